@@ -1,0 +1,7 @@
+"""auralign gives text LLMs ears, with alignment targets that the LLM writes itself.
+
+The package is laid out along the five stages: `data` (prepare), `generate`, `train`, `decode`, `score`. Nothing heavy
+is imported here, so that `auralign --help` answers at once.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,140 @@
+"""Files that are either whole or absent, and content hashes of files and folders.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with write_atomically(folder / "a.txt") as file:
+    ...     _ = file.write("whole or absent")
+    >>> (folder / "a.txt").read_text()
+    'whole or absent'
+    >>> sorted(path.name for path in folder.iterdir())
+    ['a.txt']
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+# Hashing 15 GB of LLM weights takes a minute; above this size the hash is remembered between runs.
+REMEMBER_ABOVE_BYTES = 64 * 2**20
+
+
+@contextlib.contextmanager
+def write_atomically(path, mode="w"):
+    """Open a temporary file beside `path`; on success flush it to disk and rename it to `path`.
+
+    After an exception, or a kill at any moment, `path` is what it was before.
+
+    Arguments
+    ---------
+    path : str or Path
+        Where the finished file goes; its folder is made if absent.
+    mode : str
+        "w" (UTF-8 text, newlines untouched) or "wb".
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    options = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    try:
+        with open(temporary, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def make_folder_atomically(path):
+    """Yield a temporary folder beside `path`; on success rename it to `path`, replacing what stood there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        if path.exists():  # a folder cannot be renamed over another: step aside first
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(path):
+    """Remove the temporary files and folders that killed runs left beside `path`."""
+    path = Path(path)
+    for leftover in path.parent.glob(f"{path.name}.tmp.*"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def sync_folder(folder):
+    """Make renames inside `folder` survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON, atomically."""
+    with write_atomically(path) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, sort_keys=True)
+        file.write("\n")
+
+
+def read_json(path):
+    """Read a JSON file; a broken one raises ValueError that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); delete the file and run the stage again") from error
+
+
+def hash_value(value):
+    """SHA-256, in 64 hexadecimal digits, of a JSON-able value; key order does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def hash_path(path):
+    """SHA-256 of the content of a file, or of a folder's files with their relative names.
+
+    Raises FileNotFoundError where nothing stands at `path`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and ".tmp." not in file.name)
+        return hash_value({str(file.relative_to(path)): _hash_file(file) for file in files})
+    return _hash_file(path)
+
+
+def _hash_file(path):
+    status = path.stat()
+    if status.st_size < REMEMBER_ABOVE_BYTES:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns])
+    remembered = _cache_folder() / key
+    if remembered.exists():
+        return remembered.read_text(encoding="ascii").strip()
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with contextlib.suppress(OSError), write_atomically(remembered) as file:  # a read-only home only costs time
+        file.write(digest)
+    return digest
+
+
+def _cache_folder():
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "auralign" / "hashes"

@@ -1,0 +1,286 @@
+"""What the stages hand to each other: one JSON object a line, in files that name their kind and version.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "test.jsonl"
+    >>> write_records(path, [Utterance(id="a", audio="a.flac", seconds=1.5, text="three five")], kind=Utterance)
+    >>> manifest = Records(path, Utterance)
+    >>> len(manifest), manifest["a"].text
+    (1, 'three five')
+
+The first line of a file is its header, `{"schema": "Utterance", "version": 1}`; every other line is one record. Text is
+UTF-8 and byte-exact. `Records` keeps 16 bytes a row in memory (offset and hashed id), never the rows themselves.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auralign.files import write_atomically
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One stretch of speech and what was said in it. `audio` is relative to the manifest's folder; times in seconds."""
+
+    id: str
+    audio: str
+    seconds: float
+    text: str
+    start: float = 0.0
+    language: str = ""
+    speaker: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
+    words: tuple[Any, ...] | None = None  # (word, start, end), where the corpus has word times
+    labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a method drew at random for one example: kept with the target, so that it is drawn exactly once.
+
+    `instruction` is a template with one `{speech}` slot, or None where the LLM is asked nothing.
+    """
+
+    task: str = ""
+    instruction: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TargetRequest:
+    """One question to the LLM: the very token ids that it reads, and how it shall decode."""
+
+    key: str
+    utt_id: str
+    choice: Choice
+    prompt_ids: tuple[int, ...]
+    decoding: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the LLM answered, or what stands in the corpus, with its provenance.
+
+    `finish_reason` is "stop" (the LLM ended its turn), "length" (cut off: no end of turn is ever taught after it), or
+    "given" (the text comes from the corpus; the LLM was not asked).
+    """
+
+    key: str
+    utt_id: str
+    choice: Choice
+    response: str
+    finish_reason: str
+    method: str
+    method_version: str
+    llm: str
+    llm_revision: str
+    frame_hash: str
+    decoding: Mapping[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item of an evaluation: what is asked about an utterance, and the answer expected.
+
+    `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
+    template with one `{speech}` slot, or None where nothing is asked beside the speech itself.
+    """
+
+    key: str
+    utt_id: str
+    group: str
+    task: str
+    instruction: str | None
+    reference: str
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One answer. `input` says what the LLM was given: speech, shuffled (another utterance's speech), text (the
+    reference transcript) or transcript (the encoder's own, in `transcript`)."""
+
+    key: str
+    utt_id: str
+    input: str
+    text: str
+    finish_reason: str
+    transcript: str | None = None
+
+
+class RecordError(ValueError):
+    """A file of records that cannot be read: names the file, the line and the repair."""
+
+
+def write_records(path, records: Iterable[Any], *, kind: type) -> None:
+    """Write records to `path` atomically, header first.
+
+    Raises RecordError on an id or key used twice.
+    """
+    seen: set[bytes] = set()
+    with write_atomically(path) as file:
+        file.write(header(kind))
+        for record in records:
+            identity = _identity(record)
+            digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            if digest in seen:
+                raise RecordError(f"{path}: the {_identity_field(kind)} {identity!r} is used twice; ids must be unique")
+            seen.add(digest)
+            file.write(to_line(record))
+
+
+def header(kind: type) -> str:
+    """The first line of a file of `kind`."""
+    return json.dumps({"schema": kind.__name__, "version": SCHEMA_VERSION}) + "\n"
+
+
+def to_line(record: Any) -> str:
+    """One record as one line of JSON; fields that hold their default are left out."""
+    values = {}
+    for item in dataclasses.fields(record):
+        value = getattr(record, item.name)
+        if item.default is not dataclasses.MISSING and value == item.default:
+            continue
+        if item.default_factory is not dataclasses.MISSING and value == item.default_factory():
+            continue
+        values[item.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def from_line(line: str, kind: type, *, place: str = "") -> Any:
+    """The record that `to_line` wrote.
+
+    Raises RecordError, naming `place`, on broken JSON and on missing or unknown fields.
+    """
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RecordError(f"{place}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again") from error
+    if not isinstance(values, dict):
+        raise RecordError(f"{place}: expected a JSON object, found {type(values).__name__}")
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    required = {name for name, item in fields.items()
+                if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING}
+    missing = sorted(required - set(values))
+    if unknown or missing:
+        raise RecordError(f"{place}: not a {kind.__name__}: "
+                          + "; ".join(text for text in (missing and f"lacks {', '.join(missing)}",
+                                                        unknown and f"unknown field {', '.join(unknown)}") if text))
+    if isinstance(values.get("choice"), dict):
+        values["choice"] = Choice(**values["choice"])
+    for name in ("words", "prompt_ids"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    return kind(**values)
+
+
+class Records:
+    """A file of records, read row by row through an index of byte offsets.
+
+    Iterating, `records[number]` and `records[id]` parse rows when asked. Raises RecordError on a file of another kind or
+    version, on a last line without its newline (a cut file), and on ids used twice.
+    """
+
+    def __init__(self, path, kind: type):
+        self.path = Path(path)
+        self.kind = kind
+        if not self.path.is_file():
+            raise FileNotFoundError(f"no {kind.__name__} file at {self.path}; run the stage that writes it")
+        offsets, hashes = [], []
+        with open(self.path, "rb") as file:
+            first = file.readline()
+            self._check_header(first)
+            offset = len(first)
+            for number, line in enumerate(file, start=2):
+                if not line.endswith(b"\n"):
+                    raise RecordError(f"{self.path}:{number}: the last line is cut; run the stage that writes this file again")
+                record = from_line(line.decode("utf-8"), kind, place=f"{self.path}:{number}")
+                offsets.append(offset)
+                hashes.append(_hash_identity(_identity(record)))
+                offset += len(line)
+        self._offsets = np.array(offsets, dtype=np.int64)
+        hashes = np.array(hashes, dtype=np.uint64)
+        self._order = np.argsort(hashes, kind="stable").astype(np.int64)
+        self._hashes = hashes[self._order]
+        twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
+        if len(twice):
+            row = int(self._order[twice[0]])
+            raise RecordError(f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique")
+        self._file = None
+        self._pid = None
+
+    def _check_header(self, line: bytes) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "schema" not in found:
+            raise RecordError(f"{self.path}:1: expected the header {header(self.kind).strip()}")
+        if found["schema"] != self.kind.__name__:
+            raise RecordError(f"{self.path}:1: holds {found['schema']} records; {self.kind.__name__} records are needed here")
+        if found.get("version") != SCHEMA_VERSION:
+            raise RecordError(f"{self.path}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}")
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[number] for number in range(len(self)))
+
+    def __contains__(self, identity: str) -> bool:
+        return self._find(identity) is not None
+
+    def __getitem__(self, which: int | str) -> Any:
+        number = self._find(which) if isinstance(which, str) else which
+        if number is None:
+            raise KeyError(f"{self.path}: no {_identity_field(self.kind)} {which!r}")
+        handle = self._handle()
+        handle.seek(self._offsets[number])
+        return from_line(handle.readline().decode("utf-8"), self.kind, place=f"{self.path}:{number + 2}")
+
+    def row(self, identity: str) -> int:
+        """The row number of an id; KeyError where there is none."""
+        number = self._find(identity)
+        if number is None:
+            raise KeyError(f"{self.path}: no {_identity_field(self.kind)} {identity!r}")
+        return number
+
+    def _find(self, identity: str) -> int | None:
+        wanted = _hash_identity(identity)
+        place = int(np.searchsorted(self._hashes, wanted))
+        if place < len(self._hashes) and self._hashes[place] == wanted:
+            number = int(self._order[place])
+            if _identity(self[number]) == identity:
+                return number
+        return None
+
+    def _handle(self):
+        # One handle for each process: forked data workers must not share a file position.
+        if getattr(self, "_pid", None) != os.getpid():
+            self._file, self._pid = open(self.path, "rb"), os.getpid()
+        return self._file
+
+
+def _identity_field(kind: type) -> str:
+    return "id" if kind is Utterance else "key"
+
+
+def _identity(record: Any) -> str:
+    if isinstance(record, Hypothesis):
+        return f"{record.input}:{record.key}"
+    return getattr(record, _identity_field(type(record)))
+
+
+def _hash_identity(identity: str) -> np.uint64:
+    digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little"))

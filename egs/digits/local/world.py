@@ -12,6 +12,7 @@
 "Content" is what stands in the slot of an instruction: the digit words, with at most one command word before them.
 """
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -223,6 +224,22 @@ TASK_OF_COMMAND = {task.command: task.name for task in TASKS.values()}
 HEARD_WORDS = DIGITS + tuple(TASKS[name].command for name in HEARD_COMMANDS)
 CONTENT_WORDS = frozenset(DIGITS) | frozenset(TASK_OF_COMMAND)
 ANSWER_WORDS = CONTENT_WORDS | frozenset(SPANISH) | frozenset(GERMAN)
+
+
+ONE_STRING_IN = 10
+
+
+def is_held_out(digits):
+    """Whether this string of digit words is for evaluation only: one in ten, for the LLM and for the speech alike."""
+    return zlib.crc32(" ".join(digits).encode()) % ONE_STRING_IN == 0
+
+
+def draw_digits(rng, min_digits, max_digits, *, held_out):
+    """Draw digit words with a uniform length, from the strings held out or from the others."""
+    while True:
+        digits = [rng.choice(DIGITS) for _ in range(rng.randint(min_digits, max_digits))]
+        if is_held_out(digits) == held_out:
+            return digits
 
 
 def split_content(content):

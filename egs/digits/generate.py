@@ -1,0 +1,45 @@
+# Same in every recipe; tests/recipes/test_shared.py keeps it so. Delete this line to diverge.
+"""Stage 2: the frozen LLM writes the targets of the training and validation utterances.
+
+    python generate.py hparams/sift.yaml [--temperature 0.7 ...]
+
+Reads: <data_folder>/{train,valid}.jsonl
+Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each what was rejected and why
+"""
+
+from pathlib import Path
+
+from auralign import __version__, script
+from auralign.data.manifest import rejected_path
+from auralign.generate.engine import TransformersEngine
+from auralign.generate.targets import TargetWriter
+from auralign.hparams import load_recipe
+from auralign.models.build import build_llm
+from auralign.records import Records, Utterance
+from auralign.stage import Stage, content, describe
+
+
+def main(argv):
+    hparams = load_recipe(argv)
+    decoding = {"max_new_tokens": hparams.max_new_tokens, "temperature": hparams.temperature}
+    asked = {
+        "auralign": __version__, "llm": describe(hparams.llm), "method": describe(hparams.method), "decoding": decoding,
+        "system_prompt": hparams.system_prompt, "template_options": hparams.template_options,
+        "seed": hparams.seed, "max_rejected": hparams.max_rejected,
+    }
+    for split in ("train", "valid"):
+        manifest = Path(hparams.data_folder) / f"{split}.jsonl"
+        path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
+        inputs = {**asked, "manifest": content(manifest, made_by="stage 1 (prepare)")}
+        with Stage(f"generate {hparams.method.name} {split}", path.parent, inputs=inputs, outputs=[path, rejected_path(path)]) as stage:
+            if stage.complete:
+                continue
+            llm, renderer = build_llm(hparams)
+            engine = TransformersEngine(llm, renderer, batch_size=hparams.generate_batch_size)
+            writer = TargetWriter(hparams.method, renderer, engine, llm_name=llm.name, llm_revision=llm.revision,
+                                  decoding=decoding, seed=hparams.seed, max_rejected=hparams.max_rejected)
+            print(f"{stage.name}: {writer.write(Records(manifest, Utterance), path)}")
+
+
+if __name__ == "__main__":
+    script.run(main)

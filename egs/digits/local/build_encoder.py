@@ -1,0 +1,229 @@
+"""Train the tiny Whisper-shaped encoder of the digits example with CTC over whole words, and test it.
+
+    python build_encoder.py --corpus corpus/synthetic --output models/encoder --seed 1
+    python build_encoder.py --speech recorded --corpus corpus/recorded --init models/encoder --output DIR --seed 1
+
+Reads: labels.jsonl and the audio of a corpus folder; with --init, an encoder folder to continue from.
+Writes: a Hugging Face Whisper folder without decoder weights (bfloat16), the CTC head beside them, and the word error
+rates in <output>.scores.json.
+"""
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import jiwer
+import numpy
+import soundfile
+import torch
+from auralign.files import make_folder_atomically, write_atomically
+from auralign.models.ctc import HEAD_FILE, TOKENS_FILE, load_ctc
+from auralign.models.whisper import WhisperEncoder, count_frames, load_whisper
+from safetensors.torch import save_file
+from tqdm import tqdm
+from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers.models.whisper import modeling_whisper
+
+import world
+from augment import Strength, augment_features, augment_waveform
+
+TOKENS = ["<blank>", *world.HEARD_WORDS]
+TOKEN_IDS = {word: index for index, word in enumerate(TOKENS)}
+BATCH_SIZE = 16
+NUM_SORTED_BATCHES = 20  # sorted by length together, so that little is padding
+SHARE_OF_WARM_UP = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long, how fast and how roughly to train."""
+
+    num_epochs: int
+    peak_lr: float
+    strength: Strength
+
+
+RECIPES = {
+    "synthetic": Recipe(6, 1e-3, Strength()),
+    # Three or four people only: everything that tells one voice or microphone from another is shaken hard.
+    "recorded": Recipe(
+        8, 7e-4, Strength(speed=(0.75, 1.35), noise_decibels=(8.0, 45.0), tilt_decibels=20.0, max_bands=16)
+    ),
+}
+
+
+def new_encoder(seed):
+    """A Whisper encoder of about 1.8 million parameters with random weights."""
+    torch.manual_seed(seed)
+    config = WhisperConfig(
+        d_model=192, encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=512, num_mel_bins=80,
+        # The decoder is never made; its shape only has to be small and valid.
+        vocab_size=len(TOKENS), decoder_layers=1, decoder_attention_heads=4, decoder_ffn_dim=192, max_target_positions=8,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0,
+        suppress_tokens=None, begin_suppress_tokens=None,
+        architectures=["WhisperModel"], dtype="bfloat16",
+    )  # fmt: skip
+    encoder = WhisperEncoder(modeling_whisper.WhisperEncoder(config), WhisperFeatureExtractor())
+    return encoder, torch.nn.Linear(encoder.width, len(TOKENS))
+
+
+def continued_encoder(folder):
+    """Encoder and head of a folder, to be trained on."""
+    encoder = load_whisper(folder)
+    return encoder, load_ctc(folder, encoder.width).head
+
+
+def read_corpus(folder, split):
+    """Utterances of one split. Returns: list of (samples (N,) in 16 bit at 16 kHz, words)."""
+    folder = Path(folder)
+    with open(folder / "labels.jsonl", encoding="utf-8") as file:
+        labels = [json.loads(line) for line in file]
+    return [
+        (soundfile.read(folder / label["audio"], dtype="int16")[0], label["text"].split())
+        for label in labels
+        if label["split"] == split
+    ]
+
+
+def to_float(samples):
+    return samples.astype(numpy.float32) / 32768
+
+
+def draw_batches(utterances, rng):
+    """Shuffle, then sort by length within groups of batches. Returns: lists of indices into `utterances`."""
+    order = rng.permutation(len(utterances))
+    size = BATCH_SIZE * NUM_SORTED_BATCHES
+    batches = []
+    for start in range(0, len(order), size):
+        group = sorted(order[start : start + size], key=lambda index: len(utterances[index][0]))
+        batches += [group[first : first + BATCH_SIZE] for first in range(0, len(group), BATCH_SIZE)]
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def ctc_loss(encoder, head, batch, strength, rng):
+    """CTC loss, per word, of augmented utterances."""
+    waveforms = [augment_waveform(to_float(samples), strength, rng) for samples, _ in batch]
+    mel, mel_lengths = encoder.features(waveforms)
+    augment_features(mel, mel_lengths, strength, rng)
+    scores = head(encoder.encode(mel, mel_lengths)).log_softmax(dim=-1)  # (B, T, V)
+    targets = [torch.tensor([TOKEN_IDS[word] for word in words]) for _, words in batch]
+    return torch.nn.functional.ctc_loss(
+        scores.transpose(0, 1),
+        torch.cat(targets),
+        count_frames(mel_lengths),
+        torch.tensor([len(target) for target in targets]),
+        zero_infinity=True,
+    )
+
+
+def learning_rate(peak, step, num_steps):
+    """Linear warm-up, then half a cosine down to zero."""
+    num_warm_up = max(1, int(SHARE_OF_WARM_UP * num_steps))
+    if step < num_warm_up:
+        return peak * (step + 1) / num_warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - num_warm_up) / (num_steps - num_warm_up)))
+
+
+def train(encoder, head, utterances, recipe, *, seed):
+    """Train encoder and head in place. Batches and augmentation are functions of (seed, epoch)."""
+    encoder.encoder.requires_grad_(True)
+    encoder.encoder.embed_positions.requires_grad_(False)
+    head.requires_grad_(True)
+    parameters = [weight for weight in (*encoder.parameters(), *head.parameters()) if weight.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
+    num_batches = len(draw_batches(utterances, numpy.random.default_rng([seed, 0])))
+    num_steps = recipe.num_epochs * num_batches
+    progress = tqdm(total=num_steps, desc="train the encoder", unit="step", disable=None)
+    for epoch in range(recipe.num_epochs):
+        rng = numpy.random.default_rng([seed, epoch])
+        for number, indices in enumerate(draw_batches(utterances, rng)):
+            loss = ctc_loss(encoder, head, [utterances[index] for index in indices], recipe.strength, rng)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe.peak_lr, epoch * num_batches + number, num_steps)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+            progress.update()
+    progress.close()
+
+
+def save(folder, encoder, head):
+    """Write the encoder as a WhisperModel folder without a decoder, and the CTC head beside it."""
+    weights = {f"encoder.{name}": value for name, value in encoder.encoder.state_dict().items()}
+    save_file(to_bfloat16(weights), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(to_bfloat16(head.state_dict()), folder / HEAD_FILE)
+    (folder / TOKENS_FILE).write_text(json.dumps(TOKENS) + "\n", encoding="utf-8")
+    encoder.encoder.config.save_pretrained(folder)
+    encoder.extractor.save_pretrained(folder)
+
+
+def to_bfloat16(weights):
+    return {name: value.detach().to(torch.bfloat16).contiguous() for name, value in weights.items()}
+
+
+def word_error_rate(folder, utterances):
+    """Load a folder as any user would and transcribe. Returns: word errors per reference word."""
+    encoder = load_whisper(folder)
+    recognizer = load_ctc(folder, encoder.width)
+    utterances = sorted(utterances, key=lambda utterance: len(utterance[0]))
+    references, hypotheses = [], []
+    for start in range(0, len(utterances), BATCH_SIZE):
+        batch = utterances[start : start + BATCH_SIZE]
+        hypotheses += recognizer.transcribe(*encoder([to_float(samples) for samples, _ in batch]))
+        references += [" ".join(words) for _, words in batch]
+    return jiwer.wer(references, hypotheses)
+
+
+def write_scores(folder, corpus):
+    scores = {split: word_error_rate(folder, read_corpus(corpus, split)) for split in ("valid", "test")}
+    with write_atomically(f"{folder}.scores.json") as file:
+        json.dump(scores, file, indent=2)
+    return scores
+
+
+def build_encoder(folder, *, speech, corpus, seed, init=None, also=None):
+    """Train in memory, write into a temporary folder and rename it to `folder` when it is whole.
+
+    Arguments
+    ---------
+    speech : str
+        "synthetic" or "recorded": the recipe of training.
+    corpus : path of the corpus folder trained and tested on.
+    init : path of an encoder folder to continue from, or None to start from random weights.
+    also : path of a corpus folder trained on, too, or None.
+    """
+    encoder, head = new_encoder(seed) if init is None else continued_encoder(init)
+    utterances = read_corpus(corpus, "train") + ([] if also is None else read_corpus(also, "train"))
+    train(encoder, head, utterances, RECIPES[speech], seed=seed)
+    with make_folder_atomically(folder) as temporary:
+        save(temporary, encoder, head)
+    return write_scores(folder, corpus)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", choices=tuple(RECIPES), default="synthetic")
+    parser.add_argument("--corpus", required=True, help="corpus folder made by make_corpus.py")
+    parser.add_argument("--also", help="another corpus folder to train on, too")
+    parser.add_argument("--init", help="encoder folder to continue from")
+    parser.add_argument("--output", required=True, help="folder of the encoder")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--test-only", action="store_true", help="test the encoder that stands there")
+    options = parser.parse_args()
+    if options.test_only:
+        scores = write_scores(options.output, options.corpus)
+    else:
+        scores = build_encoder(
+            options.output, speech=options.speech, corpus=options.corpus, seed=options.seed,
+            init=options.init, also=options.also,
+        )  # fmt: skip
+    for split, rate in scores.items():
+        print(f"{options.output}: word error rate on {split} {100 * rate:.2f} %")
+
+
+if __name__ == "__main__":
+    main()

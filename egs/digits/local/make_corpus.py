@@ -1,0 +1,214 @@
+"""Make the speech of the digits example: synthetic strings of digits, or recordings of single digits joined to strings.
+
+    python make_corpus.py --speech synthetic --output corpus/synthetic --seed 1
+    python make_corpus.py --speech recorded --corpus DIR --output corpus/recorded --seed 1
+
+An interrupted run is finished by the same command: files that are there are kept, and end up the same bytes.
+
+Reads: nothing (synthetic), or a folder of <digit>_<speaker>_<take>.wav or .flac files (recorded).
+Writes: <output>/<split>/<id>.flac (16 kHz, mono, 16 bit) and, last, <output>/labels.jsonl, one utterance a line.
+"""
+
+import argparse
+import functools
+import io
+import json
+import os
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import soundfile
+from auralign.files import write_atomically
+from tqdm import tqdm
+
+import recordings
+import world
+from speak import SAMPLE_RATE, Speaker, SpeechSynthesisError
+
+# espeak-ng's English accents and voice variants. A variant of test never speaks in training.
+ACCENTS = ("en", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+TRAIN_VARIANTS = (
+    "m1", "m2", "m3", "m4", "m6", "f1", "f2", "f4", "adam", "belinda", "caleb", "david", "edward", "max", "paul", "steph",
+)  # fmt: skip
+TEST_VARIANTS = ("m5", "m7", "m8", "f3", "f5", "Andrea")
+ACCENTS_PER_VARIANT = 2
+MIN_DIGITS, MAX_DIGITS = 2, 7
+SHARE_WITH_COMMAND = 0.3
+WORDS_PER_MINUTE = (110, 190)
+PITCH = (30, 70)  # espeak-ng's scale; 50 is the voice's own
+TAKES_IN_MEMORY = 4096
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An utterance to be made: what is said, by whom, and the name of its random numbers."""
+
+    id: str
+    split: str
+    speaker: str
+    content: tuple[str, ...]
+    seed: str
+
+
+def voices(variants):
+    """Pair each variant with accents in turn, so that all accents are about equally frequent."""
+    pairs = [(number, variant) for number, variant in enumerate(variants)]
+    return [
+        f"{ACCENTS[(number * ACCENTS_PER_VARIANT + turn) % len(ACCENTS)]}+{variant}"
+        for number, variant in pairs
+        for turn in range(ACCENTS_PER_VARIANT)
+    ]
+
+
+def plan_utterances(speech, split, num_utts, speakers, seed):
+    """Draw what each utterance of a split says. Strings of valid and test occur nowhere in train."""
+    plans = []
+    for index in range(num_utts):
+        name = f"{seed}-{speech}-{split}-{index}"
+        rng = random.Random(name)
+        speaker = speakers[index % len(speakers)]
+        digits = world.draw_digits(rng, MIN_DIGITS, MAX_DIGITS, held_out=split != "train")
+        spoken = []
+        if speech == "synthetic" and rng.random() < SHARE_WITH_COMMAND:
+            spoken = [world.TASKS[rng.choice(world.HEARD_COMMANDS)].command]
+        utt_id = f"{speech}-{split}-{short_name(speaker)}-{index + 1:04d}"
+        plans.append(Plan(utt_id, split, speaker, (*spoken, *digits), name))
+    return plans
+
+
+def short_name(speaker):
+    """A speaker's name for utterance ids: en-us+f3 -> f3enus."""
+    accent, _, variant = speaker.rpartition("+")
+    return "".join(letter for letter in variant + accent if letter.isalnum())
+
+
+class SyntheticSpeech:
+    """Speech by espeak-ng, each utterance with its own rate and pitch."""
+
+    def __init__(self, options):
+        self.speakers = {
+            "train": voices(TRAIN_VARIANTS), "valid": voices(TRAIN_VARIANTS), "test": voices(TEST_VARIANTS)
+        }  # fmt: skip
+        self._speaker = Speaker()
+
+    def make(self, plan):
+        rng = random.Random(plan.seed + "-voice")
+        rate, pitch = rng.randint(*WORDS_PER_MINUTE), rng.randint(*PITCH)
+        with self._speaker:
+            text = " ".join(plan.content)
+            return self._speaker.say(text, voice=plan.speaker, words_per_minute=rate, pitch=pitch)
+
+
+class RecordedSpeech:
+    """Recorded single digits, joined."""
+
+    def __init__(self, options):
+        takes = recordings.find_takes(options.corpus)
+        test_speakers = recordings.choose_test_speakers(takes, options.test_speakers)
+        self._sides = recordings.split_takes(takes, test_speakers, random.Random(f"{options.seed}-takes"))
+        self.speakers = {split: sorted(side) for split, side in self._sides.items()}
+        self._read = functools.lru_cache(TAKES_IN_MEMORY)(recordings.read_take)
+
+    def make(self, plan):
+        rng = random.Random(plan.seed + "-takes")
+        spoken = self._sides[plan.split][plan.speaker]
+        waveforms = [self._read(rng.choice(spoken[digit]).path) for digit in plan.content]
+        return recordings.join_takes(waveforms, numpy.random.default_rng(rng.getrandbits(64)))
+
+
+def encode_flac(samples):
+    """Float samples (N,) at 16 kHz -> the bytes of a 16-bit FLAC file."""
+    data = io.BytesIO()
+    soundfile.write(data, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return data.getvalue()
+
+
+def write_audio(path, samples):
+    # No flush to disk here, unlike write_atomically: thousands of small files, each of which can be made again.
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(encode_flac(samples))
+    os.replace(temporary, path)
+
+
+def start_folder(folder, settings):
+    """Keep the finished files of an interrupted run with the same settings, and nothing of any other run."""
+    marker = folder / "settings.json"
+    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    labels = folder / "labels.jsonl"
+    if not (marker.is_file() and marker.read_text() == text):
+        labels.unlink(missing_ok=True)
+        for split in ("train", "valid", "test"):
+            shutil.rmtree(folder / split, ignore_errors=True)
+        with write_atomically(marker) as file:
+            file.write(text)
+
+
+def label(plan, audio, folder):
+    """The line of labels.jsonl for a finished audio file."""
+    command, digits = world.split_content(plan.content)
+    return {
+        "id": plan.id,
+        "split": plan.split,
+        "audio": audio.relative_to(folder).as_posix(),
+        "seconds": soundfile.info(audio).frames / SAMPLE_RATE,
+        "text": " ".join(plan.content),
+        "speaker": plan.speaker,
+        "task": command,
+        "digits": digits,
+    }
+
+
+def make_corpus(options):
+    """Make what is missing of the corpus. Returns: number of utterances made now."""
+    speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
+    folder = Path(options.output)
+    start_folder(folder, {name: value for name, value in vars(options).items() if name != "output"})
+    counts = {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}
+    plans = []
+    for split, num_utts in counts.items():
+        (folder / split).mkdir(exist_ok=True)
+        plans += plan_utterances(options.speech, split, num_utts, speech.speakers[split], options.seed)
+    labels, num_made = [], 0
+    for plan in tqdm(plans, desc=f"{options.speech} speech", unit="utt", disable=None):
+        audio = folder / plan.split / f"{plan.id}.flac"
+        if not audio.is_file():
+            write_audio(audio, speech.make(plan))
+            num_made += 1
+        labels.append(label(plan, audio, folder))
+    with write_atomically(folder / "labels.jsonl") as file:
+        file.writelines(json.dumps(line) + "\n" for line in labels)
+    return num_made
+
+
+def parse_options(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", choices=("synthetic", "recorded"), default="synthetic")
+    parser.add_argument("--corpus", help="folder of recorded digits; for --speech recorded")
+    parser.add_argument("--test-speakers", type=lambda names: names.split(","), help="recorded speakers to hold out: a,b")
+    parser.add_argument("--output", required=True, help="folder of the corpus")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--num-train", type=int, default=3000, help="utterances")
+    parser.add_argument("--num-valid", type=int, default=100, help="utterances")
+    parser.add_argument("--num-test", type=int, default=300, help="utterances")
+    options = parser.parse_args(arguments)
+    if (options.speech == "recorded") != (options.corpus is not None):
+        parser.error("--speech recorded and --corpus DIR go together: DIR holds the recordings of single digits")
+    return options
+
+
+def main():
+    options = parse_options()
+    try:
+        num_made = make_corpus(options)
+    except (FileNotFoundError, ValueError, SpeechSynthesisError) as error:
+        sys.exit(f"make_corpus.py: {error}")
+    total = options.num_train + options.num_valid + options.num_test
+    print(f"{options.output}: {total} utterances, {num_made} of them made now")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Speak text with espeak-ng, called through ctypes: samples that depend on the arguments and on nothing before them.
+
+    with Speaker() as speaker:
+        samples = speaker.say("three five nine", voice="en-us+f3", words_per_minute=160, pitch=50)
+"""
+
+import _ctypes
+import ctypes
+import ctypes.util
+from pathlib import Path
+
+import numpy
+from scipy.signal import resample_poly
+
+SAMPLE_RATE = 16_000  # Hz, of all speech that the example makes
+REPAIR = "install it with `pip install espeakng-loader`"
+
+# From espeak-ng's speak_lib.h.
+OUTPUT_SYNCHRONOUS = 2
+DONT_EXIT = 0x8000  # on an error return a code; the library would otherwise end the process
+POSITION_CHARACTER = 1
+CHARACTERS_UTF8 = 1
+RATE, PITCH = 1, 3
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class SpeechSynthesisError(RuntimeError):
+    """espeak-ng is missing or refuses."""
+
+
+def find_library():
+    """Returns: (path of libespeak-ng, path of its data folder or None for the system's default)."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        path = ctypes.util.find_library("espeak-ng")
+        if path is None:
+            raise SpeechSynthesisError(f"no espeak-ng library to speak with; {REPAIR}") from None
+        return path, None
+    return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+
+
+class Speaker:
+    """One loaded espeak-ng library. It keeps global state, so use one `Speaker` in a process at a time."""
+
+    def __init__(self):
+        path, self._data = find_library()
+        self._path = path
+        self._library = None
+        self._blocks = []
+        self._callback = CALLBACK(self._receive)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._unload()
+
+    def _unload(self):
+        if self._library is not None:
+            self._library.espeak_Terminate()
+            _ctypes.dlclose(self._library._handle)
+            self._library = None
+
+    def _receive(self, samples, num_samples, events):
+        if samples and num_samples:
+            self._blocks.append(numpy.ctypeslib.as_array(samples, shape=(num_samples,)).copy())
+        return 0
+
+    def _initialize(self):
+        """Load the library afresh. Returns: its sample rate in Hz."""
+        self._unload()
+        try:
+            self._library = ctypes.CDLL(self._path)
+        except OSError as error:
+            raise SpeechSynthesisError(f"cannot load {self._path}: {error}; {REPAIR}") from error
+        data = None if self._data is None else str(self._data).encode()
+        rate = self._library.espeak_Initialize(OUTPUT_SYNCHRONOUS, 0, data, DONT_EXIT)
+        if rate <= 0:
+            raise SpeechSynthesisError(f"espeak-ng does not start with its data in {self._data}; {REPAIR}")
+        self._library.espeak_SetSynthCallback(self._callback)
+        return rate
+
+    def _set_voice(self, voice):
+        # The library takes an unknown variant after "+" without a word and speaks with the plain voice.
+        variant = voice.partition("+")[2]
+        if variant and self._data is not None and not (Path(self._data) / "voices" / "!v" / variant).is_file():
+            raise SpeechSynthesisError(f"espeak-ng has no voice variant '{variant}' (of '{voice}') in {self._data}")
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise SpeechSynthesisError(f"espeak-ng has no voice '{voice}'; `espeak-ng --voices` lists them")
+
+    def say(self, text, *, voice, words_per_minute, pitch):
+        """Speak a text.
+
+        Arguments
+        ---------
+        text : str
+        voice : str
+            Language and variant, such as "en-us+f3".
+        words_per_minute : int
+            80 to 450.
+        pitch : int
+            0 to 100; 50 is the voice's own.
+
+        Returns
+        -------
+        float32 array (samples,) at 16 kHz, within -1 to 1.
+        """
+        # Noise and glottal state run on from one utterance to the next; only a new start forgets them.
+        rate = self._initialize()
+        self._set_voice(voice)
+        self._library.espeak_SetParameter(RATE, words_per_minute, 0)
+        self._library.espeak_SetParameter(PITCH, pitch, 0)
+        self._blocks.clear()
+        data = text.encode()
+        error = self._library.espeak_Synth(
+            data, len(data) + 1, 0, POSITION_CHARACTER, 0, CHARACTERS_UTF8, None, None
+        )
+        if error != 0 or not self._blocks:
+            raise SpeechSynthesisError(f"espeak-ng could not speak '{text}' with voice '{voice}' (code {error})")
+        samples = numpy.concatenate(self._blocks).astype(numpy.float32) / 32768
+        return resample(samples, rate)
+
+
+def resample(samples, rate):
+    """Samples (N,) at `rate` Hz -> float32 samples at 16 kHz."""
+    if rate == SAMPLE_RATE:
+        return samples.astype(numpy.float32)
+    return resample_poly(samples, SAMPLE_RATE, rate).astype(numpy.float32)

@@ -1,0 +1,35 @@
+"""Tiny checkpoints on disk, made once for all tests."""
+
+import os
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session", params=["llama", "qwen2"])
+def llm_folder(request, tmp_path_factory):
+    from auralign.testing import make_tiny_llm
+
+    return make_tiny_llm(tmp_path_factory.mktemp("llm") / request.param, kind=request.param)
+
+
+@pytest.fixture(scope="session")
+def llm(llm_folder):
+    from auralign.models.llm import load_llm
+
+    return load_llm(llm_folder)
+
+
+@pytest.fixture(scope="session")
+def renderer(llm):
+    from auralign.render import Renderer
+
+    return Renderer(llm.tokenizer)
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory):
+    from auralign.testing import make_tiny_whisper
+
+    return make_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny")

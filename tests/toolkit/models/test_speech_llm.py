@@ -1,0 +1,115 @@
+"""Invariants 2, 3 and 10 on tiny Llama and Qwen2: alone equals in a pack, an oracle connector equals text, frozen is frozen."""
+
+import pytest
+import torch
+
+from auralign.layout import Speech, Target, Text, View
+from auralign.losses import Term, total
+from auralign.models.connectors import StackAndProject
+from auralign.models.speech_llm import SpeechLLM
+
+VIEWS = [
+    View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
+    View((Speech("five"), Target("five", finished=False))),
+    View((Text("sort "), Speech("nine nine nine three five nine"), Text(" again"), Target("i heard the above words"))),
+]
+
+
+@pytest.fixture
+def model(llm):
+    torch.manual_seed(0)
+    return SpeechLLM(torch.nn.Identity(), StackAndProject(6, llm.width, stride=2, keep_remainder=True), llm)
+
+
+def loss_of(model, renderer, views, speech):
+    pack = model.pack([renderer.render(view) for view in views], speech)
+    return model(pack).cross_entropy("target")
+
+
+def test_oracle_connector_gives_exactly_the_text_models_loss(model, renderer):
+    oracle = [model.llm.embed(renderer.encode(next(s.text for s in view.segments if isinstance(s, Speech)))) for view in VIEWS]
+    heard = loss_of(model, renderer, VIEWS, oracle)
+    read = loss_of(model, renderer, [view.read() for view in VIEWS], [None] * 3)
+    assert heard.sum.item() == read.sum.item()
+    assert heard.count == read.count
+
+
+def test_text_loss_is_the_llms_own(model, renderer):
+    view = VIEWS[0].read()
+    ids = torch.tensor(renderer.render(view).ids)
+    num_target = len(renderer.render(view).pieces[-1].ids)
+    logits = model.llm.model(input_ids=ids[None], use_cache=False).logits[0]
+    expected = torch.nn.functional.cross_entropy(logits[-num_target - 1:-1], ids[-num_target:], reduction="sum")
+    found = loss_of(model, renderer, [view], [None])
+    assert found.count == num_target
+    torch.testing.assert_close(found.sum, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_alone_equals_in_a_pack(model, renderer):
+    frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
+    speech = model.hear(frames, lengths)
+    together = loss_of(model, renderer, VIEWS, speech)
+    alone = [loss_of(model, renderer, [view], [heard]) for view, heard in zip(VIEWS, speech, strict=True)]
+    torch.testing.assert_close(together.sum, torch.stack([term.sum for term in alone]).sum(), rtol=1e-5, atol=1e-5)
+
+
+def test_hidden_states_alone_equal_those_in_a_pack(model, renderer):
+    speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
+    rendered = [renderer.render(view) for view in VIEWS]
+    packed = model(model.pack(rendered, speech)).last_hidden
+    alone = torch.cat([model(model.pack([view], [heard])).last_hidden for view, heard in zip(rendered, speech, strict=True)])
+    torch.testing.assert_close(packed, alone, rtol=0, atol=1e-5)
+
+
+def test_gradient_of_a_step_does_not_depend_on_its_packing(model, renderer):
+    frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
+    num_targets = sum(len(renderer.render(view).pieces[-1].ids) for view in VIEWS)
+    grads = []
+    for packs in ([[0, 1, 2]], [[0], [1, 2]], [[0], [1], [2]]):
+        model.zero_grad()
+        for pack in packs:
+            speech = model.hear(frames[pack], lengths[pack])
+            term = loss_of(model, renderer, [VIEWS[number] for number in pack], speech)
+            total({"cross_entropy": term}, {"target": num_targets}).backward()
+        grads.append(torch.cat([p.grad.flatten() for p in model.connector.parameters()]))
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(grads[0], grads[2], rtol=1e-4, atol=1e-6)
+
+
+def test_answers_alone_equal_answers_in_a_batch(model, renderer):
+    frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
+    prompts = [renderer.render(view.before_target()) for view in VIEWS]
+    speech = model.hear(frames, lengths)
+    together = model.answer(prompts, speech, max_new_tokens=12, stop_ids=renderer.stop_ids)
+    alone = [model.answer([prompt], [heard], max_new_tokens=12, stop_ids=renderer.stop_ids)[0]
+             for prompt, heard in zip(prompts, speech, strict=True)]
+    assert together == alone
+
+
+def test_only_the_connector_has_gradients(model, renderer):
+    speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
+    loss_of(model, renderer, VIEWS, speech).sum.backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {name for name, _ in model.named_parameters() if name.startswith("connector.")}
+
+
+def test_llm_stays_in_eval_mode_when_the_model_trains(model):
+    model.train()
+    assert model.connector.training
+    assert not any(module.training for module in model.llm.modules())
+
+
+def test_view_with_speech_needs_speech(model, renderer):
+    with pytest.raises(ValueError, match="no speech embeddings"):
+        model.embed(renderer.render(VIEWS[0]))
+
+
+def test_term_without_positions_is_zero_not_nan(model, renderer):
+    term = loss_of(model, renderer, [VIEWS[0].before_target()], [torch.zeros(2, model.llm.width)])
+    assert term.count == 0
+    assert total({"cross_entropy": term}, {"target": 0}).item() == 0.0
+
+
+def test_total_weighs_terms_by_their_counts():
+    terms = {"a": Term(torch.tensor(6.0), 3, weight=0.5, unit="target"), "b": Term(torch.tensor(8.0), 2, unit="sequences")}
+    assert total(terms, {"target": 3, "sequences": 4}).item() == 0.5 * 6 / 3 + 8 / 4

@@ -1,0 +1,128 @@
+"""The masked Whisper encoder, on a tiny random checkpoint written to disk like a downloaded one."""
+
+import numpy as np
+import pytest
+import torch
+from auralign.models.whisper import load_whisper
+from safetensors.torch import load_file, save_file
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_whisper(tmp_path_factory.mktemp("whisper"), WhisperForConditionalGeneration)
+
+
+def save_whisper(folder, model_class):
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=40, d_model=16, num_mel_bins=80, max_source_positions=1500, max_target_positions=8,
+        encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=32,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+        suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    model_class(config).save_pretrained(folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+def noise(num_samples, seed=0, level=0.1):
+    return (level * np.random.default_rng(seed).standard_normal(num_samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("padding", ["true_length", "30_seconds"])
+def test_an_utterance_alone_equals_itself_in_a_batch(folder, padding):
+    encoder = load_whisper(folder, padding=padding)
+    waveforms = [noise(16_000, 1), noise(40_123, 2, level=3.0), noise(479, 3, level=1e-3)]
+    frames, lengths = encoder(waveforms)
+    for row, waveform in enumerate(waveforms):
+        alone, alone_lengths = encoder([waveform])
+        assert alone_lengths.item() == lengths[row].item() == alone.shape[1]
+        torch.testing.assert_close(frames[row, : lengths[row]], alone[0], atol=1e-5, rtol=0)
+
+
+def test_thirty_seconds_equal_hugging_face_bit_for_bit(folder):
+    waveform = noise(480_000)
+    encoder = load_whisper(folder)
+    features = WhisperFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    theirs = WhisperForConditionalGeneration.from_pretrained(folder).eval().model.encoder
+    with torch.no_grad():
+        expected = theirs(features.input_features).last_hidden_state
+    frames, lengths = encoder([waveform])
+    assert lengths.tolist() == [1500]
+    assert torch.equal(frames, expected)
+
+
+def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder):
+    waveform = noise(20_000)
+    features = WhisperFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    theirs = WhisperForConditionalGeneration.from_pretrained(folder).eval().model.encoder
+    with torch.no_grad():
+        expected = theirs(features.input_features).last_hidden_state
+    frames, lengths = load_whisper(folder, padding="30_seconds")([waveform])
+    assert lengths.tolist() == [63]
+    assert torch.equal(frames, expected[:, :63])
+
+
+def test_lengths_count_one_frame_for_twenty_milliseconds_begun(folder):
+    encoder = load_whisper(folder)
+    # 16,000 samples are 100 mel frames, 50 frames; 16,160 are 101 and 51; less than a window of 400 is one: 2 and 1
+    expected = {16_000: 50, 16_160: 51, 16_159: 50, 16_320: 51, 400: 1, 1: 1, 480: 2, 480_000: 1500}
+    assert {samples: encoder.num_frames(samples) for samples in expected} == expected
+    _, lengths = encoder([noise(samples) for samples in (16_000, 16_160, 16_159, 1)])
+    assert lengths.tolist() == [50, 51, 50, 1]
+    assert (encoder.width, encoder.frames_per_second, encoder.sample_rate) == (16, 50.0, 16_000)
+
+
+def test_encoder_stays_frozen_and_in_eval_mode(folder):
+    encoder = load_whisper(folder).train()
+    assert not any(module.training for module in encoder.modules())
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert not any("decoder" in name for name in encoder.state_dict())
+
+
+def test_both_kinds_of_whisper_folder_give_the_same_frames(folder, tmp_path):
+    model = WhisperForConditionalGeneration.from_pretrained(folder)
+    model.model.save_pretrained(tmp_path)
+    WhisperFeatureExtractor().save_pretrained(tmp_path)
+    assert torch.equal(load_whisper(tmp_path)([noise(8000)])[0], load_whisper(folder)([noise(8000)])[0])
+
+
+def test_fingerprint_tells_true_length_from_padded(folder):
+    prints = [load_whisper(folder, padding=padding).fingerprint for padding in ("true_length", "30_seconds", "true_length")]
+    assert prints[0] == prints[2] != prints[1]
+
+
+def test_missing_encoder_weights_are_refused(tmp_path):
+    save_whisper(tmp_path, WhisperModel)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layers.1.fc1.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="lacks 1 encoder weights, such as layers.1.fc1.weight"):
+        load_whisper(tmp_path)
+
+
+def test_a_folder_without_preprocessor_is_refused(folder, tmp_path):
+    WhisperConfig().save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no preprocessor_config.json in"):
+        load_whisper(tmp_path)
+
+
+def test_an_unknown_padding_is_refused(folder):
+    with pytest.raises(ValueError, match="'none': use true_length or 30_seconds"):
+        load_whisper(folder, padding="none")
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (np.zeros(480_001, dtype=np.float32), "waveform 1 of the batch lasts 30.00 s, Whisper hears at most 30 s"),
+        (np.zeros(0, dtype=np.float32), "at least one sample"),
+        (np.array([0.0, np.nan], dtype=np.float32), "not finite"),
+        (np.zeros((2, 800), dtype=np.float32), "one channel"),
+    ],
+)
+def test_audio_that_cannot_be_heard_is_refused(folder, waveform, message):
+    with pytest.raises(ValueError, match=message):
+        load_whisper(folder)([noise(800), waveform])

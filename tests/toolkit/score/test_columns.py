@@ -1,0 +1,47 @@
+import pytest
+from auralign.records import Hypothesis, RecordError
+from auralign.score.columns import read_items
+
+
+def test_answers_stand_beside_their_questions_whatever_the_order_of_the_file(corpus):
+    columns = [("text", corpus.answers("text", "abcdefgh")), ("speech", corpus.answers("speech", "stuvwxyz"))]
+    assert [item.answers for item in read_items(corpus.questions, corpus.manifest, columns)][1] == ("b", "t")
+
+
+def test_missing_answer_names_key_file_and_stage(corpus):
+    column = corpus.answers("speech", "11111111", **{"b-un": None})
+    with pytest.raises(
+        RecordError, match=r"speech\.jsonl: no answer .* 'b-un' .*run stage 4 \(decode\) again"
+    ):
+        read_items(corpus.questions, corpus.manifest, [("speech", column)])
+
+
+def test_answer_to_no_question_names_key_file_and_stage(corpus):
+    extra = Hypothesis("z-un", "z", "speech", "x", "stop")
+    column = corpus.answers("speech", "11111111", extra=[extra])
+    with pytest.raises(RecordError, match=r"speech\.jsonl: answers 'z-un'.*run stage 4 \(decode\) again"):
+        read_items(corpus.questions, corpus.manifest, [("speech", column)])
+
+
+def test_answer_of_another_input_kind_is_refused(corpus):
+    with pytest.raises(RecordError, match="given after shuffled; this column needs speech"):
+        read_items(corpus.questions, corpus.manifest, [("speech", corpus.answers("shuffled", "11111111"))])
+
+
+def test_answer_about_another_utterance_is_refused(corpus):
+    column = corpus.answers("speech", "11111111", **{"b-un": Hypothesis("b-un", "c", "speech", "x", "stop")})
+    with pytest.raises(RecordError, match="'b-un' is about utterance 'c'; the question is about 'b'"):
+        read_items(corpus.questions, corpus.manifest, [("speech", column)])
+
+
+def test_utterance_that_the_manifest_lacks_is_named(corpus, make_corpus, tmp_path):
+    (tmp_path / "smaller").mkdir()
+    manifest = type(corpus)(tmp_path / "smaller", corpus.asked[:1]).manifest
+    with pytest.raises(RecordError, match="lacks utterance 'b'.*stage 1"):
+        read_items(corpus.questions, manifest, [("speech", corpus.answers("speech", "11111111"))])
+
+
+def test_no_question_at_all_is_an_error(make_corpus):
+    corpus = make_corpus(())
+    with pytest.raises(RecordError, match="holds no question"):
+        read_items(corpus.questions, corpus.manifest, [])

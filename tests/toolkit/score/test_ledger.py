@@ -1,0 +1,18 @@
+import json
+import subprocess
+import sys
+
+from auralign.score.ledger import Ledger
+
+
+def test_a_ledger_survives_json(ledger):
+    assert Ledger.from_dict(json.loads(json.dumps(ledger.to_dict()))) == ledger
+
+
+def test_scoring_imports_neither_torch_nor_matplotlib():
+    code = (
+        "import sys, auralign.score.build, auralign.score.report, auralign.score.columns\n"
+        "print({'torch', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

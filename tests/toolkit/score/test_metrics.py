@@ -1,0 +1,128 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from auralign.score.metrics import (
+    bootstrap_difference,
+    bootstrap_interval,
+    bootstrap_recovery,
+    character_error_rate,
+    exact_match,
+    resample_means,
+    word_error_rate,
+)
+
+GOLDEN = Path(__file__).parents[4] / "shared" / "data" / "scoring_refs" / "librispeech_is21"
+
+
+def test_exact_match_ignores_white_space_only():
+    assert exact_match(["a b", "a b", "a b"], [" a  b\n", "a B", "ab"]).tolist() == [1, 0, 0]
+
+
+def test_exact_match_refuses_unequal_counts():
+    with pytest.raises(ValueError, match="2 references but 1 hypotheses"):
+        exact_match(["a", "b"], ["a"])
+
+
+def test_word_error_rate_is_all_edits_over_all_reference_words():
+    # 1 substitution of 1 word, 1 deletion of 4 words: 2 / 5, not the mean of 1 and 1/4
+    assert word_error_rate(["a", "b c d e"], ["x", "b c d"]) == 2 / 5
+
+
+def test_words_against_an_empty_reference_are_insertions():
+    assert word_error_rate(["", "a b"], ["x y", "a b"]) == 2 / 2
+
+
+def test_no_reference_word_at_all_is_an_error():
+    with pytest.raises(ValueError, match="hold no word"):
+        word_error_rate(["", " "], ["x", ""])
+
+
+def test_word_error_rate_refuses_unequal_counts():
+    with pytest.raises(ValueError, match="1 references but 2 hypotheses"):
+        word_error_rate(["a"], ["a", "b"])
+
+
+def test_character_error_rate_counts_spaces():
+    assert character_error_rate(["ab c"], ["abc"]) == 1 / 4
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no published LibriSpeech hypotheses beside the checkout")
+@pytest.mark.parametrize(("split", "published"), [("test-clean", 3.6537583688), ("test-other", 9.6077794548)])
+def test_librispeech_error_rates_are_the_published_ones(split, published):
+    references, hypotheses = (
+        dict(line.split("\t")[:2] for line in (GOLDEN / name).read_text(encoding="utf-8").splitlines())
+        for name in (f"ref.{split}.tsv", f"{split}.b1.rnnt_baseline.tsv")
+    )
+    rate = word_error_rate(list(references.values()), [hypotheses[utt] for utt in references])
+    assert 100 * rate == pytest.approx(published, abs=1e-9)
+
+
+def test_interval_of_a_share_is_the_binomial_one():
+    scores = np.arange(2000) % 10 < 3  # a share of 0.3
+    half_width = 1.96 * math.sqrt(0.3 * 0.7 / 2000)
+    found = bootstrap_interval(scores, clusters=range(2000), seed=1)
+    assert (found.low, found.high) == pytest.approx((0.3 - half_width, 0.3 + half_width), abs=0.002)
+
+
+def test_interval_widens_by_the_root_of_the_cluster_size():
+    # each utterance asked four times with one fate: as if there were 500 items, so twice as wide
+    scores = np.repeat(np.arange(500) % 10 < 3, 4)
+    half_width = 1.96 * math.sqrt(0.3 * 0.7 / 500)
+    found = bootstrap_interval(scores, clusters=np.repeat(np.arange(500), 4), seed=1, num_resamples=5000)
+    assert (found.low, found.high) == pytest.approx((0.3 - half_width, 0.3 + half_width), abs=0.003)
+
+
+def test_difference_of_identical_answers_is_exactly_zero():
+    scores = np.arange(300) % 7 < 2
+    found = bootstrap_difference(scores, scores.copy(), clusters=np.arange(300) // 3, seed=1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_difference_is_paired():
+    # the same 100 items differ whatever else happens: the interval is that of a share of 0.1
+    others = np.arange(1000) % 2
+    scores = np.where(np.arange(1000) < 200, 1, others)
+    half_width = 1.96 * math.sqrt(0.1 * 0.9 / 1000)
+    found = bootstrap_difference(scores, others, clusters=range(1000), seed=1)
+    assert (found.low, found.high) == pytest.approx((0.1 - half_width, 0.1 + half_width), abs=0.003)
+
+
+def test_recovery_by_hand():
+    # floor 1/4, speech 2/4, ceiling 4/4: (1/4) / (3/4)
+    found = bootstrap_recovery([1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], clusters="abcd", seed=1)
+    assert found.value == pytest.approx(1 / 3)
+
+
+def test_recovery_is_one_without_doubt_where_speech_equals_the_text():
+    text, floor = np.ones(200), np.arange(200) % 4 == 0
+    found = bootstrap_recovery(text, floor, text, clusters=range(200), seed=1)
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_recovery_is_undefined_where_the_text_is_not_above_the_floor():
+    found = bootstrap_recovery([1, 0], [1, 0], [0, 1], clusters="ab", seed=1)
+    assert (found.value, found.low, found.high) == (None, None, None)
+
+
+def test_recovery_has_no_interval_where_a_resample_closes_the_gap():
+    # the only item that sets text apart from the floor is missing from a third of the resamples
+    found = bootstrap_recovery([1, 0, 0], [0, 0, 0], [1, 0, 0], clusters="abc", seed=1)
+    assert (found.value, found.low, found.high) == (1, None, None)
+
+
+def test_same_seed_draws_the_same_utterances():
+    first, second = (resample_means([[0, 1, 2]], clusters="abc", seed=7) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_blocks_do_not_change_the_draws(monkeypatch):
+    whole = resample_means([[0, 1, 2]], clusters="abc", seed=7)
+    monkeypatch.setattr("auralign.score.metrics.DRAWS_IN_MEMORY", 10)
+    assert np.array_equal(resample_means([[0, 1, 2]], clusters="abc", seed=7), whole)
+
+
+def test_nothing_to_resample_is_an_error():
+    with pytest.raises(ValueError, match="no item"):
+        bootstrap_interval([], clusters=[], seed=1)

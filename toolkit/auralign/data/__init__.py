@@ -1,0 +1,1 @@
+"""Manifests, audio, encoder frames and batches."""

@@ -1,0 +1,131 @@
+"""The frozen encoder's frames of a manifest: kept in memory or on disk where they fit, else computed when asked.
+
+A frozen encoder gives the same frames in every epoch and for every method, so each utterance is encoded once.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from auralign.data.audio import audio_path, read_audio
+from auralign.files import hash_path, hash_value, remove_leftovers
+from auralign.records import Records
+
+BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
+
+
+class LiveFrames:
+    """Computes frames when asked."""
+
+    def __init__(self, encoder, manifest: Records):
+        self.encoder, self.manifest = encoder, manifest
+
+    def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames (B, T, D) and lengths (B,) of manifest rows."""
+        with torch.no_grad():
+            return self.encoder([_read(self.manifest, self.manifest[row]) for row in rows])
+
+
+class CachedFrames:
+    """Frames laid end to end in one array (sum of lengths, D), in memory or mapped from a file."""
+
+    def __init__(self, array: np.ndarray, lengths: np.ndarray):
+        self.array, self.lengths = array, lengths
+        self.ends = np.cumsum(lengths)
+
+    def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames (B, T, D) and lengths (B,) of manifest rows."""
+        lengths = self.lengths[rows]
+        frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
+        for place, row in enumerate(rows):
+            part = self.array[self.ends[row] - self.lengths[row]:self.ends[row]]
+            frames[place, :len(part)] = torch.from_numpy(np.ascontiguousarray(part))
+        return frames, torch.from_numpy(lengths.astype(np.int64))
+
+
+def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes: float, batch_seconds: float):
+    """Frames of a manifest, by the cache that the recipe asks for.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        With `width`, `num_frames(num_samples)` and `fingerprint`.
+    manifest : Records
+        Of Utterance.
+    cache : str
+        "memory", "disk" or "off". What is larger than `max_gigabytes` is not kept, and a line says so.
+    folder : Path
+        Of the disk cache. A file's name holds the hash of the encoder and of the manifest.
+    batch_seconds : float
+        Seconds of audio encoded at once.
+    """
+    if cache not in ("memory", "disk", "off"):
+        raise ValueError(f"feature_cache {cache!r}: use memory, disk or off")
+    lengths = count_frames(encoder, manifest)
+    gigabytes = int(lengths.sum()) * encoder.width * BYTES_PER_VALUE / 1e9
+    if cache != "off" and gigabytes > max_gigabytes:
+        print(f"encoder frames of {manifest.path.name} would take {gigabytes:.1f} GB, more than max_cache_gigabytes "
+              f"({max_gigabytes:g}): computed anew each time", file=sys.stderr)
+        cache = "off"
+    if cache == "off":
+        return LiveFrames(encoder, manifest)
+    shape = (int(lengths.sum()), encoder.width)
+    if cache == "memory":
+        array = np.empty(shape, dtype=np.float32)
+        _encode_all(encoder, manifest, lengths, array, batch_seconds)
+        return CachedFrames(array, lengths)
+    key = hash_value([encoder.fingerprint, hash_path(manifest.path)])[:16]
+    path = Path(folder) / f"{manifest.path.stem}.{key}.npy"
+    if not path.exists():
+        _write_cache(path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds))
+    return CachedFrames(np.load(path, mmap_mode="r"), lengths)
+
+
+def count_frames(encoder, manifest: Records) -> np.ndarray:
+    """Frames of every utterance (num_utterances,), from its seconds."""
+    rate = encoder.sample_rate
+    return np.array([encoder.num_frames(round(utterance.seconds * rate)) for utterance in manifest], dtype=np.int64)
+
+
+def _write_cache(path: Path, shape, fill) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    fill(array)
+    array.flush()
+    os.replace(temporary, path)
+
+
+def _encode_all(encoder, manifest: Records, lengths: np.ndarray, array: np.ndarray, batch_seconds: float) -> None:
+    """Fill `array` with the frames of all utterances, encoded in batches of similar length."""
+    ends = np.cumsum(lengths)
+    live = LiveFrames(encoder, manifest)
+    with tqdm(total=len(lengths), desc=f"encoding {manifest.path.stem}", unit="utt", disable=None) as bar:
+        for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
+            frames, found = live.get(rows)
+            for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
+                if length != lengths[row]:
+                    utterance = manifest[row]
+                    raise ValueError(f"{utterance.id}: its audio gives {length} frames, its seconds in {manifest.path} "
+                                     f"({utterance.seconds}) give {lengths[row]}; run stage 1 again")
+                array[ends[row] - length:ends[row]] = one[:length].numpy()
+            bar.update(len(rows))
+
+
+def _batches(lengths: np.ndarray, max_frames: float) -> list[list[int]]:
+    """Rows by length, cut so that no padded batch holds more than `max_frames` frames."""
+    batches: list[list[int]] = [[]]
+    for row in np.argsort(lengths, kind="stable"):
+        if batches[-1] and (len(batches[-1]) + 1) * lengths[row] > max_frames:
+            batches.append([])
+        batches[-1].append(int(row))
+    return [batch for batch in batches if batch]
+
+
+def _read(manifest: Records, utterance) -> np.ndarray:
+    return read_audio(audio_path(manifest.path, utterance), start=utterance.start, seconds=utterance.seconds)

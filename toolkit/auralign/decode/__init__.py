@@ -1,0 +1,1 @@
+"""Stage 4: let the model answer questions about speech, and the LLM alone the same questions about text."""

@@ -1,0 +1,1 @@
+"""Stage 2: ask the frozen LLM, filter its answers, and keep them with their provenance."""

@@ -1,0 +1,37 @@
+"""Ask the LLM: requests in, answers out. An engine is anything with `answer`; this one runs in transformers."""
+
+from collections.abc import Iterator
+
+from auralign.files import hash_value
+from auralign.records import TargetRequest
+
+
+class TransformersEngine:
+    """Static batches of prompts of similar length, decoded by transformers with a key-value cache.
+
+    Arguments
+    ---------
+    llm : auralign.models.llm.LLM
+    renderer : auralign.render.Renderer
+    batch_size : int
+        Prompts decoded at once.
+    """
+
+    def __init__(self, llm, renderer, *, batch_size: int):
+        self.llm, self.renderer, self.batch_size = llm, renderer, batch_size
+
+    def answer(self, requests: list[TargetRequest]) -> Iterator[list[tuple[TargetRequest, str, str]]]:
+        """Yield batches of (request, text, finish reason), longest prompts first so that memory runs out at once or never.
+
+        Every request must carry the same decoding. The very ids of the request are what the LLM reads.
+        """
+        requests = sorted(requests, key=lambda request: (-len(request.prompt_ids), request.key))
+        for start in range(0, len(requests), self.batch_size):
+            batch = requests[start:start + self.batch_size]
+            decoding = batch[0].decoding
+            answers = self.llm.generate(
+                [self.llm.embed(request.prompt_ids) for request in batch],
+                max_new_tokens=decoding["max_new_tokens"], temperature=decoding["temperature"],
+                stop_ids=self.renderer.stop_ids, seeds=[int(hash_value([request.key])[:12], 16) for request in batch])
+            yield [(request, self.renderer.decode(answer.ids), answer.finish_reason)
+                   for request, answer in zip(batch, answers, strict=True)]

@@ -1,0 +1,57 @@
+"""What may not be taught: answers that are empty, loop, refuse, or never came out of thinking.
+
+    >>> check(Answered("", "stop"))
+    'empty'
+    >>> strip_thinking("<think>two digits</think>i heard five six")
+    ('i heard five six', True)
+"""
+
+import re
+from typing import NamedTuple
+
+# A block of words said again and again at the end; digit strings may well say a word seven times.
+MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
+
+REFUSAL = re.compile(
+    r"^\W*(i am sorry|i'm sorry|sorry,? (but )?i|i (can ?not|can't|am unable to|am not able to|won't)\b|as an? (ai|language model)"
+    r"|i do not have access|i don't have access|unfortunately,? i (can|am))", re.IGNORECASE)
+
+
+class Answered(NamedTuple):
+    """An answer of the LLM and why it ended."""
+
+    text: str
+    finish_reason: str
+
+
+def strip_thinking(text: str) -> tuple[str, bool]:
+    """The answer without its `<think>` block, and whether it had one. A block that never closes leaves nothing."""
+    stripped = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
+    return stripped.strip(), stripped != text
+
+
+def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
+    """Why this answer may not become a target, or None where it may.
+
+    One that was cut off at the length limit may, unless `keep_cut_off` is False: it is taught without an end of turn.
+    """
+    if not answer.text.strip():
+        return "empty"
+    if answer.finish_reason == "length" and not keep_cut_off:
+        return "cut off"
+    if loops(answer.text):
+        return "looping"
+    if REFUSAL.match(answer.text.replace("’", "'")):
+        return "refusal"
+    return None
+
+
+def loops(text: str) -> bool:
+    """Whether the text ends in a block of words said at least four times in a row, sixteen words in all."""
+    words = text.split()
+    for block in range(1, MAX_BLOCK_WORDS + 1):
+        repeats = max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block))
+        tail = words[-block * repeats:]
+        if len(tail) == block * repeats and tail == tail[:block] * repeats:
+            return True
+    return False

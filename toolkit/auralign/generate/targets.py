@@ -1,0 +1,104 @@
+"""From a manifest and a method to targets: draw, ask, filter, keep."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from tqdm import tqdm
+
+from auralign import layout
+from auralign.data.manifest import Rejected, rejected_path
+from auralign.files import hash_value
+from auralign.generate.filters import Answered, check, strip_thinking
+from auralign.records import Records, Target, TargetRequest, write_records
+from auralign.store import Store
+
+# Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
+WINDOW = 4096
+UNKNOWN = layout.Target("")  # stands for the answer while the prompt is made
+
+
+class TargetWriter:
+    """Writes the targets of one split.
+
+    Arguments
+    ---------
+    method : AlignmentMethod
+    renderer : Renderer
+    engine : object
+        With `answer(requests)`; see `auralign.generate.engine`.
+    llm_name, llm_revision : str
+        Kept with every target.
+    decoding : dict
+        `max_new_tokens` and `temperature`.
+    seed : int
+    max_rejected : float
+        Share of rejected items above which the stage stops.
+    """
+
+    def __init__(self, method, renderer, engine, *, llm_name: str, llm_revision: str, decoding: dict, seed: int, max_rejected: float):
+        self.method, self.renderer, self.engine = method, renderer, engine
+        self.llm_name, self.llm_revision = llm_name, llm_revision
+        self.decoding, self.seed, self.max_rejected = decoding, seed, max_rejected
+
+    def write(self, manifest: Records, path) -> str:
+        """Write all targets of `manifest` to `path`; returns a one-line summary.
+
+        What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
+        Raises TooManyRejectedError.
+        """
+        partial = Path(path).with_suffix(".partial.jsonl")
+        with Store(partial, Target) as store:
+            self._answer_all(manifest, store)
+            rejected = Rejected(limit=self.max_rejected)
+            counts = {"stripped of <think>": 0, "cut off (kept without an end of turn)": 0, "written": 0}
+            write_records(path, self._kept(manifest, store, rejected, counts), kind=Target)
+        rejected.write(rejected_path(path), num_kept=counts["written"])
+        partial.unlink()
+        notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
+        return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (f"; {notes}" if notes else "")
+
+    def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
+        """Every request in the manifest's order, with the response where the corpus holds it."""
+        for utterance in manifest:
+            for number, choice in enumerate(self.method.choices(utterance, Random(f"{self.seed}:{utterance.id}"))):
+                views = self.method.layout(utterance, choice, UNKNOWN)
+                given = self.method.given_response(utterance, choice)
+                prompt = self.renderer.render(views.teacher.before_target()).ids
+                key = hash_value([utterance.id, number, prompt, given, self.llm_revision, self.decoding, self.seed])[:16]
+                yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
+
+    def _answer_all(self, manifest: Records, store: Store) -> None:
+        pending = ((request, given) for request, given in self.requests(manifest) if request.key not in store.keys)
+        with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
+            while window := list(islice(pending, WINDOW)):
+                given = [self._target(request, text, "given") for request, text in window if text is not None]
+                store.append(given)
+                bar.update(len(given))
+                for batch in self.engine.answer([request for request, text in window if text is None]):
+                    store.append(self._target(*answered) for answered in batch)
+                    bar.update(len(batch))
+
+    def _kept(self, manifest: Records, store: Store, rejected: Rejected, counts: dict) -> Iterator[Target]:
+        """Targets in the manifest's order, whatever the order in which they were answered."""
+        for request, given in self.requests(manifest):
+            target = store.read(request.key)
+            if given is None:
+                text, thought = strip_thinking(target.response)
+                reason = check(Answered(text, target.finish_reason))
+                counts["stripped of <think>"] += thought
+                target = Target(**{**vars(target), "response": text})
+            else:
+                reason = None if given.strip() else "empty"
+            if reason:
+                rejected.add(target.utt_id, reason, target.response)
+                continue
+            counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
+            counts["written"] += 1
+            yield target
+
+    def _target(self, request: TargetRequest, text: str, finish_reason: str) -> Target:
+        return Target(key=request.key, utt_id=request.utt_id, choice=request.choice, response=text, finish_reason=finish_reason,
+                      method=self.method.name, method_version=self.method.version, llm=self.llm_name,
+                      llm_revision=self.llm_revision, frame_hash=self.renderer.frame_hash, decoding=request.decoding, seed=self.seed)

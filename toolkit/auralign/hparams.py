@@ -1,0 +1,178 @@
+"""Read a recipe's YAML with overrides from the command line, and check every key against the schema.
+
+    >>> SCHEMA["lr"].kinds
+    (<class 'float'>,)
+
+HyperPyYAML takes an unknown key inside a file without a word, and keeps `3e-4` as a string; both are caught here.
+A YAML is code: it is loaded from the recipe's own folder, never from a checkpoint.
+"""
+
+import difflib
+import functools
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from auralign.method import AlignmentMethod
+
+
+class HparamsError(ValueError):
+    """A YAML or an override that cannot be used: names the file, the key and the repair."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the schema: the types that it takes, what it means, and whether a YAML may leave it out."""
+
+    kinds: tuple[type, ...]
+    meaning: str
+    default: Any = ...
+
+
+NAME = functools.partial  # what a `!name:` constructor loads to
+
+SCHEMA = {
+    "seed": Key((int,), "all randomness of stages 2 to 4"),
+    "data_folder": Key((str,), "what stage 1 wrote"),
+    "output_folder": Key((str,), "targets, checkpoints and hypotheses of this method"),
+    "text_folder": Key((str,), "hypotheses of the same LLM on text, shared by all methods"),
+    "score_folder": Key((str,), "the ledger"),
+    "method": Key((AlignmentMethod,), "the alignment method"),
+    "llm": Key((NAME,), "builds the frozen LLM"),
+    "encoder": Key((NAME,), "builds the frozen speech encoder"),
+    "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM"),
+    "recognizer": Key((NAME, type(None)), "the encoder's own transcripts, for the matched cascade", None),
+    "system_prompt": Key((str, type(None)), "default: the template's own; null: none; else this text", "default"),
+    "template_options": Key((dict,), "arguments of the chat template", {}),
+    "max_new_tokens": Key((int,), "length limit of targets"),
+    "temperature": Key((float,), "0 is greedy", 0.0),
+    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", 64),
+    "max_rejected": Key((float,), "share of rejected items above which a stage stops", 0.01),
+    "lr": Key((float,), "peak learning rate"),
+    "num_steps": Key((int,), "optimiser steps"),
+    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it"),
+    "weight_decay": Key((float,), "of AdamW", 0.0),
+    "max_grad_norm": Key((float,), "gradient clipping", 1.0),
+    "tokens_per_step": Key((int,), "LLM positions in one optimiser step"),
+    "tokens_per_pack": Key((int,), "LLM positions in one packed forward"),
+    "valid_every": Key((int,), "steps between validations, each of which writes a checkpoint"),
+    "num_shown": Key((int,), "answers that a validation prints into the log", 3),
+    "feature_cache": Key((str,), "memory, disk or off: where the frozen encoder's frames are kept"),
+    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", 4.0),
+    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", 100.0),
+    "decode_max_new_tokens": Key((int,), "length limit of answers"),
+    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", 64),
+    "precision": Key((str,), "fp32, or bf16 autocast on a GPU", "fp32"),
+    "device": Key((str,), "cpu or cuda:N", "cpu"),
+}
+
+
+def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores.
+
+    Raises HparamsError on an option without a value.
+    """
+    paths, overrides, rest = [], {}, list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            paths.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise HparamsError(f"the option {word} needs a value: {word} VALUE")
+            value = rest.pop(0)
+        overrides[name.replace("-", "_")] = value
+    return paths, overrides
+
+
+def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespace:
+    """The recipe's values, checked and with defaults filled in; `!name:` constructors are not called.
+
+    Raises HparamsError on an unknown key or override (with a suggestion), a missing or mistyped value, and broken YAML.
+    """
+    from hyperpyyaml import load_hyperpyyaml  # 0.1 s that `auralign --help` does not spend
+
+    text = _read(path)
+    keys = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
+    typed = {name: _coerce(name, value, keys, path) for name, value in (overrides or {}).items()}
+    try:
+        # HyperPyYAML adds an override that the file lacks only when told; the schema's optional keys are such.
+        values = load_hyperpyyaml(io.StringIO(text), {k: v for k, v in typed.items() if k in keys})
+    except Exception as error:  # PyYAML, HyperPyYAML and whatever a constructor raises: one line with the file's name
+        raise HparamsError(f"{path}: {' '.join(str(error).split())}") from error
+    values.update({name: value for name, value in typed.items() if name not in keys})
+    referenced = set(re.findall(r"<(\w+)", text))
+    for name in values:
+        if name not in SCHEMA and name not in referenced:
+            raise HparamsError(f"{path}: unknown key {name!r}{_suggest(name, SCHEMA)}")
+    for name, key in SCHEMA.items():
+        if name not in values:
+            if key.default is ...:
+                raise HparamsError(f"{path}: lacks {name!r} ({key.meaning})")
+            values[name] = key.default
+        values[name] = _check(name, values[name], path)
+    return SimpleNamespace(**values)
+
+
+def _read(path) -> str:
+    if not Path(path).is_file():
+        raise HparamsError(f"no YAML at {path}; give the path of a file such as hparams/sift.yaml")
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _coerce(name: str, text: str, keys: set[str], path) -> Any:
+    """An override, as the type that the schema gives its key."""
+    if name not in keys and name not in SCHEMA:
+        raise HparamsError(f"{path}: no key {name!r} to override{_suggest(name, keys | set(SCHEMA))}")
+    kinds = SCHEMA[name].kinds if name in SCHEMA else (str,)
+    convert: Callable[[str], Any] = next((kind for kind in (int, float) if kind in kinds), str)
+    if str not in kinds and convert is str:
+        raise HparamsError(f"{path}: {name!r} cannot be given on the command line; edit the YAML")
+    if type(None) in kinds and text in ("null", "none"):
+        return None
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise HparamsError(f"{path}: --{name} {text}: expected {_names(kinds)}") from error
+
+
+def _check(name: str, value: Any, path) -> Any:
+    kinds = SCHEMA[name].kinds
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if float in kinds and isinstance(value, str):  # YAML 1.1 reads 3e-4, without a point, as a string
+        try:
+            value = float(value)
+        except ValueError as error:
+            raise HparamsError(f"{path}: {name}: {value!r} is no number") from error
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise HparamsError(f"{path}: {name}: {value!r} is {type(value).__name__}; expected {_names(kinds)} ({SCHEMA[name].meaning})")
+    return value
+
+
+def _names(kinds) -> str:
+    names = {NAME: "a !name: constructor", type(None): "null", AlignmentMethod: "a method (!apply:auralign.plugins.load_method)"}
+    return " or ".join(names.get(kind, kind.__name__) for kind in kinds)
+
+
+def _suggest(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def load_recipe(argv: list[str]) -> SimpleNamespace:
+    """The values of the one YAML that a stage's command line names, with its overrides.
+
+    Raises HparamsError where it names none, or several.
+    """
+    paths, overrides = parse_arguments(argv)
+    if len(paths) != 1:
+        raise HparamsError(f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
+                           "for example: python train.py hparams/sift.yaml --lr 3e-4")
+    return load_hparams(paths[0], overrides)

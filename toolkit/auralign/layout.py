@@ -1,0 +1,120 @@
+"""What the model reads, as segments: text, speech, and the target to learn.
+
+    >>> view = View((Text("say again: "), Speech("three five"), Target("i heard three five")))
+    >>> view.read()                                           # every Speech replaced by the text that it stands for
+    View(segments=(Text(text='say again: ', tag='instruction'), Text(text='three five', tag='speech'),
+         Target(text='i heard three five', finished=True, tag='target')), system=DEFAULT)
+    >>> fill("take {speech} and sort it", Speech("three five"))
+    (Text(text='take ', tag='instruction'), Speech(text='three five', branch='speech', tag='speech'),
+     Text(text=' and sort it', tag='instruction'))
+
+A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the plain
+LLM reads, and is the student with its speech read as text unless a method says otherwise. What the LLM is asked when
+targets are generated is the teacher view cut before its `Target`: the two cannot drift apart.
+"""
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+
+SLOT = "{speech}"
+
+
+class System(enum.Enum):
+    """`DEFAULT`: the system prompt that the recipe names, or else the one that the chat template puts there itself."""
+
+    DEFAULT = "default"
+
+    def __repr__(self):
+        return self.name
+
+
+DEFAULT = System.DEFAULT
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words that the model reads in the user's turn."""
+
+    text: str
+    tag: str = "instruction"
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The place of the speech. `text` stands there when the LLM reads instead of hears; `branch` names the encoder."""
+
+    text: str
+    branch: str = "speech"
+    tag: str = "speech"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn."""
+
+    text: str
+    finished: bool = True
+    tag: str = "target"
+
+
+Segment = Text | Speech | Target
+
+
+@dataclass(frozen=True)
+class View:
+    """The segments of the user's turn in order, then at most one `Target`, which is the assistant's turn.
+
+    `system` is DEFAULT, None (no system prompt) or the system prompt itself.
+    """
+
+    segments: tuple[Segment, ...]
+    system: System | str | None = DEFAULT
+
+    def __post_init__(self):
+        places = [place for place, segment in enumerate(self.segments) if isinstance(segment, Target)]
+        if places and places != [len(self.segments) - 1]:
+            raise ValueError(f"a view holds one Target, as its last segment; found Targets at {places} of {self.segments}")
+
+    @property
+    def target(self) -> Target | None:
+        """The answer to learn, or None where the view ends with the prompt."""
+        return self.segments[-1] if self.segments and isinstance(self.segments[-1], Target) else None
+
+    def read(self) -> "View":
+        """The view in which every `Speech` is the text that it stands for."""
+        return self._replace(tuple(Text(s.text, s.tag) if isinstance(s, Speech) else s for s in self.segments))
+
+    def before_target(self) -> "View":
+        """The prompt: the view without its `Target`."""
+        return self._replace(tuple(s for s in self.segments if not isinstance(s, Target)))
+
+    def _replace(self, segments) -> "View":
+        return dataclasses.replace(self, segments=segments)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The named views of one example."""
+
+    student: View
+    teacher: View
+
+    @classmethod
+    def of(cls, student: View, teacher: View | None = None) -> "Layout":
+        """A layout whose teacher, unless given, reads what the student hears."""
+        return cls(student=student, teacher=teacher or student.read())
+
+
+def fill(instruction: str | None, speech: Speech) -> tuple[Segment, ...]:
+    """The user's turn for an instruction template with one `{speech}` slot; None is no instruction at all.
+
+    Raises ValueError where the template has no slot, or several.
+    """
+    if instruction is None:
+        return (speech,)
+    if instruction.count(SLOT) != 1:
+        raise ValueError(f"the instruction {instruction!r} needs exactly one {SLOT}: where the speech goes in the prompt")
+    before, after = instruction.split(SLOT)
+    around = (Text(before) if before else None, speech, Text(after) if after else None)
+    return tuple(segment for segment in around if segment is not None)

@@ -1,0 +1,47 @@
+"""Cross-entropy that never holds the logits of more than a chunk of positions."""
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from auralign.losses.term import Term
+
+# 2^24 logits are 64 MB in fp32: 110 positions of a vocabulary of 152,000, or all positions of a small one.
+MAX_LOGITS = 2**24
+
+
+def cross_entropy(hidden: torch.Tensor, labels: torch.Tensor, head: Callable, *, max_logits: int = MAX_LOGITS) -> Term:
+    """Sum of the negative log-likelihoods (nats) of `labels`.
+
+    Arguments
+    ---------
+    hidden : torch.Tensor
+        (M, D): hidden states at the positions that predict the labels.
+    labels : torch.Tensor
+        (M,): token ids.
+    head : callable
+        From hidden states (m, D) to logits (m, V).
+    max_logits : int
+        More logits than this are computed in chunks, and computed again in backward rather than kept.
+
+    Returns
+    -------
+    Term
+        `count` is M; where M is 0 the sum is exactly zero and still has a gradient.
+    """
+    if not len(labels):
+        return Term(sum=hidden.sum() * 0.0, count=0)
+    # The width of the vocabulary shows in one position's logits; D positions would be needed to guess it otherwise.
+    with torch.no_grad():
+        vocabulary = head(hidden[:1]).shape[-1]
+    rows = max(1, max_logits // vocabulary)
+    if len(labels) <= rows:
+        return Term(sum=_chunk(hidden, labels, head), count=len(labels))
+    sums = [checkpoint(_chunk, hidden[start:start + rows], labels[start:start + rows], head, use_reentrant=False)
+            for start in range(0, len(labels), rows)]
+    return Term(sum=torch.stack(sums).sum(), count=len(labels))
+
+
+def _chunk(hidden, labels, head):
+    return torch.nn.functional.cross_entropy(head(hidden).float(), labels, reduction="sum")

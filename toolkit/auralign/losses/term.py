@@ -1,0 +1,38 @@
+"""A loss as a sum and a count, so that packs, batches and ranks combine exactly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a loss.
+
+    Arguments
+    ---------
+    sum : torch.Tensor
+        Scalar: the loss added up over what it counts.
+    count : int
+        How many positions were added up; 0 where a pack has none.
+    weight : float
+        Of this term among the others.
+    unit : str
+        What is counted: the tag of a segment, or "sequences". The trainer knows how many of them an optimiser step has
+        before its first forward, and divides by that.
+    """
+
+    sum: torch.Tensor
+    count: int
+    weight: float = 1.0
+    unit: str = "target"
+
+
+def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
+    """Weighted sum of the terms of one pack, each divided by how many of its unit the whole optimiser step has.
+
+    Added up over the packs of the step this is the loss of the step, whatever the packing. A term that the step has no
+    positions for adds exactly zero, not nan.
+    """
+    return sum(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())

@@ -1,0 +1,68 @@
+"""The contract of an alignment method: three hooks, of which the last is rarely needed.
+
+    >>> class Echo(AlignmentMethod):
+    ...     "Answers what the LLM answers to the bare transcript."
+    ...     name = "echo"
+    ...     def choices(self, utterance, rng):
+    ...         yield Choice(task="none")
+    ...     def layout(self, utterance, choice, response):
+    ...         return Layout.of(View((Speech(utterance.text), response)))
+    >>> Echo().version
+    '1'
+
+A method is found by its entry point in the group `auralign.methods` (`auralign.plugins`), reads nothing but what it is
+given, and imports no torch: the toolkit computes, the method says what.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from auralign.layout import Layout, Speech, Target, View  # noqa: F401 (what a method is written with)
+from auralign.records import Choice, Utterance
+
+if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load torch
+    from auralign.losses import Term
+
+API_VERSION = 1
+
+
+class AlignmentMethod(ABC):
+    """One way to align speech with a frozen LLM. Options are the fields of a dataclass: plain values, saved with every target."""
+
+    name: ClassVar[str] = ""
+    """Equals the name of the entry point."""
+    paper: ClassVar[str] = ""
+    """arXiv id of the paper that describes the method."""
+    version: ClassVar[str] = "1"
+    """Raise it when the same options make other targets or another loss."""
+    api_version: ClassVar[int] = API_VERSION
+
+    @abstractmethod
+    def choices(self, utterance: Utterance, rng: Random) -> Iterable[Choice]:
+        """What to ask about one utterance. All randomness is drawn here, once, and kept with the target.
+
+        `rng` is seeded by the recipe's seed and the utterance's id, so that neither order nor restart changes a draw.
+        Yield several choices to make several examples of one utterance.
+        """
+
+    @abstractmethod
+    def layout(self, utterance: Utterance, choice: Choice, response: Target) -> Layout:
+        """How the example reads: prompt, speech and `response` in their places. Pure: equal arguments, equal layout."""
+
+    def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
+        """The target where the corpus holds it already; None (the usual case) asks the LLM."""
+        return None
+
+    def loss(self, views: Mapping[str, Any]) -> dict[str, "Term"]:
+        """The terms to minimise, from what the model computed for each view; cross-entropy on the target by default.
+
+        A term is a sum with its count, never a mean, so that batches, packs and ranks combine exactly.
+        """
+        return {"cross_entropy": views["student"].cross_entropy("target")}
+
+    def options(self) -> dict[str, Any]:
+        """The method's options as plain values: part of every target's provenance."""
+        return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}

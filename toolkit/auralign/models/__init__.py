@@ -1,0 +1,1 @@
+"""Frozen encoders, connectors, frozen LLMs, and the model that puts them together."""

@@ -1,0 +1,37 @@
+"""Build the model that a recipe's YAML names."""
+
+import torch
+
+from auralign.layout import DEFAULT
+from auralign.models.speech_llm import SpeechLLM
+from auralign.render import Renderer
+
+
+def build_llm(hparams):
+    """The frozen LLM on the recipe's device, and the renderer of its prompts."""
+    llm = hparams.llm().to(hparams.device)
+    system = DEFAULT if hparams.system_prompt == "default" else hparams.system_prompt
+    return llm, Renderer(llm.tokenizer, system=system, template_options=hparams.template_options)
+
+
+def build_model(hparams):
+    """The SpeechLLM, its connector initialised by the recipe's seed, and the renderer of its prompts."""
+    llm, renderer = build_llm(hparams)
+    encoder = hparams.encoder().to(hparams.device)
+    torch.manual_seed(hparams.seed)
+    connector = hparams.connector(encoder.width, llm.width).to(hparams.device)
+    return SpeechLLM(encoder, connector, llm), renderer
+
+
+def describe_parts(model: SpeechLLM, renderer: Renderer, method) -> dict:
+    """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
+    return {"llm": model.llm.name, "llm_revision": model.llm.revision, "frame_hash": renderer.frame_hash,
+            "encoder": model.encoder.fingerprint, "method": method.name, "method_version": method.version}
+
+
+def check_parts(recorded: dict, parts: dict, *, place) -> None:
+    """Raise ValueError where a checkpoint was trained with other parts than the recipe builds."""
+    for name, value in parts.items():
+        if recorded.get(name) != value:
+            raise ValueError(f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {value!r}; "
+                             "use the parts that it was trained with, or run stage 3 again")

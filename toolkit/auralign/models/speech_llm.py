@@ -1,0 +1,120 @@
+"""A frozen encoder, a connector and a frozen LLM as one model that hears.
+
+Axes: B batch, T speech frames, U text positions, N positions of a pack, D width, V vocabulary.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from auralign.losses import Term, cross_entropy
+from auralign.models.llm import LLM, Answer
+from auralign.render import Rendered
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Sequences laid end to end.
+
+    Arguments
+    ---------
+    embeddings : torch.Tensor
+        (N, D), speech already in its places.
+    positions : torch.Tensor
+        (N,): restart at 0 with every sequence.
+    ids : torch.Tensor
+        (N,): token ids; -1 where speech stands.
+    tagged : dict of str to torch.Tensor
+        For each tag, the positions (in the pack) of its tokens.
+    """
+
+    embeddings: torch.Tensor
+    positions: torch.Tensor
+    ids: torch.Tensor
+    tagged: Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class ViewOutput:
+    """What the LLM computed for one view of a pack; losses read it by tag."""
+
+    pack: Pack
+    last_hidden: torch.Tensor
+    llm: LLM
+
+    def labels(self, tag: str) -> torch.Tensor:
+        """Token ids (M,) under a tag."""
+        return self.pack.ids[self.pack.tagged.get(tag, torch.zeros(0, dtype=torch.long))]
+
+    def predicting(self, tag: str) -> torch.Tensor:
+        """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
+        return self.last_hidden[self.pack.tagged.get(tag, torch.ones(0, dtype=torch.long)) - 1]
+
+    def cross_entropy(self, tag: str) -> Term:
+        """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
+        return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=tag)
+
+
+class SpeechLLM(nn.Module):
+    """Holds the three parts and puts sequences together; only the connector is trained.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        Frozen; waveforms to frames (B, T, D_encoder) and lengths (B,).
+    connector : auralign.models.connectors.Connector
+    llm : auralign.models.llm.LLM
+    """
+
+    def __init__(self, encoder: nn.Module, connector: nn.Module, llm: LLM):
+        super().__init__()
+        self.encoder, self.connector, self.llm = encoder, connector, llm
+
+    def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
+        """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D_encoder) and lengths (B,)."""
+        embeddings, lengths, _ = self.connector(frames, lengths)
+        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)]
+
+    def embed(self, rendered: Rendered, speech: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings (N, D) of one rendered view, with `speech` (U, D) in the place of its speech.
+
+        Raises ValueError where the view has speech and none is given.
+        """
+        parts = []
+        for piece in rendered.pieces:
+            if not piece.is_speech:
+                parts.append(self.llm.embed(piece.ids))
+            elif speech is None:
+                raise ValueError("the view holds speech, but no speech embeddings were given")
+            else:
+                parts.append(speech.to(parts[0].dtype))
+        return torch.cat(parts)
+
+    def pack(self, views: list[Rendered], speech: list[torch.Tensor | None]) -> Pack:
+        """Lay rendered views end to end, each with its own speech."""
+        embeddings, positions, ids, tagged, start = [], [], [], {}, 0
+        for rendered, heard in zip(views, speech, strict=True):
+            embeddings.append(self.embed(rendered, heard))
+            place = start
+            for piece in rendered.pieces:
+                num = len(heard) if piece.is_speech else len(piece.ids)
+                ids.append(torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long))
+                tagged.setdefault(piece.tag, []).append(torch.arange(place, place + num))
+                place += num
+            positions.append(torch.arange(place - start))
+            start = place
+        device = self.llm.device
+        return Pack(torch.cat(embeddings), torch.cat(positions).to(device), torch.cat(ids).to(device),
+                    {tag: torch.cat(parts).to(device) for tag, parts in tagged.items()})
+
+    def forward(self, pack: Pack) -> ViewOutput:
+        """Run the LLM over a pack."""
+        return ViewOutput(pack, self.llm.hidden_states(pack.embeddings, pack.positions), self.llm)
+
+    @torch.no_grad()
+    def answer(self, prompts: list[Rendered], speech: list[torch.Tensor | None], *, max_new_tokens: int, stop_ids) -> list[Answer]:
+        """Greedy answers to prompts, each with its own speech (U, D), or None where it holds none."""
+        embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
+        return self.llm.generate(embedded, max_new_tokens=max_new_tokens, stop_ids=stop_ids)

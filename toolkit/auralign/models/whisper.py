@@ -1,0 +1,229 @@
+"""The encoder of any Hugging Face Whisper folder, frozen, with its own masking.
+
+    encoder = load_whisper("models/whisper-small")
+    frames, lengths = encoder([waveform, another])        # (B, T, 768), (B,)
+
+Whisper was trained on audio padded to 30 s. Encoding at true length is several times cheaper and gives other numbers:
+the choice is part of the model, and `fingerprint` tells the two apart.
+
+Axes: B batch, T frames, M mel frames (two to a frame), D width.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import WhisperFeatureExtractor
+from transformers.models.whisper import modeling_whisper
+
+from auralign.files import hash_path, hash_value
+
+PADDINGS = ("true_length", "30_seconds")
+MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
+
+
+class WeightsOfEncoder(modeling_whisper.WhisperEncoder):
+    """Loads without a word about the decoder weights that it leaves on disk."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^proj_out\."]
+
+
+class WhisperEncoder(nn.Module):
+    """Waveforms in, frames out; always in eval mode, no parameter trained.
+
+    Arguments
+    ---------
+    encoder : transformers.models.whisper.modeling_whisper.WhisperEncoder
+    extractor : transformers.WhisperFeatureExtractor
+    padding : str
+        "true_length" encodes what there is; "30_seconds" pads as Whisper was trained.
+    fingerprint : str
+        Names weights, features and padding; frames of equal fingerprints are equal.
+    """
+
+    def __init__(self, encoder, extractor, *, padding="true_length", fingerprint=""):
+        super().__init__()
+        if padding not in PADDINGS:
+            raise ValueError(f"Whisper padding {padding!r}: use {' or '.join(PADDINGS)}")
+        self.encoder = encoder
+        self.extractor = extractor
+        self.padding = padding
+        self.fingerprint = fingerprint
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode=True):
+        """Stay in eval mode: a frozen encoder gives the same frames whatever is trained behind it."""
+        return super().train(False)
+
+    @property
+    def width(self):
+        """D of the frames."""
+        return self.encoder.config.d_model
+
+    @property
+    def sample_rate(self):
+        """Hz, of the waveforms."""
+        return self.extractor.sampling_rate
+
+    @property
+    def frames_per_second(self):
+        return self.sample_rate / self.extractor.hop_length / MEL_FRAMES_PER_FRAME
+
+    def num_mel_frames(self, num_samples):
+        # Less than an analysis window is padded to one: the Fourier transform needs as much.
+        return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
+
+    def num_frames(self, num_samples):
+        """Frames of a waveform of so many samples."""
+        return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME)
+
+    def features(self, waveforms):
+        """Log-mel features, each utterance's from itself alone.
+
+        Arguments
+        ---------
+        waveforms : list of float32 arrays (num_samples,) at `sample_rate`
+
+        Returns
+        -------
+        mel : torch.Tensor (B, number of mel bands, M), zero behind each utterance's end
+        lengths : torch.Tensor (B,), in mel frames, of the audio without padding
+
+        Raises
+        ------
+        ValueError : for audio that is empty, not finite, not one-dimensional, or longer than 30 s.
+        """
+        for row, waveform in enumerate(waveforms):
+            self._check(row, waveform)
+        lengths = torch.tensor([self.num_mel_frames(len(waveform)) for waveform in waveforms])
+        mels = [self._log_mel(waveform) for waveform in waveforms]
+        num_frames = max(-(-mel.shape[1] // MEL_FRAMES_PER_FRAME) for mel in mels)
+        batch = torch.zeros(len(mels), mels[0].shape[0], num_frames * MEL_FRAMES_PER_FRAME)
+        for row, mel in enumerate(mels):
+            batch[row, :, : mel.shape[1]] = mel
+        return batch, lengths
+
+    def _check(self, row, waveform):
+        place = f"waveform {row} of the batch"
+        if np.ndim(waveform) != 1 or len(waveform) == 0:
+            raise ValueError(f"{place} has shape {np.shape(waveform)}; give one channel with at least one sample")
+        if not np.isfinite(waveform).all():
+            raise ValueError(f"{place} holds values that are not finite; repair or remove the audio")
+        if len(waveform) > self.extractor.n_samples:
+            seconds, limit = len(waveform) / self.sample_rate, self.extractor.chunk_length
+            raise ValueError(f"{place} lasts {seconds:.2f} s, Whisper hears at most {limit} s; cut it into utterances")
+
+    def _log_mel(self, waveform):
+        """Features (number of mel bands, M) of one waveform. The extractor clamps at 8 below the maximum: one by one,
+        that maximum is the utterance's own."""
+        waveform = np.asarray(waveform, dtype=np.float32)
+        missing = self.extractor.n_fft - len(waveform)
+        if missing > 0:
+            waveform = np.pad(waveform, (0, missing))
+        to = {"padding": "max_length"} if self.padding == "30_seconds" else {"padding": False, "truncation": False}
+        features = self.extractor([waveform], sampling_rate=self.sample_rate, return_tensors="pt", **to)
+        return features.input_features[0]
+
+    @torch.no_grad()
+    def forward(self, waveforms):
+        """Encode waveforms (see `features`).
+
+        Returns
+        -------
+        frames : torch.Tensor (B, T, D)
+        lengths : torch.Tensor (B,), in frames, of the audio without padding
+        """
+        mel, mel_lengths = self.features(waveforms)
+        weight = self.encoder.conv1.weight
+        mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
+        lengths = count_frames(mel_lengths)
+        if self.padding == "30_seconds":
+            frames = self.encode(mel, torch.full_like(mel_lengths, mel.shape[2]))
+            return frames[:, : int(lengths.max())], lengths
+        return self.encode(mel, mel_lengths), lengths
+
+    def encode(self, mel, mel_lengths):
+        """Features to frames, with all that stands behind an utterance's end masked.
+
+        Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced, padding is
+        zero before each convolution (as the convolution's own edge is) and invisible to attention.
+
+        Arguments
+        ---------
+        mel : torch.Tensor (B, number of mel bands, M)
+        mel_lengths : torch.Tensor (B,), in mel frames
+
+        Returns
+        -------
+        frames : torch.Tensor (B, T, D) with T = M / 2
+        """
+        encoder = self.encoder
+        audible = is_within(mel_lengths, mel.shape[2])  # (B, M)
+        hidden = functional.gelu(encoder.conv1(mel * audible[:, None]))
+        hidden = functional.gelu(encoder.conv2(hidden * audible[:, None]))
+        hidden = hidden.permute(0, 2, 1)
+        hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+        mask = attention_mask(count_frames(mel_lengths), hidden)
+        for layer in encoder.layers:
+            hidden = layer(hidden, mask)
+        return encoder.layer_norm(hidden)
+
+
+def count_frames(mel_lengths):
+    """Mel frames (B,) -> frames (B,): the second convolution takes every other position, from the first on."""
+    return (mel_lengths + MEL_FRAMES_PER_FRAME - 1) // MEL_FRAMES_PER_FRAME
+
+
+def is_within(lengths, size):
+    """Lengths (B,) -> (B, size), true before each length."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def attention_mask(lengths, hidden):
+    """Additive mask (B, 1, 1, T) for hidden states (B, T, D), or None where there is no padding to hide."""
+    within = is_within(lengths, hidden.shape[1])
+    if within.all():
+        return None
+    hide = torch.zeros_like(within, dtype=hidden.dtype).masked_fill(~within, torch.finfo(hidden.dtype).min)
+    return hide[:, None, None]
+
+
+def load_whisper(path, *, padding="true_length", dtype="float32"):
+    """Load the encoder of a Whisper folder; the decoder's weights are never read.
+
+    Arguments
+    ---------
+    path : str or Path
+        A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with preprocessor_config.json.
+    padding : str
+        "true_length" or "30_seconds".
+    dtype : str
+        "float32", "bfloat16" or "float16".
+
+    Raises
+    ------
+    FileNotFoundError : no such folder, or one that lacks a needed file.
+    ValueError : encoder weights are missing.
+    """
+    path = Path(path)
+    for name in ("config.json", "preprocessor_config.json"):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f"no {name} in {path}; give a downloaded Hugging Face Whisper folder")
+    encoder, info = WeightsOfEncoder.from_pretrained(
+        path,
+        key_mapping={r"^model\.encoder\.": "", r"^encoder\.": ""},
+        output_loading_info=True,
+        local_files_only=True,
+        dtype=getattr(torch, dtype),
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download the folder again, whole"
+        )
+    extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
+    fingerprint = hash_value([hash_path(path), padding, dtype])
+    return WhisperEncoder(encoder, extractor, padding=padding, fingerprint=fingerprint)

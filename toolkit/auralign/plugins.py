@@ -1,0 +1,97 @@
+"""Find and load alignment methods by their entry points, in the group `auralign.methods`.
+
+    >>> entry = next(entry for entry in find_methods() if entry.name == "sift")
+    >>> entry.package
+    'auralign'
+
+The methods that ship with auralign use the very group that outsiders use. Finding imports nothing; loading imports one.
+"""
+
+import difflib
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+from auralign.method import API_VERSION, AlignmentMethod
+
+GROUP = "auralign.methods"
+
+
+class MethodError(ValueError):
+    """An alignment method that cannot be used: names the method, the package and the repair."""
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """Where a method is announced: its name, the object it points to, and the package that announces it."""
+
+    name: str
+    value: str
+    package: str
+    version: str
+    entry_point: importlib.metadata.EntryPoint
+
+
+def find_methods() -> list[MethodEntry]:
+    """Every announced method, sorted by name; nothing is imported."""
+    found = {}
+    for entry_point in importlib.metadata.entry_points(group=GROUP):
+        package, version = entry_point.dist.name, entry_point.dist.version
+        # An editable install can announce itself twice, from the checkout and from site-packages.
+        key = (entry_point.name, entry_point.value, package)
+        found[key] = MethodEntry(entry_point.name, entry_point.value, package, version, entry_point)
+    return sorted(found.values(), key=lambda entry: (entry.name, entry.package))
+
+
+def find_method(name: str) -> MethodEntry:
+    """The one entry of that name.
+
+    Raises MethodError on an unknown name (with a suggestion) and on a name that two packages claim.
+    """
+    entries = find_methods()
+    claims = [entry for entry in entries if entry.name == name]
+    if len(claims) > 1:
+        packages = ", ".join(f"{entry.package} {entry.version}" for entry in claims)
+        raise MethodError(f"method {name!r} is claimed by {packages}; uninstall all but one")
+    if not claims:
+        names = sorted({entry.name for entry in entries})
+        close = difflib.get_close_matches(str(name), names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        installed = ", ".join(names) or "none: pip install auralign again, its entry points are missing"
+        raise MethodError(f"no alignment method {name!r}.{hint} Installed: {installed}.")
+    return claims[0]
+
+
+def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
+    """Import one method's class and check that it is one this toolkit can drive.
+
+    Raises MethodError where the import fails, the object is no AlignmentMethod, its name differs from the entry point's,
+    or it is written for another API version.
+    """
+    place = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"
+    try:
+        found = entry.entry_point.load()
+    except Exception as error:  # whatever a foreign module raises at import is reported under its name
+        raise MethodError(f"{place} could not be imported: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
+        raise MethodError(f"{place} is not a subclass of auralign.method.AlignmentMethod")
+    if found.api_version != API_VERSION:
+        raise MethodError(f"{place} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
+                          f"install a version of {entry.package} for it")
+    if found.name != entry.name:
+        raise MethodError(f"{place} calls itself {found.name!r}; its `name` must equal its entry point's")
+    return found
+
+
+def load_method(name: str, **options: Any) -> AlignmentMethod:
+    """The method of that name, with its options.
+
+    Raises MethodError as `find_method` and `load_class` do, and on options that the method does not take.
+    """
+    entry = find_method(name)
+    method_class = load_class(entry)
+    try:
+        return method_class(**options)
+    except TypeError as error:
+        raise MethodError(f"method {name!r} of {entry.package} {entry.version} does not take these options "
+                          f"({', '.join(options) or 'none'}): {error}; see `auralign methods {name}`") from error

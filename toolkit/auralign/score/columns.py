@@ -1,0 +1,86 @@
+"""Questions side by side with the answers of every column: one a question in each, or an error that names it.
+
+A column is one file of hypotheses of one input kind: what the LLM read (text, transcript) or heard (speech,
+shuffled).
+"""
+
+from dataclasses import dataclass
+
+from auralign.records import Question, RecordError, Records
+
+REPAIR = "run stage 4 (decode) again"
+
+
+@dataclass(frozen=True)
+class MethodFiles:
+    """The hypotheses of one method: on the utterance's own speech, and on another utterance's (the floor)."""
+
+    speech: Records
+    shuffled: Records
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question, what its utterance says, and the answers to it, one for each column."""
+
+    question: Question
+    said: str
+    answers: tuple[str, ...]
+
+
+def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
+    """The questions, in file order, with their answers.
+
+    Arguments
+    ---------
+    questions : Records of Question
+    manifest : Records of Utterance
+    columns : sequence of (input kind, Records of Hypothesis)
+
+    Raises RecordError on a question without an answer in some column, on an answer without a question, on an
+    answer of another input kind or about another utterance, and on an utterance that the manifest lacks.
+    """
+    asked = {question.key: question for question in questions}
+    if not asked:
+        raise RecordError(f"{questions.path}: holds no question; run stage 1 (prepare) again")
+    answers = [_read_column(records, kind, asked, questions.path) for kind, records in columns]
+    return [
+        Item(question, _text_of(question, manifest, questions.path), tuple(column[key] for column in answers))
+        for key, question in asked.items()
+    ]
+
+
+def _read_column(records, kind, asked, asked_path):
+    column = {}
+    for hypothesis in records:
+        question = asked.get(hypothesis.key)
+        if question is None:
+            raise RecordError(
+                f"{records.path}: answers {hypothesis.key!r}, which {asked_path} does not ask; {REPAIR}"
+            )
+        if hypothesis.input != kind:
+            raise RecordError(
+                f"{records.path}: the answer to {hypothesis.key!r} was given after {hypothesis.input}; "
+                f"this column needs {kind}; {REPAIR}"
+            )
+        if hypothesis.utt_id != question.utt_id:
+            raise RecordError(
+                f"{records.path}: the answer to {hypothesis.key!r} is about utterance "
+                f"{hypothesis.utt_id!r}; the question is about {question.utt_id!r}; {REPAIR}"
+            )
+        column[hypothesis.key] = hypothesis.text
+    for key in asked:
+        if key not in column:
+            raise RecordError(
+                f"{records.path}: no answer after {kind} to the question {key!r} of {asked_path}; {REPAIR}"
+            )
+    return column
+
+
+def _text_of(question, manifest, asked_path):
+    if question.utt_id not in manifest:
+        raise RecordError(
+            f"{manifest.path}: lacks utterance {question.utt_id!r}, which {asked_path} asks about; "
+            "run stage 1 (prepare) again"
+        )
+    return manifest[question.utt_id].text

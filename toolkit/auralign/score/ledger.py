@@ -1,0 +1,123 @@
+"""The gap ledger: what speech draws from the LLM, between a floor (another's speech) and the text.
+
+A row is one method on one group of questions. Every answer to speech is named by what became of it, so that
+each lost point has a cause. `build.py` makes the ledger, `table.py`, `picture.py` and `report.py` show it.
+
+    recovery = (speech - shuffled) / (text - shuffled)
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from auralign.score.metrics import Estimate
+
+GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
+"""The order of the rows; groups of other names follow in the order in which they are met."""
+RIGHT = "right"
+WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
+CLASSES = (RIGHT, *WRONG_CLASSES)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of exact answers, 0 to 1, over the same questions: one for each thing that the LLM was given."""
+
+    num_questions: int
+    text: float
+    transcript: float
+    speech: float
+    shuffled: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one group; `speech.value` is `rates.speech`, with its interval."""
+
+    method: str
+    group: str
+    rates: Rates
+    speech: Estimate
+    recovery: Estimate
+    form_ignored: (
+        float | None
+    )  # share right when the answer's own form is set aside; None where nobody judges it
+    answers: dict[str, int]  # class -> number of answers after speech
+    tasks: dict[str, Rates]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`method` minus `other`, in exact answers after speech to the same questions of a group."""
+
+    group: str
+    method: str
+    other: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Example:
+    """One wrong answer after speech."""
+
+    method: str
+    group: str
+    answer_class: str
+    instruction: str | None
+    said: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Rows in the order of the groups, within a group in the order of the methods."""
+
+    methods: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    examples: tuple[Example, ...]
+    absent_groups: tuple[str, ...]
+    num_utterances: int
+    num_resamples: int
+    confidence: float
+    seed: int
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.group for row in self.rows))
+
+    def row(self, method: str, group: str) -> Row:
+        return next(row for row in self.rows if (row.method, row.group) == (method, group))
+
+    def to_dict(self) -> dict:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Ledger":
+        """The ledger that `to_dict` described, also after a passage through JSON."""
+        return cls(
+            **values
+            | {
+                "methods": tuple(values["methods"]),
+                "rows": tuple(_row_from_dict(row) for row in values["rows"]),
+                "differences": tuple(
+                    Difference(**item | {"estimate": Estimate(**item["estimate"])})
+                    for item in values["differences"]
+                ),
+                "examples": tuple(Example(**example) for example in values["examples"]),
+                "absent_groups": tuple(values["absent_groups"]),
+            }
+        )
+
+
+def _row_from_dict(values):
+    return Row(
+        **values
+        | {
+            "rates": Rates(**values["rates"]),
+            "speech": Estimate(**values["speech"]),
+            "recovery": Estimate(**values["recovery"]),
+            "tasks": {task: Rates(**rates) for task, rates in values["tasks"].items()},
+        }
+    )

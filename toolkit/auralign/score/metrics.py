@@ -1,0 +1,155 @@
+"""Rates over a test set, and how far they may be trusted: a paired bootstrap over utterances.
+
+    >>> exact_match(["three five", "nine"], ["three  five", "nein"]).tolist()
+    [1, 0]
+    >>> word_error_rate(["three five nine", ""], ["three nine", "one"])  # 1 deletion, 1 insertion, 3 words
+    0.6666666666666666
+    >>> bootstrap_interval([1, 1, 1], clusters=["a", "a", "b"], seed=1)
+    Estimate(value=1.0, low=1.0, high=1.0)
+
+Legend: N items, K columns scored on the same items, C clusters, R resamples.
+"""
+
+from dataclasses import dataclass
+
+import jiwer
+import numpy as np
+
+NUM_RESAMPLES = 1000
+CONFIDENCE = 0.95
+DRAWS_IN_MEMORY = 2**22  # counts held at a time: 32 MB, however large the test set
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval; None stands for what is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def exact_match(references, hypotheses) -> np.ndarray:
+    """1 where a hypothesis has word for word the reference (white space aside), else 0: int64 (N,)."""
+    _check_counts(references, hypotheses)
+    matches = [
+        reference.split() == hypothesis.split()
+        for reference, hypothesis in zip(references, hypotheses, strict=True)
+    ]
+    return np.array(matches, dtype=np.int64)
+
+
+def word_error_rate(references, hypotheses) -> float:
+    """Corpus-level word error rate, as a fraction: all edits / all reference words.
+
+    Text is compared as it is: normalise both sides first. Words against an empty reference are insertions.
+
+    Raises ValueError where the references hold no word at all, and where the counts of texts differ.
+    """
+    return _error_rate(references, hypotheses, process=jiwer.process_words, unit="word")
+
+
+def character_error_rate(references, hypotheses) -> float:
+    """Corpus-level character error rate, as a fraction; spaces between words are characters too."""
+    return _error_rate(references, hypotheses, process=jiwer.process_characters, unit="character")
+
+
+def _error_rate(references, hypotheses, *, process, unit):
+    references, hypotheses = list(references), list(hypotheses)
+    _check_counts(references, hypotheses)
+    if not any(reference.strip() for reference in references):
+        raise ValueError(
+            f"{len(references)} references hold no {unit}: an error rate over them is undefined; "
+            "check the manifest's text"
+        )
+    counts = process(references, hypotheses)
+    edits = counts.substitutions + counts.deletions + counts.insertions
+    return edits / (counts.hits + counts.substitutions + counts.deletions)
+
+
+def bootstrap_interval(
+    scores, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
+) -> Estimate:
+    """The mean of scores (N,) with its percentile interval; `clusters` (N,) names each item's utterance."""
+    means = resample_means([scores], clusters=clusters, seed=seed, num_resamples=num_resamples)[:, 0]
+    return _estimate(np.mean(scores), means, confidence)
+
+
+def bootstrap_difference(
+    scores, others, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
+) -> Estimate:
+    """mean(scores) - mean(others), both (N,) on the same items, drawn together."""
+    means = resample_means([scores, others], clusters=clusters, seed=seed, num_resamples=num_resamples)
+    return _estimate(np.mean(scores) - np.mean(others), means[:, 0] - means[:, 1], confidence)
+
+
+def bootstrap_recovery(
+    speech, floor, ceiling, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
+) -> Estimate:
+    """(speech - floor) / (ceiling - floor) of three means over the same items, drawn together.
+
+    Undefined where the ceiling is not above the floor; no interval where that is so in a resample: a ratio
+    whose denominator may be zero has no bounds.
+    """
+    span = np.mean(ceiling) - np.mean(floor)
+    if span <= 0:
+        return Estimate(None, None, None)
+    value = (np.mean(speech) - np.mean(floor)) / span
+    means = resample_means(
+        [speech, floor, ceiling], clusters=clusters, seed=seed, num_resamples=num_resamples
+    )
+    spans = means[:, 2] - means[:, 1]
+    if np.any(spans <= 0):
+        return Estimate(float(value), None, None)
+    return _estimate(value, (means[:, 0] - means[:, 1]) / spans, confidence)
+
+
+def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> np.ndarray:
+    """Means of the columns under resampled clusters: the questions of one utterance come and go together.
+
+    Arguments
+    ---------
+    columns : array-like (K, N)
+        Scores of N items in K columns; one draw serves them all, so their differences are paired.
+    clusters : sequence of N
+        What each item belongs to. The same clusters and seed always give the same draws.
+    seed : int
+    num_resamples : int
+
+    Returns
+    -------
+    means : float64 (R, K)
+    """
+    columns = np.asarray(columns, dtype=np.float64)
+    if columns.ndim != 2 or columns.shape[1] != len(clusters):
+        raise ValueError(f"scores of shape {columns.shape} do not fit {len(clusters)} items")
+    if not len(clusters):
+        raise ValueError("no item to resample: a mean over nothing is undefined")
+    names, member_of = np.unique(np.asarray(list(clusters)), return_inverse=True)
+    sums = np.stack(
+        [np.bincount(member_of, weights=column, minlength=len(names)) for column in columns], axis=1
+    )
+    sizes = np.bincount(member_of, minlength=len(names)).astype(np.float64)
+    draws = _draw_clusters(len(names), num_resamples, seed)
+    return np.concatenate([(counts @ sums) / (counts @ sizes)[:, None] for counts in draws])
+
+
+def _draw_clusters(num_clusters, num_resamples, seed):
+    """Yield blocks (R', C) of how often each cluster is drawn; blocks bound the memory, not the result."""
+    rng = np.random.default_rng(seed)
+    at_once = max(1, DRAWS_IN_MEMORY // num_clusters)
+    for start in range(0, num_resamples, at_once):
+        size = min(at_once, num_resamples - start)
+        yield rng.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=size).astype(
+            np.float64
+        )
+
+
+def _estimate(value, resampled, confidence):
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(value), float(low), float(high))
+
+
+def _check_counts(references, hypotheses):
+    if len(references) != len(hypotheses):
+        raise ValueError(f"{len(references)} references but {len(hypotheses)} hypotheses: each needs its own")

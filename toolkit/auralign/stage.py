@@ -1,0 +1,155 @@
+"""One stage of a recipe: skipped when complete, resumed when interrupted, redone when its inputs changed.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> def run():
+    ...     with Stage("demo", folder, inputs={"lr": 1e-3}, outputs=[folder / "out.txt"]) as stage:
+    ...         if not stage.complete:
+    ...             _ = (folder / "out.txt").write_text("made")
+    >>> run()
+    >>> run()
+    demo: already complete for these inputs, skipped
+
+A stage is complete when `.<name>.done.json`, written last, names the same inputs and the outputs still have the content
+that it recorded. A stage that was started with the same inputs and not finished is resumed: it finds its partial outputs
+as it left them. With other inputs, the outputs are removed first.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from auralign.files import hash_path, read_json, write_json
+
+
+class StageBusyError(RuntimeError):
+    """Another process is running this stage in this folder."""
+
+
+class Stage:
+    """Context manager around the work of a stage.
+
+    Arguments
+    ---------
+    name : str
+        Shown to the user, and part of the file names of the stage's marks.
+    folder : Path
+        Where the marks are kept.
+    inputs : dict
+        JSON-able: everything that the outputs depend on (content hashes of files, settings).
+    outputs : list of Path
+        Files and folders that the stage makes.
+
+    Attributes
+    ----------
+    complete : bool
+        True inside the `with` block when there is nothing to do.
+
+    Raises StageBusyError on entry while another process holds the stage.
+    """
+
+    def __init__(self, name: str, folder, *, inputs: dict, outputs: list):
+        self.name = name
+        self.folder = Path(folder)
+        self.inputs = inputs
+        self.outputs = [Path(output) for output in outputs]
+        mark = name.replace(" ", "_")
+        self._done = self.folder / f".{mark}.done.json"
+        self._started = self.folder / f".{mark}.started.json"
+        self._lock_path = self.folder / f".{mark}.lock"
+        self.complete = False
+
+    def __enter__(self) -> "Stage":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        if self._done.exists():
+            done = read_json(self._done)
+            if done["inputs"] == self.inputs and self._outputs_stand(done):
+                self.complete = True
+                print(f"{self.name}: already complete for these inputs, skipped", flush=True)
+                return self
+            self._start_over(done["inputs"])
+        elif self._started.exists():
+            before = read_json(self._started)
+            if before == self.inputs:
+                print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+                return self
+            self._start_over(before)
+        else:
+            self._remove_outputs()
+        write_json(self._started, self.inputs)
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None and not self.complete:
+            missing = [str(output) for output in self.outputs if not output.exists()]
+            if missing:
+                raise RuntimeError(f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage")
+            write_json(self._done, {"inputs": self.inputs, "outputs": self._output_hashes()})
+            self._started.unlink(missing_ok=True)
+        self._lock.close()
+
+    def _take_lock(self) -> None:
+        # The kernel drops the lock with the process, so a killed run never leaves a stale one.
+        self._lock = open(self._lock_path, "a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip()
+            self._lock.close()
+            raise StageBusyError(f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
+                                 "wait for it, or give this one its own --output_folder") from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()}")
+        self._lock.flush()
+
+    def _outputs_stand(self, done: dict) -> bool:
+        return all(output.exists() for output in self.outputs) and done["outputs"] == self._output_hashes()
+
+    def _start_over(self, before: dict) -> None:
+        keys = [key for key in sorted(set(before) | set(self.inputs)) if before.get(key) != self.inputs.get(key)]
+        print(f"{self.name}: {', '.join(keys) or 'an output'} changed, starting over", file=sys.stderr)
+        self._done.unlink(missing_ok=True)
+        self._started.unlink(missing_ok=True)
+        self._remove_outputs()
+
+    def _output_hashes(self) -> dict:
+        return {str(number): hash_path(output) for number, output in enumerate(self.outputs)}
+
+    def _remove_outputs(self) -> None:
+        for output in self.outputs:
+            if output.is_dir():
+                shutil.rmtree(output)
+            else:
+                output.unlink(missing_ok=True)
+
+
+def describe(value) -> object:
+    """A JSON-able account of a value from a YAML file, by which a stage knows that it changed.
+
+    A `!name:` constructor is told by its path and arguments, and by the content of the file or folder that its argument
+    `path` names. Raises TypeError on values that are neither plain, nor constructors, nor methods.
+    """
+    if hasattr(value, "func") and hasattr(value, "keywords"):
+        account = {"call": f"{value.func.__module__}.{value.func.__qualname__}", "with": describe(value.keywords)}
+        path = value.keywords.get("path")
+        return {**account, "content": hash_path(path)} if path and Path(path).exists() else account
+    if isinstance(value, dict):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "options") and hasattr(value, "name"):
+        return {"method": value.name, "version": value.version, "options": describe(value.options())}
+    raise TypeError(f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method")
+
+
+def content(path, *, made_by: str) -> str:
+    """Hash of a file or folder that another stage made; FileNotFoundError names that stage where it is absent."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"no {path}; run {made_by} first")
+    return hash_path(path)

@@ -1,0 +1,76 @@
+"""A file of records that grows batch by batch, so that a kill loses at most the batch in flight.
+
+    >>> import tempfile, pathlib
+    >>> from auralign.records import Hypothesis
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "partial.jsonl"
+    >>> with Store(path, Hypothesis) as store:
+    ...     store.append([Hypothesis("q1", "a", "speech", "five", "stop")])
+    >>> Store(path, Hypothesis).read("q1").text                # a later run finds it
+    'five'
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from auralign.records import RecordError, from_line, header, to_line
+
+
+class Store:
+    """Records with a `key`, on disk in the order in which they were made.
+
+    Opening repairs what a kill left: a torn last line is cut off. `keys` holds what is already there.
+    """
+
+    def __init__(self, path, kind: type):
+        self.path = Path(path)
+        self.kind = kind
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._offsets: dict[str, int] = {}
+        self._repair()
+
+    @property
+    def keys(self):
+        """Keys of the records that are on disk."""
+        return self._offsets.keys()
+
+    def __enter__(self) -> "Store":
+        self._file = open(self.path, "ab")
+        if not self._file.tell():
+            self._file.write(header(self.kind).encode("utf-8"))
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def append(self, records: Iterable[Any]) -> None:
+        """Add records and flush them to the disk."""
+        for record in records:
+            self._offsets[record.key] = self._file.tell()
+            self._file.write(to_line(record).encode("utf-8"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def read(self, key: str) -> Any:
+        """One record by its key."""
+        with open(self.path, "rb") as file:
+            file.seek(self._offsets[key])
+            return from_line(file.readline().decode("utf-8"), self.kind, place=str(self.path))
+
+    def _repair(self) -> None:
+        if not self.path.exists():
+            return
+        end = 0
+        with open(self.path, "rb+") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                if number > 1:
+                    record = from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number}")
+                    self._offsets[record.key] = end
+                elif line.decode("utf-8") != header(self.kind):
+                    raise RecordError(f"{self.path}:1: not a file of {self.kind.__name__} records of this version; delete it and "
+                                      "run the stage again")
+                end += len(line)
+            file.truncate(end)

@@ -1,0 +1,1 @@
+"""Stage 3: train the connector on the targets."""

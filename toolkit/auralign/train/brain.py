@@ -1,0 +1,175 @@
+"""The training loop: SpeechBrain's `Brain`, where one optimiser step is a list of packs."""
+
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from auralign.files import write_json
+from auralign.losses import total
+from auralign.train.checkpoint import Checkpoints
+from auralign.train.examples import Examples, PackOfExamples, StepStream
+
+
+class AlignmentBrain(sb.Brain):
+    """Trains the connector; encoder and LLM stay as they are.
+
+    An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
+    an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step) alone.
+
+    Arguments
+    ---------
+    model : SpeechLLM
+    method : AlignmentMethod
+    hparams : SimpleNamespace
+        Of `auralign.hparams`.
+    folder : Path
+        For `checkpoints/`, `curves/` (TensorBoard) and `log.json`.
+    description : dict
+        What the checkpoints record: LLM, frame, encoder, connector, method.
+    """
+
+    def __init__(self, model, method, hparams, *, folder, description: dict):
+        super().__init__(modules={"connector": model.connector}, hparams=vars(hparams),
+                         run_opts={"device": hparams.device, "precision": hparams.precision, "max_grad_norm": hparams.max_grad_norm})
+        self.model, self.method, self.recipe = model, method, hparams
+        self.folder = Path(folder)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        self.description = description
+        self.log: list[dict] = []
+
+    def run(self, train: Examples, valid: Examples) -> None:
+        """Train for `num_steps` steps, or what is left of them."""
+        recipe = self.recipe
+        self.valid = valid
+        self.stream = StepStream(train, tokens_per_step=recipe.tokens_per_step, tokens_per_pack=recipe.tokens_per_pack,
+                                 seed=recipe.seed)
+        valid_packs = valid.packs(range(len(valid)), tokens_per_pack=recipe.tokens_per_pack)
+        num_stretches = math.ceil(recipe.num_steps / recipe.valid_every)
+        with tqdm(total=recipe.num_steps, desc="training", unit="step", disable=None) as self.bar:
+            self.fit(_Stretches(self, num_stretches), DataLoader(self.stream, batch_size=None),
+                     DataLoader(valid_packs, batch_size=None), progressbar=False)
+
+    def init_optimizers(self):
+        """AdamW over the connector, with linear warm-up and cosine decay to zero."""
+        from transformers import get_cosine_schedule_with_warmup
+
+        recipe = self.recipe
+        self.optimizer = torch.optim.AdamW(self.modules.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizers_dict = {"optimizer": self.optimizer}
+        self.schedule = get_cosine_schedule_with_warmup(self.optimizer, recipe.num_warmup_steps, recipe.num_steps)
+
+    def on_fit_start(self):
+        """Go on from the newest sound checkpoint, where there is one."""
+        super().on_fit_start()
+        last = self.checkpoints.last()
+        if last is not None:
+            last.load_weights(self.modules)
+            state = last.load_optimiser()
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.optimizer_step = last.step
+            self.log = last.description["log"]
+            print(f"going on from step {last.step}", file=sys.stderr)
+        self.bar.update(self.optimizer_step)
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
+
+    def fit_batch(self, packs: list[PackOfExamples]):
+        """One optimiser step. Its loss is a mean over the whole step, however the step is packed."""
+        # Dropout in a connector: a function of (seed, step), so that resuming changes nothing.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step)
+        units = sum((pack.units() for pack in packs), start=Counter())
+        step_loss = 0.0
+        for pack in packs:
+            with self.training_ctx:
+                loss = total(self.terms(pack), units)
+            self.check_loss_isfinite(loss)
+            if not torch.isfinite(loss):  # one NaN must not reach the weights; Brain stops after `nonfinite_patience` of them
+                self.zero_grad(set_to_none=True)
+                return loss.detach()
+            self.scaler.scale(loss).backward()
+            step_loss += loss.detach()
+        self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
+        self.optimizers_step()
+        self.schedule.step()
+        self.curves.add_scalar("train/loss", step_loss, self.optimizer_step)
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{float(step_loss):.3f}", refresh=False)
+        return step_loss.cpu()
+
+    def terms(self, pack: PackOfExamples):
+        """The method's terms for one pack."""
+        speech = self.model.hear(pack.frames.to(self.device), pack.lengths.to(self.device))
+        return self.method.loss({"student": self.model(self.model.pack(pack.views, speech))})
+
+    def evaluate_batch(self, pack: PackOfExamples, stage):
+        """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
+        with self.evaluation_ctx:
+            for name, term in self.terms(pack).items():
+                value, count = self.gathered.get(name, (0.0, 0))
+                self.gathered[name] = (value + float(term.sum), count + term.count)
+                self.weights[name] = term.weight
+        return torch.zeros(())
+
+    def on_stage_start(self, stage, epoch=None):
+        """Before training: how far this stretch goes. Before validation: empty sums."""
+        if stage == sb.Stage.TRAIN:
+            self.stream.start = self.optimizer_step
+            self.stream.stop = min(epoch * self.recipe.valid_every, self.recipe.num_steps)
+        else:
+            self.gathered, self.weights = {}, {}
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """After training: remember the loss. After validation: log, show some answers, write a checkpoint."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = float(stage_loss)
+            return
+        means = {name: value / max(count, 1) for name, (value, count) in self.gathered.items()}
+        valid_loss = sum(self.weights[name] * mean for name, mean in means.items())
+        step = self.optimizer_step
+        for name, mean in means.items():
+            self.curves.add_scalar(f"valid/{name}", mean, step)
+        self.log.append({"step": step, "train_loss": round(self.train_loss, 6), "valid_loss": round(valid_loss, 6),
+                         "answers": self._show_answers()})
+        self._print(self.log[-1])
+        state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+        self.checkpoints.save(self.modules, state, {**self.description, "step": step, "valid_loss": valid_loss, "log": self.log})
+        write_json(self.folder / "log.json", self.log)
+
+    def _show_answers(self) -> list[dict]:
+        """What the model answers to the first utterances of the validation set."""
+        shown = []
+        for example in range(min(self.recipe.num_shown, len(self.valid))):
+            target, prompt, utterance = self.valid.prompt(example)
+            frames, lengths = self.valid.frames.get([int(self.valid.rows[example])])
+            speech = self.model.hear(frames.to(self.device), lengths.to(self.device))
+            answer, = self.model.answer([prompt], speech, max_new_tokens=self.recipe.decode_max_new_tokens,
+                                        stop_ids=self.valid.renderer.stop_ids)
+            shown.append({"said": utterance.text, "asked": target.choice.instruction, "target": target.response,
+                          "answered": self.valid.renderer.decode(answer.ids)})
+        return shown
+
+    def _print(self, entry: dict) -> None:
+        self.bar.write(f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}", file=sys.stderr)
+        for answer in entry["answers"]:
+            self.bar.write(f"    {answer['said']!r} -> {answer['answered']!r} (target {answer['target']!r})", file=sys.stderr)
+
+
+class _Stretches:
+    """Numbers the stretches that are left; asked only after the checkpoint was loaded."""
+
+    def __init__(self, brain: AlignmentBrain, num_stretches: int):
+        self.brain, self.num_stretches = brain, num_stretches
+
+    def __iter__(self):
+        done = self.brain.optimizer_step // self.brain.recipe.valid_every
+        if self.brain.optimizer_step >= self.brain.recipe.num_steps:
+            done = self.num_stretches
+        return iter(range(done + 1, self.num_stretches + 1))

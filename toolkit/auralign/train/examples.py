@@ -1,0 +1,131 @@
+"""Training examples: a target with its utterance's speech, rendered view by view, counted and packed."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+from tqdm import tqdm
+
+from auralign.data.batching import epoch_steps, pack
+from auralign.data.frames import count_frames
+from auralign.data.manifest import Rejected
+from auralign.layout import Target as TargetSegment
+from auralign.records import Records
+from auralign.render import Rendered, Renderer
+
+
+@dataclass(frozen=True)
+class PackOfExamples:
+    """Examples that share one forward: their student views, frames (B, T, D) and lengths (B,)."""
+
+    views: list[Rendered]
+    frames: torch.Tensor
+    lengths: torch.Tensor
+
+    def units(self) -> Counter:
+        """How many tokens stand under each tag, and how many sequences there are: what losses are divided by."""
+        counts = Counter(sequences=len(self.views))
+        for rendered in self.views:
+            for piece in rendered.pieces:
+                counts[piece.tag] += 0 if piece.is_speech else len(piece.ids)
+        return counts
+
+
+class Examples:
+    """The targets of one split with their speech.
+
+    Arguments
+    ---------
+    targets, manifest : Records
+        Of Target and of Utterance.
+    method : AlignmentMethod
+    renderer : Renderer
+    model : SpeechLLM
+        Counts embeddings and limits the length.
+    frames : object
+        With `get(rows)`; see `auralign.data.frames`.
+
+    Raises ValueError on targets of another LLM, template or method.
+    """
+
+    def __init__(self, targets: Records, manifest: Records, *, method, renderer: Renderer, model, frames):
+        self.targets, self.manifest, self.method, self.renderer, self.frames = targets, manifest, method, renderer, frames
+        self.rejected = Rejected(limit=1.0)
+        rows, lengths, kept = [], [], []
+        num_frames = count_frames(model.encoder, manifest)
+        for number, target in enumerate(tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)):
+            self._check(target, model.llm)
+            row = manifest.row(target.utt_id)
+            rendered = self._render(target)
+            num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
+            length = rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
+            if not num_heard:
+                self.rejected.add(target.utt_id, "too short for the connector")
+            elif length > model.llm.max_positions:
+                self.rejected.add(target.utt_id, "longer than the LLM's context", f"{length} positions of {model.llm.max_positions}")
+            else:
+                kept.append(number)
+                rows.append(row)
+                lengths.append(length)
+        self.numbers, self.rows = np.array(kept, dtype=np.int64), np.array(rows, dtype=np.int64)
+        self.lengths = np.array(lengths, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def target(self, example: int):
+        """The Target of one example."""
+        return self.targets[int(self.numbers[example])]
+
+    def prompt(self, example: int):
+        """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance."""
+        target = self.target(example)
+        utterance = self.manifest[target.utt_id]
+        student = self.method.layout(utterance, target.choice, TargetSegment(target.response)).student
+        return target, self.renderer.render(student.before_target()), utterance
+
+    def packs(self, examples, *, tokens_per_pack: int) -> list[PackOfExamples]:
+        """The packs of one optimiser step."""
+        return [self._pack([int(examples[place]) for place in places])
+                for places in pack(self.lengths[examples], max_tokens=tokens_per_pack)]
+
+    def _pack(self, examples: list[int]) -> PackOfExamples:
+        frames, lengths = self.frames.get([int(self.rows[example]) for example in examples])
+        return PackOfExamples([self._render(self.target(example)) for example in examples], frames, lengths)
+
+    def _render(self, target) -> Rendered:
+        utterance = self.manifest[target.utt_id]
+        segment = TargetSegment(target.response, finished=target.finish_reason != "length")
+        return self.renderer.render(self.method.layout(utterance, target.choice, segment).student)
+
+    def _check(self, target, llm) -> None:
+        found = {"LLM": target.llm_revision, "prompt frame": target.frame_hash, "method": f"{target.method} {target.method_version}"}
+        needed = {"LLM": llm.revision, "prompt frame": self.renderer.frame_hash, "method": f"{self.method.name} {self.method.version}"}
+        for what in needed:
+            if found[what] != needed[what]:
+                raise ValueError(f"{self.targets.path}: target {target.key} was made with {what} {found[what]}, the recipe uses "
+                                 f"{needed[what]}; run stage 2 again")
+
+
+class StepStream(IterableDataset):
+    """The optimiser steps from `start` up to `stop`, each a list of packs: a function of (seed, step), never of history.
+
+    `stop` is moved on by the trainer from one validation to the next; iterating goes on where the last one ended.
+    """
+
+    def __init__(self, examples: Examples, *, tokens_per_step: int, tokens_per_pack: int, seed: int):
+        self.examples, self.seed = examples, seed
+        self.tokens_per_step, self.tokens_per_pack = tokens_per_step, tokens_per_pack
+        self.start, self.stop = 0, 0
+
+    def __iter__(self):
+        place, epoch, first = self.start, 0, 0
+        while place < self.stop:
+            steps = epoch_steps(self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch)
+            while place < min(self.stop, first + len(steps)):
+                yield self.examples.packs(steps[place - first], tokens_per_pack=self.tokens_per_pack)
+                place += 1
+            first += len(steps)
+            epoch += 1

@@ -31,8 +31,8 @@ def main(argv):
         model, renderer = build_model(hparams)
         best = checkpoints.best()
         check_parts(best.description, describe_parts(model, renderer, hparams.method), place=best.folder)
-        best.load_weights(model.connector)
-        model.connector.eval()
+        best.load_weights(model.trained_parts)
+        model.eval()
         manifest = Records(data / "test.jsonl", Utterance)
         frames = open_frames(model.encoder, manifest, cache=hparams.feature_cache, folder=data / "frames",
                              max_gigabytes=hparams.max_cache_gigabytes, batch_seconds=hparams.encode_batch_seconds)

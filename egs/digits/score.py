@@ -18,6 +18,7 @@ Writes:
 """
 
 import shlex
+import textwrap
 from pathlib import Path
 
 from auralign import __version__, script
@@ -32,6 +33,7 @@ from auralign.stage import Stage, content
 from local import world
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
+TERMINAL_WIDTH = 110
 ENCODER_WER = "speech encoder's word error rate (%)"
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions, about held-out voices.",
@@ -127,7 +129,7 @@ def method_files(hparams):
 
 
 def classify(answer, question, said):
-    """What became of a wrong answer, in the ledger's terms; a spoken command counts where no text asks anything."""
+    """What became of a wrong answer, in the ledger's terms; the text asks, or else the speech."""
     task = question.task if question.instruction is not None else None
     return world.classify(answer, question.reference, task, said.split())
 
@@ -153,9 +155,7 @@ def encoder_error_rate(transcript, manifest):
     heard = {}
     for hypothesis in transcript:
         if hypothesis.transcript is None:
-            raise RecordError(
-                f"{transcript.path}: {hypothesis.key!r} lacks its transcript; run stage 4 again"
-            )
+            raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
         heard[hypothesis.utt_id] = hypothesis.transcript
     return word_error_rate([manifest[utt_id].text for utt_id in heard], list(heard.values()))
 
@@ -170,7 +170,7 @@ def print_result(folder):
     print(f"\n{format_table(ledger)}")
     if ledger.differences:
         print(f"\nDifferences in exact answers to speech, {group}:\n{format_differences(ledger, group)}")
-    print(f"\n{describe_result(ledger)}")
+    print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))
     print(f"The {ENCODER_WER.replace(' (%)', '')} is {facts[ENCODER_WER]:.2f} %.")
     print(f"\nReport: {folder / 'report.md'}\nPicture: {folder / 'ledger.png'}")
 

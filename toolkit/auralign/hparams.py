@@ -8,7 +8,6 @@ A YAML is code: it is loaded from the recipe's own folder, never from a checkpoi
 """
 
 import difflib
-import functools
 import io
 import re
 from collections.abc import Callable
@@ -33,7 +32,7 @@ class Key:
     default: Any = ...
 
 
-NAME = functools.partial  # what a `!name:` constructor loads to
+NAME = Callable  # a `!name:` constructor loads to functools.partial, or without arguments to the class or function itself
 
 SCHEMA = {
     "seed": Key((int,), "all randomness of stages 2 to 4"),
@@ -109,7 +108,7 @@ def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespa
     values.update({name: value for name, value in typed.items() if name not in keys})
     referenced = set(re.findall(r"<(\w+)", text))
     for name in values:
-        if name not in SCHEMA and name not in referenced:
+        if name not in SCHEMA and name not in referenced:  # a key of the recipe's own must be of use to another value
             raise HparamsError(f"{path}: unknown key {name!r}{_suggest(name, SCHEMA)}")
     for name, key in SCHEMA.items():
         if name not in values:

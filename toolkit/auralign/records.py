@@ -8,7 +8,7 @@
     (1, 'three five')
 
 The first line of a file is its header, `{"schema": "Utterance", "version": 1}`; every other line is one record. Text is
-UTF-8 and byte-exact. `Records` keeps 16 bytes a row in memory (offset and hashed id), never the rows themselves.
+UTF-8 and byte-exact. `Records` keeps 24 bytes a row in memory (offset, hashed id, order), never the rows themselves.
 """
 
 import dataclasses

@@ -145,6 +145,8 @@ def describe(value) -> object:
         return value
     if hasattr(value, "options") and hasattr(value, "name"):
         return {"method": value.name, "version": value.version, "options": describe(value.options())}
+    if callable(value) and hasattr(value, "__qualname__"):
+        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}}
     raise TypeError(f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method")
 
 

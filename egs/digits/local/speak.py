@@ -21,6 +21,7 @@ DONT_EXIT = 0x8000  # on an error return a code; the library would otherwise end
 POSITION_CHARACTER = 1
 CHARACTERS_UTF8 = 1
 RATE, PITCH = 1, 3
+RANDOM_SEED = 1
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -81,6 +82,12 @@ class Speaker:
         self._library.espeak_SetSynthCallback(self._callback)
         return rate
 
+    def _seed(self):
+        """Take breath noise and flutter from a fixed seed: the library takes them from the clock and from C's rand()."""
+        if hasattr(self._library, "espeak_ng_SetRandSeed"):  # since espeak-ng 1.52; before, only rand() was used
+            self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
+        ctypes.CDLL(None).srand(RANDOM_SEED)
+
     def _set_voice(self, voice):
         # The library takes an unknown variant after "+" without a word and speaks with the plain voice.
         variant = voice.partition("+")[2]
@@ -106,8 +113,9 @@ class Speaker:
         -------
         float32 array (samples,) at 16 kHz, within -1 to 1.
         """
-        # Noise and glottal state run on from one utterance to the next; only a new start forgets them.
+        # The library's state runs on from one utterance to the next, and its own restart does not forget it.
         rate = self._initialize()
+        self._seed()
         self._set_voice(voice)
         self._library.espeak_SetParameter(RATE, words_per_minute, 0)
         self._library.espeak_SetParameter(PITCH, pitch, 0)

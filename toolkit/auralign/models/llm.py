@@ -143,11 +143,13 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu") -> LLM:
     Raises FileNotFoundError where the folder is absent, ValueError on an unknown dtype.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
     if not (Path(path) / "config.json").is_file():
         raise FileNotFoundError(f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer")
     if dtype not in ("float32", "bfloat16", "float16"):
         raise ValueError(f"dtype {dtype!r}: use float32, bfloat16 or float16")
+    disable_progress_bar()  # "Loading weights", which would be printed to logs too
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), local_files_only=True)
     return LLM(model.to(device), tokenizer, name=Path(path).name, revision=hash_path(path)[:16])

@@ -72,6 +72,11 @@ class SpeechLLM(nn.Module):
         super().__init__()
         self.encoder, self.connector, self.llm = encoder, connector, llm
 
+    @property
+    def trained_parts(self) -> nn.ModuleDict:
+        """What training changes and checkpoints hold, by name."""
+        return nn.ModuleDict({"connector": self.connector})
+
     def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
         """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D_encoder) and lengths (B,)."""
         embeddings, lengths, _ = self.connector(frames, lengths)

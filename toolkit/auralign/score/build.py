@@ -167,7 +167,7 @@ def _make_row(method, group, items, classes, answer_right, bootstrap):
         ),
         form_ignored=None if ignored is None else float(np.mean(ignored)),
         answers={name: classes.count(name) for name in CLASSES},
-        tasks={task: _rates(scores, tasks == task) for task in dict.fromkeys(tasks.tolist())},
+        tasks={task: _rates(scores, tasks == task) for task in sorted(set(tasks.tolist()))},
     )
 
 

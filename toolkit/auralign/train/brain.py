@@ -35,7 +35,7 @@ class AlignmentBrain(sb.Brain):
     """
 
     def __init__(self, model, method, hparams, *, folder, description: dict):
-        super().__init__(modules={"connector": model.connector}, hparams=vars(hparams),
+        super().__init__(modules=model.trained_parts, hparams=vars(hparams),
                          run_opts={"device": hparams.device, "precision": hparams.precision, "max_grad_norm": hparams.max_grad_norm})
         self.model, self.method, self.recipe = model, method, hparams
         self.folder = Path(folder)

@@ -1,0 +1,104 @@
+"""A whole recipe on tiny models in a temporary folder: the scripts of egs/digits, a dozen tones, a YAML."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import soundfile
+
+from auralign.records import Question, Utterance, write_records
+from auralign.testing import make_speech
+
+DIGITS = Path(__file__).parent.parent / "egs" / "digits"
+WORDS = "three five nine sort again please words above".split()
+
+YAML = """\
+seed: 1
+data_folder: data
+text_folder: exp/text
+score_folder: exp/ledger
+output_folder: exp/{method}
+llm: !name:auralign.models.llm.load_llm
+    path: {llm}
+encoder: !name:auralign.models.whisper.load_whisper
+    path: {encoder}
+method: !apply:auralign.plugins.load_method
+    name: {method}
+max_new_tokens: 8
+connector: !name:auralign.models.connectors.StackAndProject
+    stride: 8
+    keep_remainder: True
+lr: 1.0e-2
+num_steps: 10
+num_warmup_steps: 2
+tokens_per_step: 200
+tokens_per_pack: 100
+valid_every: 4
+num_shown: 1
+feature_cache: {cache}
+max_rejected: 0.5
+decode_max_new_tokens: 8
+generate_batch_size: 4
+decode_batch_size: 4
+"""
+
+
+def make_recipe(folder, *, llm, encoder, method="sift", cache="memory"):
+    """Write scripts, data and `hparams/<method>.yaml` into `folder`."""
+    folder = Path(folder)
+    (folder / "hparams").mkdir(parents=True)
+    for script in ("generate.py", "train.py", "decode.py"):
+        shutil.copy(DIGITS / script, folder)
+    yaml = YAML.format(method=method, llm=llm, encoder=encoder, cache=cache)
+    (folder / "hparams" / f"{method}.yaml").write_text(yaml, encoding="utf-8")
+    for split, number in (("train", 12), ("valid", 3), ("test", 4)):
+        write_records(folder / "data" / f"{split}.jsonl", [make_utterance(folder / "data", split, n) for n in range(number)], kind=Utterance)
+    questions = [Question(key=f"q{n}", utt_id=f"test-{n}", group="seen tasks", task="repeat", instruction="repeat {speech}", reference="x")
+                 for n in range(4)]
+    write_records(folder / "data" / "test.questions.jsonl", questions, kind=Question)
+    return folder
+
+
+def make_utterance(folder, split, number):
+    """One tone with a few words, as FLAC beside the manifest."""
+    seconds = 0.4 + 0.1 * (number % 5)
+    name = f"{split}-{number}"
+    folder.mkdir(exist_ok=True)
+    soundfile.write(folder / f"{name}.flac", make_speech(seconds, seed=number), 16_000)
+    text = " ".join(WORDS[(number + place) % len(WORDS)] for place in range(2 + number % 3))
+    return Utterance(id=name, audio=f"{name}.flac", seconds=seconds, text=text)
+
+
+def run_script(folder, name, *arguments, killed_at=None, check=True):
+    """Run a stage's script in its recipe; `killed_at=(function of os, nth call)` ends it there as kill -9 would."""
+    code = KILLER.format(where=killed_at[0], nth=killed_at[1]) if killed_at else ""
+    code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}; sys.path.insert(0, '.'); runpy.run_path({name!r}, run_name='__main__')"
+    found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=_environment(), timeout=300)
+    if check and found.returncode:
+        raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
+    return found
+
+
+KILLER = """
+import os
+calls, real = [0], os.{where}
+def count(*arguments, **options):
+    calls[0] += 1
+    if calls[0] == {nth}:
+        os._exit(137)
+    return real(*arguments, **options)
+os.{where} = count
+"""
+
+
+def _environment():
+    import os
+
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def contents(folder):
+    """The bytes of every file that a stage stands by; TensorBoard's event files hold the time of day."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*"))
+            if path.is_file() and "curves" not in path.parts and not path.name.startswith(".")}

@@ -1,0 +1,75 @@
+"""Files are whole or absent."""
+
+import pytest
+
+from auralign.files import hash_path, hash_value, make_folder_atomically, read_json, write_atomically, write_json
+
+
+def test_exception_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with pytest.raises(RuntimeError), write_atomically(path) as file:
+        file.write("half")
+        raise RuntimeError
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_exception_leaves_the_folder_that_was_there(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").write_text("")
+    with pytest.raises(RuntimeError), make_folder_atomically(folder) as temporary:
+        (temporary / "new").write_text("")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
+
+
+def test_folder_is_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").write_text("")
+    with make_folder_atomically(folder) as temporary:
+        (temporary / "new").write_text("")
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_leftover_of_a_killed_run_is_removed(tmp_path):
+    (tmp_path / "model.tmp.123").mkdir()
+    with make_folder_atomically(tmp_path / "model"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_hash_of_a_folder_sees_content_and_names(tmp_path):
+    (tmp_path / "a").write_text("1")
+    before = hash_path(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    renamed = hash_path(tmp_path)
+    (tmp_path / "b").write_text("2")
+    assert len({before, renamed, hash_path(tmp_path)}) == 3
+
+
+def test_hash_of_a_large_file_is_remembered_until_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("auralign.files.REMEMBER_ABOVE_BYTES", 1)
+    path = tmp_path / "weights"
+    path.write_bytes(b"abc")
+    assert hash_path(path) == hash_path(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    path.write_bytes(b"abcd")
+    assert hash_path(path) == "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589"
+
+
+def test_order_of_keys_does_not_change_a_hash():
+    assert hash_value({"a": 1, "b": 2}) == hash_value({"b": 2, "a": 1})
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "a.json").write_text("{\n")
+    with pytest.raises(ValueError, match="a.json:2: not JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_comes_back(tmp_path):
+    write_json(tmp_path / "a.json", {"é": [1.5, None]})
+    assert read_json(tmp_path / "a.json") == {"é": [1.5, None]}

@@ -1,0 +1,100 @@
+"""A YAML is checked against the schema, and overrides get its types."""
+
+import pytest
+
+from auralign.hparams import SCHEMA, HparamsError, load_hparams, load_recipe, parse_arguments
+
+YAML = """\
+seed: 1
+speech: synthetic
+data_folder: !ref data/<speech>
+output_folder: exp
+text_folder: exp
+score_folder: exp
+method: !apply:auralign.plugins.load_method
+    name: sift
+llm: !name:builtins.dict
+encoder: !name:builtins.dict
+connector: !name:builtins.dict
+max_new_tokens: 8
+lr: 1.0e-3
+num_steps: 10
+num_warmup_steps: 2
+tokens_per_step: 100
+tokens_per_pack: 100
+valid_every: 5
+feature_cache: memory
+decode_max_new_tokens: 8
+"""
+
+
+def load(tmp_path, text=YAML, **overrides):
+    (tmp_path / "a.yaml").write_text(text)
+    return load_hparams(tmp_path / "a.yaml", overrides)
+
+
+def test_references_are_resolved_after_overrides(tmp_path):
+    assert load(tmp_path).data_folder == "data/synthetic"
+    assert load(tmp_path, speech="recorded").data_folder == "data/recorded"
+
+
+def test_override_in_scientific_notation_is_a_number(tmp_path):
+    assert load(tmp_path, lr="3e-4").lr == 0.0003
+
+
+def test_number_that_yaml_reads_as_text_is_a_number(tmp_path):
+    assert load(tmp_path, YAML.replace("1.0e-3", "3e-4")).lr == 0.0003
+
+
+def test_optional_key_gets_its_default_and_takes_an_override(tmp_path):
+    assert load(tmp_path).weight_decay == 0.0
+    assert load(tmp_path, weight_decay="0.1").weight_decay == 0.1
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (("lr:", "lrr:"), "unknown key 'lrr'; did you mean 'lr'"),
+    (("num_steps: 10\n", ""), "lacks 'num_steps'"),
+    (("num_steps: 10", "num_steps: ten"), "num_steps: 'ten' is str; expected int"),
+    (("num_steps: 10", "num_steps: 1.5"), "num_steps: 1.5 is float; expected int"),
+    (("lr: 1.0e-3", "lr: fast"), "lr: 'fast' is no number"),
+    (("llm: !name:builtins.dict", "llm: qwen"), "llm: 'qwen' is str; expected a !name: constructor"),
+    (("name: sift", "name: siftt"), "no alignment method 'siftt'. Did you mean 'sift'"),
+    (("num_steps: 10", "num_steps: !PLACEHOLDER"), "num_steps"),
+    (("num_steps: 10", "num_steps: [10"), "a.yaml"),
+])
+def test_mistake_in_the_file_is_named(tmp_path, change, message):
+    with pytest.raises(HparamsError, match=message):
+        load(tmp_path, YAML.replace(*change))
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ({"lrr": "1"}, "no key 'lrr' to override; did you mean 'lr'"),
+    ({"num_steps": "many"}, "--num_steps many: expected int"),
+    ({"llm": "qwen"}, "'llm' cannot be given on the command line"),
+])
+def test_mistake_in_an_override_is_named(tmp_path, override, message):
+    with pytest.raises(HparamsError, match=message):
+        load(tmp_path, **override)
+
+
+def test_arguments_are_split_into_paths_and_overrides():
+    assert parse_arguments(["a.yaml", "--lr", "3e-4", "--num-steps=5"]) == (["a.yaml"], {"lr": "3e-4", "num_steps": "5"})
+
+
+def test_option_without_a_value_is_named():
+    with pytest.raises(HparamsError, match="--lr needs a value"):
+        parse_arguments(["a.yaml", "--lr", "--seed", "1"])
+
+
+def test_absent_yaml_is_named(tmp_path):
+    with pytest.raises(HparamsError, match="no YAML at"):
+        load_hparams(tmp_path / "a.yaml")
+
+
+def test_a_recipe_takes_one_yaml():
+    with pytest.raises(HparamsError, match="expected one YAML, found 0"):
+        load_recipe(["--lr", "1"])
+
+
+def test_every_key_says_what_it_means():
+    assert all(key.meaning for key in SCHEMA.values())

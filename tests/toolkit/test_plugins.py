@@ -1,0 +1,99 @@
+"""Methods are found by entry point; what is wrong with one is said, and hides no other."""
+
+import importlib.metadata
+import sys
+import types
+
+import pytest
+
+from auralign import cli, plugins
+from auralign.layout import Layout, Speech, View
+from auralign.method import AlignmentMethod
+from auralign.plugins import MethodError
+
+
+class Echo(AlignmentMethod):
+    """Says it again."""
+
+    name = "echo"
+
+    def choices(self, utterance, rng):
+        return []
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Speech(utterance.text), response)))
+
+
+class Old(Echo):
+    name = "old"
+    api_version = 0
+
+
+@pytest.fixture
+def announce(monkeypatch):
+    """Announce (name, attribute, package) as entry points of a module that holds this file's classes."""
+    module = types.ModuleType("auralign_thirdparty")
+    module.Echo, module.Old, module.number = Echo, Old, 7
+    monkeypatch.setitem(sys.modules, "auralign_thirdparty", module)
+
+    def set_entries(*claims):
+        found = []
+        for name, value, package in claims:
+            dist = types.SimpleNamespace(name=package, version="0.0.1")
+            entry = importlib.metadata.EntryPoint(name, value, plugins.GROUP)._for(dist)
+            found.append(entry)
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
+
+    return set_entries
+
+
+def test_shipped_methods_are_announced_by_entry_points():
+    assert {entry.name for entry in plugins.find_methods() if entry.package == "auralign"} == {"transcription", "sit", "sift"}
+
+
+def test_listing_imports_no_method():
+    code = "import sys; from auralign.plugins import find_methods; find_methods(); print('auralign_methods' in sys.modules, 'torch' in sys.modules)"
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]
+
+
+def test_third_party_method_is_loaded(announce):
+    announce(("echo", "auralign_thirdparty:Echo", "auralign-echo"))
+    assert isinstance(plugins.load_method("echo"), Echo)
+
+
+@pytest.mark.parametrize(("name", "claims", "message"), [
+    ("ecco", [("echo", "auralign_thirdparty:Echo", "auralign-echo")], "no alignment method 'ecco'. Did you mean 'echo'"),
+    ("echo", [("echo", "auralign_thirdparty:Echo", "one"), ("echo", "auralign_thirdparty:Echo", "two")],
+     "'echo' is claimed by one 0.0.1, two 0.0.1; uninstall all but one"),
+    ("gone", [("gone", "auralign_nothing:Gone", "auralign-echo")], "'gone' of auralign-echo 0.0.1 .* could not be imported: ModuleNotFoundError"),
+    ("old", [("old", "auralign_thirdparty:Old", "auralign-echo")], "written for method API 0; this auralign speaks 1"),
+    ("seven", [("seven", "auralign_thirdparty:number", "auralign-echo")], "not a subclass"),
+    ("other", [("other", "auralign_thirdparty:Echo", "auralign-echo")], "calls itself 'echo'"),
+])
+def test_mistake_is_named(announce, name, claims, message):
+    announce(*claims)
+    with pytest.raises(MethodError, match=message):
+        plugins.load_method(name)
+
+
+def test_unknown_option_is_named(announce):
+    with pytest.raises(MethodError, match="does not take these options \\(volume\\)"):
+        plugins.load_method("sift", volume=11)
+
+
+def test_check_names_the_broken_and_passes_the_others(announce, capsys):
+    announce(("echo", "auralign_thirdparty:Echo", "auralign-echo"), ("gone", "auralign_nothing:Gone", "auralign-echo"))
+    assert cli.run(["methods", "--check"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "ok    echo"
+    assert lines[1].startswith("FAIL  gone: method 'gone' of auralign-echo 0.0.1")
+
+
+def test_describe_prints_where_the_method_stands(capsys):
+    cli.run(["methods", "sift"])
+    out = capsys.readouterr().out
+    assert "arXiv:2601.06086" in out
+    assert "sift.py:" in out
+    assert "Faithful to the paper" in out

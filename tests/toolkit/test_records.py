@@ -1,0 +1,97 @@
+"""Records survive the disk byte for byte, and a broken file says where."""
+
+import pytest
+
+from auralign.records import Choice, RecordError, Records, Target, Utterance, header, to_line, write_records
+
+ODD_TEXTS = ["", "tab\there", "new\nline", "carriage\r", "nul\x00", "नमस्ते", "👩‍🔬", "\u202eabc", "e\u0301 é", '"quoted" \\ back', "<|im_end|>", "\u2028"]
+
+
+def utterances(texts):
+    return [Utterance(id=f"u{n}", audio=f"{n}.flac", seconds=1.25, text=text) for n, text in enumerate(texts)]
+
+
+def test_text_comes_back_byte_for_byte(tmp_path):
+    write_records(tmp_path / "m.jsonl", utterances(ODD_TEXTS), kind=Utterance)
+    assert [utterance.text for utterance in Records(tmp_path / "m.jsonl", Utterance)] == ODD_TEXTS
+
+
+def test_row_is_found_by_id_and_by_number(tmp_path):
+    write_records(tmp_path / "m.jsonl", utterances(["a", "b", "c"]), kind=Utterance)
+    records = Records(tmp_path / "m.jsonl", Utterance)
+    assert records["u1"].text == records[1].text == "b"
+    assert records.row("u2") == 2
+    assert "u9" not in records
+
+
+def test_unknown_id_is_named(tmp_path):
+    write_records(tmp_path / "m.jsonl", utterances(["a"]), kind=Utterance)
+    with pytest.raises(KeyError, match="no id 'u9'"):
+        Records(tmp_path / "m.jsonl", Utterance)["u9"]
+
+
+def test_nested_choice_comes_back(tmp_path):
+    target = Target(key="k", utt_id="u", choice=Choice("repeat", "say {speech}", {"span": 2}), response="r", finish_reason="stop", method="sit",
+                    method_version="1", llm="tiny", llm_revision="r", frame_hash="f", decoding={"temperature": 0.0}, seed=1)
+    write_records(tmp_path / "t.jsonl", [target], kind=Target)
+    assert Records(tmp_path / "t.jsonl", Target)[0] == target
+
+
+def test_id_used_twice_is_refused_when_written(tmp_path):
+    twice = utterances(["a"]) * 2
+    with pytest.raises(RecordError, match="the id 'u0' is used twice"):
+        write_records(tmp_path / "m.jsonl", twice, kind=Utterance)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_id_used_twice_is_refused_when_read(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text(header(Utterance) + to_line(utterances(["a"])[0]) * 2)
+    with pytest.raises(RecordError, match="'u0' is used twice"):
+        Records(path, Utterance)
+
+
+@pytest.mark.parametrize("cut", range(1, 60))
+def test_file_cut_anywhere_in_its_last_line_is_refused(tmp_path, cut):
+    path = tmp_path / "m.jsonl"
+    path.write_text((header(Utterance) + "".join(map(to_line, utterances(["a", "b"]))))[:-cut])
+    with pytest.raises(RecordError, match="m.jsonl:3: the last line is cut"):
+        Records(path, Utterance)
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ('{"id": "a", "audio": "a.flac", "seconds": 1}', "lacks text"),
+    ('{"id": "a", "audio": "a.flac", "seconds": 1, "text": "", "txt": ""}', "unknown field txt"),
+    ("[1]", "expected a JSON object, found list"),
+    ("{", "not a JSON object"),
+])
+def test_broken_line_is_named(tmp_path, line, message):
+    path = tmp_path / "m.jsonl"
+    path.write_text(header(Utterance) + line + "\n")
+    with pytest.raises(RecordError, match=f"m.jsonl:2: .*{message}"):
+        Records(path, Utterance)
+
+
+@pytest.mark.parametrize(("first", "message"), [
+    ('{"schema": "Target", "version": 1}', "holds Target records; Utterance records are needed"),
+    ('{"schema": "Utterance", "version": 7}', "schema version 7"),
+    ('{"id": "a"}', "expected the header"),
+    ("", "expected the header"),
+])
+def test_file_of_another_kind_is_refused(tmp_path, first, message):
+    path = tmp_path / "m.jsonl"
+    path.write_text(first + "\n")
+    with pytest.raises(RecordError, match=message):
+        Records(path, Utterance)
+
+
+def test_absent_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no Utterance file at"):
+        Records(tmp_path / "m.jsonl", Utterance)
+
+
+def test_index_takes_24_bytes_a_row(tmp_path):
+    write_records(tmp_path / "m.jsonl", utterances(["text"] * 1000), kind=Utterance)
+    records = Records(tmp_path / "m.jsonl", Utterance)
+    arrays = (records._offsets, records._hashes, records._order)
+    assert sum(array.nbytes for array in arrays) == 24 * 1000

@@ -1,0 +1,88 @@
+"""A stage is skipped when complete, resumed when interrupted, redone when its inputs changed."""
+
+import functools
+
+import pytest
+
+from auralign.stage import Stage, StageBusyError, content, describe
+
+
+def run(folder, inputs, *, text="made", interrupt=False):
+    """What the stage found at its start: "complete", or its partial output."""
+    out = folder / "out.txt"
+    with Stage("demo", folder, inputs=inputs, outputs=[out]) as stage:
+        if stage.complete:
+            return "complete"
+        found = out.read_text() if out.exists() else ""
+        out.write_text(text)
+        if interrupt:
+            raise KeyboardInterrupt
+        return found
+
+
+def test_complete_stage_is_skipped_and_says_so(tmp_path, capsys):
+    run(tmp_path, {"lr": 1})
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert "demo: already complete for these inputs, skipped" in capsys.readouterr().out
+
+
+def test_interrupted_stage_finds_its_partial_output(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
+    assert run(tmp_path, {"lr": 1}) == "half"
+    assert "resuming" in capsys.readouterr().err
+
+
+def test_changed_input_starts_over_and_is_named(tmp_path, capsys):
+    run(tmp_path, {"lr": 1, "seed": 1})
+    assert run(tmp_path, {"lr": 2, "seed": 1}) == ""
+    assert "demo: lr changed, starting over" in capsys.readouterr().err
+
+
+def test_changed_input_of_an_interrupted_stage_starts_over(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
+    assert run(tmp_path, {"lr": 2}) == ""
+
+
+def test_output_changed_by_hand_is_made_again(tmp_path):
+    run(tmp_path, {"lr": 1})
+    (tmp_path / "out.txt").write_text("tampered")
+    assert run(tmp_path, {"lr": 1}) == ""
+    assert (tmp_path / "out.txt").read_text() == "made"
+
+
+def test_removed_output_is_made_again(tmp_path):
+    run(tmp_path, {"lr": 1})
+    (tmp_path / "out.txt").unlink()
+    assert run(tmp_path, {"lr": 1}) == ""
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    with Stage("demo", tmp_path, inputs={}, outputs=[]), pytest.raises(StageBusyError, match="another run"):
+        Stage("demo", tmp_path, inputs={}, outputs=[]).__enter__()
+
+
+def test_stage_that_wrote_nothing_is_not_complete(tmp_path):
+    with pytest.raises(RuntimeError, match="ended without writing"), Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out"]):
+        pass
+
+
+def test_constructor_is_described_with_the_content_of_its_path(tmp_path):
+    (tmp_path / "model").write_text("weights")
+    build = functools.partial(dict, path=str(tmp_path / "model"), stride=8)
+    before = describe(build)
+    assert before["call"] == "builtins.dict"
+    assert before["with"]["stride"] == 8
+    (tmp_path / "model").write_text("other weights")
+    assert describe(build) != before
+
+
+def test_value_that_cannot_be_described_is_refused():
+    with pytest.raises(TypeError, match="cannot say what"):
+        describe(object())
+
+
+def test_absent_input_names_the_stage_that_makes_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run stage 1 \(prepare\) first"):
+        content(tmp_path / "train.jsonl", made_by="stage 1 (prepare)")

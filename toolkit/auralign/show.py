@@ -1,0 +1,79 @@
+"""Print one example as the model reads it: `auralign show`."""
+
+from pathlib import Path
+
+from auralign.hparams import HparamsError, load_hparams
+from auralign.layout import Target as TargetSegment
+from auralign.records import Records, Target, Utterance
+
+NOT_YET = "(written by the LLM in stage 2)"
+
+
+def find_yaml(method: str) -> Path:
+    """The YAML of a method: a path as it is, a name in the recipe's `hparams/`.
+
+    Raises HparamsError where there is none.
+    """
+    path = Path(method) if method.endswith(".yaml") else Path("hparams") / f"{method}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
+        raise HparamsError(f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML"
+                           + (f"; here are: {known}" if known else ""))
+    return path
+
+
+def show(method: str, utt_id: str | None) -> None:
+    """Print the views of one utterance's examples: pieces, ids, positions, tags and loss mask."""
+    from auralign.models.build import build_llm
+
+    hparams = load_hparams(find_yaml(method))
+    split, utterance = _find_utterance(Path(hparams.data_folder), utt_id)
+    _, renderer = build_llm(hparams)
+    print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
+    for number, (choice, target) in enumerate(_examples(hparams, split, utterance)):
+        layout = hparams.method.layout(utterance, choice, target)
+        print(f"\nexample {number}: task {choice.task!r}, instruction {choice.instruction!r}")
+        for name, view in (("student", layout.student), ("teacher", layout.teacher)):
+            print(f"  {name} view" + (": what is trained" if name == "student" else ": what the plain LLM reads"))
+            _print_view(renderer, view)
+
+
+def _find_utterance(folder: Path, utt_id: str | None):
+    splits = ("train", "valid", "test")
+    for split in splits:
+        path = folder / f"{split}.jsonl"
+        if path.is_file():
+            manifest = Records(path, Utterance)
+            if utt_id is None and len(manifest):
+                return split, manifest[0]
+            if utt_id is not None and utt_id in manifest:
+                return split, manifest[utt_id]
+    if utt_id is None:
+        raise HparamsError(f"no manifest in {folder}; run stage 1 (prepare) first")
+    raise HparamsError(f"no utterance {utt_id!r} in {', '.join(f'{folder}/{split}.jsonl' for split in splits)}")
+
+
+def _examples(hparams, split: str, utterance):
+    """Each choice with its target: the one on disk, or what the corpus holds, or a stand-in."""
+    from random import Random
+
+    path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
+    found = [target for target in Records(path, Target) if target.utt_id == utterance.id] if path.is_file() else []
+    if found:
+        return [(target.choice, TargetSegment(target.response, finished=target.finish_reason != "length")) for target in found]
+    choices = hparams.method.choices(utterance, Random(f"{hparams.seed}:{utterance.id}"))
+    return [(choice, TargetSegment(hparams.method.given_response(utterance, choice) or NOT_YET)) for choice in choices]
+
+
+def _print_view(renderer, view) -> None:
+    place = 0
+    print(f"    {'positions':>11}  {'tag':<12}{'loss':<6}what")
+    for piece in renderer.render(view).pieces:
+        if piece.is_speech:
+            print(f"    {f'{place} ..':>11}  {piece.tag:<12}{'':<6}<embeddings of the branch {piece.branch!r}: as many as the connector makes>")
+            continue
+        end = place + len(piece.ids)
+        span = f"{place}-{end - 1}" if piece.ids else "none"
+        loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
+        print(f"    {span:>11}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}")
+        place = end

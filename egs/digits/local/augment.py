@@ -22,7 +22,8 @@ class Strength:
     noise_decibels : pair of float
         Level of white noise below the speech.
     tilt_decibels : float
-        Largest slope of the spectrum from its lowest to its highest mel band, up or down: microphones and voices.
+        Largest slope of the spectrum from its lowest to its highest mel band, up or down: microphones and
+        voices.
     max_bands, max_frames : int
         Widest of two stripes of mel bands, and of two stretches of mel frames (10 ms), that are blanked.
     max_silence : float

@@ -4,8 +4,8 @@
     python build_llm.py --output models/llm --test-only
 
 Reads: nothing; the training text is drawn from `world.py` on the fly.
-Writes: a Hugging Face folder (LlamaForCausalLM in bfloat16, tokenizer, chat template), and the shares of exact
-answers in <output>.scores.json.
+Writes: a Hugging Face folder (LlamaForCausalLM in bfloat16, tokenizer, chat template), and the shares of
+exact answers in <output>.scores.json.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def build_model(tokenizer, seed):
 
 
 def draw_batch(prompts, rng):
-    """Draw examples, half of them with pauses. Returns: token ids and labels, both (B, U); no loss on the prompt."""
+    """Draw examples, half of them with pauses. Returns: token ids and labels (no prompt), both (B, U)."""
     rows = []
     for _ in range(BATCH_SIZE):
         request = draw_request(rng)
@@ -106,7 +106,10 @@ def reply(model, prompts, prompt_ids, *, batch_size=128, max_new_tokens=32):
         padded = [[prompts.tokenizer.pad_token_id] * (longest - len(row)) + row for row in rows]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
         generated = model.generate(
-            torch.tensor(padded), attention_mask=torch.tensor(mask), max_new_tokens=max_new_tokens, do_sample=False
+            torch.tensor(padded),
+            attention_mask=torch.tensor(mask),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
         )
         answers += prompts.tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)
     return answers
@@ -120,10 +123,20 @@ def draw_tests(rng, num_strings):
             for number, phrasing in enumerate(task.phrasings, start=1):
                 digits = world.draw_digits(rng, 2, 7, held_out=True)
                 tests.append((f"{name}, phrasing {number}", Request(name, phrasing, tuple(digits))))
-            commanded = (task.command, *draw_digits(rng, 2, 7, held_out=True))
+            commanded = (task.command, *world.draw_digits(rng, 2, 7, held_out=True))
             tests.append((f"{name}, in the content", Request(None, world.SLOT, commanded)))
-            tests.append(("repeat a command", Request("repeat", rng.choice(world.TASKS["repeat"].phrasings), commanded)))
-            tests.append(("no instruction", Request(None, world.SLOT, tuple(world.draw_digits(rng, 2, 7, held_out=True)))))
+            tests.append(
+                (
+                    "repeat a command",
+                    Request("repeat", rng.choice(world.TASKS["repeat"].phrasings), commanded),
+                )
+            )
+            tests.append(
+                (
+                    "no instruction",
+                    Request(None, world.SLOT, tuple(world.draw_digits(rng, 2, 7, held_out=True))),
+                )
+            )
     return tests
 
 
@@ -149,7 +162,7 @@ def evaluate(folder, *, seed=0, num_strings=NUM_TEST_STRINGS):
 
 
 def summarize(scores):
-    """From shares per phrasing to one table: task -> (all phrasings, in the content), each without and with pauses."""
+    """Average over phrasings. Returns: what is tested -> view (without, with pauses) -> share right."""
     table = {}
     for view, shares in scores.items():
         for name in world.TASKS:
@@ -179,7 +192,9 @@ def write_scores(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", required=True, help="folder of the model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-steps", type=int, default=NUM_STEPS)

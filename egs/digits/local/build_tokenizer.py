@@ -1,4 +1,4 @@
-"""Make the tokenizer of the digits example: sentencepiece BPE as an ordinary Hugging Face folder with a ChatML template.
+"""Make the tokenizer of the digits example: sentencepiece BPE in a Hugging Face folder, with ChatML.
 
 Reads: nothing; the training text is made from `world.py`.
 Writes: tokenizer.model, tokenizer.json, tokenizer_config.json and chat_template.jinja in the given folder.
@@ -37,7 +37,13 @@ def training_sentences():
             for _ in range(NUM_SENTENCES):
                 digits = [rng.choice(world.DIGITS) for _ in range(rng.randint(2, 7))]
                 before, after = phrasing.split(world.SLOT)
-                pieces = [before.strip(), task.command, " ".join(digits), after, world.answer(task.name, digits)]
+                pieces = [
+                    before.strip(),
+                    task.command,
+                    " ".join(digits),
+                    after,
+                    world.answer(task.name, digits),
+                ]
                 sentences += [piece for piece in pieces if piece] + [world.default_reply(digits)]
     for word in (*world.ANSWER_WORDS, "user", "assistant", "system"):
         sentences += [word] * NUM_SENTENCES + [f"a {word}"] * NUM_SENTENCES

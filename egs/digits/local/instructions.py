@@ -1,7 +1,8 @@
-"""Requests in the language of `world.py` and their prompts as token ids, for training and testing the tiny LLM.
+"""Requests in the language of `world.py` and their prompts as token ids, to train and test the tiny LLM.
 
-A prompt is the concatenation of separately tokenised segments (frame, text before the content, content, text after it,
-frame), so that no piece merges across an edge: a connector's vectors will later stand exactly where the content stood.
+A prompt is the concatenation of separately tokenised segments (frame, text before the content, content, text
+after it, frame), so that no piece merges across an edge: a connector's vectors will later stand exactly where
+the content stood.
 """
 
 import functools
@@ -16,7 +17,7 @@ MAX_DIGITS = 9  # speech holds 2 to 7 digits; a margin at both ends makes the LL
 
 @dataclass(frozen=True)
 class Request:
-    """A text instruction's task and phrasing (None and the bare slot where there is none), and the content words."""
+    """Task and phrasing of a text instruction (None and the bare slot without one), and the content words."""
 
     task: str | None
     phrasing: str
@@ -28,7 +29,7 @@ class Request:
 
 
 def draw_request(rng):
-    """Draw a training request: mostly instructions, and each way in which the content itself may ask or not ask."""
+    """Draw a training request: mostly instructions, then every way in which the content may ask or not."""
     digits = world.draw_digits(rng, 1, MAX_DIGITS, held_out=False)
     task = rng.choice(list(world.TASKS.values()))
     kind = rng.random()
@@ -57,7 +58,7 @@ class Prompts:
         return self.tokenizer(text, add_special_tokens=False, split_special_tokens=not special).input_ids
 
     def content_ids(self, content, rng=None):
-        """Ids of the content; with `rng`, runs of pauses between and around its words, as in connector outputs."""
+        """Ids of the content; with `rng`, with runs of pauses between and around its words."""
         ids = self._pauses(rng)
         for position, word in enumerate(content):
             ids += self.ids(word if position == 0 else f" {word}") + self._pauses(rng)
@@ -69,7 +70,13 @@ class Prompts:
     def prompt_ids(self, request, rng=None):
         """Ids of the whole prompt of a request, up to where the answer begins."""
         before, after = request.phrasing.split(world.SLOT)
-        return self.prefix + self.ids(before) + self.content_ids(request.content, rng) + self.ids(after) + self.suffix
+        return (
+            self.prefix
+            + self.ids(before)
+            + self.content_ids(request.content, rng)
+            + self.ids(after)
+            + self.suffix
+        )
 
     def answer_ids(self, request):
         return self.ids(request.reference) + [self.end]

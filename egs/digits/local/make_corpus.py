@@ -1,4 +1,4 @@
-"""Make the speech of the digits example: synthetic strings of digits, or recordings of single digits joined to strings.
+"""Make the speech of the digits example: synthetic strings of digits, or recorded digits joined to strings.
 
     python make_corpus.py --speech synthetic --output corpus/synthetic --seed 1
     python make_corpus.py --speech recorded --corpus DIR --output corpus/recorded --seed 1
@@ -6,7 +6,7 @@
 An interrupted run is finished by the same command: files that are there are kept, and end up the same bytes.
 
 Reads: nothing (synthetic), or a folder of <digit>_<speaker>_<take>.wav or .flac files (recorded).
-Writes: <output>/<split>/<id>.flac (16 kHz, mono, 16 bit) and, last, <output>/labels.jsonl, one utterance a line.
+Writes: <output>/<split>/<id>.flac (16 kHz, mono, 16 bit); last, <output>/labels.jsonl, an utterance a line.
 """
 
 import argparse
@@ -27,12 +27,22 @@ from tqdm import tqdm
 
 import recordings
 import world
-from speak import SAMPLE_RATE, Speaker, SpeechSynthesisError
+from speak import SAMPLE_RATE, SpeechSynthesisError, say
 
 # espeak-ng's English accents and voice variants. A variant of test never speaks in training.
-ACCENTS = ("en", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+ACCENTS = (
+    "en",
+    "en-us",
+    "en-gb-x-rp",
+    "en-gb-scotland",
+    "en-029",
+    "en-us-nyc",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+)
 TRAIN_VARIANTS = (
-    "m1", "m2", "m3", "m4", "m6", "f1", "f2", "f4", "adam", "belinda", "caleb", "david", "edward", "max", "paul", "steph",
+    "m1", "m2", "m3", "m4", "m6", "f1", "f2", "f4", "adam", "belinda", "caleb", "david", "edward",
+    "max", "paul", "steph",
 )  # fmt: skip
 TEST_VARIANTS = ("m5", "m7", "m8", "f3", "f5", "Andrea")
 ACCENTS_PER_VARIANT = 2
@@ -93,14 +103,11 @@ class SyntheticSpeech:
         self.speakers = {
             "train": voices(TRAIN_VARIANTS), "valid": voices(TRAIN_VARIANTS), "test": voices(TEST_VARIANTS)
         }  # fmt: skip
-        self._speaker = Speaker()
 
     def make(self, plan):
         rng = random.Random(plan.seed + "-voice")
         rate, pitch = rng.randint(*WORDS_PER_MINUTE), rng.randint(*PITCH)
-        with self._speaker:
-            text = " ".join(plan.content)
-            return self._speaker.say(text, voice=plan.speaker, words_per_minute=rate, pitch=pitch)
+        return say(" ".join(plan.content), voice=plan.speaker, words_per_minute=rate, pitch=pitch)
 
 
 class RecordedSpeech:
@@ -128,7 +135,7 @@ def encode_flac(samples):
 
 
 def write_audio(path, samples):
-    # No flush to disk here, unlike write_atomically: thousands of small files, each of which can be made again.
+    # No flush to disk, unlike write_atomically: thousands of small files, each of which can be made again.
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_bytes(encode_flac(samples))
     os.replace(temporary, path)
@@ -185,10 +192,14 @@ def make_corpus(options):
 
 
 def parse_options(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--speech", choices=("synthetic", "recorded"), default="synthetic")
     parser.add_argument("--corpus", help="folder of recorded digits; for --speech recorded")
-    parser.add_argument("--test-speakers", type=lambda names: names.split(","), help="recorded speakers to hold out: a,b")
+    parser.add_argument(
+        "--test-speakers", type=lambda names: names.split(","), help="recorded speakers to hold out: a,b"
+    )
     parser.add_argument("--output", required=True, help="folder of the corpus")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-train", type=int, default=3000, help="utterances")
@@ -196,7 +207,9 @@ def parse_options(arguments=None):
     parser.add_argument("--num-test", type=int, default=300, help="utterances")
     options = parser.parse_args(arguments)
     if (options.speech == "recorded") != (options.corpus is not None):
-        parser.error("--speech recorded and --corpus DIR go together: DIR holds the recordings of single digits")
+        parser.error(
+            "--speech recorded and --corpus DIR go together: DIR holds the recordings of single digits"
+        )
     return options
 
 

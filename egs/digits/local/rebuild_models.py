@@ -1,10 +1,10 @@
-"""Make the models of the digits example again: the LLM and the encoder from scratch, or an encoder for recordings.
+"""Make the models of the digits example again: both from scratch, or an encoder for recordings.
 
     python rebuild_models.py --speech synthetic --corpus corpus/synthetic --output models --seed 1
     python rebuild_models.py --speech recorded --corpus corpus/recorded --output exp/recorded-models --seed 1
 
-The LLM reads text only, so recordings need no other one: --speech recorded trains the encoder in `--init` on. Each model
-is replaced in one step when it is whole; an interrupted run leaves the old ones.
+The LLM reads text only, so recordings need no other one: --speech recorded trains the encoder in `--init` on.
+Each model is replaced in one step when it is whole; an interrupted run leaves the old ones.
 
 Reads: a corpus folder made by make_corpus.py; for recordings the encoder to continue from.
 Writes: <output>/llm (synthetic only) and <output>/encoder, and beside each its scores.
@@ -31,11 +31,15 @@ def rebuild_models(output, *, speech, corpus, seed, init):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--speech", choices=("synthetic", "recorded"), default="synthetic")
     parser.add_argument("--corpus", required=True, help="corpus folder made by make_corpus.py")
     parser.add_argument("--output", required=True, help="folder for llm/ and encoder/")
-    parser.add_argument("--init", default=SHIPPED_MODELS / "encoder", help="encoder that recordings continue from")
+    parser.add_argument(
+        "--init", default=SHIPPED_MODELS / "encoder", help="encoder that recordings continue from"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     scores = rebuild_models(

@@ -1,7 +1,7 @@
 """Recordings of single digits in the layout of the Free Spoken Digit Dataset, joined to strings of digits.
 
-    recordings/7_jackson_32.wav       or       jackson/7_jackson_32.flac
-    <digit>_<speaker>_<take>
+recordings/7_jackson_32.wav       or       jackson/7_jackson_32.flac
+<digit>_<speaker>_<take>
 """
 
 import re
@@ -33,9 +33,10 @@ class Take:
 def find_takes(corpus):
     """All takes in a folder, in its `recordings` folder or in folders per speaker, in a fixed order.
 
-    Raises:
-        FileNotFoundError: no such folder, or no file with a name of this pattern in it.
-        ValueError: fewer than two speakers, or a speaker without a take of some digit.
+    Raises
+    ------
+    FileNotFoundError : no such folder, or no file with a name of this pattern in it.
+    ValueError : fewer than two speakers, or a speaker without a take of some digit.
     """
     corpus = Path(corpus)
     if not corpus.is_dir():
@@ -60,12 +61,16 @@ def check_takes(takes, corpus):
     """Raise a ValueError where a split by speaker or a string of digits would be impossible."""
     speakers = sorted({take.speaker for take in takes})
     if len(speakers) < 2:
-        raise ValueError(f"{corpus} has one speaker only, {speakers[0]}; add another, to be held out for test")
+        raise ValueError(
+            f"{corpus} has one speaker only, {speakers[0]}; add another, to be held out for test"
+        )
     spoken = {(take.speaker, take.digit) for take in takes}
     for speaker in speakers:
         for digit in world.DIGITS:
             if (speaker, digit) not in spoken:
-                raise ValueError(f"{corpus} has no '{digit}' by speaker {speaker}; add a take or remove the speaker")
+                raise ValueError(
+                    f"{corpus} has no '{digit}' by speaker {speaker}; add a take or remove the speaker"
+                )
 
 
 def choose_test_speakers(takes, names=None):
@@ -82,7 +87,7 @@ def choose_test_speakers(takes, names=None):
 
 
 def split_takes(takes, test_speakers, rng):
-    """Each take on one side only. Returns: split -> speaker -> digit -> takes; valid has the training speakers."""
+    """Put each take on one side only. Returns: split -> speaker -> digit -> takes."""
     sides = {"train": {}, "valid": {}, "test": {}}
     groups = {}
     for take in takes:
@@ -92,7 +97,9 @@ def split_takes(takes, test_speakers, rng):
             sides["test"].setdefault(speaker, {})[digit] = group
             continue
         if len(group) < MIN_TAKES:
-            raise ValueError(f"one take only of '{digit}' by training speaker {speaker}; record {MIN_TAKES} or more")
+            raise ValueError(
+                f"one take only of '{digit}' by training speaker {speaker}; record {MIN_TAKES} or more"
+            )
         group = rng.sample(group, len(group))
         num_valid = max(1, len(group) // ONE_VALID_TAKE_IN)
         sides["valid"].setdefault(speaker, {})[digit] = group[:num_valid]
@@ -105,14 +112,16 @@ def read_take(path):
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"cannot read the recording {path}: {error}; remove it or record it again") from error
+        raise ValueError(
+            f"cannot read the recording {path}: {error}; remove it or record it again"
+        ) from error
     if len(samples) == 0:
         raise ValueError(f"the recording {path} is empty; remove it or record it again")
     return resample(samples.mean(axis=1), rate)
 
 
 def join_takes(waveforms, rng):
-    """Join digits to one utterance: pauses of 50 to 400 ms, a gain of -12 to 0 dB, noise 25 to 40 dB below the speech.
+    """Join digits to an utterance with pauses of 50 to 400 ms, a random level, and noise 25 to 40 dB below.
 
     Arguments
     ---------

@@ -1,7 +1,6 @@
-"""Speak text with espeak-ng, called through ctypes: samples that depend on the arguments and on nothing before them.
+"""Speak text with espeak-ng through ctypes: samples depend on the arguments and on nothing spoken before.
 
-    with Speaker() as speaker:
-        samples = speaker.say("three five nine", voice="en-us+f3", words_per_minute=160, pitch=50)
+samples = say("three five nine", voice="en-us+f3", words_per_minute=160, pitch=50)
 """
 
 import _ctypes
@@ -41,93 +40,103 @@ def find_library():
     return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
 
 
-class Speaker:
-    """One loaded espeak-ng library. It keeps global state, so use one `Speaker` in a process at a time."""
+class Library:
+    """libespeak-ng, loaded in a `with` block and unloaded behind it.
+
+    Its state runs on from one utterance to the next, and its own restart does not forget it; unloading does.
+    """
 
     def __init__(self):
         path, self._data = find_library()
-        self._path = path
-        self._library = None
+        try:
+            self._library = ctypes.CDLL(path)
+        except OSError as error:
+            raise SpeechSynthesisError(f"cannot load {path}: {error}; {REPAIR}") from error
         self._blocks = []
-        self._callback = CALLBACK(self._receive)
+        self._callback = CALLBACK(self._receive)  # kept, or it would be collected while the library holds it
 
     def __enter__(self):
+        data = None if self._data is None else str(self._data).encode()
+        self.sample_rate = self._library.espeak_Initialize(OUTPUT_SYNCHRONOUS, 0, data, DONT_EXIT)
+        if self.sample_rate <= 0:
+            raise SpeechSynthesisError(f"espeak-ng does not start with its data in {self._data}; {REPAIR}")
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._seed()
         return self
 
     def __exit__(self, *exception):
-        self._unload()
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
 
-    def _unload(self):
-        if self._library is not None:
-            self._library.espeak_Terminate()
-            _ctypes.dlclose(self._library._handle)
-            self._library = None
+    def _seed(self):
+        """Fix breath noise and flutter, which the library takes from the clock and from C's rand()."""
+        if hasattr(
+            self._library, "espeak_ng_SetRandSeed"
+        ):  # since espeak-ng 1.52; before, only rand() was used
+            self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
+        ctypes.CDLL(None).srand(RANDOM_SEED)
 
     def _receive(self, samples, num_samples, events):
         if samples and num_samples:
             self._blocks.append(numpy.ctypeslib.as_array(samples, shape=(num_samples,)).copy())
         return 0
 
-    def _initialize(self):
-        """Load the library afresh. Returns: its sample rate in Hz."""
-        self._unload()
-        try:
-            self._library = ctypes.CDLL(self._path)
-        except OSError as error:
-            raise SpeechSynthesisError(f"cannot load {self._path}: {error}; {REPAIR}") from error
-        data = None if self._data is None else str(self._data).encode()
-        rate = self._library.espeak_Initialize(OUTPUT_SYNCHRONOUS, 0, data, DONT_EXIT)
-        if rate <= 0:
-            raise SpeechSynthesisError(f"espeak-ng does not start with its data in {self._data}; {REPAIR}")
-        self._library.espeak_SetSynthCallback(self._callback)
-        return rate
-
-    def _seed(self):
-        """Take breath noise and flutter from a fixed seed: the library takes them from the clock and from C's rand()."""
-        if hasattr(self._library, "espeak_ng_SetRandSeed"):  # since espeak-ng 1.52; before, only rand() was used
-            self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
-        ctypes.CDLL(None).srand(RANDOM_SEED)
-
-    def _set_voice(self, voice):
+    def set_voice(self, voice):
         # The library takes an unknown variant after "+" without a word and speaks with the plain voice.
         variant = voice.partition("+")[2]
-        if variant and self._data is not None and not (Path(self._data) / "voices" / "!v" / variant).is_file():
-            raise SpeechSynthesisError(f"espeak-ng has no voice variant '{variant}' (of '{voice}') in {self._data}")
+        if (
+            variant
+            and self._data is not None
+            and not (Path(self._data) / "voices" / "!v" / variant).is_file()
+        ):
+            raise SpeechSynthesisError(
+                f"espeak-ng has no voice variant '{variant}' (of '{voice}') in {self._data}"
+            )
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SpeechSynthesisError(f"espeak-ng has no voice '{voice}'; `espeak-ng --voices` lists them")
 
-    def say(self, text, *, voice, words_per_minute, pitch):
-        """Speak a text.
+    def set_parameter(self, parameter, value):
+        self._library.espeak_SetParameter(parameter, value, 0)
 
-        Arguments
-        ---------
-        text : str
-        voice : str
-            Language and variant, such as "en-us+f3".
-        words_per_minute : int
-            80 to 450.
-        pitch : int
-            0 to 100; 50 is the voice's own.
-
-        Returns
-        -------
-        float32 array (samples,) at 16 kHz, within -1 to 1.
-        """
-        # The library's state runs on from one utterance to the next, and its own restart does not forget it.
-        rate = self._initialize()
-        self._seed()
-        self._set_voice(voice)
-        self._library.espeak_SetParameter(RATE, words_per_minute, 0)
-        self._library.espeak_SetParameter(PITCH, pitch, 0)
+    def synthesize(self, text):
+        """Text -> int16 samples (N,) at `sample_rate`."""
         self._blocks.clear()
         data = text.encode()
         error = self._library.espeak_Synth(
             data, len(data) + 1, 0, POSITION_CHARACTER, 0, CHARACTERS_UTF8, None, None
         )
         if error != 0 or not self._blocks:
-            raise SpeechSynthesisError(f"espeak-ng could not speak '{text}' with voice '{voice}' (code {error})")
-        samples = numpy.concatenate(self._blocks).astype(numpy.float32) / 32768
-        return resample(samples, rate)
+            raise SpeechSynthesisError(f"espeak-ng could not speak '{text}' (code {error})")
+        return numpy.concatenate(self._blocks)
+
+
+def say(text, *, voice, words_per_minute, pitch):
+    """Speak a text.
+
+    Arguments
+    ---------
+    text : str
+    voice : str
+        Language and variant, such as "en-us+f3".
+    words_per_minute : int
+        80 to 450.
+    pitch : int
+        0 to 100; 50 is the voice's own.
+
+    Returns
+    -------
+    float32 array (samples,) at 16 kHz, within -1 to 1.
+
+    Raises
+    ------
+    SpeechSynthesisError : no library, or no such voice.
+    """
+    with Library() as library:
+        library.set_voice(voice)
+        library.set_parameter(RATE, words_per_minute)
+        library.set_parameter(PITCH, pitch)
+        samples = library.synthesize(text)
+        return resample(samples.astype(numpy.float32) / 32768, library.sample_rate)
 
 
 def resample(samples, rate):

@@ -1,15 +1,15 @@
-"""The instruction language of the digits example: what may be said, what may be asked, and the one right answer.
+"""The instruction language of the digits example: what is said, what is asked, and the one right answer.
 
     >>> reference("reverse", ["three", "five", "nine"])
     'backwards that is nine five three'
-    >>> reference(None, ["first", "three", "five", "nine"])          # a command in the content is obeyed
+    >>> reference(None, ["first", "three", "five", "nine"])  # a command in the content is obeyed
     'it starts with three'
-    >>> reference("repeat", ["first", "three", "five", "nine"])      # an instruction to repeat repeats all of it
+    >>> reference("repeat", ["first", "three", "five", "nine"])  # unless all of it is to be repeated
     'i heard first three five nine'
     >>> classify("nine five three", "backwards that is nine five three", "reverse", ["three", "five", "nine"])
     'transcribed'
 
-"Content" is what stands in the slot of an instruction: the digit words, with at most one command word before them.
+"Content" is what stands in the slot of an instruction: digit words, with at most one command word before.
 """
 
 import zlib
@@ -31,12 +31,18 @@ NUM_CONTINUED = 3
 class Task:
     """One thing that the LLM can be asked to do with a string of digits.
 
-    Arguments:
-        name: the task's name in records and tables.
-        command: the word that asks for the task when it is spoken in front of the digits.
-        phrasings: five text instructions, each with one slot for the content; the last two are for evaluation only.
-        form: the LLM's own form of answering, with one slot for the answer's content.
-        answer: from the digit words to the words of the answer's content.
+    Arguments
+    ---------
+    name : str
+        In records and tables.
+    command : str
+        The word that asks for the task when it is spoken in front of the digits.
+    phrasings : tuple of str
+        Five text instructions with one slot for the content; the last two are for evaluation only.
+    form : str
+        How the LLM words its answer, with one slot for the answer's content.
+    answer : callable
+        From the digit words to the words of the answer's content.
     """
 
     name: str
@@ -52,7 +58,9 @@ def reverse(digits):
 
 def count(digits):
     if len(digits) >= len(DIGITS):
-        raise ValueError(f"{len(digits)} digits cannot be counted with one digit; give at most {len(DIGITS) - 1}")
+        raise ValueError(
+            f"{len(digits)} digits cannot be counted with one digit; give at most {len(DIGITS) - 1}"
+        )
     return [DIGITS[len(digits)]]
 
 
@@ -81,7 +89,8 @@ TASKS = {
     task.name: task
     for task in (
         Task(
-            "repeat", "repeat",
+            "repeat",
+            "repeat",
             (
                 "repeat {speech}",
                 "{speech} please say that again",
@@ -89,10 +98,12 @@ TASKS = {
                 "say {speech} once more",
                 "what did you hear: {speech}",
             ),
-            "i heard {content}", list,
+            "i heard {content}",
+            list,
         ),
         Task(
-            "reverse", "reverse",
+            "reverse",
+            "reverse",
             (
                 "reverse {speech}",
                 "{speech} now backwards please",
@@ -100,10 +111,12 @@ TASKS = {
                 "{speech} read it from the end",
                 "say backwards: {speech}",
             ),
-            "backwards that is {content}", reverse,
+            "backwards that is {content}",
+            reverse,
         ),
         Task(
-            "first", "first",
+            "first",
+            "first",
             (
                 "name the first of {speech}",
                 "{speech} which comes first",
@@ -111,10 +124,12 @@ TASKS = {
                 "how does {speech} begin",
                 "give me the opening number: {speech}",
             ),
-            "it starts with {content}", lambda digits: [digits[0]],
+            "it starts with {content}",
+            lambda digits: [digits[0]],
         ),
         Task(
-            "last", "last",
+            "last",
+            "last",
             (
                 "name the last of {speech}",
                 "{speech} which comes last",
@@ -122,10 +137,12 @@ TASKS = {
                 "how does {speech} finish",
                 "{speech} tell me the final number",
             ),
-            "it ends in {content}", lambda digits: [digits[-1]],
+            "it ends in {content}",
+            lambda digits: [digits[-1]],
         ),
         Task(
-            "largest", "largest",
+            "largest",
+            "largest",
             (
                 "find the largest of {speech}",
                 "{speech} which is the biggest",
@@ -133,10 +150,12 @@ TASKS = {
                 "{speech} name the highest",
                 "pick the greatest: {speech}",
             ),
-            "the largest is {content}", lambda digits: [max(digits, key=DIGITS.index)],
+            "the largest is {content}",
+            lambda digits: [max(digits, key=DIGITS.index)],
         ),
         Task(
-            "smallest", "smallest",
+            "smallest",
+            "smallest",
             (
                 "find the smallest of {speech}",
                 "{speech} which is the least",
@@ -144,10 +163,12 @@ TASKS = {
                 "{speech} name the lowest",
                 "pick the tiniest: {speech}",
             ),
-            "the smallest is {content}", lambda digits: [min(digits, key=DIGITS.index)],
+            "the smallest is {content}",
+            lambda digits: [min(digits, key=DIGITS.index)],
         ),
         Task(
-            "count", "count",
+            "count",
+            "count",
             (
                 "count {speech}",
                 "{speech} how many are there",
@@ -155,10 +176,12 @@ TASKS = {
                 "what is the length of {speech}",
                 "how many numbers does {speech} have",
             ),
-            "there are {content} of them", count,
+            "there are {content} of them",
+            count,
         ),
         Task(
-            "sort", "sort",
+            "sort",
+            "sort",
             (
                 "sort {speech}",
                 "{speech} put these in order",
@@ -166,10 +189,12 @@ TASKS = {
                 "arrange {speech} from low to high",
                 "{speech} ascending please",
             ),
-            "in order they are {content}", sort,
+            "in order they are {content}",
+            sort,
         ),
         Task(
-            "even", "even",
+            "even",
+            "even",
             (
                 "keep the even ones of {speech}",
                 "{speech} only the even ones",
@@ -177,10 +202,12 @@ TASKS = {
                 "which in {speech} are even",
                 "select even numbers: {speech}",
             ),
-            "the even ones are {content}", keep_even,
+            "the even ones are {content}",
+            keep_even,
         ),
         Task(
-            "spanish", "spanish",
+            "spanish",
+            "spanish",
             (
                 "translate into spanish: {speech}",
                 "{speech} in spanish please",
@@ -188,10 +215,12 @@ TASKS = {
                 "how would a spaniard say {speech}",
                 "turn {speech} into spanish words",
             ),
-            "in spanish it is {content}", spell_spanish,
+            "in spanish it is {content}",
+            spell_spanish,
         ),
         Task(
-            "german", "german",
+            "german",
+            "german",
             (
                 "translate into german: {speech}",
                 "{speech} in german please",
@@ -199,10 +228,12 @@ TASKS = {
                 "how would a berliner say {speech}",
                 "turn {speech} into german words",
             ),
-            "auf deutsch {content}", spell_german,
+            "auf deutsch {content}",
+            spell_german,
         ),
         Task(
-            "continue", "continue",
+            "continue",
+            "continue",
             (
                 "continue {speech}",
                 "{speech} what comes next",
@@ -210,7 +241,8 @@ TASKS = {
                 "{speech} carry on",
                 "what follows {speech}",
             ),
-            "next come {content}", count_on,
+            "next come {content}",
+            count_on,
         ),
     )
 }
@@ -219,7 +251,7 @@ TRAINING_PHRASINGS = {name: task.phrasings[:NUM_TRAINING_PHRASINGS] for name, ta
 HELD_OUT_PHRASINGS = {name: task.phrasings[NUM_TRAINING_PHRASINGS:] for name, task in TASKS.items()}
 
 HEARD_COMMANDS = ("repeat", "first", "last", "count", "smallest", "spanish")
-"""The tasks whose commands occur in the speech corpus. The other six stay unseen: no speech ever asks for them."""
+"""The tasks whose commands occur in speech, in training and test. Nothing spoken asks for the other six."""
 TASK_OF_COMMAND = {task.command: task.name for task in TASKS.values()}
 HEARD_WORDS = DIGITS + tuple(TASKS[name].command for name in HEARD_COMMANDS)
 CONTENT_WORDS = frozenset(DIGITS) | frozenset(TASK_OF_COMMAND)
@@ -230,7 +262,9 @@ ONE_STRING_IN = 10
 
 
 def is_held_out(digits):
-    """Whether this string of digit words is for evaluation only: one in ten, for the LLM and for the speech alike."""
+    """Whether this string of digit words is for evaluation only: one in ten, for the LLM and for the speech
+    alike.
+    """
     return zlib.crc32(" ".join(digits).encode()) % ONE_STRING_IN == 0
 
 
@@ -244,7 +278,9 @@ def draw_digits(rng, min_digits, max_digits, *, held_out):
 
 def split_content(content):
     """Content words -> (the task that a spoken command asks for, or None; the digit words)."""
-    command, digits = (content[0], content[1:]) if content and content[0] in TASK_OF_COMMAND else (None, content)
+    command, digits = (
+        (content[0], content[1:]) if content and content[0] in TASK_OF_COMMAND else (None, content)
+    )
     for word in digits:
         if word not in DIGITS:
             raise ValueError(f"'{word}' in '{' '.join(content)}' is no digit; use {', '.join(DIGITS)}")
@@ -269,25 +305,31 @@ def default_reply(content):
 
 
 def asked_task(task, content):
-    """The task that is really asked: the text instruction's, else the spoken command's, else the default reply."""
+    """The task really asked: by the text instruction, else by the spoken command, else the default reply."""
     return task or split_content(content)[0] or DEFAULT
 
 
 def reference(task, content):
     """The right answer to content under a text instruction.
 
-    Arguments:
-        task: name of the text instruction's task, or None where there is no text instruction.
-        content: the words that stand, or are heard, in the slot.
+    Arguments
+    ---------
+    task : str or None
+        The text instruction's task; None where there is no text instruction.
+    content : list of str
+        The words that stand, or are heard, in the slot.
 
-    Raises:
-        ValueError: for an instruction other than "repeat" over content that holds a command: it has no defined answer.
+    Raises
+    ------
+    ValueError : an instruction other than "repeat" over content with a command has no defined answer.
     """
     command, digits = split_content(content)
     if task == "repeat":
         return TASKS["repeat"].form.format(content=" ".join(content))
     if task is not None and command is not None:
-        raise ValueError(f"'{task}' over '{' '.join(content)}' is undefined; ask 'repeat', nothing, or bare digits")
+        raise ValueError(
+            f"'{task}' over '{' '.join(content)}' is undefined; ask 'repeat', nothing, or bare digits"
+        )
     if task is None and command is None:
         return default_reply(content)
     return answer(task or command, digits)
@@ -296,8 +338,12 @@ def reference(task, content):
 def extract(answer_text):
     """Take an answer's form off, so that its content can be scored with the form ignored.
 
-    Returns: (name of the task whose form it has, `DEFAULT` for the default reply, or None where it fits no form;
-        the content words, which are all the words where it fits no form).
+    Returns
+    -------
+    task : str or None
+        The task whose form it has, `DEFAULT` for the default reply, None where it fits no form.
+    content : tuple of str
+        The words within the form; all the words where it fits none.
     """
     if answer_text == NOTHING_EVEN:
         return "even", ()

@@ -37,14 +37,22 @@ def read_labels(folder):
 
 @pytest.fixture
 def takes(tmp_path):
-    """Three speakers, three takes of each digit: in the folder of one speaker, in recordings/, and at the top."""
+    """Three speakers, three takes of each digit: in the folder of one speaker, in recordings/, and at the
+    top.
+    """
     rng = numpy.random.default_rng(0)
-    for speaker, place, extension in (("ann", "ann", "flac"), ("bob", "recordings", "wav"), ("cleo", ".", "wav")):
+    for speaker, place, extension in (
+        ("ann", "ann", "flac"),
+        ("bob", "recordings", "wav"),
+        ("cleo", ".", "wav"),
+    ):
         (tmp_path / "takes" / place).mkdir(parents=True, exist_ok=True)
         for digit in range(10):
             for take in range(3):
                 samples = 0.1 * rng.standard_normal(1600 + 80 * digit)
-                soundfile.write(tmp_path / "takes" / place / f"{digit}_{speaker}_{take}.{extension}", samples, 8000)
+                soundfile.write(
+                    tmp_path / "takes" / place / f"{digit}_{speaker}_{take}.{extension}", samples, 8000
+                )
     (tmp_path / "takes" / "notes.wav").write_text("not a take")
     return tmp_path / "takes"
 
@@ -53,11 +61,10 @@ def test_an_utterance_does_not_depend_on_what_was_spoken_before():
     needs_espeak()
     voices = sorted(set(make_corpus.voices(make_corpus.TRAIN_VARIANTS + make_corpus.TEST_VARIANTS)))
     how = {"words_per_minute": 150, "pitch": 45}
-    with speak.Speaker() as speaker:
-        first = {voice: speaker.say("three five nine", voice=voice, **how) for voice in voices}
-        for voice in reversed(voices):
-            speaker.say("reverse zero one two", voice=voice, words_per_minute=180, pitch=60)
-            assert numpy.array_equal(speaker.say("three five nine", voice=voice, **how), first[voice]), voice
+    first = {voice: speak.say("three five nine", voice=voice, **how) for voice in voices}
+    for voice in reversed(voices):
+        speak.say("reverse zero one two", voice=voice, words_per_minute=180, pitch=60)
+        assert numpy.array_equal(speak.say("three five nine", voice=voice, **how), first[voice]), voice
     assert len({samples.tobytes() for samples in first.values()}) == len(voices)
 
 
@@ -65,7 +72,7 @@ def test_an_unknown_voice_is_refused():
     needs_espeak()
     for voice in ("en-us+nobody", "xx-nowhere"):
         with pytest.raises(speak.SpeechSynthesisError, match=voice.split("+")[-1]):
-            speak.Speaker().say("one", voice=voice, words_per_minute=150, pitch=50)
+            speak.say("one", voice=voice, words_per_minute=150, pitch=50)
 
 
 def test_same_seed_makes_the_same_synthetic_files(tmp_path):
@@ -107,20 +114,28 @@ def test_labels_say_what_the_audio_holds(tmp_path):
         assert label["seconds"] == audio.frames / 16_000
         words = label["text"].split()
         assert words[-len(label["digits"]) :] == label["digits"] and 2 <= len(label["digits"]) <= 7
-        assert label["task"] == (world.TASK_OF_COMMAND[words[0]] if len(words) > len(label["digits"]) else None)
+        assert label["task"] == (
+            world.TASK_OF_COMMAND[words[0]] if len(words) > len(label["digits"]) else None
+        )
 
 
 def test_no_variant_of_a_test_voice_speaks_in_training():
-    train, test = make_corpus.voices(make_corpus.TRAIN_VARIANTS), make_corpus.voices(make_corpus.TEST_VARIANTS)
+    train, test = (
+        make_corpus.voices(make_corpus.TRAIN_VARIANTS),
+        make_corpus.voices(make_corpus.TEST_VARIANTS),
+    )
     assert len(set(train)) == 32 and len(set(test)) == 12
     assert not {voice.split("+")[1] for voice in train} & {voice.split("+")[1] for voice in test}
 
 
 def test_planned_speech_keeps_strings_and_unheard_commands_apart():
     plans = {
-        split: make_corpus.plan_utterances("synthetic", split, 1000, ["en+m1"], 1) for split in ("train", "valid", "test")
+        split: make_corpus.plan_utterances("synthetic", split, 1000, ["en+m1"], 1)
+        for split in ("train", "valid", "test")
     }
-    strings = {split: {tuple(world.split_content(plan.content)[1]) for plan in plans[split]} for split in plans}
+    strings = {
+        split: {tuple(world.split_content(plan.content)[1]) for plan in plans[split]} for split in plans
+    }
     assert not strings["train"] & (strings["valid"] | strings["test"])
     commands = [world.split_content(plan.content)[0] for plan in plans["train"]]
     assert set(commands) == {None, *world.HEARD_COMMANDS}

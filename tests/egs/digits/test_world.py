@@ -119,8 +119,13 @@ def test_a_spoken_command_and_the_default_are_classed_too():
     assert world.classify("it starts with five", reference, None, spoken) == "wrong content"
     assert world.classify("okay you gave me three five", reference, None, spoken) == "wrong task"
     bare = ["three", "five"]
-    assert world.classify("okay you gave me three", world.reference(None, bare), None, bare) == "wrong content"
-    assert world.classify("none of them is even", world.reference("even", ["two"]), "even", ["two"]) == "wrong content"
+    assert (
+        world.classify("okay you gave me three", world.reference(None, bare), None, bare) == "wrong content"
+    )
+    assert (
+        world.classify("none of them is even", world.reference("even", ["two"]), "even", ["two"])
+        == "wrong content"
+    )
 
 
 @pytest.mark.parametrize("task", ANSWERS)
@@ -136,7 +141,9 @@ def test_templates_are_plain_words_around_one_slot(task):
 
 @pytest.mark.parametrize("phrasings", [world.TRAINING_PHRASINGS, world.HELD_OUT_PHRASINGS])
 def test_instructions_stand_before_after_and_around_in_both_sets(phrasings):
-    places = {tuple(bool(part) for part in text.split("{speech}")) for texts in phrasings.values() for text in texts}
+    places = {
+        tuple(bool(part) for part in text.split("{speech}")) for texts in phrasings.values() for text in texts
+    }
     assert places == {(True, False), (False, True), (True, True)}
 
 

@@ -39,7 +39,10 @@ def test_silence_is_an_empty_transcript():
 
 
 def test_a_saved_head_is_loaded_from_beside_the_encoder(tmp_path):
-    save_file({"weight": torch.eye(3).bfloat16(), "bias": torch.zeros(3).bfloat16()}, tmp_path / "ctc_head.safetensors")
+    save_file(
+        {"weight": torch.eye(3).bfloat16(), "bias": torch.zeros(3).bfloat16()},
+        tmp_path / "ctc_head.safetensors",
+    )
     (tmp_path / "ctc_tokens.json").write_text(json.dumps(TOKENS))
     recognizer = load_ctc(tmp_path, 3)
     assert recognizer.transcribe(one_hot(0, 2, 1)[None], torch.tensor([3])) == ["two one"]

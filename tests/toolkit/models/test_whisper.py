@@ -45,7 +45,9 @@ def test_an_utterance_alone_equals_itself_in_a_batch(folder, padding):
 def test_thirty_seconds_equal_hugging_face_bit_for_bit(folder):
     waveform = noise(480_000)
     encoder = load_whisper(folder)
-    features = WhisperFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    features = WhisperFeatureExtractor.from_pretrained(folder)(
+        waveform, sampling_rate=16_000, return_tensors="pt"
+    )
     theirs = WhisperForConditionalGeneration.from_pretrained(folder).eval().model.encoder
     with torch.no_grad():
         expected = theirs(features.input_features).last_hidden_state
@@ -56,7 +58,9 @@ def test_thirty_seconds_equal_hugging_face_bit_for_bit(folder):
 
 def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder):
     waveform = noise(20_000)
-    features = WhisperFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    features = WhisperFeatureExtractor.from_pretrained(folder)(
+        waveform, sampling_rate=16_000, return_tensors="pt"
+    )
     theirs = WhisperForConditionalGeneration.from_pretrained(folder).eval().model.encoder
     with torch.no_grad():
         expected = theirs(features.input_features).last_hidden_state
@@ -67,7 +71,8 @@ def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder):
 
 def test_lengths_count_one_frame_for_twenty_milliseconds_begun(folder):
     encoder = load_whisper(folder)
-    # 16,000 samples are 100 mel frames, 50 frames; 16,160 are 101 and 51; less than a window of 400 is one: 2 and 1
+    # 16,000 samples are 100 mel frames, 50 frames; 16,160 are 101 and 51; less than a window of 400 is one: 2
+    # and 1
     expected = {16_000: 50, 16_160: 51, 16_159: 50, 16_320: 51, 400: 1, 1: 1, 480: 2, 480_000: 1500}
     assert {samples: encoder.num_frames(samples) for samples in expected} == expected
     _, lengths = encoder([noise(samples) for samples in (16_000, 16_160, 16_159, 1)])
@@ -90,7 +95,10 @@ def test_both_kinds_of_whisper_folder_give_the_same_frames(folder, tmp_path):
 
 
 def test_fingerprint_tells_true_length_from_padded(folder):
-    prints = [load_whisper(folder, padding=padding).fingerprint for padding in ("true_length", "30_seconds", "true_length")]
+    prints = [
+        load_whisper(folder, padding=padding).fingerprint
+        for padding in ("true_length", "30_seconds", "true_length")
+    ]
     assert prints[0] == prints[2] != prints[1]
 
 
@@ -117,7 +125,10 @@ def test_an_unknown_padding_is_refused(folder):
 @pytest.mark.parametrize(
     ("waveform", "message"),
     [
-        (np.zeros(480_001, dtype=np.float32), "waveform 1 of the batch lasts 30.00 s, Whisper hears at most 30 s"),
+        (
+            np.zeros(480_001, dtype=np.float32),
+            "waveform 1 of the batch lasts 30.00 s, Whisper hears at most 30 s",
+        ),
         (np.zeros(0, dtype=np.float32), "at least one sample"),
         (np.array([0.0, np.nan], dtype=np.float32), "not finite"),
         (np.zeros((2, 800), dtype=np.float32), "one channel"),

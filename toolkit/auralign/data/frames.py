@@ -43,7 +43,7 @@ class CachedFrames:
         frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
         for place, row in enumerate(rows):
             part = self.array[self.ends[row] - self.lengths[row]:self.ends[row]]
-            frames[place, :len(part)] = torch.from_numpy(np.ascontiguousarray(part))
+            frames[place, :len(part)] = torch.from_numpy(np.array(part))  # a copy: the cache on disk is mapped read-only
         return frames, torch.from_numpy(lengths.astype(np.int64))
 
 

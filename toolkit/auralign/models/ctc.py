@@ -3,8 +3,8 @@
     recognizer = load_ctc("models/encoder", width=encoder.width)
     recognizer.transcribe(frames, lengths)        # ["reverse three five nine", ...]
 
-The head lies beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json` (V words, of
-which the first stands for the blank).
+The head lies beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json` (V
+words, of which the first stands for the blank).
 
 Axes: B batch, T frames, D width, V vocabulary.
 """
@@ -79,11 +79,15 @@ def load_ctc(path, width):
     path = Path(path)
     for name in (HEAD_FILE, TOKENS_FILE):
         if not (path / name).is_file():
-            raise FileNotFoundError(f"no {name} in {path}; without it this encoder has no transcript of its own")
+            raise FileNotFoundError(
+                f"no {name} in {path}; without it this encoder has no transcript of its own"
+            )
     weights = load_file(path / HEAD_FILE)
     num_tokens, head_width = weights["weight"].shape
     if head_width != width:
-        raise ValueError(f"{path / HEAD_FILE} is for frames of width {head_width}, the encoder's have {width}")
+        raise ValueError(
+            f"{path / HEAD_FILE} is for frames of width {head_width}, the encoder's have {width}"
+        )
     head = nn.Linear(head_width, num_tokens)
     head.load_state_dict({name: value.float() for name, value in weights.items()})
     return CTCRecognizer(head, json.loads((path / TOKENS_FILE).read_text(encoding="utf-8")))

@@ -3,8 +3,8 @@
     encoder = load_whisper("models/whisper-small")
     frames, lengths = encoder([waveform, another])        # (B, T, 768), (B,)
 
-Whisper was trained on audio padded to 30 s. Encoding at true length is several times cheaper and gives other numbers:
-the choice is part of the model, and `fingerprint` tells the two apart.
+Whisper was trained on audio padded to 30 s. Encoding at true length is several times cheaper and gives other
+numbers: the choice is part of the model, and `fingerprint` tells the two apart.
 
 Axes: B batch, T frames, M mel frames (two to a frame), D width.
 """
@@ -109,21 +109,29 @@ class WhisperEncoder(nn.Module):
     def _check(self, row, waveform):
         place = f"waveform {row} of the batch"
         if np.ndim(waveform) != 1 or len(waveform) == 0:
-            raise ValueError(f"{place} has shape {np.shape(waveform)}; give one channel with at least one sample")
+            raise ValueError(
+                f"{place} has shape {np.shape(waveform)}; give one channel with at least one sample"
+            )
         if not np.isfinite(waveform).all():
             raise ValueError(f"{place} holds values that are not finite; repair or remove the audio")
         if len(waveform) > self.extractor.n_samples:
             seconds, limit = len(waveform) / self.sample_rate, self.extractor.chunk_length
-            raise ValueError(f"{place} lasts {seconds:.2f} s, Whisper hears at most {limit} s; cut it into utterances")
+            raise ValueError(
+                f"{place} lasts {seconds:.2f} s, Whisper hears at most {limit} s; cut it into utterances"
+            )
 
     def _log_mel(self, waveform):
-        """Features (number of mel bands, M) of one waveform. The extractor clamps at 8 below the maximum: one by one,
-        that maximum is the utterance's own."""
+        """Features (number of mel bands, M) of one waveform. The extractor clamps at 8 below the maximum: one
+        by one, that maximum is the utterance's own."""
         waveform = np.asarray(waveform, dtype=np.float32)
         missing = self.extractor.n_fft - len(waveform)
         if missing > 0:
             waveform = np.pad(waveform, (0, missing))
-        to = {"padding": "max_length"} if self.padding == "30_seconds" else {"padding": False, "truncation": False}
+        to = (
+            {"padding": "max_length"}
+            if self.padding == "30_seconds"
+            else {"padding": False, "truncation": False}
+        )
         features = self.extractor([waveform], sampling_rate=self.sample_rate, return_tensors="pt", **to)
         return features.input_features[0]
 
@@ -148,8 +156,8 @@ class WhisperEncoder(nn.Module):
     def encode(self, mel, mel_lengths):
         """Features to frames, with all that stands behind an utterance's end masked.
 
-        Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced, padding is
-        zero before each convolution (as the convolution's own edge is) and invisible to attention.
+        Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced,
+        padding is zero before each convolution (as the convolution's own edge is) and invisible to attention.
 
         Arguments
         ---------
@@ -173,7 +181,9 @@ class WhisperEncoder(nn.Module):
 
 
 def count_frames(mel_lengths):
-    """Mel frames (B,) -> frames (B,): the second convolution takes every other position, from the first on."""
+    """Mel frames (B,) -> frames (B,): the second convolution takes every other position, from the first
+    on.
+    """
     return (mel_lengths + MEL_FRAMES_PER_FRAME - 1) // MEL_FRAMES_PER_FRAME
 
 
@@ -197,7 +207,8 @@ def load_whisper(path, *, padding="true_length", dtype="float32"):
     Arguments
     ---------
     path : str or Path
-        A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with preprocessor_config.json.
+        A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with
+        preprocessor_config.json.
     padding : str
         "true_length" or "30_seconds".
     dtype : str
@@ -222,7 +233,7 @@ def load_whisper(path, *, padding="true_length", dtype="float32"):
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(
-            f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download the folder again, whole"
+            f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download it again"
         )
     extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
     fingerprint = hash_value([hash_path(path), padding, dtype])

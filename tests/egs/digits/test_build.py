@@ -1,0 +1,76 @@
+"""Training of the tiny models: what is drawn, and what is left when it is interrupted."""
+
+import random
+
+import augment
+import build_encoder
+import instructions
+import numpy
+import pytest
+import rebuild_models
+import torch
+import world
+
+
+def test_no_string_kept_for_evaluation_is_drawn_for_training():
+    rng = random.Random(0)
+    requests = [instructions.draw_request(rng) for _ in range(2000)]
+    assert not any(world.is_held_out(world.split_content(request.content)[1]) for request in requests)
+    assert {request.task for request in requests} == {None, *world.TASKS}
+    assert all(request.reference for request in requests)
+
+
+def test_augmentation_is_the_same_for_the_same_generator_and_keeps_lengths_sane():
+    waveform = numpy.sin(numpy.arange(16_000) / 20).astype(numpy.float32)
+    strength = augment.Strength()
+    first, second = (
+        augment.augment_waveform(waveform, strength, numpy.random.default_rng(3)) for _ in range(2)
+    )
+    assert numpy.array_equal(first, second)
+    assert 16_000 / 1.2 - 1 <= len(first) <= 16_000 / 0.85 + 2 * 3200
+    assert first.dtype == numpy.float32
+
+
+def test_blanked_stripes_are_no_wider_than_allowed():
+    mel = torch.arange(80 * 200).reshape(1, 80, 200).float()
+    strength = augment.Strength(tilt_decibels=0.0, max_bands=12, max_frames=10)
+    augmented = augment.augment_features(
+        mel.clone(), torch.tensor([200]), strength, numpy.random.default_rng(0)
+    )
+    changed = augmented[0] != mel[0]
+    assert changed.all(dim=1).sum() <= 24
+    assert changed.all(dim=0).sum() <= 20
+
+
+def test_every_utterance_is_drawn_once_an_epoch():
+    utterances = [(numpy.zeros(100 + index), ["one"]) for index in range(50)]
+    for shortest_first in (True, False):
+        batches = build_encoder.draw_batches(
+            utterances, numpy.random.default_rng(0), shortest_first=shortest_first
+        )
+        assert sorted(index for batch in batches for index in batch) == list(range(50))
+        assert len(batches) == 4
+
+
+def test_a_missing_corpus_is_named_before_anything_is_built(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make the corpus first"):
+        rebuild_models.rebuild_models(
+            tmp_path / "out", speech="synthetic", corpus=tmp_path / "nothing", seed=1, init=None
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_build_leaves_the_old_model(tmp_path, monkeypatch):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text("the old one")
+    monkeypatch.setattr(build_encoder, "read_corpus", lambda folder, split: [])
+    monkeypatch.setattr(build_encoder, "train", lambda *arguments, **options: None)
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_encoder, "to_bfloat16", fail)
+    with pytest.raises(KeyboardInterrupt):
+        build_encoder.build_encoder(tmp_path / "encoder", speech="synthetic", corpus=tmp_path, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+    assert (tmp_path / "encoder" / "config.json").read_text() == "the old one"

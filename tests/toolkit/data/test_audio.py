@@ -1,0 +1,70 @@
+"""Audio is read as mono at the rate asked for, or refused with its reason."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from auralign.data.audio import AudioError, read_audio, resample
+
+
+def write(path, samples, rate=16_000, **options):
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+def test_samples_come_back(tmp_path):
+    samples = (np.arange(1600) % 100 / 200).astype(np.float32)
+    path = write(tmp_path / "a.flac", samples, subtype="PCM_16")
+    np.testing.assert_allclose(read_audio(path), samples, atol=1e-4)
+
+
+def test_stretch_is_cut_out(tmp_path):
+    samples = np.arange(16_000, dtype=np.float32) / 16_000
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    assert read_audio(path, start=0.25, seconds=0.5).tolist() == samples[4000:12_000].tolist()
+
+
+def test_channels_are_averaged(tmp_path):
+    path = write(tmp_path / "a.wav", np.array([[0.5, 0.1]] * 10, dtype=np.float32), subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(path), 0.3, atol=1e-7)
+
+
+def test_other_rate_is_resampled(tmp_path):
+    time = np.arange(8000) / 8000
+    path = write(tmp_path / "a.wav", np.sin(2 * np.pi * 200 * time), 8000, subtype="FLOAT")
+    found = read_audio(path, seconds=1.0)
+    expected = np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000)
+    assert len(found) == 16_000
+    assert np.abs(found - expected)[200:-200].max() < 0.01
+
+
+def test_resampling_to_the_same_rate_changes_nothing():
+    samples = np.ones(5, dtype=np.float32)
+    assert resample(samples, 8000, 8000) is samples
+
+
+def test_half_length_wav_is_refused(tmp_path):
+    path = write(tmp_path / "a.wav", np.zeros(16_000))
+    path.write_bytes(path.read_bytes()[:16_000])
+    with pytest.raises(AudioError, match="a.wav: 0.50 s of 1.00 s are there"):
+        read_audio(path, seconds=1.0)
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "cannot be read"), (b"RIFF", "cannot be read"), (b"not audio at all" * 99, "cannot be read")])
+def test_broken_file_is_named(tmp_path, content, message):
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=f"a.wav: .*{message}"):
+        read_audio(path)
+
+
+def test_empty_audio_is_refused(tmp_path):
+    with pytest.raises(AudioError, match="holds no samples"):
+        read_audio(write(tmp_path / "a.wav", np.zeros(0)))
+
+
+def test_nan_is_refused(tmp_path):
+    samples = np.zeros(100, dtype=np.float32)
+    samples[50] = np.nan
+    with pytest.raises(AudioError, match="not finite"):
+        read_audio(write(tmp_path / "a.wav", samples, subtype="FLOAT"))

@@ -1,0 +1,49 @@
+"""Steps and packs hold every example once, within their budgets, as a function of (seed, epoch)."""
+
+import numpy as np
+import pytest
+
+from auralign.data.batching import epoch_steps, pack
+
+LENGTHS = np.random.default_rng(0).integers(5, 60, size=200)
+
+
+def test_every_example_is_in_exactly_one_step():
+    steps = epoch_steps(LENGTHS, tokens_per_step=300, seed=1, epoch=0)
+    assert sorted(np.concatenate(steps)) == list(range(200))
+
+
+def test_steps_keep_their_budget():
+    assert max(LENGTHS[step].sum() for step in epoch_steps(LENGTHS, tokens_per_step=300, seed=1, epoch=0)) <= 300
+
+
+def test_longer_example_than_the_budget_is_a_step_of_its_own():
+    steps = epoch_steps(np.array([10, 500, 10]), tokens_per_step=100, seed=1, epoch=0)
+    assert [1] in [list(step) for step in steps]
+
+
+def test_epochs_and_seeds_differ_and_repeat():
+    orders = {(seed, epoch): tuple(np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=seed, epoch=epoch)))
+              for seed in (1, 2) for epoch in (0, 1)}
+    assert len(set(orders.values())) == 4
+    assert tuple(np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=2, epoch=1))) == orders[2, 1]
+
+
+def test_packs_hold_every_sequence_once_within_the_budget():
+    packs = pack(LENGTHS, max_tokens=128)
+    assert sorted(place for places in packs for place in places) == list(range(200))
+    assert max(sum(LENGTHS[place] for place in places) for places in packs) <= 128
+
+
+def test_first_fit_decreasing_wastes_little():
+    packs = pack(LENGTHS, max_tokens=512)
+    assert LENGTHS.sum() / (512 * len(packs)) > 0.9
+
+
+def test_sequence_longer_than_a_pack_goes_alone():
+    assert pack([10, 700, 20], max_tokens=512) == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize("lengths", [[], [5]])
+def test_few_sequences(lengths):
+    assert pack(lengths, max_tokens=10) == [[0]] * len(lengths)

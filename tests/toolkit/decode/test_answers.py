@@ -1,0 +1,109 @@
+"""Decoding: batched equals one by one, each input gives what it should, interruptions change nothing."""
+
+import numpy as np
+import pytest
+import torch
+from recipe import make_recipe
+
+from auralign.data.frames import LiveFrames
+from auralign.decode.answers import Decoder, shuffle_partners
+from auralign.hparams import load_hparams
+from auralign.models.build import build_model, check_parts
+from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+
+
+@pytest.fixture(scope="module")
+def parts(llm_folder, whisper_folder, tmp_path_factory):
+    folder = make_recipe(tmp_path_factory.mktemp("decode") / "r", llm=llm_folder, encoder=whisper_folder)
+    model, renderer = build_model(load_hparams(folder / "hparams" / "sift.yaml"))
+    return folder, model, renderer
+
+
+def decode(parts, path, given, batch_size=4, **options):
+    folder, model, renderer = parts
+    manifest = Records(folder / "data" / "test.jsonl", Utterance)
+    decoder = Decoder(model, renderer, manifest, LiveFrames(model.encoder, manifest), max_new_tokens=8, batch_size=batch_size, **options)
+    decoder.write(Records(folder / "data" / "test.questions.jsonl", Question), path, given=given)
+    return [hypothesis.text for hypothesis in Records(path, Hypothesis)]
+
+
+@pytest.mark.parametrize("given", ["speech", "shuffled", "text"])
+def test_batched_equals_one_by_one(parts, tmp_path, given):
+    assert decode(parts, tmp_path / "a.jsonl", given) == decode(parts, tmp_path / "b.jsonl", given, batch_size=1)
+
+
+def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
+    folder, model, renderer = parts
+    answers = decode(parts, tmp_path / "a.jsonl", "text")
+    text = Records(folder / "data" / "test.jsonl", Utterance)["test-0"].text
+    ids = [*renderer.frame().before, *renderer.encode("repeat "), *renderer.encode(text), *renderer.frame().between]
+    expected, = model.llm.generate([model.llm.embed(ids)], max_new_tokens=8, stop_ids=renderer.stop_ids)
+    assert answers[0] == renderer.decode(expected.ids)
+
+
+def test_transcript_input_reads_what_the_recognizer_wrote(parts, tmp_path):
+    class Deaf:
+        def transcribe(self, frames, lengths):
+            return ["nine"] * len(lengths)
+
+    decode(parts, tmp_path / "a.jsonl", "transcript", recognizer=Deaf())
+    assert {hypothesis.transcript for hypothesis in Records(tmp_path / "a.jsonl", Hypothesis)} == {"nine"}
+
+
+def test_transcript_input_needs_a_recognizer(parts, tmp_path):
+    with pytest.raises(ValueError, match="needs a recognizer"):
+        decode(parts, tmp_path / "a.jsonl", "transcript")
+
+
+def test_unknown_input_is_refused(parts, tmp_path):
+    with pytest.raises(ValueError, match="input 'noise'"):
+        decode(parts, tmp_path / "a.jsonl", "noise")
+
+
+def test_interrupted_equals_uninterrupted(parts, tmp_path, monkeypatch):
+    whole = decode(parts, tmp_path / "whole.jsonl", "speech", batch_size=1)
+    real, calls = Decoder._answer, []
+
+    def break_off(self, *arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Decoder, "_answer", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        decode(parts, tmp_path / "resumed.jsonl", "speech", batch_size=1)
+    assert decode(parts, tmp_path / "resumed.jsonl", "speech", batch_size=1) == whole
+    assert len(calls) == 3 + 2
+
+
+def test_shuffled_speech_is_another_utterance_with_another_text(tmp_path):
+    texts = ["a", "a", "b", "c", "b", "d"]
+    write_records(tmp_path / "m.jsonl", [Utterance(id=str(n), audio="x", seconds=1.0, text=text) for n, text in enumerate(texts)], kind=Utterance)
+    manifest = Records(tmp_path / "m.jsonl", Utterance)
+    for seed in range(20):
+        partners = shuffle_partners(manifest, seed)
+        assert all(texts[partner] != text for partner, text in zip(partners, texts, strict=True))
+
+
+def test_shuffling_needs_two_texts(tmp_path):
+    write_records(tmp_path / "m.jsonl", [Utterance(id=str(n), audio="x", seconds=1.0, text="same") for n in range(3)], kind=Utterance)
+    with pytest.raises(ValueError, match="all utterances say the same"):
+        shuffle_partners(Records(tmp_path / "m.jsonl", Utterance), 0)
+
+
+def test_checkpoint_of_another_llm_is_refused():
+    with pytest.raises(ValueError, match="trained with llm_revision 'old', the recipe builds 'new'"):
+        check_parts({"llm_revision": "old"}, {"llm_revision": "new"}, place="step_1")
+
+
+def test_connector_output_alone_equals_in_a_batch(parts):
+    folder, model, _ = parts
+    manifest = Records(folder / "data" / "test.jsonl", Utterance)
+    live = LiveFrames(model.encoder, manifest)
+    with torch.no_grad():
+        together = model.hear(*live.get([0, 1, 2, 3]))
+        for row in range(4):
+            torch.testing.assert_close(together[row], model.hear(*live.get([row]))[0], rtol=0, atol=1e-5)
+    assert len({len(heard) for heard in together}) > 1
+    assert np.isfinite(together[0].numpy()).all()

@@ -1,0 +1,136 @@
+"""Invariants 7 and 10: training that was interrupted ends in the same bits, and what is frozen does not move."""
+
+import copy
+
+import pytest
+import torch
+from recipe import make_recipe
+
+from auralign.data.frames import open_frames
+from auralign.generate.engine import TransformersEngine
+from auralign.generate.targets import TargetWriter
+from auralign.hparams import load_hparams
+from auralign.models.build import build_model, describe_parts
+from auralign.records import Records, Target, Utterance
+from auralign.train.brain import AlignmentBrain
+from auralign.train.checkpoint import Checkpoints
+from auralign.train.examples import Examples
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def recipe(llm_folder, whisper_folder, tmp_path_factory):
+    """The folder of a recipe whose targets are written."""
+    folder = make_recipe(tmp_path_factory.mktemp("recipe") / "r", llm=llm_folder, encoder=whisper_folder)
+    hparams = load(folder)
+    model, renderer = build_model(hparams)
+    for split in ("train", "valid"):
+        writer = TargetWriter(hparams.method, renderer, TransformersEngine(model.llm, renderer, batch_size=4), llm_name="tiny",
+                              llm_revision=model.llm.revision, decoding={"max_new_tokens": 6, "temperature": 0.0}, seed=1, max_rejected=0.5)
+        writer.write(Records(folder / "data" / f"{split}.jsonl", Utterance), folder / f"{split}.targets.jsonl")
+    return folder
+
+
+def load(folder, **overrides):
+    return load_hparams(folder / "hparams" / "sift.yaml", overrides)
+
+
+def train(folder, output, *, stop_after=None, model=None, **overrides):
+    """Train in `output`; `stop_after` optimiser steps end it as an exception would. Returns the model."""
+    hparams = load(folder, **overrides)
+    built, renderer = build_model(hparams)
+    model = model or built
+    examples = {}
+    for split in ("train", "valid"):
+        manifest = Records(folder / "data" / f"{split}.jsonl", Utterance)
+        frames = open_frames(model.encoder, manifest, cache=hparams.feature_cache, folder=output, max_gigabytes=1, batch_seconds=2)
+        examples[split] = Examples(Records(folder / f"{split}.targets.jsonl", Target), manifest, method=hparams.method,
+                                   renderer=renderer, model=model, frames=frames)
+    brain = Stopped if stop_after else AlignmentBrain
+    brain = brain(model, hparams.method, hparams, folder=output, description=describe_parts(model, renderer, hparams.method))
+    brain.stop_after = stop_after
+    brain.run(examples["train"], examples["valid"])
+    return model
+
+
+class Stopped(AlignmentBrain):
+    def fit_batch(self, packs):
+        if self.optimizer_step == self.stop_after:
+            raise Interrupted
+        return super().fit_batch(packs)
+
+
+def weights(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "checkpoints").rglob("*")) if path.is_file()} | {
+        "log": (folder / "log.json").read_bytes()}
+
+
+def test_training_lowers_the_loss(recipe, tmp_path):
+    train(recipe, tmp_path, num_steps="40", lr="0.02")
+    log = Checkpoints(tmp_path / "checkpoints").last().description["log"]
+    assert log[-1]["train_loss"] < 0.9 * log[0]["train_loss"]
+
+
+@pytest.mark.parametrize("stop_after", [3, 4, 7, 9])
+def test_interrupted_equals_uninterrupted(recipe, tmp_path, stop_after):
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "resumed", stop_after=stop_after)
+    train(recipe, tmp_path / "resumed")
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+
+
+def test_caches_do_not_change_training_beyond_rounding(recipe, tmp_path):
+    for cache in ("memory", "disk", "off"):
+        train(recipe, tmp_path / cache, feature_cache=cache)
+    memory, disk = weights(tmp_path / "memory"), weights(tmp_path / "disk")
+    assert memory == disk
+    losses = [[entry["valid_loss"] for entry in Checkpoints(tmp_path / cache / "checkpoints").last().description["log"]]
+              for cache in ("memory", "off")]
+    torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=0, atol=1e-4)
+
+
+def test_frozen_parts_are_bit_identical_after_training_and_absent_from_checkpoints(recipe, tmp_path):
+    model, _ = build_model(load(recipe))
+    before = copy.deepcopy({name: tensor for name, tensor in model.state_dict().items()})
+    train(recipe, tmp_path, model=model)
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {name for name in before if name.startswith("connector.")}
+    from safetensors import safe_open
+
+    with safe_open(Checkpoints(tmp_path / "checkpoints").last().folder / "trainable.safetensors", "pt") as file:
+        assert set(file.keys()) == moved
+
+
+def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
+    real = AlignmentBrain.terms
+    calls = [0]
+
+    def poisoned(self, pack):
+        calls[0] += 1
+        terms = real(self, pack)
+        if calls[0] == 2:
+            terms = {name: type(term)(term.sum * float("nan"), term.count) for name, term in terms.items()}
+        return terms
+
+    monkeypatch.setattr(AlignmentBrain, "terms", poisoned)
+    model = train(recipe, tmp_path)
+    assert all(torch.isfinite(parameter).all() for parameter in model.connector.parameters())
+
+
+@pytest.mark.parametrize(("field", "message"), [("llm_revision", "made with LLM other"), ("frame_hash", "made with prompt frame other")])
+def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field, message):
+    from dataclasses import replace
+
+    from auralign.records import write_records
+
+    hparams = load(recipe)
+    model, renderer = build_model(hparams)
+    targets = [replace(target, **{field: "other"}) for target in Records(recipe / "train.targets.jsonl", Target)]
+    write_records(tmp_path / "t.jsonl", targets, kind=Target)
+    with pytest.raises(ValueError, match=message):
+        Examples(Records(tmp_path / "t.jsonl", Target), Records(recipe / "data" / "train.jsonl", Utterance), method=hparams.method,
+                 renderer=renderer, model=model, frames=None)

@@ -1,0 +1,13 @@
+# Source this: sets ROOT, the checkout, and ENVIRONMENT, where auralign and its Python live.
+#
+# ENVIRONMENT is the active virtual environment, else the active conda environment, else .venv at ROOT. Conda's `base`
+# does not count: conda itself runs on it, and it is active without anybody's doing.
+# shellcheck shell=bash disable=SC2034
+ROOT=$(CDPATH='' cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+if [ -n "${VIRTUAL_ENV:-}" ]; then
+    ENVIRONMENT=$VIRTUAL_ENV
+elif [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-}" != base ]; then
+    ENVIRONMENT=$CONDA_PREFIX
+else
+    ENVIRONMENT=$ROOT/.venv
+fi

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# Install auralign from this checkout. A second run finds that nothing is to do and says nothing.
+#
+#   tools/install.sh              the toolkit alone
+#   tools/install.sh egs test     with these extras of setup.cfg
+#   PYTHON=python3.12 tools/install.sh     the Python to make .venv with
+#
+# Installs into the active virtual or conda environment, else into .venv at the root of the checkout (see
+# environment.sh). The first run downloads some GB. An interrupted run is finished by the next one; two at once wait
+# for each other. Nothing is installed outside the environment.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+NEEDED_GIGABYTES=6 # of disk: torch for Linux comes with CUDA
+python=$ENVIRONMENT/bin/python
+stamp=$ENVIRONMENT/.auralign-install.json
+unfinished=$ENVIRONMENT/.auralign-unfinished
+log=$ENVIRONMENT/auralign-install.log
+
+fail() {
+    printf 'install.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+main() {
+    check_extras "$@"
+    if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi
+    trap 'echo "install.sh: interrupted; run the same command again to go on" >&2; exit 130' INT
+    local base=$python
+    if [ "$ENVIRONMENT" != "$ROOT/.venv" ]; then
+        check_active_environment
+    elif [ ! -x "$python" ]; then
+        base=$(find_python)
+    fi
+    check_writable
+    take_lock "$base"
+    if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi # by the one we waited for
+    check_room
+    make_environment
+    install_packages "$@"
+}
+
+installed() { # COMMAND EXTRAS...
+    local command=$1
+    shift
+    "$python" "$ROOT/tools/installed.py" "$command" "$stamp" "$@"
+}
+
+check_extras() {
+    local extra known
+    known=$(sed -n '/^\[options.extras_require\]/,/^\[options.entry/s/^\([a-z_-]*\) *=.*/\1/p' "$ROOT/setup.cfg" | tr '\n' ' ')
+    for extra in "$@"; do
+        case " $known" in
+        *" $extra "*) ;;
+        *) fail "no extra '$extra' in setup.cfg; known: ${known% }" ;;
+        esac
+    done
+}
+
+version_of() { # "3.12", or nothing where it is no Python
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
+}
+
+is_new_enough() {
+    case $1 in 3.1[1-9] | 3.[2-9][0-9]) ;; *) return 1 ;; esac
+}
+
+check_active_environment() {
+    local version
+    version=$(version_of "$python")
+    [ -n "$version" ] || fail "the active environment $ENVIRONMENT has no working Python; leave it (deactivate) and run this again"
+    is_new_enough "$version" ||
+        fail "the active environment $ENVIRONMENT has Python $version, auralign needs 3.11 or newer; leave it (deactivate) or make another"
+}
+
+find_python() {
+    local name version seen='' without_venv=''
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        version=$(version_of "$name")
+        if [ -z "$version" ]; then continue; fi
+        seen="$seen $name is $version,"
+        if ! is_new_enough "$version"; then continue; fi
+        if "$name" -c 'import ensurepip, venv' 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+        without_venv=${without_venv:-$version}
+    done
+    [ -z "$without_venv" ] || fail "Python $without_venv lacks its venv module; install it (Debian, Ubuntu: python$without_venv-venv), or run this in an active conda environment"
+    seen=${seen:- there is no ${PYTHON:-python3},}
+    fail "found no Python 3.11 or newer:${seen%,}; install one and name it: PYTHON=/path/to/python3.12 tools/install.sh"
+}
+
+check_writable() { # pip writes auralign.egg-info, and we .venv; asking the file system is surer than its mode bits
+    local folder probe
+    for folder in "$ROOT" "$ENVIRONMENT"; do
+        if [ ! -d "$folder" ]; then continue; fi
+        probe=$(mktemp "$folder/install.tmp.XXXXXX" 2>/dev/null) ||
+            fail "cannot write to $folder (read-only, full, or not yours); work in a copy of the checkout and an environment that you can write to"
+        rm -f "$probe"
+    done
+}
+
+take_lock() { # of setup.cfg, by a Python, for as long as this shell and its children hold descriptor 9
+    exec 9<"$ROOT/setup.cfg"
+    "$1" - <<'END'
+import fcntl
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("install.sh: another installation is at work, waiting for it", flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)
+except OSError:
+    pass  # some network file systems have no locks
+END
+}
+
+check_room() {
+    local folder=$ENVIRONMENT free
+    if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' 2>/dev/null; then return; fi
+    [ -d "$folder" ] || folder=$ROOT
+    free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024 / 1024) }') || return 0
+    if [ -n "$free" ] && [ "$free" -lt "$NEEDED_GIGABYTES" ]; then
+        fail "$free GB free at $folder, about $NEEDED_GIGABYTES GB are needed; free some, or activate an environment on another disk"
+    fi
+}
+
+make_environment() {
+    local base output
+    if "$python" -m pip --version >/dev/null 2>&1; then
+        is_new_enough "$(version_of "$python")" ||
+            fail "$ENVIRONMENT has Python $(version_of "$python"), auralign needs 3.11 or newer; remove it and run this again"
+    elif [ "$ENVIRONMENT" = "$ROOT/.venv" ]; then
+        base=$(find_python)
+        echo "install.sh: making $ENVIRONMENT with $base (Python $(version_of "$base"))"
+        output=$("$base" -m venv --clear "$ENVIRONMENT" 2>&1) ||
+            fail "$base could not make $ENVIRONMENT: $(tail -n 1 <<<"$output")"
+    else
+        "$python" -m ensurepip >"$log" 2>&1 ||
+            fail "the active environment $ENVIRONMENT has no pip; make one that has (python3 -m venv, conda install pip); log: $log"
+    fi
+}
+
+install_packages() {
+    local extras start=$SECONDS reason quiet=()
+    if [ -e "$unfinished" ]; then remove_half_installed; else : >"$unfinished"; fi
+    extras=$(installed extras "$@")
+    rm -f "$stamp" "$log"
+    [ -t 1 ] || quiet=(--quiet)
+    echo "install.sh: installing auralign${extras:+ with $extras} into $ENVIRONMENT; 2 to 15 minutes the first time. Log: $log"
+    cd "$ROOT"
+    "$python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --log "$log" \
+        --editable ".${extras:+[$extras]}" 2>/dev/null || explain_failure
+    # shellcheck disable=SC2086 # one word an extra
+    installed record ${extras//,/ }
+    reason=$(installed check "$@" 2>&1) || fail "pip finished, yet $reason; unset PYTHONPATH, or start with a new environment. Log: $log"
+    rm -f "$unfinished"
+    echo "install.sh: installed in $((SECONDS - start)) s"
+}
+
+# pip writes a package's RECORD last, and takes a package whose metadata stand for whole: those without a RECORD that
+# are newer than the beginning of the interrupted run are not.
+remove_half_installed() {
+    local metadata
+    for metadata in "$ENVIRONMENT"/lib/python3.*/site-packages/*.dist-info; do
+        if [ "$metadata" -nt "$unfinished" ] && [ ! -e "$metadata/RECORD" ]; then rm -rf "$metadata"; fi
+    done
+}
+
+explain_failure() {
+    local what=("pip failed: $(grep -o 'ERROR: .*' "$log" 2>/dev/null | tail -n 1)")
+    if log_has 'No space left on device|Disk quota exceeded'; then
+        what=("the disk is full; free about $NEEDED_GIGABYTES GB (TMPDIR=/another/disk moves pip's temporary files) and run this again")
+    elif log_has 'Read-only file system|Permission denied'; then
+        what=("no permission to write where pip must; see the log")
+    elif log_has 'CERTIFICATE_VERIFY_FAILED'; then
+        what=("the package index shows a certificate that is not trusted here; set PIP_CERT to your organisation's and run this again")
+    elif log_has 'NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection refused|ConnectionResetError|RemoteDisconnected'; then
+        what=("no network, or the package index does not answer; check the connection (PIP_INDEX_URL, HTTPS_PROXY) and run this again")
+    elif log_has 'No matching distribution found'; then
+        what=("no $(grep -o 'No matching distribution found for [^ ]*' "$log" | tail -n 1 | sed 's/.* //') for Python $(version_of "$python") on $(uname -sm); try Python 3.12: PYTHON=python3.12")
+    fi
+    fail "${what[0]}. Log: $log"
+}
+
+log_has() {
+    grep -qE "$1" "$log" 2>/dev/null
+}
+
+main "$@"

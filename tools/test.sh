@@ -10,17 +10,14 @@ export PATH="$ENVIRONMENT/bin:$PATH"
 cd "$ROOT"
 
 failed=0
-run() {
+check() { # NAME COMMAND...
     echo "== $1"
-    "$@" || { failed=1 && echo "== $1 FAILED"; }
-}
-shell_files() {
-    find . \( -name '.?*' ! -name .ci -o -name exp -o -name corpus -o -name data \) -prune -o \( -name '*.sh' -o -path './.ci/run' \) -print
+    "${@:2}" || { failed=1 && echo "== $1 FAILED"; }
 }
 
-run ruff check --quiet
-mapfile -t files < <(shell_files)
-run shellcheck --external-sources --source-path=SCRIPTDIR "${files[@]}"
-echo "== pytest" # last, and silent after it: its summary is the last line
+check ruff ruff check --quiet
+check shellcheck find . \( -name '.?*' ! -name .ci -o -name corpus -o -name data -o -name exp \) -prune -o \
+    \( -name '*.sh' -o -path './.ci/*' -type f \) -exec shellcheck --external-sources --source-path=SCRIPTDIR {} +
+echo "== pytest" # last and with nothing after it: its summary is the last line
 python -m pytest "$@" || failed=1
 exit $failed

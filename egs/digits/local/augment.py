@@ -31,10 +31,10 @@ class Strength:
     """
 
     speed: tuple[float, float] = (0.85, 1.2)
-    noise_decibels: tuple[float, float] = (15.0, 50.0)
+    noise_decibels: tuple[float, float] = (20.0, 50.0)
     tilt_decibels: float = 6.0
-    max_bands: int = 12
-    max_frames: int = 10
+    max_bands: int = 10
+    max_frames: int = 6
     max_silence: float = 0.2
 
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Give a tiny LLM ears, on spoken digits: three alignment methods, compared at the end in the gap ledger.
+#
+#   ./run.sh                                          all: minutes on a laptop, no download but the Python packages
+#   ./run.sh --method sift --stage train              one method (or sit,sift), from stage train on
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4    one stage; what follows -- goes to the Python of stages 2 to 5
+#   ./run.sh --speech recorded --corpus DIR           on recordings: DIR holds <digit>_<speaker>_<take>.wav or .flac
+#   ./run.sh --rebuild-models                         train models/ again first (recorded: the encoder alone)
+#
+# Stages: 0 corpus, 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
+set -euo pipefail
+
+stage=corpus         # the first to run, by number or name
+stop_stage=score     # the last
+method=              # names of files in hparams/, with commas between; empty: transcription,sit,sift
+speech=synthetic     # or recorded
+corpus=              # folder of recordings
+rebuild_models=false # in stage 0; under 20 minutes
+. "$(dirname "$0")/../../tools/parse_options.sh"
+
+options=(--speech "$speech") # of the Python of stages 2 to 5
+recordings=()
+models=(--output models)
+case $speech in
+synthetic) [ -z "$corpus" ] || usage_error "--corpus is for --speech recorded" ;;
+recorded)
+    [ "$stage" -gt 0 ] || [ -d "$corpus" ] || usage_error "--speech recorded needs --corpus DIR; no folder at '$corpus'"
+    recordings=(--corpus "$(CDPATH='' cd -- "${corpus:-.}" && pwd)")
+    models=(--output exp/recorded/models) # skipped when they stand, unless forced
+    ! $rebuild_models || models+=(--force)
+    options+=(--encoder_folder exp/recorded/models/encoder)
+    ;;
+*) usage_error "--speech is synthetic or recorded, not '$speech'" ;;
+esac
+! $rebuild_models || [ "$stage" -eq 0 ] || usage_error "--rebuild-models belongs to stage 0; leave out --stage"
+cd "$(dirname "$0")"
+hparams=()
+for name in $(tr , ' ' <<<"${method:-transcription,sit,sift}"); do
+    [ -f "hparams/$name.yaml" ] || usage_error "no method '$name'; known: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
+    hparams+=("hparams/$name.yaml")
+done
+[ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
+
+. ./path.sh
+trap 'exit 130' INT
+
+if run_stage 0 corpus "$speech speech"; then
+    python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
+    if $rebuild_models || [ "$speech" = recorded ]; then
+        python local/rebuild_models.py --speech "$speech" --corpus "corpus/$speech" "${models[@]}"
+    fi
+fi
+
+if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
+    python prepare.py --corpus "corpus/$speech" --output "data/$speech"
+fi
+
+if run_stage 2 generate "the frozen LLM writes the targets"; then
+    for yaml in "${hparams[@]}"; do python generate.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
+    for yaml in "${hparams[@]}"; do python train.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    for yaml in "${hparams[@]}"; do python decode.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 5 score "the gap ledger"; then
+    python score.py "${hparams[@]}" "${options[@]}" "$@"
+fi
+
+echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -1,0 +1,83 @@
+# Source this, without arguments, below the variables that are the options of a script: it sets them from "$@".
+#
+#     stage=corpus
+#     rebuild_models=false
+#     . "$(dirname "$0")/../../tools/parse_options.sh"
+#
+# Options are the lines name=value above that line. --stop-stage 3, --stop-stage=3 and --stop_stage 3 are the same; one
+# whose value is true or false may be given bare. --help prints the script's header. What follows `--` stays in "$@".
+# shellcheck shell=bash disable=SC2154
+
+STAGES="corpus prepare generate train decode score"
+read -ra OPTIONS <<<"$(sed -n '/parse_options\.sh/q; s/^\([a-z][a-z0-9_]*\)=.*/\1/p' "${BASH_SOURCE[1]}" | tr '\n' ' ')"
+
+usage_error() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 2
+}
+
+is_boolean() { [ "$1" = true ] || [ "$1" = false ]; }
+
+unknown_option() { # names the known option that takes fewest edits to become $1, else all
+    local near
+    near=$(printf '%s\n' "${OPTIONS[@]//_/-}" | awk -v word="$1" '
+        { n = length(word); m = length($0)
+          for (i = 0; i <= n; i++) for (j = 0; j <= m; j++) {
+              if (i == 0 || j == 0) { edits[i, j] = i + j; continue }
+              least = edits[i - 1, j - 1] + (substr(word, i, 1) != substr($0, j, 1))
+              if (edits[i - 1, j] + 1 < least) least = edits[i - 1, j] + 1
+              if (edits[i, j - 1] + 1 < least) least = edits[i, j - 1] + 1
+              edits[i, j] = least }
+          if (NR == 1 || edits[n, m] < fewest) { best = $0; fewest = edits[n, m] } }
+        END { if (fewest <= 1 + n / 4) print best }')
+    [ -z "$near" ] || usage_error "unknown option --$1; did you mean --$near?"
+    usage_error "unknown option --$1; known: $(printf -- '--%s ' "${OPTIONS[@]//_/-}")(what is for Python follows --)"
+}
+
+stage_number() { # of a stage's number or name
+    local number=0 name list=''
+    for name in $STAGES; do
+        if [ "$1" = "$name" ] || [ "$1" = "$number" ]; then echo "$number" && return; fi
+        list="$list, $number $name"
+        number=$((number + 1))
+    done
+    usage_error "unknown stage '$1'; stages: ${list#, }"
+}
+
+run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; then ...; fi`
+    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --) shift && break ;;
+    --help | -h) sed -n '2,${/^#/!q; s/^# \{0,1\}//p;}' "${BASH_SOURCE[1]}" && exit 0 ;;
+    --?*) option=${1#--} ;;
+    *) usage_error "unexpected argument '$1'; options begin with --, and what is for Python follows --" ;;
+    esac
+    option=${option%%=*}
+    variable=${option//-/_}
+    case " ${OPTIONS[*]} " in *" $variable "*) ;; *) unknown_option "$option" ;; esac
+    if [ "${1#*=}" != "$1" ]; then
+        value=${1#*=}
+    elif is_boolean "${!variable}"; then
+        value=true
+        if is_boolean "${2-}"; then value=$2 && shift; fi
+    elif [ $# -gt 1 ] && [ "${2#--}" = "$2" ]; then
+        value=$2 && shift
+    else
+        usage_error "option --$option needs a value"
+    fi
+    if is_boolean "${!variable}" && ! is_boolean "$value"; then
+        usage_error "option --$option takes true or false, not '$value'"
+    fi
+    printf -v "$variable" %s "$value"
+    shift
+done
+
+case " ${OPTIONS[*]} " in *" stage "*)
+    stage=$(stage_number "$stage") || exit 2
+    stop_stage=$(stage_number "$stop_stage") || exit 2
+    [ "$stage" -le "$stop_stage" ] || usage_error "--stage $stage comes after --stop-stage $stop_stage: nothing to run"
+    ;;
+esac

@@ -7,11 +7,19 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-@pytest.fixture(scope="session", params=["llama", "qwen2"])
-def llm_folder(request, tmp_path_factory):
+@pytest.fixture(scope="session")
+def make_llm(tmp_path_factory):
+    """From a kind to the folder of a tiny LLM of it."""
+    from functools import cache
+
     from auralign.testing import make_tiny_llm
 
-    return make_tiny_llm(tmp_path_factory.mktemp("llm") / request.param, kind=request.param)
+    return cache(lambda kind: make_tiny_llm(tmp_path_factory.mktemp("llm") / kind, kind=kind))
+
+
+@pytest.fixture(scope="session", params=["llama", "qwen2"])
+def llm_folder(request, make_llm):
+    return make_llm(request.param)
 
 
 @pytest.fixture(scope="session")

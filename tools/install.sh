@@ -26,17 +26,17 @@ main() {
     check_extras "$@"
     if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi
     trap 'echo "install.sh: interrupted; run the same command again to go on" >&2; exit 130' INT
-    local base=$python
+    local base=$python # what there is to work with before ENVIRONMENT stands
     if [ "$ENVIRONMENT" != "$ROOT/.venv" ]; then
         check_active_environment
-    elif [ ! -x "$python" ]; then
+    elif [ -z "$(version_of "$python")" ]; then
         base=$(find_python)
     fi
     check_writable
     take_lock "$base"
     if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi # by the one we waited for
     check_room
-    make_environment
+    make_environment "$base"
     install_packages "$@"
 }
 
@@ -125,13 +125,13 @@ check_room() {
     fi
 }
 
-make_environment() {
-    local base output
+make_environment() { # PYTHON to make .venv with
+    local base=$1 output
     if "$python" -m pip --version >/dev/null 2>&1; then
         is_new_enough "$(version_of "$python")" ||
             fail "$ENVIRONMENT has Python $(version_of "$python"), auralign needs 3.11 or newer; remove it and run this again"
     elif [ "$ENVIRONMENT" = "$ROOT/.venv" ]; then
-        base=$(find_python)
+        [ "$base" != "$python" ] || base=$(find_python) # a .venv whose Python works but whose pip is missing
         echo "install.sh: making $ENVIRONMENT with $base (Python $(version_of "$base"))"
         output=$("$base" -m venv --clear "$ENVIRONMENT" 2>&1) ||
             fail "$base could not make $ENVIRONMENT: $(tail -n 1 <<<"$output")"
@@ -175,7 +175,7 @@ explain_failure() {
         what=("no permission to write where pip must; see the log")
     elif log_has 'CERTIFICATE_VERIFY_FAILED'; then
         what=("the package index shows a certificate that is not trusted here; set PIP_CERT to your organisation's and run this again")
-    elif log_has 'NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection refused|ConnectionResetError|RemoteDisconnected'; then
+    elif log_has 'NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection refused|ConnectionResetError|RemoteDisconnected|requirement setuptools.*from versions: none'; then
         what=("no network, or the package index does not answer; check the connection (PIP_INDEX_URL, HTTPS_PROXY) and run this again")
     elif log_has 'No matching distribution found'; then
         what=("no $(grep -o 'No matching distribution found for [^ ]*' "$log" | tail -n 1 | sed 's/.* //') for Python $(version_of "$python") on $(uname -sm); try Python 3.12: PYTHON=python3.12")

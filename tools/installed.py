@@ -52,6 +52,8 @@ def find_fault_of_packages(extras):
         origin = Path(spec.origin).resolve().parent if spec and spec.origin else None
         if origin != folder:
             return f"{name} is imported from {origin or 'nowhere'} rather than from {folder}"
+    if not is_present("auralign"):
+        return "auralign is not installed"
     for requirement in metadata.requires("auralign") or ():
         # torch<2.12,>=2.10
         # pytest>=8; extra == "test"

@@ -36,8 +36,9 @@ def main(argv):
         manifest = Records(data / "test.jsonl", Utterance)
         frames = open_frames(model.encoder, manifest, cache=hparams.feature_cache, folder=data / "frames",
                              max_gigabytes=hparams.max_cache_gigabytes, batch_seconds=hparams.encode_batch_seconds)
+        recognizer = hparams.recognizer(width=model.encoder.width) if hparams.recognizer else None
         return Decoder(model, renderer, manifest, frames, max_new_tokens=hparams.decode_max_new_tokens,
-                       batch_size=hparams.decode_batch_size, recognizer=hparams.recognizer and hparams.recognizer())
+                       batch_size=hparams.decode_batch_size, recognizer=recognizer)
 
     asked = {
         "auralign": __version__, "parts": {name: describe(getattr(hparams, name)) for name in ("llm", "encoder", "recognizer")},

@@ -35,7 +35,7 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
 
 
 def test_leftover_of_a_killed_run_is_removed(tmp_path):
-    (tmp_path / "model.tmp.123").mkdir()
+    (tmp_path / "model.tmp").mkdir()
     with make_folder_atomically(tmp_path / "model"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -11,12 +11,14 @@
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 
+TEMPORARY = ".tmp"
 # Hashing 15 GB of LLM weights takes a minute; above this size the hash is remembered between runs.
 REMEMBER_ABOVE_BYTES = 64 * 2**20
 
@@ -36,7 +38,7 @@ def write_atomically(path, mode="w"):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary = temporary_path(path)
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         with open(temporary, mode, **options) as file:
@@ -55,8 +57,8 @@ def make_folder_atomically(path):
     """Yield a temporary folder beside `path`; on success rename it to `path`, replacing what stood there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary = temporary_path(path)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
     temporary.mkdir()
     try:
         yield temporary
@@ -71,11 +73,22 @@ def make_folder_atomically(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(path):
-    """Remove the temporary files and folders that killed runs left beside `path`."""
-    path = Path(path)
-    for leftover in path.parent.glob(f"{path.name}.tmp.*"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+def temporary_path(path) -> Path:
+    """Where a file or folder grows until it is renamed to `path`.
+
+    Always the same name, so that a run after a kill writes over what the killed one left. Two writers of one path are kept
+    apart by the lock of their stage.
+    """
+    return Path(path).with_name(f"{Path(path).name}{TEMPORARY}")
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Wait for, then hold, the lock file `path`; the kernel drops it with the process, so a kill leaves no stale lock."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sync_folder(folder):
@@ -115,7 +128,7 @@ def hash_path(path):
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and ".tmp." not in file.name)
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.endswith(TEMPORARY))
         return hash_value({str(file.relative_to(path)): _hash_file(file) for file in files})
     return _hash_file(path)
 

@@ -44,7 +44,7 @@ SCHEMA = {
     "llm": Key((NAME,), "builds the frozen LLM"),
     "encoder": Key((NAME,), "builds the frozen speech encoder"),
     "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM"),
-    "recognizer": Key((NAME, type(None)), "the encoder's own transcripts, for the matched cascade", None),
+    "recognizer": Key((NAME, type(None)), "builds, given the encoder's width, what reads transcripts off its frames: for the matched cascade", None),
     "system_prompt": Key((str, type(None)), "default: the template's own; null: none; else this text", "default"),
     "template_options": Key((dict,), "arguments of the chat template", {}),
     "max_new_tokens": Key((int,), "length limit of targets"),

@@ -39,7 +39,7 @@ SHARE_OF_WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long, how fast and how roughly to train; `sharpen_after` this share of the steps (see `best_path_loss`)."""
+    """How long, how fast and how roughly to train, and after which share of the steps to sharpen."""
 
     num_epochs: int
     peak_lr: float
@@ -51,7 +51,10 @@ RECIPES = {
     "synthetic": Recipe(10, 1.5e-3, 0.4, Strength()),
     # Three or four people only: everything that tells one voice or microphone from another is shaken hard.
     "recorded": Recipe(
-        4, 7e-4, 0.0, Strength(speed=(0.75, 1.35), noise_decibels=(8.0, 45.0), tilt_decibels=20.0, max_bands=16)
+        4,
+        7e-4,
+        0.0,
+        Strength(speed=(0.75, 1.35), noise_decibels=(8.0, 45.0), tilt_decibels=20.0, max_bands=16),
     ),
 }
 
@@ -102,7 +105,7 @@ def to_float(samples):
 def draw_batches(utterances, rng, *, shortest_first):
     """Shuffle, then sort by length within groups of batches. Returns: lists of indices into `utterances`.
 
-    `shortest_first` sorts all: in the first epoch it shows CTC where words are (SortaGrad, arXiv:1512.02595).
+    `shortest_first` sorts all: at first it shows CTC where words are (SortaGrad, arXiv:1512.02595).
     """
     if shortest_first:
         order = sorted(range(len(utterances)), key=lambda index: len(utterances[index][0]))
@@ -117,7 +120,7 @@ def draw_batches(utterances, rng, *, shortest_first):
 
 
 def ctc_loss(encoder, head, batch, strength, rng, *, sharpen):
-    """CTC loss, per word, of augmented utterances; with `sharpen`, plus the loss of the best path alone."""
+    """CTC loss, per word, of augmented utterances; `sharpen` adds the loss of the best path alone."""
     waveforms = [augment_waveform(to_float(samples), strength, rng) for samples, _ in batch]
     mel, mel_lengths = encoder.features(waveforms)
     augment_features(mel, mel_lengths, strength, rng)
@@ -137,7 +140,7 @@ def ctc_loss(encoder, head, batch, strength, rng, *, sharpen):
 def best_path_loss(scores, lengths, targets):
     """Negative log-likelihood of each utterance's best CTC path, per word.
 
-    CTC is content with a word whose probability is spread over its vowel, 0.2 on each of eight frames: a greedy
+    CTC is content with a word whose probability is spread over its vowel, 0.2 on each of eight: a greedy
     search then hears a blank. Only one path counts here, so that the word has to be on certain frames.
 
     Arguments

@@ -74,3 +74,33 @@ def test_an_interrupted_build_leaves_the_old_model(tmp_path, monkeypatch):
         build_encoder.build_encoder(tmp_path / "encoder", speech="synthetic", corpus=tmp_path, seed=1)
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
     assert (tmp_path / "encoder" / "config.json").read_text() == "the old one"
+
+
+def test_an_encoder_for_recordings_is_trained_once_for_a_corpus(tmp_path, monkeypatch):
+    (tmp_path / "labels.jsonl").write_text("{}\n")
+    (tmp_path / "init").mkdir()
+    built = []
+
+    def build(folder, **options):
+        folder.mkdir(parents=True, exist_ok=True)
+        built.append(options["seed"])
+        return {}
+
+    monkeypatch.setattr(rebuild_models, "build_encoder", build)
+    for seed, force in ((1, False), (1, False), (2, False), (2, True)):
+        rebuild_models.rebuild_models(
+            tmp_path / "out",
+            speech="recorded",
+            corpus=tmp_path,
+            seed=seed,
+            init=tmp_path / "init",
+            force=force,
+        )
+    assert built == [1, 2, 2]
+
+
+def test_best_path_loss_is_the_likelihood_of_one_path_per_word():
+    # two frames, blank or word: the best path of one word is (word, word) at 0.6 * 0.7
+    scores = torch.tensor([[[0.4, 0.6], [0.3, 0.7]]]).log()
+    loss = build_encoder.best_path_loss(scores, torch.tensor([2]), [torch.tensor([1])])
+    assert loss.item() == pytest.approx(-numpy.log(0.6 * 0.7), abs=1e-6)

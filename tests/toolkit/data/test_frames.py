@@ -35,7 +35,7 @@ def test_frames_of_a_batch_are_those_of_each_alone(encoder, manifest, tmp_path, 
 
 def test_disk_cache_is_read_again_and_equal(encoder, manifest, tmp_path):
     first, _ = frames_of(encoder, manifest, tmp_path, "disk").get([3])
-    file, = tmp_path.iterdir()
+    file, = tmp_path.glob("*.npy")
     before = file.stat().st_mtime_ns
     again, _ = frames_of(encoder, manifest, tmp_path, "disk").get([3])
     assert file.stat().st_mtime_ns == before
@@ -45,7 +45,7 @@ def test_disk_cache_is_read_again_and_equal(encoder, manifest, tmp_path):
 def test_another_encoder_makes_another_cache(encoder, manifest, tmp_path, whisper_folder):
     frames_of(encoder, manifest, tmp_path, "disk")
     frames_of(load_whisper(whisper_folder, padding="30_seconds"), manifest, tmp_path, "disk")
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
 def test_what_does_not_fit_is_computed_each_time_and_says_so(encoder, manifest, tmp_path, capsys):

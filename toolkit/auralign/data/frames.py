@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from auralign.data.audio import audio_path, read_audio
-from auralign.files import hash_path, hash_value, remove_leftovers
+from auralign.files import hash_path, hash_value, locked, temporary_path
 from auralign.records import Records
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
@@ -59,7 +59,7 @@ def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes
     cache : str
         "memory", "disk" or "off". What is larger than `max_gigabytes` is not kept, and a line says so.
     folder : Path
-        Of the disk cache. A file's name holds the hash of the encoder and of the manifest.
+        Of the disk cache. A file's name holds the hashes of manifest and encoder; those of an older manifest are removed.
     batch_seconds : float
         Seconds of audio encoded at once.
     """
@@ -78,10 +78,13 @@ def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes
         array = np.empty(shape, dtype=np.float32)
         _encode_all(encoder, manifest, lengths, array, batch_seconds)
         return CachedFrames(array, lengths)
-    key = hash_value([encoder.fingerprint, hash_path(manifest.path)])[:16]
-    path = Path(folder) / f"{manifest.path.stem}.{key}.npy"
-    if not path.exists():
-        _write_cache(path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds))
+    stem, of_manifest = manifest.path.stem, hash_path(manifest.path)[:16]
+    path = Path(folder) / f"{stem}.{of_manifest}.{hash_value(encoder.fingerprint)[:16]}.npy"
+    with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
+        if not path.exists():
+            for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(path.parent.glob(f"{stem}.{of_manifest}.*.npy")):
+                stale.unlink()  # frames of a manifest that is no more
+            _write_cache(path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds))
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
 
@@ -92,9 +95,7 @@ def count_frames(encoder, manifest: Records) -> np.ndarray:
 
 
 def _write_cache(path: Path, shape, fill) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    temporary = temporary_path(path)
     array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
     fill(array)
     array.flush()

@@ -1,6 +1,7 @@
 """The training loop: SpeechBrain's `Brain`, where one optimiser step is a list of packs."""
 
 import math
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -8,12 +9,13 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from auralign.files import write_json
 from auralign.losses import total
 from auralign.train.checkpoint import Checkpoints
-from auralign.train.examples import Examples, PackOfExamples, StepStream
+from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 
 
 class AlignmentBrain(sb.Brain):
@@ -49,11 +51,12 @@ class AlignmentBrain(sb.Brain):
         self.valid = valid
         self.stream = StepStream(train, tokens_per_step=recipe.tokens_per_step, tokens_per_pack=recipe.tokens_per_pack,
                                  seed=recipe.seed)
-        valid_packs = valid.packs(range(len(valid)), tokens_per_pack=recipe.tokens_per_pack)
+        valid_packs = PackStream(valid, tokens_per_pack=recipe.tokens_per_pack)
         num_stretches = math.ceil(recipe.num_steps / recipe.valid_every)
         with tqdm(total=recipe.num_steps, desc="training", unit="step", disable=None) as self.bar:
             self.fit(_Stretches(self, num_stretches), DataLoader(self.stream, batch_size=None),
                      DataLoader(valid_packs, batch_size=None), progressbar=False)
+        self.curves.close()
 
     def init_optimizers(self):
         """AdamW over the connector, with linear warm-up and cosine decay to zero."""
@@ -76,9 +79,9 @@ class AlignmentBrain(sb.Brain):
             self.optimizer_step = last.step
             self.log = last.description["log"]
             print(f"going on from step {last.step}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
         self.bar.update(self.optimizer_step)
-        from torch.utils.tensorboard import SummaryWriter
-
         self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
 
     def fit_batch(self, packs: list[PackOfExamples]):

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from auralign.files import hash_path, make_folder_atomically, read_json, write_json
+from auralign.files import TEMPORARY, hash_path, make_folder_atomically, read_json, write_json
 
 WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = "trainable.safetensors", "optimiser.pt", "checkpoint.json", "hashes.json"
 
@@ -80,7 +80,7 @@ class Checkpoints:
     def _all(self) -> list[Checkpoint]:
         found = []
         for folder in sorted(self.folder.glob("step_*")):
-            if ".tmp." in folder.name:
+            if folder.name.endswith(TEMPORARY):
                 continue
             if _is_sound(folder):
                 found.append(Checkpoint(folder, read_json(folder / DESCRIPTION)))

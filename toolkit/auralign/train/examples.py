@@ -1,6 +1,7 @@
 """Training examples: a target with its utterance's speech, rendered view by view, counted and packed."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,10 +87,10 @@ class Examples:
         student = self.method.layout(utterance, target.choice, TargetSegment(target.response)).student
         return target, self.renderer.render(student.before_target()), utterance
 
-    def packs(self, examples, *, tokens_per_pack: int) -> list[PackOfExamples]:
-        """The packs of one optimiser step."""
-        return [self._pack([int(examples[place]) for place in places])
-                for places in pack(self.lengths[examples], max_tokens=tokens_per_pack)]
+    def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
+        """Lay examples into packs, each read when it is asked for."""
+        for places in pack(self.lengths[examples], max_tokens=tokens_per_pack):
+            yield self._pack([int(examples[place]) for place in places])
 
     def _pack(self, examples: list[int]) -> PackOfExamples:
         frames, lengths = self.frames.get([int(self.rows[example]) for example in examples])
@@ -125,7 +126,17 @@ class StepStream(IterableDataset):
         while place < self.stop:
             steps = epoch_steps(self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch)
             while place < min(self.stop, first + len(steps)):
-                yield self.examples.packs(steps[place - first], tokens_per_pack=self.tokens_per_pack)
+                yield list(self.examples.packs(steps[place - first], tokens_per_pack=self.tokens_per_pack))
                 place += 1
             first += len(steps)
             epoch += 1
+
+
+class PackStream(IterableDataset):
+    """All examples of a split, pack by pack."""
+
+    def __init__(self, examples: Examples, *, tokens_per_pack: int):
+        self.examples, self.tokens_per_pack = examples, tokens_per_pack
+
+    def __iter__(self):
+        return self.examples.packs(np.arange(len(self.examples)), tokens_per_pack=self.tokens_per_pack)

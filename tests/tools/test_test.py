@@ -1,0 +1,51 @@
+"""tools/test.sh: every check runs, any failure counts, and pytest has the last word."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PYTEST = "#!/bin/sh\necho \"3 passed in 0.1s, $*\"\n"
+
+
+@pytest.fixture
+def tester(checkout):
+    checkout.program("tools/install.sh", "#!/bin/sh\n[ \"$*\" = 'egs test' ]\n")
+    checkout.program(".venv/bin/python", PYTEST)
+    checkout.program(".venv/bin/ruff", "#!/bin/sh\necho ruff saw \"$@\"\n")
+    checkout.program(".venv/bin/shellcheck", "#!/bin/sh\necho shellcheck saw \"$@\"\n")
+    (checkout.root / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", checkout.root / ".ci" / "run")
+    return checkout
+
+
+def test_arguments_go_to_pytest_whose_summary_is_the_last_line(tester):
+    done = tester.run("tools/test.sh", "tests/toolkit", "-k", "layout")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest tests/toolkit -k layout"
+
+
+def test_shellcheck_sees_every_shell_file_and_no_other(tester):
+    tester.program("egs/digits/run.sh", "")
+    tester.program(".venv/lib/foreign.sh", "")
+    tester.program("egs/digits/exp/left.sh", "")
+    line, = (line for line in tester.run("tools/test.sh").stdout.splitlines() if line.startswith("shellcheck saw"))
+    seen = {word for word in line.split() if word.startswith("./")}
+    names = ("install", "test", "environment", "parse_options")
+    assert seen == {"./.ci/run", "./egs/digits/run.sh", *(f"./tools/{name}.sh" for name in names)}
+
+
+@pytest.mark.parametrize("name", ["ruff", "shellcheck", "python"])
+def test_one_failure_fails_the_whole_and_stops_nothing(tester, name):
+    program = tester.root / ".venv" / "bin" / name
+    program.write_text(program.read_text() + "exit 1\n")
+    done = tester.run("tools/test.sh")
+    assert done.returncode == 1
+    assert "ruff saw check" in done.stdout and "shellcheck saw" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("3 passed")
+
+
+def test_ci_runs_it(tester, tmp_path):
+    done = tester.run(".ci/run", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest"

@@ -208,16 +208,20 @@ class Records:
                 offsets.append(offset)
                 hashes.append(_hash_identity(_identity(record)))
                 offset += len(line)
-        self._offsets = np.array(offsets, dtype=np.int64)
+        self._offsets = np.array([*offsets, offset], dtype=np.int64)
         hashes = np.array(hashes, dtype=np.uint64)
         self._order = np.argsort(hashes, kind="stable").astype(np.int64)
         self._hashes = hashes[self._order]
+        # Read with pread, which moves no file position: forked workers and threads may share the descriptor.
+        self._descriptor = os.open(self.path, os.O_RDONLY)
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
             row = int(self._order[twice[0]])
             raise RecordError(f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique")
-        self._file = None
-        self._pid = None
+
+    def __del__(self):
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
 
     def _check_header(self, line: bytes) -> None:
         try:
@@ -232,7 +236,7 @@ class Records:
             raise RecordError(f"{self.path}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}")
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._hashes)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[number] for number in range(len(self)))
@@ -244,9 +248,11 @@ class Records:
         number = self._find(which) if isinstance(which, str) else which
         if number is None:
             raise KeyError(f"{self.path}: no {_identity_field(self.kind)} {which!r}")
-        handle = self._handle()
-        handle.seek(self._offsets[number])
-        return from_line(handle.readline().decode("utf-8"), self.kind, place=f"{self.path}:{number + 2}")
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self.path}: no row {number} of {len(self)}")
+        start, end = int(self._offsets[number]), int(self._offsets[number + 1])
+        line = os.pread(self._descriptor, end - start, start)
+        return from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number + 2}")
 
     def row(self, identity: str) -> int:
         """The row number of an id; KeyError where there is none."""
@@ -263,12 +269,6 @@ class Records:
             if _identity(self[number]) == identity:
                 return number
         return None
-
-    def _handle(self):
-        # One handle for each process: forked data workers must not share a file position.
-        if getattr(self, "_pid", None) != os.getpid():
-            self._file, self._pid = open(self.path, "rb"), os.getpid()
-        return self._file
 
 
 def _identity_field(kind: type) -> str:

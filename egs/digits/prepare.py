@@ -29,7 +29,7 @@ def main(argv):
     options = parser.parse_args(argv)
     manifests = [options.output / f"{split}.jsonl" for split in SPLITS]
     questions = options.output / "test.questions.jsonl"
-    inputs = {"auralign": __version__, "corpus": content(options.corpus / "labels.jsonl", made_by="stage 0 (corpus)"),
+    inputs = {"auralign": __version__, "corpus": [str(options.corpus), content(options.corpus, made_by="stage 0 (corpus)")],
               "questions": [NUM_SEEN, NUM_UNSEEN, NUM_NEW_PHRASINGS]}
     outputs = [*manifests, *map(rejected_path, manifests), questions]
     with Stage("prepare", options.output, inputs=inputs, outputs=outputs) as stage:

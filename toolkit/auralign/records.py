@@ -41,6 +41,7 @@ class Utterance:
     attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
     words: tuple[Any, ...] | None = None  # (word, start, end), where the corpus has word times
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
+    audio_hash: str = ""  # of the samples, so that a manifest changes when its audio does
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,12 @@ def test_more_rejected_than_the_limit_stops(tmp_path):
 def test_nothing_kept_stops(tmp_path):
     with pytest.raises(TooManyRejectedError, match="nothing was kept"):
         write_manifest(tmp_path / "m.jsonl", [], audio_folder=tmp_path)
+
+
+def test_manifest_changes_when_its_audio_does(tmp_path):
+    utterances = corpus(tmp_path / "corpus", 1, 0)
+    write_manifest(tmp_path / "m.jsonl", utterances, audio_folder=tmp_path / "corpus")
+    before = (tmp_path / "m.jsonl").read_bytes()
+    soundfile.write(tmp_path / "corpus" / "0.wav", np.full(1600, 0.5), 16_000)
+    write_manifest(tmp_path / "m.jsonl", utterances, audio_folder=tmp_path / "corpus")
+    assert (tmp_path / "m.jsonl").read_bytes() != before

@@ -1,6 +1,7 @@
 """Write a manifest of utterances whose every audio was read once; what is rejected is listed with its reason."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections import Counter
@@ -77,12 +78,12 @@ def write_manifest(path, utterances: Iterable[Utterance], *, audio_folder, limit
             audio = os.path.relpath(Path(audio_folder) / utterance.audio, Path(path).parent)
             utterance = dataclasses.replace(utterance, audio=audio)
             try:
-                read_audio(audio_path(path, utterance), start=utterance.start, seconds=utterance.seconds)
+                samples = read_audio(audio_path(path, utterance), start=utterance.start, seconds=utterance.seconds)
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
                 continue
             num_kept += 1
-            yield utterance
+            yield dataclasses.replace(utterance, audio_hash=hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest())
 
     write_records(path, sound(), kind=Utterance)
     rejected.write(rejected_path(path), num_kept=num_kept)

@@ -53,9 +53,22 @@ def make_recipe(folder, *, llm, encoder, method="sift", cache="memory"):
     yaml = YAML.format(method=method, llm=llm, encoder=encoder, cache=cache)
     (folder / "hparams" / f"{method}.yaml").write_text(yaml, encoding="utf-8")
     for split, number in (("train", 12), ("valid", 3), ("test", 4)):
-        write_records(folder / "data" / f"{split}.jsonl", [make_utterance(folder / "data", split, n) for n in range(number)], kind=Utterance)
-    questions = [Question(key=f"q{n}", utt_id=f"test-{n}", group="seen tasks", task="repeat", instruction="repeat {speech}", reference="x")
-                 for n in range(4)]
+        write_records(
+            folder / "data" / f"{split}.jsonl",
+            [make_utterance(folder / "data", split, n) for n in range(number)],
+            kind=Utterance,
+        )
+    questions = [
+        Question(
+            key=f"q{n}",
+            utt_id=f"test-{n}",
+            group="seen tasks",
+            task="repeat",
+            instruction="repeat {speech}",
+            reference="x",
+        )
+        for n in range(4)
+    ]
     write_records(folder / "data" / "test.questions.jsonl", questions, kind=Question)
     return folder
 
@@ -73,8 +86,16 @@ def make_utterance(folder, split, number):
 def run_script(folder, name, *arguments, killed_at=None, check=True):
     """Run a stage's script in its recipe; `killed_at=(function of os, nth call)` ends it there as kill -9 would."""
     code = KILLER.format(where=killed_at[0], nth=killed_at[1]) if killed_at else ""
-    code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}; sys.path.insert(0, '.'); runpy.run_path({name!r}, run_name='__main__')"
-    found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=_environment(), timeout=300)
+    code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}; sys.path.insert(0, '.')\n"
+    code += f"runpy.run_path({name!r}, run_name='__main__')"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        timeout=300,
+    )
     if check and found.returncode:
         raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
     return found
@@ -100,5 +121,8 @@ def _environment():
 
 def contents(folder):
     """The bytes of every file that a stage stands by; TensorBoard's event files hold the time of day."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*"))
-            if path.is_file() and "curves" not in path.parts and not path.name.startswith(".")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and "curves" not in path.parts and not path.name.startswith(".")
+    }

@@ -26,9 +26,7 @@ LAYERS = """
     files
 """
 LEVEL = {
-    part: level
-    for level, line in enumerate(reversed(LAYERS.strip().splitlines()))
-    for part in line.split()
+    part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()
 }
 
 

@@ -64,7 +64,9 @@ def packages_on_disk():
 
 def modules_on_disk():
     return {
-        str(Path(name) / path.relative_to(folder)) for name, folder in ROOTS.items() for path in folder.rglob("*.py")
+        str(Path(name) / path.relative_to(folder))
+        for name, folder in ROOTS.items()
+        for path in folder.rglob("*.py")
     }
 
 
@@ -95,6 +97,8 @@ def test_the_wheel_announces_command_and_methods(wheel, definition):
 
 
 def test_every_shipped_method_is_announced(definition):
-    announced = {line.split("auralign_methods.")[1].split(":")[0]
-                 for line in definition["options.entry_points"]["auralign.methods"].strip().splitlines()}
+    announced = {
+        line.split("auralign_methods.")[1].split(":")[0]
+        for line in definition["options.entry_points"]["auralign.methods"].strip().splitlines()
+    }
     assert announced == {path.stem for path in ROOTS["auralign_methods"].glob("[!_]*.py")}

@@ -18,7 +18,10 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"auralign": ROOT / "toolkit" / "auralign", "auralign_methods": ROOT / "plugins" / "auralign_methods"}
+PACKAGES = {
+    "auralign": ROOT / "toolkit" / "auralign",
+    "auralign_methods": ROOT / "plugins" / "auralign_methods",
+}
 
 
 def main(command, stamp, *extras):
@@ -31,7 +34,9 @@ def main(command, stamp, *extras):
         print(",".join(sorted({*extras, *read_stamp(stamp).get("extras", ())})))
     elif command == "record":
         temporary = stamp.with_name(f"{stamp.name}.tmp.{os.getpid()}")
-        temporary.write_text(json.dumps({"definition": definition(), "extras": sorted(extras)}) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"definition": definition(), "extras": sorted(extras)}) + "\n", encoding="utf-8"
+        )
         os.replace(temporary, stamp)
 
 
@@ -82,7 +87,9 @@ def read_stamp(stamp):
 
 def definition():
     """Hash of the two files that say what is to be installed."""
-    return hashlib.sha256(b"\0".join((ROOT / name).read_bytes() for name in ("setup.cfg", "pyproject.toml"))).hexdigest()
+    return hashlib.sha256(
+        b"\0".join((ROOT / name).read_bytes() for name in ("setup.cfg", "pyproject.toml"))
+    ).hexdigest()
 
 
 if __name__ == "__main__":

@@ -34,29 +34,57 @@ def main(argv):
         best.load_weights(model.trained_parts)
         model.eval()
         manifest = Records(data / "test.jsonl", Utterance)
-        frames = open_frames(model.encoder, manifest, cache=hparams.feature_cache, folder=data / "frames",
-                             max_gigabytes=hparams.max_cache_gigabytes, batch_seconds=hparams.encode_batch_seconds)
+        frames = open_frames(
+            model.encoder,
+            manifest,
+            cache=hparams.feature_cache,
+            folder=data / "frames",
+            max_gigabytes=hparams.max_cache_gigabytes,
+            batch_seconds=hparams.encode_batch_seconds,
+        )
         recognizer = hparams.recognizer(width=model.encoder.width) if hparams.recognizer else None
-        return Decoder(model, renderer, manifest, frames, max_new_tokens=hparams.decode_max_new_tokens,
-                       batch_size=hparams.decode_batch_size, recognizer=recognizer)
+        return Decoder(
+            model,
+            renderer,
+            manifest,
+            frames,
+            max_new_tokens=hparams.decode_max_new_tokens,
+            batch_size=hparams.decode_batch_size,
+            recognizer=recognizer,
+        )
 
     asked = {
-        "auralign": __version__, "parts": {name: describe(getattr(hparams, name)) for name in ("llm", "encoder", "recognizer")},
-        "data": [content(data / name, made_by="stage 1 (prepare)") for name in ("test.jsonl", "test.questions.jsonl")],
-        "max_new_tokens": hparams.decode_max_new_tokens, "system_prompt": hparams.system_prompt,
+        "auralign": __version__,
+        "parts": {name: describe(getattr(hparams, name)) for name in ("llm", "encoder", "recognizer")},
+        "data": [
+            content(data / name, made_by="stage 1 (prepare)")
+            for name in ("test.jsonl", "test.questions.jsonl")
+        ],
+        "max_new_tokens": hparams.decode_max_new_tokens,
+        "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
     }
-    trained = {**asked, "checkpoint": content(checkpoints.best().folder, made_by="stage 3 (train)"),
-               "connector": describe(hparams.connector), "seed": hparams.seed}
+    trained = {
+        **asked,
+        "checkpoint": content(checkpoints.best().folder, made_by="stage 3 (train)"),
+        "connector": describe(hparams.connector),
+        "seed": hparams.seed,
+    }
     kinds = {"text": (text, asked), "speech": (output, trained), "shuffled": (output, trained)}
     if hparams.recognizer:
         kinds["transcript"] = (text, asked)
     for given, (folder, inputs) in kinds.items():
         path = folder / "hypotheses" / f"test.{given}.jsonl"
-        with Stage(f"decode {hparams.method.name} from {given}" if folder == output else f"decode {given}", path.parent,
-                   inputs=inputs, outputs=[path]) as stage:
+        with Stage(
+            f"decode {hparams.method.name} from {given}" if folder == output else f"decode {given}",
+            path.parent,
+            inputs=inputs,
+            outputs=[path],
+        ) as stage:
             if not stage.complete:
-                decoder().write(Records(data / "test.questions.jsonl", Question), path, given=given, seed=hparams.seed)
+                decoder().write(
+                    Records(data / "test.questions.jsonl", Question), path, given=given, seed=hparams.seed
+                )
 
 
 if __name__ == "__main__":

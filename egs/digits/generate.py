@@ -23,21 +23,39 @@ def main(argv):
     hparams = load_recipe(argv)
     decoding = {"max_new_tokens": hparams.max_new_tokens, "temperature": hparams.temperature}
     asked = {
-        "auralign": __version__, "llm": describe(hparams.llm), "method": describe(hparams.method), "decoding": decoding,
-        "system_prompt": hparams.system_prompt, "template_options": hparams.template_options,
-        "seed": hparams.seed, "max_rejected": hparams.max_rejected,
+        "auralign": __version__,
+        "llm": describe(hparams.llm),
+        "method": describe(hparams.method),
+        "decoding": decoding,
+        "system_prompt": hparams.system_prompt,
+        "template_options": hparams.template_options,
+        "seed": hparams.seed,
+        "max_rejected": hparams.max_rejected,
     }
     for split in ("train", "valid"):
         manifest = Path(hparams.data_folder) / f"{split}.jsonl"
         path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
         inputs = {**asked, "manifest": content(manifest, made_by="stage 1 (prepare)")}
-        with Stage(f"generate {hparams.method.name} {split}", path.parent, inputs=inputs, outputs=[path, rejected_path(path)]) as stage:
+        with Stage(
+            f"generate {hparams.method.name} {split}",
+            path.parent,
+            inputs=inputs,
+            outputs=[path, rejected_path(path)],
+        ) as stage:
             if stage.complete:
                 continue
             llm, renderer = build_llm(hparams)
             engine = TransformersEngine(llm, renderer, batch_size=hparams.generate_batch_size)
-            writer = TargetWriter(hparams.method, renderer, engine, llm_name=llm.name, llm_revision=llm.revision,
-                                  decoding=decoding, seed=hparams.seed, max_rejected=hparams.max_rejected)
+            writer = TargetWriter(
+                hparams.method,
+                renderer,
+                engine,
+                llm_name=llm.name,
+                llm_revision=llm.revision,
+                decoding=decoding,
+                seed=hparams.seed,
+                max_rejected=hparams.max_rejected,
+            )
             print(f"{stage.name}: {writer.write(Records(manifest, Utterance), path)}")
 
 

@@ -24,25 +24,36 @@ NUM_SEEN, NUM_UNSEEN, NUM_NEW_PHRASINGS = 2, 3, 2
 
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, type=Path, help="folder with labels.jsonl, as stage corpus wrote it")
+    parser.add_argument(
+        "--corpus", required=True, type=Path, help="folder with labels.jsonl, as stage corpus wrote it"
+    )
     parser.add_argument("--output", required=True, type=Path, help="folder for the manifests")
     options = parser.parse_args(argv)
     manifests = [options.output / f"{split}.jsonl" for split in SPLITS]
     questions = options.output / "test.questions.jsonl"
-    inputs = {"auralign": __version__, "corpus": [str(options.corpus), content(options.corpus, made_by="stage 0 (corpus)")],
-              "questions": [NUM_SEEN, NUM_UNSEEN, NUM_NEW_PHRASINGS]}
+    inputs = {
+        "auralign": __version__,
+        "corpus": [str(options.corpus), content(options.corpus, made_by="stage 0 (corpus)")],
+        "questions": [NUM_SEEN, NUM_UNSEEN, NUM_NEW_PHRASINGS],
+    }
     outputs = [*manifests, *map(rejected_path, manifests), questions]
     with Stage("prepare", options.output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
         labels = read_labels(options.corpus / "labels.jsonl")
         for split, path in zip(SPLITS, manifests, strict=True):
-            num_kept = write_manifest(path, [utterance for s, utterance in labels if s == split], audio_folder=options.corpus)
+            num_kept = write_manifest(
+                path, [utterance for s, utterance in labels if s == split], audio_folder=options.corpus
+            )
             print(f"{stage.name}: {num_kept} utterances in {path}")
-        seen = {"repeat"} | {utterance.labels["command"] for split, utterance in labels
-                             if split == "train" and utterance.labels["command"]}
+        seen = {"repeat"} | {
+            utterance.labels["command"]
+            for split, utterance in labels
+            if split == "train" and utterance.labels["command"]
+        }
         write_records(questions, ask(Records(manifests[-1], Utterance), seen), kind=Question)
-        print(f"{stage.name}: {len(Records(questions, Question))} questions in {questions}; tasks seen in training: {', '.join(sorted(seen))}")
+        print(f"{stage.name}: {len(Records(questions, Question))} questions in {questions}")
+        print(f"{stage.name}: tasks seen in training: {', '.join(sorted(seen))}")
 
 
 def read_labels(path):
@@ -54,11 +65,24 @@ def read_labels(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
-            found.append((row["split"], Utterance(
-                id=row["id"], audio=row["audio"], seconds=row["seconds"], text=row["text"], language="en", speaker=row["speaker"],
-                labels={"command": row["task"], "digits": row["digits"]})))
+            found.append(
+                (
+                    row["split"],
+                    Utterance(
+                        id=row["id"],
+                        audio=row["audio"],
+                        seconds=row["seconds"],
+                        text=row["text"],
+                        language="en",
+                        speaker=row["speaker"],
+                        labels={"command": row["task"], "digits": row["digits"]},
+                    ),
+                )
+            )
         except (json.JSONDecodeError, KeyError) as error:
-            raise RecordError(f"{path}:{number}: not a line of labels ({error}); run stage 0 (corpus) again") from error
+            raise RecordError(
+                f"{path}:{number}: not a line of labels ({error}); run stage 0 (corpus) again"
+            ) from error
     return found
 
 
@@ -66,17 +90,24 @@ def ask(utterances, seen):
     """The questions: about a bare string of digits, tasks asked in text; about a spoken command, nothing more."""
     training, held_out = slice(NUM_TRAINING_PHRASINGS), slice(NUM_TRAINING_PHRASINGS, None)
     every = slice(None)
-    groups = [("seen tasks", seen, training, NUM_SEEN), ("unseen tasks", TASKS.keys() - seen, every, NUM_UNSEEN),
-              ("unseen phrasings", seen, held_out, NUM_NEW_PHRASINGS)]
+    groups = [
+        ("seen tasks", seen, training, NUM_SEEN),
+        ("unseen tasks", TASKS.keys() - seen, every, NUM_UNSEEN),
+        ("unseen phrasings", seen, held_out, NUM_NEW_PHRASINGS),
+    ]
     for utterance in utterances:
         words = utterance.text.split()
         if utterance.labels["command"]:
-            yield question(utterance, "commands in the speech", utterance.labels["command"], None, reference(None, words))
+            yield question(
+                utterance, "commands in the speech", utterance.labels["command"], None, reference(None, words)
+            )
             continue
         yield question(utterance, "no instruction", "none", None, reference(None, words))
         for group, tasks, phrasings, number in groups:
             rng = Random(f"{utterance.id}:{group}")
-            pairs = [(task, phrasing) for task in sorted(tasks) for phrasing in TASKS[task].phrasings[phrasings]]
+            pairs = [
+                (task, phrasing) for task in sorted(tasks) for phrasing in TASKS[task].phrasings[phrasings]
+            ]
             for task, phrasing in rng.sample(pairs, number):
                 yield question(utterance, group, task, phrasing, reference(task, words))
 
@@ -84,8 +115,14 @@ def ask(utterances, seen):
 def question(utterance, group, task, instruction, answer):
     """One Question; its key says what is asked of which utterance."""
     phrasing = TASKS[task].phrasings.index(instruction) if instruction else 0
-    return Question(key=f"{utterance.id}:{group.replace(' ', '_')}:{task}:{phrasing}", utt_id=utterance.id, group=group, task=task,
-                    instruction=instruction, reference=answer)
+    return Question(
+        key=f"{utterance.id}:{group.replace(' ', '_')}:{task}:{phrasing}",
+        utt_id=utterance.id,
+        group=group,
+        task=task,
+        instruction=instruction,
+        reference=answer,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ SHIPPED = [entry.name for entry in find_methods() if entry.package == "auralign"
 def example(name, **options):
     """The method, its one choice and its layout for an answer."""
     method = load_method(name, **options)
-    choice, = method.choices(UTTERANCE, Random(0))
+    (choice,) = method.choices(UTTERANCE, Random(0))
     return method, choice, method.layout(UTTERANCE, choice, Target("answer"))
 
 

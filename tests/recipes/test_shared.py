@@ -24,7 +24,9 @@ def repairs(root):
         contents = {path: (root / path).read_bytes() for path in paths}
         copies = list(contents.values())
         model = max(paths, key=lambda path: copies.count(contents[path]))
-        commands += [shlex.join(["cp", str(model), str(path)]) for path in paths if contents[path] != contents[model]]
+        commands += [
+            shlex.join(["cp", str(model), str(path)]) for path in paths if contents[path] != contents[model]
+        ]
     return commands
 
 

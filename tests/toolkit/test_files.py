@@ -2,7 +2,14 @@
 
 import pytest
 
-from auralign.files import hash_path, hash_value, make_folder_atomically, read_json, write_atomically, write_json
+from auralign.files import (
+    hash_path,
+    hash_value,
+    make_folder_atomically,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 
 def test_exception_leaves_what_was_there(tmp_path):
@@ -55,7 +62,11 @@ def test_hash_of_a_large_file_is_remembered_until_it_changes(tmp_path, monkeypat
     monkeypatch.setattr("auralign.files.REMEMBER_ABOVE_BYTES", 1)
     path = tmp_path / "weights"
     path.write_bytes(b"abc")
-    assert hash_path(path) == hash_path(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        hash_path(path)
+        == hash_path(path)
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     path.write_bytes(b"abcd")
     assert hash_path(path) == "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589"
 

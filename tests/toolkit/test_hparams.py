@@ -51,34 +51,43 @@ def test_optional_key_gets_its_default_and_takes_an_override(tmp_path):
     assert load(tmp_path, weight_decay="0.1").weight_decay == 0.1
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (("lr:", "lrr:"), "unknown key 'lrr'; did you mean 'lr'"),
-    (("num_steps: 10\n", ""), "lacks 'num_steps'"),
-    (("num_steps: 10", "num_steps: ten"), "num_steps: 'ten' is str; expected int"),
-    (("num_steps: 10", "num_steps: 1.5"), "num_steps: 1.5 is float; expected int"),
-    (("lr: 1.0e-3", "lr: fast"), "lr: 'fast' is no number"),
-    (("llm: !name:builtins.dict", "llm: qwen"), "llm: 'qwen' is str; expected a !name: constructor"),
-    (("name: sift", "name: siftt"), "no alignment method 'siftt'. Did you mean 'sift'"),
-    (("num_steps: 10", "num_steps: !PLACEHOLDER"), "num_steps"),
-    (("num_steps: 10", "num_steps: [10"), "a.yaml"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("lr:", "lrr:"), "unknown key 'lrr'; did you mean 'lr'"),
+        (("num_steps: 10\n", ""), "lacks 'num_steps'"),
+        (("num_steps: 10", "num_steps: ten"), "num_steps: 'ten' is str; expected int"),
+        (("num_steps: 10", "num_steps: 1.5"), "num_steps: 1.5 is float; expected int"),
+        (("lr: 1.0e-3", "lr: fast"), "lr: 'fast' is no number"),
+        (("llm: !name:builtins.dict", "llm: qwen"), "llm: 'qwen' is str; expected a !name: constructor"),
+        (("name: sift", "name: siftt"), "no alignment method 'siftt'. Did you mean 'sift'"),
+        (("num_steps: 10", "num_steps: !PLACEHOLDER"), "num_steps"),
+        (("num_steps: 10", "num_steps: [10"), "a.yaml"),
+    ],
+)
 def test_mistake_in_the_file_is_named(tmp_path, change, message):
     with pytest.raises(HparamsError, match=message):
         load(tmp_path, YAML.replace(*change))
 
 
-@pytest.mark.parametrize(("override", "message"), [
-    ({"lrr": "1"}, "no key 'lrr' to override; did you mean 'lr'"),
-    ({"num_steps": "many"}, "--num_steps many: expected int"),
-    ({"llm": "qwen"}, "'llm' cannot be given on the command line"),
-])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"lrr": "1"}, "no key 'lrr' to override; did you mean 'lr'"),
+        ({"num_steps": "many"}, "--num_steps many: expected int"),
+        ({"llm": "qwen"}, "'llm' cannot be given on the command line"),
+    ],
+)
 def test_mistake_in_an_override_is_named(tmp_path, override, message):
     with pytest.raises(HparamsError, match=message):
         load(tmp_path, **override)
 
 
 def test_arguments_are_split_into_paths_and_overrides():
-    assert parse_arguments(["a.yaml", "--lr", "3e-4", "--num-steps=5"]) == (["a.yaml"], {"lr": "3e-4", "num_steps": "5"})
+    assert parse_arguments(["a.yaml", "--lr", "3e-4", "--num-steps=5"]) == (
+        ["a.yaml"],
+        {"lr": "3e-4", "num_steps": "5"},
+    )
 
 
 def test_option_without_a_value_is_named():

@@ -24,13 +24,16 @@ def test_prompt_is_the_view_without_its_target():
     assert View((Speech("three"), Target("x"))).before_target() == View((Speech("three"),))
 
 
-@pytest.mark.parametrize(("instruction", "expected"), [
-    (None, (Speech("five"),)),
-    ("{speech}", (Speech("five"),)),
-    ("repeat {speech}", (Text("repeat "), Speech("five"))),
-    ("{speech} again", (Speech("five"), Text(" again"))),
-    ("take {speech} now", (Text("take "), Speech("five"), Text(" now"))),
-])
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        (None, (Speech("five"),)),
+        ("{speech}", (Speech("five"),)),
+        ("repeat {speech}", (Text("repeat "), Speech("five"))),
+        ("{speech} again", (Speech("five"), Text(" again"))),
+        ("take {speech} now", (Text("take "), Speech("five"), Text(" now"))),
+    ],
+)
 def test_speech_goes_where_the_slot_is(instruction, expected):
     assert fill(instruction, Speech("five")) == expected
 

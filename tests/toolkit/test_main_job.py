@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from recipe import contents, make_recipe, run_script
 
 YAML = "hparams/sift.yaml"
@@ -18,7 +19,9 @@ KILLS = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, make_llm, whisper_folder):
     """A recipe run without interruption."""
-    folder = make_recipe(tmp_path_factory.mktemp("whole") / "r", llm=make_llm("llama"), encoder=whisper_folder)
+    folder = make_recipe(
+        tmp_path_factory.mktemp("whole") / "r", llm=make_llm("llama"), encoder=whisper_folder
+    )
     for name in STAGES:
         run_script(folder, name, YAML)
     return folder
@@ -35,7 +38,9 @@ def test_killed_in_every_stage_ends_in_the_same_files(whole, tmp_path, make_llm,
 
 def test_finished_stage_is_skipped_and_says_so(whole):
     before = contents(whole / "exp")
-    assert "train sift: already complete for these inputs, skipped" in run_script(whole, "train.py", YAML).stdout
+    assert (
+        "train sift: already complete for these inputs, skipped" in run_script(whole, "train.py", YAML).stdout
+    )
     assert contents(whole / "exp") == before
 
 
@@ -43,7 +48,7 @@ def test_override_reaches_the_optimiser(whole, tmp_path, make_llm, whisper_folde
     folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
     run_script(folder, "generate.py", YAML)
     run_script(folder, "train.py", YAML, "--lr", "3e-4", "--num-steps", "4")
-    checkpoint, = (folder / "exp" / "sift" / "checkpoints").glob("*/checkpoint.json")
+    (checkpoint,) = (folder / "exp" / "sift" / "checkpoints").glob("*/checkpoint.json")
     assert json.loads(checkpoint.read_text())["lr"] == 0.0003
 
 
@@ -53,11 +58,20 @@ def test_changed_target_redoes_training(whole, tmp_path, make_llm, whisper_folde
     run_script(whole, "train.py", YAML)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["hparams/sift.yaml", "--lrr", "1"], "train.py: error: hparams/sift.yaml: no key 'lrr' to override; did you mean 'lr'?"),
-    (["hparams/gone.yaml"], "train.py: error: no YAML at hparams/gone.yaml"),
-    (["hparams/sift.yaml", "--data_folder", "nowhere"], "train.py: error: no nowhere/train.jsonl; run stage 1 (prepare) first"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["hparams/sift.yaml", "--lrr", "1"],
+            "train.py: error: hparams/sift.yaml: no key 'lrr' to override; did you mean 'lr'?",
+        ),
+        (["hparams/gone.yaml"], "train.py: error: no YAML at hparams/gone.yaml"),
+        (
+            ["hparams/sift.yaml", "--data_folder", "nowhere"],
+            "train.py: error: no nowhere/train.jsonl; run stage 1 (prepare) first",
+        ),
+    ],
+)
 def test_mistake_ends_in_one_line_and_exit_code_2(whole, arguments, message):
     found = run_script(whole, "train.py", *arguments, check=False)
     assert found.returncode == 2

@@ -1,6 +1,7 @@
 """Methods are found by entry point; what is wrong with one is said, and hides no other."""
 
 import importlib.metadata
+import subprocess
 import sys
 import types
 
@@ -48,14 +49,19 @@ def announce(monkeypatch):
 
 
 def test_shipped_methods_are_announced_by_entry_points():
-    assert {entry.name for entry in plugins.find_methods() if entry.package == "auralign"} == {"transcription", "sit", "sift"}
+    assert {entry.name for entry in plugins.find_methods() if entry.package == "auralign"} == {
+        "transcription",
+        "sit",
+        "sift",
+    }
 
 
 def test_listing_imports_no_method():
-    code = "import sys; from auralign.plugins import find_methods; find_methods(); print('auralign_methods' in sys.modules, 'torch' in sys.modules)"
-    import subprocess
-
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]
+    code = "import sys; from auralign.plugins import find_methods; find_methods(); "
+    code += "print('auralign_methods' in sys.modules, 'torch' in sys.modules)"
+    assert subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split() == ["False", "False"]
 
 
 def test_third_party_method_is_loaded(announce):
@@ -63,15 +69,33 @@ def test_third_party_method_is_loaded(announce):
     assert isinstance(plugins.load_method("echo"), Echo)
 
 
-@pytest.mark.parametrize(("name", "claims", "message"), [
-    ("ecco", [("echo", "auralign_thirdparty:Echo", "auralign-echo")], "no alignment method 'ecco'. Did you mean 'echo'"),
-    ("echo", [("echo", "auralign_thirdparty:Echo", "one"), ("echo", "auralign_thirdparty:Echo", "two")],
-     "'echo' is claimed by one 0.0.1, two 0.0.1; uninstall all but one"),
-    ("gone", [("gone", "auralign_nothing:Gone", "auralign-echo")], "'gone' of auralign-echo 0.0.1 .* could not be imported: ModuleNotFoundError"),
-    ("old", [("old", "auralign_thirdparty:Old", "auralign-echo")], "written for method API 0; this auralign speaks 1"),
-    ("seven", [("seven", "auralign_thirdparty:number", "auralign-echo")], "not a subclass"),
-    ("other", [("other", "auralign_thirdparty:Echo", "auralign-echo")], "calls itself 'echo'"),
-])
+@pytest.mark.parametrize(
+    ("name", "claims", "message"),
+    [
+        (
+            "ecco",
+            [("echo", "auralign_thirdparty:Echo", "auralign-echo")],
+            "no alignment method 'ecco'. Did you mean 'echo'",
+        ),
+        (
+            "echo",
+            [("echo", "auralign_thirdparty:Echo", "one"), ("echo", "auralign_thirdparty:Echo", "two")],
+            "'echo' is claimed by one 0.0.1, two 0.0.1; uninstall all but one",
+        ),
+        (
+            "gone",
+            [("gone", "auralign_nothing:Gone", "auralign-echo")],
+            "'gone' of auralign-echo 0.0.1 .* could not be imported: ModuleNotFoundError",
+        ),
+        (
+            "old",
+            [("old", "auralign_thirdparty:Old", "auralign-echo")],
+            "written for method API 0; this auralign speaks 1",
+        ),
+        ("seven", [("seven", "auralign_thirdparty:number", "auralign-echo")], "not a subclass"),
+        ("other", [("other", "auralign_thirdparty:Echo", "auralign-echo")], "calls itself 'echo'"),
+    ],
+)
 def test_mistake_is_named(announce, name, claims, message):
     announce(*claims)
     with pytest.raises(MethodError, match=message):
@@ -84,7 +108,10 @@ def test_unknown_option_is_named(announce):
 
 
 def test_check_names_the_broken_and_passes_the_others(announce, capsys):
-    announce(("echo", "auralign_thirdparty:Echo", "auralign-echo"), ("gone", "auralign_nothing:Gone", "auralign-echo"))
+    announce(
+        ("echo", "auralign_thirdparty:Echo", "auralign-echo"),
+        ("gone", "auralign_nothing:Gone", "auralign-echo"),
+    )
     assert cli.run(["methods", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "ok    echo"

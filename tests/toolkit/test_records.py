@@ -4,7 +4,20 @@ import pytest
 
 from auralign.records import Choice, RecordError, Records, Target, Utterance, header, to_line, write_records
 
-ODD_TEXTS = ["", "tab\there", "new\nline", "carriage\r", "nul\x00", "नमस्ते", "👩‍🔬", "\u202eabc", "e\u0301 é", '"quoted" \\ back', "<|im_end|>", "\u2028"]
+ODD_TEXTS = [
+    "",
+    "tab\there",
+    "new\nline",
+    "carriage\r",
+    "nul\x00",
+    "नमस्ते",
+    "👩‍🔬",
+    "\u202eabc",
+    "e\u0301 é",
+    '"quoted" \\ back',
+    "<|im_end|>",
+    "\u2028",
+]
 
 
 def utterances(texts):
@@ -31,8 +44,20 @@ def test_unknown_id_is_named(tmp_path):
 
 
 def test_nested_choice_comes_back(tmp_path):
-    target = Target(key="k", utt_id="u", choice=Choice("repeat", "say {speech}", {"span": 2}), response="r", finish_reason="stop", method="sit",
-                    method_version="1", llm="tiny", llm_revision="r", frame_hash="f", decoding={"temperature": 0.0}, seed=1)
+    target = Target(
+        key="k",
+        utt_id="u",
+        choice=Choice("repeat", "say {speech}", {"span": 2}),
+        response="r",
+        finish_reason="stop",
+        method="sit",
+        method_version="1",
+        llm="tiny",
+        llm_revision="r",
+        frame_hash="f",
+        decoding={"temperature": 0.0},
+        seed=1,
+    )
     write_records(tmp_path / "t.jsonl", [target], kind=Target)
     assert Records(tmp_path / "t.jsonl", Target)[0] == target
 
@@ -59,12 +84,15 @@ def test_file_cut_anywhere_in_its_last_line_is_refused(tmp_path, cut):
         Records(path, Utterance)
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ('{"id": "a", "audio": "a.flac", "seconds": 1}', "lacks text"),
-    ('{"id": "a", "audio": "a.flac", "seconds": 1, "text": "", "txt": ""}', "unknown field txt"),
-    ("[1]", "expected a JSON object, found list"),
-    ("{", "not a JSON object"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a", "audio": "a.flac", "seconds": 1}', "lacks text"),
+        ('{"id": "a", "audio": "a.flac", "seconds": 1, "text": "", "txt": ""}', "unknown field txt"),
+        ("[1]", "expected a JSON object, found list"),
+        ("{", "not a JSON object"),
+    ],
+)
 def test_broken_line_is_named(tmp_path, line, message):
     path = tmp_path / "m.jsonl"
     path.write_text(header(Utterance) + line + "\n")
@@ -72,12 +100,15 @@ def test_broken_line_is_named(tmp_path, line, message):
         Records(path, Utterance)
 
 
-@pytest.mark.parametrize(("first", "message"), [
-    ('{"schema": "Target", "version": 1}', "holds Target records; Utterance records are needed"),
-    ('{"schema": "Utterance", "version": 7}', "schema version 7"),
-    ('{"id": "a"}', "expected the header"),
-    ("", "expected the header"),
-])
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ('{"schema": "Target", "version": 1}', "holds Target records; Utterance records are needed"),
+        ('{"schema": "Utterance", "version": 7}', "schema version 7"),
+        ('{"id": "a"}', "expected the header"),
+        ("", "expected the header"),
+    ],
+)
 def test_file_of_another_kind_is_refused(tmp_path, first, message):
     path = tmp_path / "m.jsonl"
     path.write_text(first + "\n")

@@ -1,9 +1,9 @@
 """`auralign show` prints what the model reads."""
 
 import pytest
-from recipe import make_recipe
 
 from auralign import cli
+from recipe import make_recipe
 
 
 @pytest.fixture

@@ -64,7 +64,10 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
 
 
 def test_stage_that_wrote_nothing_is_not_complete(tmp_path):
-    with pytest.raises(RuntimeError, match="ended without writing"), Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out"]):
+    with (
+        pytest.raises(RuntimeError, match="ended without writing"),
+        Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out"]),
+    ):
         pass
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SHOW = "#!/bin/sh\necho \"$@\"\n"
+SHOW = '#!/bin/sh\necho "$@"\n'
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def digits(checkout):
     shutil.copytree(ROOT / "egs/digits/hparams", folder / "hparams")
     for name in ("run.sh", "path.sh"):
         shutil.copy(ROOT / "egs/digits" / name, folder)
-    checkout.program("tools/install.sh", "#!/bin/sh\n[ \"$*\" = egs ]\n")
+    checkout.program("tools/install.sh", '#!/bin/sh\n[ "$*" = egs ]\n')
     checkout.program(".venv/bin/python", SHOW)
     return checkout
 
@@ -34,7 +34,9 @@ def run(digits, *arguments, **options):
 
 def test_the_default_is_all_stages_of_all_methods(digits):
     yamls = [f"hparams/{name}.yaml" for name in ("transcription", "sit", "sift")]
-    stages = [f"{stage}.py {yaml} --speech synthetic" for stage in ("generate", "train", "decode") for yaml in yamls]
+    stages = [
+        f"{stage}.py {yaml} --speech synthetic" for stage in ("generate", "train", "decode") for yaml in yamls
+    ]
     assert commands(run(digits)) == [
         "local/make_corpus.py --speech synthetic --output corpus/synthetic",
         "prepare.py --corpus corpus/synthetic --output data/synthetic",
@@ -45,7 +47,14 @@ def test_the_default_is_all_stages_of_all_methods(digits):
 
 def test_what_follows_two_dashes_goes_to_the_python_of_stages_2_to_5(digits):
     done = run(digits, "--method", "sit", "--", "--lr", "3e-4")
-    assert [line.endswith("--speech synthetic --lr 3e-4") for line in commands(done)] == [False, False, True, True, True, True]
+    assert [line.endswith("--speech synthetic --lr 3e-4") for line in commands(done)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_one_stage_of_some_methods(digits):
@@ -55,7 +64,18 @@ def test_one_stage_of_some_methods(digits):
 
 def test_recordings_are_taken_relative_to_where_the_user_is(digits, tmp_path):
     (tmp_path / "my fsdd").mkdir()
-    done = run(digits, "--speech", "recorded", "--corpus", "my fsdd", "--method", "sit", "--stop-stage", "2", cwd=tmp_path)
+    done = run(
+        digits,
+        "--speech",
+        "recorded",
+        "--corpus",
+        "my fsdd",
+        "--method",
+        "sit",
+        "--stop-stage",
+        "2",
+        cwd=tmp_path,
+    )
     assert commands(done) == [
         f"local/make_corpus.py --speech recorded --output corpus/recorded --corpus {tmp_path}/my fsdd",
         "local/rebuild_models.py --speech recorded --corpus corpus/recorded --output exp/recorded/models",
@@ -66,7 +86,9 @@ def test_recordings_are_taken_relative_to_where_the_user_is(digits, tmp_path):
 
 def test_later_stages_of_recordings_need_no_corpus(digits):
     done = run(digits, "--speech", "recorded", "--stage", "5", "--method", "sit")
-    assert commands(done) == ["score.py hparams/sit.yaml --speech recorded --encoder_folder exp/recorded/models/encoder"]
+    assert commands(done) == [
+        "score.py hparams/sit.yaml --speech recorded --encoder_folder exp/recorded/models/encoder"
+    ]
 
 
 def test_models_are_rebuilt_after_the_corpus(digits):
@@ -77,7 +99,16 @@ def test_models_are_rebuilt_after_the_corpus(digits):
 
 
 def test_the_encoder_of_recordings_is_rebuilt_by_force(digits, tmp_path):
-    done = run(digits, "--speech", "recorded", "--corpus", str(tmp_path), "--rebuild-models", "--stop-stage", "corpus")
+    done = run(
+        digits,
+        "--speech",
+        "recorded",
+        "--corpus",
+        str(tmp_path),
+        "--rebuild-models",
+        "--stop-stage",
+        "corpus",
+    )
     assert commands(done)[-1].endswith("--output exp/recorded/models --force")
 
 
@@ -89,7 +120,10 @@ def test_the_encoder_of_recordings_is_rebuilt_by_force(digits, tmp_path):
         (["--method", ","], "--method names no method"),
         (["--speech", "tts"], "--speech is synthetic or recorded, not 'tts'"),
         (["--speech", "recorded"], "--speech recorded needs --corpus DIR; no folder at ''"),
-        (["--speech", "recorded", "--corpus", "/gone"], "--speech recorded needs --corpus DIR; no folder at '/gone'"),
+        (
+            ["--speech", "recorded", "--corpus", "/gone"],
+            "--speech recorded needs --corpus DIR; no folder at '/gone'",
+        ),
         (["--corpus", "/"], "--corpus is for --speech recorded"),
         (["--rebuild-models", "--stage", "1"], "--rebuild-models belongs to stage 0; leave out --stage"),
     ],
@@ -106,7 +140,7 @@ def test_help_is_the_header(digits):
 
 
 def test_a_failed_stage_ends_the_run_with_its_code(digits):
-    digits.program(".venv/bin/python", "#!/bin/sh\necho \"$1\"; [ \"$1\" != prepare.py ] || exit 7\n")
+    digits.program(".venv/bin/python", '#!/bin/sh\necho "$1"; [ "$1" != prepare.py ] || exit 7\n')
     done = run(digits)
     assert done.returncode == 7
     assert done.stdout.splitlines()[-1] == "prepare.py"
@@ -124,6 +158,9 @@ def test_the_last_line_is_the_time_taken(digits):
 
 
 def test_stages_run_in_the_example_with_its_python_and_quiet_libraries(digits, tmp_path):
-    digits.program(".venv/bin/python", "#!/bin/sh\necho $PWD $(command -v python) $TOKENIZERS_PARALLELISM $HF_HUB_OFFLINE\n")
+    digits.program(
+        ".venv/bin/python",
+        "#!/bin/sh\necho $PWD $(command -v python) $TOKENIZERS_PARALLELISM $HF_HUB_OFFLINE\n",
+    )
     done = run(digits, "--stage", "1", "--stop-stage", "1", cwd=tmp_path)
     assert commands(done) == [f"{digits.root}/egs/digits {digits.root}/.venv/bin/python false 1"]

@@ -69,7 +69,9 @@ def test_a_package_that_went_missing_is_installed_again(checkout):
     install(checkout)
     metadata = checkout.root / "toolkit" / "auralign-0.1.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: auralign\nVersion: 0.1.0\nRequires-Dist: gone-astray>=2\n")
+    metadata.write_text(
+        "Metadata-Version: 2.1\nName: auralign\nVersion: 0.1.0\nRequires-Dist: gone-astray>=2\n"
+    )
     assert "gone-astray is not installed" in one_line(install(checkout))
     assert checkout.num_calls("pip") == 2
 
@@ -152,7 +154,10 @@ def test_a_read_only_checkout_is_named(checkout):
         ("Retrying after connection broken by 'NewConnectionError(...)'", "no network"),
         ("Temporary failure in name resolution", "no network"),
         ("ReadTimeoutError(\"HTTPSConnectionPool(host='files.pythonhosted.org')\")", "no network"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "disk is full",
+        ),
         ("OSError: [Errno 30] Read-only file system: 'auralign.egg-info'", "no permission to write"),
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))", "PIP_CERT"),
         ("ERROR: No matching distribution found for torch>=2.10", "no torch>=2.10 for Python 3.12"),

@@ -34,7 +34,7 @@ def last_line(done):
 def refusal(done):
     """The one line of an exit with 2, before which nothing was done."""
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    line, = done.stderr.splitlines()
+    (line,) = done.stderr.splitlines()
     return line.removeprefix("demo.sh: ")
 
 
@@ -99,7 +99,11 @@ def test_only_the_variables_above_the_source_line_are_options(demo, checkout, na
 
 def test_help_prints_the_header(demo):
     done = demo("--help")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Say what the options are.\n\n  demo.sh --stage 3\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "Say what the options are.\n\n  demo.sh --stage 3\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PYTEST = "#!/bin/sh\necho \"3 passed in 0.1s, $*\"\n"
+PYTEST = '#!/bin/sh\necho "3 passed in 0.1s, $*"\n'
 
 
 @pytest.fixture
 def tester(checkout):
     checkout.program("tools/install.sh", "#!/bin/sh\n[ \"$*\" = 'egs test' ]\n")
     checkout.program(".venv/bin/python", PYTEST)
-    checkout.program(".venv/bin/ruff", "#!/bin/sh\necho ruff saw \"$@\"\n")
-    checkout.program(".venv/bin/shellcheck", "#!/bin/sh\necho shellcheck saw \"$@\"\n")
+    checkout.program(".venv/bin/ruff", '#!/bin/sh\necho ruff saw "$@"\n')
+    checkout.program(".venv/bin/shellcheck", '#!/bin/sh\necho shellcheck saw "$@"\n')
     (checkout.root / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", checkout.root / ".ci" / "run")
     return checkout
@@ -30,7 +30,9 @@ def test_shellcheck_sees_every_shell_file_and_no_other(tester):
     tester.program("egs/digits/run.sh", "")
     tester.program(".venv/lib/foreign.sh", "")
     tester.program("egs/digits/exp/left.sh", "")
-    line, = (line for line in tester.run("tools/test.sh").stdout.splitlines() if line.startswith("shellcheck saw"))
+    (line,) = (
+        line for line in tester.run("tools/test.sh").stdout.splitlines() if line.startswith("shellcheck saw")
+    )
     seen = {word for word in line.split() if word.startswith("./")}
     names = ("install", "test", "environment", "parse_options")
     assert seen == {"./.ci/run", "./egs/digits/run.sh", *(f"./tools/{name}.sh" for name in names)}

@@ -20,17 +20,30 @@ def run(argv: list[str]) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; nothing heavy is imported for it."""
-    parser = argparse.ArgumentParser(prog="auralign", description="Gives text LLMs ears, with targets that the LLM writes itself.",
-                                     epilog="Training runs from a recipe's folder, for example egs/digits/run.sh --help.")
+    parser = argparse.ArgumentParser(
+        prog="auralign",
+        description="Gives text LLMs ears, with targets that the LLM writes itself.",
+        epilog="Training runs from a recipe's folder, for example egs/digits/run.sh --help.",
+    )
     parser.add_argument("--version", action="version", version=f"auralign {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    methods = commands.add_parser("methods", help="list the installed alignment methods, or describe one",
-                                  description="List the installed alignment methods, describe one, or check that all can be loaded.")
-    methods.add_argument("name", nargs="?", metavar="NAME", help="print the file, options and description of this method")
-    methods.add_argument("--check", action="store_true", help="import every method and say what is wrong with those that fail")
+    methods = commands.add_parser(
+        "methods",
+        help="list the installed alignment methods, or describe one",
+        description="List the installed alignment methods, describe one, or check that all can be loaded.",
+    )
+    methods.add_argument(
+        "name", nargs="?", metavar="NAME", help="print the file, options and description of this method"
+    )
+    methods.add_argument(
+        "--check", action="store_true", help="import every method and say what is wrong with those that fail"
+    )
     methods.set_defaults(do=do_methods)
-    show = commands.add_parser("show", help="print one example as the model reads it",
-                               description="Print the rendered views of one utterance: text, token ids, positions, tags, loss mask.")
+    show = commands.add_parser(
+        "show",
+        help="print one example as the model reads it",
+        description="Print the rendered views of one utterance: text, token ids, positions, tags, loss mask.",
+    )
     show.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
     show.add_argument("--utt", metavar="ID", help="utterance id; the first of the training set unless given")
     show.set_defaults(do=do_show)
@@ -79,7 +92,9 @@ def describe_method(name: str) -> int:
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
     print(f"{name} (version {method.version}) of {entry.package} {entry.version}, arXiv:{method.paper}")
     print(f"{file}:{line}")
-    print(f"load_method({name!r}{''.join(f', {parameter}' for parameter in inspect.signature(method).parameters.values())})\n")
+    print(
+        f"load_method({name!r}{''.join(f', {parameter}' for parameter in inspect.signature(method).parameters.values())})\n"
+    )
     print(inspect.getdoc(method))
     return 0
 

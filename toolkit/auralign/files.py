@@ -1,13 +1,13 @@
 """Files that are either whole or absent, and content hashes of files and folders.
 
-    >>> import tempfile, pathlib
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> with write_atomically(folder / "a.txt") as file:
-    ...     _ = file.write("whole or absent")
-    >>> (folder / "a.txt").read_text()
-    'whole or absent'
-    >>> sorted(path.name for path in folder.iterdir())
-    ['a.txt']
+>>> import tempfile, pathlib
+>>> folder = pathlib.Path(tempfile.mkdtemp())
+>>> with write_atomically(folder / "a.txt") as file:
+...     _ = file.write("whole or absent")
+>>> (folder / "a.txt").read_text()
+'whole or absent'
+>>> sorted(path.name for path in folder.iterdir())
+['a.txt']
 """
 
 import contextlib
@@ -112,7 +112,9 @@ def read_json(path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); delete the file and run the stage again") from error
+        raise ValueError(
+            f"{path}:{error.lineno}: not JSON ({error.msg}); delete the file and run the stage again"
+        ) from error
 
 
 def hash_value(value):
@@ -128,7 +130,9 @@ def hash_path(path):
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.endswith(TEMPORARY))
+        files = sorted(
+            file for file in path.rglob("*") if file.is_file() and not file.name.endswith(TEMPORARY)
+        )
         return hash_value({str(file.relative_to(path)): _hash_file(file) for file in files})
     return _hash_file(path)
 
@@ -143,7 +147,10 @@ def _hash_file(path):
         return remembered.read_text(encoding="ascii").strip()
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with contextlib.suppress(OSError), write_atomically(remembered) as file:  # a read-only home only costs time
+    with (
+        contextlib.suppress(OSError),
+        write_atomically(remembered) as file,
+    ):  # a read-only home only costs time
         file.write(digest)
     return digest
 

@@ -44,8 +44,14 @@ SCHEMA = {
     "llm": Key((NAME,), "builds the frozen LLM"),
     "encoder": Key((NAME,), "builds the frozen speech encoder"),
     "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM"),
-    "recognizer": Key((NAME, type(None)), "builds, given the encoder's width, what reads transcripts off its frames: for the matched cascade", None),
-    "system_prompt": Key((str, type(None)), "default: the template's own; null: none; else this text", "default"),
+    "recognizer": Key(
+        (NAME, type(None)),
+        "builds, given the encoder's width, what reads transcripts off its frames: for the matched cascade",
+        None,
+    ),
+    "system_prompt": Key(
+        (str, type(None)), "default: the template's own; null: none; else this text", "default"
+    ),
     "template_options": Key((dict,), "arguments of the chat template", {}),
     "max_new_tokens": Key((int,), "length limit of targets"),
     "temperature": Key((float,), "0 is greedy", 0.0),
@@ -103,12 +109,16 @@ def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespa
     try:
         # HyperPyYAML adds an override that the file lacks only when told; the schema's optional keys are such.
         values = load_hyperpyyaml(io.StringIO(text), {k: v for k, v in typed.items() if k in keys})
-    except Exception as error:  # PyYAML, HyperPyYAML and whatever a constructor raises: one line with the file's name
+    except (
+        Exception
+    ) as error:  # PyYAML, HyperPyYAML and whatever a constructor raises: one line with the file's name
         raise HparamsError(f"{path}: {' '.join(str(error).split())}") from error
     values.update({name: value for name, value in typed.items() if name not in keys})
     referenced = set(re.findall(r"<(\w+)", text))
     for name in values:
-        if name not in SCHEMA and name not in referenced:  # a key of the recipe's own must be of use to another value
+        if (
+            name not in SCHEMA and name not in referenced
+        ):  # a key of the recipe's own must be of use to another value
             raise HparamsError(f"{path}: unknown key {name!r}{_suggest(name, SCHEMA)}")
     for name, key in SCHEMA.items():
         if name not in values:
@@ -151,12 +161,18 @@ def _check(name: str, value: Any, path) -> Any:
         except ValueError as error:
             raise HparamsError(f"{path}: {name}: {value!r} is no number") from error
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise HparamsError(f"{path}: {name}: {value!r} is {type(value).__name__}; expected {_names(kinds)} ({SCHEMA[name].meaning})")
+        raise HparamsError(
+            f"{path}: {name}: {value!r} is {type(value).__name__}; expected {_names(kinds)} ({SCHEMA[name].meaning})"
+        )
     return value
 
 
 def _names(kinds) -> str:
-    names = {NAME: "a !name: constructor", type(None): "null", AlignmentMethod: "a method (!apply:auralign.plugins.load_method)"}
+    names = {
+        NAME: "a !name: constructor",
+        type(None): "null",
+        AlignmentMethod: "a method (!apply:auralign.plugins.load_method)",
+    }
     return " or ".join(names.get(kind, kind.__name__) for kind in kinds)
 
 
@@ -172,6 +188,8 @@ def load_recipe(argv: list[str]) -> SimpleNamespace:
     """
     paths, overrides = parse_arguments(argv)
     if len(paths) != 1:
-        raise HparamsError(f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
-                           "for example: python train.py hparams/sift.yaml --lr 3e-4")
+        raise HparamsError(
+            f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
+            "for example: python train.py hparams/sift.yaml --lr 3e-4"
+        )
     return load_hparams(paths[0], overrides)

@@ -74,7 +74,9 @@ class View:
     def __post_init__(self):
         places = [place for place, segment in enumerate(self.segments) if isinstance(segment, Target)]
         if places and places != [len(self.segments) - 1]:
-            raise ValueError(f"a view holds one Target, as its last segment; found Targets at {places} of {self.segments}")
+            raise ValueError(
+                f"a view holds one Target, as its last segment; found Targets at {places} of {self.segments}"
+            )
 
     @property
     def target(self) -> Target | None:
@@ -83,7 +85,9 @@ class View:
 
     def read(self) -> "View":
         """The view in which every `Speech` is the text that it stands for."""
-        return self._replace(tuple(Text(s.text, s.tag) if isinstance(s, Speech) else s for s in self.segments))
+        return self._replace(
+            tuple(Text(s.text, s.tag) if isinstance(s, Speech) else s for s in self.segments)
+        )
 
     def before_target(self) -> "View":
         """The prompt: the view without its `Target`."""
@@ -114,7 +118,9 @@ def fill(instruction: str | None, speech: Speech) -> tuple[Segment, ...]:
     if instruction is None:
         return (speech,)
     if instruction.count(SLOT) != 1:
-        raise ValueError(f"the instruction {instruction!r} needs exactly one {SLOT}: where the speech goes in the prompt")
+        raise ValueError(
+            f"the instruction {instruction!r} needs exactly one {SLOT}: where the speech goes in the prompt"
+        )
     before, after = instruction.split(SLOT)
     around = (Text(before) if before else None, speech, Text(after) if after else None)
     return tuple(segment for segment in around if segment is not None)

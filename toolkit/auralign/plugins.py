@@ -76,8 +76,10 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
     if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
         raise MethodError(f"{place} is not a subclass of auralign.method.AlignmentMethod")
     if found.api_version != API_VERSION:
-        raise MethodError(f"{place} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
-                          f"install a version of {entry.package} for it")
+        raise MethodError(
+            f"{place} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
+            f"install a version of {entry.package} for it"
+        )
     if found.name != entry.name:
         raise MethodError(f"{place} calls itself {found.name!r}; its `name` must equal its entry point's")
     return found
@@ -93,5 +95,7 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
     try:
         return method_class(**options)
     except TypeError as error:
-        raise MethodError(f"method {name!r} of {entry.package} {entry.version} does not take these options "
-                          f"({', '.join(options) or 'none'}): {error}; see `auralign methods {name}`") from error
+        raise MethodError(
+            f"method {name!r} of {entry.package} {entry.version} does not take these options "
+            f"({', '.join(options) or 'none'}): {error}; see `auralign methods {name}`"
+        ) from error

@@ -134,7 +134,9 @@ def write_records(path, records: Iterable[Any], *, kind: type) -> None:
             identity = _identity(record)
             digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
             if digest in seen:
-                raise RecordError(f"{path}: the {_identity_field(kind)} {identity!r} is used twice; ids must be unique")
+                raise RecordError(
+                    f"{path}: the {_identity_field(kind)} {identity!r} is used twice; ids must be unique"
+                )
             seen.add(digest)
             file.write(to_line(record))
 
@@ -165,18 +167,31 @@ def from_line(line: str, kind: type, *, place: str = "") -> Any:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise RecordError(f"{place}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again") from error
+        raise RecordError(
+            f"{place}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again"
+        ) from error
     if not isinstance(values, dict):
         raise RecordError(f"{place}: expected a JSON object, found {type(values).__name__}")
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
-    required = {name for name, item in fields.items()
-                if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING}
+    required = {
+        name
+        for name, item in fields.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
     missing = sorted(required - set(values))
     if unknown or missing:
-        raise RecordError(f"{place}: not a {kind.__name__}: "
-                          + "; ".join(text for text in (missing and f"lacks {', '.join(missing)}",
-                                                        unknown and f"unknown field {', '.join(unknown)}") if text))
+        raise RecordError(
+            f"{place}: not a {kind.__name__}: "
+            + "; ".join(
+                text
+                for text in (
+                    missing and f"lacks {', '.join(missing)}",
+                    unknown and f"unknown field {', '.join(unknown)}",
+                )
+                if text
+            )
+        )
     if isinstance(values.get("choice"), dict):
         values["choice"] = Choice(**values["choice"])
     for name in ("words", "prompt_ids"):
@@ -204,7 +219,9 @@ class Records:
             offset = len(first)
             for number, line in enumerate(file, start=2):
                 if not line.endswith(b"\n"):
-                    raise RecordError(f"{self.path}:{number}: the last line is cut; run the stage that writes this file again")
+                    raise RecordError(
+                        f"{self.path}:{number}: the last line is cut; run the stage that writes this file again"
+                    )
                 record = from_line(line.decode("utf-8"), kind, place=f"{self.path}:{number}")
                 offsets.append(offset)
                 hashes.append(_hash_identity(_identity(record)))
@@ -218,7 +235,9 @@ class Records:
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
             row = int(self._order[twice[0]])
-            raise RecordError(f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique")
+            raise RecordError(
+                f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique"
+            )
 
     def __del__(self):
         if hasattr(self, "_descriptor"):
@@ -232,9 +251,13 @@ class Records:
         if not isinstance(found, dict) or "schema" not in found:
             raise RecordError(f"{self.path}:1: expected the header {header(self.kind).strip()}")
         if found["schema"] != self.kind.__name__:
-            raise RecordError(f"{self.path}:1: holds {found['schema']} records; {self.kind.__name__} records are needed here")
+            raise RecordError(
+                f"{self.path}:1: holds {found['schema']} records; {self.kind.__name__} records are needed here"
+            )
         if found.get("version") != SCHEMA_VERSION:
-            raise RecordError(f"{self.path}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}")
+            raise RecordError(
+                f"{self.path}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
+            )
 
     def __len__(self) -> int:
         return len(self._hashes)

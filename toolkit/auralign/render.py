@@ -75,10 +75,14 @@ class Renderer:
         cannot be switched off.
     """
 
-    def __init__(self, tokenizer, *, system: System | str | None = DEFAULT, template_options: dict | None = None):
+    def __init__(
+        self, tokenizer, *, system: System | str | None = DEFAULT, template_options: dict | None = None
+    ):
         if not getattr(tokenizer, "chat_template", None):
-            raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no chat template; use an instruction-tuned LLM "
-                             "or put a chat_template.jinja beside its tokenizer")
+            raise ValueError(
+                f"the tokenizer of {tokenizer.name_or_path} has no chat template; use an instruction-tuned LLM "
+                "or put a chat_template.jinja beside its tokenizer"
+            )
         self.tokenizer = tokenizer
         self.system = system
         self.template_options = dict(template_options or {})
@@ -103,7 +107,9 @@ class Renderer:
 
     def decode(self, ids) -> str:
         """Text of the ids of an answer, special tokens left out."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
+        return self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        ).strip()
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -114,9 +120,17 @@ class Renderer:
     @cached_property
     def frame_hash(self) -> str:
         """Names the frame that targets and checkpoints were made with: its ids and the arguments that shaped it."""
-        frames = {str(system): [list(part) for part in (self.frame(system).before, self.frame(system).between, self.frame(system).end)]
-                  for system in (DEFAULT, None) if system is DEFAULT or self._can_omit_system()}
-        return hash_value({"frames": frames, "options": self.template_options, "system": str(self.system)})[:16]
+        frames = {
+            str(system): [
+                list(part)
+                for part in (self.frame(system).before, self.frame(system).between, self.frame(system).end)
+            ]
+            for system in (DEFAULT, None)
+            if system is DEFAULT or self._can_omit_system()
+        }
+        return hash_value({"frames": frames, "options": self.template_options, "system": str(self.system)})[
+            :16
+        ]
 
     def frame(self, system: System | str | None = DEFAULT) -> Frame:
         """The template's ids around a turn under this system prompt."""
@@ -128,24 +142,34 @@ class Renderer:
 
     def _make_frame(self, system) -> Frame:
         if system is None and not self._can_omit_system():
-            raise ValueError(f"the chat template of {self.tokenizer.name_or_path} puts its own system prompt where none is given; "
-                             "use system_prompt: default, name one, or give the LLM a chat_template.jinja without it")
+            raise ValueError(
+                f"the chat template of {self.tokenizer.name_or_path} puts its own system prompt where none is given; "
+                "use system_prompt: default, name one, or give the LLM a chat_template.jinja without it"
+            )
         prompt = self._template(system, prompt=True)
         before, between = self._split(prompt, USER_MARK)
         _, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
-        return Frame(before=self._encode_frame(before), between=self._encode_frame(between), end=self._end_of_turn(after))
+        return Frame(
+            before=self._encode_frame(before),
+            between=self._encode_frame(between),
+            end=self._end_of_turn(after),
+        )
 
     def _template(self, system, *, prompt: bool) -> str:
         messages = [] if system in (None, DEFAULT) else [{"role": "system", "content": system}]
         messages.append({"role": "user", "content": USER_MARK})
         if not prompt:
             messages.append({"role": "assistant", "content": ASSISTANT_MARK})
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt, **self.template_options)
+        return self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=prompt, **self.template_options
+        )
 
     def _split(self, text: str, mark: str) -> tuple[str, str]:
         if text.count(mark) != 1:
-            raise ValueError(f"the chat template of {self.tokenizer.name_or_path} prints a turn {text.count(mark)} times; "
-                             "it must print each turn once")
+            raise ValueError(
+                f"the chat template of {self.tokenizer.name_or_path} prints a turn {text.count(mark)} times; "
+                "it must print each turn once"
+            )
         return tuple(text.split(mark))
 
     def _encode_frame(self, text: str) -> tuple[int, ...]:
@@ -156,10 +180,12 @@ class Renderer:
         special = set(self.tokenizer.all_special_ids)
         for place, token in enumerate(ids):
             if token in special:
-                return ids[:place + 1]
+                return ids[: place + 1]
         if self.tokenizer.eos_token_id is None:
-            raise ValueError(f"the chat template of {self.tokenizer.name_or_path} ends a turn with no special token, and its "
-                             "tokenizer has no eos_token: an answer would never stop")
+            raise ValueError(
+                f"the chat template of {self.tokenizer.name_or_path} ends a turn with no special token, and its "
+                "tokenizer has no eos_token: an answer would never stop"
+            )
         return (self.tokenizer.eos_token_id,)
 
     def _can_omit_system(self) -> bool:
@@ -170,7 +196,9 @@ class Renderer:
         except Exception:  # a template without a system role (Gemma) raises its own jinja error
             return True
         header, rest = self._split(marked, SYSTEM_MARK)
-        injected = absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
+        injected = (
+            absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
+        )
         return not injected
 
     def _piece(self, segment) -> Piece:
@@ -184,5 +212,7 @@ class Renderer:
         special = set(self.tokenizer.all_special_ids)
         for token in self.tokenizer.all_special_tokens:
             if special.intersection(self.encode(f"a {token} b")) - {self.tokenizer.unk_token_id}:
-                raise ValueError(f"the tokenizer of {self.tokenizer.name_or_path} reads {token!r} in plain text as a special token: "
-                                 "transcripts could break the prompt; use its fast tokenizer (tokenizer.json)")
+                raise ValueError(
+                    f"the tokenizer of {self.tokenizer.name_or_path} reads {token!r} in plain text as a special token: "
+                    "transcripts could break the prompt; use its fast tokenizer (tokenizer.json)"
+                )

@@ -17,8 +17,10 @@ def find_yaml(method: str) -> Path:
     path = Path(method) if method.endswith(".yaml") else Path("hparams") / f"{method}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
-        raise HparamsError(f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML"
-                           + (f"; here are: {known}" if known else ""))
+        raise HparamsError(
+            f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML"
+            + (f"; here are: {known}" if known else "")
+        )
     return path
 
 
@@ -34,7 +36,10 @@ def show(method: str, utt_id: str | None) -> None:
         layout = hparams.method.layout(utterance, choice, target)
         print(f"\nexample {number}: task {choice.task!r}, instruction {choice.instruction!r}")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
-            print(f"  {name} view" + (": what is trained" if name == "student" else ": what the plain LLM reads"))
+            print(
+                f"  {name} view"
+                + (": what is trained" if name == "student" else ": what the plain LLM reads")
+            )
             _print_view(renderer, view)
 
 
@@ -50,7 +55,9 @@ def _find_utterance(folder: Path, utt_id: str | None):
                 return split, manifest[utt_id]
     if utt_id is None:
         raise HparamsError(f"no manifest in {folder}; run stage 1 (prepare) first")
-    raise HparamsError(f"no utterance {utt_id!r} in {', '.join(f'{folder}/{split}.jsonl' for split in splits)}")
+    raise HparamsError(
+        f"no utterance {utt_id!r} in {', '.join(f'{folder}/{split}.jsonl' for split in splits)}"
+    )
 
 
 def _examples(hparams, split: str, utterance):
@@ -58,11 +65,21 @@ def _examples(hparams, split: str, utterance):
     from random import Random
 
     path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
-    found = [target for target in Records(path, Target) if target.utt_id == utterance.id] if path.is_file() else []
+    found = (
+        [target for target in Records(path, Target) if target.utt_id == utterance.id]
+        if path.is_file()
+        else []
+    )
     if found:
-        return [(target.choice, TargetSegment(target.response, finished=target.finish_reason != "length")) for target in found]
+        return [
+            (target.choice, TargetSegment(target.response, finished=target.finish_reason != "length"))
+            for target in found
+        ]
     choices = hparams.method.choices(utterance, Random(f"{hparams.seed}:{utterance.id}"))
-    return [(choice, TargetSegment(hparams.method.given_response(utterance, choice) or NOT_YET)) for choice in choices]
+    return [
+        (choice, TargetSegment(hparams.method.given_response(utterance, choice) or NOT_YET))
+        for choice in choices
+    ]
 
 
 def _print_view(renderer, view) -> None:
@@ -70,10 +87,13 @@ def _print_view(renderer, view) -> None:
     print(f"    {'positions':>11}  {'tag':<12}{'loss':<6}what")
     for piece in renderer.render(view).pieces:
         if piece.is_speech:
-            print(f"    {f'{place} ..':>11}  {piece.tag:<12}{'':<6}<embeddings of the branch {piece.branch!r}: as many as the connector makes>")
+            what = f"<embeddings of the branch {piece.branch!r}: as many as the connector makes>"
+            print(f"    {f'{place} ..':>11}  {piece.tag:<12}{'':<6}{what}")
             continue
         end = place + len(piece.ids)
         span = f"{place}-{end - 1}" if piece.ids else "none"
         loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
-        print(f"    {span:>11}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}")
+        print(
+            f"    {span:>11}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
+        )
         place = end

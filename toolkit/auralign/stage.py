@@ -86,7 +86,9 @@ class Stage:
         if kind is None and not self.complete:
             missing = [str(output) for output in self.outputs if not output.exists()]
             if missing:
-                raise RuntimeError(f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage")
+                raise RuntimeError(
+                    f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage"
+                )
             write_json(self._done, {"inputs": self.inputs, "outputs": self._output_hashes()})
             self._started.unlink(missing_ok=True)
         self._lock.close()
@@ -100,8 +102,10 @@ class Stage:
             self._lock.seek(0)
             holder = self._lock.read().strip()
             self._lock.close()
-            raise StageBusyError(f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
-                                 "wait for it, or give this one its own --output_folder") from None
+            raise StageBusyError(
+                f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
+                "wait for it, or give this one its own --output_folder"
+            ) from None
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}")
         self._lock.flush()
@@ -110,7 +114,9 @@ class Stage:
         return all(output.exists() for output in self.outputs) and done["outputs"] == self._output_hashes()
 
     def _start_over(self, before: dict) -> None:
-        keys = [key for key in sorted(set(before) | set(self.inputs)) if before.get(key) != self.inputs.get(key)]
+        keys = [
+            key for key in sorted(set(before) | set(self.inputs)) if before.get(key) != self.inputs.get(key)
+        ]
         print(f"{self.name}: {', '.join(keys) or 'an output'} changed, starting over", file=sys.stderr)
         self._done.unlink(missing_ok=True)
         self._started.unlink(missing_ok=True)
@@ -134,7 +140,10 @@ def describe(value) -> object:
     `path` names. Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
     if hasattr(value, "func") and hasattr(value, "keywords"):
-        account = {"call": f"{value.func.__module__}.{value.func.__qualname__}", "with": describe(value.keywords)}
+        account = {
+            "call": f"{value.func.__module__}.{value.func.__qualname__}",
+            "with": describe(value.keywords),
+        }
         path = value.keywords.get("path")
         return {**account, "content": hash_path(path)} if path and Path(path).exists() else account
     if isinstance(value, dict):
@@ -147,7 +156,9 @@ def describe(value) -> object:
         return {"method": value.name, "version": value.version, "options": describe(value.options())}
     if callable(value) and hasattr(value, "__qualname__"):
         return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}}
-    raise TypeError(f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method")
+    raise TypeError(
+        f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
+    )
 
 
 def content(path, *, made_by: str) -> str:

@@ -1,12 +1,12 @@
 """A file of records that grows batch by batch, so that a kill loses at most the batch in flight.
 
-    >>> import tempfile, pathlib
-    >>> from auralign.records import Hypothesis
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "partial.jsonl"
-    >>> with Store(path, Hypothesis) as store:
-    ...     store.append([Hypothesis("q1", "a", "speech", "five", "stop")])
-    >>> Store(path, Hypothesis).read("q1").text                # a later run finds it
-    'five'
+>>> import tempfile, pathlib
+>>> from auralign.records import Hypothesis
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "partial.jsonl"
+>>> with Store(path, Hypothesis) as store:
+...     store.append([Hypothesis("q1", "a", "speech", "five", "stop")])
+>>> Store(path, Hypothesis).read("q1").text                # a later run finds it
+'five'
 """
 
 import os
@@ -70,7 +70,9 @@ class Store:
                     record = from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number}")
                     self._offsets[record.key] = end
                 elif line.decode("utf-8") != header(self.kind):
-                    raise RecordError(f"{self.path}:1: not a file of {self.kind.__name__} records of this version; delete it and "
-                                      "run the stage again")
+                    raise RecordError(
+                        f"{self.path}:1: not a file of {self.kind.__name__} records of this version; delete it and "
+                        "run the stage again"
+                    )
                 end += len(line)
             file.truncate(end)

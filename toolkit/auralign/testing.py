@@ -1,6 +1,6 @@
 """Tiny models of the real classes in the real format, for tests without a network: random weights, real tokenizers.
 
-    make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any other
+make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any other
 """
 
 from pathlib import Path
@@ -14,13 +14,18 @@ CHATML = (
 )
 # Qwen2.5's habit: a default system prompt where none is given.
 CHATML_WITH_DEFAULT = (
-    "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}" + CHATML
+    "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
+    + CHATML
 )
 SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
-TEXT = "system user assistant you said three five nine please repeat the above words and sort them again i heard"
+TEXT = (
+    "system user assistant you said three five nine please repeat the above words and sort them again i heard"
+)
 
 
-def make_tiny_llm(folder, *, kind: str = "llama", chat_template: str = CHATML, seed: int = 0, width: int = 32) -> Path:
+def make_tiny_llm(
+    folder, *, kind: str = "llama", chat_template: str = CHATML, seed: int = 0, width: int = 32
+) -> Path:
     """Save a random causal LLM of two layers with a ChatML template and a byte-level BPE tokenizer.
 
     Arguments
@@ -42,9 +47,19 @@ def make_tiny_llm(folder, *, kind: str = "llama", chat_template: str = CHATML, s
         raise ValueError(f"kind {kind!r}: use {', '.join(classes)}")
     tokenizer = make_tokenizer(chat_template)
     config_class, model_class = classes[kind]
-    config = config_class(vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
-                          num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=True,
-                          initializer_range=0.2, bos_token_id=None, eos_token_id=tokenizer.eos_token_id)
+    config = config_class(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
     torch.manual_seed(seed)
     model_class(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -59,11 +74,19 @@ def make_tokenizer(chat_template: str = CHATML):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=400, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-                                  special_tokens=list(SPECIAL_TOKENS))
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=list(SPECIAL_TOKENS),
+    )
     tokenizer.train_from_iterator([TEXT] * 5, trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
-                                      additional_special_tokens=["<|im_start|>"])
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+    )
     wrapped.chat_template = chat_template
     return wrapped
 
@@ -72,9 +95,20 @@ def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16) -> Path:
     """Save a random Whisper of two encoder layers, with its feature extractor."""
     from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
-    config = WhisperConfig(vocab_size=64, d_model=width, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2,
-                           decoder_attention_heads=2, encoder_ffn_dim=2 * width, decoder_ffn_dim=2 * width,
-                           pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1)
+    config = WhisperConfig(
+        vocab_size=64,
+        d_model=width,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=2 * width,
+        decoder_ffn_dim=2 * width,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
     torch.manual_seed(seed)
     WhisperModel(config).save_pretrained(folder)
     WhisperFeatureExtractor().save_pretrained(folder)

@@ -18,9 +18,6 @@ import jiwer
 import numpy
 import soundfile
 import torch
-from auralign.files import make_folder_atomically, write_atomically
-from auralign.models.ctc import BLANK, HEAD_FILE, TOKENS_FILE, load_ctc
-from auralign.models.whisper import WhisperEncoder, count_frames, load_whisper
 from safetensors.torch import save_file
 from torchaudio.functional import forced_align
 from tqdm import tqdm
@@ -29,6 +26,10 @@ from transformers.models.whisper import modeling_whisper
 
 import world
 from augment import Strength, augment_features, augment_waveform
+from auralign import script
+from auralign.files import make_folder_atomically, write_atomically
+from auralign.models.ctc import BLANK, HEAD_FILE, TOKENS_FILE, load_ctc
+from auralign.models.whisper import WhisperEncoder, count_frames, load_whisper
 
 TOKENS = ["<blank>", *world.HEARD_WORDS]
 TOKEN_IDS = {word: index for index, word in enumerate(TOKENS)}
@@ -48,7 +49,7 @@ class Recipe:
 
 
 RECIPES = {
-    "synthetic": Recipe(10, 1.5e-3, 0.4, Strength()),
+    "synthetic": Recipe(16, 1.5e-3, 0.3, Strength()),
     # Three or four people only: everything that tells one voice or microphone from another is shaken hard.
     "recorded": Recipe(
         4,
@@ -247,7 +248,7 @@ def build_encoder(folder, *, speech, corpus, seed, init=None, also=None):
     return write_scores(folder, corpus)
 
 
-def main():
+def main(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -258,7 +259,7 @@ def main():
     parser.add_argument("--output", required=True, help="folder of the encoder")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--test-only", action="store_true", help="test the encoder that stands there")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.test_only:
         scores = write_scores(options.output, options.corpus)
     else:
@@ -271,4 +272,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -14,11 +14,12 @@ import math
 import random
 
 import torch
-from auralign.files import make_folder_atomically, write_atomically
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import world
+from auralign import script
+from auralign.files import make_folder_atomically, write_atomically
 from build_tokenizer import build_tokenizer
 from instructions import Prompts, Request, draw_request
 
@@ -191,7 +192,7 @@ def write_scores(folder):
     return table
 
 
-def main():
+def main(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -199,7 +200,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-steps", type=int, default=NUM_STEPS)
     parser.add_argument("--test-only", action="store_true", help="test the model that stands there")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if options.test_only:
         table = write_scores(options.output)
     else:
@@ -209,4 +210,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -16,18 +16,18 @@ import json
 import os
 import random
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 import soundfile
-from auralign.files import write_atomically
 from tqdm import tqdm
 
 import recordings
 import world
-from speak import SAMPLE_RATE, SpeechSynthesisError, say
+from auralign import script
+from auralign.files import write_atomically
+from speak import SAMPLE_RATE, say
 
 # espeak-ng's English accents and voice variants. A variant of test never speaks in training.
 ACCENTS = (
@@ -213,15 +213,12 @@ def parse_options(arguments=None):
     return options
 
 
-def main():
-    options = parse_options()
-    try:
-        num_made = make_corpus(options)
-    except (FileNotFoundError, ValueError, SpeechSynthesisError) as error:
-        sys.exit(f"make_corpus.py: {error}")
+def main(argv):
+    options = parse_options(argv)
+    num_made = make_corpus(options)
     total = options.num_train + options.num_valid + options.num_test
     print(f"{options.output}: {total} utterances, {num_made} of them made now")
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -12,11 +12,15 @@ Writes: <output>/llm (synthetic only) and <output>/encoder, and beside each its 
 """
 
 import argparse
-import sys
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
-from auralign.files import hash_path, hash_value, write_atomically
-from build_encoder import build_encoder
+from auralign import script
+from auralign.files import hash_path
+from auralign.stage import Stage, content
+from build_encoder import RECIPES, build_encoder
 from build_llm import build_llm
 
 SHIPPED_MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -28,52 +32,50 @@ def rebuild_from_scratch(output, corpus, *, seed):
     return build_encoder(output / "encoder", speech="synthetic", corpus=corpus, seed=seed)
 
 
-def adapt_encoder(output, corpus, *, seed, init, force):
-    """Train the encoder on. Returns: word error rates on valid and test, or None where it stands already."""
-    source = hash_value([hash_path(corpus / "labels.jsonl"), hash_path(init), seed])
-    marker = output / "encoder.built_from"
-    if marker.is_file() and marker.read_text() == source and (output / "encoder").is_dir() and not force:
-        return None
-    marker.unlink(missing_ok=True)
-    scores = build_encoder(output / "encoder", speech="recorded", corpus=corpus, seed=seed, init=init)
-    with write_atomically(marker) as file:
-        file.write(source)
-    return scores
+def adapt_encoder(output, corpus, *, seed, init):
+    """Train the encoder `init` on the recordings. Returns: word error rates on valid and test."""
+    return build_encoder(output / "encoder", speech="recorded", corpus=corpus, seed=seed, init=init)
 
 
 def rebuild_models(output, *, speech, corpus, seed, init, force=False):
-    """Build into `output`. Returns: word error rates on valid and test, or None where all stands already."""
-    output, corpus = Path(output), Path(corpus)
-    if not (corpus / "labels.jsonl").is_file():
-        raise FileNotFoundError(f"no labels.jsonl in {corpus}; make the corpus first, with make_corpus.py")
+    """Build into `output`, unless an encoder for just these recordings stands there already."""
+    spoken = content(corpus, made_by="stage 0 (corpus)")
     if speech == "synthetic":
-        return rebuild_from_scratch(output, corpus, seed=seed)
-    return adapt_encoder(output, corpus, seed=seed, init=Path(init), force=force)
+        return report(output, rebuild_from_scratch(output, corpus, seed=seed))
+    recipe = dataclasses.asdict(RECIPES["recorded"])
+    inputs = {
+        "corpus": spoken,
+        "init": hash_path(init),
+        "seed": seed,
+        "recipe": json.loads(json.dumps(recipe)),
+    }
+    if force:
+        shutil.rmtree(output / "encoder", ignore_errors=True)
+    outputs = [output / "encoder", output / "encoder.scores.json"]
+    with Stage("encoder for recordings", output, inputs=inputs, outputs=outputs) as stage:
+        if not stage.complete:
+            report(output, adapt_encoder(output, corpus, seed=seed, init=init))
 
 
-def main():
+def report(output, scores):
+    for split, rate in scores.items():
+        print(f"{output}/encoder: word error rate on {split} {100 * rate:.2f} %")
+
+
+def main(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--speech", choices=("synthetic", "recorded"), default="synthetic")
-    parser.add_argument("--corpus", required=True, help="corpus folder made by make_corpus.py")
-    parser.add_argument("--output", required=True, help="folder for llm/ and encoder/")
+    parser.add_argument("--corpus", required=True, type=Path, help="corpus folder made by make_corpus.py")
+    parser.add_argument("--output", required=True, type=Path, help="folder for llm/ and encoder/")
     parser.add_argument(
-        "--init", default=SHIPPED_MODELS / "encoder", help="encoder that recordings continue from"
+        "--init", type=Path, default=SHIPPED_MODELS / "encoder", help="encoder that recordings continue from"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--force", action="store_true", help="train an encoder for recordings again")
-    options = parser.parse_args()
-    try:
-        scores = rebuild_models(**vars(options))
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"rebuild_models.py: {error}")
-    if scores is None:
-        print(f"{options.output}/encoder stands already for this corpus; --force trains it again")
-        return
-    for split, rate in scores.items():
-        print(f"{options.output}/encoder: word error rate on {split} {100 * rate:.2f} %")
+    rebuild_models(**vars(parser.parse_args(argv)))
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

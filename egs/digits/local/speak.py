@@ -24,7 +24,7 @@ RANDOM_SEED = 1
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-class SpeechSynthesisError(RuntimeError):
+class SpeechSynthesisError(OSError):
     """espeak-ng is missing or refuses."""
 
 

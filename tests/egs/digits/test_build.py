@@ -2,13 +2,14 @@
 
 import random
 
+import numpy
+import pytest
+import torch
+
 import augment
 import build_encoder
 import instructions
-import numpy
-import pytest
 import rebuild_models
-import torch
 import world
 
 
@@ -53,7 +54,7 @@ def test_every_utterance_is_drawn_once_an_epoch():
 
 
 def test_a_missing_corpus_is_named_before_anything_is_built(tmp_path):
-    with pytest.raises(FileNotFoundError, match="make the corpus first"):
+    with pytest.raises(FileNotFoundError, match="run stage 0"):
         rebuild_models.rebuild_models(
             tmp_path / "out", speech="synthetic", corpus=tmp_path / "nothing", seed=1, init=None
         )

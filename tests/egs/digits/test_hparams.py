@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from local import world
 
 from auralign.hparams import SCHEMA, load_hparams
 from auralign.stage import describe
+from local import world
 
 FOLDER = Path(__file__).parents[3] / "egs" / "digits" / "hparams"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -27,7 +27,9 @@ def test_methods_differ_in_nothing_but_the_method(name):
 
 @pytest.mark.parametrize("name", ["sit", "transcription"])
 def test_instructions_are_the_training_phrasings_of_repeat(name):
-    assert tuple(load_hparams(FOLDER / f"{name}.yaml").method.instructions) == world.TRAINING_PHRASINGS["repeat"]
+    assert (
+        tuple(load_hparams(FOLDER / f"{name}.yaml").method.instructions) == world.TRAINING_PHRASINGS["repeat"]
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -3,11 +3,12 @@
 import json
 import random
 
-import make_corpus
 import numpy
 import pytest
-import recordings
 import soundfile
+
+import make_corpus
+import recordings
 import speak
 import world
 

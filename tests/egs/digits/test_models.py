@@ -1,22 +1,22 @@
 """The shipped models, loaded as any user would load them."""
 
 import random
+from pathlib import Path
 
-import build_encoder
-import build_llm
-import instructions
 import numpy
 import pytest
 import sentencepiece
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import build_encoder
+import build_llm
+import instructions
 import world
 from auralign.models.ctc import load_ctc
 from auralign.models.whisper import load_whisper
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from conftest import DIGITS
-
-MODELS = DIGITS / "models"
+MODELS = Path(__file__).parents[3] / "egs" / "digits" / "models"
 
 
 @pytest.fixture(scope="module")

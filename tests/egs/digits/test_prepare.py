@@ -1,16 +1,22 @@
 """Stage 1 of the digits example: who is asked what."""
 
-import prepare
 import pytest
-from local import world
 
+import prepare
 from auralign.records import Utterance
+from local import world
 
 SEEN = {"repeat", "first"}
 
 
 def utterance(text, command=None):
-    return Utterance(id=text.replace(" ", "-"), audio="x.flac", seconds=1.0, text=text, labels={"command": command, "digits": []})
+    return Utterance(
+        id=text.replace(" ", "-"),
+        audio="x.flac",
+        seconds=1.0,
+        text=text,
+        labels={"command": command, "digits": []},
+    )
 
 
 def asked(*utterances):
@@ -18,18 +24,35 @@ def asked(*utterances):
 
 
 def test_spoken_command_is_asked_nothing_more():
-    question, = asked(utterance("first three five", "first"))
-    assert (question.group, question.task, question.instruction, question.reference) == ("commands in the speech", "first", None, "it starts with three")
+    (question,) = asked(utterance("first three five", "first"))
+    assert (question.group, question.task, question.instruction, question.reference) == (
+        "commands in the speech",
+        "first",
+        None,
+        "it starts with three",
+    )
 
 
 def test_bare_digits_are_asked_in_every_group():
     groups = [question.group for question in asked(utterance("three five"))]
-    assert {group: groups.count(group) for group in groups} == {"no instruction": 1, "seen tasks": 2, "unseen tasks": 3, "unseen phrasings": 2}
+    assert {group: groups.count(group) for group in groups} == {
+        "no instruction": 1,
+        "seen tasks": 2,
+        "unseen tasks": 3,
+        "unseen phrasings": 2,
+    }
 
 
-@pytest.mark.parametrize(("group", "seen"), [("seen tasks", True), ("unseen phrasings", True), ("unseen tasks", False)])
+@pytest.mark.parametrize(
+    ("group", "seen"), [("seen tasks", True), ("unseen phrasings", True), ("unseen tasks", False)]
+)
 def test_groups_keep_seen_and_unseen_tasks_apart(group, seen):
-    questions = [q for n in range(30) for q in asked(utterance(f"{world.DIGITS[n % 10]} {world.DIGITS[n // 3]} two")) if q.group == group]
+    questions = [
+        q
+        for n in range(30)
+        for q in asked(utterance(f"{world.DIGITS[n % 10]} {world.DIGITS[n // 3]} two"))
+        if q.group == group
+    ]
     assert all((question.task in SEEN) == seen for question in questions)
 
 
@@ -45,7 +68,10 @@ def test_unseen_phrasings_are_held_out():
 def test_keys_are_unique_and_references_right():
     questions = asked(utterance("three five"), utterance("nine one one"))
     assert len({question.key for question in questions}) == len(questions)
-    assert all(q.reference == world.reference(q.task if q.instruction else None, q.utt_id.split("-")) for q in questions)
+    assert all(
+        q.reference == world.reference(q.task if q.instruction else None, q.utt_id.split("-"))
+        for q in questions
+    )
 
 
 def test_line_that_is_no_label_is_named(tmp_path):

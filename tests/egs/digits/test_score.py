@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from auralign.files import read_json
 from auralign.hparams import HparamsError
 from auralign.records import Choice, Hypothesis, Question, Target, Utterance, write_records

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 import world
 
 DIGITS = ["four", "nine", "two", "four"]

@@ -50,7 +50,10 @@ def test_half_length_wav_is_refused(tmp_path):
         read_audio(path, seconds=1.0)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "cannot be read"), (b"RIFF", "cannot be read"), (b"not audio at all" * 99, "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "cannot be read"), (b"RIFF", "cannot be read"), (b"not audio at all" * 99, "cannot be read")],
+)
 def test_broken_file_is_named(tmp_path, content, message):
     path = tmp_path / "a.wav"
     path.write_bytes(content)

@@ -14,7 +14,9 @@ def test_every_example_is_in_exactly_one_step():
 
 
 def test_steps_keep_their_budget():
-    assert max(LENGTHS[step].sum() for step in epoch_steps(LENGTHS, tokens_per_step=300, seed=1, epoch=0)) <= 300
+    assert (
+        max(LENGTHS[step].sum() for step in epoch_steps(LENGTHS, tokens_per_step=300, seed=1, epoch=0)) <= 300
+    )
 
 
 def test_longer_example_than_the_budget_is_a_step_of_its_own():
@@ -23,8 +25,13 @@ def test_longer_example_than_the_budget_is_a_step_of_its_own():
 
 
 def test_epochs_and_seeds_differ_and_repeat():
-    orders = {(seed, epoch): tuple(np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=seed, epoch=epoch)))
-              for seed in (1, 2) for epoch in (0, 1)}
+    orders = {
+        (seed, epoch): tuple(
+            np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=seed, epoch=epoch))
+        )
+        for seed in (1, 2)
+        for epoch in (0, 1)
+    }
     assert len(set(orders.values())) == 4
     assert tuple(np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=2, epoch=1))) == orders[2, 1]
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from recipe import make_recipe
 
 from auralign.data.frames import CachedFrames, LiveFrames, open_frames
 from auralign.models.whisper import load_whisper
 from auralign.records import Records, Utterance
+from recipe import make_recipe
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,13 @@ def manifest(tmp_path_factory, whisper_folder):
 
 
 def frames_of(encoder, manifest, folder, cache, **options):
-    return open_frames(encoder, manifest, cache=cache, folder=folder, **{"max_gigabytes": 1.0, "batch_seconds": 2.0, **options})
+    return open_frames(
+        encoder,
+        manifest,
+        cache=cache,
+        folder=folder,
+        **{"max_gigabytes": 1.0, "batch_seconds": 2.0, **options},
+    )
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "off"])
@@ -30,12 +36,12 @@ def test_frames_of_a_batch_are_those_of_each_alone(encoder, manifest, tmp_path, 
     for place, row in enumerate([4, 0, 7]):
         alone, length = LiveFrames(encoder, manifest).get([row])
         assert lengths[place] == length[0]
-        torch.testing.assert_close(frames[place, :lengths[place]], alone[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(frames[place, : lengths[place]], alone[0], rtol=0, atol=1e-5)
 
 
 def test_disk_cache_is_read_again_and_equal(encoder, manifest, tmp_path):
     first, _ = frames_of(encoder, manifest, tmp_path, "disk").get([3])
-    file, = tmp_path.glob("*.npy")
+    (file,) = tmp_path.glob("*.npy")
     before = file.stat().st_mtime_ns
     again, _ = frames_of(encoder, manifest, tmp_path, "disk").get([3])
     assert file.stat().st_mtime_ns == before

@@ -22,20 +22,32 @@ def corpus(folder, num_good, num_bad):
 
 def test_unreadable_audio_is_listed_and_left_out(tmp_path):
     utterances = corpus(tmp_path / "corpus", 3, 1)
-    assert write_manifest(tmp_path / "data" / "m.jsonl", utterances, audio_folder=tmp_path / "corpus", limit=0.5) == 3
+    assert (
+        write_manifest(tmp_path / "data" / "m.jsonl", utterances, audio_folder=tmp_path / "corpus", limit=0.5)
+        == 3
+    )
     assert [u.id for u in Records(tmp_path / "data" / "m.jsonl", Utterance)] == ["u0", "u1", "u2"]
     rejected = json.loads((tmp_path / "data" / "m.rejected.jsonl").read_text())
     assert (rejected["id"], rejected["reason"]) == ("u3", "bad audio")
 
 
 def test_audio_is_told_relative_to_the_manifest(tmp_path):
-    write_manifest(tmp_path / "data" / "m.jsonl", corpus(tmp_path / "corpus", 1, 0), audio_folder=tmp_path / "corpus")
+    write_manifest(
+        tmp_path / "data" / "m.jsonl", corpus(tmp_path / "corpus", 1, 0), audio_folder=tmp_path / "corpus"
+    )
     assert Records(tmp_path / "data" / "m.jsonl", Utterance)[0].audio == "../corpus/0.wav"
 
 
 def test_more_rejected_than_the_limit_stops(tmp_path):
-    with pytest.raises(TooManyRejectedError, match="2 of 4 rejected .bad audio: 2., more than the limit of 10.0%"):
-        write_manifest(tmp_path / "m.jsonl", corpus(tmp_path / "corpus", 2, 2), audio_folder=tmp_path / "corpus", limit=0.1)
+    with pytest.raises(
+        TooManyRejectedError, match="2 of 4 rejected .bad audio: 2., more than the limit of 10.0%"
+    ):
+        write_manifest(
+            tmp_path / "m.jsonl",
+            corpus(tmp_path / "corpus", 2, 2),
+            audio_folder=tmp_path / "corpus",
+            limit=0.1,
+        )
 
 
 def test_nothing_kept_stops(tmp_path):

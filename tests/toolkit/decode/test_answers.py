@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from recipe import make_recipe
 
 from auralign.data.frames import LiveFrames
 from auralign.decode.answers import Decoder, shuffle_partners
 from auralign.hparams import load_hparams
 from auralign.models.build import build_model, check_parts
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from recipe import make_recipe
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +22,37 @@ def parts(llm_folder, whisper_folder, tmp_path_factory):
 def decode(parts, path, given, batch_size=4, **options):
     folder, model, renderer = parts
     manifest = Records(folder / "data" / "test.jsonl", Utterance)
-    decoder = Decoder(model, renderer, manifest, LiveFrames(model.encoder, manifest), max_new_tokens=8, batch_size=batch_size, **options)
+    decoder = Decoder(
+        model,
+        renderer,
+        manifest,
+        LiveFrames(model.encoder, manifest),
+        max_new_tokens=8,
+        batch_size=batch_size,
+        **options,
+    )
     decoder.write(Records(folder / "data" / "test.questions.jsonl", Question), path, given=given)
     return [hypothesis.text for hypothesis in Records(path, Hypothesis)]
 
 
 @pytest.mark.parametrize("given", ["speech", "shuffled", "text"])
 def test_batched_equals_one_by_one(parts, tmp_path, given):
-    assert decode(parts, tmp_path / "a.jsonl", given) == decode(parts, tmp_path / "b.jsonl", given, batch_size=1)
+    assert decode(parts, tmp_path / "a.jsonl", given) == decode(
+        parts, tmp_path / "b.jsonl", given, batch_size=1
+    )
 
 
 def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
     folder, model, renderer = parts
     answers = decode(parts, tmp_path / "a.jsonl", "text")
     text = Records(folder / "data" / "test.jsonl", Utterance)["test-0"].text
-    ids = [*renderer.frame().before, *renderer.encode("repeat "), *renderer.encode(text), *renderer.frame().between]
-    expected, = model.llm.generate([model.llm.embed(ids)], max_new_tokens=8, stop_ids=renderer.stop_ids)
+    ids = [
+        *renderer.frame().before,
+        *renderer.encode("repeat "),
+        *renderer.encode(text),
+        *renderer.frame().between,
+    ]
+    (expected,) = model.llm.generate([model.llm.embed(ids)], max_new_tokens=8, stop_ids=renderer.stop_ids)
     assert answers[0] == renderer.decode(expected.ids)
 
 
@@ -79,7 +94,11 @@ def test_interrupted_equals_uninterrupted(parts, tmp_path, monkeypatch):
 
 def test_shuffled_speech_is_another_utterance_with_another_text(tmp_path):
     texts = ["a", "a", "b", "c", "b", "d"]
-    write_records(tmp_path / "m.jsonl", [Utterance(id=str(n), audio="x", seconds=1.0, text=text) for n, text in enumerate(texts)], kind=Utterance)
+    write_records(
+        tmp_path / "m.jsonl",
+        [Utterance(id=str(n), audio="x", seconds=1.0, text=text) for n, text in enumerate(texts)],
+        kind=Utterance,
+    )
     manifest = Records(tmp_path / "m.jsonl", Utterance)
     for seed in range(20):
         partners = shuffle_partners(manifest, seed)
@@ -87,7 +106,11 @@ def test_shuffled_speech_is_another_utterance_with_another_text(tmp_path):
 
 
 def test_shuffling_needs_two_texts(tmp_path):
-    write_records(tmp_path / "m.jsonl", [Utterance(id=str(n), audio="x", seconds=1.0, text="same") for n in range(3)], kind=Utterance)
+    write_records(
+        tmp_path / "m.jsonl",
+        [Utterance(id=str(n), audio="x", seconds=1.0, text="same") for n in range(3)],
+        kind=Utterance,
+    )
     with pytest.raises(ValueError, match="all utterances say the same"):
         shuffle_partners(Records(tmp_path / "m.jsonl", Utterance), 0)
 

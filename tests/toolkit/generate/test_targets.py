@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from recipe import make_utterance
 
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.filters import Answered, check, loops, strip_thinking
 from auralign.generate.targets import TargetWriter
 from auralign.plugins import load_method
 from auralign.records import Records, Target, Utterance, write_records
+from recipe import make_utterance
 
 
 @pytest.fixture
@@ -22,8 +22,16 @@ def manifest(tmp_path):
 
 def make_writer(llm, renderer, engine=None, *, method="sift", temperature=0.0, max_rejected=0.5, **options):
     engine = engine or TransformersEngine(llm, renderer, batch_size=3)
-    return TargetWriter(load_method(method, **options), renderer, engine, llm_name=llm.name, llm_revision=llm.revision,
-                        decoding={"max_new_tokens": 6, "temperature": temperature}, seed=1, max_rejected=max_rejected)
+    return TargetWriter(
+        load_method(method, **options),
+        renderer,
+        engine,
+        llm_name=llm.name,
+        llm_revision=llm.revision,
+        decoding={"max_new_tokens": 6, "temperature": temperature},
+        seed=1,
+        max_rejected=max_rejected,
+    )
 
 
 @dataclass
@@ -42,7 +50,9 @@ class Scripted:
 
 
 def test_llm_reads_exactly_the_rendered_teacher_view(llm, renderer, manifest):
-    request, given = next(make_writer(llm, renderer, method="sit", instructions=["say {speech} again"]).requests(manifest))
+    request, given = next(
+        make_writer(llm, renderer, method="sit", instructions=["say {speech} again"]).requests(manifest)
+    )
     assert given is None
     text = f"<|im_start|>user\nsay {manifest[0].text} again<|im_end|>\n<|im_start|>assistant\n"
     assert renderer.tokenizer.decode(request.prompt_ids) == text
@@ -72,7 +82,9 @@ def test_interrupted_equals_uninterrupted(llm, renderer, manifest, tmp_path, tem
 
 def test_batch_size_changes_no_target(llm, renderer, manifest, tmp_path):
     for size in (1, 7):
-        make_writer(llm, renderer, TransformersEngine(llm, renderer, batch_size=size), temperature=1.0).write(manifest, tmp_path / f"{size}.jsonl")
+        make_writer(llm, renderer, TransformersEngine(llm, renderer, batch_size=size), temperature=1.0).write(
+            manifest, tmp_path / f"{size}.jsonl"
+        )
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "7.jsonl").read_bytes()
 
 
@@ -80,23 +92,43 @@ def test_every_target_has_its_provenance(llm, renderer, manifest, tmp_path):
     make_writer(llm, renderer).write(manifest, tmp_path / "t.jsonl")
     target = Records(tmp_path / "t.jsonl", Target)[0]
     assert (target.llm_revision, target.frame_hash, target.method, target.method_version, target.seed) == (
-        llm.revision, renderer.frame_hash, "sift", "1", 1)
+        llm.revision,
+        renderer.frame_hash,
+        "sift",
+        "1",
+        1,
+    )
     assert target.decoding == {"max_new_tokens": 6, "temperature": 0.0}
 
 
 def test_dropped_answers_are_counted_and_listed(llm, renderer, manifest, tmp_path):
-    answers = [("fine", "stop"), ("", "stop"), ("I'm sorry, but I cannot hear", "stop"), ("no " * 20, "length"), ("<think>hm", "length"),
-               ("<think>hm</think>good", "stop"), ("cut", "length")]
-    summary = make_writer(llm, renderer, Scripted(answers), max_rejected=0.9).write(manifest, tmp_path / "t.jsonl")
-    assert summary == ("3 targets; 4 of 7 rejected (empty: 2, looping: 1, refusal: 1); 2 stripped of <think>, "
-                       "1 cut off (kept without an end of turn)")
-    reasons = [json.loads(line)["reason"] for line in (tmp_path / "t.rejected.jsonl").read_text().splitlines()]
+    answers = [
+        ("fine", "stop"),
+        ("", "stop"),
+        ("I'm sorry, but I cannot hear", "stop"),
+        ("no " * 20, "length"),
+        ("<think>hm", "length"),
+        ("<think>hm</think>good", "stop"),
+        ("cut", "length"),
+    ]
+    summary = make_writer(llm, renderer, Scripted(answers), max_rejected=0.9).write(
+        manifest, tmp_path / "t.jsonl"
+    )
+    assert summary == (
+        "3 targets; 4 of 7 rejected (empty: 2, looping: 1, refusal: 1); 2 stripped of <think>, "
+        "1 cut off (kept without an end of turn)"
+    )
+    reasons = [
+        json.loads(line)["reason"] for line in (tmp_path / "t.rejected.jsonl").read_text().splitlines()
+    ]
     assert sorted(reasons) == ["empty", "empty", "looping", "refusal"]
     assert [target.response for target in Records(tmp_path / "t.jsonl", Target)] == ["fine", "good", "cut"]
 
 
 def test_transcription_does_not_ask_the_llm(llm, renderer, manifest, tmp_path):
-    make_writer(llm, renderer, Scripted([], break_at=0), method="transcription").write(manifest, tmp_path / "t.jsonl")
+    make_writer(llm, renderer, Scripted([], break_at=0), method="transcription").write(
+        manifest, tmp_path / "t.jsonl"
+    )
     found = Records(tmp_path / "t.jsonl", Target)
     assert [target.response for target in found] == [utterance.text for utterance in manifest]
     assert {target.finish_reason for target in found} == {"given"}
@@ -106,22 +138,28 @@ def test_phrasing_is_drawn_once_and_kept(llm, renderer, manifest, tmp_path):
     phrasings = [f"{word} {{speech}}" for word in "abcdefgh"]
     make_writer(llm, renderer, method="sit", instructions=phrasings).write(manifest, tmp_path / "t.jsonl")
     kept = [target.choice.instruction for target in Records(tmp_path / "t.jsonl", Target)]
-    asked = [request.choice.instruction for request, _ in make_writer(llm, renderer, method="sit", instructions=phrasings).requests(manifest)]
+    asked = [
+        request.choice.instruction
+        for request, _ in make_writer(llm, renderer, method="sit", instructions=phrasings).requests(manifest)
+    ]
     assert kept == asked
     assert len(set(kept)) > 1
 
 
-@pytest.mark.parametrize(("text", "finish", "reason"), [
-    ("i heard three", "stop", None),
-    ("  ", "stop", "empty"),
-    ("as an AI language model", "stop", "refusal"),
-    ("I can’t hear audio", "stop", "refusal"),
-    ("the sorry state of things", "stop", None),
-    ("five five five five five five five", "stop", None),
-    ("na " * 16, "length", "looping"),
-    ("so it goes " * 6, "stop", "looping"),
-    ("cut", "length", None),
-])
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("i heard three", "stop", None),
+        ("  ", "stop", "empty"),
+        ("as an AI language model", "stop", "refusal"),
+        ("I can’t hear audio", "stop", "refusal"),
+        ("the sorry state of things", "stop", None),
+        ("five five five five five five five", "stop", None),
+        ("na " * 16, "length", "looping"),
+        ("so it goes " * 6, "stop", "looping"),
+        ("cut", "length", None),
+    ],
+)
 def test_filter(text, finish, reason):
     assert check(Answered(text, finish)) == reason
 
@@ -134,6 +172,9 @@ def test_loop_must_be_at_the_end():
     assert not loops("na " * 16 + "and then it was over")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("<think>a\nb</think> c", ("c", True)), ("c", ("c", False)), ("<think>never closed", ("", True))])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("<think>a\nb</think> c", ("c", True)), ("c", ("c", False)), ("<think>never closed", ("", True))],
+)
 def test_thinking_is_stripped(text, expected):
     assert strip_thinking(text) == expected

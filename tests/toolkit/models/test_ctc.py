@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
-from auralign.models.ctc import CTCRecognizer, load_ctc
 from safetensors.torch import save_file
+
+from auralign.models.ctc import CTCRecognizer, load_ctc
 
 TOKENS = ["<blank>", "one", "two"]
 

@@ -14,17 +14,20 @@ def prompts(llm, renderer):
 
 def test_greedy_answer_is_the_argmax_of_plain_forward_passes(llm, renderer):
     prompt = prompts(llm, renderer)[1]
-    answer, = llm.generate([prompt], max_new_tokens=6, stop_ids=renderer.stop_ids)
+    (answer,) = llm.generate([prompt], max_new_tokens=6, stop_ids=renderer.stop_ids)
     ids = list(renderer.encode(PROMPTS[1]))
     for _ in range(len(answer.ids)):
         ids.append(int(llm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
-    assert tuple(ids[-len(answer.ids):]) == answer.ids
+    assert tuple(ids[-len(answer.ids) :]) == answer.ids
 
 
 def test_sampled_answers_alone_equal_those_in_a_batch(llm, renderer):
     settings = {"max_new_tokens": 8, "stop_ids": renderer.stop_ids, "temperature": 1.5}
     together = llm.generate(prompts(llm, renderer), seeds=[1, 2, 3], **settings)
-    alone = [llm.generate([prompt], seeds=[seed], **settings)[0] for prompt, seed in zip(prompts(llm, renderer), [1, 2, 3], strict=True)]
+    alone = [
+        llm.generate([prompt], seeds=[seed], **settings)[0]
+        for prompt, seed in zip(prompts(llm, renderer), [1, 2, 3], strict=True)
+    ]
     assert together == alone
 
 
@@ -37,8 +40,16 @@ def test_another_seed_samples_another_answer(llm, renderer):
 def test_sampling_follows_the_models_distribution(llm, renderer):
     prompt = prompts(llm, renderer)[0]
     probabilities = llm.head(llm.hidden_states(prompt, torch.arange(len(prompt))))[-1].softmax(-1)
-    first = [llm.generate([prompt] * 50, max_new_tokens=1, stop_ids=(-1,) + renderer.stop_ids, temperature=1.0,
-                          seeds=list(range(start, start + 50))) for start in range(0, 1000, 50)]
+    first = [
+        llm.generate(
+            [prompt] * 50,
+            max_new_tokens=1,
+            stop_ids=(-1,) + renderer.stop_ids,
+            temperature=1.0,
+            seeds=list(range(start, start + 50)),
+        )
+        for start in range(0, 1000, 50)
+    ]
     tokens = [answer.ids[0] if answer.ids else renderer.stop_ids[0] for batch in first for answer in batch]
     likely = int(probabilities.argmax())
     share, expected = tokens.count(likely) / len(tokens), float(probabilities[likely])
@@ -51,7 +62,9 @@ def test_sampling_without_seeds_is_refused(llm, renderer):
 
 
 def test_answer_cut_at_the_limit_says_length(llm, renderer):
-    answer, = llm.generate(prompts(llm, renderer)[:1], max_new_tokens=1, stop_ids=(llm.model.config.vocab_size - 1,))
+    (answer,) = llm.generate(
+        prompts(llm, renderer)[:1], max_new_tokens=1, stop_ids=(llm.model.config.vocab_size - 1,)
+    )
     assert answer.finish_reason == "length"
 
 

@@ -11,7 +11,14 @@ from auralign.models.speech_llm import SpeechLLM
 VIEWS = [
     View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
     View((Speech("five"), Target("five", finished=False))),
-    View((Text("sort "), Speech("nine nine nine three five nine"), Text(" again"), Target("i heard the above words"))),
+    View(
+        (
+            Text("sort "),
+            Speech("nine nine nine three five nine"),
+            Text(" again"),
+            Target("i heard the above words"),
+        )
+    ),
 ]
 
 
@@ -27,7 +34,10 @@ def loss_of(model, renderer, views, speech):
 
 
 def test_oracle_connector_gives_exactly_the_text_models_loss(model, renderer):
-    oracle = [model.llm.embed(renderer.encode(next(s.text for s in view.segments if isinstance(s, Speech)))) for view in VIEWS]
+    oracle = [
+        model.llm.embed(renderer.encode(next(s.text for s in view.segments if isinstance(s, Speech))))
+        for view in VIEWS
+    ]
     heard = loss_of(model, renderer, VIEWS, oracle)
     read = loss_of(model, renderer, [view.read() for view in VIEWS], [None] * 3)
     assert heard.sum.item() == read.sum.item()
@@ -39,7 +49,9 @@ def test_text_loss_is_the_llms_own(model, renderer):
     ids = torch.tensor(renderer.render(view).ids)
     num_target = len(renderer.render(view).pieces[-1].ids)
     logits = model.llm.model(input_ids=ids[None], use_cache=False).logits[0]
-    expected = torch.nn.functional.cross_entropy(logits[-num_target - 1:-1], ids[-num_target:], reduction="sum")
+    expected = torch.nn.functional.cross_entropy(
+        logits[-num_target - 1 : -1], ids[-num_target:], reduction="sum"
+    )
     found = loss_of(model, renderer, [view], [None])
     assert found.count == num_target
     torch.testing.assert_close(found.sum, expected, rtol=1e-5, atol=1e-5)
@@ -50,14 +62,18 @@ def test_alone_equals_in_a_pack(model, renderer):
     speech = model.hear(frames, lengths)
     together = loss_of(model, renderer, VIEWS, speech)
     alone = [loss_of(model, renderer, [view], [heard]) for view, heard in zip(VIEWS, speech, strict=True)]
-    torch.testing.assert_close(together.sum, torch.stack([term.sum for term in alone]).sum(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        together.sum, torch.stack([term.sum for term in alone]).sum(), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_hidden_states_alone_equal_those_in_a_pack(model, renderer):
     speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
     rendered = [renderer.render(view) for view in VIEWS]
     packed = model(model.pack(rendered, speech)).last_hidden
-    alone = torch.cat([model(model.pack([view], [heard])).last_hidden for view, heard in zip(rendered, speech, strict=True)])
+    alone = torch.cat(
+        [model(model.pack([view], [heard])).last_hidden for view, heard in zip(rendered, speech, strict=True)]
+    )
     torch.testing.assert_close(packed, alone, rtol=0, atol=1e-5)
 
 
@@ -81,8 +97,10 @@ def test_answers_alone_equal_answers_in_a_batch(model, renderer):
     prompts = [renderer.render(view.before_target()) for view in VIEWS]
     speech = model.hear(frames, lengths)
     together = model.answer(prompts, speech, max_new_tokens=12, stop_ids=renderer.stop_ids)
-    alone = [model.answer([prompt], [heard], max_new_tokens=12, stop_ids=renderer.stop_ids)[0]
-             for prompt, heard in zip(prompts, speech, strict=True)]
+    alone = [
+        model.answer([prompt], [heard], max_new_tokens=12, stop_ids=renderer.stop_ids)[0]
+        for prompt, heard in zip(prompts, speech, strict=True)
+    ]
     assert together == alone
 
 
@@ -111,5 +129,8 @@ def test_term_without_positions_is_zero_not_nan(model, renderer):
 
 
 def test_total_weighs_terms_by_their_counts():
-    terms = {"a": Term(torch.tensor(6.0), 3, weight=0.5, unit="target"), "b": Term(torch.tensor(8.0), 2, unit="sequences")}
+    terms = {
+        "a": Term(torch.tensor(6.0), 3, weight=0.5, unit="target"),
+        "b": Term(torch.tensor(8.0), 2, unit="sequences"),
+    }
     assert total(terms, {"target": 3, "sequences": 4}).item() == 0.5 * 6 / 3 + 8 / 4

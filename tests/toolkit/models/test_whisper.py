@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from auralign.models.whisper import load_whisper
 from safetensors.torch import load_file, save_file
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
+
+from auralign.models.whisper import load_whisper
 
 
 @pytest.fixture(scope="module")

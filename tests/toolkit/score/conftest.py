@@ -1,6 +1,7 @@
 """A small corpus on disk, described by what each method gets right."""
 
 import pytest
+
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.score.build import build_ledger
 from auralign.score.columns import MethodFiles

@@ -1,4 +1,5 @@
 import pytest
+
 from auralign.records import Question
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from auralign.records import Hypothesis, RecordError
 from auralign.score.columns import read_items
 

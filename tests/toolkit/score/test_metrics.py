@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from auralign.score.metrics import (
     bootstrap_difference,
     bootstrap_interval,

@@ -1,6 +1,7 @@
 import struct
 
 import pytest
+
 from auralign.score.picture import draw_ledger
 
 

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from recipe import make_recipe
 
 from auralign.data.frames import open_frames
 from auralign.generate.engine import TransformersEngine
@@ -15,6 +14,7 @@ from auralign.records import Records, Target, Utterance
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
+from recipe import make_recipe
 
 
 class Interrupted(Exception):
@@ -28,9 +28,19 @@ def recipe(llm_folder, whisper_folder, tmp_path_factory):
     hparams = load(folder)
     model, renderer = build_model(hparams)
     for split in ("train", "valid"):
-        writer = TargetWriter(hparams.method, renderer, TransformersEngine(model.llm, renderer, batch_size=4), llm_name="tiny",
-                              llm_revision=model.llm.revision, decoding={"max_new_tokens": 6, "temperature": 0.0}, seed=1, max_rejected=0.5)
-        writer.write(Records(folder / "data" / f"{split}.jsonl", Utterance), folder / f"{split}.targets.jsonl")
+        writer = TargetWriter(
+            hparams.method,
+            renderer,
+            TransformersEngine(model.llm, renderer, batch_size=4),
+            llm_name="tiny",
+            llm_revision=model.llm.revision,
+            decoding={"max_new_tokens": 6, "temperature": 0.0},
+            seed=1,
+            max_rejected=0.5,
+        )
+        writer.write(
+            Records(folder / "data" / f"{split}.jsonl", Utterance), folder / f"{split}.targets.jsonl"
+        )
     return folder
 
 
@@ -46,11 +56,30 @@ def train(folder, output, *, stop_after=None, model=None, **overrides):
     examples = {}
     for split in ("train", "valid"):
         manifest = Records(folder / "data" / f"{split}.jsonl", Utterance)
-        frames = open_frames(model.encoder, manifest, cache=hparams.feature_cache, folder=output, max_gigabytes=1, batch_seconds=2)
-        examples[split] = Examples(Records(folder / f"{split}.targets.jsonl", Target), manifest, method=hparams.method,
-                                   renderer=renderer, model=model, frames=frames)
+        frames = open_frames(
+            model.encoder,
+            manifest,
+            cache=hparams.feature_cache,
+            folder=output,
+            max_gigabytes=1,
+            batch_seconds=2,
+        )
+        examples[split] = Examples(
+            Records(folder / f"{split}.targets.jsonl", Target),
+            manifest,
+            method=hparams.method,
+            renderer=renderer,
+            model=model,
+            frames=frames,
+        )
     brain = Stopped if stop_after else AlignmentBrain
-    brain = brain(model, hparams.method, hparams, folder=output, description=describe_parts(model, renderer, hparams.method))
+    brain = brain(
+        model,
+        hparams.method,
+        hparams,
+        folder=output,
+        description=describe_parts(model, renderer, hparams.method),
+    )
     brain.stop_after = stop_after
     brain.run(examples["train"], examples["valid"])
     return model
@@ -64,8 +93,9 @@ class Stopped(AlignmentBrain):
 
 
 def weights(folder):
-    return {path.name: path.read_bytes() for path in sorted((folder / "checkpoints").rglob("*")) if path.is_file()} | {
-        "log": (folder / "log.json").read_bytes()}
+    return {
+        path.name: path.read_bytes() for path in sorted((folder / "checkpoints").rglob("*")) if path.is_file()
+    } | {"log": (folder / "log.json").read_bytes()}
 
 
 def test_training_lowers_the_loss(recipe, tmp_path):
@@ -88,8 +118,13 @@ def test_caches_do_not_change_training_beyond_rounding(recipe, tmp_path):
         train(recipe, tmp_path / cache, feature_cache=cache)
     memory, disk = weights(tmp_path / "memory"), weights(tmp_path / "disk")
     assert memory == disk
-    losses = [[entry["valid_loss"] for entry in Checkpoints(tmp_path / cache / "checkpoints").last().description["log"]]
-              for cache in ("memory", "off")]
+    losses = [
+        [
+            entry["valid_loss"]
+            for entry in Checkpoints(tmp_path / cache / "checkpoints").last().description["log"]
+        ]
+        for cache in ("memory", "off")
+    ]
     torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=0, atol=1e-4)
 
 
@@ -101,7 +136,9 @@ def test_frozen_parts_are_bit_identical_after_training_and_absent_from_checkpoin
     assert moved == {name for name in before if name.startswith("connector.")}
     from safetensors import safe_open
 
-    with safe_open(Checkpoints(tmp_path / "checkpoints").last().folder / "trainable.safetensors", "pt") as file:
+    with safe_open(
+        Checkpoints(tmp_path / "checkpoints").last().folder / "trainable.safetensors", "pt"
+    ) as file:
         assert set(file.keys()) == moved
 
 
@@ -121,7 +158,10 @@ def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
     assert all(torch.isfinite(parameter).all() for parameter in model.connector.parameters())
 
 
-@pytest.mark.parametrize(("field", "message"), [("llm_revision", "made with LLM other"), ("frame_hash", "made with prompt frame other")])
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [("llm_revision", "made with LLM other"), ("frame_hash", "made with prompt frame other")],
+)
 def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field, message):
     from dataclasses import replace
 
@@ -129,8 +169,16 @@ def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field,
 
     hparams = load(recipe)
     model, renderer = build_model(hparams)
-    targets = [replace(target, **{field: "other"}) for target in Records(recipe / "train.targets.jsonl", Target)]
+    targets = [
+        replace(target, **{field: "other"}) for target in Records(recipe / "train.targets.jsonl", Target)
+    ]
     write_records(tmp_path / "t.jsonl", targets, kind=Target)
     with pytest.raises(ValueError, match=message):
-        Examples(Records(tmp_path / "t.jsonl", Target), Records(recipe / "data" / "train.jsonl", Utterance), method=hparams.method,
-                 renderer=renderer, model=model, frames=None)
+        Examples(
+            Records(tmp_path / "t.jsonl", Target),
+            Records(recipe / "data" / "train.jsonl", Utterance),
+            method=hparams.method,
+            renderer=renderer,
+            model=model,
+            frames=None,
+        )

@@ -13,7 +13,9 @@ class AudioError(ValueError):
     """Audio that cannot be used: names the file and what is wrong with it."""
 
 
-def read_audio(path, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def read_audio(
+    path, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """Samples (num_samples,) of `seconds` seconds from `start`, averaged over channels and resampled.
 
     Raises AudioError where the file is unreadable, empty, shorter than asked, or holds values that are not finite.
@@ -31,7 +33,9 @@ def read_audio(path, *, start: float = 0.0, seconds: float | None = None, sample
     if not len(samples):
         raise AudioError(f"{path}: holds no samples from {start} s on")
     if seconds is not None and len(samples) < wanted * (1 - MAX_MISSING):
-        raise AudioError(f"{path}: {len(samples) / rate:.2f} s of {seconds:.2f} s are there; was the file cut? copy it again")
+        raise AudioError(
+            f"{path}: {len(samples) / rate:.2f} s of {seconds:.2f} s are there; was the file cut? copy it again"
+        )
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     samples = resample(samples.mean(axis=1), rate, sample_rate)

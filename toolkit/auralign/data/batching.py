@@ -1,7 +1,7 @@
 """Which examples make an optimiser step, and how they are laid into packs: functions of (seed, epoch) alone.
 
-    >>> pack([5, 2, 4, 3], max_tokens=7)
-    [[0, 1], [2, 3]]
+>>> pack([5, 2, 4, 3], max_tokens=7)
+[[0, 1], [2, 3]]
 """
 
 import numpy as np

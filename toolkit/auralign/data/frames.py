@@ -42,12 +42,16 @@ class CachedFrames:
         lengths = self.lengths[rows]
         frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
         for place, row in enumerate(rows):
-            part = self.array[self.ends[row] - self.lengths[row]:self.ends[row]]
-            frames[place, :len(part)] = torch.from_numpy(np.array(part))  # a copy: the cache on disk is mapped read-only
+            part = self.array[self.ends[row] - self.lengths[row] : self.ends[row]]
+            frames[place, : len(part)] = torch.from_numpy(
+                np.array(part)
+            )  # a copy: the cache on disk is mapped read-only
         return frames, torch.from_numpy(lengths.astype(np.int64))
 
 
-def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes: float, batch_seconds: float):
+def open_frames(
+    encoder, manifest: Records, *, cache: str, folder, max_gigabytes: float, batch_seconds: float
+):
     """Frames of a manifest, by the cache that the recipe asks for.
 
     Arguments
@@ -68,8 +72,11 @@ def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes
     lengths = count_frames(encoder, manifest)
     gigabytes = int(lengths.sum()) * encoder.width * BYTES_PER_VALUE / 1e9
     if cache != "off" and gigabytes > max_gigabytes:
-        print(f"encoder frames of {manifest.path.name} would take {gigabytes:.1f} GB, more than max_cache_gigabytes "
-              f"({max_gigabytes:g}): computed anew each time", file=sys.stderr)
+        print(
+            f"encoder frames of {manifest.path.name} would take {gigabytes:.1f} GB, more than max_cache_gigabytes "
+            f"({max_gigabytes:g}): computed anew each time",
+            file=sys.stderr,
+        )
         cache = "off"
     if cache == "off":
         return LiveFrames(encoder, manifest)
@@ -82,16 +89,22 @@ def open_frames(encoder, manifest: Records, *, cache: str, folder, max_gigabytes
     path = Path(folder) / f"{stem}.{of_manifest}.{hash_value(encoder.fingerprint)[:16]}.npy"
     with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
         if not path.exists():
-            for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(path.parent.glob(f"{stem}.{of_manifest}.*.npy")):
+            for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
+                path.parent.glob(f"{stem}.{of_manifest}.*.npy")
+            ):
                 stale.unlink()  # frames of a manifest that is no more
-            _write_cache(path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds))
+            _write_cache(
+                path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds)
+            )
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
 
 def count_frames(encoder, manifest: Records) -> np.ndarray:
     """Frames of every utterance (num_utterances,), from its seconds."""
     rate = encoder.sample_rate
-    return np.array([encoder.num_frames(round(utterance.seconds * rate)) for utterance in manifest], dtype=np.int64)
+    return np.array(
+        [encoder.num_frames(round(utterance.seconds * rate)) for utterance in manifest], dtype=np.int64
+    )
 
 
 def _write_cache(path: Path, shape, fill) -> None:
@@ -102,7 +115,9 @@ def _write_cache(path: Path, shape, fill) -> None:
     os.replace(temporary, path)
 
 
-def _encode_all(encoder, manifest: Records, lengths: np.ndarray, array: np.ndarray, batch_seconds: float) -> None:
+def _encode_all(
+    encoder, manifest: Records, lengths: np.ndarray, array: np.ndarray, batch_seconds: float
+) -> None:
     """Fill `array` with the frames of all utterances, encoded in batches of similar length."""
     ends = np.cumsum(lengths)
     live = LiveFrames(encoder, manifest)
@@ -112,9 +127,11 @@ def _encode_all(encoder, manifest: Records, lengths: np.ndarray, array: np.ndarr
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
                 if length != lengths[row]:
                     utterance = manifest[row]
-                    raise ValueError(f"{utterance.id}: its audio gives {length} frames, its seconds in {manifest.path} "
-                                     f"({utterance.seconds}) give {lengths[row]}; run stage 1 again")
-                array[ends[row] - length:ends[row]] = one[:length].numpy()
+                    raise ValueError(
+                        f"{utterance.id}: its audio gives {length} frames, its seconds in {manifest.path} "
+                        f"({utterance.seconds}) give {lengths[row]}; run stage 1 again"
+                    )
+                array[ends[row] - length : ends[row]] = one[:length].numpy()
             bar.update(len(rows))
 
 

@@ -22,10 +22,10 @@ class TooManyRejectedError(ValueError):
 class Rejected:
     """Collects the items that a stage leaves out, and writes them beside what it keeps.
 
-        >>> rejected = Rejected(limit=0.5)
-        >>> rejected.add("a", "no samples")
-        >>> rejected.summary(num_kept=3)
-        '1 of 4 rejected (no samples: 1)'
+    >>> rejected = Rejected(limit=0.5)
+    >>> rejected.add("a", "no samples")
+    >>> rejected.summary(num_kept=3)
+    '1 of 4 rejected (no samples: 1)'
     """
 
     def __init__(self, *, limit: float):
@@ -38,8 +38,12 @@ class Rejected:
 
     def summary(self, *, num_kept: int) -> str:
         """One line: how many were rejected, and why."""
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(Counter(i["reason"] for i in self.items).items()))
-        return f"{len(self.items)} of {num_kept + len(self.items)} rejected" + (f" ({reasons})" if reasons else "")
+        reasons = ", ".join(
+            f"{reason}: {count}" for reason, count in sorted(Counter(i["reason"] for i in self.items).items())
+        )
+        return f"{len(self.items)} of {num_kept + len(self.items)} rejected" + (
+            f" ({reasons})" if reasons else ""
+        )
 
     def write(self, path, *, num_kept: int) -> None:
         """Write the list, then raise TooManyRejectedError where it is longer than the limit, or nothing was kept."""
@@ -48,8 +52,10 @@ class Rejected:
                 file.write(json.dumps(item, ensure_ascii=False) + "\n")
         num_all = num_kept + len(self.items)
         if self.items and len(self.items) > self.limit * num_all:
-            raise TooManyRejectedError(f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; "
-                                       f"reasons in {path}; mend the data, or raise max_rejected")
+            raise TooManyRejectedError(
+                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; "
+                f"reasons in {path}; mend the data, or raise max_rejected"
+            )
         if not num_kept:
             raise TooManyRejectedError(f"nothing was kept; see {path}")
 
@@ -74,16 +80,22 @@ def write_manifest(path, utterances: Iterable[Utterance], *, audio_folder, limit
 
     def sound() -> Iterator[Utterance]:
         nonlocal num_kept
-        for utterance in tqdm(utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False):
+        for utterance in tqdm(
+            utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
+        ):
             audio = os.path.relpath(Path(audio_folder) / utterance.audio, Path(path).parent)
             utterance = dataclasses.replace(utterance, audio=audio)
             try:
-                samples = read_audio(audio_path(path, utterance), start=utterance.start, seconds=utterance.seconds)
+                samples = read_audio(
+                    audio_path(path, utterance), start=utterance.start, seconds=utterance.seconds
+                )
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
                 continue
             num_kept += 1
-            yield dataclasses.replace(utterance, audio_hash=hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest())
+            yield dataclasses.replace(
+                utterance, audio_hash=hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
+            )
 
     write_records(path, sound(), kind=Utterance)
     rejected.write(rejected_path(path), num_kept=num_kept)

@@ -32,8 +32,17 @@ class Decoder:
         From frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript".
     """
 
-    def __init__(self, model: SpeechLLM, renderer: Renderer, manifest: Records, frames, *, max_new_tokens: int, batch_size: int,
-                 recognizer=None):
+    def __init__(
+        self,
+        model: SpeechLLM,
+        renderer: Renderer,
+        manifest: Records,
+        frames,
+        *,
+        max_new_tokens: int,
+        batch_size: int,
+        recognizer=None,
+    ):
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
         self.max_new_tokens, self.batch_size, self.recognizer = max_new_tokens, batch_size, recognizer
 
@@ -56,7 +65,13 @@ class Decoder:
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         with Store(partial, Hypothesis) as store:
             pending = [question for question in questions if question.key not in store.keys]
-            with tqdm(total=len(questions), initial=len(store.keys), desc=f"answers from {given}", unit="answer", disable=None) as bar:
+            with tqdm(
+                total=len(questions),
+                initial=len(store.keys),
+                desc=f"answers from {given}",
+                unit="answer",
+                disable=None,
+            ) as bar:
                 for batch in self._batches(pending):
                     store.append(self._answer(batch, given, partners))
                     bar.update(len(batch))
@@ -65,9 +80,11 @@ class Decoder:
 
     def _batches(self, questions: list[Question]) -> Iterator[list[Question]]:
         """Batches of questions about utterances of similar length, longest first: memory runs out at once or never."""
-        order = sorted(questions, key=lambda question: (-self.manifest[question.utt_id].seconds, question.key))
+        order = sorted(
+            questions, key=lambda question: (-self.manifest[question.utt_id].seconds, question.key)
+        )
         for start in range(0, len(order), self.batch_size):
-            yield order[start:start + self.batch_size]
+            yield order[start : start + self.batch_size]
 
     def _answer(self, questions: list[Question], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[question.utt_id] for question in questions]
@@ -77,15 +94,29 @@ class Decoder:
         if given == "transcript":
             texts = self.recognizer.transcribe(*self.frames.get(rows))
         elif given != "text":
-            frames, lengths = self.frames.get(rows if partners is None else [int(partners[row]) for row in rows])
+            frames, lengths = self.frames.get(
+                rows if partners is None else [int(partners[row]) for row in rows]
+            )
             with torch.no_grad():
                 speech = self.model.hear(frames.to(self.model.llm.device), lengths.to(self.model.llm.device))
-        prompts = [self._prompt(question, text, as_text=given in ("text", "transcript"))
-                   for question, text in zip(questions, texts, strict=True)]
-        answers = self.model.answer(prompts, speech, max_new_tokens=self.max_new_tokens, stop_ids=self.renderer.stop_ids)
-        return [Hypothesis(key=question.key, utt_id=question.utt_id, input=given, text=self.renderer.decode(answer.ids),
-                           finish_reason=answer.finish_reason, transcript=text if given == "transcript" else None)
-                for question, answer, text in zip(questions, answers, texts, strict=True)]
+        prompts = [
+            self._prompt(question, text, as_text=given in ("text", "transcript"))
+            for question, text in zip(questions, texts, strict=True)
+        ]
+        answers = self.model.answer(
+            prompts, speech, max_new_tokens=self.max_new_tokens, stop_ids=self.renderer.stop_ids
+        )
+        return [
+            Hypothesis(
+                key=question.key,
+                utt_id=question.utt_id,
+                input=given,
+                text=self.renderer.decode(answer.ids),
+                finish_reason=answer.finish_reason,
+                transcript=text if given == "transcript" else None,
+            )
+            for question, answer, text in zip(questions, answers, texts, strict=True)
+        ]
 
     def _prompt(self, question: Question, text: str, *, as_text: bool):
         view = View(fill(question.instruction, Speech(text)))

@@ -27,11 +27,16 @@ class TransformersEngine:
         """
         requests = sorted(requests, key=lambda request: (-len(request.prompt_ids), request.key))
         for start in range(0, len(requests), self.batch_size):
-            batch = requests[start:start + self.batch_size]
+            batch = requests[start : start + self.batch_size]
             decoding = batch[0].decoding
             answers = self.llm.generate(
                 [self.llm.embed(request.prompt_ids) for request in batch],
-                max_new_tokens=decoding["max_new_tokens"], temperature=decoding["temperature"],
-                stop_ids=self.renderer.stop_ids, seeds=[int(hash_value([request.key])[:12], 16) for request in batch])
-            yield [(request, self.renderer.decode(answer.ids), answer.finish_reason)
-                   for request, answer in zip(batch, answers, strict=True)]
+                max_new_tokens=decoding["max_new_tokens"],
+                temperature=decoding["temperature"],
+                stop_ids=self.renderer.stop_ids,
+                seeds=[int(hash_value([request.key])[:12], 16) for request in batch],
+            )
+            yield [
+                (request, self.renderer.decode(answer.ids), answer.finish_reason)
+                for request, answer in zip(batch, answers, strict=True)
+            ]

@@ -1,9 +1,9 @@
 """What may not be taught: answers that are empty, loop, refuse, or never came out of thinking.
 
-    >>> check(Answered("", "stop"))
-    'empty'
-    >>> strip_thinking("<think>two digits</think>i heard five six")
-    ('i heard five six', True)
+>>> check(Answered("", "stop"))
+'empty'
+>>> strip_thinking("<think>two digits</think>i heard five six")
+('i heard five six', True)
 """
 
 import re
@@ -13,8 +13,10 @@ from typing import NamedTuple
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 
 REFUSAL = re.compile(
-    r"^\W*(i am sorry|i'm sorry|sorry,? (but )?i|i (can ?not|can't|am unable to|am not able to|won't)\b|as an? (ai|language model)"
-    r"|i do not have access|i don't have access|unfortunately,? i (can|am))", re.IGNORECASE)
+    r"^\W*(i am sorry|i'm sorry|sorry,? (but )?i|i (can ?not|can't|am unable to|am not able to|won't)\b"
+    r"|as an? (ai|language model)|i do not have access|i don't have access|unfortunately,? i (can|am))",
+    re.IGNORECASE,
+)
 
 
 class Answered(NamedTuple):
@@ -51,7 +53,7 @@ def loops(text: str) -> bool:
     words = text.split()
     for block in range(1, MAX_BLOCK_WORDS + 1):
         repeats = max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block))
-        tail = words[-block * repeats:]
+        tail = words[-block * repeats :]
         if len(tail) == block * repeats and tail == tail[:block] * repeats:
             return True
     return False

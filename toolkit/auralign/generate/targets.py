@@ -37,7 +37,18 @@ class TargetWriter:
         Share of rejected items above which the stage stops.
     """
 
-    def __init__(self, method, renderer, engine, *, llm_name: str, llm_revision: str, decoding: dict, seed: int, max_rejected: float):
+    def __init__(
+        self,
+        method,
+        renderer,
+        engine,
+        *,
+        llm_name: str,
+        llm_revision: str,
+        decoding: dict,
+        seed: int,
+        max_rejected: float,
+    ):
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
         self.decoding, self.seed, self.max_rejected = decoding, seed, max_rejected
@@ -57,20 +68,28 @@ class TargetWriter:
         rejected.write(rejected_path(path), num_kept=counts["written"])
         partial.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
-        return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (f"; {notes}" if notes else "")
+        return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
+            f"; {notes}" if notes else ""
+        )
 
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
         """Every request in the manifest's order, with the response where the corpus holds it."""
         for utterance in manifest:
-            for number, choice in enumerate(self.method.choices(utterance, Random(f"{self.seed}:{utterance.id}"))):
+            for number, choice in enumerate(
+                self.method.choices(utterance, Random(f"{self.seed}:{utterance.id}"))
+            ):
                 views = self.method.layout(utterance, choice, UNKNOWN)
                 given = self.method.given_response(utterance, choice)
                 prompt = self.renderer.render(views.teacher.before_target()).ids
-                key = hash_value([utterance.id, number, prompt, given, self.llm_revision, self.decoding, self.seed])[:16]
+                key = hash_value(
+                    [utterance.id, number, prompt, given, self.llm_revision, self.decoding, self.seed]
+                )[:16]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
     def _answer_all(self, manifest: Records, store: Store) -> None:
-        pending = ((request, given) for request, given in self.requests(manifest) if request.key not in store.keys)
+        pending = (
+            (request, given) for request, given in self.requests(manifest) if request.key not in store.keys
+        )
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
             while window := list(islice(pending, WINDOW)):
                 given = [self._target(request, text, "given") for request, text in window if text is not None]
@@ -99,6 +118,17 @@ class TargetWriter:
             yield target
 
     def _target(self, request: TargetRequest, text: str, finish_reason: str) -> Target:
-        return Target(key=request.key, utt_id=request.utt_id, choice=request.choice, response=text, finish_reason=finish_reason,
-                      method=self.method.name, method_version=self.method.version, llm=self.llm_name,
-                      llm_revision=self.llm_revision, frame_hash=self.renderer.frame_hash, decoding=request.decoding, seed=self.seed)
+        return Target(
+            key=request.key,
+            utt_id=request.utt_id,
+            choice=request.choice,
+            response=text,
+            finish_reason=finish_reason,
+            method=self.method.name,
+            method_version=self.method.version,
+            llm=self.llm_name,
+            llm_revision=self.llm_revision,
+            frame_hash=self.renderer.frame_hash,
+            decoding=request.decoding,
+            seed=self.seed,
+        )

@@ -11,7 +11,9 @@ from auralign.losses.term import Term
 MAX_LOGITS = 2**24
 
 
-def cross_entropy(hidden: torch.Tensor, labels: torch.Tensor, head: Callable, *, max_logits: int = MAX_LOGITS) -> Term:
+def cross_entropy(
+    hidden: torch.Tensor, labels: torch.Tensor, head: Callable, *, max_logits: int = MAX_LOGITS
+) -> Term:
     """Sum of the negative log-likelihoods (nats) of `labels`.
 
     Arguments
@@ -38,8 +40,12 @@ def cross_entropy(hidden: torch.Tensor, labels: torch.Tensor, head: Callable, *,
     rows = max(1, max_logits // vocabulary)
     if len(labels) <= rows:
         return Term(sum=_chunk(hidden, labels, head), count=len(labels))
-    sums = [checkpoint(_chunk, hidden[start:start + rows], labels[start:start + rows], head, use_reentrant=False)
-            for start in range(0, len(labels), rows)]
+    sums = [
+        checkpoint(
+            _chunk, hidden[start : start + rows], labels[start : start + rows], head, use_reentrant=False
+        )
+        for start in range(0, len(labels), rows)
+    ]
     return Term(sum=torch.stack(sums).sum(), count=len(labels))
 
 

@@ -25,13 +25,21 @@ def build_model(hparams):
 
 def describe_parts(model: SpeechLLM, renderer: Renderer, method) -> dict:
     """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
-    return {"llm": model.llm.name, "llm_revision": model.llm.revision, "frame_hash": renderer.frame_hash,
-            "encoder": model.encoder.fingerprint, "method": method.name, "method_version": method.version}
+    return {
+        "llm": model.llm.name,
+        "llm_revision": model.llm.revision,
+        "frame_hash": renderer.frame_hash,
+        "encoder": model.encoder.fingerprint,
+        "method": method.name,
+        "method_version": method.version,
+    }
 
 
 def check_parts(recorded: dict, parts: dict, *, place) -> None:
     """Raise ValueError where a checkpoint was trained with other parts than the recipe builds."""
     for name, value in parts.items():
         if recorded.get(name) != value:
-            raise ValueError(f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {value!r}; "
-                             "use the parts that it was trained with, or run stage 3 again")
+            raise ValueError(
+                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {value!r}; "
+                "use the parts that it was trained with, or run stage 3 again"
+            )

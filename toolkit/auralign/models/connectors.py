@@ -42,15 +42,24 @@ class StackAndProject(Connector):
         False, as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
     """
 
-    def __init__(self, input_width: int, output_width: int, *, stride: int = 4, hidden_width: int | None = None,
-                 keep_remainder: bool = False):
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        stride: int = 4,
+        hidden_width: int | None = None,
+        keep_remainder: bool = False,
+    ):
         super().__init__()
         if stride < 1:
             raise ValueError(f"stride {stride}: a connector stacks at least one frame")
         self.stride = stride
         self.keep_remainder = keep_remainder
         hidden_width = hidden_width or output_width
-        self.project = nn.Sequential(nn.Linear(stride * input_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, output_width))
+        self.project = nn.Sequential(
+            nn.Linear(stride * input_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, output_width)
+        )
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are empty."""
@@ -63,4 +72,8 @@ class StackAndProject(Connector):
 
     def num_embeddings(self, num_frames):
         """Frames divided by the stride, rounded up when the remainder is kept, otherwise down."""
-        return (num_frames + self.stride - 1) // self.stride if self.keep_remainder else num_frames // self.stride
+        return (
+            (num_frames + self.stride - 1) // self.stride
+            if self.keep_remainder
+            else num_frames // self.stride
+        )

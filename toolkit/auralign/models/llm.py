@@ -67,7 +67,9 @@ class LLM(nn.Module):
         No mask and no cache: restarted positions keep the sequences apart only then (an all-ones mask, or the default
         cache, leaks across them without an error).
         """
-        output = self.model.base_model(inputs_embeds=embeddings[None], position_ids=positions[None], use_cache=False)
+        output = self.model.base_model(
+            inputs_embeds=embeddings[None], position_ids=positions[None], use_cache=False
+        )
         return output.last_hidden_state[0]
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -77,8 +79,15 @@ class LLM(nn.Module):
         return torch.tanh(logits / cap) * cap if cap else logits
 
     @torch.no_grad()
-    def generate(self, prompts: list[torch.Tensor], *, max_new_tokens: int, stop_ids, temperature: float = 0.0,
-                 seeds: list[int] | None = None) -> list[Answer]:
+    def generate(
+        self,
+        prompts: list[torch.Tensor],
+        *,
+        max_new_tokens: int,
+        stop_ids,
+        temperature: float = 0.0,
+        seeds: list[int] | None = None,
+    ) -> list[Answer]:
         """Answers to prompts given as embeddings (U, D), decoded together with left padding and a key-value cache.
 
         Greedy at temperature 0. Otherwise each answer is sampled with noise that is a function of its own seed and the
@@ -87,13 +96,26 @@ class LLM(nn.Module):
         from transformers import GenerationConfig, LogitsProcessorList
 
         longest = max(len(prompt) for prompt in prompts)
-        embeddings = torch.stack([nn.functional.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts])
-        mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).to(self.device)
-        config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, eos_token_id=list(stop_ids),
-                                  pad_token_id=stop_ids[0])
+        embeddings = torch.stack(
+            [nn.functional.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts]
+        )
+        mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).to(
+            self.device
+        )
+        config = GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=list(stop_ids),
+            pad_token_id=stop_ids[0],
+        )
         processors = LogitsProcessorList([GumbelNoise(temperature, seeds)] if temperature > 0 else [])
-        output = self.model.generate(inputs_embeds=embeddings, attention_mask=mask.long(), generation_config=config,
-                                     logits_processor=processors)
+        output = self.model.generate(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            generation_config=config,
+            logits_processor=processors,
+        )
         return [_cut(row, stop_ids) for row in output.tolist()]
 
     def _neutralise_generation_config(self) -> None:
@@ -109,8 +131,10 @@ class LLM(nn.Module):
         whole = self.model(input_ids=ids[None], use_cache=False).logits[0]
         apart = self.head(self.hidden_states(self.embed(ids), torch.arange(len(ids), device=self.device)))
         if not torch.allclose(whole, apart, rtol=1e-4, atol=1e-4):
-            raise ValueError(f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
-                             "knows of; please report this class")
+            raise ValueError(
+                f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
+                "knows of; please report this class"
+            )
 
 
 class GumbelNoise:
@@ -125,7 +149,9 @@ class GumbelNoise:
         """Noisy scores (B, V)."""
         noise = torch.empty_like(scores, device="cpu")
         for row, seed in zip(noise, self.seeds, strict=True):
-            row.exponential_(generator=torch.Generator().manual_seed((seed * 1_000_003 + self.position) % 2**63))
+            row.exponential_(
+                generator=torch.Generator().manual_seed((seed * 1_000_003 + self.position) % 2**63)
+            )
         self.position += 1
         return scores / self.temperature - noise.log().to(scores)
 
@@ -146,7 +172,9 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu") -> LLM:
     from transformers.utils.logging import disable_progress_bar
 
     if not (Path(path) / "config.json").is_file():
-        raise FileNotFoundError(f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer")
+        raise FileNotFoundError(
+            f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer"
+        )
     if dtype not in ("float32", "bfloat16", "float16"):
         raise ValueError(f"dtype {dtype!r}: use float32, bfloat16 or float16")
     disable_progress_bar()  # "Loading weights", which would be printed to logs too

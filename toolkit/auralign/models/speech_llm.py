@@ -105,21 +105,29 @@ class SpeechLLM(nn.Module):
             place = start
             for piece in rendered.pieces:
                 num = len(heard) if piece.is_speech else len(piece.ids)
-                ids.append(torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long))
+                ids.append(
+                    torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long)
+                )
                 tagged.setdefault(piece.tag, []).append(torch.arange(place, place + num))
                 place += num
             positions.append(torch.arange(place - start))
             start = place
         device = self.llm.device
-        return Pack(torch.cat(embeddings), torch.cat(positions).to(device), torch.cat(ids).to(device),
-                    {tag: torch.cat(parts).to(device) for tag, parts in tagged.items()})
+        return Pack(
+            torch.cat(embeddings),
+            torch.cat(positions).to(device),
+            torch.cat(ids).to(device),
+            {tag: torch.cat(parts).to(device) for tag, parts in tagged.items()},
+        )
 
     def forward(self, pack: Pack) -> ViewOutput:
         """Run the LLM over a pack."""
         return ViewOutput(pack, self.llm.hidden_states(pack.embeddings, pack.positions), self.llm)
 
     @torch.no_grad()
-    def answer(self, prompts: list[Rendered], speech: list[torch.Tensor | None], *, max_new_tokens: int, stop_ids) -> list[Answer]:
+    def answer(
+        self, prompts: list[Rendered], speech: list[torch.Tensor | None], *, max_new_tokens: int, stop_ids
+    ) -> list[Answer]:
         """Greedy answers to prompts, each with its own speech (U, D), or None where it holds none."""
         embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
         return self.llm.generate(embedded, max_new_tokens=max_new_tokens, stop_ids=stop_ids)

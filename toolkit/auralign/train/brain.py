@@ -37,8 +37,15 @@ class AlignmentBrain(sb.Brain):
     """
 
     def __init__(self, model, method, hparams, *, folder, description: dict):
-        super().__init__(modules=model.trained_parts, hparams=vars(hparams),
-                         run_opts={"device": hparams.device, "precision": hparams.precision, "max_grad_norm": hparams.max_grad_norm})
+        super().__init__(
+            modules=model.trained_parts,
+            hparams=vars(hparams),
+            run_opts={
+                "device": hparams.device,
+                "precision": hparams.precision,
+                "max_grad_norm": hparams.max_grad_norm,
+            },
+        )
         self.model, self.method, self.recipe = model, method, hparams
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -49,13 +56,21 @@ class AlignmentBrain(sb.Brain):
         """Train for `num_steps` steps, or what is left of them."""
         recipe = self.recipe
         self.valid = valid
-        self.stream = StepStream(train, tokens_per_step=recipe.tokens_per_step, tokens_per_pack=recipe.tokens_per_pack,
-                                 seed=recipe.seed)
+        self.stream = StepStream(
+            train,
+            tokens_per_step=recipe.tokens_per_step,
+            tokens_per_pack=recipe.tokens_per_pack,
+            seed=recipe.seed,
+        )
         valid_packs = PackStream(valid, tokens_per_pack=recipe.tokens_per_pack)
         num_stretches = math.ceil(recipe.num_steps / recipe.valid_every)
         with tqdm(total=recipe.num_steps, desc="training", unit="step", disable=None) as self.bar:
-            self.fit(_Stretches(self, num_stretches), DataLoader(self.stream, batch_size=None),
-                     DataLoader(valid_packs, batch_size=None), progressbar=False)
+            self.fit(
+                _Stretches(self, num_stretches),
+                DataLoader(self.stream, batch_size=None),
+                DataLoader(valid_packs, batch_size=None),
+                progressbar=False,
+            )
         self.curves.close()
 
     def init_optimizers(self):
@@ -63,9 +78,13 @@ class AlignmentBrain(sb.Brain):
         from transformers import get_cosine_schedule_with_warmup
 
         recipe = self.recipe
-        self.optimizer = torch.optim.AdamW(self.modules.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.modules.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+        )
         self.optimizers_dict = {"optimizer": self.optimizer}
-        self.schedule = get_cosine_schedule_with_warmup(self.optimizer, recipe.num_warmup_steps, recipe.num_steps)
+        self.schedule = get_cosine_schedule_with_warmup(
+            self.optimizer, recipe.num_warmup_steps, recipe.num_steps
+        )
 
     def on_fit_start(self):
         """Go on from the newest sound checkpoint, where there is one."""
@@ -94,7 +113,9 @@ class AlignmentBrain(sb.Brain):
             with self.training_ctx:
                 loss = total(self.terms(pack), units)
             self.check_loss_isfinite(loss)
-            if not torch.isfinite(loss):  # one NaN must not reach the weights; Brain stops after `nonfinite_patience` of them
+            if not torch.isfinite(
+                loss
+            ):  # one NaN must not reach the weights; Brain stops after `nonfinite_patience` of them
                 self.zero_grad(set_to_none=True)
                 return loss.detach()
             self.scaler.scale(loss).backward()
@@ -139,11 +160,19 @@ class AlignmentBrain(sb.Brain):
         step = self.optimizer_step
         for name, mean in means.items():
             self.curves.add_scalar(f"valid/{name}", mean, step)
-        self.log.append({"step": step, "train_loss": round(self.train_loss, 6), "valid_loss": round(valid_loss, 6),
-                         "answers": self._show_answers()})
+        self.log.append(
+            {
+                "step": step,
+                "train_loss": round(self.train_loss, 6),
+                "valid_loss": round(valid_loss, 6),
+                "answers": self._show_answers(),
+            }
+        )
         self._print(self.log[-1])
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
-        self.checkpoints.save(self.modules, state, {**self.description, "step": step, "valid_loss": valid_loss, "log": self.log})
+        self.checkpoints.save(
+            self.modules, state, {**self.description, "step": step, "valid_loss": valid_loss, "log": self.log}
+        )
         write_json(self.folder / "log.json", self.log)
 
     def _show_answers(self) -> list[dict]:
@@ -153,16 +182,32 @@ class AlignmentBrain(sb.Brain):
             target, prompt, utterance = self.valid.prompt(example)
             frames, lengths = self.valid.frames.get([int(self.valid.rows[example])])
             speech = self.model.hear(frames.to(self.device), lengths.to(self.device))
-            answer, = self.model.answer([prompt], speech, max_new_tokens=self.recipe.decode_max_new_tokens,
-                                        stop_ids=self.valid.renderer.stop_ids)
-            shown.append({"said": utterance.text, "asked": target.choice.instruction, "target": target.response,
-                          "answered": self.valid.renderer.decode(answer.ids)})
+            (answer,) = self.model.answer(
+                [prompt],
+                speech,
+                max_new_tokens=self.recipe.decode_max_new_tokens,
+                stop_ids=self.valid.renderer.stop_ids,
+            )
+            shown.append(
+                {
+                    "said": utterance.text,
+                    "asked": target.choice.instruction,
+                    "target": target.response,
+                    "answered": self.valid.renderer.decode(answer.ids),
+                }
+            )
         return shown
 
     def _print(self, entry: dict) -> None:
-        self.bar.write(f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}", file=sys.stderr)
+        self.bar.write(
+            f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}",
+            file=sys.stderr,
+        )
         for answer in entry["answers"]:
-            self.bar.write(f"    {answer['said']!r} -> {answer['answered']!r} (target {answer['target']!r})", file=sys.stderr)
+            self.bar.write(
+                f"    {answer['said']!r} -> {answer['answered']!r} (target {answer['target']!r})",
+                file=sys.stderr,
+            )
 
 
 class _Stretches:

@@ -11,7 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from auralign.files import TEMPORARY, hash_path, make_folder_atomically, read_json, write_json
 
-WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = "trainable.safetensors", "optimiser.pt", "checkpoint.json", "hashes.json"
+WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
+    "trainable.safetensors",
+    "optimiser.pt",
+    "checkpoint.json",
+    "hashes.json",
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,15 @@ class Checkpoints:
         """Write a checkpoint, then remove those that are neither best nor last."""
         step = description["step"]
         with make_folder_atomically(self.folder / f"step_{step:08d}") as folder:
-            save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / WEIGHTS)
+            save_file(
+                {name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / WEIGHTS
+            )
             torch.save(optimiser_state, folder / OPTIMISER)
             write_json(folder / DESCRIPTION, description)
-            write_json(folder / HASHES, {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)})
+            write_json(
+                folder / HASHES,
+                {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
+            )
         keep = {self.last().folder, self.best().folder}
         for checkpoint in self._all():
             if checkpoint.folder not in keep:

@@ -52,11 +52,19 @@ class Examples:
     """
 
     def __init__(self, targets: Records, manifest: Records, *, method, renderer: Renderer, model, frames):
-        self.targets, self.manifest, self.method, self.renderer, self.frames = targets, manifest, method, renderer, frames
+        self.targets, self.manifest, self.method, self.renderer, self.frames = (
+            targets,
+            manifest,
+            method,
+            renderer,
+            frames,
+        )
         self.rejected = Rejected(limit=1.0)
         rows, lengths, kept = [], [], []
         num_frames = count_frames(model.encoder, manifest)
-        for number, target in enumerate(tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)):
+        for number, target in enumerate(
+            tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
+        ):
             self._check(target, model.llm)
             row = manifest.row(target.utt_id)
             rendered = self._render(target)
@@ -65,7 +73,11 @@ class Examples:
             if not num_heard:
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
-                self.rejected.add(target.utt_id, "longer than the LLM's context", f"{length} positions of {model.llm.max_positions}")
+                self.rejected.add(
+                    target.utt_id,
+                    "longer than the LLM's context",
+                    f"{length} positions of {model.llm.max_positions}",
+                )
             else:
                 kept.append(number)
                 rows.append(row)
@@ -102,12 +114,22 @@ class Examples:
         return self.renderer.render(self.method.layout(utterance, target.choice, segment).student)
 
     def _check(self, target, llm) -> None:
-        found = {"LLM": target.llm_revision, "prompt frame": target.frame_hash, "method": f"{target.method} {target.method_version}"}
-        needed = {"LLM": llm.revision, "prompt frame": self.renderer.frame_hash, "method": f"{self.method.name} {self.method.version}"}
+        found = {
+            "LLM": target.llm_revision,
+            "prompt frame": target.frame_hash,
+            "method": f"{target.method} {target.method_version}",
+        }
+        needed = {
+            "LLM": llm.revision,
+            "prompt frame": self.renderer.frame_hash,
+            "method": f"{self.method.name} {self.method.version}",
+        }
         for what in needed:
             if found[what] != needed[what]:
-                raise ValueError(f"{self.targets.path}: target {target.key} was made with {what} {found[what]}, the recipe uses "
-                                 f"{needed[what]}; run stage 2 again")
+                raise ValueError(
+                    f"{self.targets.path}: target {target.key} was made with {what} {found[what]}, the recipe uses "
+                    f"{needed[what]}; run stage 2 again"
+                )
 
 
 class StepStream(IterableDataset):
@@ -124,7 +146,9 @@ class StepStream(IterableDataset):
     def __iter__(self):
         place, epoch, first = self.start, 0, 0
         while place < self.stop:
-            steps = epoch_steps(self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch)
+            steps = epoch_steps(
+                self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
+            )
             while place < min(self.stop, first + len(steps)):
                 yield list(self.examples.packs(steps[place - first], tokens_per_pack=self.tokens_per_pack))
                 place += 1

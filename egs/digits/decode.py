@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from auralign import __version__, script
-from auralign.data.frames import open_frames
+from auralign.data.frames import recipe_frames
 from auralign.decode.answers import Decoder
-from auralign.hparams import load_recipe
+from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_model, check_parts, describe_parts
 from auralign.records import Question, Records, Utterance
 from auralign.stage import Stage, content, describe
@@ -23,68 +23,46 @@ from auralign.train.checkpoint import Checkpoints
 
 def main(argv):
     hparams = load_recipe(argv)
-    data, output, text = Path(hparams.data_folder), Path(hparams.output_folder), Path(hparams.text_folder)
-    checkpoints = Checkpoints(output / "checkpoints")
-
-    @cache
-    def decoder():
-        model, renderer = build_model(hparams)
-        best = checkpoints.best()
-        check_parts(best.description, describe_parts(model, renderer, hparams.method), place=best.folder)
-        best.load_weights(model.trained_parts)
-        model.eval()
-        manifest = Records(data / "test.jsonl", Utterance)
-        frames = open_frames(
-            model.encoder,
-            manifest,
-            cache=hparams.feature_cache,
-            folder=data / "frames",
-            max_gigabytes=hparams.max_cache_gigabytes,
-            batch_seconds=hparams.encode_batch_seconds,
-        )
-        recognizer = hparams.recognizer(width=model.encoder.width) if hparams.recognizer else None
-        return Decoder(
-            model,
-            renderer,
-            manifest,
-            frames,
-            max_new_tokens=hparams.decode_max_new_tokens,
-            batch_size=hparams.decode_batch_size,
-            recognizer=recognizer,
-        )
-
+    output, text = Path(hparams.output_folder), Path(hparams.text_folder)
+    manifest, questions = (
+        Path(hparams.data_folder) / name for name in ("test.jsonl", "test.questions.jsonl")
+    )
+    best = Checkpoints(output / "checkpoints").best()
     asked = {
         "auralign": __version__,
-        "parts": {name: describe(getattr(hparams, name)) for name in ("llm", "encoder", "recognizer")},
-        "data": [
-            content(data / name, made_by="stage 1 (prepare)")
-            for name in ("test.jsonl", "test.questions.jsonl")
-        ],
-        "max_new_tokens": hparams.decode_max_new_tokens,
-        "system_prompt": hparams.system_prompt,
-        "template_options": hparams.template_options,
+        **describe(settings(hparams, "decode")),
+        "data": [content(path, made_by="stage 1 (prepare)") for path in (manifest, questions)],
     }
-    trained = {
-        **asked,
-        "checkpoint": content(checkpoints.best().folder, made_by="stage 3 (train)"),
-        "connector": describe(hparams.connector),
-        "seed": hparams.seed,
-    }
-    kinds = {"text": (text, asked), "speech": (output, trained), "shuffled": (output, trained)}
-    if hparams.recognizer:
-        kinds["transcript"] = (text, asked)
-    for given, (folder, inputs) in kinds.items():
+    trained = {**asked, "checkpoint": content(best.folder, made_by="stage 3 (train)"), "seed": hparams.seed}
+    speech_name, text_name = f"decode {hparams.method.name} from", "decode"
+    jobs = [("text", text_name, text, asked), ("transcript", text_name, text, asked)]
+    jobs += [("speech", speech_name, output, trained), ("shuffled", speech_name, output, trained)]
+    decoder = cache(lambda: make_decoder(hparams, best, manifest))  # built when the first stage needs it
+    for given, name, folder, inputs in jobs:
+        if given == "transcript" and not hparams.recognizer:
+            continue
         path = folder / "hypotheses" / f"test.{given}.jsonl"
-        with Stage(
-            f"decode {hparams.method.name} from {given}" if folder == output else f"decode {given}",
-            path.parent,
-            inputs=inputs,
-            outputs=[path],
-        ) as stage:
+        with Stage(f"{name} {given}", path.parent, inputs=inputs, outputs=[path]) as stage:
             if not stage.complete:
-                decoder().write(
-                    Records(data / "test.questions.jsonl", Question), path, given=given, seed=hparams.seed
-                )
+                decoder().write(Records(questions, Question), path, given=given, seed=hparams.seed)
+
+
+def make_decoder(hparams, best, manifest):
+    """The trained model, ready to answer; refuses a checkpoint that was trained with other parts."""
+    model, renderer = build_model(hparams)
+    check_parts(best.description, describe_parts(model, renderer, hparams.method), place=best.folder)
+    best.load_weights(model.trained_parts)
+    model.eval()
+    manifest = Records(manifest, Utterance)
+    return Decoder(
+        model,
+        renderer,
+        manifest,
+        recipe_frames(hparams, model.encoder, manifest),
+        max_new_tokens=hparams.decode_max_new_tokens,
+        batch_size=hparams.decode_batch_size,
+        recognizer=hparams.recognizer(width=model.encoder.width) if hparams.recognizer else None,
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from auralign import __version__, script
 from auralign.data.manifest import rejected_path
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
-from auralign.hparams import load_recipe
+from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_llm
 from auralign.records import Records, Utterance
 from auralign.stage import Stage, content, describe
@@ -21,42 +21,35 @@ from auralign.stage import Stage, content, describe
 
 def main(argv):
     hparams = load_recipe(argv)
-    decoding = {"max_new_tokens": hparams.max_new_tokens, "temperature": hparams.temperature}
-    asked = {
-        "auralign": __version__,
-        "llm": describe(hparams.llm),
-        "method": describe(hparams.method),
-        "decoding": decoding,
-        "system_prompt": hparams.system_prompt,
-        "template_options": hparams.template_options,
-        "seed": hparams.seed,
-        "max_rejected": hparams.max_rejected,
-    }
     for split in ("train", "valid"):
         manifest = Path(hparams.data_folder) / f"{split}.jsonl"
         path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
-        inputs = {**asked, "manifest": content(manifest, made_by="stage 1 (prepare)")}
-        with Stage(
-            f"generate {hparams.method.name} {split}",
-            path.parent,
-            inputs=inputs,
-            outputs=[path, rejected_path(path)],
-        ) as stage:
-            if stage.complete:
-                continue
-            llm, renderer = build_llm(hparams)
-            engine = TransformersEngine(llm, renderer, batch_size=hparams.generate_batch_size)
-            writer = TargetWriter(
-                hparams.method,
-                renderer,
-                engine,
-                llm_name=llm.name,
-                llm_revision=llm.revision,
-                decoding=decoding,
-                seed=hparams.seed,
-                max_rejected=hparams.max_rejected,
-            )
-            print(f"{stage.name}: {writer.write(Records(manifest, Utterance), path)}")
+        inputs = {
+            "auralign": __version__,
+            **describe(settings(hparams, "generate")),
+            "manifest": content(manifest, made_by="stage 1 (prepare)"),
+        }
+        name = f"generate {hparams.method.name} {split}"
+        with Stage(name, path.parent, inputs=inputs, outputs=[path, rejected_path(path)]) as stage:
+            if not stage.complete:
+                print(f"{name}: {write_targets(hparams, manifest, path)}")
+
+
+def write_targets(hparams, manifest, path):
+    """Ask the LLM about every utterance; returns a summary of one line."""
+    llm, renderer = build_llm(hparams)
+    engine = TransformersEngine(llm, renderer, batch_size=hparams.generate_batch_size)
+    writer = TargetWriter(
+        hparams.method,
+        renderer,
+        engine,
+        llm_name=llm.name,
+        llm_revision=llm.revision,
+        decoding={"max_new_tokens": hparams.max_new_tokens, "temperature": hparams.temperature},
+        seed=hparams.seed,
+        max_rejected=hparams.max_rejected,
+    )
+    return writer.write(Records(manifest, Utterance), path)
 
 
 if __name__ == "__main__":

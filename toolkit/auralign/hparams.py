@@ -25,55 +25,68 @@ class HparamsError(ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the schema: the types that it takes, what it means, and whether a YAML may leave it out."""
+    """One key of the schema: its types, its meaning, the stages whose results it changes, and its default if it has one."""
 
     kinds: tuple[type, ...]
     meaning: str
+    stages: str = ""
     default: Any = ...
 
 
-NAME = Callable  # a `!name:` constructor loads to functools.partial, or without arguments to the class or function itself
+# A `!name:` constructor loads to functools.partial, or without arguments to the class or function itself.
+NAME = Callable
 
 SCHEMA = {
-    "seed": Key((int,), "all randomness of stages 2 to 4"),
+    "seed": Key((int,), "all randomness of stages 2 to 4", "generate train"),
     "data_folder": Key((str,), "what stage 1 wrote"),
     "output_folder": Key((str,), "targets, checkpoints and hypotheses of this method"),
     "text_folder": Key((str,), "hypotheses of the same LLM on text, shared by all methods"),
     "score_folder": Key((str,), "the ledger"),
-    "method": Key((AlignmentMethod,), "the alignment method"),
-    "llm": Key((NAME,), "builds the frozen LLM"),
-    "encoder": Key((NAME,), "builds the frozen speech encoder"),
-    "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM"),
+    "method": Key((AlignmentMethod,), "the alignment method", "generate train"),
+    "llm": Key((NAME,), "builds the frozen LLM", "generate train decode"),
+    "encoder": Key((NAME,), "builds the frozen speech encoder", "train decode"),
+    "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM", "train"),
     "recognizer": Key(
         (NAME, type(None)),
         "builds, given the encoder's width, what reads transcripts off its frames: for the matched cascade",
+        "decode",
         None,
     ),
     "system_prompt": Key(
-        (str, type(None)), "default: the template's own; null: none; else this text", "default"
+        (str, type(None)),
+        "default: the template's own; null: none; else this text",
+        "generate train decode",
+        "default",
     ),
-    "template_options": Key((dict,), "arguments of the chat template", {}),
-    "max_new_tokens": Key((int,), "length limit of targets"),
-    "temperature": Key((float,), "0 is greedy", 0.0),
-    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", 64),
-    "max_rejected": Key((float,), "share of rejected items above which a stage stops", 0.01),
-    "lr": Key((float,), "peak learning rate"),
-    "num_steps": Key((int,), "optimiser steps"),
-    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it"),
-    "weight_decay": Key((float,), "of AdamW", 0.0),
-    "max_grad_norm": Key((float,), "gradient clipping", 1.0),
-    "tokens_per_step": Key((int,), "LLM positions in one optimiser step"),
-    "tokens_per_pack": Key((int,), "LLM positions in one packed forward"),
-    "valid_every": Key((int,), "steps between validations, each of which writes a checkpoint"),
-    "num_shown": Key((int,), "answers that a validation prints into the log", 3),
+    "template_options": Key((dict,), "arguments of the chat template", "generate train decode", {}),
+    "max_new_tokens": Key((int,), "length limit of targets", "generate"),
+    "temperature": Key((float,), "0 is greedy", "generate", 0.0),
+    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64),
+    "max_rejected": Key(
+        (float,), "share of rejected items above which a stage stops", "generate train", 0.01
+    ),
+    "lr": Key((float,), "peak learning rate", "train"),
+    "num_steps": Key((int,), "optimiser steps", "train"),
+    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train"),
+    "weight_decay": Key((float,), "of AdamW", "train", 0.0),
+    "max_grad_norm": Key((float,), "gradient clipping", "train", 1.0),
+    "tokens_per_step": Key((int,), "LLM positions in one optimiser step", "train"),
+    "tokens_per_pack": Key((int,), "LLM positions in one packed forward", "train"),
+    "valid_every": Key((int,), "steps between validations, each of which writes a checkpoint", "train"),
+    "num_shown": Key((int,), "answers that a validation prints into the log", "train", 3),
     "feature_cache": Key((str,), "memory, disk or off: where the frozen encoder's frames are kept"),
-    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", 4.0),
-    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", 100.0),
-    "decode_max_new_tokens": Key((int,), "length limit of answers"),
-    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", 64),
-    "precision": Key((str,), "fp32, or bf16 autocast on a GPU", "fp32"),
-    "device": Key((str,), "cpu or cuda:N", "cpu"),
+    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", default=4.0),
+    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", default=100.0),
+    "decode_max_new_tokens": Key((int,), "length limit of answers", "train decode"),
+    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64),
+    "precision": Key((str,), "fp32, or bf16 autocast on a GPU", "train", "fp32"),
+    "device": Key((str,), "cpu or cuda:N", "train", "cpu"),
 }
+
+
+def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
+    """The values that change the results of a stage: by these it knows whether it must be run again."""
+    return {name: getattr(hparams, name) for name, key in SCHEMA.items() if stage in key.stages.split()}
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -99,6 +99,18 @@ def open_frames(
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
 
+def recipe_frames(hparams, encoder, manifest: Records):
+    """`open_frames` by a recipe's values; the disk cache stands beside the manifest."""
+    return open_frames(
+        encoder,
+        manifest,
+        cache=hparams.feature_cache,
+        folder=manifest.path.parent / "frames",
+        max_gigabytes=hparams.max_cache_gigabytes,
+        batch_seconds=hparams.encode_batch_seconds,
+    )
+
+
 def count_frames(encoder, manifest: Records) -> np.ndarray:
     """Frames of every utterance (num_utterances,), from its seconds."""
     rate = encoder.sample_rate

@@ -25,19 +25,19 @@ def build_model(hparams):
 
 def describe_parts(model: SpeechLLM, renderer: Renderer, method) -> dict:
     """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
-    return {
-        "llm": model.llm.name,
-        "llm_revision": model.llm.revision,
+    parts = {
+        "llm": model.llm.revision,
         "frame_hash": renderer.frame_hash,
         "encoder": model.encoder.fingerprint,
-        "method": method.name,
-        "method_version": method.version,
+        "method": f"{method.name} {method.version}",
     }
+    return {"llm_name": model.llm.name, "trained_with": parts}
 
 
-def check_parts(recorded: dict, parts: dict, *, place) -> None:
-    """Raise ValueError where a checkpoint was trained with other parts than the recipe builds."""
-    for name, value in parts.items():
+def check_parts(description: dict, parts: dict, *, place) -> None:
+    """Raise ValueError where a checkpoint's description names other parts than the recipe builds."""
+    recorded = description["trained_with"]
+    for name, value in parts["trained_with"].items():
         if recorded.get(name) != value:
             raise ValueError(
                 f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {value!r}; "

@@ -47,19 +47,26 @@ class Examples:
         Counts embeddings and limits the length.
     frames : object
         With `get(rows)`; see `auralign.data.frames`.
+    max_rejected : float
+        Share of targets left out (in `rejected`, with reasons) above which writing the list stops the stage.
 
     Raises ValueError on targets of another LLM, template or method.
     """
 
-    def __init__(self, targets: Records, manifest: Records, *, method, renderer: Renderer, model, frames):
-        self.targets, self.manifest, self.method, self.renderer, self.frames = (
-            targets,
-            manifest,
-            method,
-            renderer,
-            frames,
-        )
-        self.rejected = Rejected(limit=1.0)
+    def __init__(
+        self,
+        targets: Records,
+        manifest: Records,
+        *,
+        method,
+        renderer: Renderer,
+        model,
+        frames,
+        max_rejected: float = 0.01,
+    ):
+        self.targets, self.manifest, self.frames = targets, manifest, frames
+        self.method, self.renderer = method, renderer
+        self.rejected = Rejected(limit=max_rejected)
         rows, lengths, kept = [], [], []
         num_frames = count_frames(model.encoder, manifest)
         for number, target in enumerate(

@@ -41,8 +41,12 @@ ACCENTS = (
     "en-gb-x-gbcwmd",
 )
 TRAIN_VARIANTS = (
-    "m1", "m2", "m3", "m4", "m6", "f1", "f2", "f4", "adam", "belinda", "caleb", "david", "edward",
-    "max", "paul", "steph",
+    "m1", "m2", "m3", "m4", "m6", "f1", "f2", "f4", "Alex", "Alicia", "Andy", "Annie", "Denis", "Diogo",
+    "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Michael", "Mike", "Reed", "adam",
+    "announcer", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward",
+    "grandma", "grandpa", "ian", "iven", "john", "linda", "marcelo", "max", "michel", "miguel", "norbert",
+    "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "travis", "victor",
+    "zac",
 )  # fmt: skip
 TEST_VARIANTS = ("m5", "m7", "m8", "f3", "f5", "Andrea")
 ACCENTS_PER_VARIANT = 2

@@ -17,7 +17,8 @@ from auralign.decode.answers import Decoder
 from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_model, check_parts, describe_parts
 from auralign.records import Question, Records, Utterance
-from auralign.stage import Stage, content, describe
+from auralign.stage import Stage, content, describe, require
+from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoints
 
 
@@ -27,22 +28,33 @@ def main(argv):
     manifest, questions = (
         Path(hparams.data_folder) / name for name in ("test.jsonl", "test.questions.jsonl")
     )
+    require(output, "train", made_by="stage 3 (train)")
     best = Checkpoints(output / "checkpoints").best()
     asked = {
         "auralign": __version__,
         **describe(settings(hparams, "decode")),
         "data": [content(path, made_by="stage 1 (prepare)") for path in (manifest, questions)],
     }
-    trained = {**asked, "checkpoint": content(best.folder, made_by="stage 3 (train)"), "seed": hparams.seed}
-    speech_name, text_name = f"decode {hparams.method.name} from", "decode"
-    jobs = [("text", text_name, text, asked), ("transcript", text_name, text, asked)]
-    jobs += [("speech", speech_name, output, trained), ("shuffled", speech_name, output, trained)]
+    trained = {
+        **asked,
+        "checkpoint": content(best.folder, made_by="stage 3 (train)"),
+        "connector": describe(hparams.connector),
+        "seed": hparams.seed,
+    }
+    jobs = [
+        ("text", text, asked),
+        ("transcript", text, asked),
+        ("speech", output, trained),
+        ("shuffled", output, trained),
+    ]
     decoder = cache(lambda: make_decoder(hparams, best, manifest))  # built when the first stage needs it
-    for given, name, folder, inputs in jobs:
+    for given, folder, inputs in jobs:
         if given == "transcript" and not hparams.recognizer:
             continue
         path = folder / "hypotheses" / f"test.{given}.jsonl"
-        with Stage(f"{name} {given}", path.parent, inputs=inputs, outputs=[path]) as stage:
+        with Stage(
+            f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
+        ) as stage:
             if not stage.complete:
                 decoder().write(Records(questions, Question), path, given=given, seed=hparams.seed)
 
@@ -50,7 +62,7 @@ def main(argv):
 def make_decoder(hparams, best, manifest):
     """The trained model, ready to answer; refuses a checkpoint that was trained with other parts."""
     model, renderer = build_model(hparams)
-    check_parts(best.description, describe_parts(model, renderer, hparams.method), place=best.folder)
+    check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
     best.load_weights(model.trained_parts)
     model.eval()
     manifest = Records(manifest, Utterance)

@@ -17,6 +17,7 @@ from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_llm
 from auralign.records import Records, Utterance
 from auralign.stage import Stage, content, describe
+from auralign.store import partial_path
 
 
 def main(argv):
@@ -29,10 +30,12 @@ def main(argv):
             **describe(settings(hparams, "generate")),
             "manifest": content(manifest, made_by="stage 1 (prepare)"),
         }
-        name = f"generate {hparams.method.name} {split}"
-        with Stage(name, path.parent, inputs=inputs, outputs=[path, rejected_path(path)]) as stage:
+        outputs, partial = [path, rejected_path(path)], [partial_path(path)]
+        with Stage(
+            f"generate {split}", path.parent, inputs=inputs, outputs=outputs, partial=partial
+        ) as stage:
             if not stage.complete:
-                print(f"{name}: {write_targets(hparams, manifest, path)}")
+                print(f"{stage.name}: {write_targets(hparams, manifest, path)}")
 
 
 def write_targets(hparams, manifest, path):
@@ -48,6 +51,7 @@ def write_targets(hparams, manifest, path):
         decoding={"max_new_tokens": hparams.max_new_tokens, "temperature": hparams.temperature},
         seed=hparams.seed,
         max_rejected=hparams.max_rejected,
+        keep_cut_off=hparams.keep_cut_off,
     )
     return writer.write(Records(manifest, Utterance), path)
 

@@ -7,4 +7,4 @@
 export PATH="$ENVIRONMENT/bin:$PATH"
 export PYTHONUNBUFFERED=1                         # a log shows lines as they come, in their order
 export TOKENIZERS_PARALLELISM=false               # or each fork after tokenising prints a warning
-export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}"      # models are folders; set 0 to name one on the hub
+export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}"      # models are folders; nothing is fetched from a hub

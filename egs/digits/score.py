@@ -22,14 +22,14 @@ import textwrap
 from pathlib import Path
 
 from auralign import __version__, script
-from auralign.hparams import HparamsError, load_hparams, parse_arguments
+from auralign.hparams import HparamsError, load_hparams, parse_arguments, settings
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import build_ledger
 from auralign.score.columns import MethodFiles
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
-from auralign.stage import Stage, content
+from auralign.stage import Stage, content, describe
 from local import world
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
@@ -70,11 +70,15 @@ def main(argv):
 def check_shared(methods):
     """The first method's hparams; raises HparamsError where another differs in what all must share."""
     (first, shared), *others = methods.items()
+    if shared.recognizer is None:
+        raise HparamsError("the ledger needs the encoder's own transcripts; name a recognizer in the YAML")
     for name, hparams in others:
         for key in SHARED:
             ours, theirs = getattr(shared, key), getattr(hparams, key)
             if ours != theirs:
                 raise HparamsError(f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}")
+        if describe(settings(shared, "decode")) != describe(settings(hparams, "decode")):
+            raise HparamsError(f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ")
     return shared
 
 

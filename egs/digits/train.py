@@ -36,7 +36,7 @@ def main(argv):
         "targets": [content(path, made_by="stage 2 (generate)") for path in targets.values()],
     }
     outputs = [output / "checkpoints", output / "log.json", *rejected.values()]
-    with Stage(f"train {hparams.method.name}", output, inputs=inputs, outputs=outputs) as stage:
+    with Stage("train", output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
         model, renderer = build_model(hparams)
@@ -53,7 +53,7 @@ def main(argv):
                 max_rejected=hparams.max_rejected,
             )
             examples[split].rejected.write(rejected[split], num_kept=len(examples[split]))
-        description = {**inputs, **describe_parts(model, renderer, hparams.method)}
+        description = {**inputs, **describe_parts(hparams, model, renderer)}
         brain = AlignmentBrain(model, hparams.method, hparams, folder=output, description=description)
         brain.run(examples["train"], examples["valid"])
         best = brain.checkpoints.best()

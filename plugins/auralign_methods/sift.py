@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from auralign.layout import Layout, Speech, View
+from auralign.layout import DEFAULT, Layout, Speech, View
 from auralign.method import AlignmentMethod
 from auralign.records import Choice
 
@@ -17,7 +17,16 @@ class SIFT(AlignmentMethod):
     Faithful to the paper: no instruction, no system prompt, the target written by the same frozen LLM, greedy, an answer
     cut off at the length limit taught without its end of turn, cross-entropy, only the connector trained. Not faithful:
     no attributes are told (the paper's `SIFT_sp`, its second encoder and its second stage).
+
+    The loss is the default of `auralign.method.AlignmentMethod.loss`: cross-entropy on the target.
+
+    Arguments
+    ---------
+    no_system_prompt : bool
+        True, as in the paper; False keeps the recipe's, for a chat template that always puts one.
     """
+
+    no_system_prompt: bool = True
 
     name = "sift"
     paper = "2601.06086"
@@ -27,5 +36,6 @@ class SIFT(AlignmentMethod):
         yield Choice(task="none")
 
     def layout(self, utterance, choice, response):
-        """The speech alone, then the LLM's own reply to its transcript; no system prompt."""
-        return Layout.of(View((Speech(utterance.text), response), system=None))
+        """The speech alone, then the LLM's own reply to its transcript."""
+        system = None if self.no_system_prompt else DEFAULT
+        return Layout.of(View((Speech(utterance.text), response), system=system))

@@ -38,10 +38,27 @@ def test_killed_in_every_stage_ends_in_the_same_files(whole, tmp_path, make_llm,
 
 def test_finished_stage_is_skipped_and_says_so(whole):
     before = contents(whole / "exp")
-    assert (
-        "train sift: already complete for these inputs, skipped" in run_script(whole, "train.py", YAML).stdout
-    )
+    assert "train: already complete for these inputs, skipped" in run_script(whole, "train.py", YAML).stdout
     assert contents(whole / "exp") == before
+
+
+def test_interrupted_stage_keeps_nothing_of_other_inputs(whole, tmp_path, make_llm, whisper_folder):
+    folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
+    run_script(folder, "generate.py", YAML)
+    run_script(folder, "train.py", YAML, "--lr", "0.5")
+    assert run_script(folder, "decode.py", YAML, killed_at=("fsync", 5), check=False).returncode == 137
+    run_script(folder, "train.py", YAML)
+    run_script(folder, "decode.py", YAML)
+    assert contents(folder / "exp") == contents(whole / "exp")
+
+
+def test_decoding_waits_for_the_end_of_training(whole, tmp_path, make_llm, whisper_folder):
+    folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
+    run_script(folder, "generate.py", YAML)
+    assert run_script(folder, "train.py", YAML, killed_at=("replace", 12), check=False).returncode == 137
+    found = run_script(folder, "decode.py", YAML, check=False)
+    assert found.returncode == 2
+    assert "stage 3 (train) is not finished in exp/sift; run it first" in found.stderr
 
 
 def test_override_reaches_the_optimiser(whole, tmp_path, make_llm, whisper_folder):
@@ -54,7 +71,7 @@ def test_override_reaches_the_optimiser(whole, tmp_path, make_llm, whisper_folde
 
 def test_changed_target_redoes_training(whole, tmp_path, make_llm, whisper_folder):
     found = run_script(whole, "train.py", YAML, "--lr", "5e-3", "--output_folder", "exp/sift", check=False)
-    assert "train sift: lr changed, starting over" in found.stderr
+    assert "train: lr changed, starting over" in found.stderr
     run_script(whole, "train.py", YAML)
 
 
@@ -83,4 +100,4 @@ def test_nothing_but_results_is_printed_when_not_on_a_terminal(whole, tmp_path, 
     folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
     found = run_script(folder, "generate.py", YAML)
     assert "\r" not in found.stderr
-    assert found.stdout.startswith("generate sift train: 12 targets;")
+    assert found.stdout.startswith("generate train: 12 targets;")

@@ -39,7 +39,7 @@ def test_row_is_found_by_id_and_by_number(tmp_path):
 
 def test_unknown_id_is_named(tmp_path):
     write_records(tmp_path / "m.jsonl", utterances(["a"]), kind=Utterance)
-    with pytest.raises(KeyError, match="no id 'u9'"):
+    with pytest.raises(RecordError, match="no id 'u9'"):
         Records(tmp_path / "m.jsonl", Utterance)["u9"]
 
 
@@ -55,6 +55,7 @@ def test_nested_choice_comes_back(tmp_path):
         llm="tiny",
         llm_revision="r",
         frame_hash="f",
+        prompt_hash="p",
         decoding={"temperature": 0.0},
         seed=1,
     )

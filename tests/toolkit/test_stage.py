@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from auralign.stage import Stage, StageBusyError, content, describe
+from auralign.stage import Stage, StageBusyError, content, describe, require
 
 
 def run(folder, inputs, *, text="made", interrupt=False):
@@ -45,6 +45,25 @@ def test_changed_input_of_an_interrupted_stage_starts_over(tmp_path):
     assert run(tmp_path, {"lr": 2}) == ""
 
 
+def test_half_done_work_of_other_inputs_is_removed(tmp_path):
+    half = tmp_path / "half"
+    for inputs, expected in (({"lr": 1}, False), ({"lr": 1}, True), ({"lr": 2}, False)):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            Stage("demo", tmp_path, inputs=inputs, outputs=[], partial=[half]),
+        ):
+            assert half.exists() == expected
+            half.write_text("")
+            raise KeyboardInterrupt
+
+
+def test_unfinished_stage_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"stage 3 \(train\) is not finished"):
+        require(tmp_path, "demo", made_by="stage 3 (train)")
+    run(tmp_path, {})
+    assert require(tmp_path, "demo", made_by="stage 3 (train)") is None
+
+
 def test_output_changed_by_hand_is_made_again(tmp_path):
     run(tmp_path, {"lr": 1})
     (tmp_path / "out.txt").write_text("tampered")
@@ -77,6 +96,7 @@ def test_constructor_is_described_with_the_content_of_its_path(tmp_path):
     before = describe(build)
     assert before["call"] == "builtins.dict"
     assert before["with"]["stride"] == 8
+    assert describe(functools.partial(dict, str(tmp_path / "model")))["content"] == before["content"]
     (tmp_path / "model").write_text("other weights")
     assert describe(build) != before
 

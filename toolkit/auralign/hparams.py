@@ -10,6 +10,7 @@ A YAML is code: it is loaded from the recipe's own folder, never from a checkpoi
 import difflib
 import io
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,14 @@ SCHEMA = {
     "template_options": Key((dict,), "arguments of the chat template", "generate train decode", {}),
     "max_new_tokens": Key((int,), "length limit of targets", "generate"),
     "temperature": Key((float,), "0 is greedy", "generate", 0.0),
-    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64),
-    "max_rejected": Key(
-        (float,), "share of rejected items above which a stage stops", "generate train", 0.01
+    "keep_cut_off": Key(
+        (bool,),
+        "whether an answer cut off at max_new_tokens may be a target (without an end of turn)",
+        "generate",
+        True,
     ),
+    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64),
+    "max_rejected": Key((float,), "share of rejected items above which a stage stops", default=0.01),
     "lr": Key((float,), "peak learning rate", "train"),
     "num_steps": Key((int,), "optimiser steps", "train"),
     "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train"),
@@ -73,11 +78,11 @@ SCHEMA = {
     "tokens_per_step": Key((int,), "LLM positions in one optimiser step", "train"),
     "tokens_per_pack": Key((int,), "LLM positions in one packed forward", "train"),
     "valid_every": Key((int,), "steps between validations, each of which writes a checkpoint", "train"),
-    "num_shown": Key((int,), "answers that a validation prints into the log", "train", 3),
+    "num_shown": Key((int,), "answers that a validation prints into the log", default=3),
     "feature_cache": Key((str,), "memory, disk or off: where the frozen encoder's frames are kept"),
     "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", default=4.0),
     "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", default=100.0),
-    "decode_max_new_tokens": Key((int,), "length limit of answers", "train decode"),
+    "decode_max_new_tokens": Key((int,), "length limit of answers", "decode"),
     "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64),
     "precision": Key((str,), "fp32, or bf16 autocast on a GPU", "train", "fp32"),
     "device": Key((str,), "cpu or cuda:N", "train", "cpu"),
@@ -154,11 +159,15 @@ def _coerce(name: str, text: str, keys: set[str], path) -> Any:
         raise HparamsError(f"{path}: no key {name!r} to override{_suggest(name, keys | set(SCHEMA))}")
     kinds = SCHEMA[name].kinds if name in SCHEMA else (str,)
     convert: Callable[[str], Any] = next((kind for kind in (int, float) if kind in kinds), str)
-    if str not in kinds and convert is str:
+    if str not in kinds and bool not in kinds and convert is str:
         raise HparamsError(f"{path}: {name!r} cannot be given on the command line; edit the YAML")
     if type(None) in kinds and text in ("null", "none"):
         return None
+    if bool in kinds and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     try:
+        if bool in kinds:
+            raise ValueError
         return convert(text)
     except ValueError as error:
         raise HparamsError(f"{path}: --{name} {text}: expected {_names(kinds)}") from error
@@ -195,10 +204,19 @@ def _suggest(name: str, known) -> str:
 
 
 def load_recipe(argv: list[str]) -> SimpleNamespace:
-    """The values of the one YAML that a stage's command line names, with its overrides.
+    """The values of the one YAML that a stage's command line names, with its overrides; `--help` lists the keys and exits.
 
     Raises HparamsError where it names none, or several.
     """
+    if "--help" in argv or "-h" in argv:
+        print(
+            "usage: SCRIPT.py YAML [--KEY VALUE ...]\n\nKeys of the YAML that can be given on the command line:"
+        )
+        for name, key in SCHEMA.items():
+            if not {NAME, AlignmentMethod, dict} & set(key.kinds):
+                default = "" if key.default is ... else f" (default: {key.default})"
+                print(f"  --{name:<24}{key.meaning}{default}")
+        sys.exit(0)
     paths, overrides = parse_arguments(argv)
     if len(paths) != 1:
         raise HparamsError(

@@ -57,9 +57,11 @@ class AlignmentMethod(ABC):
         return None
 
     def loss(self, views: Mapping[str, Any]) -> dict[str, "Term"]:
-        """The terms to minimise, from what the model computed for each view; cross-entropy on the target by default.
+        """The terms to minimise; cross-entropy on the target by default.
 
-        A term is a sum with its count, never a mean, so that batches, packs and ranks combine exactly.
+        `views["student"]` is an `auralign.models.speech_llm.ViewOutput`: hidden states and labels by tag, and
+        `cross_entropy(tag)`. The student's view is the only one computed. A term is a sum with its count, never a mean, so
+        that batches, packs and ranks combine exactly.
         """
         return {"cross_entropy": views["student"].cross_entropy("target")}
 

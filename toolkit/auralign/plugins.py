@@ -75,6 +75,8 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
         raise MethodError(f"{place} could not be imported: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
         raise MethodError(f"{place} is not a subclass of auralign.method.AlignmentMethod")
+    if found.__abstractmethods__:
+        raise MethodError(f"{place} lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks")
     if found.api_version != API_VERSION:
         raise MethodError(
             f"{place} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "

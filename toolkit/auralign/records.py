@@ -85,6 +85,7 @@ class Target:
     llm: str
     llm_revision: str
     frame_hash: str
+    prompt_hash: str  # of the token ids that the LLM read
     decoding: Mapping[str, Any]
     seed: int
 
@@ -271,7 +272,7 @@ class Records:
     def __getitem__(self, which: int | str) -> Any:
         number = self._find(which) if isinstance(which, str) else which
         if number is None:
-            raise KeyError(f"{self.path}: no {_identity_field(self.kind)} {which!r}")
+            raise RecordError(f"{self.path}: no {_identity_field(self.kind)} {which!r}")
         if not 0 <= number < len(self):
             raise IndexError(f"{self.path}: no row {number} of {len(self)}")
         start, end = int(self._offsets[number]), int(self._offsets[number + 1])
@@ -279,10 +280,12 @@ class Records:
         return from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number + 2}")
 
     def row(self, identity: str) -> int:
-        """The row number of an id; KeyError where there is none."""
+        """The row number of an id; RecordError where there is none."""
         number = self._find(identity)
         if number is None:
-            raise KeyError(f"{self.path}: no {_identity_field(self.kind)} {identity!r}")
+            raise RecordError(
+                f"{self.path}: no {_identity_field(self.kind)} {identity!r}; run the stage that wrote it again"
+            )
         return number
 
     def _find(self, identity: str) -> int | None:

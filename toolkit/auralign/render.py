@@ -144,9 +144,15 @@ class Renderer:
         if system is None and not self._can_omit_system():
             raise ValueError(
                 f"the chat template of {self.tokenizer.name_or_path} puts its own system prompt where none is given; "
-                "use system_prompt: default, name one, or give the LLM a chat_template.jinja without it"
+                "give the LLM a chat_template.jinja without it, or let the prompt keep it (system_prompt: default; for sift "
+                "also its option no_system_prompt: False)"
             )
         prompt = self._template(system, prompt=True)
+        if isinstance(system, str) and system.strip() not in prompt:
+            raise ValueError(
+                f"the chat template of {self.tokenizer.name_or_path} leaves out the system prompt {system!r}; use "
+                "system_prompt: null and say it in the instruction"
+            )
         before, between = self._split(prompt, USER_MARK)
         _, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
         return Frame(
@@ -194,6 +200,8 @@ class Renderer:
         try:
             marked = self._template(SYSTEM_MARK, prompt=True)
         except Exception:  # a template without a system role (Gemma) raises its own jinja error
+            return True
+        if SYSTEM_MARK not in marked:  # a template that leaves system prompts out
             return True
         header, rest = self._split(marked, SYSTEM_MARK)
         injected = (

@@ -62,7 +62,7 @@ def _find_utterance(folder: Path, utt_id: str | None):
 
 def _examples(hparams, split: str, utterance):
     """Each choice with its target: the one on disk, or what the corpus holds, or a stand-in."""
-    from random import Random
+    from auralign.generate.targets import draw_choices
 
     path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
     found = (
@@ -75,7 +75,7 @@ def _examples(hparams, split: str, utterance):
             (target.choice, TargetSegment(target.response, finished=target.finish_reason != "length"))
             for target in found
         ]
-    choices = hparams.method.choices(utterance, Random(f"{hparams.seed}:{utterance.id}"))
+    choices = draw_choices(hparams.method, utterance, hparams.seed)
     return [
         (choice, TargetSegment(hparams.method.given_response(utterance, choice) or NOT_YET))
         for choice in choices
@@ -83,15 +83,16 @@ def _examples(hparams, split: str, utterance):
 
 
 def _print_view(renderer, view) -> None:
-    place = 0
+    place, heard = 0, ""  # positions behind speech are known but for its length
     print(f"    {'positions':>11}  {'tag':<12}{'loss':<6}what")
     for piece in renderer.render(view).pieces:
         if piece.is_speech:
             what = f"<embeddings of the branch {piece.branch!r}: as many as the connector makes>"
-            print(f"    {f'{place} ..':>11}  {piece.tag:<12}{'':<6}{what}")
+            print(f"    {f'{place}..+n':>11}  {piece.tag:<12}{'':<6}{what}")
+            heard = "n+"
             continue
         end = place + len(piece.ids)
-        span = f"{place}-{end - 1}" if piece.ids else "none"
+        span = f"{heard}{place}-{heard}{end - 1}" if piece.ids else "none"
         loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
         print(
             f"    {span:>11}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"

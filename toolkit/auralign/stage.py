@@ -16,12 +16,13 @@ as it left them. With other inputs, the outputs are removed first.
 """
 
 import fcntl
+import inspect
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from auralign.files import hash_path, read_json, write_json
+from auralign.files import hash_path, hash_value, read_json, write_json
 
 
 class StageBusyError(RuntimeError):
@@ -34,13 +35,16 @@ class Stage:
     Arguments
     ---------
     name : str
-        Shown to the user, and part of the file names of the stage's marks.
+        Shown to the user, and part of the file names of the stage's marks. Without what may change between two runs into
+        one folder, so that the second sees the first.
     folder : Path
         Where the marks are kept.
     inputs : dict
         JSON-able: everything that the outputs depend on (content hashes of files, settings).
     outputs : list of Path
         Files and folders that the stage makes.
+    partial : list of Path
+        Where it keeps half-done work: left for a run that resumes, removed for one that starts over.
 
     Attributes
     ----------
@@ -50,11 +54,12 @@ class Stage:
     Raises StageBusyError on entry while another process holds the stage.
     """
 
-    def __init__(self, name: str, folder, *, inputs: dict, outputs: list):
+    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, partial: list = ()):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
+        self.partial = [Path(path) for path in partial]
         mark = name.replace(" ", "_")
         self._done = self.folder / f".{mark}.done.json"
         self._started = self.folder / f".{mark}.started.json"
@@ -126,7 +131,7 @@ class Stage:
         return {str(number): hash_path(output) for number, output in enumerate(self.outputs)}
 
     def _remove_outputs(self) -> None:
-        for output in self.outputs:
+        for output in (*self.outputs, *self.partial):
             if output.is_dir():
                 shutil.rmtree(output)
             else:
@@ -136,16 +141,14 @@ class Stage:
 def describe(value) -> object:
     """A JSON-able account of a value from a YAML file, by which a stage knows that it changed.
 
-    A `!name:` constructor is told by its path and arguments, and by the content of the file or folder that its argument
-    `path` names. Raises TypeError on values that are neither plain, nor constructors, nor methods.
+    A `!name:` constructor is told by its path and arguments, and by the content of files and folders among them; a method
+    by its options and its source. Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
     if hasattr(value, "func") and hasattr(value, "keywords"):
-        account = {
-            "call": f"{value.func.__module__}.{value.func.__qualname__}",
-            "with": describe(value.keywords),
-        }
-        path = value.keywords.get("path")
-        return {**account, "content": hash_path(path)} if path and Path(path).exists() else account
+        call = f"{value.func.__module__}.{value.func.__qualname__}"
+        account = {"call": call, "args": describe(value.args), "with": describe(value.keywords)}
+        paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
+        return {**account, "content": [hash_path(path) for path in paths]} if paths else account
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -153,12 +156,26 @@ def describe(value) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if hasattr(value, "options") and hasattr(value, "name"):
-        return {"method": value.name, "version": value.version, "options": describe(value.options())}
+        # The source too: whoever writes a method edits it, and its old targets are then no longer what it asks for.
+        source = hash_value(inspect.getsource(type(value)))[:16]
+        options = describe(value.options())
+        return {"method": value.name, "version": value.version, "options": options, "source": source}
     if callable(value) and hasattr(value, "__qualname__"):
         return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}}
     raise TypeError(
         f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
     )
+
+
+def _is_path(value) -> bool:
+    return isinstance(value, (str, Path)) and bool(str(value)) and Path(value).exists()
+
+
+def require(folder, name: str, *, made_by: str) -> None:
+    """Raise FileNotFoundError where the stage `name` was never finished in `folder`: half its work is not to be used."""
+    mark = name.replace(" ", "_")
+    if not (Path(folder) / f".{mark}.done.json").exists():
+        raise FileNotFoundError(f"{made_by} is not finished in {folder}; run it first")
 
 
 def content(path, *, made_by: str) -> str:

@@ -17,6 +17,11 @@ from typing import Any
 from auralign.records import RecordError, from_line, header, to_line
 
 
+def partial_path(path) -> Path:
+    """Beside `train.jsonl` grows `train.partial.jsonl`."""
+    return Path(path).with_suffix(".partial.jsonl")
+
+
 class Store:
     """Records with a `key`, on disk in the order in which they were made.
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 import recordings
 import world
 from auralign import script
-from auralign.files import write_atomically
+from auralign.files import hash_path, write_atomically
 from speak import SAMPLE_RATE, say
 
 # espeak-ng's English accents and voice variants. A variant of test never speaks in training.
@@ -177,7 +177,10 @@ def make_corpus(options):
     """Make what is missing of the corpus. Returns: number of utterances made now."""
     speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
     folder = Path(options.output)
-    start_folder(folder, {name: value for name, value in vars(options).items() if name != "output"})
+    settings = {name: value for name, value in vars(options).items() if name != "output"}
+    if options.corpus is not None:  # recordings that were mended are joined anew
+        settings["recordings"] = hash_path(options.corpus)
+    start_folder(folder, settings)
     counts = {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}
     plans = []
     for split, num_utts in counts.items():

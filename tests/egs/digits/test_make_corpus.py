@@ -125,7 +125,7 @@ def test_no_variant_of_a_test_voice_speaks_in_training():
         make_corpus.voices(make_corpus.TRAIN_VARIANTS),
         make_corpus.voices(make_corpus.TEST_VARIANTS),
     )
-    assert len(set(train)) == 32 and len(set(test)) == 12
+    assert len(set(train)) == 116 and len(set(test)) == 12
     assert not {voice.split("+")[1] for voice in train} & {voice.split("+")[1] for voice in test}
 
 

@@ -58,7 +58,9 @@ class Run:
         write_records(self.folder / folder / "hypotheses" / f"test.{kind}.jsonl", rows, kind=Hypothesis)
 
     def write_target(self, method, llm_revision):
-        target = Target("t", "a", Choice(), "x", "stop", method, "1", "models/llm", llm_revision, "f", {}, 1)
+        target = Target(
+            "t", "a", Choice(), "x", "stop", method, "1", "models/llm", llm_revision, "f", "p", {}, 1
+        )
         write_records(self.folder / method / "targets" / "train.jsonl", [target], kind=Target)
 
     def yaml(self, method, **changes):

@@ -48,6 +48,7 @@ def test_more_rejected_than_the_limit_stops(tmp_path):
             audio_folder=tmp_path / "corpus",
             limit=0.1,
         )
+    assert not (tmp_path / "m.jsonl").exists()
 
 
 def test_nothing_kept_stops(tmp_path):

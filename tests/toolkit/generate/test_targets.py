@@ -174,7 +174,12 @@ def test_loop_must_be_at_the_end():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("<think>a\nb</think> c", ("c", True)), ("c", ("c", False)), ("<think>never closed", ("", True))],
+    [
+        ("<think>a\nb</think> c", ("c", True)),
+        ("c", ("c", False)),
+        ("<think>never closed", ("", True)),
+        ("thought</think> said", ("said", True)),
+    ],
 )
 def test_thinking_is_stripped(text, expected):
     assert strip_thinking(text) == expected

@@ -78,7 +78,7 @@ def train(folder, output, *, stop_after=None, model=None, **overrides):
         hparams.method,
         hparams,
         folder=output,
-        description=describe_parts(model, renderer, hparams.method),
+        description=describe_parts(hparams, model, renderer),
     )
     brain.stop_after = stop_after
     brain.run(examples["train"], examples["valid"])
@@ -149,7 +149,7 @@ def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
     def poisoned(self, pack):
         calls[0] += 1
         terms = real(self, pack)
-        if calls[0] == 2:
+        if calls[0] == 4:
             terms = {name: type(term)(term.sum * float("nan"), term.count) for name, term in terms.items()}
         return terms
 
@@ -160,7 +160,11 @@ def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("field", "message"),
-    [("llm_revision", "made with LLM other"), ("frame_hash", "made with prompt frame other")],
+    [
+        ("llm_revision", "made with LLM other"),
+        ("frame_hash", "made with prompt frame other"),
+        ("prompt_hash", "made with prompt other"),
+    ],
 )
 def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field, message):
     from dataclasses import replace

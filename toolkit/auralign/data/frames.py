@@ -26,8 +26,13 @@ class LiveFrames:
 
     def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
-        with torch.no_grad():
-            return self.encoder([_read(self.manifest, self.manifest[row]) for row in rows])
+        utterances = [self.manifest[row] for row in rows]
+        try:
+            with torch.no_grad():
+                return self.encoder([_read(self.manifest, utterance) for utterance in utterances])
+        except ValueError as error:
+            names = ", ".join(utterance.id for utterance in utterances)
+            raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
 
 
 class CachedFrames:

@@ -54,7 +54,7 @@ class Rejected:
         if self.items and len(self.items) > self.limit * num_all:
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; "
-                f"reasons in {path}; mend the data, or raise max_rejected"
+                f"reasons in {path}; mend the data, or raise the limit (max_rejected)"
             )
         if not num_kept:
             raise TooManyRejectedError(f"nothing was kept; see {path}")
@@ -96,9 +96,10 @@ def write_manifest(path, utterances: Iterable[Utterance], *, audio_folder, limit
             yield dataclasses.replace(
                 utterance, audio_hash=hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
             )
+        # Before the manifest gets its name: one with too much left out never stands there.
+        rejected.write(rejected_path(path), num_kept=num_kept)
 
     write_records(path, sound(), kind=Utterance)
-    rejected.write(rejected_path(path), num_kept=num_kept)
     return num_kept
 
 

@@ -11,7 +11,7 @@ from auralign.layout import Speech, View, fill
 from auralign.models.speech_llm import SpeechLLM
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
-from auralign.store import Store
+from auralign.store import Store, partial_path
 
 INPUTS = ("speech", "shuffled", "text", "transcript")
 
@@ -61,7 +61,9 @@ class Decoder:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
         if given == "transcript" and self.recognizer is None:
             raise ValueError("the input 'transcript' needs a recognizer: name one in the YAML")
-        partial = Path(path).with_suffix(".partial.jsonl")
+        partial = partial_path(path)
+        if Path(path).exists() and not partial.exists():
+            return  # killed between the last two steps of this function
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         with Store(partial, Hypothesis) as store:
             pending = [question for question in questions if question.key not in store.keys]

@@ -27,8 +27,12 @@ class Answered(NamedTuple):
 
 
 def strip_thinking(text: str) -> tuple[str, bool]:
-    """The answer without its `<think>` block, and whether it had one. A block that never closes leaves nothing."""
+    """The answer without its `<think>` block, and whether it had one. A block that never closes leaves nothing.
+
+    Some templates open the block in the prompt: what stands before a lone `</think>` is thought, too.
+    """
     stripped = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
+    stripped = re.sub(r"^.*</think>", "", stripped, flags=re.DOTALL)
     return stripped.strip(), stripped != text
 
 

@@ -1,5 +1,7 @@
 """From a manifest and a method to targets: draw, ask, filter, keep."""
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,12 +13,26 @@ from auralign import layout
 from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
 from auralign.generate.filters import Answered, check, strip_thinking
-from auralign.records import Records, Target, TargetRequest, write_records
-from auralign.store import Store
+from auralign.records import Choice, Records, Target, TargetRequest, write_records
+from auralign.store import Store, partial_path
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
 UNKNOWN = layout.Target("")  # stands for the answer while the prompt is made
+
+
+def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
+    """A method's choices for one utterance, as they will be read back from the targets' file.
+
+    Raises ValueError on a choice that JSON cannot hold.
+    """
+    for choice in method.choices(utterance, Random(f"{seed}:{utterance.id}")):
+        try:
+            yield Choice(**json.loads(json.dumps(dataclasses.asdict(choice))))
+        except TypeError as error:
+            raise ValueError(
+                f"method {method.name!r}: the choice {choice} for {utterance.id} is not plain values: {error}"
+            ) from error
 
 
 class TargetWriter:
@@ -35,6 +51,8 @@ class TargetWriter:
     seed : int
     max_rejected : float
         Share of rejected items above which the stage stops.
+    keep_cut_off : bool
+        Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected.
     """
 
     def __init__(
@@ -48,10 +66,12 @@ class TargetWriter:
         decoding: dict,
         seed: int,
         max_rejected: float,
+        keep_cut_off: bool = True,
     ):
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
-        self.decoding, self.seed, self.max_rejected = decoding, seed, max_rejected
+        self.decoding, self.seed = decoding, seed
+        self.max_rejected, self.keep_cut_off = max_rejected, keep_cut_off
 
     def write(self, manifest: Records, path) -> str:
         """Write all targets of `manifest` to `path`; returns a one-line summary.
@@ -59,13 +79,15 @@ class TargetWriter:
         What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
         Raises TooManyRejectedError.
         """
-        partial = Path(path).with_suffix(".partial.jsonl")
+        partial = partial_path(path)
+        if Path(path).exists() and not partial.exists():
+            return "all targets were there already"  # killed between the last two steps of this function
         with Store(partial, Target) as store:
             self._answer_all(manifest, store)
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of <think>": 0, "cut off (kept without an end of turn)": 0, "written": 0}
-            write_records(path, self._kept(manifest, store, rejected, counts), kind=Target)
-        rejected.write(rejected_path(path), num_kept=counts["written"])
+            kept = self._kept(manifest, store, rejected, counts, rejected_path(path))
+            write_records(path, kept, kind=Target)
         partial.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
         return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
@@ -75,15 +97,13 @@ class TargetWriter:
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
         """Every request in the manifest's order, with the response where the corpus holds it."""
         for utterance in manifest:
-            for number, choice in enumerate(
-                self.method.choices(utterance, Random(f"{self.seed}:{utterance.id}"))
-            ):
+            for number, choice in enumerate(draw_choices(self.method, utterance, self.seed)):
                 views = self.method.layout(utterance, choice, UNKNOWN)
                 given = self.method.given_response(utterance, choice)
                 prompt = self.renderer.render(views.teacher.before_target()).ids
-                key = hash_value(
-                    [utterance.id, number, prompt, given, self.llm_revision, self.decoding, self.seed]
-                )[:16]
+                asked = [utterance.id, number, prompt, given, self.decoding, self.seed]
+                made_by = [self.method.name, self.method.version, self.llm_revision, self.renderer.frame_hash]
+                key = hash_value([asked, made_by])[:16]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
     def _answer_all(self, manifest: Records, store: Store) -> None:
@@ -99,13 +119,19 @@ class TargetWriter:
                     store.append(self._target(*answered) for answered in batch)
                     bar.update(len(batch))
 
-    def _kept(self, manifest: Records, store: Store, rejected: Rejected, counts: dict) -> Iterator[Target]:
-        """Targets in the manifest's order, whatever the order in which they were answered."""
+    def _kept(
+        self, manifest: Records, store: Store, rejected: Rejected, counts: dict, rejected_file: Path
+    ) -> Iterator[Target]:
+        """Targets in the manifest's order, whatever the order in which they were answered.
+
+        Ends by writing the list of those rejected: before the targets get their name, so that a file with too many left out
+        never stands there.
+        """
         for request, given in self.requests(manifest):
             target = store.read(request.key)
             if given is None:
                 text, thought = strip_thinking(target.response)
-                reason = check(Answered(text, target.finish_reason))
+                reason = check(Answered(text, target.finish_reason), keep_cut_off=self.keep_cut_off)
                 counts["stripped of <think>"] += thought
                 target = Target(**{**vars(target), "response": text})
             else:
@@ -116,6 +142,7 @@ class TargetWriter:
             counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
             counts["written"] += 1
             yield target
+        rejected.write(rejected_file, num_kept=counts["written"])
 
     def _target(self, request: TargetRequest, text: str, finish_reason: str) -> Target:
         return Target(
@@ -129,6 +156,7 @@ class TargetWriter:
             llm=self.llm_name,
             llm_revision=self.llm_revision,
             frame_hash=self.renderer.frame_hash,
+            prompt_hash=hash_value(list(request.prompt_ids))[:16],
             decoding=request.decoding,
             seed=self.seed,
         )

@@ -34,5 +34,12 @@ def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
 
     Added up over the packs of the step this is the loss of the step, whatever the packing. A term that the step has no
     positions for adds exactly zero, not nan.
+
+    Raises ValueError on a unit that the step does not count.
     """
-    return sum(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())
+    for name, term in terms.items():
+        if term.unit not in units:
+            raise ValueError(
+                f"the loss term {name!r} counts {term.unit!r}; this step counts {', '.join(sorted(units))}"
+            )
+    return sum(term.weight * term.sum / max(units[term.unit], 1) for term in terms.values())

@@ -5,6 +5,7 @@ import torch
 from auralign.layout import DEFAULT
 from auralign.models.speech_llm import SpeechLLM
 from auralign.render import Renderer
+from auralign.stage import describe
 
 
 def build_llm(hparams):
@@ -23,12 +24,14 @@ def build_model(hparams):
     return SpeechLLM(encoder, connector, llm), renderer
 
 
-def describe_parts(model: SpeechLLM, renderer: Renderer, method) -> dict:
+def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
     """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
+    method = hparams.method
     parts = {
         "llm": model.llm.revision,
         "frame_hash": renderer.frame_hash,
         "encoder": model.encoder.fingerprint,
+        "connector": describe(hparams.connector),
         "method": f"{method.name} {method.version}",
     }
     return {"llm_name": model.llm.name, "trained_with": parts}

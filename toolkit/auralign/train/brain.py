@@ -72,6 +72,8 @@ class AlignmentBrain(sb.Brain):
                 progressbar=False,
             )
         self.curves.close()
+        # Also where the last checkpoint was there already: the run may have been killed before it wrote this.
+        write_json(self.folder / "log.json", self.log)
 
     def init_optimizers(self):
         """AdamW over the connector, with linear warm-up and cosine decay to zero."""
@@ -108,25 +110,33 @@ class AlignmentBrain(sb.Brain):
         # Dropout in a connector: a function of (seed, step), so that resuming changes nothing.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step)
         units = sum((pack.units() for pack in packs), start=Counter())
-        step_loss = 0.0
+        self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
+        step_loss = torch.zeros((), device=self.device)
         for pack in packs:
             with self.training_ctx:
                 loss = total(self.terms(pack), units)
-            self.check_loss_isfinite(loss)
-            if not torch.isfinite(
-                loss
-            ):  # one NaN must not reach the weights; Brain stops after `nonfinite_patience` of them
-                self.zero_grad(set_to_none=True)
-                return loss.detach()
-            self.scaler.scale(loss).backward()
             step_loss += loss.detach()
-        self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
-        self.optimizers_step()
+            self.check_loss_isfinite(loss)  # Brain stops after `nonfinite_patience` of them
+            if not torch.isfinite(loss):
+                break
+            self.scaler.scale(loss).backward()
+        if torch.isfinite(step_loss) and self._gradients_are_finite():
+            self.optimizers_step()
+        else:  # one NaN must not reach the weights; the step counts, so that what follows does not depend on it
+            print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
+            self.zero_grad(set_to_none=True)
+            self.optimizer_step += 1
         self.schedule.step()
         self.curves.add_scalar("train/loss", step_loss, self.optimizer_step)
         self.bar.update()
         self.bar.set_postfix(loss=f"{float(step_loss):.3f}", refresh=False)
         return step_loss.cpu()
+
+    def _gradients_are_finite(self) -> bool:
+        if self.scaler.is_enabled():  # fp16: the scaler looks for itself, and lowers its scale
+            return True
+        gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
+        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
     def terms(self, pack: PackOfExamples):
         """The method's terms for one pack."""
@@ -173,7 +183,6 @@ class AlignmentBrain(sb.Brain):
         self.checkpoints.save(
             self.modules, state, {**self.description, "step": step, "valid_loss": valid_loss, "log": self.log}
         )
-        write_json(self.folder / "log.json", self.log)
 
     def _show_answers(self) -> list[dict]:
         """What the model answers to the first utterances of the validation set."""

@@ -1,6 +1,7 @@
 """Checkpoints: safetensors of the trained parts, the optimiser's state, and a description; whole or absent."""
 
 import contextlib
+import math
 import shutil
 import sys
 from dataclasses import dataclass
@@ -69,9 +70,8 @@ class Checkpoints:
                 {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
             )
         keep = {self.last().folder, self.best().folder}
-        for checkpoint in self._all():
-            if checkpoint.folder not in keep:
-                shutil.rmtree(checkpoint.folder)
+        for folder in set(self.folder.glob("step_*")) - keep:  # also what a killed run left half removed
+            shutil.rmtree(folder)
 
     def last(self) -> Checkpoint | None:
         """The newest sound checkpoint, or None. By step number: clocks jump."""
@@ -85,7 +85,7 @@ class Checkpoints:
         found = self._all()
         if not found:
             raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
-        return min(found, key=lambda checkpoint: (checkpoint.valid_loss, checkpoint.step))
+        return min(found, key=lambda checkpoint: (_rank(checkpoint.valid_loss), checkpoint.step))
 
     def _all(self) -> list[Checkpoint]:
         found = []
@@ -97,6 +97,10 @@ class Checkpoints:
             else:
                 print(f"{folder}: its files do not match its hashes; left aside", file=sys.stderr)
         return found
+
+
+def _rank(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss
 
 
 def _is_sound(folder: Path) -> bool:

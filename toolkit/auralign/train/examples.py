@@ -12,6 +12,7 @@ from tqdm import tqdm
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
+from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
 from auralign.records import Records
 from auralign.render import Rendered, Renderer
@@ -72,8 +73,8 @@ class Examples:
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
         ):
-            self._check(target, model.llm)
             row = manifest.row(target.utt_id)
+            self._check(target, model.llm)
             rendered = self._render(target)
             num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
             length = rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
@@ -121,21 +122,25 @@ class Examples:
         return self.renderer.render(self.method.layout(utterance, target.choice, segment).student)
 
     def _check(self, target, llm) -> None:
-        found = {
-            "LLM": target.llm_revision,
-            "prompt frame": target.frame_hash,
-            "method": f"{target.method} {target.method_version}",
+        """Refuse a target that the LLM did not give to just this prompt."""
+        views = self.method.layout(
+            self.manifest[target.utt_id], target.choice, TargetSegment(target.response)
+        )
+        prompt = self.renderer.render(views.teacher.before_target()).ids
+        checks = {
+            "LLM": (target.llm_revision, llm.revision),
+            "prompt frame": (target.frame_hash, self.renderer.frame_hash),
+            "method": (
+                f"{target.method} {target.method_version}",
+                f"{self.method.name} {self.method.version}",
+            ),
+            "prompt": (target.prompt_hash, hash_value(list(prompt))[:16]),
         }
-        needed = {
-            "LLM": llm.revision,
-            "prompt frame": self.renderer.frame_hash,
-            "method": f"{self.method.name} {self.method.version}",
-        }
-        for what in needed:
-            if found[what] != needed[what]:
+        for what, (found, needed) in checks.items():
+            if found != needed:
                 raise ValueError(
-                    f"{self.targets.path}: target {target.key} was made with {what} {found[what]}, the recipe uses "
-                    f"{needed[what]}; run stage 2 again"
+                    f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {found}, the recipe "
+                    f"now gives {needed}; run stage 2 again"
                 )
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
+from transformers.utils.logging import disable_progress_bar
 
 from auralign.files import hash_path, hash_value
 
@@ -223,6 +224,7 @@ def load_whisper(path, *, padding="true_length", dtype="float32"):
     for name in ("config.json", "preprocessor_config.json"):
         if not (path / name).is_file():
             raise FileNotFoundError(f"no {name} in {path}; give a downloaded Hugging Face Whisper folder")
+    disable_progress_bar()  # "Loading weights", which would be printed to logs too
     encoder, info = WeightsOfEncoder.from_pretrained(
         path,
         key_mapping={r"^model\.encoder\.": "", r"^encoder\.": ""},

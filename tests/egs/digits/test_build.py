@@ -78,12 +78,14 @@ def test_an_interrupted_build_leaves_the_old_model(tmp_path, monkeypatch):
 
 
 def test_an_encoder_for_recordings_is_trained_once_for_a_corpus(tmp_path, monkeypatch):
-    (tmp_path / "labels.jsonl").write_text("{}\n")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "labels.jsonl").write_text("{}\n")
     (tmp_path / "init").mkdir()
     built = []
 
     def build(folder, **options):
         folder.mkdir(parents=True, exist_ok=True)
+        folder.with_name("encoder.scores.json").write_text("{}")
         built.append(options["seed"])
         return {}
 
@@ -92,7 +94,7 @@ def test_an_encoder_for_recordings_is_trained_once_for_a_corpus(tmp_path, monkey
         rebuild_models.rebuild_models(
             tmp_path / "out",
             speech="recorded",
-            corpus=tmp_path,
+            corpus=tmp_path / "corpus",
             seed=seed,
             init=tmp_path / "init",
             force=force,

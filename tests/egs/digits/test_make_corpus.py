@@ -15,13 +15,6 @@ import world
 COUNTS = ["--num-train", "6", "--num-valid", "3", "--num-test", "4"]
 
 
-def needs_espeak():
-    try:
-        speak.find_library()
-    except speak.SpeechSynthesisError as error:
-        pytest.skip(str(error))
-
-
 def run(folder, *arguments):
     return make_corpus.make_corpus(make_corpus.parse_options(["--output", str(folder), *COUNTS, *arguments]))
 
@@ -59,7 +52,6 @@ def takes(tmp_path):
 
 
 def test_an_utterance_does_not_depend_on_what_was_spoken_before():
-    needs_espeak()
     voices = sorted(set(make_corpus.voices(make_corpus.TRAIN_VARIANTS + make_corpus.TEST_VARIANTS)))
     how = {"words_per_minute": 150, "pitch": 45}
     first = {voice: speak.say("three five nine", voice=voice, **how) for voice in voices}
@@ -70,14 +62,12 @@ def test_an_utterance_does_not_depend_on_what_was_spoken_before():
 
 
 def test_an_unknown_voice_is_refused():
-    needs_espeak()
     for voice in ("en-us+nobody", "xx-nowhere"):
         with pytest.raises(speak.SpeechSynthesisError, match=voice.split("+")[-1]):
             speak.say("one", voice=voice, words_per_minute=150, pitch=50)
 
 
 def test_same_seed_makes_the_same_synthetic_files(tmp_path):
-    needs_espeak()
     assert run(tmp_path / "a") == run(tmp_path / "b") == 13
     assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
     run(tmp_path / "c", "--seed", "2")
@@ -85,7 +75,6 @@ def test_same_seed_makes_the_same_synthetic_files(tmp_path):
 
 
 def test_an_interrupted_run_is_finished_with_the_same_files(tmp_path):
-    needs_espeak()
     run(tmp_path)
     whole = read_files(tmp_path)
     (tmp_path / "labels.jsonl").unlink()
@@ -97,14 +86,12 @@ def test_an_interrupted_run_is_finished_with_the_same_files(tmp_path):
 
 
 def test_other_settings_keep_nothing_of_the_old_corpus(tmp_path):
-    needs_espeak()
     run(tmp_path)
     run(tmp_path, "--seed", "2")
     assert run(tmp_path, "--seed", "1") == 13
 
 
 def test_labels_say_what_the_audio_holds(tmp_path):
-    needs_espeak()
     run(tmp_path)
     labels = read_labels(tmp_path)
     assert [label["split"] for label in labels] == ["train"] * 6 + ["valid"] * 3 + ["test"] * 4

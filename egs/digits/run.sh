@@ -42,7 +42,33 @@ done
 [ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
 
 . ./path.sh
-trap 'exit 130' INT
+trap 'stop_all; exit 130' INT
+trap 'stop_all; exit 143' TERM
+
+stop_all() { # what runs in the background does not hear Ctrl-C
+    local programs
+    programs=$(jobs -p)
+    # shellcheck disable=SC2086
+    [ -z "$programs" ] || kill $programs 2>/dev/null || true
+    wait
+}
+
+# train.py for all methods at once, with one thread each: tiny models gain little from a second one, and so the figures
+# are the same alone and in company. The progress of the first is shown; what the others said follows.
+train_side_by_side() { # OPTIONS of train.py
+    local yaml number status logs=() programs=()
+    mkdir -p "exp/$speech"
+    for yaml in "${hparams[@]:1}"; do
+        logs+=("exp/$speech/train.$(basename "$yaml" .yaml).log")
+        OMP_NUM_THREADS=1 python train.py "$yaml" "$@" >"${logs[${#programs[@]}]}" 2>&1 &
+        programs+=($!)
+    done
+    OMP_NUM_THREADS=1 python train.py "${hparams[0]}" "$@" || { status=$? && stop_all && exit "$status"; }
+    for number in ${programs[@]+"${!programs[@]}"}; do
+        wait "${programs[number]}" || { status=$? && cat "${logs[number]}" >&2 && stop_all && exit "$status"; }
+        cat "${logs[number]}"
+    done
+}
 
 if run_stage 0 corpus "$speech speech"; then
     python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
@@ -60,7 +86,7 @@ if run_stage 2 generate "the frozen LLM writes the targets"; then
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
-    for yaml in "${hparams[@]}"; do python train.py "$yaml" "${options[@]}" "$@"; done
+    train_side_by_side "${options[@]}" "$@"
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then

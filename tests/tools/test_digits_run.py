@@ -1,5 +1,6 @@
 """egs/digits/run.sh: which commands it runs for which options, with a Python that prints them."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -60,6 +61,33 @@ def test_what_follows_two_dashes_goes_to_the_python_of_stages_2_to_5(digits):
 def test_one_stage_of_some_methods(digits):
     done = run(digits, "--stage", "3", "--stop-stage", "train", "--method", "sit,sift")
     assert commands(done) == [f"train.py hparams/{name}.yaml --speech synthetic" for name in ("sit", "sift")]
+
+
+def test_a_method_that_fails_beside_others_shows_its_log_and_ends_the_run(digits):
+    digits.program(
+        ".venv/bin/python",
+        '#!/bin/sh\necho "$2"; [ "$2" != hparams/sit.yaml ] || { echo bad >&2; exit 7; }\n',
+    )
+    done = run(digits, "--stage", "3")
+    assert done.returncode == 7
+    assert done.stdout.splitlines()[1:] == ["hparams/transcription.yaml"]
+    assert done.stderr.splitlines() == ["hparams/sit.yaml", "bad"]
+
+
+@pytest.mark.parametrize(("end", "code"), [("exit 7", 7), ("kill -INT 0; wait", 130)])
+def test_no_method_goes_on_when_the_first_fails_or_is_interrupted(digits, tmp_path, end, code):
+    digits.program(
+        ".venv/bin/python",
+        f"""#!/usr/bin/env bash
+if [ "$2" = hparams/sit.yaml ]; then echo $$ >{tmp_path}/pid && exec sleep 60; fi
+trap 'exit 130' INT
+until [ -s {tmp_path}/pid ]; do sleep 0.1; done
+{end}
+""",
+    )
+    assert run(digits, "--stage", "3", "--method", "transcription,sit").returncode == code
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_recordings_are_taken_relative_to_where_the_user_is(digits, tmp_path):

@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import random
+from dataclasses import dataclass
 
 import torch
 from tqdm import tqdm
@@ -23,10 +24,14 @@ from auralign.files import make_folder_atomically, write_atomically
 from build_tokenizer import build_tokenizer
 from instructions import Prompts, Request, draw_request
 
-NUM_STEPS = 3000
-BATCH_SIZE = 64
+NUM_STEPS = 2500
+EXAMPLES_PER_STEP = 64
+BATCH_SIZE = 16  # in one forward: sorted by length, so that little is padding
 PEAK_LR = 2e-3
 NUM_WARM_UP_STEPS = 100
+MAX_NOISE = 1.5  # times the root mean square of the embeddings' values
+LOG_GAINS = (-0.5, 0.7)
+SHARE_ROUGH = 0.6  # of the examples, for each of noise and loudness
 NUM_TEST_STRINGS = 40
 IGNORED = -100
 
@@ -49,21 +54,64 @@ def build_model(tokenizer, seed):
     return LlamaForCausalLM(config)
 
 
-def draw_batch(prompts, rng):
-    """Draw examples, half of them with pauses. Returns: token ids and labels (no prompt), both (B, U)."""
-    rows = []
-    for _ in range(BATCH_SIZE):
+@dataclass(frozen=True)
+class Example:
+    """Token ids of the three parts of a prompt, and of its answer."""
+
+    before: list[int]
+    content: list[int]
+    after: list[int]
+    answer: list[int]
+
+    def __len__(self):
+        return len(self.before) + len(self.content) + len(self.after) + len(self.answer)
+
+
+def draw_batches(prompts, rng):
+    """Draw the examples of a step, half of them with pauses, and sort them into batches of similar length."""
+    examples = []
+    for _ in range(EXAMPLES_PER_STEP):
         request = draw_request(rng)
-        prompt = prompts.prompt_ids(request, rng if rng.random() < 0.5 else None)
-        rows.append((prompt, prompts.answer_ids(request)))
-    longest = max(len(prompt) + len(answer) for prompt, answer in rows)
-    ids = torch.full((BATCH_SIZE, longest), prompts.tokenizer.pad_token_id)
-    labels = torch.full((BATCH_SIZE, longest), IGNORED)
-    for row, (prompt, answer) in enumerate(rows):
-        end = len(prompt) + len(answer)
-        ids[row, :end] = torch.tensor(prompt + answer)
-        labels[row, len(prompt) : end] = torch.tensor(answer)
-    return ids, labels
+        parts = prompts.prompt_parts(request, rng if rng.random() < 0.5 else None)
+        examples.append(Example(*parts, prompts.answer_ids(request)))
+    examples.sort(key=len)
+    return [examples[first : first + BATCH_SIZE] for first in range(0, len(examples), BATCH_SIZE)]
+
+
+def collate(batch, pad_token_id):
+    """Examples to tensors (B, U): token ids, labels (the answers alone), and where the content stands."""
+    shape = (len(batch), max(map(len, batch)))
+    ids, labels = torch.full(shape, pad_token_id), torch.full(shape, IGNORED)
+    content = torch.zeros(shape, dtype=torch.bool)
+    for row, example in enumerate(batch):
+        prompt = example.before + example.content + example.after
+        ids[row, : len(example)] = torch.tensor(prompt + example.answer)
+        labels[row, len(prompt) : len(example)] = torch.tensor(example.answer)
+        content[row, len(example.before) : len(example.before) + len(example.content)] = True
+    return ids, labels, content
+
+
+def roughen(embeddings, content, *, rms, generator):
+    """Noise and another loudness for the embeddings of the content, in some of the examples.
+
+    A large LLM takes a vector near a word's for that word; one that has only ever seen exact embeddings goes
+    astray on all others, and a connector finds no way to them. Noise on embeddings: NEFTune (arXiv:2310.05914).
+
+    Arguments
+    ---------
+    embeddings : torch.Tensor (B, U, D)
+    content : torch.Tensor (B, U), true where the content stands
+    rms : float, root mean square of the values of the LLM's embeddings
+    generator : torch.Generator
+    """
+
+    def uniform(low, high):
+        return low + (high - low) * torch.rand(len(embeddings), 1, 1, generator=generator)
+
+    noise = rms * uniform(0, MAX_NOISE) * torch.randn(embeddings.shape, generator=generator)
+    rough = torch.where(uniform(0, 1) < SHARE_ROUGH, embeddings + noise, embeddings)
+    rough = torch.where(uniform(0, 1) < SHARE_ROUGH, rough * uniform(*LOG_GAINS).exp(), rough)
+    return torch.where(content.unsqueeze(-1), rough, embeddings)
 
 
 def learning_rate(step, num_steps):
@@ -75,25 +123,36 @@ def learning_rate(step, num_steps):
 
 
 def train(model, prompts, *, seed, num_steps):
-    """Train in place with AdamW. Batches are a function of (seed, step)."""
+    """Train in place with AdamW. What is drawn at random is a function of (seed, step)."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=(0.9, 0.98), weight_decay=0.01)
+    embed = model.get_input_embeddings()
     model.train()
     steps = tqdm(range(num_steps), desc="train the LLM", unit="step", disable=None)
     for step in steps:
-        ids, labels = draw_batch(prompts, random.Random(f"{seed}-{step}"))
-        # Padding stands at the end, where causal attention never looks from: no mask is needed.
-        hidden = model.model(ids, use_cache=False).last_hidden_state[:, :-1]
-        targets = labels[:, 1:]
-        supervised = targets != IGNORED
-        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[supervised]), targets[supervised])
+        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"))
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        rms = embed.weight.detach().square().mean().sqrt()
+        num_answer_ids = sum(len(example.answer) for batch in batches for example in batch)
+        step_loss = 0.0
+        optimizer.zero_grad()
+        for batch in batches:
+            ids, labels, content = collate(batch, prompts.tokenizer.pad_token_id)
+            embeddings = roughen(embed(ids), content, rms=rms, generator=generator)
+            # Padding stands at the end, where causal attention never looks from: no mask is needed.
+            hidden = model.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[:, :-1]
+            targets = labels[:, 1:]
+            supervised = targets != IGNORED
+            loss = torch.nn.functional.cross_entropy(
+                model.lm_head(hidden[supervised]), targets[supervised], reduction="sum"
+            )
+            (loss / num_answer_ids).backward()
+            step_loss += loss.item() / num_answer_ids
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, num_steps)
-        optimizer.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 0:
-            steps.set_postfix(loss=f"{loss.item():.3f}")
+            steps.set_postfix(loss=f"{step_loss:.3f}")
     model.eval()
 
 

@@ -67,16 +67,18 @@ class Prompts:
     def _pauses(self, rng):
         return [] if rng is None else [self.pause] * rng.randint(0, MAX_PAUSES)
 
-    def prompt_ids(self, request, rng=None):
-        """Ids of the whole prompt of a request, up to where the answer begins."""
+    def prompt_parts(self, request, rng=None):
+        """Ids of a request's prompt before its content, of the content, and from there up to the answer."""
         before, after = request.phrasing.split(world.SLOT)
         return (
-            self.prefix
-            + self.ids(before)
-            + self.content_ids(request.content, rng)
-            + self.ids(after)
-            + self.suffix
+            self.prefix + self.ids(before),
+            self.content_ids(request.content, rng),
+            self.ids(after) + self.suffix,
         )
+
+    def prompt_ids(self, request, rng=None):
+        """Ids of the whole prompt of a request, up to where the answer begins."""
+        return sum(self.prompt_parts(request, rng), start=[])
 
     def answer_ids(self, request):
         return self.ids(request.reference) + [self.end]

@@ -107,3 +107,15 @@ def test_best_path_loss_is_the_likelihood_of_one_path_per_word():
     scores = torch.tensor([[[0.4, 0.6], [0.3, 0.7]]]).log()
     loss = build_encoder.best_path_loss(scores, torch.tensor([2]), [torch.tensor([1])])
     assert loss.item() == pytest.approx(-numpy.log(0.6 * 0.7), abs=1e-6)
+
+
+def test_words_of_a_path_are_widened_around_their_surest_frames_up_to_a_blank():
+    path = torch.tensor([0, 0, 0, 1, 0, 0, 1, 0, 0, 2, 2, 0])
+    scores = torch.zeros(12, 3)
+    scores[10, 2] = 1.0  # of the frames 9 and 10, the second word is surer on 10
+    assert build_encoder.widen(path, scores).tolist() == [0, 1, 1, 1, 0, 1, 1, 1, 0, 2, 2, 2]
+
+
+def test_different_words_on_neighbouring_frames_stay_there():
+    path = torch.tensor([1, 2])
+    assert build_encoder.widen(path, torch.zeros(2, 3)).tolist() == [1, 2]

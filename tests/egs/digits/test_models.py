@@ -107,3 +107,20 @@ def test_encoder_transcribes_voices_it_never_heard(tmp_path):
     make_corpus.make_corpus(make_corpus.parse_options(options))
     rate = build_encoder.word_error_rate(MODELS / "encoder", build_encoder.read_corpus(tmp_path, "test"))
     assert rate <= 0.04  # 0.0145 on the 300 utterances of the card; two dozen vary
+
+
+def test_content_is_roughened_and_nothing_else():
+    embeddings = torch.ones(200, 3, 4)
+    content = torch.tensor([False, True, False]).expand(200, 3)
+    rough = build_llm.roughen(embeddings, content, rms=0.1, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(rough[:, [0, 2]], embeddings[:, [0, 2]])
+    untouched = (rough[:, 1] == 1).all(dim=-1).float().mean().item()
+    assert untouched == pytest.approx(0.4 * 0.4, abs=0.1)  # neither noise nor another loudness
+
+
+def test_collated_examples_mark_the_answer_and_the_content():
+    batch = [build_llm.Example([5], [6, 7], [8], [9, 10]), build_llm.Example([5], [6], [], [9])]
+    ids, labels, content = build_llm.collate(batch, pad_token_id=0)
+    assert ids.tolist() == [[5, 6, 7, 8, 9, 10], [5, 6, 9, 0, 0, 0]]
+    assert labels.tolist() == [[-100, -100, -100, -100, 9, 10], [-100, -100, 9, -100, -100, -100]]
+    assert content.int().tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]

@@ -102,6 +102,25 @@ def test_an_encoder_for_recordings_is_trained_once_for_a_corpus(tmp_path, monkey
     assert built == [1, 2, 2]
 
 
+@pytest.mark.parametrize(("fails", "code"), [("", 0), ("build_llm.py", 7), ("build_encoder.py", 7)])
+def test_llm_and_encoder_are_built_side_by_side_with_one_thread_each(
+    tmp_path, monkeypatch, capfd, fails, code
+):
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho $OMP_NUM_THREADS $(basename $1)\n[ $(basename $1) != "{fails}" ] || exit 7\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(rebuild_models.sys, "executable", str(python))
+    if code:
+        with pytest.raises(SystemExit) as ended:
+            rebuild_models.rebuild_from_scratch(tmp_path, tmp_path, seed=1)
+        assert ended.value.code == code
+    else:
+        rebuild_models.rebuild_from_scratch(tmp_path, tmp_path, seed=1)
+        assert capfd.readouterr().out.splitlines()[1:] == ["1 build_encoder.py", "1 build_llm.py"]
+
+
 def test_best_path_loss_is_the_likelihood_of_one_path_per_word():
     # two frames, blank or word: the best path of one word is (word, word) at 0.6 * 0.7
     scores = torch.tensor([[[0.4, 0.6], [0.3, 0.7]]]).log()

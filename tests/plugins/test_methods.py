@@ -41,6 +41,26 @@ def test_sift_asks_nothing_and_has_no_system_prompt():
     assert layout.teacher.before_target().segments == (Text("three five", "speech"),)
 
 
+def test_blsp_asks_to_continue_what_can_be_heard():
+    method = load_method("blsp", instruction="go on: {speech}")
+    utterance = Utterance(id="u", audio="u.flac", seconds=1.0, text="Well, it's 'three' -- Five!")
+    (choice,) = method.choices(utterance, Random(0))
+    layout = method.layout(utterance, choice, Target("six"))
+    assert method.given_response(utterance, choice) is None
+    assert layout.student.segments == (Text("go on: "), Speech("well it's three five"), Target("six"))
+    assert layout.teacher.before_target().segments == (
+        Text("go on: "),
+        Text("well it's three five", "speech"),
+    )
+
+
+def test_blsp_can_keep_the_text_as_it_is():
+    method = load_method("blsp", normalize=False, instruction="{speech}")
+    utterance = Utterance(id="u", audio="u.flac", seconds=1.0, text="Three, Five!")
+    (choice,) = method.choices(utterance, Random(0))
+    assert method.layout(utterance, choice, Target("x")).student.segments[0] == Speech("Three, Five!")
+
+
 @pytest.mark.parametrize("name", ["transcription", "sit"])
 def test_instruction_is_drawn_by_the_seed_alone(name):
     method = load_method(name, instructions=[f"{word} {{speech}}" for word in "abcdefgh"])

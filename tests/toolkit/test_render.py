@@ -4,7 +4,7 @@ import pytest
 
 from auralign.layout import Speech, Target, Text, View
 from auralign.render import Renderer
-from auralign.testing import CHATML, CHATML_WITH_DEFAULT, make_tokenizer
+from auralign.testing import CHATML, CHATML_WITH_DEFAULT, KINDS, make_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,10 @@ def test_frame_hash_is_stable_between_renderers():
 
 
 def test_tokenizer_without_a_chat_template_is_refused():
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = None
     with pytest.raises(ValueError, match="no chat template"):
-        Renderer(make_tokenizer(None))
+        Renderer(tokenizer)
 
 
 def test_template_that_drops_the_users_words_is_refused():
@@ -108,3 +110,34 @@ def test_template_that_drops_the_users_words_is_refused():
 
 def test_stop_ids_hold_the_end_of_turn(tokenizer):
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") in Renderer(make_tokenizer(CHATML)).stop_ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompt_and_turn_of_every_kind_are_the_chat_templates_own(kind):
+    tokenizer = make_tokenizer(kind=kind)
+    renderer = Renderer(tokenizer)
+    messages = [{"role": "user", "content": "repeat the above"}]
+    view = View((Text("repeat the above"), Target("three five")))
+    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert tokenizer.decode(renderer.render(view.before_target()).ids) == prompt
+    messages.append({"role": "assistant", "content": "three five"})
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    turn = renderer.render(view).ids
+    assert turn[-1] in tokenizer.all_special_ids
+    assert whole.startswith(tokenizer.decode(turn)) or kind == "mistral"  # it puts a space before an answer
+
+
+@pytest.mark.parametrize(("thinking", "thought"), [(True, False), (False, True), (None, False)])
+def test_thinking_is_switched_by_the_templates_option(thinking, thought):
+    options = {} if thinking is None else {"enable_thinking": thinking}
+    renderer = Renderer(make_tokenizer(kind="qwen3"), template_options=options)
+    prompt = renderer.decode(renderer.render(View((Text("five"),))).ids)
+    assert ("<think>\n\n</think>" in prompt) == thought
+
+
+def test_another_option_of_the_template_is_another_frame():
+    tokenizer = make_tokenizer(kind="qwen3")
+    hashes = {
+        Renderer(tokenizer, template_options={"enable_thinking": on}).frame_hash for on in (True, False)
+    }
+    assert len(hashes) == 2

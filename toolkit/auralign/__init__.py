@@ -5,3 +5,12 @@ is imported here, so that `auralign --help` answers at once.
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """`auralign.load`, fetched when it is asked for: it needs torch."""
+    if name == "load":
+        from auralign.pretrained import load
+
+        return load
+    raise AttributeError(f"module 'auralign' has no attribute {name!r}")

@@ -47,6 +47,31 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
     show.add_argument("--utt", metavar="ID", help="utterance id; the first of the training set unless given")
     show.set_defaults(do=do_show)
+    export = commands.add_parser(
+        "export",
+        help="write a trained connector as a model folder",
+        description="Write a recipe's best checkpoint as a model folder; run it in the recipe's folder, after stage 3.",
+    )
+    export.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
+    export.add_argument("folder", metavar="FOLDER", help="the model folder, which must not exist yet")
+    export.set_defaults(do=do_export)
+    ask = commands.add_parser(
+        "ask",
+        help="ask a model folder about audio",
+        description="Print the answer of a model folder to a prompt about each audio file.",
+    )
+    ask.add_argument("folder", metavar="FOLDER", help="model folder, written by export")
+    ask.add_argument("audio", metavar="AUDIO", nargs="+", help="audio files: WAV, FLAC, Opus, MP3, ...")
+    ask.add_argument(
+        "prompt",
+        metavar="PROMPT",
+        help='what is asked; {speech} stands where the speech goes, "" asks nothing',
+    )
+    ask.add_argument("--llm", metavar="PATH", help="where the LLM stands now")
+    ask.add_argument("--encoder", metavar="PATH", help="where the encoder stands now")
+    ask.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
+    ask.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    ask.set_defaults(do=do_ask)
     return parser
 
 
@@ -105,6 +130,38 @@ def do_show(options) -> int:
 
     show(options.method, options.utt)
     return 0
+
+
+def do_export(options) -> int:
+    """`auralign export`."""
+    from pathlib import Path
+
+    from auralign.hparams import load_hparams
+    from auralign.pretrained import export
+    from auralign.show import find_yaml
+
+    hparams = load_hparams(find_yaml(options.method))
+    report = Path(hparams.score_folder) / "report.md"
+    export(hparams, options.folder, report=report if report.is_file() else None)
+    print(f"{options.folder}: {hparams.method.name} of {hparams.output_folder}")
+    return 0
+
+
+def do_ask(options) -> int:
+    """`auralign ask`. Audio that cannot be used is named, the rest is answered; returns 1 then."""
+    from auralign.data.audio import AudioError
+    from auralign.pretrained import load
+
+    model = load(options.folder, llm=options.llm, encoder=options.encoder, device=options.device)
+    num_failed = 0
+    for audio in options.audio:
+        try:
+            answer = model.answer(audio, options.prompt or None, max_new_tokens=options.max_new_tokens)
+            print(f"{audio}: {answer}" if len(options.audio) > 1 else answer)
+        except AudioError as error:
+            num_failed += 1
+            print(f"auralign: error: {error}", file=sys.stderr)
+    return 1 if num_failed else 0
 
 
 if __name__ == "__main__":

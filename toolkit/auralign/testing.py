@@ -3,11 +3,13 @@
 make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any other
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+# Templates in the shape of well-known ones; the wording is ours.
 CHATML = (
     "{%- for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -17,60 +19,122 @@ CHATML_WITH_DEFAULT = (
     "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
     + CHATML
 )
-SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+# Qwen3's: thinking is on unless enable_thinking is false, which puts an empty thought into the prompt.
+CHATML_WITH_THINKING = (
+    CHATML.removesuffix("{% endif %}")
+    + "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+LLAMA_3 = (
+    "{{ bos_token }}{%- for message in messages %}<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+    "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{%- if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{%- for message in messages %}"
+    "{%- if message['role'] == 'system' %}{% set before = message['content'] + '\n\n' %}[INST] {{ before }}"
+    "{%- elif message['role'] == 'user' %}{% if loop.first %}[INST] {% endif %}{{ message['content'] }} [/INST]"
+    "{%- else %} {{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+GEMMA = (
+    "{{ bos_token }}{%- if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "{%- for message in messages %}<start_of_turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}\n"
+    "{{ message['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{%- if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+PHI_3 = (
+    "{%- for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
+    "{%- if add_generation_prompt %}<|assistant|>\n{% else %}{{ eos_token }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A family of LLMs: the name of its classes in transformers, its chat template and its special tokens."""
+
+    classes: str
+    chat_template: str
+    special: tuple[str, ...] = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+    end: str = "<|im_end|>"
+    begin: str | None = None
+
+
+KINDS = {
+    "llama": Kind("Llama", CHATML),
+    "llama3": Kind(
+        "Llama",
+        LLAMA_3,
+        ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>"),
+        end="<|eot_id|>",
+        begin="<|begin_of_text|>",
+    ),
+    "qwen2": Kind("Qwen2", CHATML),
+    "qwen3": Kind("Qwen3", CHATML_WITH_THINKING),
+    "mistral": Kind("Mistral", MISTRAL, ("<s>", "</s>", "<pad>"), end="</s>", begin="<s>"),
+    "gemma2": Kind(
+        "Gemma2", GEMMA, ("<bos>", "<start_of_turn>", "<end_of_turn>", "<eos>"), end="<eos>", begin="<bos>"
+    ),
+    "phi3": Kind(
+        "Phi3",
+        PHI_3,
+        ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"),
+        end="<|endoftext|>",
+    ),
+}
 TEXT = (
     "system user assistant you said three five nine please repeat the above words and sort them again i heard"
 )
 
 
 def make_tiny_llm(
-    folder, *, kind: str = "llama", chat_template: str = CHATML, seed: int = 0, width: int = 32
+    folder, *, kind: str = "llama", chat_template: str | None = None, seed: int = 0, width: int = 32
 ) -> Path:
-    """Save a random causal LLM of two layers with a ChatML template and a byte-level BPE tokenizer.
+    """Save a random causal LLM of two layers with a byte-level BPE tokenizer and the chat template of its kind.
 
     Arguments
     ---------
     folder : str or Path
         Where to save it.
     kind : str
-        "llama" or "qwen2".
-    chat_template : str
+        Of `KINDS`. "llama" has a ChatML template, "llama3" Llama 3's.
+    chat_template : str, optional
+        Another one.
     seed : int
         Of the weights.
     width : int
         D.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    import transformers
 
-    classes = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}
-    if kind not in classes:
-        raise ValueError(f"kind {kind!r}: use {', '.join(classes)}")
-    tokenizer = make_tokenizer(chat_template)
-    config_class, model_class = classes[kind]
-    config = config_class(
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r}: use {', '.join(KINDS)}")
+    tokenizer = make_tokenizer(chat_template, kind=kind)
+    config = getattr(transformers, f"{KINDS[kind].classes}Config")(
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=width // 4,
         max_position_embeddings=256,
         tie_word_embeddings=True,
         initializer_range=0.2,
-        bos_token_id=None,
+        bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    model_class(config).save_pretrained(folder)
+    getattr(transformers, f"{KINDS[kind].classes}ForCausalLM")(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return Path(folder)
 
 
-def make_tokenizer(chat_template: str = CHATML):
-    """A byte-level BPE tokenizer that knows a few words."""
+def make_tokenizer(chat_template: str | None = None, *, kind: str = "llama"):
+    """A byte-level BPE tokenizer that knows a few words, with the special tokens and the chat template of a kind of LLM."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
+    its = KINDS[kind]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -78,16 +142,17 @@ def make_tokenizer(chat_template: str = CHATML):
         vocab_size=400,
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=list(its.special),
     )
     tokenizer.train_from_iterator([TEXT] * 5, trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>"],
+        bos_token=its.begin,
+        eos_token=its.end,
+        pad_token=its.special[-1],
+        additional_special_tokens=[token for token in its.special if token not in (its.begin, its.end)],
     )
-    wrapped.chat_template = chat_template
+    wrapped.chat_template = chat_template or its.chat_template
     return wrapped
 
 

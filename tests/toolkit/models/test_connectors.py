@@ -1,9 +1,101 @@
-"""Stack-and-project: the paper's size, and no influence of padding."""
+"""Connectors: the papers' sizes, lengths, and no influence of padding or of batch mates."""
 
 import pytest
 import torch
 
-from auralign.models.connectors import StackAndProject
+from auralign.models.connectors import (
+    ConvolveAndProject,
+    MultiLayerQFormer,
+    StackAndProject,
+    WeightedLayers,
+    WindowedQFormer,
+)
+
+SMALL = {"width": 8, "num_layers": 2, "num_heads": 2}
+CONNECTORS = {
+    "stack": lambda: StackAndProject(6, 5, stride=4),
+    "stack and keep": lambda: StackAndProject(6, 5, stride=4, keep_remainder=True),
+    "convolve": lambda: ConvolveAndProject(6, 5, bottleneck_width=3),
+    "windows": lambda: WindowedQFormer(6, 5, window_seconds=0.1, num_queries=2, **SMALL),
+    "multi-layer": lambda: MultiLayerQFormer(6, 5, num_encoder_layers=2, num_queries=3, **SMALL),
+    "weighted layers": lambda: WeightedLayers(6, 5, num_encoder_layers=2),
+}
+
+
+@pytest.fixture(params=CONNECTORS)
+def connector(request):
+    torch.manual_seed(0)
+    return CONNECTORS[request.param]().eval()
+
+
+def test_an_utterance_alone_equals_itself_in_a_batch(connector):
+    frames, lengths = 1e3 * torch.randn(3, 37, 6), torch.tensor([37, 11, 8])
+    batched, num_batched, _ = connector(frames, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone, num_alone, _ = connector(frames[row : row + 1, :length], lengths[row : row + 1])
+        assert num_alone.item() == num_batched[row].item() == connector.num_embeddings(length)
+        torch.testing.assert_close(
+            batched[row, : num_alone.item()], alone[0, : num_alone.item()], atol=1e-5, rtol=1e-5
+        )
+
+
+def test_every_weight_learns(connector):
+    frames, lengths = torch.randn(2, 12, 6), torch.tensor([12, 9])
+    embeddings, lengths, _ = connector(frames, lengths)
+    sum(
+        row[:length].square().sum() for row, length in zip(embeddings, lengths.tolist(), strict=True)
+    ).backward()
+    idle = [name for name, weight in connector.named_parameters() if weight.grad is None]
+    assert idle == []
+
+
+def test_the_adapter_of_blsp_has_the_papers_number_of_parameters():
+    with torch.device("meta"):
+        connector = ConvolveAndProject(768, 4096)
+    # three convolutions with bias, two linear layers without, one layer norm
+    convolutions = 2 * (768 * 1536 * 5 + 1536) + 768 * 8192 * 5 + 8192
+    assert sum(p.numel() for p in connector.parameters()) == convolutions + 2 * 4096 * 512 + 2 * 4096
+    assert round(sum(p.numel() for p in connector.parameters()) / 1e6, 1) == 47.5
+
+
+def test_windows_last_fixed_seconds():
+    connector = WindowedQFormer(6, 5, **SMALL)  # a third of a second of 50 frames: 17
+    assert [connector.num_embeddings(n) for n in (1, 17, 18, 1500)] == [1, 1, 2, 89]
+
+
+def test_a_window_shorter_than_a_frame_is_refused():
+    with pytest.raises(ValueError, match="less than one frame"):
+        WindowedQFormer(6, 5, window_seconds=0.005, **SMALL)
+
+
+def test_the_queries_of_all_layers_are_mixed_one_by_one():
+    torch.manual_seed(0)
+    connector = MultiLayerQFormer(6, 5, num_encoder_layers=2, num_queries=3, **SMALL).eval()
+    frames, lengths = torch.randn(1, 9, 6), torch.tensor([9])
+    with torch.no_grad():  # the second query hears the first layer alone, the others the second
+        connector.layer_scores.copy_(torch.tensor([[-1e4, 1e4, -1e4], [0.0, 0.0, 0.0]]))
+    before, _, _ = connector(frames, lengths)
+    frames[..., 3:] += 1.0
+    after, _, _ = connector(frames, lengths)
+    assert (before == after).all(dim=-1).tolist() == [[False, True, False]]
+
+
+def test_layers_are_weighted_by_a_softmax():
+    connector = WeightedLayers(
+        2, 1, num_encoder_layers=2, connector=lambda *widths: StackAndProject(*widths, stride=1)
+    )
+    seen = []
+    connector.connector.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    with torch.no_grad():
+        connector.layer_scores.copy_(torch.tensor([0.0, 3.0]).log())  # weights 0 and 1: log 0 is -inf
+    connector(torch.tensor([[[10.0, 20.0]]]), torch.tensor([1]))
+    assert seen[0].item() == 20.0
+
+
+@pytest.mark.parametrize("make", [MultiLayerQFormer, WeightedLayers])
+def test_a_wrong_number_of_layers_is_refused(make):
+    with pytest.raises(ValueError, match="frames of width 7 do not hold 2 layers"):
+        make(7, 5, num_encoder_layers=2)
 
 
 def test_has_the_papers_number_of_parameters():

@@ -4,6 +4,14 @@ import pytest
 import torch
 
 from auralign.models.llm import load_llm
+from auralign.testing import KINDS
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def llm_folder(request, make_llm):
+    """One of every kind of LLM."""
+    return make_llm(request.param)
+
 
 PROMPTS = ["repeat three", "please sort the above words again three five nine", "nine"]
 
@@ -62,10 +70,10 @@ def test_sampling_without_seeds_is_refused(llm, renderer):
 
 
 def test_answer_cut_at_the_limit_says_length(llm, renderer):
-    (answer,) = llm.generate(
-        prompts(llm, renderer)[:1], max_new_tokens=1, stop_ids=(llm.model.config.vocab_size - 1,)
-    )
-    assert answer.finish_reason == "length"
+    prompt = prompts(llm, renderer)[:1]
+    (free,) = llm.generate(prompt, max_new_tokens=1, stop_ids=(llm.model.config.vocab_size,))
+    (stopped,) = llm.generate(prompt, max_new_tokens=1, stop_ids=free.ids)
+    assert (free.finish_reason, stopped.finish_reason) == ("length", "stop")
 
 
 def test_no_parameter_wants_a_gradient(llm):

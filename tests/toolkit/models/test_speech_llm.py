@@ -1,4 +1,4 @@
-"""Invariants 2, 3 and 10 on tiny Llama and Qwen2: alone equals in a pack, an oracle connector equals text, frozen is frozen."""
+"""Invariants 2, 3 and 10 on tiny LLMs of every kind: alone equals in a pack, an oracle equals text, frozen is frozen."""
 
 import pytest
 import torch
@@ -7,6 +7,14 @@ from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject
 from auralign.models.speech_llm import SpeechLLM
+from auralign.testing import KINDS
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def llm_folder(request, make_llm):
+    """One of every kind of LLM."""
+    return make_llm(request.param)
+
 
 VIEWS = [
     View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),

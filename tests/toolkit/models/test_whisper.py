@@ -128,7 +128,7 @@ def test_an_unknown_padding_is_refused(folder):
     [
         (
             np.zeros(480_001, dtype=np.float32),
-            "waveform 1 of the batch lasts 30.00 s, Whisper hears at most 30 s",
+            "waveform 1 of the batch lasts 30.00 s, this encoder hears at most 30 s",
         ),
         (np.zeros(0, dtype=np.float32), "at least one sample"),
         (np.array([0.0, np.nan], dtype=np.float32), "not finite"),

@@ -5,6 +5,7 @@ lengths (B,) in frames; embeddings (B, U, D_llm) and lengths (B,) in embeddings;
 `num_embeddings(num_frames)` says, before any forward, how many embeddings to expect: packing counts with it.
 """
 
+import functools
 from abc import ABC, abstractmethod
 
 import torch
@@ -21,6 +22,14 @@ class Connector(nn.Module, ABC):
     @abstractmethod
     def num_embeddings(self, num_frames):
         """How many embeddings to expect for `num_frames` frames (int or integer array)."""
+
+
+def is_within(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """Lengths (B,) -> (B, size): true before each length.
+
+    Frames beyond an utterance's length are whatever its batch mates made them: nothing may read them.
+    """
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
 class StackAndProject(Connector):
@@ -64,8 +73,7 @@ class StackAndProject(Connector):
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are empty."""
         batch, time, width = frames.shape
-        # Frames beyond an utterance's length are whatever its batch mates made them: zero them before they are stacked.
-        frames = frames * (torch.arange(time, device=frames.device)[None, :] < lengths[:, None]).unsqueeze(-1)
+        frames = frames * is_within(lengths, time).unsqueeze(-1)
         frames = nn.functional.pad(frames, (0, 0, 0, -time % self.stride))
         embeddings = self.project(frames.reshape(batch, -1, self.stride * width))
         return embeddings, self.num_embeddings(lengths), {}
@@ -77,3 +85,254 @@ class StackAndProject(Connector):
             if self.keep_remainder
             else num_frames // self.stride
         )
+
+
+class ConvolveAndProject(Connector):
+    """Strided convolutions with gates, then a residual bottleneck: the adapter of BLSP (arXiv:2309.00916).
+
+    With three convolutions, an encoder of width 768 and an LLM of width 4096 it has 47.5 M parameters, as the paper's.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    num_convolutions : int
+        Each halves the frame rate.
+    kernel_size : int
+        Odd.
+    bottleneck_width : int
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        num_convolutions: int = 3,
+        kernel_size: int = 5,
+        bottleneck_width: int = 512,
+    ):
+        super().__init__()
+        if num_convolutions < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"{num_convolutions} convolutions with kernels of {kernel_size}: use at least one, and an odd kernel"
+            )
+        widths = [input_width] * num_convolutions + [output_width]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, 2 * after, kernel_size, stride=2, padding=kernel_size // 2)
+            for width, after in zip(widths, widths[1:], strict=False)
+        )
+        self.bottleneck = nn.Sequential(
+            nn.Linear(output_width, bottleneck_width, bias=False),
+            nn.GELU(),
+            nn.Linear(bottleneck_width, output_width, bias=False),
+        )
+        self.norm = nn.LayerNorm(output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        for convolution in self.convolutions:
+            frames = frames * is_within(lengths, frames.shape[1]).unsqueeze(-1)
+            frames = nn.functional.glu(convolution(frames.transpose(1, 2)), dim=1).transpose(1, 2)
+            lengths = (lengths + 1) // 2
+        return self.norm(frames + self.bottleneck(frames)), lengths, {}
+
+    def num_embeddings(self, num_frames):
+        """Halved by each convolution, rounded up."""
+        for _ in self.convolutions:
+            num_frames = (num_frames + 1) // 2
+        return num_frames
+
+
+def make_qformer(input_width: int, width: int, num_layers: int, num_heads: int) -> nn.Module:
+    """The Q-Former of BLIP-2 (arXiv:2301.12597), with cross-attention in every layer, as transformers has it."""
+    from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+    return Blip2QFormerModel(
+        Blip2QFormerConfig(
+            hidden_size=width,
+            num_hidden_layers=num_layers,
+            num_attention_heads=num_heads,
+            intermediate_size=4 * width,
+            cross_attention_frequency=1,
+            encoder_hidden_size=input_width,
+        )
+    )
+
+
+class WindowedQFormer(Connector):
+    """A Q-Former that reads one window of speech at a time (SALMONN, arXiv:2310.13289; Self-Powered LSM, arXiv:2410.03798).
+
+    A window lasts fixed seconds. In the released code of Self-Powered LSM its length depends on the longest utterance of the
+    batch, so that an utterance's embeddings change with its batch mates.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    window_seconds : float
+    frames_per_second : float
+        Of the encoder.
+    num_queries : int
+        Embeddings in one window.
+    width, num_layers, num_heads : int
+        Of the Q-Former.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        window_seconds: float = 1 / 3,
+        frames_per_second: float = 50.0,
+        num_queries: int = 1,
+        width: int = 768,
+        num_layers: int = 2,
+        num_heads: int = 12,
+    ):
+        super().__init__()
+        self.window = round(window_seconds * frames_per_second)
+        if self.window < 1:
+            raise ValueError(
+                f"window_seconds {window_seconds}: less than one frame of 1/{frames_per_second:g} s"
+            )
+        self.num_queries = num_queries
+        self.norm = nn.LayerNorm(input_width)
+        self.queries = nn.Parameter(0.02 * torch.randn(1, num_queries, width))
+        self.qformer = make_qformer(input_width, width, num_layers, num_heads)
+        self.project = nn.Linear(width, output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        batch, time, width = frames.shape
+        within = nn.functional.pad(is_within(lengths, time), (0, -time % self.window))
+        frames = nn.functional.pad(self.norm(frames), (0, 0, 0, -time % self.window))
+        frames = frames.reshape(-1, self.window, width)  # (windows of the whole batch, frames, D)
+        within = within.reshape(-1, self.window)
+        heard = within[:, 0]  # the others are padding from their first frame on
+        read = self.qformer(
+            self.queries.expand(int(heard.sum()), -1, -1).to(frames.dtype),
+            encoder_hidden_states=frames[heard],
+            encoder_attention_mask=within[heard].long(),
+        ).last_hidden_state
+        projected = self.project(read)
+        embeddings = projected.new_zeros(len(heard), self.num_queries, projected.shape[-1])
+        embeddings[heard] = projected
+        return (
+            embeddings.reshape(batch, -1, projected.shape[-1]),
+            self.num_embeddings(lengths),
+            {},
+        )
+
+    def num_embeddings(self, num_frames):
+        """The queries of each window; the last window may be shorter."""
+        return (num_frames + self.window - 1) // self.window * self.num_queries
+
+
+class MultiLayerQFormer(Connector):
+    """Queries for each of several encoder layers, mixed query by query: the connector of DeSTA (arXiv:2409.20007, 2507.02768).
+
+    Needs an encoder with `layers` chosen. It gives the same number of embeddings for a clip of any length.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder's frames (all layers together) and of the LLM.
+    num_encoder_layers : int
+        Layers in one frame.
+    num_queries : int
+        Embeddings of a clip.
+    width, num_layers, num_heads : int
+        Of the Q-Former, which the encoder's layers share.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        num_encoder_layers: int = 4,
+        num_queries: int = 64,
+        width: int = 1280,
+        num_layers: int = 6,
+        num_heads: int = 20,
+    ):
+        super().__init__()
+        self.num_encoder_layers, self.num_queries = num_encoder_layers, num_queries
+        self.queries = nn.Parameter(0.02 * torch.randn(num_encoder_layers, num_queries, width))
+        self.qformer = make_qformer(
+            _width_of_one(input_width, num_encoder_layers), width, num_layers, num_heads
+        )
+        self.layer_scores = nn.Parameter(torch.zeros(num_encoder_layers, num_queries))
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        batch, time, _ = frames.shape
+        mask = is_within(lengths, time).long()
+        read = [
+            self.qformer(
+                queries.expand(batch, -1, -1).to(frames.dtype),
+                encoder_hidden_states=layer,
+                encoder_attention_mask=mask,
+            ).last_hidden_state
+            for queries, layer in zip(
+                self.queries, frames.chunk(self.num_encoder_layers, dim=-1), strict=True
+            )
+        ]
+        weights = self.layer_scores.softmax(dim=0)  # (layers, queries)
+        mixed = torch.einsum("lbqd,lq->bqd", torch.stack(read), weights.to(frames.dtype))
+        return self.project(self.norm(mixed)), self.num_embeddings(lengths), {}
+
+    def num_embeddings(self, num_frames):
+        """Always the number of queries."""
+        return num_frames * 0 + self.num_queries
+
+
+class WeightedLayers(Connector):
+    """A learned weighted sum of encoder layers (as in ELMo and SUPERB, arXiv:2105.01051) before any other connector.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder's frames (all layers together) and of the LLM.
+    num_encoder_layers : int
+        Layers in one frame.
+    connector : constructor of a Connector
+        Called with the width of one layer and that of the LLM.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        num_encoder_layers: int,
+        connector: functools.partial = StackAndProject,
+    ):
+        super().__init__()
+        self.num_encoder_layers = num_encoder_layers
+        self.layer_scores = nn.Parameter(torch.zeros(num_encoder_layers))
+        self.connector = connector(_width_of_one(input_width, num_encoder_layers), output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are the other connector's."""
+        layers = frames.unflatten(-1, (self.num_encoder_layers, -1))
+        mixed = torch.einsum("btld,l->btd", layers, self.layer_scores.softmax(dim=0).to(frames.dtype))
+        return self.connector(mixed, lengths, num_tokens)
+
+    def num_embeddings(self, num_frames):
+        """The other connector's."""
+        return self.connector.num_embeddings(num_frames)
+
+
+def _width_of_one(input_width: int, num_encoder_layers: int) -> int:
+    width, remainder = divmod(input_width, num_encoder_layers)
+    if remainder:
+        raise ValueError(
+            f"frames of width {input_width} do not hold {num_encoder_layers} layers; num_encoder_layers must be the number of "
+            "the encoder's `layers`"
+        )
+    return width

@@ -87,6 +87,7 @@ class LLM(nn.Module):
         stop_ids,
         temperature: float = 0.0,
         seeds: list[int] | None = None,
+        streamer=None,
     ) -> list[Answer]:
         """Answers to prompts given as embeddings (U, D), decoded together with left padding and a key-value cache.
 
@@ -115,6 +116,7 @@ class LLM(nn.Module):
             attention_mask=mask.long(),
             generation_config=config,
             logits_processor=processors,
+            streamer=streamer,
         )
         return [_cut(row, stop_ids) for row in output.tolist()]
 

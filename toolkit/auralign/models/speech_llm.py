@@ -126,8 +126,19 @@ class SpeechLLM(nn.Module):
 
     @torch.no_grad()
     def answer(
-        self, prompts: list[Rendered], speech: list[torch.Tensor | None], *, max_new_tokens: int, stop_ids
+        self,
+        prompts: list[Rendered],
+        speech: list[torch.Tensor | None],
+        *,
+        max_new_tokens: int,
+        stop_ids,
+        streamer=None,
     ) -> list[Answer]:
-        """Greedy answers to prompts, each with its own speech (U, D), or None where it holds none."""
+        """Greedy answers to prompts, each with its own speech (U, D), or None where it holds none.
+
+        `streamer`, of transformers, is given the tokens of a single prompt one by one.
+        """
         embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
-        return self.llm.generate(embedded, max_new_tokens=max_new_tokens, stop_ids=stop_ids)
+        return self.llm.generate(
+            embedded, max_new_tokens=max_new_tokens, stop_ids=stop_ids, streamer=streamer
+        )

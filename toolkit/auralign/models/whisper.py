@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
 from transformers.utils.logging import disable_progress_bar
 
 from auralign.files import hash_path, hash_value
+from auralign.models.encoder import SpeechEncoder
 
 PADDINGS = ("true_length", "30_seconds")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
@@ -31,8 +31,8 @@ class WeightsOfEncoder(modeling_whisper.WhisperEncoder):
     _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^proj_out\."]
 
 
-class WhisperEncoder(nn.Module):
-    """Waveforms in, frames out; always in eval mode, no parameter trained.
+class WhisperEncoder(SpeechEncoder):
+    """Waveforms in, frames out; see `SpeechEncoder`.
 
     Arguments
     ---------
@@ -40,45 +40,36 @@ class WhisperEncoder(nn.Module):
     extractor : transformers.WhisperFeatureExtractor
     padding : str
         "true_length" encodes what there is; "30_seconds" pads as Whisper was trained.
-    fingerprint : str
-        Names weights, features and padding; frames of equal fingerprints are equal.
     """
 
-    def __init__(self, encoder, extractor, *, padding="true_length", fingerprint=""):
-        super().__init__()
+    def __init__(self, encoder, extractor, *, padding="true_length", layers=None, fingerprint=""):
+        config = encoder.config
+        super().__init__(
+            extractor,
+            hidden_width=config.d_model,
+            num_layers=config.encoder_layers,
+            layers=layers,
+            fingerprint=fingerprint,
+        )
         if padding not in PADDINGS:
             raise ValueError(f"Whisper padding {padding!r}: use {' or '.join(PADDINGS)}")
         self.encoder = encoder
-        self.extractor = extractor
         self.padding = padding
-        self.fingerprint = fingerprint
-        self.requires_grad_(False)
-        self.eval()
-
-    def train(self, mode=True):
-        """Stay in eval mode: a frozen encoder gives the same frames whatever is trained behind it."""
-        return super().train(False)
-
-    @property
-    def width(self):
-        """D of the frames."""
-        return self.encoder.config.d_model
-
-    @property
-    def sample_rate(self):
-        """Hz, of the waveforms."""
-        return self.extractor.sampling_rate
+        self.freeze()
 
     @property
     def frames_per_second(self):
         return self.sample_rate / self.extractor.hop_length / MEL_FRAMES_PER_FRAME
+
+    @property
+    def max_seconds(self):
+        return self.extractor.chunk_length
 
     def num_mel_frames(self, num_samples):
         # Less than an analysis window is padded to one: the Fourier transform needs as much.
         return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
 
     def num_frames(self, num_samples):
-        """Frames of a waveform of so many samples."""
         return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME)
 
     def features(self, waveforms):
@@ -95,10 +86,9 @@ class WhisperEncoder(nn.Module):
 
         Raises
         ------
-        ValueError : for audio that is empty, not finite, not one-dimensional, or longer than 30 s.
+        ValueError : see `SpeechEncoder.forward`.
         """
-        for row, waveform in enumerate(waveforms):
-            self._check(row, waveform)
+        self.check(waveforms)
         lengths = torch.tensor([self.num_mel_frames(len(waveform)) for waveform in waveforms])
         mels = [self._log_mel(waveform) for waveform in waveforms]
         num_frames = max(-(-mel.shape[1] // MEL_FRAMES_PER_FRAME) for mel in mels)
@@ -106,20 +96,6 @@ class WhisperEncoder(nn.Module):
         for row, mel in enumerate(mels):
             batch[row, :, : mel.shape[1]] = mel
         return batch, lengths
-
-    def _check(self, row, waveform):
-        place = f"waveform {row} of the batch"
-        if np.ndim(waveform) != 1 or len(waveform) == 0:
-            raise ValueError(
-                f"{place} has shape {np.shape(waveform)}; give one channel with at least one sample"
-            )
-        if not np.isfinite(waveform).all():
-            raise ValueError(f"{place} holds values that are not finite; repair or remove the audio")
-        if len(waveform) > self.extractor.n_samples:
-            seconds, limit = len(waveform) / self.sample_rate, self.extractor.chunk_length
-            raise ValueError(
-                f"{place} lasts {seconds:.2f} s, Whisper hears at most {limit} s; cut it into utterances"
-            )
 
     def _log_mel(self, waveform):
         """Features (number of mel bands, M) of one waveform. The extractor clamps at 8 below the maximum: one
@@ -138,13 +114,6 @@ class WhisperEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveforms):
-        """Encode waveforms (see `features`).
-
-        Returns
-        -------
-        frames : torch.Tensor (B, T, D)
-        lengths : torch.Tensor (B,), in frames, of the audio without padding
-        """
         mel, mel_lengths = self.features(waveforms)
         weight = self.encoder.conv1.weight
         mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
@@ -176,9 +145,11 @@ class WhisperEncoder(nn.Module):
         hidden = hidden.permute(0, 2, 1)
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
         mask = attention_mask(count_frames(mel_lengths), hidden)
+        states = [hidden]
         for layer in encoder.layers:
-            hidden = layer(hidden, mask)
-        return encoder.layer_norm(hidden)
+            states.append(layer(states[-1], mask))
+        states[-1] = encoder.layer_norm(states[-1])
+        return self.join(states)
 
 
 def count_frames(mel_lengths):
@@ -202,7 +173,7 @@ def attention_mask(lengths, hidden):
     return hide[:, None, None]
 
 
-def load_whisper(path, *, padding="true_length", dtype="float32"):
+def load_whisper(path, *, padding="true_length", layers=None, dtype="float32"):
     """Load the encoder of a Whisper folder; the decoder's weights are never read.
 
     Arguments
@@ -212,6 +183,8 @@ def load_whisper(path, *, padding="true_length", dtype="float32"):
         preprocessor_config.json.
     padding : str
         "true_length" or "30_seconds".
+    layers : "all", sequence of int, or None
+        See `SpeechEncoder`.
     dtype : str
         "float32", "bfloat16" or "float16".
 
@@ -238,5 +211,6 @@ def load_whisper(path, *, padding="true_length", dtype="float32"):
             f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download it again"
         )
     extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
-    fingerprint = hash_value([hash_path(path), padding, dtype])
-    return WhisperEncoder(encoder, extractor, padding=padding, fingerprint=fingerprint)
+    whisper = WhisperEncoder(encoder, extractor, padding=padding, layers=layers)
+    whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.chosen_layers])
+    return whisper

@@ -1,0 +1,159 @@
+"""The model folder: what is loaded answers as the recipe does, and what the folder says is not trusted."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+import auralign
+from auralign import cli
+from auralign.data.audio import AudioError
+from auralign.hparams import load_hparams
+from auralign.pretrained import CARD, CONFIG, export
+from auralign.records import Hypothesis, Records
+from auralign.testing import make_speech
+from recipe import make_recipe, run_script
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, make_llm, whisper_folder):
+    """A recipe run to stage 4, and its model folder `model`."""
+    folder = make_recipe(tmp_path_factory.mktemp("recipe"), llm=make_llm("llama"), encoder=whisper_folder)
+    for script in ("generate.py", "train.py", "decode.py"):
+        run_script(folder, script, "hparams/sift.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        export(load_hparams("hparams/sift.yaml"), "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(recipe):
+    return auralign.load(recipe / "model")
+
+
+def audio(recipe, number=0):
+    return recipe / "data" / f"test-{number}.flac"
+
+
+def test_answers_are_those_of_the_recipes_decoding(recipe, model):
+    written = Records(recipe / "exp/sift/hypotheses/test.speech.jsonl", Hypothesis)
+    answers = model.answer([audio(recipe, number) for number in range(4)], "repeat {speech}")
+    assert answers == [hypothesis.text for hypothesis in written]
+
+
+def test_a_file_and_its_samples_are_answered_alike(recipe, model):
+    samples, rate = soundfile.read(audio(recipe), dtype="float32")
+    assert model.answer(samples, "repeat {speech}", sample_rate=rate) == model.answer(
+        audio(recipe), "repeat {speech}"
+    )
+
+
+def test_a_prompt_without_a_slot_stands_behind_the_speech(recipe, model):
+    assert model.answer(audio(recipe), "sort") == model.answer(audio(recipe), "{speech}\nsort")
+
+
+def test_streamed_pieces_join_to_the_answer(recipe, model):
+    pieces = list(model.stream(audio(recipe), "repeat {speech}"))
+    assert "".join(pieces).strip() == model.answer(audio(recipe), "repeat {speech}")
+
+
+def test_an_error_while_streaming_reaches_the_reader(recipe, model, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model.model, "answer", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(model.stream(audio(recipe), "repeat"))
+
+
+def test_audio_longer_than_the_encoder_hears_is_named(model):
+    with pytest.raises(AudioError, match=r"the array: lasts 31.0 s, the encoder hears at most 30 s"):
+        model.answer(make_speech(31.0))
+
+
+def test_speech_longer_than_the_context_is_named(model):
+    with pytest.raises(ValueError, match="the LLM has 256; cut the audio"):
+        model.answer(make_speech(29.0), "repeat " * 100)
+
+
+def test_the_card_names_parts_method_and_training(recipe):
+    card = (recipe / "model" / CARD).read_text()
+    for words in ("arXiv:2601.06086", "StackAndProject", "load_whisper", "validation loss", "licence"):
+        assert words in card
+
+
+def test_a_folder_that_is_there_is_not_written_over(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(FileExistsError, match="is there already"):
+        export(load_hparams("hparams/sift.yaml"), "model")
+
+
+def changed(recipe, tmp_path, change):
+    """A copy of the model folder with a changed configuration."""
+    shutil.copytree(recipe / "model", tmp_path / "model")
+    path = tmp_path / "model" / CONFIG
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["os.system", "auralign.files.write_json", "auralign.models.llm.Path", "auralign.models.llm.no_such"],
+)
+def test_nothing_but_auraligns_own_parts_is_called(recipe, tmp_path, call):
+    folder = changed(recipe, tmp_path, lambda config: config["connector"].update(call=call))
+    with pytest.raises(ValueError, match=r"which is not among auralign\.models"):
+        auralign.load(folder)
+
+
+def test_an_llm_that_moved_is_asked_for(recipe, tmp_path):
+    folder = changed(recipe, tmp_path, lambda config: config["llm"]["with"].update(path="/gone"))
+    with pytest.raises(FileNotFoundError, match=r"its llm stood at /gone, .*load\(\.\.\., llm=PATH\)"):
+        auralign.load(folder)
+
+
+def test_parts_that_moved_are_taken_from_where_they_stand_now(recipe, tmp_path, make_llm, whisper_folder):
+    folder = changed(recipe, tmp_path, lambda config: config["llm"]["with"].update(path="/gone"))
+    moved = auralign.load(folder, llm=make_llm("llama"), encoder=whisper_folder)
+    assert moved.answer(audio(recipe), "sort") == auralign.load(recipe / "model").answer(
+        audio(recipe), "sort"
+    )
+
+
+def test_another_llm_is_refused(recipe, make_llm):
+    with pytest.raises(ValueError, match="was trained with LLM"):
+        auralign.load(recipe / "model", llm=make_llm("qwen2"))
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="auralign export"):
+        auralign.load(tmp_path)
+
+
+def test_ask_answers_what_it_can_and_names_the_rest(recipe, capsys, tmp_path):
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    code = cli.run(["ask", str(recipe / "model"), str(audio(recipe)), str(tmp_path / "broken.wav"), "sort"])
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert out == f"{audio(recipe)}: {auralign.load(recipe / 'model').answer(audio(recipe), 'sort')}\n"
+    assert "broken.wav: cannot be read as audio" in err
+
+
+def test_export_and_ask_from_the_command_line(recipe, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    assert cli.run(["export", "sift", str(tmp_path / "exported")]) == 0
+    capsys.readouterr()
+    assert cli.run(["ask", str(tmp_path / "exported"), str(audio(recipe)), "sort"]) == 0
+    assert capsys.readouterr().out.strip() == auralign.load("model").answer(audio(recipe), "sort")
+
+
+def test_the_samples_need_not_be_float32(recipe, model):
+    samples, rate = soundfile.read(audio(recipe), dtype="float64")
+    assert model.answer(samples, "sort", sample_rate=rate) == model.answer(
+        samples.astype(np.float32), "sort", sample_rate=rate
+    )

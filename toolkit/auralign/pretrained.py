@@ -1,0 +1,323 @@
+"""The model folder: a trained connector with all that is needed to use it again.
+
+    auralign export hparams/sift.yaml my_model        # in a recipe's folder, after stage 3
+    auralign ask my_model a.wav b.flac "what was said?"
+
+    model = auralign.load("my_model")
+    model.answer("a.wav", "what was said? {speech}")
+
+`trainable.safetensors` holds the weights, `auralign.json` names encoder, LLM and connector, `README.md` is the model card.
+The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`.
+"""
+
+import functools
+import importlib
+import json
+import os
+import queue
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from auralign import __version__
+from auralign.data.audio import AudioError, read_audio, resample
+from auralign.files import make_folder_atomically, read_json, write_json
+from auralign.layout import DEFAULT, SLOT, Speech, View, fill
+from auralign.models.speech_llm import SpeechLLM
+from auralign.render import Renderer
+
+CONFIG, CARD = "auralign.json", "README.md"
+SCHEMA = 1
+ALLOWED = "auralign.models."
+
+
+@dataclass
+class PretrainedModel:
+    """An LLM that hears: `answer` audio with it."""
+
+    model: SpeechLLM
+    renderer: Renderer
+    max_new_tokens: int
+    config: dict
+
+    def answer(
+        self,
+        audio,
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        sample_rate: int | None = None,
+    ):
+        """The LLM's answer, greedy.
+
+        Arguments
+        ---------
+        audio : path, float32 array (num_samples,), or list of these
+        prompt : str, optional
+            What is asked; `{speech}` stands where the speech goes, and without it the speech comes first. None asks nothing.
+        max_new_tokens : int, optional
+            The recipe's unless given.
+        sample_rate : int, optional
+            Of arrays, in Hz; the encoder's unless given.
+
+        Returns str for one audio, list of str for a list.
+
+        Raises AudioError where audio cannot be used, ValueError where prompt and speech are longer than the LLM's context.
+        """
+        several = isinstance(audio, (list, tuple))
+        prompts, speech = self._ask(list(audio) if several else [audio], prompt, sample_rate)
+        answers = self.model.answer(
+            prompts,
+            speech,
+            max_new_tokens=max_new_tokens or self.max_new_tokens,
+            stop_ids=self.renderer.stop_ids,
+        )
+        texts = [self.renderer.decode(answer.ids) for answer in answers]
+        return texts if several else texts[0]
+
+    def stream(
+        self,
+        audio,
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        sample_rate: int | None = None,
+    ) -> Iterator[str]:
+        """The answer to one audio piece by piece, as the LLM gives it; joined, the pieces are what `answer` returns, but for
+        space around it. Arguments as for `answer`."""
+        from transformers import TextIteratorStreamer
+
+        prompts, speech = self._ask([audio], prompt, sample_rate)
+        streamer = TextIteratorStreamer(self.renderer.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        failed: queue.Queue = queue.Queue()
+
+        def work():
+            try:
+                self.model.answer(
+                    prompts,
+                    speech,
+                    max_new_tokens=max_new_tokens or self.max_new_tokens,
+                    stop_ids=self.renderer.stop_ids,
+                    streamer=streamer,
+                )
+            except Exception as error:  # handed to whoever reads the stream, who would wait for ever
+                failed.put(error)
+                streamer.end()
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        yield from (piece for piece in streamer if piece)
+        thread.join()
+        if not failed.empty():
+            raise failed.get()
+
+    @torch.no_grad()
+    def _ask(self, audio: list, prompt: str | None, sample_rate: int | None):
+        """Rendered prompts, and embeddings of the speech that goes into each."""
+        if prompt is not None and SLOT not in prompt:
+            prompt = f"{SLOT}\n{prompt}"
+        rendered = self.renderer.render(View(fill(prompt, Speech(""))))
+        waveforms = [self._read(one, sample_rate) for one in audio]
+        device = self.model.llm.device
+        frames, lengths = self.model.encoder(waveforms)
+        speech = self.model.hear(frames.to(device), lengths.to(device))
+        for one, heard in zip(audio, speech, strict=True):
+            positions = rendered.num_ids + len(heard)
+            if positions >= self.model.llm.max_positions:
+                raise ValueError(
+                    f"{_name(one)}: prompt and speech take {positions} positions, the LLM has {self.model.llm.max_positions}; "
+                    "cut the audio"
+                )
+        return [rendered] * len(audio), speech
+
+    def _read(self, audio, sample_rate: int | None) -> np.ndarray:
+        encoder = self.model.encoder
+        if isinstance(audio, (str, os.PathLike)):
+            waveform = read_audio(audio, sample_rate=encoder.sample_rate)
+        else:
+            waveform = resample(
+                np.asarray(audio, dtype=np.float32), sample_rate or encoder.sample_rate, encoder.sample_rate
+            )
+        seconds = len(waveform) / encoder.sample_rate
+        if encoder.max_seconds is not None and seconds > encoder.max_seconds:
+            raise AudioError(
+                f"{_name(audio)}: lasts {seconds:.1f} s, the encoder hears at most {encoder.max_seconds:g} s; cut it"
+            )
+        return waveform
+
+
+def _name(audio) -> str:
+    return str(audio) if isinstance(audio, (str, os.PathLike)) else "the array"
+
+
+def export(hparams, folder, *, report=None) -> None:
+    """Write a recipe's best checkpoint as a model folder.
+
+    Arguments
+    ---------
+    hparams : SimpleNamespace
+        Of `auralign.hparams`.
+    folder : path
+        Must not exist yet.
+    report : path, optional
+        Of stage 5: the ledger goes into the model card.
+
+    Raises FileExistsError where the folder is there, FileNotFoundError where stage 3 was not run.
+    """
+    from auralign.models.build import build_model, check_parts, describe_parts
+    from auralign.stage import describe
+    from auralign.train.checkpoint import WEIGHTS, Checkpoints
+
+    if Path(folder).exists():
+        raise FileExistsError(f"{folder} is there already; give another name, or remove it")
+    best = Checkpoints(Path(hparams.output_folder) / "checkpoints").best()
+    model, renderer = build_model(hparams)
+    check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
+    config = {
+        "schema": SCHEMA,
+        "auralign": __version__,
+        "method": f"{hparams.method.name} {hparams.method.version}",
+        "paper": hparams.method.paper,
+        "llm": {**_account(describe(hparams.llm)), "name": model.llm.name, "revision": model.llm.revision},
+        "encoder": {**_account(describe(hparams.encoder)), "fingerprint": model.encoder.fingerprint},
+        "connector": _account(describe(hparams.connector)),
+        "sample_rate": model.encoder.sample_rate,
+        "system_prompt": hparams.system_prompt,
+        "template_options": hparams.template_options,
+        "frame_hash": renderer.frame_hash,
+        "max_new_tokens": hparams.decode_max_new_tokens,
+        "step": best.step,
+        "valid_loss": best.valid_loss,
+    }
+    with make_folder_atomically(folder) as temporary:
+        shutil.copy(best.folder / WEIGHTS, temporary / WEIGHTS)
+        write_json(temporary / CONFIG, config)
+        card = _card(hparams, config, report)
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
+            shutil.copy(picture, temporary)
+
+
+def _account(described: dict) -> dict:
+    """A constructor's path and arguments, with the paths among them made absolute."""
+    absolute = {
+        name: os.path.abspath(value) if isinstance(value, str) and os.path.exists(value) else value
+        for name, value in described["with"].items()
+    }
+    return {"call": described["call"], "args": described.get("args", []), "with": absolute}
+
+
+def _card(hparams, config: dict, report) -> str:
+    licence = _licence(config["llm"]["with"].get("path"))
+    lines = [
+        f"# {config['llm']['name']} with ears, by {hparams.method.name}",
+        "",
+        "A connector that lets a frozen LLM hear through a frozen speech encoder. This folder holds the connector alone:",
+        "encoder and LLM are needed beside it.",
+        "",
+        "    import auralign",
+        '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... where they stand elsewhere',
+        '    model.answer("speech.wav", "What was said?")',
+        "",
+        "| part | what |",
+        "|---|---|",
+        f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
+        f"| encoder | {config['encoder']['call']}, {json.dumps(config['encoder']['with'])} |",
+        f"| connector | {config['connector']['call']}, {json.dumps(config['connector']['with'])} |",
+        f"| method | {config['method']}, arXiv:{config['paper']}; options {json.dumps(hparams.method.options())} |",
+        f"| data | {Path(hparams.data_folder).resolve()}; seed {hparams.seed} |",
+        f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
+        "",
+        "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
+        "",
+        Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)
+        if report
+        else "The gap ledger: not run.",
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _licence(path) -> str:
+    """What the front matter of an LLM's own model card says."""
+    card = Path(path or "") / "README.md"
+    if path and card.is_file():
+        found = re.search(r"^license: *(\S+)", card.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if found:
+            return found.group(1)
+    return "not stated beside it; see its source"
+
+
+def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu") -> PretrainedModel:
+    """Load a model folder.
+
+    Arguments
+    ---------
+    folder : path
+        Written by `export`.
+    llm, encoder : path, optional
+        Where they stand now, if not where they stood. Another LLM or encoder than was trained with is refused.
+    connector : constructor, optional
+        Of a connector that is not auralign's own; called with the widths of encoder and LLM.
+    device : str
+        "cpu" or "cuda:N".
+
+    Raises
+    ------
+    FileNotFoundError : the folder, the LLM or the encoder is not there.
+    ValueError : the folder names another LLM, encoder or prompt than there is, or something that is not auralign's.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"no {CONFIG} in {folder}; give a folder that `auralign export` wrote")
+    config = read_json(path)
+    if config.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: schema {config.get('schema')}, this auralign {__version__} reads {SCHEMA}")
+    its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")().to(device)
+    its_encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")().to(device)
+    make_connector = connector or _constructor(config["connector"], path)
+    model = SpeechLLM(its_encoder, make_connector(its_encoder.width, its_llm.width).to(device), its_llm)
+    system = DEFAULT if config["system_prompt"] == "default" else config["system_prompt"]
+    renderer = Renderer(its_llm.tokenizer, system=system, template_options=config["template_options"])
+    for what, found, needed in (
+        ("LLM", its_llm.revision, config["llm"]["revision"]),
+        ("encoder", its_encoder.fingerprint, config["encoder"]["fingerprint"]),
+        ("prompt frame", renderer.frame_hash, config["frame_hash"]),
+    ):
+        if found != needed:
+            raise ValueError(
+                f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
+            )
+    weights = Path(folder) / "trainable.safetensors"
+    model.trained_parts.load_state_dict(load_file(weights, device=device), strict=True)
+    return PretrainedModel(model.eval(), renderer, config["max_new_tokens"], config)
+
+
+def _constructor(account: dict, place, *, path_now=None, what: str = ""):
+    """A constructor of `auralign.models` with its arguments; anything else that the file names is refused."""
+    module, _, name = account["call"].rpartition(".")
+    found = None
+    if f"{module}.".startswith(ALLOWED):
+        found = getattr(importlib.import_module(module), name, None)
+    if found is None or found.__module__ != module:
+        raise ValueError(
+            f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
+            "it as load(..., connector=...)"
+        )
+    arguments = {
+        key: _constructor(value, place) if isinstance(value, dict) and "call" in value else value
+        for key, value in account["with"].items()
+    }
+    if what:
+        arguments["path"] = str(path_now or arguments.get("path"))
+        if not Path(arguments["path"]).exists():
+            raise FileNotFoundError(
+                f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., {what}=PATH)"
+            )
+    return functools.partial(found, *account["args"], **arguments)

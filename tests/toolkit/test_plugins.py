@@ -53,6 +53,7 @@ def test_shipped_methods_are_announced_by_entry_points():
         "transcription",
         "sit",
         "sift",
+        "blsp",
     }
 
 

@@ -4,13 +4,24 @@ import pytest
 import torch
 
 from auralign.models.llm import load_llm
+from auralign.render import Renderer
 from auralign.testing import KINDS
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def llm_folder(request, make_llm):
     """One of every kind of LLM."""
     return make_llm(request.param)
+
+
+@pytest.fixture(scope="module")
+def llm(llm_folder):  # not conftest's: pytest would keep that of the two kinds it has there
+    return load_llm(llm_folder)
+
+
+@pytest.fixture(scope="module")
+def renderer(llm):
+    return Renderer(llm.tokenizer)
 
 
 PROMPTS = ["repeat three", "please sort the above words again three five nine", "nine"]
@@ -97,3 +108,7 @@ def test_absent_folder_is_named(tmp_path):
 def test_unknown_dtype_is_refused(llm_folder):
     with pytest.raises(ValueError, match="float8"):
         load_llm(llm_folder, dtype="float8")
+
+
+def test_each_kind_is_tested_on_its_own_class(llm, llm_folder):
+    assert llm.model.config.model_type == llm_folder.name.replace("llama3", "llama")

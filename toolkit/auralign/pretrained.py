@@ -32,6 +32,7 @@ from auralign.files import make_folder_atomically, read_json, write_json
 from auralign.layout import DEFAULT, SLOT, Speech, View, fill
 from auralign.models.speech_llm import SpeechLLM
 from auralign.render import Renderer
+from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 CONFIG, CARD = "auralign.json", "README.md"
 SCHEMA = 1
@@ -173,7 +174,6 @@ def export(hparams, folder, *, report=None) -> None:
     """
     from auralign.models.build import build_model, check_parts, describe_parts
     from auralign.stage import describe
-    from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
@@ -294,8 +294,7 @@ def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu")
             raise ValueError(
                 f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
             )
-    weights = Path(folder) / "trainable.safetensors"
-    model.trained_parts.load_state_dict(load_file(weights, device=device), strict=True)
+    model.trained_parts.load_state_dict(load_file(Path(folder) / WEIGHTS, device=device), strict=True)
     return PretrainedModel(model.eval(), renderer, config["max_new_tokens"], config)
 
 

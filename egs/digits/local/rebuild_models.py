@@ -41,13 +41,12 @@ def rebuild_from_scratch(output, corpus, *, seed):
         tempfile.TemporaryFile("w+") as log,
         subprocess.Popen(llm, env=environment, stdout=log, stderr=log) as background,
     ):
+        code = None
         try:
             code = subprocess.run(encoder, env=environment).returncode
-        except BaseException:
-            background.kill()
-            raise
-        if code:
-            background.kill()
+        finally:
+            if code != 0:  # it failed, or Ctrl-C
+                background.kill()
         code = code or background.wait()
         log.seek(0)
         print(log.read(), end="", file=sys.stderr if code else sys.stdout)

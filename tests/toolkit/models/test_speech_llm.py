@@ -6,27 +6,7 @@ import torch
 from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject
-from auralign.models.llm import load_llm
 from auralign.models.speech_llm import SpeechLLM
-from auralign.render import Renderer
-from auralign.testing import KINDS
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def llm_folder(request, make_llm):
-    """One of every kind of LLM."""
-    return make_llm(request.param)
-
-
-@pytest.fixture(scope="module")
-def llm(llm_folder):  # not conftest's: pytest would keep that of the two kinds it has there
-    return load_llm(llm_folder)
-
-
-@pytest.fixture(scope="module")
-def renderer(llm):
-    return Renderer(llm.tokenizer)
-
 
 VIEWS = [
     View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),

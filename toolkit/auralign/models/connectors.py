@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
+from auralign.models.encoder import is_within
+
 
 class Connector(nn.Module, ABC):
     """What every connector is: see the module's docstring."""
@@ -22,14 +24,6 @@ class Connector(nn.Module, ABC):
     @abstractmethod
     def num_embeddings(self, num_frames):
         """How many embeddings to expect for `num_frames` frames (int or integer array)."""
-
-
-def is_within(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """Lengths (B,) -> (B, size): true before each length.
-
-    Frames beyond an utterance's length are whatever its batch mates made them: nothing may read them.
-    """
-    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
 class StackAndProject(Connector):

@@ -117,6 +117,14 @@ class SpeechEncoder(nn.Module, ABC):
         return torch.cat([hidden_states[layer] for layer in self.layers], dim=-1)
 
 
+def is_within(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """Lengths (B,) -> (B, size): true before each length.
+
+    Frames beyond an utterance's length are whatever its batch mates made them: nothing may read them.
+    """
+    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
 def _resolve(layers, num_layers: int) -> tuple[int, ...]:
     if layers is None:
         return (num_layers,)

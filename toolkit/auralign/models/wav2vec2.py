@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder
+from auralign.models.encoder import SpeechEncoder, is_within
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
@@ -70,7 +70,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
         padded = nn.utils.rnn.pad_sequence(features, batch_first=True)  # (B, T, C)
         projected = self.model.feature_projection(padded)
         hidden = projected[0] if isinstance(projected, tuple) else projected
-        within = torch.arange(hidden.shape[1], device=hidden.device)[None] < lengths[:, None]
+        within = is_within(lengths, hidden.shape[1])
         return self.join(self._transform(hidden, None if within.all() else within)), lengths
 
     def _convolve(self, waveform) -> torch.Tensor:

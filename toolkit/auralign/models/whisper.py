@@ -19,7 +19,7 @@ from transformers.models.whisper import modeling_whisper
 from transformers.utils.logging import disable_progress_bar
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder
+from auralign.models.encoder import SpeechEncoder, is_within
 
 PADDINGS = ("true_length", "30_seconds")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
@@ -157,11 +157,6 @@ def count_frames(mel_lengths):
     on.
     """
     return (mel_lengths + MEL_FRAMES_PER_FRAME - 1) // MEL_FRAMES_PER_FRAME
-
-
-def is_within(lengths, size):
-    """Lengths (B,) -> (B, size), true before each length."""
-    return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
 def attention_mask(lengths, hidden):

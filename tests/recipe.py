@@ -44,13 +44,21 @@ decode_batch_size: 4
 """
 
 
-def make_recipe(folder, *, llm, encoder, method="sift", cache="memory"):
-    """Write scripts, data and `hparams/<method>.yaml` into `folder`."""
+LORA = """\
+lora: !name:peft.LoraConfig
+    r: 2
+    lora_dropout: 0.2
+    target_modules: [q_proj, v_proj]
+"""
+
+
+def make_recipe(folder, *, llm, encoder, method="sift", cache="memory", more=""):
+    """Write scripts, data and `hparams/<method>.yaml`, with the lines of `more` at its end, into `folder`."""
     folder = Path(folder)
     (folder / "hparams").mkdir(parents=True)
     for script in ("generate.py", "train.py", "decode.py"):
         shutil.copy(DIGITS / script, folder)
-    yaml = YAML.format(method=method, llm=llm, encoder=encoder, cache=cache)
+    yaml = YAML.format(method=method, llm=llm, encoder=encoder, cache=cache) + more
     (folder / "hparams" / f"{method}.yaml").write_text(yaml, encoding="utf-8")
     for split, number in (("train", 12), ("valid", 3), ("test", 4)):
         write_records(

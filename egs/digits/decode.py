@@ -15,7 +15,13 @@ from auralign import __version__, script
 from auralign.data.frames import recipe_frames
 from auralign.decode.answers import Decoder
 from auralign.hparams import load_recipe, settings
-from auralign.models.build import build_model, check_parts, describe_parts
+from auralign.models.build import (
+    build_decoding,
+    build_model,
+    build_recognizer,
+    check_parts,
+    describe_parts,
+)
 from auralign.records import Question, Records, Utterance
 from auralign.stage import Stage, content, describe, require
 from auralign.store import partial_path
@@ -39,6 +45,7 @@ def main(argv):
         **asked,
         "checkpoint": content(best.folder, made_by="stage 3 (train)"),
         "connector": describe(hparams.connector),
+        "lora": describe(hparams.lora),
         "seed": hparams.seed,
     }
     jobs = [
@@ -71,9 +78,9 @@ def make_decoder(hparams, best, manifest):
         renderer,
         manifest,
         recipe_frames(hparams, model.encoder, manifest),
-        max_new_tokens=hparams.decode_max_new_tokens,
+        decoding=build_decoding(hparams),
         batch_size=hparams.decode_batch_size,
-        recognizer=hparams.recognizer(width=model.encoder.width) if hparams.recognizer else None,
+        recognizer=build_recognizer(hparams, model.encoder),
     )
 
 

@@ -42,10 +42,8 @@ def main(argv):
             return
         labels = read_labels(options.corpus / "labels.jsonl")
         for split, path in zip(SPLITS, manifests, strict=True):
-            num_kept = write_manifest(
-                path, [utterance for s, utterance in labels if s == split], audio_folder=options.corpus
-            )
-            print(f"{stage.name}: {num_kept} utterances in {path}")
+            chosen = [utterance for s, utterance in labels if s == split]
+            print(f"{stage.name}: {write_manifest(path, chosen, audio_folder=options.corpus)}")
         seen = {"repeat"} | {
             utterance.labels["command"]
             for split, utterance in labels

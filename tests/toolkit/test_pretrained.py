@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from auralign.hparams import load_hparams
 from auralign.pretrained import CARD, CONFIG, export
 from auralign.records import Hypothesis, Records
 from auralign.testing import make_speech
-from recipe import make_recipe, run_script
+from recipe import LORA, make_recipe, run_script
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +71,14 @@ def test_an_error_while_streaming_reaches_the_reader(recipe, model, monkeypatch)
 
 
 def test_audio_longer_than_the_encoder_hears_is_named(model):
-    with pytest.raises(AudioError, match=r"the array: lasts 31.0 s, the encoder hears at most 30 s"):
+    with pytest.raises(
+        AudioError, match=r"the array lasts 31.00 s, this encoder hears 30 s at once; .*chunk_seconds"
+    ):
         model.answer(make_speech(31.0))
 
 
 def test_speech_longer_than_the_context_is_named(model):
-    with pytest.raises(ValueError, match="the LLM has 256; cut the audio"):
+    with pytest.raises(ValueError, match="the LLM llama has 256; cut the audio"):
         model.answer(make_speech(29.0), "repeat " * 100)
 
 
@@ -157,3 +160,59 @@ def test_the_samples_need_not_be_float32(recipe, model):
     assert model.answer(samples, "sort", sample_rate=rate) == model.answer(
         samples.astype(np.float32), "sort", sample_rate=rate
     )
+
+
+def test_decoding_may_be_chosen_when_asking(recipe, model):
+    whole = model.answer(audio(recipe), "sort")
+    assert model.answer(audio(recipe), "sort", max_new_tokens=2) != whole
+    assert isinstance(model.answer(audio(recipe), "sort", num_beams=3), str)
+    with pytest.raises(ValueError, match="num_beams 0"):
+        model.answer(audio(recipe), "sort", num_beams=0)
+
+
+def test_a_stream_ends_before_a_stop_string(recipe, model):
+    whole = model.answer(audio(recipe), "sort", max_new_tokens=12)
+    string = whole[4:6]
+    pieces = model.stream(audio(recipe), "sort", max_new_tokens=12, stop_strings=(string,))
+    assert "".join(pieces).strip() == whole[: whole.index(string)].strip()
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory, make_llm, whisper_folder):
+    """A recipe with LoRA run to stage 4, with its model folder."""
+    folder = make_recipe(
+        tmp_path_factory.mktemp("adapted"), llm=make_llm("llama"), encoder=whisper_folder, more=LORA
+    )
+    for script in ("generate.py", "train.py", "decode.py"):
+        run_script(folder, script, "hparams/sift.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        export(load_hparams("hparams/sift.yaml"), "model")
+    return folder
+
+
+def test_a_model_with_lora_answers_as_the_recipes_decoding(adapted):
+    written = Records(adapted / "exp/sift/hypotheses/test.speech.jsonl", Hypothesis)
+    model = auralign.load(adapted / "model")
+    assert len(model.model.llm.lora) == 4
+    answers = model.answer([audio(adapted, number) for number in range(4)], "repeat {speech}")
+    assert answers == [hypothesis.text for hypothesis in written]
+
+
+def test_lora_of_a_model_folder_names_no_module_to_import(adapted, tmp_path):
+    folder = changed(adapted, tmp_path, lambda config: config["lora"].update(megatron_core="os"))
+    with pytest.raises(ValueError, match="lora: a model folder does not hold megatron_core"):
+        auralign.load(folder)
+
+
+def test_a_folder_cannot_allow_code_to_run(recipe, tmp_path):
+    folder = changed(recipe, tmp_path, lambda config: config["llm"]["with"].update(trust_remote_code=True))
+    with pytest.MonkeyPatch.context() as patch:
+        given = []
+        real = auralign.models.llm.load_llm
+        patch.setattr(
+            "auralign.models.llm.load_llm",
+            wraps(real)(lambda *a, **options: given.append(options) or real(*a, **options)),
+        )
+        auralign.load(folder)
+    assert [options.get("trust_remote_code", False) for options in given] == [False]

@@ -39,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="import every method and say what is wrong with those that fail"
     )
     methods.set_defaults(do=do_methods)
+    add_prepare(commands)
     show = commands.add_parser(
         "show",
         help="print one example as the model reads it",
@@ -70,9 +71,164 @@ def make_parser() -> argparse.ArgumentParser:
     ask.add_argument("--llm", metavar="PATH", help="where the LLM stands now")
     ask.add_argument("--encoder", metavar="PATH", help="where the encoder stands now")
     ask.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
+    ask.add_argument("--num-beams", type=int, metavar="N", help="1 is greedy; more is beam search")
+    ask.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
+    )
     ask.add_argument("--device", default="cpu", help="cpu or cuda:N")
     ask.set_defaults(do=do_ask)
     return parser
+
+
+AS_TEXT = "answered as the text"  # the group of questions whose right answer is the LLM's own
+PREPARE = """\
+Read every audio file of a corpus of your own once, and write a manifest of those that are sound; what is rejected is listed
+beside it with reasons. The source is JSONL, CSV or TSV (with a header), a Kaldi data folder, a lhotse manifest of cuts, or a
+Hugging Face dataset: parquet files, or a folder that save_to_disk wrote.
+"""
+
+
+def add_prepare(commands) -> None:
+    """`auralign prepare --help`."""
+    prepare = commands.add_parser(
+        "prepare",
+        help="turn a corpus of your own into a checked manifest",
+        description=PREPARE,
+        epilog='example: auralign prepare test.csv data/test.jsonl --column text=sentence --ask "Translate: {speech}" german',
+    )
+    prepare.add_argument("source", metavar="SOURCE", help="file or folder")
+    prepare.add_argument("manifest", metavar="MANIFEST", help="what to write, such as data/train.jsonl")
+    prepare.add_argument(
+        "--form", help="jsonl, csv, tsv, kaldi, lhotse, parquet or datasets; else told by the path"
+    )
+    prepare.add_argument("--split", metavar="NAME", help="of a Hugging Face dataset that has several")
+    prepare.add_argument(
+        "--column",
+        metavar="FIELD=COLUMN",
+        action="append",
+        default=[],
+        help="column of the id, audio, text, seconds, start, speaker or language, where its name is not a usual one",
+    )
+    prepare.add_argument(
+        "--label", metavar="NAME=COLUMN", action="append", default=[], help="keep this column too, as a label"
+    )
+    prepare.add_argument(
+        "--where",
+        metavar="COLUMN=VALUE",
+        action="append",
+        default=[],
+        help="read only the rows with this value",
+    )
+    prepare.add_argument(
+        "--audio-folder",
+        metavar="DIR",
+        help="where relative audio paths start; else beside SOURCE (kaldi, lhotse: here)",
+    )
+    prepare.add_argument(
+        "--ask",
+        nargs="+",
+        metavar=("INSTRUCTION", "COLUMN"),
+        action="append",
+        default=[],
+        help="for a test set: ask this about every utterance, with {speech} where the speech goes; the right answer stands in "
+        "COLUMN, or else is what the LLM answers to the text",
+    )
+    prepare.add_argument(
+        "--max-seconds",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="reject what is longer (default: %(default)g)",
+    )
+    prepare.add_argument(
+        "--max-rejected",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="stop above this share (default: %(default)g)",
+    )
+    prepare.set_defaults(do=do_prepare)
+
+
+def do_prepare(options) -> int:
+    """`auralign prepare`."""
+    from pathlib import Path
+
+    from auralign.data.manifest import write_manifest
+    from auralign.data.sources import HERE, Columns, guess_form, read_source
+    from auralign.files import locked
+    from auralign.layout import Speech, fill
+    from auralign.records import Question, Records, Utterance, write_records
+
+    source, manifest = Path(options.source), Path(options.manifest)
+    for instruction, *column in options.ask:
+        fill(instruction, Speech(""))  # raises where it has no slot
+        if len(column) > 1:
+            raise ValueError(
+                f"--ask {instruction!r}: expected at most one COLUMN after it, found {', '.join(column)}"
+            )
+    if manifest.suffix != ".jsonl":
+        raise ValueError(
+            f"{manifest}: the manifest's name ends in .jsonl; it is read as data/train.jsonl and so on"
+        )
+    asked = {column: column for _, *columns in options.ask for column in columns}
+    labels = _pairs(options.label, "--label") | asked
+    columns = Columns(_pairs(options.column, "--column"), labels, _pairs(options.where, "--where"))
+    form = options.form or (guess_form(source) if source.exists() else None)
+    beside = source if source.is_dir() else source.parent
+    utterances = read_source(
+        source,
+        form=form,
+        split=options.split,
+        columns=columns,
+        audio_out=manifest.with_suffix(".audio"),
+    )
+    with locked(manifest.with_name(f".{manifest.stem}.lock")):
+        summary = write_manifest(
+            manifest,
+            utterances,
+            audio_folder=options.audio_folder or (Path() if form in HERE else beside),
+            limit=options.max_rejected,
+            max_seconds=options.max_seconds,
+        )
+        print(f"prepare: {summary}")
+        if options.ask:
+            path = manifest.with_suffix(".questions.jsonl")
+            write_records(path, _questions(Records(manifest, Utterance), options.ask), kind=Question)
+            print(f"prepare: {summary.num_kept * len(options.ask)} questions in {path}")
+    return 0
+
+
+def _questions(manifest, asked):
+    """A Question for each instruction and utterance."""
+    from auralign.records import Question, RecordError
+
+    for number, (instruction, *column) in enumerate(asked):
+        for utterance in manifest:
+            reference = utterance.labels[column[0]] if column else None
+            if column and not (isinstance(reference, str) and reference.strip()):
+                raise RecordError(
+                    f"{manifest.path}: {utterance.id} has no answer in the column {column[0]!r}; leave such rows out (--where)"
+                )
+            yield Question(
+                key=f"{utterance.id}:{number}",
+                utt_id=utterance.id,
+                group=column[0] if column else AS_TEXT,
+                task=instruction,
+                instruction=instruction,
+                reference=reference,
+            )
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    """{"a": "b"} of ["a=b"]."""
+    found = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value) or name in found:
+            raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
+        found[name] = value
+    return found
 
 
 def do_methods(options) -> int:
@@ -152,11 +308,19 @@ def do_ask(options) -> int:
     from auralign.data.audio import AudioError
     from auralign.pretrained import load
 
-    model = load(options.folder, llm=options.llm, encoder=options.encoder, device=options.device)
+    model = load(
+        options.folder,
+        llm=options.llm,
+        encoder=options.encoder,
+        device=options.device,
+        trust_remote_code=options.trust_remote_code,
+    )
+    given = {"max_new_tokens": options.max_new_tokens, "num_beams": options.num_beams}
+    decoding = {name: value for name, value in given.items() if value is not None}
     num_failed = 0
     for audio in options.audio:
         try:
-            answer = model.answer(audio, options.prompt or None, max_new_tokens=options.max_new_tokens)
+            answer = model.answer(audio, options.prompt or None, **decoding)
             print(f"{audio}: {answer}" if len(options.audio) > 1 else answer)
         except AudioError as error:
             num_failed += 1

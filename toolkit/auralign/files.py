@@ -41,7 +41,7 @@ def write_atomically(path, mode="w"):
     temporary = temporary_path(path)
     options = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with open(temporary, mode, **options) as file:
+        with named(path), open(temporary, mode, **options) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,6 +50,17 @@ def write_atomically(path, mode="w"):
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def named(path):
+    """Give an OSError without a file name that of `path`: the system tells none when a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager

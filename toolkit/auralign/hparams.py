@@ -9,6 +9,7 @@ A YAML is code: it is loaded from the recipe's own folder, never from a checkpoi
 
 import difflib
 import io
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -26,19 +27,22 @@ class HparamsError(ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the schema: its types, its meaning, the stages whose results it changes, and its default if it has one."""
+    """One key of the schema: its types, its meaning, the stages whose results it changes, its default if it has one, the
+    least number that it may be, or the words."""
 
     kinds: tuple[type, ...]
     meaning: str
     stages: str = ""
     default: Any = ...
+    least: float | None = None
+    words: tuple[str, ...] = ()
 
 
 # A `!name:` constructor loads to functools.partial, or without arguments to the class or function itself.
 NAME = Callable
 
 SCHEMA = {
-    "seed": Key((int,), "all randomness of stages 2 to 4", "generate train"),
+    "seed": Key((int,), "all randomness of stages 2 to 4", "generate train", least=0),
     "data_folder": Key((str,), "what stage 1 wrote"),
     "output_folder": Key((str,), "targets, checkpoints and hypotheses of this method"),
     "text_folder": Key((str,), "hypotheses of the same LLM on text, shared by all methods"),
@@ -60,31 +64,53 @@ SCHEMA = {
         "default",
     ),
     "template_options": Key((dict,), "arguments of the chat template", "generate train decode", {}),
-    "max_new_tokens": Key((int,), "length limit of targets", "generate"),
-    "temperature": Key((float,), "0 is greedy", "generate", 0.0),
+    "max_new_tokens": Key((int,), "length limit of targets", "generate", least=1),
+    "temperature": Key((float,), "0 is greedy", "generate", 0.0, least=0),
     "keep_cut_off": Key(
         (bool,),
         "whether an answer cut off at max_new_tokens may be a target (without an end of turn)",
         "generate",
         True,
     ),
-    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64),
-    "max_rejected": Key((float,), "share of rejected items above which a stage stops", default=0.01),
-    "lr": Key((float,), "peak learning rate", "train"),
-    "num_steps": Key((int,), "optimiser steps", "train"),
-    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train"),
-    "weight_decay": Key((float,), "of AdamW", "train", 0.0),
-    "max_grad_norm": Key((float,), "gradient clipping", "train", 1.0),
-    "tokens_per_step": Key((int,), "LLM positions in one optimiser step", "train"),
-    "tokens_per_pack": Key((int,), "LLM positions in one packed forward", "train"),
-    "valid_every": Key((int,), "steps between validations, each of which writes a checkpoint", "train"),
-    "num_shown": Key((int,), "answers that a validation prints into the log", default=3),
-    "feature_cache": Key((str,), "memory, disk or off: where the frozen encoder's frames are kept"),
-    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", default=4.0),
-    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", default=100.0),
-    "decode_max_new_tokens": Key((int,), "length limit of answers", "decode"),
-    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64),
-    "precision": Key((str,), "fp32, or bf16 autocast on a GPU", "train", "fp32"),
+    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64, least=1),
+    "trust_remote_code": Key(
+        (bool,), "run Python code that came with the LLM's folder, where its model needs it", default=False
+    ),
+    "max_rejected": Key((float,), "share of rejected items above which a stage stops", default=0.01, least=0),
+    "lora": Key(
+        (NAME, type(None)),
+        "builds a peft.LoraConfig: adapters beside the LLM's frozen weights, trained with the connector",
+        "train",
+        None,
+    ),
+    "lr": Key((float,), "peak learning rate", "train", least=0),
+    "num_steps": Key((int,), "optimiser steps", "train", least=1),
+    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train", least=0),
+    "weight_decay": Key((float,), "of AdamW", "train", 0.0, least=0),
+    "max_grad_norm": Key((float,), "gradient clipping", "train", 1.0, least=0),
+    "tokens_per_step": Key((int,), "LLM positions in one optimiser step", "train", least=1),
+    "tokens_per_pack": Key((int,), "LLM positions in one packed forward", "train", least=1),
+    "valid_every": Key(
+        (int,), "steps between validations, each of which writes a checkpoint", "train", least=1
+    ),
+    "num_shown": Key((int,), "answers that a validation prints into the log", default=3, least=0),
+    "feature_cache": Key(
+        (str,),
+        "memory, disk or off: where the frozen encoder's frames are kept",
+        words=("memory", "disk", "off"),
+    ),
+    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", default=4.0, least=0),
+    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", default=100.0, least=1),
+    "decode_max_new_tokens": Key((int,), "length limit of answers", "decode", least=1),
+    "decode_tokens_per_second": Key(
+        (float, type(None)), "a second limit: so many tokens for each second of audio", "decode", None
+    ),
+    "decode_num_beams": Key((int,), "1 is greedy; more is beam search", "decode", 1, least=1),
+    "decode_stop_strings": Key((list,), "an answer ends before the first of them", "decode", []),
+    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64, least=1),
+    "precision": Key(
+        (str,), "fp32, or bf16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
+    ),
     "device": Key((str,), "cpu or cuda:N", "train", "cpu"),
 }
 
@@ -186,6 +212,13 @@ def _check(name: str, value: Any, path) -> Any:
         raise HparamsError(
             f"{path}: {name}: {value!r} is {type(value).__name__}; expected {_names(kinds)} ({SCHEMA[name].meaning})"
         )
+    least, words = SCHEMA[name].least, SCHEMA[name].words
+    if least is not None and value is not None and not least <= value < math.inf:
+        raise HparamsError(
+            f"{path}: {name}: {value} must be a number of at least {least} ({SCHEMA[name].meaning})"
+        )
+    if words and value not in words:
+        raise HparamsError(f"{path}: {name}: {value!r}: use {' or '.join(words)}")
     return value
 
 
@@ -213,7 +246,7 @@ def load_recipe(argv: list[str]) -> SimpleNamespace:
             "usage: SCRIPT.py YAML [--KEY VALUE ...]\n\nKeys of the YAML that can be given on the command line:"
         )
         for name, key in SCHEMA.items():
-            if not {NAME, AlignmentMethod, dict} & set(key.kinds):
+            if not {NAME, AlignmentMethod, dict, list} & set(key.kinds):
                 default = "" if key.default is ... else f" (default: {key.default})"
                 print(f"  --{name:<24}{key.meaning}{default}")
         sys.exit(0)

@@ -14,9 +14,10 @@ A method is found by its entry point in the group `auralign.methods` (`auralign.
 given, and imports no torch: the toolkit computes, the method says what.
 """
 
+import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load t
     from auralign.losses import Term
 
 API_VERSION = 1
+
+
+class MethodFailedError(ValueError):
+    """A method's own code raised an exception or returned something else than its contract says: names hook and utterance."""
 
 
 class AlignmentMethod(ABC):
@@ -68,3 +73,43 @@ class AlignmentMethod(ABC):
     def options(self) -> dict[str, Any]:
         """The method's options as plain values: part of every target's provenance."""
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+
+
+@contextlib.contextmanager
+def running(method: AlignmentMethod, hook: str, place: str = "") -> Iterator[None]:
+    """Around a method's own code: whatever it raises becomes a MethodFailedError that says where."""
+    try:
+        yield
+    except (MethodFailedError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # of torch: no fault of the method
+            raise
+        raise MethodFailedError(
+            f"method {method.name!r}: {hook}{place and f' for {place}'} raised {type(error).__name__}: {error} "
+            "(AURALIGN_TRACEBACK=1 shows where)"
+        ) from error
+
+
+def draw(method: AlignmentMethod, utterance: Utterance, rng: Random) -> list[Choice]:
+    """The method's choices for an utterance, checked."""
+    with running(method, "choices", utterance.id):
+        choices = list(method.choices(utterance, rng))
+    for choice in choices:
+        _check(method, "choices", utterance, choice, Choice)
+    return choices
+
+
+def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, response: Target) -> Layout:
+    """The method's layout of one example, checked."""
+    with running(method, "layout", utterance.id):
+        layout = method.layout(utterance, choice, response)
+    _check(method, "layout", utterance, layout, Layout)
+    return layout
+
+
+def _check(method, hook: str, utterance: Utterance, found: Any, kind: type) -> None:
+    if not isinstance(found, kind):
+        raise MethodFailedError(
+            f"method {method.name!r}: {hook} for {utterance.id} gave {type(found).__name__}; it must give {kind.__name__}"
+        )

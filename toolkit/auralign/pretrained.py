@@ -10,6 +10,7 @@
 The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`.
 """
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -24,12 +25,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from auralign import __version__
 from auralign.data.audio import AudioError, read_audio, resample
 from auralign.files import make_folder_atomically, read_json, write_json
-from auralign.layout import DEFAULT, SLOT, Speech, View, fill
+from auralign.layout import SLOT, Speech, View, fill
+from auralign.models.build import (
+    build_decoding,
+    build_model,
+    check_device,
+    check_parts,
+    describe_parts,
+    make_renderer,
+)
+from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM
 from auralign.render import Renderer
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
@@ -37,6 +48,20 @@ from auralign.train.checkpoint import WEIGHTS, Checkpoints
 CONFIG, CARD = "auralign.json", "README.md"
 SCHEMA = 1
 ALLOWED = "auralign.models."
+NEEDED = (
+    "llm",
+    "encoder",
+    "connector",
+    "lora",
+    "system_prompt",
+    "template_options",
+    "frame_hash",
+    "decoding",
+)
+LORA_FIELDS = (
+    "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+    "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias",
+)  # fmt: skip
 
 
 @dataclass
@@ -45,83 +70,62 @@ class PretrainedModel:
 
     model: SpeechLLM
     renderer: Renderer
-    max_new_tokens: int
+    decoding: Decoding
     config: dict
 
-    def answer(
-        self,
-        audio,
-        prompt: str | None = None,
-        *,
-        max_new_tokens: int | None = None,
-        sample_rate: int | None = None,
-    ):
-        """The LLM's answer, greedy.
+    def answer(self, audio, prompt: str | None = None, *, sample_rate: int | None = None, **decoding):
+        """The LLM's answer.
 
         Arguments
         ---------
         audio : path, float32 array (num_samples,), or list of these
         prompt : str, optional
             What is asked; `{speech}` stands where the speech goes, and without it the speech comes first. None asks nothing.
-        max_new_tokens : int, optional
-            The recipe's unless given.
         sample_rate : int, optional
             Of arrays, in Hz; the encoder's unless given.
+        decoding
+            `max_new_tokens`, `num_beams` and the other fields of `auralign.models.llm.Decoding`; the recipe's unless given.
 
         Returns str for one audio, list of str for a list.
 
-        Raises AudioError where audio cannot be used, ValueError where prompt and speech are longer than the LLM's context.
+        Raises AudioError where audio cannot be used, or is longer than the encoder or the LLM takes.
         """
         several = isinstance(audio, (list, tuple))
-        prompts, speech = self._ask(list(audio) if several else [audio], prompt, sample_rate)
-        answers = self.model.answer(
-            prompts,
-            speech,
-            max_new_tokens=max_new_tokens or self.max_new_tokens,
-            stop_ids=self.renderer.stop_ids,
-        )
-        texts = [self.renderer.decode(answer.ids) for answer in answers]
+        asked = self._ask(list(audio) if several else [audio], prompt, sample_rate, decoding)
+        answers = self.model.answer(**asked)
+        strings = asked["decoding"].stop_strings
+        texts = [self.renderer.decode(answer.ids, stop_strings=strings) for answer in answers]
         return texts if several else texts[0]
 
     def stream(
-        self,
-        audio,
-        prompt: str | None = None,
-        *,
-        max_new_tokens: int | None = None,
-        sample_rate: int | None = None,
+        self, audio, prompt: str | None = None, *, sample_rate: int | None = None, **decoding
     ) -> Iterator[str]:
         """The answer to one audio piece by piece, as the LLM gives it; joined, the pieces are what `answer` returns, but for
-        space around it. Arguments as for `answer`."""
+        space around it. Arguments as for `answer`; greedy only."""
         from transformers import TextIteratorStreamer
 
-        prompts, speech = self._ask([audio], prompt, sample_rate)
+        asked = self._ask([audio], prompt, sample_rate, {"num_beams": 1, **decoding})
         streamer = TextIteratorStreamer(self.renderer.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failed: queue.Queue = queue.Queue()
 
         def work():
             try:
-                self.model.answer(
-                    prompts,
-                    speech,
-                    max_new_tokens=max_new_tokens or self.max_new_tokens,
-                    stop_ids=self.renderer.stop_ids,
-                    streamer=streamer,
-                )
+                self.model.answer(**asked, streamer=streamer)
             except Exception as error:  # handed to whoever reads the stream, who would wait for ever
                 failed.put(error)
                 streamer.end()
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        yield from (piece for piece in streamer if piece)
+        yield from _before(asked["decoding"].stop_strings, streamer)
         thread.join()
         if not failed.empty():
             raise failed.get()
 
     @torch.no_grad()
-    def _ask(self, audio: list, prompt: str | None, sample_rate: int | None):
-        """Rendered prompts, and embeddings of the speech that goes into each."""
+    def _ask(self, audio: list, prompt: str | None, sample_rate: int | None, decoding: dict) -> dict:
+        """What `SpeechLLM.answer` is given: prompts, embeddings of the speech that goes into each, and the decoding."""
+        decoding = dataclasses.replace(self.decoding, **decoding)
         if prompt is not None and SLOT not in prompt:
             prompt = f"{SLOT}\n{prompt}"
         rendered = self.renderer.render(View(fill(prompt, Speech(""))))
@@ -130,13 +134,17 @@ class PretrainedModel:
         frames, lengths = self.model.encoder(waveforms)
         speech = self.model.hear(frames.to(device), lengths.to(device))
         for one, heard in zip(audio, speech, strict=True):
-            positions = rendered.num_ids + len(heard)
-            if positions >= self.model.llm.max_positions:
-                raise ValueError(
-                    f"{_name(one)}: prompt and speech take {positions} positions, the LLM has {self.model.llm.max_positions}; "
-                    "cut the audio"
-                )
-        return [rendered] * len(audio), speech
+            try:
+                self.model.llm.room(rendered.num_ids + len(heard))
+            except ValueError as error:
+                raise AudioError(f"{_name(one)}: {error}") from error
+        return {
+            "prompts": [rendered] * len(audio),
+            "speech": speech,
+            "decoding": decoding,
+            "stop_ids": self.renderer.stop_ids,
+            "seconds": [len(waveform) / self.model.encoder.sample_rate for waveform in waveforms],
+        }
 
     def _read(self, audio, sample_rate: int | None) -> np.ndarray:
         encoder = self.model.encoder
@@ -147,11 +155,25 @@ class PretrainedModel:
                 np.asarray(audio, dtype=np.float32), sample_rate or encoder.sample_rate, encoder.sample_rate
             )
         seconds = len(waveform) / encoder.sample_rate
-        if encoder.max_seconds is not None and seconds > encoder.max_seconds:
-            raise AudioError(
-                f"{_name(audio)}: lasts {seconds:.1f} s, the encoder hears at most {encoder.max_seconds:g} s; cut it"
-            )
+        if not encoder.hears(seconds):
+            raise AudioError(f"{_name(audio)} {encoder.too_long(seconds)}")
         return waveform
+
+
+def _before(stop_strings, pieces) -> Iterator[str]:
+    """The text of the pieces up to the first stop string, as soon as it cannot be the beginning of one."""
+    held, longest = "", max(map(len, stop_strings), default=1)
+    for piece in pieces:
+        held += piece
+        ends = [held.find(string) for string in stop_strings if string in held]
+        sure = min(ends, default=max(0, len(held) - longest + 1))
+        if held[:sure]:
+            yield held[:sure]
+        if ends:
+            return
+        held = held[sure:]
+    if held:
+        yield held
 
 
 def _name(audio) -> str:
@@ -172,7 +194,6 @@ def export(hparams, folder, *, report=None) -> None:
 
     Raises FileExistsError where the folder is there, FileNotFoundError where stage 3 was not run.
     """
-    from auralign.models.build import build_model, check_parts, describe_parts
     from auralign.stage import describe
 
     if Path(folder).exists():
@@ -188,11 +209,12 @@ def export(hparams, folder, *, report=None) -> None:
         "llm": {**_account(describe(hparams.llm)), "name": model.llm.name, "revision": model.llm.revision},
         "encoder": {**_account(describe(hparams.encoder)), "fingerprint": model.encoder.fingerprint},
         "connector": _account(describe(hparams.connector)),
+        "lora": None if hparams.lora is None else _plain_lora(hparams.lora().to_dict()),
         "sample_rate": model.encoder.sample_rate,
         "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
         "frame_hash": renderer.frame_hash,
-        "max_new_tokens": hparams.decode_max_new_tokens,
+        "decoding": dataclasses.asdict(build_decoding(hparams)),
         "step": best.step,
         "valid_loss": best.valid_loss,
     }
@@ -212,6 +234,27 @@ def _account(described: dict) -> dict:
         for name, value in described["with"].items()
     }
     return {"call": described["call"], "args": described.get("args", []), "with": absolute}
+
+
+def _plain_lora(values: dict) -> dict:
+    """The fields of a peft.LoraConfig that shape its adapters, as JSON: those that may be named in a model folder.
+
+    Raises ValueError on others that are not at their default: peft would import modules or read files by them.
+    """
+    from peft import LoraConfig
+
+    usual = LoraConfig().to_dict()
+    others = [
+        name
+        for name, value in values.items()
+        if name not in LORA_FIELDS and value != usual.get(name) and name not in ("peft_type", "peft_version")
+    ]
+    if others:
+        raise ValueError(
+            f"lora: a model folder does not hold {', '.join(others)}; it holds {', '.join(LORA_FIELDS)}"
+        )
+    chosen = {name: values[name] for name in LORA_FIELDS if name in values}
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in chosen.items()}
 
 
 def _card(hparams, config: dict, report) -> str:
@@ -254,7 +297,9 @@ def _licence(path) -> str:
     return "not stated beside it; see its source"
 
 
-def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu") -> PretrainedModel:
+def load(
+    folder, *, llm=None, encoder=None, connector=None, device: str = "cpu", trust_remote_code: bool = False
+) -> PretrainedModel:
     """Load a model folder.
 
     Arguments
@@ -267,6 +312,8 @@ def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu")
         Of a connector that is not auralign's own; called with the widths of encoder and LLM.
     device : str
         "cpu" or "cuda:N".
+    trust_remote_code : bool
+        Run Python code that came with the LLM, where it needs it. Nothing in the folder can set this.
 
     Raises
     ------
@@ -276,15 +323,23 @@ def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu")
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"no {CONFIG} in {folder}; give a folder that `auralign export` wrote")
+    check_device(device)
     config = read_json(path)
     if config.get("schema") != SCHEMA:
         raise ValueError(f"{path}: schema {config.get('schema')}, this auralign {__version__} reads {SCHEMA}")
-    its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")().to(device)
+    missing = [name for name in NEEDED if name not in config]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}; export the model again")
+    trust = {"trust_remote_code": True} if trust_remote_code else {}
+    its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")(**trust).to(device)
     its_encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")().to(device)
     make_connector = connector or _constructor(config["connector"], path)
     model = SpeechLLM(its_encoder, make_connector(its_encoder.width, its_llm.width).to(device), its_llm)
-    system = DEFAULT if config["system_prompt"] == "default" else config["system_prompt"]
-    renderer = Renderer(its_llm.tokenizer, system=system, template_options=config["template_options"])
+    if config["lora"] is not None:
+        from peft import LoraConfig
+
+        its_llm.add_lora(LoraConfig(**_plain_lora(config["lora"])))
+    renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
         ("encoder", its_encoder.fingerprint, config["encoder"]["fingerprint"]),
@@ -294,8 +349,14 @@ def load(folder, *, llm=None, encoder=None, connector=None, device: str = "cpu")
             raise ValueError(
                 f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
             )
-    model.trained_parts.load_state_dict(load_file(Path(folder) / WEIGHTS, device=device), strict=True)
-    return PretrainedModel(model.eval(), renderer, config["max_new_tokens"], config)
+    try:
+        model.trained_parts.load_state_dict(load_file(Path(folder) / WEIGHTS, device=device), strict=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{Path(folder) / WEIGHTS}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
+            f"folder again ({str(error).splitlines()[0]})"
+        ) from error
+    return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
 
 
 def _constructor(account: dict, place, *, path_now=None, what: str = ""):
@@ -312,6 +373,7 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
     arguments = {
         key: _constructor(value, place) if isinstance(value, dict) and "call" in value else value
         for key, value in account["with"].items()
+        if key != "trust_remote_code"
     }
     if what:
         arguments["path"] = str(path_now or arguments.get("path"))

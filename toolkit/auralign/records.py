@@ -95,7 +95,8 @@ class Question:
     """One item of an evaluation: what is asked about an utterance, and the answer expected.
 
     `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
-    template with one `{speech}` slot, or None where nothing is asked beside the speech itself.
+    template with one `{speech}` slot, or None where nothing is asked beside the speech itself. Where `reference` is None,
+    the right answer is what the plain LLM answers to the reference text.
     """
 
     key: str
@@ -103,7 +104,7 @@ class Question:
     group: str
     task: str
     instruction: str | None
-    reference: str
+    reference: str | None
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,11 @@ class Renderer:
         """Ids of plain text, in which nothing is a special token."""
         return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
-    def decode(self, ids) -> str:
-        """Text of the ids of an answer, special tokens left out."""
-        return self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        ).strip()
+    def decode(self, ids, *, stop_strings=()) -> str:
+        """Text of the ids of an answer, special tokens left out, up to the first of `stop_strings`."""
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ends = [text.find(string) for string in stop_strings if string in text]
+        return text[: min(ends, default=None)].strip()
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:

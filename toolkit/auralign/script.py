@@ -1,9 +1,11 @@
 """Run a script's `main` so that a mistake of the user ends in one clear line, not in a traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "AURALIGN_TRACEBACK"
 
 
@@ -22,9 +24,27 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     except BrokenPipeError:  # the reader of our output went away: `auralign methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except (ValueError, OSError, StageBusyError) as error:
-        if os.environ.get(TRACEBACK):
+    except Exception as error:
+        line = _in_one_line(error)
+        if os.environ.get(TRACEBACK) or line is None:
             raise
-        name = os.path.basename(sys.argv[0])
-        print(f"{name}: error: {error}", file=sys.stderr)
+        print(f"{os.path.basename(sys.argv[0])}: error: {line}", file=sys.stderr)
         sys.exit(3 if isinstance(error, StageBusyError) else 2)
+
+
+def _in_one_line(error: Exception) -> str | None:
+    """What a user reads of an error that is not our defect; None for one that is, whose traceback we need."""
+    from auralign.stage import StageBusyError
+
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error.filename}: {error.strerror}; make room and run the same command again, what is finished is kept"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (ValueError, OSError, StageBusyError)):
+        return " ".join(str(error).split())  # libraries write theirs on several
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
+        return (
+            "the GPU has no memory left; lower tokens_per_pack (stage 3), or generate_batch_size and decode_batch_size "
+            "(stages 2 and 4)"
+        )
+    return None

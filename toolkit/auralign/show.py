@@ -4,6 +4,7 @@ from pathlib import Path
 
 from auralign.hparams import HparamsError, load_hparams
 from auralign.layout import Target as TargetSegment
+from auralign.method import lay_out
 from auralign.records import Records, Target, Utterance
 
 NOT_YET = "(written by the LLM in stage 2)"
@@ -33,7 +34,7 @@ def show(method: str, utt_id: str | None) -> None:
     _, renderer = build_llm(hparams)
     print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
     for number, (choice, target) in enumerate(_examples(hparams, split, utterance)):
-        layout = hparams.method.layout(utterance, choice, target)
+        layout = lay_out(hparams.method, utterance, choice, target)
         print(f"\nexample {number}: task {choice.task!r}, instruction {choice.instruction!r}")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             print(

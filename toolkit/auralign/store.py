@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from auralign.files import named
 from auralign.records import RecordError, from_line, header, to_line
 
 
@@ -47,15 +48,17 @@ class Store:
         return self
 
     def __exit__(self, *_) -> None:
-        self._file.close()
+        with named(self.path):
+            self._file.close()
 
     def append(self, records: Iterable[Any]) -> None:
         """Add records and flush them to the disk."""
-        for record in records:
-            self._offsets[record.key] = self._file.tell()
-            self._file.write(to_line(record).encode("utf-8"))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with named(self.path):
+            for record in records:
+                self._offsets[record.key] = self._file.tell()
+                self._file.write(to_line(record).encode("utf-8"))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def read(self, key: str) -> Any:
         """One record by its key."""

@@ -127,7 +127,7 @@ def ctc_loss(encoder, head, batch, strength, rng, *, sharpen):
     waveforms = [augment_waveform(to_float(samples), strength, rng) for samples, _ in batch]
     mel, mel_lengths = encoder.features(waveforms)
     augment_features(mel, mel_lengths, strength, rng)
-    scores = head(encoder.encode(mel, mel_lengths)).log_softmax(dim=-1)  # (B, T, V)
+    scores = head(encoder.transform(mel, mel_lengths)).log_softmax(dim=-1)  # (B, T, V)
     targets = [torch.tensor([TOKEN_IDS[word] for word in words]) for _, words in batch]
     lengths = count_frames(mel_lengths)
     loss = torch.nn.functional.ctc_loss(

@@ -165,15 +165,15 @@ def test_no_yaml_is_an_error_with_an_example(script):
 
 
 def test_the_right_content_without_its_form_is_right_with_the_form_ignored(script):
-    assert script.answer_right("nine five three", QUESTIONS[0]) is True
+    assert script.DigitsJudge().is_right("nine five three", QUESTIONS[0]) is True
 
 
 def test_wrong_content_in_the_right_form_is_wrong_with_the_form_ignored(script):
-    assert script.answer_right("backwards that is three five nine", QUESTIONS[0]) is False
+    assert script.DigitsJudge().is_right("backwards that is three five nine", QUESTIONS[0]) is False
 
 
 def test_an_empty_answer_is_never_right(script):
     nothing_even = Question(
         "e", "a", "seen tasks", "even", "keep the even ones of {speech}", "none of them is even"
     )
-    assert script.answer_right("", nothing_even) is False
+    assert script.DigitsJudge().is_right("", nothing_even) is False

@@ -46,8 +46,38 @@ def test_resampling_to_the_same_rate_changes_nothing():
 def test_half_length_wav_is_refused(tmp_path):
     path = write(tmp_path / "a.wav", np.zeros(16_000))
     path.write_bytes(path.read_bytes()[:16_000])
+    for seconds in (None, 1.0):
+        with pytest.raises(
+            AudioError, match="a.wav: 15956 of 32000 bytes of samples are there; was the file cut"
+        ):
+            read_audio(path, seconds=seconds)
+
+
+def test_audio_shorter_than_its_manifest_says_is_refused(tmp_path):
+    path = write(tmp_path / "a.wav", np.zeros(8_000))
     with pytest.raises(AudioError, match="a.wav: 0.50 s of 1.00 s are there"):
         read_audio(path, seconds=1.0)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_wav_from_a_pipe_that_does_not_know_its_length_is_read(tmp_path, size):
+    path = write(tmp_path / "a.wav", np.full(1600, 0.5))
+    content = path.read_bytes()
+    place = content.index(b"data") + 4
+    path.write_bytes(content[:place] + size.to_bytes(4, "little") + content[place + 4 :])
+    assert len(read_audio(path)) == 1600
+
+
+def test_truncated_flac_is_refused(tmp_path):
+    path = write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 16_000))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match="a.flac: "):
+        read_audio(path)
+
+
+def test_a_rate_that_no_recording_has_is_refused(tmp_path):
+    with pytest.raises(AudioError, match="1092676 samples a second"):
+        read_audio(write(tmp_path / "a.wav", np.zeros(441), 1_092_676))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What is rejected is listed with its reason, and too much of it stops the stage."""
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,10 +24,9 @@ def corpus(folder, num_good, num_bad):
 
 def test_unreadable_audio_is_listed_and_left_out(tmp_path):
     utterances = corpus(tmp_path / "corpus", 3, 1)
-    assert (
-        write_manifest(tmp_path / "data" / "m.jsonl", utterances, audio_folder=tmp_path / "corpus", limit=0.5)
-        == 3
-    )
+    path = tmp_path / "data" / "m.jsonl"
+    summary = write_manifest(path, utterances, audio_folder=tmp_path / "corpus", limit=0.5)
+    assert str(summary) == f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (bad audio: 1); 3 silent"
     assert [u.id for u in Records(tmp_path / "data" / "m.jsonl", Utterance)] == ["u0", "u1", "u2"]
     rejected = json.loads((tmp_path / "data" / "m.rejected.jsonl").read_text())
     assert (rejected["id"], rejected["reason"]) == ("u3", "bad audio")
@@ -63,3 +64,50 @@ def test_manifest_changes_when_its_audio_does(tmp_path):
     soundfile.write(tmp_path / "corpus" / "0.wav", np.full(1600, 0.5), 16_000)
     write_manifest(tmp_path / "m.jsonl", utterances, audio_folder=tmp_path / "corpus")
     assert (tmp_path / "m.jsonl").read_bytes() != before
+
+
+def checked(tmp_path, *utterances, **options):
+    """What `write_manifest` keeps, and the reasons for the rest."""
+    write_manifest(tmp_path / "m.jsonl", utterances, audio_folder=tmp_path / "corpus", limit=1.0, **options)
+    reasons = [json.loads(line) for line in (tmp_path / "m.rejected.jsonl").read_text().splitlines()]
+    return list(Records(tmp_path / "m.jsonl", Utterance)), {item["id"]: item["reason"] for item in reasons}
+
+
+def test_what_cannot_be_learned_from_is_rejected_with_its_reason(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    unfit = {
+        "no text": {"text": " "},
+        "text is not Unicode": {"text": "\ud800"},
+        "times": {"seconds": 0.0},
+        "bad audio": {"start": 5.0},
+        "longer than 0.1 s": {"seconds": 0.2},
+    }
+    utterances = [replace(good, id=reason, **change) for reason, change in unfit.items()]
+    kept, reasons = checked(
+        tmp_path, good, *utterances, replace(good, id="nan", seconds=math.nan), max_seconds=0.1
+    )
+    assert [utterance.id for utterance in kept] == ["u0"]
+    assert reasons == {reason: reason for reason in unfit} | {"nan": "times"}
+
+
+def test_a_length_that_is_not_told_is_measured(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    soundfile.write(tmp_path / "corpus" / "0.wav", np.ones((12_000, 2)) / 2, 8_000)
+    (kept,), _ = checked(tmp_path, replace(good, seconds=math.inf, start=0.5))
+    assert (kept.start, kept.seconds) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["tab\tand\nline", "nul\0", "emoji 🙂‍↕️", "مرحبا", "<|im_end|>", "a\u2028b", "e\u0301 é"]
+)
+def test_text_is_kept_byte_for_byte(tmp_path, text):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    (kept,), _ = checked(tmp_path, replace(good, text=text))
+    assert kept.text == text
+
+
+def test_what_was_changed_on_reading_is_told(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    soundfile.write(tmp_path / "corpus" / "0.wav", np.ones((800, 2)) / 2, 8_000)
+    summary = write_manifest(tmp_path / "m.jsonl", [good], audio_folder=tmp_path / "corpus")
+    assert summary.notes == {"resampled to 16000 Hz": 1, "averaged over their channels": 1}

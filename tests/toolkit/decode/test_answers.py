@@ -8,8 +8,9 @@ from auralign.data.frames import LiveFrames
 from auralign.decode.answers import Decoder, shuffle_partners
 from auralign.hparams import load_hparams
 from auralign.models.build import build_model, check_parts
+from auralign.models.llm import Decoding
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
-from recipe import make_recipe
+from recipe import LORA, make_recipe
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def decode(parts, path, given, batch_size=4, **options):
         renderer,
         manifest,
         LiveFrames(model.encoder, manifest),
-        max_new_tokens=8,
+        decoding=Decoding(8),
         batch_size=batch_size,
         **options,
     )
@@ -52,7 +53,7 @@ def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
         *renderer.encode(text),
         *renderer.frame().between,
     ]
-    (expected,) = model.llm.generate([model.llm.embed(ids)], max_new_tokens=8, stop_ids=renderer.stop_ids)
+    (expected,) = model.llm.generate([model.llm.embed(ids)], decoding=Decoding(8), stop_ids=renderer.stop_ids)
     assert answers[0] == renderer.decode(expected.ids)
 
 
@@ -131,3 +132,33 @@ def test_connector_output_alone_equals_in_a_batch(parts):
             torch.testing.assert_close(together[row], model.hear(*live.get([row]))[0], rtol=0, atol=1e-5)
     assert len({len(heard) for heard in together}) > 1
     assert np.isfinite(together[0].numpy()).all()
+
+
+def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, tmp_path):
+    from dataclasses import replace
+
+    folder, model, renderer = parts
+    utterances = list(Records(folder / "data" / "test.jsonl", Utterance))
+    write_records(
+        tmp_path / "long.jsonl", [replace(utterances[0], seconds=31.0), *utterances[1:]], kind=Utterance
+    )
+    decoder = Decoder(
+        model, renderer, Records(tmp_path / "long.jsonl", Utterance), None, decoding=Decoding(8), batch_size=4
+    )
+    with pytest.raises(ValueError, match="1 utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
+        decoder.write(
+            Records(folder / "data" / "test.questions.jsonl", Question), tmp_path / "a.jsonl", given="speech"
+        )
+
+
+def test_from_text_the_plain_llm_answers(parts, tmp_path, llm_folder, whisper_folder):
+    plain = decode(parts, tmp_path / "plain.jsonl", "text")
+    folder = make_recipe(tmp_path / "r", llm=llm_folder, encoder=whisper_folder, more=LORA)
+    model, renderer = build_model(load_hparams(folder / "hparams" / "sift.yaml"))
+    for parameter in model.llm.lora.parameters():
+        parameter.data.normal_()
+    adapted = (folder, model, renderer)
+    assert decode(adapted, tmp_path / "adapted.jsonl", "text") == plain
+    assert decode(adapted, tmp_path / "heard.jsonl", "speech") != decode(
+        parts, tmp_path / "s.jsonl", "speech"
+    )

@@ -40,6 +40,7 @@ class Scripted:
 
     answers: list
     break_at: int | None = None
+    max_prompt_ids: int = 255
 
     def answer(self, requests):
         for number, request in enumerate(requests):
@@ -183,3 +184,11 @@ def test_loop_must_be_at_the_end():
 )
 def test_thinking_is_stripped(text, expected):
     assert strip_thinking(text) == expected
+
+
+def test_a_prompt_longer_than_the_context_is_not_asked_but_listed(llm, renderer, manifest, tmp_path):
+    lengths = sorted(len(request.prompt_ids) for request, _ in make_writer(llm, renderer).requests(manifest))
+    engine = Scripted([("fine", "stop")], max_prompt_ids=lengths[-1] - 1)
+    num_long = lengths.count(lengths[-1])
+    summary = make_writer(llm, renderer, engine).write(manifest, tmp_path / "t.jsonl")
+    assert f"{num_long} of 7 rejected (prompt longer than the LLM's context: {num_long})" in summary

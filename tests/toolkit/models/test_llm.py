@@ -1,9 +1,12 @@
-"""The frozen LLM: generation that does not depend on batch mates, and refuses to be trained."""
+"""The frozen LLM: generation that does not depend on batch mates, refuses to be trained, and takes adapters off again."""
+
+import json
+import shutil
 
 import pytest
 import torch
 
-from auralign.models.llm import load_llm
+from auralign.models.llm import Decoding, load_llm
 
 PROMPTS = ["repeat three", "please sort the above words again three five nine", "nine"]
 
@@ -14,7 +17,7 @@ def prompts(llm, renderer):
 
 def test_greedy_answer_is_the_argmax_of_plain_forward_passes(llm, renderer):
     prompt = prompts(llm, renderer)[1]
-    (answer,) = llm.generate([prompt], max_new_tokens=6, stop_ids=renderer.stop_ids)
+    (answer,) = llm.generate([prompt], decoding=Decoding(6), stop_ids=renderer.stop_ids)
     ids = list(renderer.encode(PROMPTS[1]))
     for _ in range(len(answer.ids)):
         ids.append(int(llm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
@@ -22,7 +25,7 @@ def test_greedy_answer_is_the_argmax_of_plain_forward_passes(llm, renderer):
 
 
 def test_sampled_answers_alone_equal_those_in_a_batch(llm, renderer):
-    settings = {"max_new_tokens": 8, "stop_ids": renderer.stop_ids, "temperature": 1.5}
+    settings = {"decoding": Decoding(8), "stop_ids": renderer.stop_ids, "temperature": 1.5}
     together = llm.generate(prompts(llm, renderer), seeds=[1, 2, 3], **settings)
     alone = [
         llm.generate([prompt], seeds=[seed], **settings)[0]
@@ -32,7 +35,7 @@ def test_sampled_answers_alone_equal_those_in_a_batch(llm, renderer):
 
 
 def test_another_seed_samples_another_answer(llm, renderer):
-    settings = {"max_new_tokens": 8, "stop_ids": renderer.stop_ids, "temperature": 2.0}
+    settings = {"decoding": Decoding(8), "stop_ids": renderer.stop_ids, "temperature": 2.0}
     answers = {llm.generate(prompts(llm, renderer)[:1], seeds=[seed], **settings)[0].ids for seed in range(5)}
     assert len(answers) > 1
 
@@ -43,7 +46,7 @@ def test_sampling_follows_the_models_distribution(llm, renderer):
     first = [
         llm.generate(
             [prompt] * 50,
-            max_new_tokens=1,
+            decoding=Decoding(1),
             stop_ids=(-1,) + renderer.stop_ids,
             temperature=1.0,
             seeds=list(range(start, start + 50)),
@@ -58,13 +61,15 @@ def test_sampling_follows_the_models_distribution(llm, renderer):
 
 def test_sampling_without_seeds_is_refused(llm, renderer):
     with pytest.raises(ValueError, match="needs a seed"):
-        llm.generate(prompts(llm, renderer), max_new_tokens=2, stop_ids=renderer.stop_ids, temperature=1.0)
+        llm.generate(
+            prompts(llm, renderer), decoding=Decoding(2), stop_ids=renderer.stop_ids, temperature=1.0
+        )
 
 
 def test_answer_cut_at_the_limit_says_length(llm, renderer):
     prompt = prompts(llm, renderer)[:1]
-    (free,) = llm.generate(prompt, max_new_tokens=1, stop_ids=(llm.model.config.vocab_size,))
-    (stopped,) = llm.generate(prompt, max_new_tokens=1, stop_ids=free.ids)
+    (free,) = llm.generate(prompt, decoding=Decoding(1), stop_ids=(llm.model.config.vocab_size,))
+    (stopped,) = llm.generate(prompt, decoding=Decoding(1), stop_ids=free.ids)
     assert (free.finish_reason, stopped.finish_reason) == ("length", "stop")
 
 
@@ -73,8 +78,6 @@ def test_no_parameter_wants_a_gradient(llm):
 
 
 def test_revision_is_the_hash_of_the_folders_content(llm_folder, llm, tmp_path):
-    import shutil
-
     copy = shutil.copytree(llm_folder, tmp_path / "another_name")
     assert load_llm(copy).revision == llm.revision
     (copy / "extra.json").write_text("{}")
@@ -93,3 +96,133 @@ def test_unknown_dtype_is_refused(llm_folder):
 
 def test_each_kind_is_tested_on_its_own_class(llm, llm_folder):
     assert llm.model.config.model_type == llm_folder.name.replace("llama3", "llama")
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_answers_of_any_length_limit_are_alone_what_they_are_in_a_batch(llm, renderer, num_beams):
+    decoding = Decoding(9, tokens_per_second=2.0, num_beams=num_beams)
+    settings = {"decoding": decoding, "stop_ids": renderer.stop_ids}
+    seconds = [0.4, 3.0, 30.0]  # 1, 6 and 9 tokens
+    together = llm.generate(prompts(llm, renderer), seconds=seconds, **settings)
+    for prompt, length, answer in zip(prompts(llm, renderer), seconds, together, strict=True):
+        assert llm.generate([prompt], seconds=[length], **settings) == [answer]
+    assert [len(answer.ids) <= limit for answer, limit in zip(together, [1, 6, 9], strict=True)] == [True] * 3
+    assert together[0].finish_reason == ("length" if together[0].ids else "stop")
+
+
+def test_beams_find_an_answer_at_least_as_likely_as_the_greedy_one(llm, renderer):
+    def likelihood(prompt, ids):
+        whole = torch.cat([prompt, llm.embed(ids)])
+        hidden = llm.hidden_states(whole, torch.arange(len(whole)))[len(prompt) - 1 : -1]
+        return float(llm.head(hidden).log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum())
+
+    never = (llm.model.config.vocab_size - 1,)
+    for prompt in prompts(llm, renderer):
+        greedy, beam = (
+            llm.generate([prompt], decoding=Decoding(4, num_beams=beams), stop_ids=never)[0]
+            for beams in (1, 8)
+        )
+        if len(greedy.ids) == len(beam.ids) == 4:
+            assert likelihood(prompt, beam.ids) >= likelihood(prompt, greedy.ids) - 1e-4
+
+
+def test_an_answer_ends_before_a_stop_string(llm, renderer):
+    sampled = {"stop_ids": renderer.stop_ids, "temperature": 3.0, "seeds": [1, 2, 3]}
+    free = llm.generate(prompts(llm, renderer), decoding=Decoding(40), **sampled)
+    row, place, string = next(  # a random LLM writes mostly broken bytes: take the first clean token
+        (row, place, llm.tokenizer.decode([token]))
+        for row, answer in enumerate(free)
+        for place, token in enumerate(answer.ids[:-1])
+        if place and token not in answer.ids[:place] and llm.tokenizer.decode([token]).strip().isalnum()
+    )
+    stopped = llm.generate(prompts(llm, renderer), decoding=Decoding(40, stop_strings=(string,)), **sampled)[
+        row
+    ]
+    assert (stopped.ids, stopped.finish_reason) == (free[row].ids[: place + 1], "stop")
+    assert renderer.decode(stopped.ids, stop_strings=(string,)) == renderer.decode(free[row].ids[:place])
+
+
+def test_the_context_limits_an_answer_and_refuses_a_prompt_that_fills_it(llm, renderer):
+    prompt = llm.embed(renderer.encode("nine")).repeat(300, 1)
+    never = (llm.model.config.vocab_size,)
+    (answer,) = llm.generate([prompt[:254]], decoding=Decoding(8), stop_ids=never)
+    assert (len(answer.ids), answer.finish_reason) == (2, "length")
+    with pytest.raises(ValueError, match="take 256 positions, the LLM .* has 256; cut the audio"):
+        llm.generate([prompt[:256]], decoding=Decoding(8), stop_ids=never)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens 0: give more than 0"),
+        ({"max_new_tokens": 4, "num_beams": 0}, "num_beams 0"),
+        ({"max_new_tokens": 4, "stop_strings": ("",)}, "strings that are not empty"),
+    ],
+)
+def test_decoding_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Decoding(**options)
+
+
+@pytest.fixture
+def adapted(llm_folder):
+    """An LLM whose adapters were moved away from zero."""
+    import peft
+
+    llm = load_llm(llm_folder)
+    llm.add_lora(peft.LoraConfig(r=2, lora_dropout=0.5, target_modules="all-linear"))
+    torch.manual_seed(0)
+    for parameter in llm.lora.parameters():
+        parameter.data.normal_()
+    return llm
+
+
+def logits(llm, renderer):
+    embeddings = llm.embed(renderer.encode(PROMPTS[1]))
+    return llm.head(llm.hidden_states(embeddings, torch.arange(len(embeddings))))
+
+
+def test_without_its_adapters_the_llm_is_bit_identical(llm, adapted, renderer):
+    assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
+    with adapted.plain():
+        assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
+    assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
+
+
+def test_only_adapters_want_a_gradient(adapted):
+    with adapted.plain():
+        pass
+    wanted = {name for name, parameter in adapted.model.named_parameters() if parameter.requires_grad}
+    assert wanted
+    assert all("lora_" in name for name in wanted)
+    assert len(wanted) == len(list(adapted.lora.parameters()))
+
+
+def test_dropout_of_adapters_is_on_in_training_alone(adapted, renderer):
+    adapted.train()
+    assert torch.equal(logits(adapted, renderer), logits(adapted, renderer))
+    adapted.lora.train()
+    assert not torch.equal(logits(adapted, renderer), logits(adapted, renderer))
+    adapted.lora.eval()
+    assert torch.equal(logits(adapted, renderer), logits(adapted, renderer))
+
+
+def test_lora_that_would_train_the_llm_itself_is_refused(llm_folder):
+    from peft import LoraConfig
+
+    with pytest.raises(ValueError, match="would train .* itself; leave out bias and modules_to_save"):
+        load_llm(llm_folder).add_lora(LoraConfig(target_modules="all-linear", modules_to_save=["norm"]))
+
+
+def test_code_of_a_folder_runs_only_when_allowed(llm_folder, tmp_path, capsys):
+    folder = shutil.copytree(llm_folder, tmp_path / "custom")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "homemade",
+        "auto_map": {"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text("print('CODE RAN')\nC = M = None\n")
+    with pytest.raises(ValueError, match="--trust_remote_code true"):
+        load_llm(folder)
+    assert "CODE RAN" not in capsys.readouterr().out

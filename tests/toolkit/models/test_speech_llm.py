@@ -6,6 +6,7 @@ import torch
 from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject
+from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM
 
 VIEWS = [
@@ -96,9 +97,9 @@ def test_answers_alone_equal_answers_in_a_batch(model, renderer):
     frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
     prompts = [renderer.render(view.before_target()) for view in VIEWS]
     speech = model.hear(frames, lengths)
-    together = model.answer(prompts, speech, max_new_tokens=12, stop_ids=renderer.stop_ids)
+    together = model.answer(prompts, speech, decoding=Decoding(12), stop_ids=renderer.stop_ids)
     alone = [
-        model.answer([prompt], [heard], max_new_tokens=12, stop_ids=renderer.stop_ids)[0]
+        model.answer([prompt], [heard], decoding=Decoding(12), stop_ids=renderer.stop_ids)[0]
         for prompt, heard in zip(prompts, speech, strict=True)
     ]
     assert together == alone

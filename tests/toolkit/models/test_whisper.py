@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
 
+from auralign.models.encoder import load_encoder
 from auralign.models.whisper import load_whisper
 
 
@@ -128,7 +129,7 @@ def test_an_unknown_padding_is_refused(folder):
     [
         (
             np.zeros(480_001, dtype=np.float32),
-            "waveform 1 of the batch lasts 30.00 s, this encoder hears at most 30 s",
+            "waveform 1 of the batch lasts 30.00 s, this encoder hears 30 s at once",
         ),
         (np.zeros(0, dtype=np.float32), "at least one sample"),
         (np.array([0.0, np.nan], dtype=np.float32), "not finite"),
@@ -138,3 +139,40 @@ def test_an_unknown_padding_is_refused(folder):
 def test_audio_that_cannot_be_heard_is_refused(folder, waveform, message):
     with pytest.raises(ValueError, match=message):
         load_whisper(folder)([noise(800), waveform])
+
+
+@pytest.mark.parametrize("padding", ["true_length", "30_seconds"])
+def test_long_audio_is_cut_into_equal_chunks_and_joined(folder, padding):
+    encoder = load_whisper(folder, padding=padding, chunk_seconds=2)
+    waveforms = [noise(72_000, 1), noise(8_000, 2)]  # 4.5 s: three chunks of 1.5 s
+    frames, lengths = encoder(waveforms)
+    assert lengths.tolist() == [encoder.num_frames(72_000), 25] == [225, 25]
+    plain = load_whisper(folder, padding=padding)
+    for number in range(3):
+        chunk, _ = plain([waveforms[0][24_000 * number : 24_000 * (number + 1)]])
+        torch.testing.assert_close(frames[0, 75 * number : 75 * (number + 1)], chunk[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(frames[1, :25], plain([waveforms[1]])[0][0], atol=1e-5, rtol=0)
+
+
+def test_chunks_are_part_of_the_fingerprint(folder):
+    assert load_whisper(folder, chunk_seconds=2).fingerprint != load_whisper(folder).fingerprint
+
+
+def test_chunks_longer_than_whisper_hears_are_refused(folder):
+    with pytest.raises(ValueError, match="chunk_seconds 31: .* at most the 30 s"):
+        load_whisper(folder, chunk_seconds=31)
+
+
+def test_another_kind_of_model_is_refused(folder, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    for load in (load_whisper, load_encoder):
+        with pytest.raises(ValueError, match="holds a model of type 'bert'; expected whisper"):
+            load(tmp_path)
+
+
+def test_load_encoder_finds_the_loader_by_the_folder(folder):
+    assert (
+        load_encoder(folder, padding="30_seconds").fingerprint
+        == load_whisper(folder, padding="30_seconds").fingerprint
+    )

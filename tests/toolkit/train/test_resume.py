@@ -14,17 +14,25 @@ from auralign.records import Records, Target, Utterance
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
-from recipe import make_recipe
+from recipe import LORA, make_recipe
 
 
 class Interrupted(Exception):
     pass
 
 
+@pytest.fixture(scope="module", params=["", LORA], ids=["connector", "connector and LoRA"])
+def more(request):
+    """Lines of the YAML."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def recipe(llm_folder, whisper_folder, tmp_path_factory):
+def recipe(more, llm_folder, whisper_folder, tmp_path_factory):
     """The folder of a recipe whose targets are written."""
-    folder = make_recipe(tmp_path_factory.mktemp("recipe") / "r", llm=llm_folder, encoder=whisper_folder)
+    folder = make_recipe(
+        tmp_path_factory.mktemp("recipe") / "r", llm=llm_folder, encoder=whisper_folder, more=more
+    )
     hparams = load(folder)
     model, renderer = build_model(hparams)
     for split in ("train", "valid"):
@@ -133,13 +141,18 @@ def test_frozen_parts_are_bit_identical_after_training_and_absent_from_checkpoin
     before = copy.deepcopy({name: tensor for name, tensor in model.state_dict().items()})
     train(recipe, tmp_path, model=model)
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert moved == {name for name in before if name.startswith("connector.")}
+    trained = {name for name in before if name.startswith("connector.") or "lora_" in name}
+    assert moved == trained
     from safetensors import safe_open
 
     with safe_open(
         Checkpoints(tmp_path / "checkpoints").last().folder / "trainable.safetensors", "pt"
     ) as file:
-        assert set(file.keys()) == moved
+        names = [name.replace("/", ".") for name in file.keys()]  # noqa: SIM118 (no mapping)
+    assert len(names) == len(trained)
+    assert {name.removeprefix("lora.") for name in names} == {
+        name.removeprefix("llm.model.") for name in trained
+    }
 
 
 def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
@@ -186,3 +199,33 @@ def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field,
             model=model,
             frames=None,
         )
+
+
+def test_an_utterance_longer_than_the_encoder_hears_is_left_out_and_listed(recipe, tmp_path):
+    from dataclasses import replace
+
+    from auralign.records import write_records
+
+    hparams = load(recipe)
+    model, renderer = build_model(hparams)
+    utterances = list(Records(recipe / "data" / "train.jsonl", Utterance))
+    path = recipe / "data" / "long.jsonl"
+    write_records(path, [replace(utterances[0], seconds=31.0), *utterances[1:]], kind=Utterance)
+    manifest = Records(path, Utterance)
+    frames = open_frames(
+        model.encoder, manifest, cache="memory", folder=tmp_path, max_gigabytes=1, batch_seconds=2
+    )
+    examples = Examples(
+        Records(recipe / "train.targets.jsonl", Target),
+        manifest,
+        method=hparams.method,
+        renderer=renderer,
+        model=model,
+        frames=frames,
+        max_rejected=0.5,
+    )
+    (item,) = examples.rejected.items
+    assert (item["id"], item["reason"]) == ("train-0", "longer than the encoder hears")
+    assert "lasts 31.00 s" in item["detail"]
+    assert "chunk_seconds: 30" in item["detail"]
+    assert len(list(examples.packs(examples.numbers * 0 + range(len(examples)), tokens_per_pack=100))) > 0

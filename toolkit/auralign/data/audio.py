@@ -1,5 +1,6 @@
 """Read speech: any format that libsndfile knows, as mono float32 at the encoder's rate."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 SAMPLE_RATE = 16_000
 # A container may round its length; more than this share missing means that the file was cut.
 MAX_MISSING = 0.01
+MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
 
 
 class AudioError(ValueError):
@@ -23,18 +25,27 @@ def read_audio(
     import soundfile  # with its library, 0.1 s
 
     try:
+        announced, there = _announced_bytes(path)
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            file.seek(round(start * rate))
-            wanted = -1 if seconds is None else round(seconds * rate)
+            if not MIN_RATE <= rate <= MAX_RATE:
+                raise AudioError(
+                    f"{path}: says that it has {rate} samples a second; no recording of speech has"
+                )
+            file.seek(min(round(start * rate), file.frames))
+            wanted = max(0, file.frames - file.tell()) if seconds is None else round(seconds * rate)
             samples = file.read(wanted, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path}: cannot be read as audio ({error})") from error
-    if not len(samples):
-        raise AudioError(f"{path}: holds no samples from {start} s on")
-    if seconds is not None and len(samples) < wanted * (1 - MAX_MISSING):
+        raise _unreadable(path, error) from error
+    if there < announced * (1 - MAX_MISSING):
         raise AudioError(
-            f"{path}: {len(samples) / rate:.2f} s of {seconds:.2f} s are there; was the file cut? copy it again"
+            f"{path}: {there} of {announced} bytes of samples are there; was the file cut? copy it again"
+        )
+    if not len(samples):
+        raise AudioError(f"{path}: holds no samples" + (f" from {start:g} s on" if start else ""))
+    if len(samples) < wanted * (1 - MAX_MISSING):
+        raise AudioError(
+            f"{path}: {len(samples) / rate:.2f} s of {wanted / rate:.2f} s are there; was the file cut? copy it again"
         )
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
@@ -56,14 +67,40 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return resample_poly(samples, wanted // divisor, rate // divisor).astype(np.float32)
 
 
-def measure_seconds(path) -> float:
-    """Duration in seconds by the file's header. Raises AudioError where there is none."""
+def describe_audio(path) -> tuple[float, int, int]:
+    """Seconds, sample rate in Hz and number of channels, by the file's header. Raises AudioError where there is none."""
     import soundfile
 
     try:
-        return soundfile.info(str(path)).duration
+        found = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path}: cannot be read as audio ({error})") from error
+        raise _unreadable(path, error) from error
+    return found.duration, found.samplerate, found.channels
+
+
+def _unreadable(path, error) -> AudioError:
+    reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    return AudioError(f"{path}: cannot be read as audio ({reason})")
+
+
+def _announced_bytes(path) -> tuple[int, int]:
+    """Bytes of samples that a WAV file's header announces, and those that are there; (0, 0) where none are announced.
+
+    libsndfile reads a WAV that was cut without a word. Its bytes: b"RIFF" size b"WAVE" (b"fmt " size ...) b"data" size ...
+    """
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return 0, 0
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                streamed = (
+                    size == 0xFFFFFFFF or 0x7FFFF000 <= size <= 0x7FFFFFFF
+                )  # written by a pipe: not known
+                return (0, 0) if streamed else (size, os.path.getsize(path) - file.tell())
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return 0, 0
 
 
 def audio_path(manifest_path, utterance) -> Path:

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from auralign.data.audio import audio_path, read_audio
-from auralign.files import hash_path, hash_value, locked, temporary_path
+from auralign.files import hash_path, hash_value, locked, named, temporary_path
 from auralign.records import Records
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
@@ -62,7 +62,7 @@ def open_frames(
     Arguments
     ---------
     encoder : torch.nn.Module
-        With `width`, `num_frames(num_samples)` and `fingerprint`.
+        With `width`, `hears(seconds)`, `num_frames(num_samples)` and `fingerprint`. What it does not hear has no frames.
     manifest : Records
         Of Utterance.
     cache : str
@@ -117,16 +117,26 @@ def recipe_frames(hparams, encoder, manifest: Records):
 
 
 def count_frames(encoder, manifest: Records) -> np.ndarray:
-    """Frames of every utterance (num_utterances,), from its seconds."""
-    rate = encoder.sample_rate
+    """Frames of every utterance (num_utterances,), from its seconds; 0 for one that is too long for the encoder."""
     return np.array(
-        [encoder.num_frames(round(utterance.seconds * rate)) for utterance in manifest], dtype=np.int64
+        [
+            encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
+            if encoder.hears(utterance.seconds)
+            else 0
+            for utterance in manifest
+        ],
+        dtype=np.int64,
     )
 
 
 def _write_cache(path: Path, shape, fill) -> None:
     temporary = temporary_path(path)
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    with named(path):
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        with open(
+            temporary, "rb+"
+        ) as file:  # on a full disk a mapped file kills the process when it is written to
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary))
     fill(array)
     array.flush()
     os.replace(temporary, path)
@@ -138,7 +148,9 @@ def _encode_all(
     """Fill `array` with the frames of all utterances, encoded in batches of similar length."""
     ends = np.cumsum(lengths)
     live = LiveFrames(encoder, manifest)
-    with tqdm(total=len(lengths), desc=f"encoding {manifest.path.stem}", unit="utt", disable=None) as bar:
+    with tqdm(
+        total=np.count_nonzero(lengths), desc=f"encoding {manifest.path.stem}", unit="utt", disable=None
+    ) as bar:
         for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
             frames, found = live.get(rows)
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
@@ -153,9 +165,9 @@ def _encode_all(
 
 
 def _batches(lengths: np.ndarray, max_frames: float) -> list[list[int]]:
-    """Rows by length, cut so that no padded batch holds more than `max_frames` frames."""
+    """Rows by length, cut so that no padded batch holds more than `max_frames` frames; rows without frames in none."""
     batches: list[list[int]] = [[]]
-    for row in np.argsort(lengths, kind="stable"):
+    for row in np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]:
         if batches[-1] and (len(batches[-1]) + 1) * lengths[row] > max_frames:
             batches.append([])
         batches[-1].append(int(row))

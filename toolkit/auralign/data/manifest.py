@@ -3,14 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
-from auralign.data.audio import AudioError, audio_path, read_audio
+from auralign.data.audio import SAMPLE_RATE, AudioError, audio_path, describe_audio, read_audio
 from auralign.files import write_atomically
 from auralign.records import Utterance, write_records
 
@@ -60,7 +62,30 @@ class Rejected:
             raise TooManyRejectedError(f"nothing was kept; see {path}")
 
 
-def write_manifest(path, utterances: Iterable[Utterance], *, audio_folder, limit: float = 0.01) -> int:
+@dataclass
+class Summary:
+    """What became of a source: shown as one line."""
+
+    path: Path
+    num_kept: int = 0
+    seconds: float = 0.0
+    rejected: str = ""
+    notes: Counter = field(default_factory=Counter)
+
+    def __str__(self):
+        hours = f"{self.seconds / 3600:.2f} h" if self.seconds >= 360 else f"{self.seconds:.1f} s"
+        notes = "".join(f"; {count} {note}" for note, count in sorted(self.notes.items()))
+        return f"{self.num_kept} utterances, {hours}, in {self.path}; {self.rejected}{notes}"
+
+
+def write_manifest(
+    path,
+    utterances: Iterable[Utterance],
+    *,
+    audio_folder,
+    limit: float = 0.01,
+    max_seconds: float | None = None,
+) -> Summary:
     """Read every utterance's audio, write those that are sound to `path` and the others to `<name>.rejected.jsonl`.
 
     Arguments
@@ -68,39 +93,73 @@ def write_manifest(path, utterances: Iterable[Utterance], *, audio_folder, limit
     path : Path
         Of the manifest. What it says of audio is relative to its folder.
     utterances : iterable of Utterance
-        With `audio` relative to `audio_folder`.
+        With `audio` relative to `audio_folder`; infinite `seconds` reach to the end of the file, and are measured.
     audio_folder : Path
     limit : float
         Share of rejected utterances above which TooManyRejectedError is raised.
+    max_seconds : float, optional
+        Longer utterances are rejected.
 
-    Returns the number of utterances kept. Raises RecordError on an id used twice.
+    Raises RecordError on an id used twice.
     """
     rejected = Rejected(limit=limit)
-    num_kept = 0
+    summary = Summary(Path(path))
 
     def sound() -> Iterator[Utterance]:
-        nonlocal num_kept
         for utterance in tqdm(
             utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
         ):
             audio = os.path.relpath(Path(audio_folder) / utterance.audio, Path(path).parent)
             utterance = dataclasses.replace(utterance, audio=audio)
             try:
-                samples = read_audio(
-                    audio_path(path, utterance), start=utterance.start, seconds=utterance.seconds
-                )
+                utterance, notes = _check(utterance, audio_path(path, utterance), max_seconds)
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
-                continue
-            num_kept += 1
-            yield dataclasses.replace(
-                utterance, audio_hash=hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
-            )
+            except _Unfit as error:
+                rejected.add(utterance.id, *error.args)
+            else:
+                summary.num_kept += 1
+                summary.seconds += utterance.seconds
+                summary.notes.update(notes)
+                yield utterance
         # Before the manifest gets its name: one with too much left out never stands there.
-        rejected.write(rejected_path(path), num_kept=num_kept)
+        rejected.write(rejected_path(path), num_kept=summary.num_kept)
 
     write_records(path, sound(), kind=Utterance)
-    return num_kept
+    summary.rejected = rejected.summary(num_kept=summary.num_kept)
+    return summary
+
+
+class _Unfit(Exception):
+    """An utterance that cannot be used: reason and detail."""
+
+
+def _check(utterance: Utterance, path: Path, max_seconds: float | None) -> tuple[Utterance, list[str]]:
+    """The utterance with its length measured and its samples hashed, and what is worth telling of them."""
+    if not utterance.text.strip():
+        raise _Unfit("no text", "")
+    try:
+        f"{utterance.id}{utterance.text}".encode()
+    except UnicodeEncodeError as error:
+        raise _Unfit("text is not Unicode", ascii(utterance.text)) from error
+    if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
+        raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
+    whole = math.isinf(utterance.seconds)
+    seconds, rate, channels = describe_audio(path)
+    seconds = seconds - utterance.start if whole else utterance.seconds
+    if max_seconds is not None and seconds > max_seconds:  # before it is read: it may be a day long
+        raise _Unfit(f"longer than {max_seconds:g} s", f"{seconds:.2f} s")
+    samples = read_audio(path, start=utterance.start, seconds=None if whole else utterance.seconds)
+    facts = {
+        f"resampled to {SAMPLE_RATE} Hz": rate != SAMPLE_RATE,
+        "averaged over their channels": channels > 1,
+        "silent": not samples.any(),
+    }
+    digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
+    seconds = len(samples) / SAMPLE_RATE if whole else utterance.seconds
+    return dataclasses.replace(utterance, seconds=seconds, audio_hash=digest), [
+        note for note, true in facts.items() if true
+    ]
 
 
 def rejected_path(path) -> Path:

@@ -1,5 +1,6 @@
 """Answers to questions, batched and resumable, from speech, from another's speech, and from text."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import torch
 from tqdm import tqdm
 
 from auralign.layout import Speech, View, fill
+from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store, partial_path
 
-INPUTS = ("speech", "shuffled", "text", "transcript")
+FROM_TEXT = ("text", "transcript")
+INPUTS = ("speech", "shuffled", *FROM_TEXT)
 
 
 class Decoder:
@@ -27,7 +30,8 @@ class Decoder:
         Of Utterance.
     frames : object
         With `get(rows)`; see `auralign.data.frames`.
-    max_new_tokens, batch_size : int
+    decoding : Decoding
+    batch_size : int
     recognizer : callable, optional
         From frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript".
     """
@@ -39,12 +43,12 @@ class Decoder:
         manifest: Records,
         frames,
         *,
-        max_new_tokens: int,
+        decoding: Decoding,
         batch_size: int,
         recognizer=None,
     ):
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
-        self.max_new_tokens, self.batch_size, self.recognizer = max_new_tokens, batch_size, recognizer
+        self.decoding, self.batch_size, self.recognizer = decoding, batch_size, recognizer
 
     def write(self, questions: Records, path, *, given: str, seed: int = 0) -> None:
         """Write one Hypothesis for each question to `path`, in the order of the questions.
@@ -56,11 +60,15 @@ class Decoder:
             transcript; "transcript", the encoder's own.
 
         What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
+        From text the plain LLM answers, without LoRA. Raises ValueError where an utterance is too long for the encoder, or
+        a prompt for the LLM.
         """
         if given not in INPUTS:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
         if given == "transcript" and self.recognizer is None:
             raise ValueError("the input 'transcript' needs a recognizer: name one in the YAML")
+        if given != "text":
+            self._check_lengths(questions)
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
             return  # killed between the last two steps of this function
@@ -88,6 +96,16 @@ class Decoder:
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
+    def _check_lengths(self, questions: Records) -> None:
+        encoder = self.model.encoder
+        seconds = {question.utt_id: self.manifest[question.utt_id].seconds for question in questions}
+        too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
+        if too_long:
+            raise ValueError(
+                f"{self.manifest.path}: {len(too_long)} utterances with questions are too long; {too_long[0]} "
+                f"{encoder.too_long(seconds[too_long[0]])}"
+            )
+
     def _answer(self, questions: list[Question], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[question.utt_id] for question in questions]
         rows = [self.manifest.row(utterance.id) for utterance in utterances]
@@ -102,18 +120,28 @@ class Decoder:
             with torch.no_grad():
                 speech = self.model.hear(frames.to(self.model.llm.device), lengths.to(self.model.llm.device))
         prompts = [
-            self._prompt(question, text, as_text=given in ("text", "transcript"))
+            self._prompt(question, text, as_text=given in FROM_TEXT)
             for question, text in zip(questions, texts, strict=True)
         ]
-        answers = self.model.answer(
-            prompts, speech, max_new_tokens=self.max_new_tokens, stop_ids=self.renderer.stop_ids
-        )
+        for question, prompt, heard in zip(questions, prompts, speech, strict=True):
+            try:
+                self.model.llm.room(prompt.num_ids + (0 if heard is None else len(heard)))
+            except ValueError as error:
+                raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
+        with self.model.llm.plain() if given in FROM_TEXT else contextlib.nullcontext():
+            answers = self.model.answer(
+                prompts,
+                speech,
+                decoding=self.decoding,
+                stop_ids=self.renderer.stop_ids,
+                seconds=[utterance.seconds for utterance in utterances],
+            )
         return [
             Hypothesis(
                 key=question.key,
                 utt_id=question.utt_id,
                 input=given,
-                text=self.renderer.decode(answer.ids),
+                text=self.renderer.decode(answer.ids, stop_strings=self.decoding.stop_strings),
                 finish_reason=answer.finish_reason,
                 transcript=text if given == "transcript" else None,
             )

@@ -1,8 +1,10 @@
-"""Ask the LLM: requests in, answers out. An engine is anything with `answer`; this one runs in transformers."""
+"""Ask the LLM: requests in, answers out. An engine is anything with `answer` and `max_prompt_ids`; this one runs in
+transformers."""
 
 from collections.abc import Iterator
 
 from auralign.files import hash_value
+from auralign.models.llm import Decoding
 from auralign.records import TargetRequest
 
 
@@ -19,6 +21,8 @@ class TransformersEngine:
 
     def __init__(self, llm, renderer, *, batch_size: int):
         self.llm, self.renderer, self.batch_size = llm, renderer, batch_size
+        self.max_prompt_ids = llm.max_positions - 1
+        """The longest prompt that leaves room for an answer."""
 
     def answer(self, requests: list[TargetRequest]) -> Iterator[list[tuple[TargetRequest, str, str]]]:
         """Yield batches of (request, text, finish reason), longest prompts first so that memory runs out at once or never.
@@ -31,7 +35,7 @@ class TransformersEngine:
             decoding = batch[0].decoding
             answers = self.llm.generate(
                 [self.llm.embed(request.prompt_ids) for request in batch],
-                max_new_tokens=decoding["max_new_tokens"],
+                decoding=Decoding(max_new_tokens=decoding["max_new_tokens"]),
                 temperature=decoding["temperature"],
                 stop_ids=self.renderer.stop_ids,
                 seeds=[int(hash_value([request.key])[:12], 16) for request in batch],

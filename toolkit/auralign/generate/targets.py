@@ -13,6 +13,7 @@ from auralign import layout
 from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
 from auralign.generate.filters import Answered, check, strip_thinking
+from auralign.method import draw, lay_out, running
 from auralign.records import Choice, Records, Target, TargetRequest, write_records
 from auralign.store import Store, partial_path
 
@@ -26,7 +27,7 @@ def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
 
     Raises ValueError on a choice that JSON cannot hold.
     """
-    for choice in method.choices(utterance, Random(f"{seed}:{utterance.id}")):
+    for choice in draw(method, utterance, Random(f"{seed}:{utterance.id}")):
         try:
             yield Choice(**json.loads(json.dumps(dataclasses.asdict(choice))))
         except TypeError as error:
@@ -43,7 +44,7 @@ class TargetWriter:
     method : AlignmentMethod
     renderer : Renderer
     engine : object
-        With `answer(requests)`; see `auralign.generate.engine`.
+        With `answer(requests)` and `max_prompt_ids`; see `auralign.generate.engine`.
     llm_name, llm_revision : str
         Kept with every target.
     decoding : dict
@@ -98,8 +99,9 @@ class TargetWriter:
         """Every request in the manifest's order, with the response where the corpus holds it."""
         for utterance in manifest:
             for number, choice in enumerate(draw_choices(self.method, utterance, self.seed)):
-                views = self.method.layout(utterance, choice, UNKNOWN)
-                given = self.method.given_response(utterance, choice)
+                views = lay_out(self.method, utterance, choice, UNKNOWN)
+                with running(self.method, "given_response", utterance.id):
+                    given = self.method.given_response(utterance, choice)
                 prompt = self.renderer.render(views.teacher.before_target()).ids
                 asked = [utterance.id, number, prompt, given, self.decoding, self.seed]
                 made_by = [self.method.name, self.method.version, self.llm_revision, self.renderer.frame_hash]
@@ -108,7 +110,9 @@ class TargetWriter:
 
     def _answer_all(self, manifest: Records, store: Store) -> None:
         pending = (
-            (request, given) for request, given in self.requests(manifest) if request.key not in store.keys
+            (request, given)
+            for request, given in self.requests(manifest)
+            if request.key not in store.keys and not self._is_too_long(request, given)
         )
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
             while window := list(islice(pending, WINDOW)):
@@ -128,6 +132,10 @@ class TargetWriter:
         never stands there.
         """
         for request, given in self.requests(manifest):
+            if self._is_too_long(request, given):
+                size = f"{len(request.prompt_ids)} ids of at most {self.engine.max_prompt_ids}"
+                rejected.add(request.utt_id, "prompt longer than the LLM's context", size)
+                continue
             target = store.read(request.key)
             if given is None:
                 text, thought = strip_thinking(target.response)
@@ -143,6 +151,9 @@ class TargetWriter:
             counts["written"] += 1
             yield target
         rejected.write(rejected_file, num_kept=counts["written"])
+
+    def _is_too_long(self, request: TargetRequest, given: str | None) -> bool:
+        return given is None and len(request.prompt_ids) > self.engine.max_prompt_ids
 
     def _target(self, request: TargetRequest, text: str, finish_reason: str) -> Target:
         return Target(

@@ -1,18 +1,31 @@
 """What every frozen speech encoder is: waveforms in, frames out.
 
-    encoder = load_encoder("models/wavlm-large", layers="all")       # auralign.models.encoders
+    encoder = load_encoder("models/wavlm-large", layers="all")
     frames, lengths = encoder([waveform, another])                   # (B, T, width), (B,)
 
 Axes: B batch, T frames, D width.
 """
 
+import importlib
+import itertools
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from auralign.files import read_json
+from auralign.models.folder import check_files
+
 ALL = "all"
+# The loader of each model_type that a folder's config.json may name.
+LOADERS = {
+    "whisper": "auralign.models.whisper.load_whisper",
+    "wav2vec2": "auralign.models.wav2vec2.load_wav2vec2",
+    "hubert": "auralign.models.wav2vec2.load_wav2vec2",
+    "wavlm": "auralign.models.wav2vec2.load_wav2vec2",
+}
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -28,15 +41,34 @@ class SpeechEncoder(nn.Module, ABC):
         Transformer layers; hidden state 0 is what the first of them reads, hidden state `num_layers` the output.
     layers : "all", sequence of int, or None
         Which hidden states a frame holds, end to end; negative ones count from the output. None: the output alone.
+    chunk_seconds : float, optional
+        Longer audio is cut into equal chunks of at most this, each encoded alone, and their frames are joined. Without
+        it, audio longer than the encoder hears is refused.
     fingerprint : str
         Names weights and options; frames of equal fingerprints are equal.
     """
 
-    def __init__(self, extractor, *, hidden_width: int, num_layers: int, layers=None, fingerprint: str = ""):
+    def __init__(
+        self,
+        extractor,
+        *,
+        hidden_width: int,
+        num_layers: int,
+        layers=None,
+        chunk_seconds: float | None = None,
+        fingerprint: str = "",
+    ):
         super().__init__()
         self.extractor = extractor
         self.hidden_width, self.num_layers = hidden_width, num_layers
         self.layers = _resolve(layers, num_layers)
+        window = self.window_seconds
+        if chunk_seconds is not None and not 0 < chunk_seconds <= (window or np.inf):
+            raise ValueError(
+                f"chunk_seconds {chunk_seconds:g}: give more than 0"
+                + (f" and at most the {window:g} s that this encoder hears at once" if window else "")
+            )
+        self.chunk_seconds = chunk_seconds
         self.fingerprint = fingerprint
 
     def freeze(self) -> None:
@@ -54,9 +86,10 @@ class SpeechEncoder(nn.Module, ABC):
         return self.hidden_width * len(self.layers)
 
     @property
-    def chosen_layers(self) -> tuple[int, ...]:
-        """The layers, as far as they are not simply the output: for the fingerprint."""
-        return () if self.layers == (self.num_layers,) else self.layers
+    def options(self) -> list:
+        """The options, as far as they are not the usual ones: for the fingerprint."""
+        layers = [] if self.layers == (self.num_layers,) else [*self.layers]
+        return layers if self.chunk_seconds is None else [*layers, f"chunks of {self.chunk_seconds:g} s"]
 
     @property
     def sample_rate(self) -> int:
@@ -69,15 +102,29 @@ class SpeechEncoder(nn.Module, ABC):
         """Frames in a second of audio, on average."""
 
     @property
-    def max_seconds(self) -> float | None:
-        """The longest waveform that it hears, or None where there is no limit."""
+    def window_seconds(self) -> float | None:
+        """The longest audio that it hears at once, or None where there is no limit."""
         return None
 
-    @abstractmethod
-    def num_frames(self, num_samples: int) -> int:
-        """Frames of a waveform of so many samples."""
+    def hears(self, seconds: float) -> bool:
+        """Whether it takes audio of so many seconds, in chunks or at once."""
+        return self.chunk_seconds is not None or seconds <= (self.window_seconds or np.inf)
 
     @abstractmethod
+    def num_chunk_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of so many samples that is encoded at once."""
+
+    @abstractmethod
+    def encode(self, waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`forward` for waveforms that are sound and short enough to be encoded at once."""
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of so many samples."""
+        return sum(
+            self.num_chunk_frames(end - start) for start, end in itertools.pairwise(self._edges(num_samples))
+        )
+
+    @torch.no_grad()
     def forward(self, waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode waveforms.
 
@@ -92,8 +139,30 @@ class SpeechEncoder(nn.Module, ABC):
 
         Raises
         ------
-        ValueError : for audio that is empty, not finite, not one-dimensional, or longer than `max_seconds`.
+        ValueError : for audio that is empty, not finite, not one-dimensional, or too long (see `hears`).
         """
+        self.check(waveforms)
+        cut = [np.split(np.asarray(waveform), self._edges(len(waveform))[1:-1]) for waveform in waveforms]
+        chunks = [chunk for of_one in cut for chunk in of_one]
+        if len(chunks) == len(waveforms):
+            return self.encode(chunks)
+        parts = iter(self._encode_each(chunks, at_once=len(waveforms)))
+        joined = [torch.cat(list(itertools.islice(parts, len(of_one)))) for of_one in cut]
+        lengths = torch.tensor([len(frames) for frames in joined], device=joined[0].device)
+        return nn.utils.rnn.pad_sequence(joined, batch_first=True), lengths
+
+    def _encode_each(self, chunks, *, at_once: int):
+        """Frames (T, width) of each chunk, `at_once` chunks in a batch: an hour takes no more memory than a chunk."""
+        for start in range(0, len(chunks), at_once):
+            frames, lengths = self.encode(chunks[start : start + at_once])
+            yield from (one[:length] for one, length in zip(frames, lengths.tolist(), strict=True))
+
+    def _edges(self, num_samples: int) -> list[int]:
+        """Where a waveform's chunks begin and end, in samples: equal parts, so that none is a scrap."""
+        num_chunks = 1
+        if self.chunk_seconds is not None:
+            num_chunks = max(1, -(-num_samples // int(self.chunk_seconds * self.sample_rate)))
+        return [number * num_samples // num_chunks for number in range(num_chunks + 1)]
 
     def check(self, waveforms) -> None:
         """Raise the ValueErrors of `forward`."""
@@ -106,11 +175,15 @@ class SpeechEncoder(nn.Module, ABC):
             if not np.isfinite(waveform).all():
                 raise ValueError(f"{place} holds values that are not finite; repair or remove the audio")
             seconds = len(waveform) / self.sample_rate
-            if self.max_seconds is not None and seconds > self.max_seconds:
-                raise ValueError(
-                    f"{place} lasts {seconds:.2f} s, this encoder hears at most {self.max_seconds:g} s; "
-                    "cut it into utterances"
-                )
+            if not self.hears(seconds):
+                raise ValueError(f"{place} {self.too_long(seconds)}")
+
+    def too_long(self, seconds: float) -> str:
+        """What is wrong with audio that it does not hear, and the repair."""
+        return (
+            f"lasts {seconds:.2f} s, this encoder hears {self.window_seconds:g} s at once; cut it into utterances, or give "
+            f"the encoder chunk_seconds: {self.window_seconds:g}"
+        )
 
     def join(self, hidden_states) -> torch.Tensor:
         """Frames (B, T, width) of hidden states 0 to `num_layers`, each (B, T, D)."""
@@ -123,6 +196,24 @@ def is_within(lengths: torch.Tensor, size: int) -> torch.Tensor:
     Frames beyond an utterance's length are whatever its batch mates made them: nothing may read them.
     """
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
+def load_encoder(path, **options) -> SpeechEncoder:
+    """The encoder of a Hugging Face folder of any kind in `LOADERS`; options and errors as of its loader."""
+    module, _, name = LOADERS[model_type(path, LOADERS)].rpartition(".")
+    return getattr(importlib.import_module(module), name)(path, **options)
+
+
+def model_type(path, known) -> str:
+    """The kind of model in a folder.
+
+    Raises FileNotFoundError where a file that an encoder needs is absent, ValueError where the kind is not among `known`.
+    """
+    check_files(path, ("config.json", "preprocessor_config.json"), what="an encoder")
+    found = read_json(Path(path) / "config.json").get("model_type")
+    if found not in known:
+        raise ValueError(f"{path} holds a model of type {found!r}; expected {', '.join(known)}")
+    return found
 
 
 def _resolve(layers, num_layers: int) -> tuple[int, ...]:

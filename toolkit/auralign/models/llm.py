@@ -1,12 +1,21 @@
-"""A frozen causal LLM from a Hugging Face folder: embed, run, predict, generate."""
+"""A frozen causal LLM from a Hugging Face folder: embed, run, predict, generate.
 
-from dataclasses import dataclass
+With LoRA (`add_lora`) its weights stay frozen and adapters beside them are trained; `plain` is the LLM without them.
+
+Axes: B batch, N positions of a pack, U text positions, M chosen positions, D width, V vocabulary.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from auralign.files import hash_path
+from auralign.models.folder import check_complete, loading, torch_dtype
 
 
 @dataclass(frozen=True)
@@ -15,6 +24,42 @@ class Answer:
 
     ids: tuple[int, ...]
     finish_reason: str
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded.
+
+    Arguments
+    ---------
+    max_new_tokens : int
+        Length limit of an answer.
+    tokens_per_second : float, optional
+        A second limit: so many tokens for each second of the audio, rounded up.
+    num_beams : int
+        1 is greedy; more is beam search.
+    stop_strings : sequence of str
+        An answer ends before the first of them.
+    """
+
+    max_new_tokens: int
+    tokens_per_second: float | None = None
+    num_beams: int = 1
+    stop_strings: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, (int, float)) and value <= 0:
+                raise ValueError(f"{name} {value}: give more than 0")
+        object.__setattr__(self, "stop_strings", tuple(self.stop_strings))
+        if not all(isinstance(string, str) and string for string in self.stop_strings):
+            raise ValueError(f"stop_strings {list(self.stop_strings)}: give strings that are not empty")
+
+    def limit(self, seconds: float | None) -> int:
+        """Length limit of the answer to audio of so many seconds; of None seconds, where there is no audio."""
+        if self.tokens_per_second is None or seconds is None:
+            return self.max_new_tokens
+        return min(self.max_new_tokens, max(1, math.ceil(self.tokens_per_second * seconds)))
 
 
 class LLM(nn.Module):
@@ -36,12 +81,57 @@ class LLM(nn.Module):
         self.tokenizer = tokenizer
         self.name = name
         self.revision = revision
+        self._lora: list[nn.ModuleDict] = []  # in a list: they are registered in the model already
         self._neutralise_generation_config()
         self._check_head()
 
     def train(self, mode: bool = True) -> "LLM":
         """Frozen is frozen: stays in eval mode."""
         return super().train(False)
+
+    def add_lora(self, config) -> None:
+        """Put LoRA adapters beside the frozen weights (arXiv:2106.09685), by peft.
+
+        Arguments
+        ---------
+        config : peft.LoraConfig
+
+        Raises ValueError where it names no module of this LLM, or would train more than adapters.
+        """
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        self.model.add_adapter(config)
+        parts = {
+            name.replace(".", "/"): nn.ModuleDict(
+                {kind: child for kind, child in layer.named_children() if kind != "base_layer" and len(child)}
+            )
+            for name, layer in self.model.named_modules()
+            if isinstance(layer, BaseTunerLayer)
+        }
+        self._lora = [nn.ModuleDict(parts).float()]  # fp32 also beside a bf16 LLM: its steps are small
+        adapters = set(map(id, self._lora[0].parameters()))
+        others = [
+            name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in adapters
+        ]
+        if others:
+            raise ValueError(f"lora: would train {others[0]} itself; leave out bias and modules_to_save")
+
+    @property
+    def lora(self) -> nn.ModuleDict | None:
+        """The adapters, by module of the LLM; None without."""
+        return self._lora[0] if self._lora else None
+
+    @contextlib.contextmanager
+    def plain(self) -> Iterator[None]:
+        """Inside, the LLM answers as if it had no adapters, bit for bit."""
+        if not self._lora:
+            yield
+            return
+        self.model.disable_adapters()
+        try:
+            yield
+        finally:
+            self.model.enable_adapters()
 
     @property
     def width(self) -> int:
@@ -83,19 +173,27 @@ class LLM(nn.Module):
         self,
         prompts: list[torch.Tensor],
         *,
-        max_new_tokens: int,
+        decoding: Decoding,
         stop_ids,
+        seconds: list[float | None] | None = None,
         temperature: float = 0.0,
         seeds: list[int] | None = None,
         streamer=None,
     ) -> list[Answer]:
         """Answers to prompts given as embeddings (U, D), decoded together with left padding and a key-value cache.
 
-        Greedy at temperature 0. Otherwise each answer is sampled with noise that is a function of its own seed and the
-        position alone, so that neither batch mates nor order change it.
+        `seconds` of audio in each prompt set its length limit where the decoding says so; the LLM's context always does.
+        With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
+        that neither batch mates nor order change it.
+
+        Raises ValueError on a prompt that leaves no room for an answer.
         """
         from transformers import GenerationConfig, LogitsProcessorList
 
+        limits = [
+            min(decoding.limit(length), self.room(len(prompt)))
+            for prompt, length in zip(prompts, seconds or [None] * len(prompts), strict=True)
+        ]
         longest = max(len(prompt) for prompt in prompts)
         embeddings = torch.stack(
             [nn.functional.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts]
@@ -103,22 +201,47 @@ class LLM(nn.Module):
         mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).to(
             self.device
         )
+        searches = decoding.num_beams > 1
         config = GenerationConfig(
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=max(limits) + searches,  # beams are ended by LengthLimits, one token later
             do_sample=False,
-            num_beams=1,
+            num_beams=decoding.num_beams,
             eos_token_id=list(stop_ids),
             pad_token_id=stop_ids[0],
+            stop_strings=list(decoding.stop_strings) or None,
         )
-        processors = LogitsProcessorList([GumbelNoise(temperature, seeds)] if temperature > 0 else [])
+        processors = LogitsProcessorList()
+        if temperature > 0:
+            processors.append(GumbelNoise(temperature, seeds))
+        if searches:
+            processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
         output = self.model.generate(
             inputs_embeds=embeddings,
             attention_mask=mask.long(),
             generation_config=config,
             logits_processor=processors,
             streamer=streamer,
+            tokenizer=self.tokenizer if decoding.stop_strings else None,
         )
-        return [_cut(row, stop_ids) for row in output.tolist()]
+        answers = [_cut(row[:limit], stop_ids) for row, limit in zip(output.tolist(), limits, strict=True)]
+        return [
+            replace(answer, finish_reason="stop")
+            if any(string in self.tokenizer.decode(answer.ids) for string in decoding.stop_strings)
+            else answer
+            for answer in answers
+        ]
+
+    def room(self, num_positions: int) -> int:
+        """How many tokens an answer may have after a prompt of so many positions.
+
+        Raises ValueError where there is room for none.
+        """
+        if num_positions >= self.max_positions:
+            raise ValueError(
+                f"prompt and speech take {num_positions} positions, the LLM {self.name} has {self.max_positions}; cut the "
+                "audio or the prompt, or use a connector that makes fewer embeddings"
+            )
+        return self.max_positions - num_positions
 
     def _neutralise_generation_config(self) -> None:
         # Qwen's generation_config.json samples at 0.7 with a repetition penalty, and would do so behind our back.
@@ -158,6 +281,22 @@ class GumbelNoise:
         return scores / self.temperature - noise.log().to(scores)
 
 
+class LengthLimits:
+    """Ends each beam at its answer's own limit, as if the answer had been searched alone."""
+
+    def __init__(self, limits: list[int], num_beams: int, stop_id: int):
+        self.limits = torch.tensor(limits).repeat_interleave(num_beams)
+        self.stop_id, self.position = stop_id, 0
+
+    def __call__(self, input_ids, scores):
+        """Scores (B * num_beams, V) in which a beam at its limit can only stop, at no cost."""
+        ended = (self.limits <= self.position).to(scores.device)
+        scores = scores.masked_fill(ended[:, None], -math.inf)
+        scores[ended, self.stop_id] = 0.0
+        self.position += 1
+        return scores
+
+
 def _cut(row: list[int], stop_ids) -> Answer:
     for place, token in enumerate(row):
         if token in stop_ids:
@@ -165,21 +304,40 @@ def _cut(row: list[int], stop_ids) -> Answer:
     return Answer(tuple(row), "length")
 
 
-def load_llm(path, *, dtype: str = "float32", device: str = "cpu") -> LLM:
-    """The LLM and tokenizer of a local Hugging Face folder. Code that comes with the folder is never run.
+def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_code: bool = False) -> LLM:
+    """The LLM and tokenizer of a local Hugging Face folder.
 
-    Raises FileNotFoundError where the folder is absent, ValueError on an unknown dtype.
+    Arguments
+    ---------
+    path : str or Path
+    dtype : str
+        "float32", "bfloat16" or "float16".
+    device : str
+        "cpu" or "cuda:N".
+    trust_remote_code : bool
+        Run Python code that came with the folder, where its model needs it. Read that code first.
+
+    Raises FileNotFoundError where the folder is absent; ValueError on an unknown dtype, and on a model that needs code of its
+    own without `trust_remote_code`.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
 
     if not (Path(path) / "config.json").is_file():
         raise FileNotFoundError(
             f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer"
         )
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise ValueError(f"dtype {dtype!r}: use float32, bfloat16 or float16")
-    disable_progress_bar()  # "Loading weights", which would be printed to logs too
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), local_files_only=True)
+    where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
+    try:
+        with loading(path):
+            tokenizer = AutoTokenizer.from_pretrained(path, **where)
+            model, info = AutoModelForCausalLM.from_pretrained(path, **weights, **where)
+    except ValueError as error:
+        if trust_remote_code or "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{path}: this LLM needs Python code that came with it; read that code, then allow it with "
+            "--trust_remote_code true"
+        ) from error
+    check_complete(path, info["missing_keys"], what="weights")
     return LLM(model.to(device), tokenizer, name=Path(path).name, revision=hash_path(path)[:16])

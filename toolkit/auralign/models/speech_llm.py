@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from auralign.losses import Term, cross_entropy
-from auralign.models.llm import LLM, Answer
+from auralign.models.llm import LLM, Answer, Decoding
 from auralign.render import Rendered
 
 
@@ -58,7 +58,7 @@ class ViewOutput:
 
 
 class SpeechLLM(nn.Module):
-    """Holds the three parts and puts sequences together; only the connector is trained.
+    """Holds the three parts and puts sequences together; trained are the connector and, where it has them, the LLM's LoRA.
 
     Arguments
     ---------
@@ -75,7 +75,8 @@ class SpeechLLM(nn.Module):
     @property
     def trained_parts(self) -> nn.ModuleDict:
         """What training changes and checkpoints hold, by name."""
-        return nn.ModuleDict({"connector": self.connector})
+        parts = {"connector": self.connector, "lora": self.llm.lora}
+        return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
         """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D_encoder) and lengths (B,)."""
@@ -130,15 +131,17 @@ class SpeechLLM(nn.Module):
         prompts: list[Rendered],
         speech: list[torch.Tensor | None],
         *,
-        max_new_tokens: int,
+        decoding: Decoding,
         stop_ids,
+        seconds: list[float | None] | None = None,
         streamer=None,
     ) -> list[Answer]:
-        """Greedy answers to prompts, each with its own speech (U, D), or None where it holds none.
+        """Answers to prompts, each with its own speech (U, D), or None where it holds none.
 
-        `streamer`, of transformers, is given the tokens of a single prompt one by one.
+        `seconds` are those of the audio in each prompt. `streamer`, of transformers, is given the tokens of a single prompt
+        one by one.
         """
         embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
         return self.llm.generate(
-            embedded, max_new_tokens=max_new_tokens, stop_ids=stop_ids, streamer=streamer
+            embedded, decoding=decoding, stop_ids=stop_ids, seconds=seconds, streamer=streamer
         )

@@ -11,14 +11,14 @@ Axes: B batch, T frames, D width, C channels of the convolutions.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder, is_within
+from auralign.models.encoder import SpeechEncoder, is_within, model_type
+from auralign.models.folder import check_complete, loading, torch_dtype
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
@@ -32,13 +32,10 @@ class Wav2Vec2Encoder(SpeechEncoder):
     extractor : transformers.Wav2Vec2FeatureExtractor
     """
 
-    def __init__(self, model, extractor, *, layers=None, fingerprint=""):
+    def __init__(self, model, extractor, **options):
+        config = model.config
         super().__init__(
-            extractor,
-            hidden_width=model.config.hidden_size,
-            num_layers=model.config.num_hidden_layers,
-            layers=layers,
-            fingerprint=fingerprint,
+            extractor, hidden_width=config.hidden_size, num_layers=config.num_hidden_layers, **options
         )
         self.model = model
         self.freeze()
@@ -56,15 +53,13 @@ class Wav2Vec2Encoder(SpeechEncoder):
             samples = (samples - 1) * stride + kernel
         return samples
 
-    def num_frames(self, num_samples):
+    def num_chunk_frames(self, num_samples):
         num = max(num_samples, self.min_samples)
         for kernel, stride in zip(self.model.config.conv_kernel, self.model.config.conv_stride, strict=True):
             num = (num - kernel) // stride + 1
         return num
 
-    @torch.no_grad()
-    def forward(self, waveforms):
-        self.check(waveforms)
+    def encode(self, waveforms):
         features = [self._convolve(waveform) for waveform in waveforms]
         lengths = torch.tensor([len(row) for row in features], device=features[0].device)
         padded = nn.utils.rnn.pad_sequence(features, batch_first=True)  # (B, T, C)
@@ -96,7 +91,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
         return [*found, output]
 
 
-def load_wav2vec2(path, *, layers=None, dtype="float32"):
+def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
     """Load a wav2vec2, HuBERT or WavLM folder.
 
     Arguments
@@ -104,7 +99,9 @@ def load_wav2vec2(path, *, layers=None, dtype="float32"):
     path : str or Path
         A local Hugging Face folder with preprocessor_config.json; heads on top of the encoder are left on disk.
     layers : "all", sequence of int, or None
-        See `SpeechEncoder`.
+        See `SpeechEncoder`, as for chunk_seconds.
+    chunk_seconds : float, optional
+        Attention over long audio takes memory with the square of its length.
     dtype : str
         "float32", "bfloat16" or "float16".
 
@@ -113,26 +110,16 @@ def load_wav2vec2(path, *, layers=None, dtype="float32"):
     FileNotFoundError : no such folder, or one that lacks a needed file.
     ValueError : a model of another kind, or encoder weights are missing.
     """
-    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
-    from transformers.utils.logging import disable_progress_bar
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
-    path = Path(path)
-    for name in ("config.json", "preprocessor_config.json"):
-        if not (path / name).is_file():
-            raise FileNotFoundError(f"no {name} in {path}; give a downloaded Hugging Face folder")
-    config = AutoConfig.from_pretrained(path, local_files_only=True)
-    if config.model_type not in MODEL_TYPES:
-        raise ValueError(f"{path} holds a {config.model_type}; this loads {', '.join(MODEL_TYPES)}")
-    disable_progress_bar()
-    model, info = AutoModel.from_pretrained(
-        path, config=config, local_files_only=True, dtype=getattr(torch, dtype), output_loading_info=True
-    )
-    missing = sorted(name for name in info["missing_keys"] if "masked_spec_embed" not in name)
-    if missing:
-        raise ValueError(
-            f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download it again"
+    model_type(path, MODEL_TYPES)
+    with loading(path):
+        model, info = AutoModel.from_pretrained(
+            path, local_files_only=True, dtype=torch_dtype(dtype), output_loading_info=True
         )
+    missing = [name for name in info["missing_keys"] if "masked_spec_embed" not in name]
+    check_complete(path, missing, what="encoder weights")
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
-    encoder = Wav2Vec2Encoder(model, extractor, layers=layers)
-    encoder.fingerprint = hash_value([hash_path(path), dtype, *encoder.chosen_layers])
+    encoder = Wav2Vec2Encoder(model, extractor, layers=layers, chunk_seconds=chunk_seconds)
+    encoder.fingerprint = hash_value([hash_path(path), dtype, *encoder.options])
     return encoder

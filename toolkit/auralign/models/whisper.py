@@ -9,17 +9,15 @@ numbers: the choice is part of the model, and `fingerprint` tells the two apart.
 Axes: B batch, T frames, M mel frames (two to a frame), D width.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch.nn import functional
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
-from transformers.utils.logging import disable_progress_bar
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder, is_within
+from auralign.models.encoder import SpeechEncoder, is_within, model_type
+from auralign.models.folder import check_complete, loading, torch_dtype
 
 PADDINGS = ("true_length", "30_seconds")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
@@ -42,15 +40,9 @@ class WhisperEncoder(SpeechEncoder):
         "true_length" encodes what there is; "30_seconds" pads as Whisper was trained.
     """
 
-    def __init__(self, encoder, extractor, *, padding="true_length", layers=None, fingerprint=""):
+    def __init__(self, encoder, extractor, *, padding="true_length", **options):
         config = encoder.config
-        super().__init__(
-            extractor,
-            hidden_width=config.d_model,
-            num_layers=config.encoder_layers,
-            layers=layers,
-            fingerprint=fingerprint,
-        )
+        super().__init__(extractor, hidden_width=config.d_model, num_layers=config.encoder_layers, **options)
         if padding not in PADDINGS:
             raise ValueError(f"Whisper padding {padding!r}: use {' or '.join(PADDINGS)}")
         self.encoder = encoder
@@ -62,14 +54,14 @@ class WhisperEncoder(SpeechEncoder):
         return self.sample_rate / self.extractor.hop_length / MEL_FRAMES_PER_FRAME
 
     @property
-    def max_seconds(self):
+    def window_seconds(self):
         return self.extractor.chunk_length
 
     def num_mel_frames(self, num_samples):
         # Less than an analysis window is padded to one: the Fourier transform needs as much.
         return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
 
-    def num_frames(self, num_samples):
+    def num_chunk_frames(self, num_samples):
         return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME)
 
     def features(self, waveforms):
@@ -83,12 +75,7 @@ class WhisperEncoder(SpeechEncoder):
         -------
         mel : torch.Tensor (B, number of mel bands, M), zero behind each utterance's end
         lengths : torch.Tensor (B,), in mel frames, of the audio without padding
-
-        Raises
-        ------
-        ValueError : see `SpeechEncoder.forward`.
         """
-        self.check(waveforms)
         lengths = torch.tensor([self.num_mel_frames(len(waveform)) for waveform in waveforms])
         mels = [self._log_mel(waveform) for waveform in waveforms]
         num_frames = max(-(-mel.shape[1] // MEL_FRAMES_PER_FRAME) for mel in mels)
@@ -112,18 +99,17 @@ class WhisperEncoder(SpeechEncoder):
         features = self.extractor([waveform], sampling_rate=self.sample_rate, return_tensors="pt", **to)
         return features.input_features[0]
 
-    @torch.no_grad()
-    def forward(self, waveforms):
+    def encode(self, waveforms):
         mel, mel_lengths = self.features(waveforms)
         weight = self.encoder.conv1.weight
         mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
         lengths = count_frames(mel_lengths)
         if self.padding == "30_seconds":
-            frames = self.encode(mel, torch.full_like(mel_lengths, mel.shape[2]))
+            frames = self.transform(mel, torch.full_like(mel_lengths, mel.shape[2]))
             return frames[:, : int(lengths.max())], lengths
-        return self.encode(mel, mel_lengths), lengths
+        return self.transform(mel, mel_lengths), lengths
 
-    def encode(self, mel, mel_lengths):
+    def transform(self, mel, mel_lengths):
         """Features to frames, with all that stands behind an utterance's end masked.
 
         Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced,
@@ -168,7 +154,7 @@ def attention_mask(lengths, hidden):
     return hide[:, None, None]
 
 
-def load_whisper(path, *, padding="true_length", layers=None, dtype="float32"):
+def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None, dtype="float32"):
     """Load the encoder of a Whisper folder; the decoder's weights are never read.
 
     Arguments
@@ -179,33 +165,28 @@ def load_whisper(path, *, padding="true_length", layers=None, dtype="float32"):
     padding : str
         "true_length" or "30_seconds".
     layers : "all", sequence of int, or None
-        See `SpeechEncoder`.
+        See `SpeechEncoder`, as for chunk_seconds.
+    chunk_seconds : float, optional
+        At most 30.
     dtype : str
         "float32", "bfloat16" or "float16".
 
     Raises
     ------
     FileNotFoundError : no such folder, or one that lacks a needed file.
-    ValueError : encoder weights are missing.
+    ValueError : another kind of model, or encoder weights are missing.
     """
-    path = Path(path)
-    for name in ("config.json", "preprocessor_config.json"):
-        if not (path / name).is_file():
-            raise FileNotFoundError(f"no {name} in {path}; give a downloaded Hugging Face Whisper folder")
-    disable_progress_bar()  # "Loading weights", which would be printed to logs too
-    encoder, info = WeightsOfEncoder.from_pretrained(
-        path,
-        key_mapping={r"^model\.encoder\.": "", r"^encoder\.": ""},
-        output_loading_info=True,
-        local_files_only=True,
-        dtype=getattr(torch, dtype),
-    )
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ValueError(
-            f"{path} lacks {len(missing)} encoder weights, such as {missing[0]}; download it again"
+    model_type(path, ("whisper",))
+    with loading(path):
+        encoder, info = WeightsOfEncoder.from_pretrained(
+            path,
+            key_mapping={r"^model\.encoder\.": "", r"^encoder\.": ""},
+            output_loading_info=True,
+            local_files_only=True,
+            dtype=torch_dtype(dtype),
         )
+    check_complete(path, info["missing_keys"], what="encoder weights")
     extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
-    whisper = WhisperEncoder(encoder, extractor, padding=padding, layers=layers)
-    whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.chosen_layers])
+    whisper = WhisperEncoder(encoder, extractor, padding=padding, layers=layers, chunk_seconds=chunk_seconds)
+    whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.options])
     return whisper

@@ -25,7 +25,7 @@ from auralign.score.metrics import (
     exact_match,
 )
 
-INPUTS = ("text", "transcript", "speech", "shuffled")
+INPUTS = ("speech", "shuffled", "text", "transcript")  # the last one may be absent
 EXAMPLES_PER_METHOD = 3
 
 
@@ -34,7 +34,7 @@ def build_ledger(
     manifest,
     *,
     text,
-    transcript,
+    transcript=None,
     methods: dict[str, MethodFiles],
     classify,
     answer_right=None,
@@ -50,7 +50,7 @@ def build_ledger(
     manifest : Records of Utterance
         What was said, for `classify` and the examples.
     text, transcript : Records of Hypothesis
-        Shared by the methods: the plain LLM's answers to the reference text and to the encoder's own.
+        Shared by the methods: the plain LLM's answers to the reference text and, where it has one, to the encoder's own.
     methods : dict of str -> MethodFiles
         In the order of the table.
     classify : callable (answer, question, text of the utterance) -> one of WRONG_CLASSES
@@ -117,8 +117,10 @@ def choose_examples(wrong, method):
 
 
 def _read_method(questions, manifest, text, transcript, files):
-    sources = dict(zip(INPUTS, (text, transcript, files.speech, files.shuffled), strict=True))
-    return read_items(questions, manifest, list(sources.items()))
+    sources = zip(INPUTS, (files.speech, files.shuffled, text, transcript), strict=True)
+    return read_items(
+        questions, manifest, [(name, records) for name, records in sources if records is not None]
+    )
 
 
 def _order_groups(names):
@@ -131,13 +133,14 @@ def _scores(items):
     references = [item.question.reference for item in items]
     return {
         name: exact_match(references, [item.answers[place] for item in items])
-        for place, name in enumerate(INPUTS)
+        for place, name in enumerate(INPUTS[: len(items[0].answers)])
     }
 
 
 def _rates(scores, where=slice(None)):
     chosen = {name: column[where] for name, column in scores.items()}
-    return Rates(len(chosen["text"]), **{name: float(np.mean(column)) for name, column in chosen.items()})
+    means = {name: float(np.mean(column)) for name, column in chosen.items()}
+    return Rates(len(chosen["text"]), **{"transcript": None, **means})
 
 
 def _difference(group, method, other, members, bootstrap):

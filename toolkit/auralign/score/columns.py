@@ -4,7 +4,7 @@ A column is one file of hypotheses of one input kind: what the LLM read (text, t
 shuffled).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auralign.records import Question, RecordError, Records
 
@@ -29,7 +29,7 @@ class Item:
 
 
 def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
-    """The questions, in file order, with their answers.
+    """The questions, in file order, with their answers; a question without a reference gets the answer to the text as its own.
 
     Arguments
     ---------
@@ -43,9 +43,13 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
     asked = {question.key: question for question in questions}
     if not asked:
         raise RecordError(f"{questions.path}: holds no question; run stage 1 (prepare) again")
-    answers = [_read_column(records, kind, asked, questions.path) for kind, records in columns]
+    answers = {kind: _read_column(records, kind, asked, questions.path) for kind, records in columns}
     return [
-        Item(question, _text_of(question, manifest, questions.path), tuple(column[key] for column in answers))
+        Item(
+            question if question.reference is not None else replace(question, reference=answers["text"][key]),
+            _text_of(question, manifest, questions.path),
+            tuple(column[key] for column in answers.values()),
+        )
         for key, question in asked.items()
     ]
 

@@ -20,11 +20,14 @@ CLASSES = (RIGHT, *WRONG_CLASSES)
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of exact answers, 0 to 1, over the same questions: one for each thing that the LLM was given."""
+    """Shares of exact answers, 0 to 1, over the same questions: one for each thing that the LLM was given.
+
+    `transcript` is None where the encoder has none of its own.
+    """
 
     num_questions: int
     text: float
-    transcript: float
+    transcript: float | None
     speech: float
     shuffled: float
 

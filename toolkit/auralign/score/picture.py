@@ -48,7 +48,10 @@ def _draw_rates(axes, ledger):
     places = range(len(ledger.groups))
     shared = [ledger.row(ledger.methods[0], group).rates for group in ledger.groups]
     ceiling = _mark(axes, places, [rates.text for rates in shared], GROUP_WIDTH, "-")
-    cascade = _mark(axes, places, [rates.transcript for rates in shared], GROUP_WIDTH, "--")
+    marks = {"ceiling (reads the text)": ceiling}
+    if shared[0].transcript is not None:
+        heights = [rates.transcript for rates in shared]
+        marks["cascade (reads the encoder's transcript)"] = _mark(axes, places, heights, GROUP_WIDTH, "--")
     labels = [
         f"{_wrap(group)}\n({rates.num_questions})" for group, rates in zip(ledger.groups, shared, strict=True)
     ]
@@ -56,12 +59,8 @@ def _draw_rates(axes, ledger):
     axes.set_ylabel("exact answers to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
-    marks = [
-        "ceiling (reads the text)",
-        "cascade (reads the encoder's transcript)",
-        "floor (hears another's speech)",
-    ]
-    axes.add_artist(_place_legend(axes, [ceiling, cascade, bars[0][1]], marks, FIRST_LEGEND))
+    marks["floor (hears another's speech)"] = bars[0][1]
+    axes.add_artist(_place_legend(axes, list(marks.values()), list(marks), FIRST_LEGEND))
     _place_legend(
         axes, [boxes for boxes, _ in bars], ledger.methods, SECOND_LEGEND
     )  # last: many need more lines

@@ -13,13 +13,15 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from auralign.files import write_json
-from auralign.losses import total
+from auralign.losses import Term, total
+from auralign.method import MethodFailedError, running
+from auralign.models.build import build_decoding
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 
 
 class AlignmentBrain(sb.Brain):
-    """Trains the connector; encoder and LLM stay as they are.
+    """Trains the connector, and the LLM's LoRA where it has one; encoder and LLM stay as they are.
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
     an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step) alone.
@@ -76,7 +78,7 @@ class AlignmentBrain(sb.Brain):
         write_json(self.folder / "log.json", self.log)
 
     def init_optimizers(self):
-        """AdamW over the connector, with linear warm-up and cosine decay to zero."""
+        """AdamW over what is trained, with linear warm-up and cosine decay to zero."""
         from transformers import get_cosine_schedule_with_warmup
 
         recipe = self.recipe
@@ -107,7 +109,7 @@ class AlignmentBrain(sb.Brain):
 
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step. Its loss is a mean over the whole step, however the step is packed."""
-        # Dropout in a connector: a function of (seed, step), so that resuming changes nothing.
+        # Dropout in a connector or LoRA: a function of (seed, step), so that resuming changes nothing.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step)
         units = sum((pack.units() for pack in packs), start=Counter())
         self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
@@ -141,7 +143,14 @@ class AlignmentBrain(sb.Brain):
     def terms(self, pack: PackOfExamples):
         """The method's terms for one pack."""
         speech = self.model.hear(pack.frames.to(self.device), pack.lengths.to(self.device))
-        return self.method.loss({"student": self.model(self.model.pack(pack.views, speech))})
+        views = {"student": self.model(self.model.pack(pack.views, speech))}
+        with running(self.method, "loss"):
+            terms = self.method.loss(views)
+        if not terms or not all(isinstance(term, Term) for term in terms.values()):
+            raise MethodFailedError(
+                f"method {self.method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
+            )
+        return terms
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
@@ -186,7 +195,7 @@ class AlignmentBrain(sb.Brain):
 
     def _show_answers(self) -> list[dict]:
         """What the model answers to the first utterances of the validation set."""
-        shown = []
+        shown, decoding = [], build_decoding(self.recipe)
         for example in range(min(self.recipe.num_shown, len(self.valid))):
             target, prompt, utterance = self.valid.prompt(example)
             frames, lengths = self.valid.frames.get([int(self.valid.rows[example])])
@@ -194,15 +203,16 @@ class AlignmentBrain(sb.Brain):
             (answer,) = self.model.answer(
                 [prompt],
                 speech,
-                max_new_tokens=self.recipe.decode_max_new_tokens,
+                decoding=decoding,
                 stop_ids=self.valid.renderer.stop_ids,
+                seconds=[utterance.seconds],
             )
             shown.append(
                 {
                     "said": utterance.text,
                     "asked": target.choice.instruction,
                     "target": target.response,
-                    "answered": self.valid.renderer.decode(answer.ids),
+                    "answered": self.valid.renderer.decode(answer.ids, stop_strings=decoding.stop_strings),
                 }
             )
         return shown

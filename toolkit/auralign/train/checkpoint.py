@@ -1,6 +1,7 @@
 """Checkpoints: safetensors of the trained parts, the optimiser's state, and a description; whole or absent."""
 
 import contextlib
+import io
 import math
 import shutil
 import sys
@@ -8,9 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from auralign.files import TEMPORARY, hash_path, make_folder_atomically, read_json, write_json
+from auralign.files import (
+    TEMPORARY,
+    hash_path,
+    make_folder_atomically,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "trainable.safetensors",
@@ -60,10 +68,12 @@ class Checkpoints:
         """Write a checkpoint, then remove those that are neither best nor last."""
         step = description["step"]
         with make_folder_atomically(self.folder / f"step_{step:08d}") as folder:
-            save_file(
-                {name: tensor.contiguous() for name, tensor in module.state_dict().items()}, folder / WEIGHTS
-            )
-            torch.save(optimiser_state, folder / OPTIMISER)
+            tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+            buffer = io.BytesIO()
+            torch.save(optimiser_state, buffer)
+            for name, content in ((WEIGHTS, save(tensors)), (OPTIMISER, buffer.getbuffer())):
+                with write_atomically(folder / name, "wb") as file:
+                    file.write(content)
             write_json(folder / DESCRIPTION, description)
             write_json(
                 folder / HASHES,

@@ -14,6 +14,7 @@ from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
 from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
+from auralign.method import lay_out
 from auralign.records import Records
 from auralign.render import Rendered, Renderer
 
@@ -75,6 +76,12 @@ class Examples:
         ):
             row = manifest.row(target.utt_id)
             self._check(target, model.llm)
+            if not num_frames[row]:
+                seconds = manifest[row].seconds
+                self.rejected.add(
+                    target.utt_id, "longer than the encoder hears", f"it {model.encoder.too_long(seconds)}"
+                )
+                continue
             rendered = self._render(target)
             num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
             length = rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
@@ -104,7 +111,7 @@ class Examples:
         """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance."""
         target = self.target(example)
         utterance = self.manifest[target.utt_id]
-        student = self.method.layout(utterance, target.choice, TargetSegment(target.response)).student
+        student = lay_out(self.method, utterance, target.choice, TargetSegment(target.response)).student
         return target, self.renderer.render(student.before_target()), utterance
 
     def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
@@ -119,13 +126,12 @@ class Examples:
     def _render(self, target) -> Rendered:
         utterance = self.manifest[target.utt_id]
         segment = TargetSegment(target.response, finished=target.finish_reason != "length")
-        return self.renderer.render(self.method.layout(utterance, target.choice, segment).student)
+        return self.renderer.render(lay_out(self.method, utterance, target.choice, segment).student)
 
     def _check(self, target, llm) -> None:
         """Refuse a target that the LLM did not give to just this prompt."""
-        views = self.method.layout(
-            self.manifest[target.utt_id], target.choice, TargetSegment(target.response)
-        )
+        utterance = self.manifest[target.utt_id]
+        views = lay_out(self.method, utterance, target.choice, TargetSegment(target.response))
         prompt = self.renderer.render(views.teacher.before_target()).ids
         checks = {
             "LLM": (target.llm_revision, llm.revision),

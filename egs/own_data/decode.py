@@ -1,0 +1,88 @@
+# Same in every recipe; tests/recipes/test_shared.py keeps it so. Delete this line to diverge.
+"""Stage 4: answer the test questions from speech, and with the same LLM from text.
+
+    python decode.py hparams/sift.yaml
+
+Reads: <data_folder>/test.jsonl, <data_folder>/test.questions.jsonl, <output_folder>/checkpoints/
+Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl, and, once for all methods,
+        <text_folder>/hypotheses/test.{text,transcript}.jsonl
+"""
+
+from functools import cache
+from pathlib import Path
+
+from auralign import __version__, script
+from auralign.data.frames import recipe_frames
+from auralign.decode.answers import Decoder
+from auralign.hparams import load_recipe, settings
+from auralign.models.build import (
+    build_decoding,
+    build_model,
+    build_recognizer,
+    check_parts,
+    describe_parts,
+)
+from auralign.records import Question, Records, Utterance
+from auralign.stage import Stage, content, describe, require
+from auralign.store import partial_path
+from auralign.train.checkpoint import Checkpoints
+
+
+def main(argv):
+    hparams = load_recipe(argv)
+    output, text = Path(hparams.output_folder), Path(hparams.text_folder)
+    manifest, questions = (
+        Path(hparams.data_folder) / name for name in ("test.jsonl", "test.questions.jsonl")
+    )
+    require(output, "train", made_by="stage 3 (train)")
+    best = Checkpoints(output / "checkpoints").best()
+    asked = {
+        "auralign": __version__,
+        **describe(settings(hparams, "decode")),
+        "data": [content(path, made_by="stage 1 (prepare)") for path in (manifest, questions)],
+    }
+    trained = {
+        **asked,
+        "checkpoint": content(best.folder, made_by="stage 3 (train)"),
+        "connector": describe(hparams.connector),
+        "lora": describe(hparams.lora),
+        "seed": hparams.seed,
+    }
+    jobs = [
+        ("text", text, asked),
+        ("transcript", text, asked),
+        ("speech", output, trained),
+        ("shuffled", output, trained),
+    ]
+    decoder = cache(lambda: make_decoder(hparams, best, manifest))  # built when the first stage needs it
+    for given, folder, inputs in jobs:
+        if given == "transcript" and not hparams.recognizer:
+            continue
+        path = folder / "hypotheses" / f"test.{given}.jsonl"
+        with Stage(
+            f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
+        ) as stage:
+            if not stage.complete:
+                decoder().write(Records(questions, Question), path, given=given, seed=hparams.seed)
+
+
+def make_decoder(hparams, best, manifest):
+    """The trained model, ready to answer; refuses a checkpoint that was trained with other parts."""
+    model, renderer = build_model(hparams)
+    check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
+    best.load_weights(model.trained_parts)
+    model.eval()
+    manifest = Records(manifest, Utterance)
+    return Decoder(
+        model,
+        renderer,
+        manifest,
+        recipe_frames(hparams, model.encoder, manifest),
+        decoding=build_decoding(hparams),
+        batch_size=hparams.decode_batch_size,
+        recognizer=build_recognizer(hparams, model.encoder),
+    )
+
+
+if __name__ == "__main__":
+    script.run(main)

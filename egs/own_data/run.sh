@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A corpus of your own, from a table to the gap ledger. Copy this folder, and name your LLM and encoder in hparams/sift.yaml.
+#
+#   ./run.sh --table clips.csv --audio-folder clips   a CSV with the columns path, sentence and split (train, valid, test)
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4    one stage; what follows -- goes to the Python of stages 2 to 5
+#   ./run.sh                                          as it stands: the speech and the models of ../digits, minutes
+#
+# Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
+set -euo pipefail
+
+stage=prepare        # the first to run, by number or name
+stop_stage=score     # the last
+method=sift          # name of a file in hparams/
+table=../digits/corpus/synthetic/labels.jsonl
+audio_folder=        # where the table's audio paths start; empty: beside the table
+# shellcheck source=tools/parse_options.sh
+. "$(dirname "$0")/../../tools/parse_options.sh"
+
+[ -f "$(dirname "$0")/hparams/$method.yaml" ] || usage_error "no hparams/$method.yaml"
+cd "$(dirname "$0")"
+. ./path.sh
+
+if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
+    case $table in ../digits/*) ../digits/run.sh --stop-stage corpus ;; esac
+    folder=(${audio_folder:+--audio-folder "$audio_folder"})
+    for split in train valid test; do
+        ask=()
+        # The right answer is what the LLM itself answers to the text; where a column holds it, name it: --ask "..." COLUMN
+        [ $split != test ] || ask=(--ask "repeat {speech}" --ask "reverse {speech}")
+        auralign prepare "$table" "data/$split.jsonl" --where "split=$split" \
+            ${folder[@]+"${folder[@]}"} ${ask[@]+"${ask[@]}"}
+    done
+fi
+
+if run_stage 2 generate "the frozen LLM writes the targets"; then
+    python generate.py "hparams/$method.yaml" "$@"
+fi
+
+if run_stage 3 train "a connector, until speech draws the targets from the LLM"; then
+    python train.py "hparams/$method.yaml" "$@"
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    python decode.py "hparams/$method.yaml" "$@"
+fi
+
+if run_stage 5 score "the gap ledger"; then
+    python score.py "hparams/$method.yaml" "$@"
+fi

@@ -1,0 +1,255 @@
+"""A corpus in every form that `auralign prepare` reads gives the same utterances; what is broken is named."""
+
+import gzip
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+
+from auralign.data.sources import Columns, guess_form, read_source
+from auralign.records import RecordError, Utterance
+
+ROWS = [
+    {"id": "u1", "audio": "a.wav", "text": 'three "five', "speaker": "s1", "german": "drei fünf"},
+    {"id": "u2", "audio": "b.wav", "text": "nine, one", "speaker": "s2", "german": "neun eins"},
+]
+LABELLED = Columns(labels={"german": "german"})
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(8_000, 0.1), 16_000)
+    return tmp_path
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def expected(**changes):
+    return [
+        Utterance(
+            id=row["id"],
+            audio=row["audio"],
+            seconds=math.inf,
+            text=row["text"],
+            speaker=row["speaker"],
+            labels={"german": row["german"]},
+        )
+        for row in ROWS
+    ]
+
+
+def write_form(folder, form):
+    """The rows in one form; the path of what was written."""
+    if form == "jsonl":
+        return write(folder / "t.jsonl", "".join(json.dumps(row) + "\n" for row in ROWS))
+    if form == "jsonl.gz":
+        path = folder / "t.jsonl.gz"
+        path.write_bytes(gzip.compress(write_form(folder, "jsonl").read_bytes()))
+        return path
+    if form == "csv":
+        lines = ['u1,a.wav,"three ""five",s1,drei fünf', 'u2,b.wav,"nine, one",s2,neun eins']
+        return write(folder / "t.csv", "\ufeffid,audio,text,speaker,german\r\n" + "\r\n".join(lines) + "\r\n")
+    if form == "tsv":
+        lines = ["\t".join(ROWS[0]), *("\t".join(row.values()) for row in ROWS)]
+        return write(folder / "t.tsv", "\n".join(lines) + "\n")
+    import datasets
+
+    data = datasets.Dataset.from_list(ROWS)
+    if form == "parquet":
+        data.to_parquet(folder / "t.parquet")
+        return folder / "t.parquet"
+    data.save_to_disk(folder / "saved")
+    return folder / "saved"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "csv", "tsv", "parquet", "datasets"])
+def test_every_form_gives_the_same_utterances(tmp_path, form):
+    assert list(read_source(write_form(tmp_path, form), columns=LABELLED)) == expected()
+
+
+def test_columns_may_have_any_name(tmp_path):
+    source = write(tmp_path / "t.csv", "clip,said,who\nx/y.mp3,hello,7\n")
+    columns = Columns({"audio": "clip", "text": "said", "speaker": "who"})
+    (utterance,) = read_source(source, columns=columns)
+    assert (utterance.id, utterance.audio, utterance.text, utterance.speaker) == (
+        "x/y",
+        "x/y.mp3",
+        "hello",
+        "7",
+    )
+
+
+def test_nested_columns_are_reached_by_dots(tmp_path):
+    source = write(tmp_path / "t.jsonl", '{"audio": "a.wav", "custom": {"texts": ["One.", "ONE"]}}\n')
+    (utterance,) = read_source(source, columns=Columns({"text": "custom.texts.1"}))
+    assert utterance.text == "ONE"
+
+
+def test_nemos_names_are_known(tmp_path):
+    source = write(
+        tmp_path / "t.json", '{"audio_filepath": "a.wav", "duration": 1.5, "offset": 0.25, "text": "one"}\n'
+    )
+    (utterance,) = read_source(source)
+    assert (utterance.id, utterance.start, utterance.seconds) == ("a", 0.25, 1.5)
+
+
+def test_rows_are_chosen_by_a_value(tmp_path):
+    source = write(tmp_path / "t.csv", "path,sentence,split\na.wav,one,train\nb.wav,two,test\n")
+    assert [u.text for u in read_source(source, columns=Columns(where={"split": "test"}))] == ["two"]
+
+
+def kaldi(folder, **files):
+    content = {
+        "wav.scp": "r1 a.wav\nr2 b c.wav\n",
+        "text": "u1 THREE  FIVE\nu2 NINE\n",
+        "segments": "u1 r1 0.10 0.40\nu2 r2 0.00 0.50\n",
+        "utt2spk": "u1 s1\nu2 s2\n",
+    }
+    for name, text in (content | {name.replace("_", "."): text for name, text in files.items()}).items():
+        if text is not None:
+            write(folder / name, text)
+    return folder
+
+
+def test_a_kaldi_folder_with_segments(tmp_path):
+    first, second = read_source(kaldi(tmp_path))
+    assert (first.id, first.audio, first.text, first.speaker) == ("u1", "a.wav", "THREE  FIVE", "s1")
+    assert (first.start, first.seconds) == (0.1, pytest.approx(0.3))
+    assert second.audio == "b c.wav"
+
+
+def test_a_kaldi_folder_without_segments(tmp_path):
+    folder = kaldi(tmp_path, wav_scp="u1 a.wav\nu2 b.wav\n", segments=None, utt2spk=None)
+    assert [(u.id, u.audio, u.seconds) for u in read_source(folder)] == [
+        ("u1", "a.wav", math.inf),
+        ("u2", "b.wav", math.inf),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"wav_scp": "r1 sph2pipe a.sph |\nr2 b.wav\n"}, r"wav.scp:1: the audio of r1 comes from a command"),
+        ({"segments": "u1 r1 0.1\n"}, r"segments:1: expected: u1 RECORDING START END"),
+        ({"segments": "u1 r1 a b\n"}, r"segments:1: start and end must be seconds; found 'r1 a b'"),
+        ({"segments": "u1 r9 0 1\n"}, r"segments:1: expected"),
+        ({"segments": "u1 r1 0 1\n"}, r"text:2: u2 has text but no audio"),
+        ({"text": "u1 A\nu1 B\n"}, r"text:2: the id 'u1' is used twice"),
+        ({"text": None}, r"no .*text; a Kaldi data folder needs it"),
+    ],
+)
+def test_a_broken_kaldi_folder_is_named(tmp_path, files, message):
+    with pytest.raises((RecordError, FileNotFoundError), match=message):
+        list(read_source(kaldi(tmp_path, **files)))
+
+
+def test_a_lhotse_manifest_of_cuts(clips):
+    import lhotse
+
+    recording = lhotse.Recording.from_file(clips / "a.wav")
+    supervisions = [
+        lhotse.SupervisionSegment("s1", recording.id, 0.1, 0.2, text="three", speaker="k", language="en"),
+        lhotse.SupervisionSegment(
+            "s2", recording.id, 0.3, 0.1, text="five", custom={"texts": ["Five.", "x"]}
+        ),
+    ]
+    cut = lhotse.MonoCut("c", 0.0, 0.5, 0, supervisions=supervisions, recording=recording)
+    lhotse.CutSet.from_cuts([cut]).to_file(clips / "cuts.jsonl.gz")
+    assert guess_form(clips / "cuts.jsonl.gz") == "lhotse"
+    first, second = read_source(clips / "cuts.jsonl.gz")
+    assert (first.id, first.text, first.speaker, first.language) == ("s1", "three", "k", "en")
+    assert (second.start, second.seconds) == (0.3, 0.1)
+    assert first.audio == str(clips / "a.wav")
+
+
+def test_audio_inside_a_dataset_is_written_out(clips, tmp_path):
+    import datasets
+
+    content = (clips / "a.wav").read_bytes()
+    rows = [{"audio": {"bytes": content, "path": "deep/a.wav"}, "path": "a.wav", "sentence": "one"}]
+    data = datasets.Dataset.from_list(rows).cast_column("audio", datasets.Audio(decode=False))
+    data.save_to_disk(tmp_path / "saved")
+    data.to_parquet(tmp_path / "t.parquet")
+    for source in ("saved", "t.parquet"):
+        (utterance,) = read_source(tmp_path / source, audio_out=tmp_path / "out")
+        assert utterance.audio == str(tmp_path / "out" / "00000000.wav")
+        assert (tmp_path / "out" / "00000000.wav").read_bytes() == content
+
+
+def test_a_dataset_with_several_splits_asks_which(tmp_path):
+    import datasets
+
+    data = datasets.Dataset.from_list(ROWS)
+    datasets.DatasetDict({"train": data, "test": data.select([1])}).save_to_disk(tmp_path / "saved")
+    data.to_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet")
+    data.select([1]).to_parquet(tmp_path / "hub" / "data" / "test-00000-of-00001.parquet")
+    for source in ("saved", "hub"):
+        assert [u.id for u in read_source(tmp_path / source, split="test")] == ["u2"]
+        with pytest.raises(ValueError, match=r"has the splits .*train.*; choose: --split NAME"):
+            list(read_source(tmp_path / source))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.jsonl", '{"audio": "a.wav", "text": "x"}\n{"audio": "b', r"t.jsonl:2: no JSON object .*was the file cut"),
+        ("t.jsonl", "[1]\n", r"t.jsonl:1: expected a JSON object, found list"),
+        ("t.jsonl", '{"audio": "a.wav", "text": 5}\n', r"t.jsonl:1: the text is int; expected text"),
+        ("t.jsonl", '{"audio": "a.wav", "text": "x", "duration": "long"}\n', r"t.jsonl:1: the seconds 'long' is no number"),
+        ("t.jsonl", '{"audio": "", "text": "x"}\n', r"t.jsonl:1: names no audio"),
+        ("t.csv", "path,sentence\na.wav,one\nb.wav\n", r"t.csv:3: has not the 2 columns of the header"),
+        ("t.csv", "path,sentence\na.wav,one, two\n", r"t.csv:2: has not the 2 columns .*separator not quoted"),
+        ("t.csv", 'path,sentence\na.wav,"one\n', r"t.csv: after line 1: unexpected end of data; is a quote"),
+        ("t.csv", "path,path\na.wav,b\n", r"t.csv:1: a column name is used twice"),
+        ("t.csv", "clip,said\na.wav,one\n", r"t.csv:2: the column of the audio was not found; .*--column audio=NAME"),
+        ("t.csv", "path,file,text\na.wav,b.wav,one\n", r"the audio could be path or file"),
+        ("t.csv", "path,text\n", r"t.csv: holds no rows"),
+        ("t.csv", "", r"t.csv: holds no rows"),
+        ("t.txt", "x", r"cannot tell its form by its name; say --form"),
+    ],
+)  # fmt: skip
+def test_a_broken_table_is_named(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message):
+        list(read_source(write(tmp_path / name, text)))
+
+
+def test_a_table_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "t.csv").write_bytes("path,text\na.wav,ok\nb.wav,fünf\n".encode("latin-1"))
+    with pytest.raises(RecordError, match=r"t.csv: not UTF-8 after line [0-2] "):
+        list(read_source(tmp_path / "t.csv"))
+
+
+def test_a_cut_gzip_file_is_named(tmp_path):
+    path = write_form(tmp_path, "jsonl.gz")
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(RecordError, match=r"t.jsonl.gz: cannot be read after line 0 .*copy it again"):
+        list(read_source(path))
+
+
+def test_a_cut_parquet_file_is_named(tmp_path):
+    path = write_form(tmp_path, "parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(RecordError, match=r"t.parquet: cannot be read after 0 rows"):
+        list(read_source(path))
+
+
+def test_no_row_with_the_value_is_said(tmp_path):
+    source = write(tmp_path / "t.csv", "path,text,split\na.wav,one,train\n")
+    with pytest.raises(ValueError, match="holds no rows in which split = dev"):
+        list(read_source(source, columns=Columns(where={"split": "dev"})))
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(ValueError, match="no field 'txt' of an utterance; fields are id, audio, text"):
+        Columns({"txt": "sentence"})
+
+
+def test_an_absent_source_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no .*gone.csv"):
+        list(read_source(tmp_path / "gone.csv"))

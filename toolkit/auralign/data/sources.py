@@ -1,0 +1,438 @@
+"""A corpus of your own, in whatever form it stands, as utterances: what `auralign prepare` reads.
+
+    >>> import tempfile, pathlib
+    >>> table = pathlib.Path(tempfile.mkdtemp()) / "clips.csv"
+    >>> _ = table.write_text("path,sentence\\na.wav,three five\\n")
+    >>> [(utterance.id, utterance.audio, utterance.text) for utterance in read_source(table)]
+    [('a', 'a.wav', 'three five')]
+
+A source is read row by row. Its columns are found by their usual names, or by a mapping; nothing in a source is ever run.
+"""
+
+import csv
+import gzip
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from auralign.files import write_atomically
+from auralign.records import RecordError, Utterance
+
+# The names under which a field of an utterance is looked for where no mapping is given.
+COLUMNS = {
+    "id": ("id", "utt_id", "ID"),
+    "audio": ("audio", "audio_filepath", "audio_path", "path", "wav", "file", "file_name"),
+    "text": ("text", "sentence", "transcript", "transcription", "normalized_text", "wrd"),
+    "seconds": ("seconds", "duration"),
+    "start": ("start", "offset"),
+    "speaker": ("speaker", "speaker_id", "spk_id", "client_id"),
+    "language": ("language", "lang", "locale"),
+}
+REQUIRED = ("audio", "text")
+NUMBERS = ("seconds", "start")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a source becomes what.
+
+    Arguments
+    ---------
+    fields : dict of str to str
+        Field of an utterance to column; others are found by their usual names. `a.b.0` reaches into nested columns.
+    labels : dict of str to str
+        Label to column: what else is kept of a row, such as a translation.
+    where : dict of str to str
+        Column to value: only such rows are read.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in self.fields:
+            if name not in COLUMNS:
+                raise ValueError(f"no field {name!r} of an utterance; fields are {', '.join(COLUMNS)}")
+
+
+def read_source(
+    source,
+    *,
+    form: str | None = None,
+    split: str | None = None,
+    columns: Columns | None = None,
+    audio_out=None,
+) -> Iterator[Utterance]:
+    """The utterances of a source; those whose length it does not tell have infinite `seconds`, up to the file's end.
+
+    Arguments
+    ---------
+    source : path
+        File or folder.
+    form : str, optional
+        Of `FORMS`; guessed from the path unless given.
+    split : str, optional
+        Of a Hugging Face dataset that has several.
+    columns : Columns, optional
+    audio_out : path, optional
+        Folder for audio that stands inside the source itself; written when its row is read.
+
+    Raises FileNotFoundError where there is no source; RecordError, naming file and row, where a row cannot be read;
+    ValueError where a column is not found or could be several.
+    """
+    source, columns = Path(source), columns or Columns()
+    if not source.exists():
+        raise FileNotFoundError(f"no {source}; give a table, a manifest, or the folder of a dataset")
+    form = form or guess_form(source)
+    if form not in FORMS:
+        raise ValueError(f"form {form!r}: use {', '.join(FORMS)}")
+    fields, num_read = None, 0
+    for number, (place, row) in enumerate(FORMS[form](source, split)):
+        if fields is None:
+            fields = find_columns(row, columns, place=place)
+        if any(str(_get(row, name, place)) != value for name, value in columns.where.items()):
+            continue
+        num_read += 1
+        values = {
+            name: _get(row, column, place) if name in (*REQUIRED, *columns.fields) else row.get(column)
+            for name, column in fields.items()
+        }
+        if isinstance(values["audio"], dict):
+            values["audio"] = _write_audio(values["audio"], number, audio_out, place)
+        yield _make_utterance(
+            values, {name: _get(row, name_of, place) for name, name_of in columns.labels.items()}, place
+        )
+    if not num_read:
+        wanted = " and ".join(f"{name} = {value}" for name, value in columns.where.items())
+        raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and fields else ""))
+
+
+def find_columns(row: dict, columns: Columns, *, place: str) -> dict[str, str]:
+    """Field to column, from the mapping and the usual names.
+
+    Raises ValueError, naming `place`, the columns there and the option that settles it.
+    """
+    found = dict(columns.fields)
+    for name, usual in COLUMNS.items():
+        if name in found:
+            continue
+        there = [column for column in usual if column in row]
+        there = [
+            column for column in there if isinstance(row[column], dict)
+        ] or there  # the audio itself, beside its path
+        if len(there) == 1 or (there and len({str(row[column]) for column in there}) == 1):
+            found[name] = there[0]
+        elif there or name in REQUIRED:
+            problem = f"could be {' or '.join(there)}" if there else "was not found"
+            raise ValueError(
+                f"{place}: the column of the {name} {problem}; say which: --column {name}=NAME (columns are {', '.join(row)})"
+            )
+    return found
+
+
+def _get(row: dict, column: str, place: str) -> Any:
+    if column in row:
+        return row[column]
+    value: Any = row
+    for key in column.split("."):
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, (list, tuple)) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            raise RecordError(f"{place}: no column {column!r}; columns are {', '.join(row)}")
+    return value
+
+
+def _make_utterance(values: dict, labels: dict, place: str) -> Utterance:
+    for name in NUMBERS:
+        try:
+            values[name] = float(values[name]) if values.get(name) not in (None, "") else None
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{place}: the {name} {values[name]!r} is no number") from error
+    for name in ("audio", "text", "speaker", "language"):
+        if not isinstance(values.get(name, ""), (str, type(None))):
+            values[name] = str(values[name]) if name == "speaker" else values[name]
+        if not isinstance(values.get(name, ""), (str, type(None))):
+            raise RecordError(f"{place}: the {name} is {type(values[name]).__name__}; expected text")
+    if not values["audio"]:
+        raise RecordError(f"{place}: names no audio")
+    identity = values.get("id")
+    return Utterance(
+        id=Path(values["audio"]).with_suffix("").as_posix() if identity in (None, "") else str(identity),
+        audio=values["audio"],
+        seconds=math.inf if values["seconds"] is None else values["seconds"],
+        text=values["text"] or "",
+        start=values["start"] or 0.0,
+        language=values.get("language") or "",
+        speaker=values.get("speaker") or "",
+        labels=labels,
+    )
+
+
+def _write_audio(value: dict, number: int, folder, place: str) -> str:
+    """The path of audio that a Hugging Face dataset holds as {"bytes": ..., "path": ...}."""
+    if value.get("bytes") is None:
+        return value.get("path") or ""
+    if folder is None:
+        raise RecordError(f"{place}: holds audio itself, and no folder was given to write it to")
+    path = Path(folder) / f"{number:08d}{Path(value.get('path') or '').suffix or '.audio'}"
+    with write_atomically(path, "wb") as file:
+        file.write(value["bytes"])
+    return str(path.absolute())
+
+
+def guess_form(source: Path) -> str:
+    """The form of a source, by its name and what stands in it.
+
+    Raises ValueError where it is none that is known.
+    """
+    if source.is_dir():
+        if (source / "wav.scp").is_file():
+            return "kaldi"
+        if (source / "state.json").is_file() or (source / "dataset_dict.json").is_file():
+            return "datasets"
+        if any(source.rglob("*.parquet")):
+            return "parquet"
+        raise ValueError(
+            f"{source}: neither a Kaldi data folder (wav.scp), nor a saved Hugging Face dataset (state.json), nor parquet "
+            "files; give the table itself"
+        )
+    name = source.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".json")):
+        with _open(source) as file:
+            first = next(_lines(file, source), "")
+        return "lhotse" if '"supervisions"' in first or '"recording"' in first else "jsonl"
+    for form in ("csv", "tsv", "parquet"):
+        if name.endswith(f".{form}"):
+            return form
+    raise ValueError(f"{source}: cannot tell its form by its name; say --form {' or '.join(FORMS)}")
+
+
+def _open(path: Path):
+    if path.name.endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return open(path, encoding="utf-8-sig", newline="")
+
+
+def read_jsonl(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """One JSON object a line, such as NeMo's {"audio_filepath": "a.wav", "duration": 1.5, "text": "three five"}."""
+    with _open(source) as file:
+        for number, line in enumerate(_lines(file, source), start=1):
+            if not line.strip():
+                continue
+            place = f"{source}:{number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise RecordError(
+                    f"{place}: no JSON object ({error.msg}); was the file cut? copy it again"
+                ) from error
+            if not isinstance(row, dict):
+                raise RecordError(f"{place}: expected a JSON object, found {type(row).__name__}")
+            yield place, row
+
+
+def read_csv(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """A header, then rows: path,sentence
+    clips/a.mp3,"Fire, fox"
+    """
+    yield from _read_table(source, delimiter=",")
+
+
+def read_tsv(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """Tabs between, and quotes that mean nothing, as in Common Voice: path<TAB>sentence
+    a.mp3<TAB>He said "six
+    """
+    yield from _read_table(source, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read_table(source: Path, **dialect) -> Iterator[tuple[str, dict]]:
+    csv.field_size_limit(sys.maxsize)  # long-form transcripts are longer than the default
+    with _open(source) as file:
+        rows = csv.DictReader(_lines(file, source), strict=True, **dialect)
+        try:
+            names = rows.fieldnames or []
+            if len(set(names)) < len(names):
+                raise RecordError(f"{source}:1: a column name is used twice: {', '.join(names)}")
+            for row in rows:
+                place = f"{source}:{rows.line_num}"
+                if None in row or None in row.values():
+                    raise RecordError(
+                        f"{place}: has not the {len(names)} columns of the header ({', '.join(names)}); was the file cut, "
+                        "or is a separator not quoted?"
+                    )
+                yield place, row
+        except csv.Error as error:
+            raise RecordError(
+                f"{source}: after line {rows.line_num}: {error}; is a quote not closed, or was the file cut?"
+            ) from error
+
+
+def _lines(file, source: Path) -> Iterator[str]:
+    """The lines of a text file; RecordError names the line that is not UTF-8."""
+    number = 0
+    try:
+        for number, line in enumerate(file, start=1):  # noqa: B007 (told in the error)
+            yield line
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{source}: not UTF-8 after line {number} ({error.reason}); convert it first"
+        ) from error
+    except (EOFError, OSError) as error:  # of gzip
+        raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
+
+
+def read_kaldi(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """A Kaldi data folder: wav.scp and text, and where they are there segments, utt2spk and utt2lang.
+
+    wav.scp:  recording-1 /corpus/a.flac
+    segments: utterance-1 recording-1 0.50 2.75
+    text:     utterance-1 THREE FIVE
+    """
+    recordings = _read_pairs(source / "wav.scp")
+    for recording, (place, path) in recordings.items():
+        if path.rstrip().endswith("|"):
+            raise RecordError(
+                f"{place}: the audio of {recording} comes from a command, and auralign runs none from data; write it to "
+                "files first"
+            )
+    texts, optional = _read_pairs(source / "text"), {}
+    for name, column in (("utt2spk", "speaker"), ("utt2lang", "language")):
+        if (source / name).is_file():
+            optional[column] = _read_pairs(source / name)
+    segments = _read_pairs(source / "segments") if (source / "segments").is_file() else None
+    for utt_id in segments or recordings:
+        place, rest = (segments or recordings)[utt_id]
+        row = {"id": utt_id, "audio": rest, "text": texts[utt_id][1] if utt_id in texts else ""}
+        if segments is not None:
+            parts = rest.split()
+            if len(parts) not in (3, 4) or parts[0] not in recordings:
+                raise RecordError(
+                    f"{place}: expected: {utt_id} RECORDING START END, with a recording of wav.scp"
+                )
+            row["audio"] = recordings[parts[0]][1]
+            try:
+                row["start"], end = float(parts[1]), float(parts[2])
+            except ValueError as error:
+                raise RecordError(f"{place}: start and end must be seconds; found {rest!r}") from error
+            row["seconds"] = end - row["start"]
+        row |= {column: pairs[utt_id][1] for column, pairs in optional.items() if utt_id in pairs}
+        yield place, {**row, **{column: row.get(column, "") for column in optional}}
+    strangers = [utt_id for utt_id in texts if utt_id not in (segments or recordings)]
+    if strangers:
+        raise RecordError(
+            f"{texts[strangers[0]][0]}: {strangers[0]} has text but no audio, as have {len(strangers) - 1} others; mend the "
+            "folder (Kaldi: utils/fix_data_dir.sh)"
+        )
+
+
+def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
+    """Key to (place, rest of the line)."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}; a Kaldi data folder needs it")
+    found: dict[str, tuple[str, str]] = {}
+    with _open(path) as file:
+        for number, line in enumerate(_lines(file, path), start=1):
+            key, _, rest = line.strip("\r\n").partition(" ")
+            place = f"{path}:{number}"
+            if not key:
+                raise RecordError(f"{place}: begins with no id")
+            if key in found:
+                raise RecordError(f"{place}: the id {key!r} is used twice; ids must be unique")
+            found[key] = (place, rest.strip(" "))
+    return found
+
+
+def read_lhotse(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """The supervisions of a lhotse manifest of cuts; what is nested stays reachable, as `custom.texts.0`."""
+    lhotse = _import("lhotse", "lhotse")
+    for cut in lhotse.CutSet.from_file(str(source)):
+        place = f"{source}: cut {cut.id}"
+        if not isinstance(cut, lhotse.MonoCut):
+            raise RecordError(
+                f"{place} is a {type(cut).__name__}; give cuts of one recording and channel (MonoCut)"
+            )
+        sources = cut.recording.sources if cut.recording else []
+        if len(sources) != 1 or sources[0].type != "file" or cut.recording.num_channels != 1:
+            raise RecordError(
+                f"{place}: its recording is not one file of one channel; save it as such first (cuts.save_audios(...))"
+            )
+        for supervision in cut.supervisions:
+            yield (
+                place,
+                {
+                    "id": supervision.id,
+                    "audio": sources[0].source,
+                    "text": supervision.text or "",
+                    "start": cut.start + supervision.start,
+                    "seconds": supervision.duration,
+                    "speaker": supervision.speaker,
+                    "language": supervision.language,
+                    "custom": supervision.custom or {},
+                },
+            )
+
+
+def read_parquet(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """A parquet file, or a folder of them; with a split, those whose name begins with it."""
+    parquet = _import("pyarrow.parquet", "datasets")
+    paths = [source] if source.is_file() else sorted(source.rglob(f"{split or ''}*.parquet"))
+    names = {path.name.split("-")[0] for path in paths}
+    if not paths or (split is None and len(names) > 1):
+        raise ValueError(
+            f"{source}: has the splits {', '.join(sorted(names)) or 'none'}; choose: --split NAME"
+        )
+    for path in paths:
+        number = 0
+        try:
+            for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
+                for row in batch.to_pylist():
+                    yield f"{path}: row {number}", row
+                    number += 1
+        except (OSError, _import("pyarrow", "datasets").ArrowException) as error:
+            raise RecordError(
+                f"{path}: cannot be read after {number} rows ({error}); copy it again"
+            ) from error
+
+
+def read_datasets(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+    """What Hugging Face's `Dataset.save_to_disk` wrote."""
+    datasets = _import("datasets", "datasets")
+    found = datasets.load_from_disk(str(source))
+    if isinstance(found, dict):
+        if split not in found:
+            raise ValueError(f"{source}: has the splits {', '.join(found)}; choose: --split NAME")
+        found = found[split]
+    for name, feature in found.features.items():
+        if isinstance(feature, datasets.Audio):
+            found = found.cast_column(name, datasets.Audio(decode=False))
+    for number, row in enumerate(found):
+        yield f"{source}: row {number}", row
+
+
+def _import(name: str, extra: str):
+    """A module of an extra; ValueError says how to get it."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"this source needs {extra}: pip install 'auralign[{extra}]'") from error
+
+
+HERE = ("kaldi", "lhotse")  # forms whose relative paths start in the folder where the user stands
+FORMS: dict[str, Callable[[Path, str | None], Iterator[tuple[str, dict]]]] = {
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "kaldi": read_kaldi,
+    "lhotse": read_lhotse,
+    "parquet": read_parquet,
+    "datasets": read_datasets,
+}

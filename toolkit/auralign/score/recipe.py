@@ -1,0 +1,203 @@
+"""Stage 5 of a recipe: its methods' answers set against those to text, in a ledger, with the recipe's own judge.
+
+    score_recipe(sys.argv[1:], title="The gap ledger of my corpus", judge=Judge())
+
+A recipe's `score.py` is a judge and a title around this.
+"""
+
+import shlex
+import string
+import textwrap
+from pathlib import Path
+
+from auralign import __version__
+from auralign.hparams import HparamsError, load_hparams, parse_arguments, settings
+from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
+from auralign.score.build import build_ledger
+from auralign.score.columns import MethodFiles
+from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
+from auralign.score.report import FILES, read_scores, write_report
+from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
+from auralign.stage import Stage, content, describe
+
+SHARED = ("data_folder", "text_folder", "score_folder", "seed")
+TERMINAL_WIDTH = 110
+ENCODER_WER = "speech encoder's word error rate (%)"
+NOTES = (
+    "All columns are answers of the same frozen LLM to the same questions.",
+    "An answer is exact when it is word for word the right one, in the LLM's own form.",
+)
+
+
+class Judge:
+    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass.
+
+    `files` are those with the rules: the ledger is made again when they change.
+    """
+
+    files = (__file__,)
+
+    def classify(self, answer: str, question: Question, said: str) -> str:
+        """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`; `said` is the transcript."""
+        return "transcribed" if plain(answer) == plain(said) else "other"
+
+    def is_right(self, answer: str, question: Question) -> bool:
+        """Whether an answer has the right content, in whatever form: here, case and punctuation aside."""
+        return plain(answer) == plain(question.reference)
+
+
+def plain(text: str) -> list[str]:
+    """Words in lower case, without punctuation at their edges.
+
+    >>> plain("It's THREE, five.")
+    ["it's", 'three', 'five']
+    """
+    words = (word.strip(string.punctuation) for word in text.lower().split())
+    return [word for word in words if word]
+
+
+def score_recipe(argv: list[str], *, title: str, judge: Judge, notes=NOTES) -> None:
+    """Run stage 5 and print the ledger.
+
+    Arguments
+    ---------
+    argv : list of str
+        One YAML a method, whose name without `.yaml` names the method in the ledger; then overrides.
+    title : str
+        Of the report.
+    judge : Judge
+    notes : sequence of str
+        What a reader of the report must know.
+
+    Raises HparamsError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
+    """
+    paths, overrides = parse_arguments(argv)
+    methods = {Path(path).stem: load_hparams(path, overrides) for path in paths}
+    if not methods or len(methods) < len(paths):
+        raise HparamsError(
+            "give at least one YAML, each of another name: score.py hparams/sit.yaml hparams/sift.yaml"
+        )
+    shared = check_shared(methods)
+    folder = Path(shared.score_folder)
+    command = shlex.join(["python", "score.py", *argv])
+    inputs = {
+        "auralign": __version__,
+        "files": {str(path): content(path, made_by=maker) for path, maker in input_files(methods, shared)},
+        "command": command,
+        "seed": shared.seed,
+        "bootstrap": [NUM_RESAMPLES, CONFIDENCE],
+        "judge": [content(path, made_by="git checkout") for path in judge.files],
+    }
+    with Stage("score", folder, inputs=inputs, outputs=[folder / name for name in FILES]) as stage:
+        if not stage.complete:
+            score(methods, shared, command, title=title, judge=judge, notes=notes)
+    print_result(folder)
+
+
+def check_shared(methods):
+    """The first method's hparams; raises HparamsError where another differs in what all must share."""
+    (first, shared), *others = methods.items()
+    for name, hparams in others:
+        for key in SHARED:
+            ours, theirs = getattr(shared, key), getattr(hparams, key)
+            if ours != theirs:
+                raise HparamsError(f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}")
+        if describe(settings(shared, "decode")) != describe(settings(hparams, "decode")):
+            raise HparamsError(f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ")
+    return shared
+
+
+def input_files(methods, shared):
+    """All files that the report depends on, with the stages that make them."""
+    data = Path(shared.data_folder)
+    files = [(data / name, "stage 1 (prepare)") for name in ("test.jsonl", "test.questions.jsonl")]
+    files += [(text_file(shared, kind), "stage 4 (decode)") for kind in text_kinds(shared)]
+    for output in (Path(hparams.output_folder) for hparams in methods.values()):
+        files.append((output / "targets" / "train.jsonl", "stage 2 (generate)"))
+        files += [
+            (output / "hypotheses" / f"test.{kind}.jsonl", "stage 4 (decode)")
+            for kind in ("speech", "shuffled")
+        ]
+    return files
+
+
+def text_kinds(shared):
+    """What the LLM reads: without a recognizer there is no transcript of the encoder's own."""
+    return ("text", "transcript") if shared.recognizer else ("text",)
+
+
+def text_file(shared, kind):
+    return Path(shared.text_folder) / "hypotheses" / f"test.{kind}.jsonl"
+
+
+def score(methods, shared, command, *, title, judge, notes):
+    """Build the ledger and write the report."""
+    data = Path(shared.data_folder)
+    manifest = Records(data / "test.jsonl", Utterance)
+    questions = Records(data / "test.questions.jsonl", Question)
+    read = {kind: Records(text_file(shared, kind), Hypothesis) for kind in text_kinds(shared)}
+    files = {name: method_files(hparams) for name, hparams in methods.items()}
+    ledger = build_ledger(
+        questions,
+        manifest,
+        text=read["text"],
+        transcript=read.get("transcript"),
+        methods=files,
+        classify=judge.classify,
+        answer_right=judge.is_right,
+        seed=shared.seed,
+    )
+    facts = {
+        "command": f"`{command}`",
+        "seed": shared.seed,
+        "LLM": find_llm(methods),
+        "questions": len(questions),
+        "utterances": ledger.num_utterances,
+    }
+    if "transcript" in read:
+        facts[ENCODER_WER] = round(100 * encoder_error_rate(read["transcript"], manifest), 2)
+    write_report(shared.score_folder, ledger, title=title, facts=facts, notes=notes)
+
+
+def method_files(hparams):
+    folder = Path(hparams.output_folder) / "hypotheses"
+    return MethodFiles(
+        *(Records(folder / f"test.{kind}.jsonl", Hypothesis) for kind in ("speech", "shuffled"))
+    )
+
+
+def find_llm(methods):
+    """Name and content hash of the one LLM that wrote all methods' targets."""
+    found = {}
+    for name, hparams in methods.items():
+        target = Records(Path(hparams.output_folder) / "targets" / "train.jsonl", Target)[0]
+        found[name] = f"{target.llm}, revision {target.llm_revision}"
+    if len(set(found.values())) > 1:
+        raise RecordError(f"targets were written by different LLMs: {found}; run stage 2 (generate) again")
+    return next(iter(found.values()))
+
+
+def encoder_error_rate(transcript, manifest):
+    """Word error rate of the encoder's own transcripts, each utterance once."""
+    heard = {}
+    for hypothesis in transcript:
+        if hypothesis.transcript is None:
+            raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
+        heard[hypothesis.utt_id] = hypothesis.transcript
+    return word_error_rate([manifest[utt_id].text for utt_id in heard], list(heard.values()))
+
+
+def print_result(folder):
+    """What a run ends with; read from the files, so that a skipped stage shows the same."""
+    ledger, facts = read_scores(folder / "scores.json")
+    group = main_group(ledger)
+    size = f"{facts['questions']} questions about {facts['utterances']} utterances"
+    print(f"\nThe gap ledger: exact answers to {size}")
+    print(f"\nColumns:\n{format_legend(ledger)}")
+    print(f"\n{format_table(ledger)}")
+    if ledger.differences:
+        print(f"\nDifferences in exact answers to speech, {group}:\n{format_differences(ledger, group)}")
+    print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))
+    if ENCODER_WER in facts:
+        print(f"The {ENCODER_WER.replace(' (%)', '')} is {facts[ENCODER_WER]:.2f} %.")
+    print(f"\nReport: {folder / 'report.md'}\nPicture: {folder / 'ledger.png'}")

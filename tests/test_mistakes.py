@@ -1,0 +1,440 @@
+"""Every way to get it wrong: one clear line that names the value, the place and the repair, and an exit code that is not 0.
+
+A row of the table is a mistake in a recipe that was otherwise run to its end, the command that meets it, and what is said.
+"""
+
+import io
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from auralign import cli
+from auralign.hparams import load_hparams
+from auralign.pretrained import export
+from auralign.records import Question, Records, Target, Utterance, write_records
+from auralign.stage import Stage
+from auralign_methods.sift import SIFT
+from recipe import DIGITS, contents, make_recipe
+
+SIFT_YAML = "hparams/sift.yaml"
+STAGES = ("generate.py", "train.py", "decode.py", "score.py")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, make_llm, whisper_folder):
+    """A recipe run to its end, its model folder, and the parts that other recipes have."""
+    folder = make_recipe(
+        tmp_path_factory.mktemp("whole") / "r",
+        llm="models/llm",
+        encoder="models/encoder",
+        more="decode_stop_strings: []\n",
+    )
+    shutil.copytree(make_llm("llama"), folder / "models" / "llm")
+    shutil.copytree(make_llm("qwen2"), folder / "models" / "other")
+    shutil.copytree(whisper_folder, folder / "models" / "encoder")
+    shutil.copy(DIGITS.parent / "own_data" / "score.py", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for script in STAGES:
+            code, out, err = run(script, SIFT_YAML)
+            assert code == 0, out + err
+        export(load_hparams(SIFT_YAML), "model")
+    return folder
+
+
+def run(script, *arguments):
+    """Run a recipe's script or `auralign` in this process, in the present folder: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        patch.setattr(sys, "argv", [script, *arguments])
+        patch.syspath_prepend(str(Path.cwd()))
+        try:
+            cli.main() if script == "auralign" else runpy.run_path(script, run_name="__main__")
+        except SystemExit as stop:
+            return stop.code or 0, out.getvalue(), err.getvalue()
+    raise AssertionError(f"{script} did not exit")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    name: str
+    command: tuple[str, ...]
+    says: str
+    arrange: object = lambda: None
+    code: int = 2
+    finishes: tuple[str, ...] = ()  # marks of stages that are done all the same
+
+
+def edit(path, old, new):
+    """An arrangement: change a text file."""
+
+    def arrange():
+        text = Path(path).read_text(encoding="utf-8")
+        changed = re.sub(old, new, text, flags=re.MULTILINE)
+        assert changed != text, f"{old} is not in {path}"
+        Path(path).write_text(changed, encoding="utf-8")
+
+    return arrange
+
+
+def yaml(old, new):
+    return edit(SIFT_YAML, old, new)
+
+
+def add(line):
+    return lambda: Path(SIFT_YAML).write_text(Path(SIFT_YAML).read_text() + line + "\n")
+
+
+def cut(path, share=0.5):
+    def arrange():
+        content = Path(path).read_bytes()
+        Path(path).write_bytes(content[: int(share * len(content))])
+
+    return arrange
+
+
+def remove(*paths):
+    def arrange():
+        for path in map(Path, paths):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return arrange
+
+
+def rewrite(path, kind, change):
+    """An arrangement: change the records of a file."""
+
+    def arrange():
+        records = change(list(Records(path, kind)))
+        Path(path).unlink()
+        write_records(path, records, kind=kind)
+
+    return arrange
+
+
+def repeat_last_line(path):
+    return lambda: Path(path).write_text(
+        "".join((lines := Path(path).read_text().splitlines(True)) + lines[-1:])
+    )
+
+
+def weights(path, *, without=None):
+    """An arrangement: weights that lack one."""
+
+    def arrange():
+        from safetensors.torch import load_file, save_file
+
+        tensors = load_file(path)
+        del tensors[next(name for name in tensors if without in name)]
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    return arrange
+
+
+def both(*arrangements):
+    return lambda: [arrange() for arrange in arrangements]
+
+
+restart = remove("exp/sift/.train.done.json", "exp/sift/checkpoints")
+
+
+def write_table(text, path="table.csv"):
+    return lambda: Path(path).write_text(text)
+
+
+GENERATE, TRAIN, DECODE, SCORE = ((script, SIFT_YAML) for script in STAGES)
+PREPARE = ("auralign", "prepare", "table.csv", "data/new.jsonl")
+ASK = ("auralign", "ask", "model", "data/test-0.flac", "sort")
+CONFIG, WEIGHTS = "model/auralign.json", "model/trainable.safetensors"
+
+MISTAKES = [
+    # the YAML and the command line
+    Mistake("an unknown method", GENERATE, r"no alignment method 'sifft'\. Did you mean 'sift'\?", yaml("name: sift", "name: sifft")),
+    Mistake("an unknown option of a method", GENERATE, r"'sift' .* does not take these options \(flavour\)", yaml("name: sift", "name: sift\n    flavour: hot")),
+    Mistake("an unknown key", TRAIN, r"hparams/sift.yaml: unknown key 'lrr'; did you mean 'lr'\?", add("lrr: 1")),
+    Mistake("a key used twice", TRAIN, r"hparams/sift.yaml: .*duplicate key .?\"?lr", add("lr: 2")),
+    Mistake("a key that is not there", TRAIN, r"hparams/sift.yaml: lacks 'num_steps' \(optimiser steps\)", yaml("^num_steps.*\n", "")),
+    Mistake("a word for a number", TRAIN, r"num_steps: 'ten' is str; expected int", yaml("^num_steps.*", "num_steps: ten")),
+    Mistake("a word for a learning rate", TRAIN, r"lr: 'fast' is no number", yaml("^lr.*", "lr: fast")),
+    Mistake("no steps", TRAIN, r"num_steps: 0 must be a number of at least 1", yaml("^num_steps.*", "num_steps: 0")),
+    Mistake("a learning rate that is no number", TRAIN, r"lr: nan must be a number of at least 0", yaml("^lr.*", "lr: .nan")),
+    Mistake("YAML that does not parse", TRAIN, r"hparams/sift.yaml: while parsing", yaml("^lr.*", "lr: [1")),
+    Mistake("a constructor that is not there", TRAIN, r"hparams/sift.yaml: .*load_wisper", yaml("load_whisper", "load_wisper")),
+    Mistake("a module that is not there", TRAIN, r"hparams/sift.yaml: .*auralign\.modles", yaml("auralign.models.whisper", "auralign.modles.whisper")),
+    Mistake("a reference to nothing", TRAIN, r"hparams/sift.yaml: .*nowhere", yaml("^data_folder.*", "data_folder: !ref <nowhere>/x")),
+    Mistake("an argument that a part does not take", TRAIN, r"StackAndProject.*strides", yaml("stride: 8", "strides: 8")),
+    Mistake("a word that is not among those", TRAIN, r"feature_cache: 'ram': use memory or disk or off", yaml("^feature_cache.*", "feature_cache: ram")),
+    Mistake("a precision that is not", TRAIN, r"precision: 'fp8': use fp32 or bf16 or fp16", add("precision: fp8")),
+    Mistake("a device that is not there", TRAIN, r"device 'cuda:77': .*use cpu", add("device: cuda:77")),
+    Mistake("an unknown option", (*TRAIN, "--lrr", "1"), r"no key 'lrr' to override; did you mean 'lr'\?"),
+    Mistake("an option without its value", (*TRAIN, "--lr"), r"the option --lr needs a value"),
+    Mistake("an option of another type", (*TRAIN, "--num_steps", "ten"), r"--num_steps ten: expected int"),
+    Mistake("no YAML", ("train.py",), r"expected one YAML, found 0"),
+    Mistake("a YAML that is not there", ("train.py", "hparams/sfit.yaml"), r"no YAML at hparams/sfit.yaml"),
+    Mistake("an unknown stage", ("bash", "run.sh", "--stage", "trian"), r"unknown stage 'trian'; stages: 0 corpus, 1 prepare"),
+    Mistake("an unknown option of run.sh", ("bash", "run.sh", "--stge", "3"), r"unknown option --stge; did you mean --stage\?"),
+    Mistake("an unknown method of run.sh", ("bash", "run.sh", "--method", "sfit"), r"no method 'sfit'; known: "),
+    # manifests and targets
+    Mistake("no manifest", GENERATE, r"no data/train.jsonl; run stage 1 \(prepare\) first", remove("data/train.jsonl")),
+    Mistake("a manifest cut in a line", GENERATE, r"data/train.jsonl:\d+: the last line is cut", cut("data/train.jsonl", 0.7)),
+    Mistake("a manifest that is no JSON", GENERATE, r"data/train.jsonl:3: not a JSON object", edit("data/train.jsonl", r'^\{"id": "train-1"', '"id"')),
+    Mistake("a manifest with an unknown field", GENERATE, r"data/train.jsonl:2: .*lacks text; unknown field txt", edit("data/train.jsonl", '"text"', '"txt"')),
+    Mistake("a manifest of another kind", GENERATE, r"data/train.jsonl:1: holds Target records; Utterance records are needed", edit("data/train.jsonl", '"Utterance"', '"Target"')),
+    Mistake("a manifest of a later version", GENERATE, r"data/train.jsonl:1: schema version 9; this auralign reads 1", edit("data/train.jsonl", '"version": 1', '"version": 9')),
+    Mistake("an id used twice", GENERATE, r"data/train.jsonl: the id 'train-11' is used twice", repeat_last_line("data/train.jsonl")),
+    Mistake("no targets", TRAIN, r"no exp/sift/targets/train.jsonl; run stage 2 \(generate\) first", remove("exp/sift/targets/train.jsonl")),
+    Mistake("targets cut in a line", TRAIN, r"targets/train.jsonl:\d+: the last line is cut", cut("exp/sift/targets/train.jsonl", 0.7)),
+    Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM \w+, the recipe now gives \w+; run stage 2 again", yaml("path: models/llm", "path: models/other")),
+    Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", add("system_prompt: be brief")),
+    Mistake("targets of another method", TRAIN, r"was made with method sift 0", rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_])),
+    Mistake("a target about nobody", TRAIN, r"data/train.jsonl: no id 'gone'", rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")])),
+    Mistake("a question about nobody", DECODE, r"data/test.jsonl: no id 'gone'", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], utt_id="gone")])),
+    Mistake("a question with no place for the speech", DECODE, r"the instruction 'sort' needs exactly one \{speech\}", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], instruction="sort")])),
+    # audio
+    Mistake("audio that is gone", TRAIN, r"train-3.flac: .*No such file|train-3.flac: cannot be read as audio", both(restart, remove("data/train-3.flac"))),
+    Mistake("audio that was cut", TRAIN, r"train-3.flac: ", both(restart, cut("data/train-3.flac"))),
+    Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_])),
+    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 utterances with questions are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
+    # models
+    Mistake("no LLM", GENERATE, r"no LLM at models/llm: expected a Hugging Face folder", remove("models/llm")),
+    Mistake("an LLM without a chat template", GENERATE, r"has no chat template; use an instruction-tuned LLM", remove("models/llm/chat_template.jinja")),
+    Mistake("an LLM whose weights were cut", GENERATE, r"models/llm: its weights are not whole", cut("models/llm/model.safetensors")),
+    Mistake("an LLM that lacks weights", GENERATE, r"models/llm lacks 1 weights, such as ", weights("models/llm/model.safetensors", without="q_proj")),
+    Mistake("an LLM without a tokenizer", GENERATE, r"generate.py: error: .*tokenizer", remove("models/llm/tokenizer.json", "models/llm/tokenizer_config.json")),
+    Mistake("an LLM whose config is broken", GENERATE, r"config.json", cut("models/llm/config.json")),
+    Mistake("no encoder", TRAIN, r"no config.json in models/encoder", remove("models/encoder")),
+    Mistake("an LLM for an encoder", TRAIN, r"no preprocessor_config.json in models/llm", yaml("path: models/encoder", "path: models/llm")),
+    Mistake("an encoder whose weights were cut", TRAIN, r"models/encoder: its weights are not whole", cut("models/encoder/model.safetensors")),
+    Mistake("an encoder that lacks weights", TRAIN, r"models/encoder lacks 1 encoder weights, such as", weights("models/encoder/model.safetensors", without="encoder.layers.0.fc1.weight")),
+    Mistake("a layer that the encoder has not", TRAIN, r"layers \[9\]: name one or more of 0 to 2", yaml("path: models/encoder", "path: models/encoder\n    layers: [9]")),
+    Mistake("LoRA on modules that are not there", TRAIN, r"\[?'?nowhere", add("lora: !name:peft.LoraConfig\n    target_modules: [nowhere]")),
+    # checkpoints
+    Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),
+    Mistake("a checkpoint for another LLM", DECODE, r"trained with llm '\w+', the recipe builds '\w+'", yaml("path: models/llm", "path: models/other")),
+    Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*run stage 3 again", yaml("stride: 8", "stride: 4")),
+    Mistake("no checkpoint that is whole", DECODE, r"no checkpoint in exp/sift/checkpoints; run stage 3", lambda: [cut(path)() for path in Path("exp/sift/checkpoints").glob("*/trainable.safetensors")]),
+    Mistake("scoring before decoding", SCORE, r"no exp/sift/hypotheses/test.speech.jsonl; run stage 4 \(decode\) first", remove("exp/sift/hypotheses/test.speech.jsonl")),
+    Mistake("scoring answers to other questions", SCORE, r"run stage 4 \(decode\) again", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(q, key=f"new {q.key}") for q in all_])),
+    # folders
+    Mistake("a folder that cannot be written", (*GENERATE, "--output_folder", "/sys/auralign"), r"generate.py: error: /sys/auralign[^:]*: (Operation not permitted|Permission denied|Read-only file system)"),
+    Mistake("a file where a folder goes", (*GENERATE, "--output_folder", "data/train.jsonl"), r"data/train.jsonl[^:]*: (Not a directory|File exists)"),
+    Mistake("a mark that is broken", TRAIN, r"\.train\.done\.json:\d+: not JSON .*delete the file and run the stage again", cut("exp/sift/.train.done.json")),
+    # own data
+    Mistake("a source that is not there", ("auralign", "prepare", "gone.csv", "data/new.jsonl"), r"no gone.csv; give a table"),
+    Mistake("an empty folder", ("auralign", "prepare", "empty", "data/new.jsonl"), r"empty: neither a Kaldi data folder", lambda: Path("empty").mkdir()),
+    Mistake("an empty table", PREPARE, r"table.csv: holds no rows", write_table("")),
+    Mistake("a manifest of another name", ("auralign", "prepare", "table.csv", "data/new.csv"), r"data/new.csv: the manifest's name ends in .jsonl", write_table("path,text\n")),
+    Mistake("a row too short", PREPARE, r"table.csv:3: has not the 2 columns of the header", write_table("path,text\ndata/test-0.flac,one\ndata/test-1.flac\n")),
+    Mistake("an id used twice in a table", PREPARE, r"data/new.jsonl: the id 'data/test-0' is used twice", write_table("path,text\ndata/test-0.flac,one\ndata/test-0.flac,two\n")),
+    Mistake("all audio gone", PREPARE, r"1 of 1 rejected \(bad audio: 1\), more than the limit of 1.0%; reasons in data/new.rejected.jsonl", write_table("path,text\ngone.wav,one\n")),
+    Mistake("a mapping that is none", (*PREPARE, "--column", "text"), r"--column text: expected NAME=VALUE", write_table("path,text\n")),
+    Mistake("a column that is not there", (*PREPARE, "--column", "text=words"), r"table.csv:2: no column 'words'; columns are path, text", write_table("path,text\na.wav,one\n")),
+    Mistake("an instruction with no place for the speech", (*PREPARE, "--ask", "sort"), r"the instruction 'sort' needs exactly one \{speech\}", write_table("path,text\n")),
+    # use
+    Mistake("a model folder that is not there", ("auralign", "ask", "gone", "a.wav", "sort"), r"no auralign.json in gone"),
+    Mistake("a model folder whose list is broken", ASK, r"model/auralign.json:\d+: not JSON", cut(CONFIG)),
+    Mistake("a model folder whose list lacks an entry", ASK, r"model/auralign.json: lacks frame_hash", edit(CONFIG, '"frame_hash"', '"other"')),
+    Mistake("a model folder whose weights were cut", ASK, r"trainable.safetensors: not the weights .*or not whole", cut(WEIGHTS)),
+    Mistake("a model folder whose LLM is gone", ASK, r"its llm stood at .*models/gone, where nothing is", edit(CONFIG, "models/llm", "models/gone")),
+    Mistake("a prompt with two places for the speech", (*ASK[:-1], "{speech} {speech}"), r"needs exactly one \{speech\}"),
+    Mistake("audio that is none", ("auralign", "ask", "model", SIFT_YAML, "sort"), r"hparams/sift.yaml: cannot be read as audio", code=1),
+    Mistake("an utterance that is not there", ("auralign", "show", "sift", "--utt", "gone"), r"no utterance 'gone' in data/train.jsonl"),
+    Mistake("a method without a YAML", ("auralign", "show", "sit"), r"no hparams/sit.yaml here; .*here are: sift"),
+    Mistake("an export over a folder", ("auralign", "export", "sift", "model"), r"model is there already"),
+    Mistake("a method that is not installed", ("auralign", "methods", "sifft"), r"no alignment method 'sifft'\. Did you mean 'sift'\?"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def recipe(whole, tmp_path, monkeypatch):
+    """A copy of the whole recipe, and the present folder."""
+    monkeypatch.chdir(shutil.copytree(whole, tmp_path / "r"))
+    return tmp_path / "r"
+
+
+def check_said(code, err, mistake):
+    assert code == mistake.code, err
+    line = err.strip().splitlines()[-1]
+    assert re.search(mistake.says, line), err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_mistake_is_said_in_one_line(recipe, mistake):
+    mistake.arrange()
+    before = finished(recipe)
+    script, *arguments = mistake.command
+    if script == "bash":
+        found = subprocess.run(
+            ["bash", DIGITS / arguments[0], *arguments[1:]], capture_output=True, text=True
+        )
+        check_said(found.returncode, found.stderr, mistake)
+        return
+    code, out, err = run(script, *arguments)
+    check_said(code, err, mistake)
+    new = {name for name, _ in finished(recipe) - before}
+    assert new == set(mistake.finishes), "a stage that failed says that it is done"
+
+
+def finished(folder):
+    """Marks of finished stages, with what they say."""
+    return {(path.name, path.read_bytes()) for path in folder.rglob(".*.done.json")}
+
+
+BROKEN_HOOKS = [
+    ("choices", lambda self, utterance, rng: [1 / 0], GENERATE, r"method 'sift': choices for train-0 raised ZeroDivisionError: division by zero"),
+    ("choices", lambda self, utterance, rng: ["all"], GENERATE, r"method 'sift': choices for train-0 gave str; it must give Choice"),
+    ("layout", lambda self, utterance, choice, response: None, GENERATE, r"method 'sift': layout for train-0 gave NoneType; it must give Layout"),
+    ("loss", lambda self, views: {}["x"], TRAIN, r"method 'sift': loss raised KeyError: 'x'"),
+    ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': loss must give at least one Term by name; it gave \{'x': 1.0\}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hook", "broken", "command", "says"),
+    BROKEN_HOOKS,
+    ids=[f"{row[0]}-{row[3][-20:]}" for row in BROKEN_HOOKS],
+)
+def test_a_method_that_fails_is_named(recipe, monkeypatch, hook, broken, command, says):
+    shutil.rmtree("exp/sift") if command is GENERATE else Path("exp/sift/.train.done.json").unlink()
+    monkeypatch.setattr(SIFT, hook, broken)
+    code, _, err = run(*command)
+    check_said(code, err, Mistake("", (), says))
+
+
+def test_a_second_run_in_one_folder_waits_its_turn(recipe):
+    Path("exp/sift/.train.done.json").unlink()
+    with Stage("train", "exp/sift", inputs={}, outputs=[]):
+        code, _, err = run(*TRAIN)
+    check_said(
+        code,
+        err,
+        Mistake("", (), r"train: another run \(process \d+\) is at work in exp/sift; wait for it", code=3),
+    )
+
+
+def test_ctrl_c_is_no_loss(recipe, whole, monkeypatch):
+    from auralign.train.brain import AlignmentBrain
+
+    shutil.rmtree("exp/sift/checkpoints")
+    real, calls = AlignmentBrain.fit_batch, []
+
+    def interrupt(self, packs):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(self, packs)
+
+    monkeypatch.setattr(AlignmentBrain, "fit_batch", interrupt)
+    code, _, err = run(*TRAIN)
+    check_said(code, err, Mistake("", (), r"interrupted; run the same command again to go on", code=130))
+    assert run(*TRAIN)[0] == 0
+    assert contents(recipe / "exp" / "sift") == contents(whole / "exp" / "sift")
+
+
+@pytest.mark.parametrize(("script", "kilobytes"), [("generate.py", 2), ("train.py", 6), ("decode.py", 1)])
+def test_a_full_disk_is_named_and_is_no_loss(recipe, whole, script, kilobytes):
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({1024 * kilobytes}, resource.RLIM_INFINITY))\n"
+    remove("exp")()
+    for before in STAGES[: STAGES.index(script)]:
+        assert run(before, SIFT_YAML)[0] == 0
+    code = f"{limit}import runpy, sys; sys.argv = {[script, SIFT_YAML]!r}; runpy.run_path({script!r}, run_name='__main__')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    says = rf"{script}: error: exp/\S+: File too large; make room and run the same command again"
+    check_said(found.returncode, found.stderr, Mistake("", (), says))
+    for after in STAGES[STAGES.index(script) :]:
+        assert run(after, SIFT_YAML)[0] == 0
+    assert contents(recipe / "exp") == contents(whole / "exp")
+
+
+TEXTS = [
+    "tab\tand\nline",
+    "nul\0byte",
+    "🙂‍↕️ three",
+    "مرحبا three",
+    "<|im_end|> three <|im_start|>",
+    "{speech}",
+    "\u2028 three",
+]
+
+
+def test_text_of_any_kind_goes_through_every_stage(recipe):
+    remove("exp")()
+    for split in ("train", "valid", "test"):
+        path = f"data/{split}.jsonl"
+        change = [replace(u, text=TEXTS[n % len(TEXTS)]) for n, u in enumerate(Records(path, Utterance))]
+        Path(path).unlink()
+        write_records(path, change, kind=Utterance)
+    for script in STAGES:
+        code, out, err = run(script, SIFT_YAML)
+        assert code == 0, out + err
+    targets = Records("exp/sift/targets/train.jsonl", Target)
+    assert {target.utt_id for target in targets} == {f"train-{n}" for n in range(12)}
+
+
+def test_what_is_wrong_with_each_recording_is_listed(recipe):
+    import numpy as np
+    import soundfile
+
+    sound = np.sin(np.arange(16_000) / 10).astype(np.float32)
+    nan = sound.copy()
+    nan[5] = np.nan
+    soundfile.write("good.wav", sound, 16_000)
+    soundfile.write("slow.wav", sound, 8_000)
+    soundfile.write("stereo.wav", np.stack([sound, sound], axis=1), 16_000)
+    soundfile.write("silent.wav", 0 * sound, 16_000)
+    soundfile.write("cut.wav", sound, 16_000)
+    soundfile.write("cut.flac", np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    soundfile.write("nan.wav", nan, 16_000, subtype="FLOAT")
+    soundfile.write("nothing.wav", sound[:0], 16_000)
+    soundfile.write("long.wav", np.tile(sound, 301)[:, None], 16_000)
+    soundfile.write("labelled.wav", sound, 16_000)
+    cut("cut.wav")()
+    cut("cut.flac")()
+    Path("text.wav").write_text("no sound")
+    Path("empty.wav").write_bytes(b"")
+    names = "good slow stereo silent cut nan nothing long text empty gone".split()
+    rows = [f"{name}.wav,one,{name}," for name in names]
+    rows += [
+        "cut.flac,one,cut flac,",
+        "labelled.wav,one,mislabelled,3.0",
+        "good.wav,,no text,",
+        "good.wav,one,bad times,-1",
+    ]
+    Path("table.csv").write_text("path,text,id,duration\n" + "\n".join(rows) + "\n")
+    code, out, err = run("auralign", "prepare", "table.csv", "data/new.jsonl", "--max-rejected", "0.8")
+    assert code == 0, err
+    kept = {u.id: u.seconds for u in Records("data/new.jsonl", Utterance)}
+    assert kept == {"good": 1.0, "slow": 2.0, "stereo": 1.0, "silent": 1.0}
+    assert "1 resampled to 16000 Hz" in out
+    assert "1 averaged over their channels" in out
+    assert "1 silent" in out
+    listed = {
+        item["id"]: item for item in map(json.loads, Path("data/new.rejected.jsonl").read_text().splitlines())
+    }
+    says = {
+        "cut": "bytes of samples are there; was the file cut",
+        "cut flac": "cut.flac: ",
+        "nan": "not finite",
+        "nothing": "holds no samples",
+        "text": "cannot be read as audio",
+        "empty": "cannot be read as audio",
+        "gone": "cannot be read as audio",
+        "mislabelled": "1.00 s of 3.00 s are there",
+        "long": "301.00 s",
+        "bad times": "lasts -1 s",
+    }
+    assert listed.keys() == says.keys() | {"no text"}
+    for name, words in says.items():
+        assert words in listed[name]["detail"], name
+    assert listed["long"]["reason"] == "longer than 300 s"

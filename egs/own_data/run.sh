@@ -47,3 +47,5 @@ fi
 if run_stage 5 score "the gap ledger"; then
     python score.py "hparams/$method.yaml" "$@"
 fi
+
+echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

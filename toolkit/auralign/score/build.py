@@ -93,7 +93,8 @@ def build_ledger(
         rows=tuple(rows),
         differences=tuple(differences),
         examples=tuple(examples),
-        absent_groups=tuple(group for group in GROUPS if group not in groups),
+        # Where none of them is there, the recipe has its own, and misses nothing.
+        absent_groups=tuple(group for group in GROUPS if group not in groups) if {*GROUPS} & {*groups} else (),
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )

@@ -51,11 +51,15 @@ class Speech:
 
 @dataclass(frozen=True)
 class Target:
-    """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn."""
+    """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn.
+
+    `ids` are those in which the LLM itself wrote it; None where the text comes from elsewhere.
+    """
 
     text: str
     finished: bool = True
     tag: str = "target"
+    ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
 
 Segment = Text | Speech | Target

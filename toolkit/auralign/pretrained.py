@@ -40,6 +40,7 @@ from auralign.models.build import (
     describe_parts,
     make_renderer,
 )
+from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM
 from auralign.render import Renderer
@@ -307,7 +308,8 @@ def load(
     folder : path
         Written by `export`.
     llm, encoder : path, optional
-        Where they stand now, if not where they stood. Another LLM or encoder than was trained with is refused.
+        Where they stand now, if not where they stood. Another LLM or encoder than was trained with is refused. An encoder
+        that is not auralign's own is given itself, as a `SpeechEncoder`.
     connector : constructor, optional
         Of a connector that is not auralign's own; called with the widths of encoder and LLM.
     device : str
@@ -332,7 +334,9 @@ def load(
         raise ValueError(f"{path}: lacks {', '.join(missing)}; export the model again")
     trust = {"trust_remote_code": True} if trust_remote_code else {}
     its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")(**trust).to(device)
-    its_encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")().to(device)
+    if not isinstance(encoder, SpeechEncoder):
+        encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")()
+    its_encoder = encoder.to(device)
     make_connector = connector or _constructor(config["connector"], path)
     model = SpeechLLM(its_encoder, make_connector(its_encoder.width, its_llm.width).to(device), its_llm)
     if config["lora"] is not None:
@@ -368,7 +372,7 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
     if found is None or found.__module__ != module:
         raise ValueError(
             f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
-            "it as load(..., connector=...)"
+            f"it to load(..., {what or 'connector'}=...)"
         )
     arguments = {
         key: _constructor(value, place) if isinstance(value, dict) and "call" in value else value

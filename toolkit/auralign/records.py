@@ -88,6 +88,9 @@ class Target:
     prompt_hash: str  # of the token ids that the LLM read
     decoding: Mapping[str, Any]
     seed: int
+    response_ids: tuple[int, ...] | None = (
+        None  # as the LLM wrote them, without its end of turn: what is taught
+    )
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def from_line(line: str, kind: type, *, place: str = "") -> Any:
         )
     if isinstance(values.get("choice"), dict):
         values["choice"] = Choice(**values["choice"])
-    for name in ("words", "prompt_ids"):
+    for name in ("words", "prompt_ids", "response_ids"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     return kind(**values)

@@ -49,11 +49,16 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the chat template puts before the user's turn, between it and the answer, and after the answer (ids)."""
+    """What the chat template puts before the user's turn, between it and the answer, and after the answer (ids).
+
+    `lead` is the white space that it puts before an answer and not at the end of a prompt: Mistral's answers begin with a
+    space, which the LLM writes itself.
+    """
 
     before: tuple[int, ...]
     between: tuple[int, ...]
     end: tuple[int, ...]
+    lead: str = ""
 
 
 class Renderer:
@@ -96,7 +101,9 @@ class Renderer:
         pieces += [self._piece(segment) for segment in view.before_target().segments]
         pieces.append(Piece("frame", frame.between))
         if view.target is not None:
-            ids = self.encode(view.target.text)
+            ids = view.target.ids
+            if ids is None:
+                ids = self.encode(frame.lead + view.target.text)
             # A target cut off at the length limit has no end of turn: it would teach a false stop.
             pieces.append(Piece(view.target.tag, ids + frame.end if view.target.finished else ids))
         return Rendered(tuple(pieces))
@@ -110,6 +117,10 @@ class Renderer:
         text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ends = [text.find(string) for string in stop_strings if string in text]
         return text[: min(ends, default=None)].strip()
+
+    def holds_special(self, ids) -> bool:
+        """Whether special tokens are among the ids of an answer: no text that may be taught."""
+        return bool(set(ids) & set(self.tokenizer.all_special_ids))
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
@@ -125,6 +136,7 @@ class Renderer:
                 list(part)
                 for part in (self.frame(system).before, self.frame(system).between, self.frame(system).end)
             ]
+            + [self.frame(system).lead] * bool(self.frame(system).lead)
             for system in (DEFAULT, None)
             if system is DEFAULT or self._can_omit_system()
         }
@@ -154,8 +166,10 @@ class Renderer:
                 "system_prompt: null and say it in the instruction"
             )
         before, between = self._split(prompt, USER_MARK)
-        _, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
+        begun, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
+        lead = begun.removeprefix(prompt)
         return Frame(
+            lead=lead if lead.isspace() else "",
             before=self._encode_frame(before),
             between=self._encode_frame(between),
             end=self._end_of_turn(after),

@@ -73,7 +73,12 @@ def _examples(hparams, split: str, utterance):
     )
     if found:
         return [
-            (target.choice, TargetSegment(target.response, finished=target.finish_reason != "length"))
+            (
+                target.choice,
+                TargetSegment(
+                    target.response, finished=target.finish_reason != "length", ids=target.response_ids
+                ),
+            )
             for target in found
         ]
     choices = draw_choices(hparams.method, utterance, hparams.seed)

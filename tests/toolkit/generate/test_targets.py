@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from auralign.generate.engine import TransformersEngine
+from auralign import layout
+from auralign.generate.engine import Reply, TransformersEngine
 from auralign.generate.filters import Answered, check, loops, strip_thinking
 from auralign.generate.targets import TargetWriter
 from auralign.plugins import load_method
@@ -47,7 +48,7 @@ class Scripted:
             if number == self.break_at:
                 raise KeyboardInterrupt
             text, reason = self.answers[number % len(self.answers)]
-            yield [(request, text, reason)]
+            yield [Reply(request, text, reason)]
 
 
 def test_llm_reads_exactly_the_rendered_teacher_view(llm, renderer, manifest):
@@ -192,3 +193,32 @@ def test_a_prompt_longer_than_the_context_is_not_asked_but_listed(llm, renderer,
     num_long = lengths.count(lengths[-1])
     summary = make_writer(llm, renderer, engine).write(manifest, tmp_path / "t.jsonl")
     assert f"{num_long} of 7 rejected (prompt longer than the LLM's context: {num_long})" in summary
+
+
+def test_what_is_taught_is_what_the_llm_wrote_token_by_token(llm, renderer, manifest, tmp_path):
+    make_writer(llm, renderer, temperature=2.0).write(manifest, tmp_path / "t.jsonl")
+    # a random LLM also writes special tokens now and then
+    targets = [t for t in Records(tmp_path / "t.jsonl", Target) if t.response_ids is not None]
+    rewritten = 0
+    for target in targets:
+        segment = layout.Target(target.response, finished=False, ids=target.response_ids)
+        assert renderer.render(layout.View((segment,))).pieces[-1].ids == target.response_ids
+        rewritten += renderer.encode(target.response) != target.response_ids
+    assert rewritten  # a sampled answer is seldom what its text would be tokenised to
+
+
+def test_an_answer_that_was_changed_or_holds_special_tokens_is_taught_as_text(
+    llm, renderer, manifest, tmp_path
+):
+    special = (renderer.tokenizer.convert_tokens_to_ids("<|im_start|>"),)
+
+    class Engine(Scripted):
+        def answer(self, requests):
+            kinds = [("<think>hm</think>good", (1, 2)), ("odd", special), ("fine", (3, 4))]
+            for number, request in enumerate(requests):
+                text, ids = kinds[number % 3]
+                yield [Reply(request, text, "stop", ids)]
+
+    make_writer(llm, renderer, Engine([])).write(manifest, tmp_path / "t.jsonl")
+    found = {target.response: target.response_ids for target in Records(tmp_path / "t.jsonl", Target)}
+    assert found == {"good": None, "odd": None, "fine": (3, 4)}

@@ -2,10 +2,21 @@
 transformers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from auralign.files import hash_value
 from auralign.models.llm import Decoding
 from auralign.records import TargetRequest
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to one request: its text, why it ended, and the LLM's own ids of it where the engine tells them."""
+
+    request: TargetRequest
+    text: str
+    finish_reason: str
+    ids: tuple[int, ...] | None = None
 
 
 class TransformersEngine:
@@ -24,8 +35,8 @@ class TransformersEngine:
         self.max_prompt_ids = llm.max_positions - 1
         """The longest prompt that leaves room for an answer."""
 
-    def answer(self, requests: list[TargetRequest]) -> Iterator[list[tuple[TargetRequest, str, str]]]:
-        """Yield batches of (request, text, finish reason), longest prompts first so that memory runs out at once or never.
+    def answer(self, requests: list[TargetRequest]) -> Iterator[list[Reply]]:
+        """Yield batches of replies, longest prompts first so that memory runs out at once or never.
 
         Every request must carry the same decoding. The very ids of the request are what the LLM reads.
         """
@@ -41,6 +52,6 @@ class TransformersEngine:
                 seeds=[int(hash_value([request.key])[:12], 16) for request in batch],
             )
             yield [
-                (request, self.renderer.decode(answer.ids), answer.finish_reason)
+                Reply(request, self.renderer.decode(answer.ids), answer.finish_reason, answer.ids)
                 for request, answer in zip(batch, answers, strict=True)
             ]

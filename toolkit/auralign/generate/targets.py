@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from auralign import layout
 from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
+from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check, strip_thinking
 from auralign.method import draw, lay_out, running
 from auralign.records import Choice, Records, Target, TargetRequest, write_records
@@ -116,11 +118,15 @@ class TargetWriter:
         )
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
             while window := list(islice(pending, WINDOW)):
-                given = [self._target(request, text, "given") for request, text in window if text is not None]
+                given = [
+                    self._target(Reply(request, text, "given"))
+                    for request, text in window
+                    if text is not None
+                ]
                 store.append(given)
                 bar.update(len(given))
                 for batch in self.engine.answer([request for request, text in window if text is None]):
-                    store.append(self._target(*answered) for answered in batch)
+                    store.append(self._target(reply) for reply in batch)
                     bar.update(len(batch))
 
     def _kept(
@@ -141,7 +147,8 @@ class TargetWriter:
                 text, thought = strip_thinking(target.response)
                 reason = check(Answered(text, target.finish_reason), keep_cut_off=self.keep_cut_off)
                 counts["stripped of <think>"] += thought
-                target = Target(**{**vars(target), "response": text})
+                if thought or self.renderer.holds_special(target.response_ids or ()):
+                    target = replace(target, response=text, response_ids=None)
             else:
                 reason = None if given.strip() else "empty"
             if reason:
@@ -155,13 +162,15 @@ class TargetWriter:
     def _is_too_long(self, request: TargetRequest, given: str | None) -> bool:
         return given is None and len(request.prompt_ids) > self.engine.max_prompt_ids
 
-    def _target(self, request: TargetRequest, text: str, finish_reason: str) -> Target:
+    def _target(self, reply: Reply) -> Target:
+        request = reply.request
         return Target(
             key=request.key,
             utt_id=request.utt_id,
             choice=request.choice,
-            response=text,
-            finish_reason=finish_reason,
+            response=reply.text,
+            finish_reason=reply.finish_reason,
+            response_ids=reply.ids,
             method=self.method.name,
             method_version=self.method.version,
             llm=self.llm_name,

@@ -94,7 +94,9 @@ def build_ledger(
         differences=tuple(differences),
         examples=tuple(examples),
         # Where none of them is there, the recipe has its own, and misses nothing.
-        absent_groups=tuple(group for group in GROUPS if group not in groups) if {*GROUPS} & {*groups} else (),
+        absent_groups=tuple(group for group in GROUPS if group not in groups)
+        if {*GROUPS} & {*groups}
+        else (),
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )

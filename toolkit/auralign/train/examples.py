@@ -125,7 +125,8 @@ class Examples:
 
     def _render(self, target) -> Rendered:
         utterance = self.manifest[target.utt_id]
-        segment = TargetSegment(target.response, finished=target.finish_reason != "length")
+        finished = target.finish_reason != "length"
+        segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
         return self.renderer.render(lay_out(self.method, utterance, target.choice, segment).student)
 
     def _check(self, target, llm) -> None:

@@ -216,3 +216,17 @@ def test_a_folder_cannot_allow_code_to_run(recipe, tmp_path):
         )
         auralign.load(folder)
     assert [options.get("trust_remote_code", False) for options in given] == [False]
+
+
+def test_speech_too_short_for_the_connector_is_named(model, monkeypatch):
+    monkeypatch.setattr(model.model.connector, "keep_remainder", False)
+    with pytest.raises(AudioError, match="the array: the speech is too short for the connector"):
+        model.answer(make_speech(0.1), "sort")
+
+
+def test_an_encoder_that_is_not_auraligns_own_is_given_itself(recipe, tmp_path):
+    folder = changed(recipe, tmp_path, lambda config: config["encoder"].update(call="my_package.load"))
+    with pytest.raises(ValueError, match=r"names my_package.load, .*load\(\.\.\., encoder=\.\.\.\)"):
+        auralign.load(folder)
+    mine = auralign.load(recipe / "model").model.encoder
+    assert auralign.load(folder, encoder=mine).answer(audio(recipe), "sort")

@@ -136,7 +136,7 @@ class PretrainedModel:
         speech = self.model.hear(frames.to(device), lengths.to(device))
         for one, heard in zip(audio, speech, strict=True):
             try:
-                self.model.llm.room(rendered.num_ids + len(heard))
+                self.model.check_fits(rendered, heard)
             except ValueError as error:
                 raise AudioError(f"{_name(one)}: {error}") from error
         return {

@@ -125,7 +125,7 @@ class Decoder:
         ]
         for question, prompt, heard in zip(questions, prompts, speech, strict=True):
             try:
-                self.model.llm.room(prompt.num_ids + (0 if heard is None else len(heard)))
+                self.model.check_fits(prompt, heard)
             except ValueError as error:
                 raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
         with self.model.llm.plain() if given in FROM_TEXT else contextlib.nullcontext():

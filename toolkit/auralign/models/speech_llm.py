@@ -125,6 +125,12 @@ class SpeechLLM(nn.Module):
         """Run the LLM over a pack."""
         return ViewOutput(pack, self.llm.hidden_states(pack.embeddings, pack.positions), self.llm)
 
+    def check_fits(self, prompt: Rendered, heard: torch.Tensor | None) -> None:
+        """Raise ValueError where a prompt and its speech (U, D) leave no room for an answer, or nothing was heard."""
+        if heard is not None and not len(heard):
+            raise ValueError("the speech is too short for the connector, which makes no embedding of it")
+        self.llm.room(prompt.num_ids + (0 if heard is None else len(heard)))
+
     @torch.no_grad()
     def answer(
         self,

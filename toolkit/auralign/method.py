@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +35,25 @@ class MethodFailedError(ValueError):
     """A method's own code raised an exception or returned something else than its contract says: names hook and utterance."""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a method's loss reads beside the student's last hidden states. All of it costs time or memory.
+
+    Arguments
+    ---------
+    target : bool
+        False: the loss reads no response, so the LLM is not asked for any, and the target of every view stays empty.
+    teacher : bool
+        Compute the teacher's view too: the plain frozen LLM, without adapters and without a gradient.
+    layers : tuple of int
+        Hidden states of these layers, in every view: 0 is what the first layer reads, -1 what the head reads.
+    """
+
+    target: bool = True
+    teacher: bool = False
+    layers: tuple[int, ...] = ()
+
+
 class AlignmentMethod(ABC):
     """One way to align speech with a frozen LLM. Options are the fields of a dataclass: plain values, saved with every target."""
 
@@ -44,6 +64,8 @@ class AlignmentMethod(ABC):
     version: ClassVar[str] = "1"
     """Raise it when the same options make other targets or another loss."""
     api_version: ClassVar[int] = API_VERSION
+    needs: ClassVar[Needs] = Needs()
+    """What `loss` asks of the model."""
 
     @abstractmethod
     def choices(self, utterance: Utterance, rng: Random) -> Iterable[Choice]:
@@ -65,8 +87,8 @@ class AlignmentMethod(ABC):
         """The terms to minimise; cross-entropy on the target by default.
 
         `views["student"]` is an `auralign.models.speech_llm.ViewOutput`: hidden states and labels by tag, and
-        `cross_entropy(tag)`. The student's view is the only one computed. A term is a sum with its count, never a mean, so
-        that batches, packs and ranks combine exactly.
+        `cross_entropy(tag)`; `views["teacher"]` is there where `needs` asks for it. A term is a sum with its count, never
+        a mean, so that batches, packs and ranks combine exactly.
         """
         return {"cross_entropy": views["student"].cross_entropy("target")}
 

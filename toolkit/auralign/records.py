@@ -71,8 +71,8 @@ class TargetRequest:
 class Target:
     """What the LLM answered, or what stands in the corpus, with its provenance.
 
-    `finish_reason` is "stop" (the LLM ended its turn), "length" (cut off: no end of turn is ever taught after it), or
-    "given" (the text comes from the corpus; the LLM was not asked).
+    `finish_reason` is "stop" (the LLM ended its turn), "length" (cut off: no end of turn is ever taught after it),
+    "given" (the text comes from the corpus; the LLM was not asked), or "none" (the method's loss reads no response).
     """
 
     key: str

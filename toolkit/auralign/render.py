@@ -17,11 +17,15 @@ USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "A
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of token ids, or, where `ids` is None, the place of the speech of `branch`."""
+    """A run of token ids, or, where `ids` is None, the place of the speech of `branch`.
+
+    `num_end` of a target: how many of its last ids end the turn; None of anything else.
+    """
 
     tag: str
     ids: tuple[int, ...] | None
     branch: str = ""
+    num_end: int | None = None
 
     @property
     def is_speech(self) -> bool:
@@ -105,7 +109,8 @@ class Renderer:
             if ids is None:
                 ids = self.encode(frame.lead + view.target.text)
             # A target cut off at the length limit has no end of turn: it would teach a false stop.
-            pieces.append(Piece(view.target.tag, ids + frame.end if view.target.finished else ids))
+            end = frame.end if view.target.finished else ()
+            pieces.append(Piece(view.target.tag, ids + end, num_end=len(end)))
         return Rendered(tuple(pieces))
 
     def encode(self, text: str) -> tuple[int, ...]:

@@ -76,7 +76,9 @@ def _examples(hparams, split: str, utterance):
             (
                 target.choice,
                 TargetSegment(
-                    target.response, finished=target.finish_reason != "length", ids=target.response_ids
+                    target.response,
+                    finished=target.finish_reason in ("stop", "given"),
+                    ids=target.response_ids,
                 ),
             )
             for target in found

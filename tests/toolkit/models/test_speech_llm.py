@@ -6,7 +6,7 @@ import torch
 from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject
-from auralign.models.llm import Decoding
+from auralign.models.llm import LAST, Decoding
 from auralign.models.speech_llm import SpeechLLM
 
 VIEWS = [
@@ -71,9 +71,9 @@ def test_alone_equals_in_a_pack(model, renderer):
 def test_hidden_states_alone_equal_those_in_a_pack(model, renderer):
     speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
     rendered = [renderer.render(view) for view in VIEWS]
-    packed = model(model.pack(rendered, speech)).last_hidden
+    packed = model(model.pack(rendered, speech)).hidden[LAST]
     alone = torch.cat(
-        [model(model.pack([view], [heard])).last_hidden for view, heard in zip(rendered, speech, strict=True)]
+        [model(model.pack([view], [heard])).hidden[LAST] for view, heard in zip(rendered, speech, strict=True)]
     )
     torch.testing.assert_close(packed, alone, rtol=0, atol=1e-5)
 

@@ -102,8 +102,10 @@ class TargetWriter:
         for utterance in manifest:
             for number, choice in enumerate(draw_choices(self.method, utterance, self.seed)):
                 views = lay_out(self.method, utterance, choice, UNKNOWN)
-                with running(self.method, "given_response", utterance.id):
-                    given = self.method.given_response(utterance, choice)
+                given = ""
+                if self.method.needs.target:
+                    with running(self.method, "given_response", utterance.id):
+                        given = self.method.given_response(utterance, choice)
                 prompt = self.renderer.render(views.teacher.before_target()).ids
                 asked = [utterance.id, number, prompt, given, self.decoding, self.seed]
                 made_by = [self.method.name, self.method.version, self.llm_revision, self.renderer.frame_hash]
@@ -119,7 +121,7 @@ class TargetWriter:
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
             while window := list(islice(pending, WINDOW)):
                 given = [
-                    self._target(Reply(request, text, "given"))
+                    self._target(Reply(request, text, "given" if self.method.needs.target else "none"))
                     for request, text in window
                     if text is not None
                 ]
@@ -150,7 +152,7 @@ class TargetWriter:
                 if thought or self.renderer.holds_special(target.response_ids or ()):
                     target = replace(target, response=text, response_ids=None)
             else:
-                reason = None if given.strip() else "empty"
+                reason = "empty" if self.method.needs.target and not given.strip() else None
             if reason:
                 rejected.add(target.utt_id, reason, target.response)
                 continue

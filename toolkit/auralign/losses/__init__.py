@@ -1,6 +1,8 @@
 """Losses that methods combine. Each gives a `Term`: a sum and its count, never a mean."""
 
 from auralign.losses.cross_entropy import cross_entropy
-from auralign.losses.term import Term, total
+from auralign.losses.distance import cosine_distance, distance
+from auralign.losses.divergence import divergence
+from auralign.losses.term import Term, join, total
 
-__all__ = ["Term", "cross_entropy", "total"]
+__all__ = ["Term", "cosine_distance", "cross_entropy", "distance", "divergence", "join", "total"]

@@ -34,10 +34,7 @@ def cross_entropy(
     """
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    # The width of the vocabulary shows in one position's logits; D positions would be needed to guess it otherwise.
-    with torch.no_grad():
-        vocabulary = head(hidden[:1]).shape[-1]
-    rows = max(1, max_logits // vocabulary)
+    rows = rows_of(hidden, head, max_logits)
     if len(labels) <= rows:
         return Term(sum=_chunk(hidden, labels, head), count=len(labels))
     sums = [
@@ -47,6 +44,12 @@ def cross_entropy(
         for start in range(0, len(labels), rows)
     ]
     return Term(sum=torch.stack(sums).sum(), count=len(labels))
+
+
+def rows_of(hidden: torch.Tensor, head: Callable, max_logits: int) -> int:
+    """How many positions have so many logits in all; the width of the vocabulary shows in those of one."""
+    with torch.no_grad():
+        return max(1, max_logits // head(hidden[:1]).shape[-1])
 
 
 def _chunk(hidden, labels, head):

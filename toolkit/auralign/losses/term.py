@@ -1,6 +1,6 @@
 """A loss as a sum and a count, so that packs, batches and ranks combine exactly."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,12 @@ class Term:
     count: int
     weight: float = 1.0
     unit: str = "target"
+
+
+def join(terms: Iterable[Term]) -> Term:
+    """One term of several over different positions: sums and counts added up; weight and unit are the usual ones."""
+    terms = list(terms)
+    return Term(sum=sum(term.sum for term in terms), count=sum(term.count for term in terms))
 
 
 def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:

@@ -18,6 +18,9 @@ from auralign.files import hash_path
 from auralign.models.folder import check_complete, loading, torch_dtype
 
 
+LAST = -1  # the layer that the head reads
+
+
 @dataclass(frozen=True)
 class Answer:
     """Token ids of one answer without its end of turn, and why it ended: "stop" or "length"."""
@@ -152,15 +155,26 @@ class LLM(nn.Module):
         return self.model.get_input_embeddings()(torch.as_tensor(ids, dtype=torch.long, device=self.device))
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Last hidden states (N, D) of one pack: embeddings (N, D), positions (N,) restarting at each sequence.
+        """Last hidden states (N, D) of one pack; see `run`."""
+        return self.run(embeddings, positions)[LAST]
 
-        No mask and no cache: restarted positions keep the sequences apart only then (an all-ones mask, or the default
-        cache, leaks across them without an error).
+    def run(
+        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
+    ) -> dict[int, torch.Tensor]:
+        """Hidden states (N, D) of one pack by layer: the last, which the head reads, and those of `layers`.
+
+        Embeddings (N, D), positions (N,) restarting at each sequence. Layer 0 is what the first layer reads. No mask and no
+        cache: restarted positions keep the sequences apart only then (an all-ones mask, or the default cache, leaks
+        across them without an error).
         """
         output = self.model.base_model(
-            inputs_embeds=embeddings[None], position_ids=positions[None], use_cache=False
+            inputs_embeds=embeddings[None],
+            position_ids=positions[None],
+            use_cache=False,
+            output_hidden_states=bool(layers),
         )
-        return output.last_hidden_state[0]
+        found = {layer: output.hidden_states[layer][0] for layer in layers}
+        return {**found, LAST: output.last_hidden_state[0]}
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) of hidden states (M, D)."""

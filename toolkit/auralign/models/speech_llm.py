@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from auralign.losses import Term, cross_entropy
-from auralign.models.llm import LLM, Answer, Decoding
+from auralign.losses import Term, cross_entropy, divergence
+from auralign.models.llm import LAST, LLM, Answer, Decoding
 from auralign.render import Rendered
+
+FIRST, END = "first", "end"
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,62 @@ class Pack:
     ids : torch.Tensor
         (N,): token ids; -1 where speech stands.
     tagged : dict of str to torch.Tensor
-        For each tag, the positions (in the pack) of its tokens.
+        For each tag, the positions (in the pack) of its tokens. `FIRST` is the first position of each target, also where the
+        target is empty: the hidden state before it predicts how the answer begins. `END` are those that end a turn.
+    sizes : tuple of int
+        Positions of each sequence.
     """
 
     embeddings: torch.Tensor
     positions: torch.Tensor
     ids: torch.Tensor
     tagged: Mapping[str, torch.Tensor]
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ViewOutput:
-    """What the LLM computed for one view of a pack; losses read it by tag."""
+    """What the LLM computed for one view of a pack; losses read it by tag, and by layer where the method `needs` it.
+
+    Layer 0 is what the first layer reads, `LAST` what the head reads.
+    """
 
     pack: Pack
-    last_hidden: torch.Tensor
+    hidden: Mapping[int, torch.Tensor]
     llm: LLM
+
+    def places(self, tag: str) -> torch.Tensor:
+        """Positions (M,) in the pack of the tokens under a tag."""
+        return self.pack.tagged.get(tag, self.pack.positions.new_zeros(0))
 
     def labels(self, tag: str) -> torch.Tensor:
         """Token ids (M,) under a tag."""
-        return self.pack.ids[self.pack.tagged.get(tag, torch.zeros(0, dtype=torch.long))]
+        return self.pack.ids[self.places(tag)]
 
-    def predicting(self, tag: str) -> torch.Tensor:
+    def at(self, tag: str, layer: int = LAST) -> torch.Tensor:
+        """Hidden states (M, D) at the tokens under a tag."""
+        return self.hidden[layer][self.places(tag)]
+
+    def predicting(self, tag: str, layer: int = LAST) -> torch.Tensor:
         """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
-        return self.last_hidden[self.pack.tagged.get(tag, torch.ones(0, dtype=torch.long)) - 1]
+        return self.hidden[layer][self.places(tag) - 1]
+
+    def each(self, tag: str, layer: int = LAST) -> list[torch.Tensor]:
+        """`at`, sequence by sequence: hidden states (m, D) of each."""
+        ends = torch.tensor(self.pack.sizes).cumsum(0)
+        counts = torch.searchsorted(self.places(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
+        return list(self.at(tag, layer).split(counts.tolist()))
 
     def cross_entropy(self, tag: str) -> Term:
         """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
         return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=tag)
+
+    def divergence(self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0) -> Term:
+        """KL from the teacher's prediction of the tokens under a tag to this view's."""
+        term = divergence(
+            self.predicting(tag), teacher.predicting(tag), self.llm.head, temperature=temperature
+        )
+        return replace(term, unit=tag)
 
 
 class SpeechLLM(nn.Module):
@@ -100,7 +130,7 @@ class SpeechLLM(nn.Module):
 
     def pack(self, views: list[Rendered], speech: list[torch.Tensor | None]) -> Pack:
         """Lay rendered views end to end, each with its own speech."""
-        embeddings, positions, ids, tagged, start = [], [], [], {}, 0
+        embeddings, positions, ids, tagged, sizes, start = [], [], [], {}, [], 0
         for rendered, heard in zip(views, speech, strict=True):
             embeddings.append(self.embed(rendered, heard))
             place = start
@@ -110,8 +140,12 @@ class SpeechLLM(nn.Module):
                     torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long)
                 )
                 tagged.setdefault(piece.tag, []).append(torch.arange(place, place + num))
+                if piece.num_end is not None:
+                    tagged.setdefault(FIRST, []).append(torch.tensor([place]))
+                    tagged.setdefault(END, []).append(torch.arange(place + num - piece.num_end, place + num))
                 place += num
             positions.append(torch.arange(place - start))
+            sizes.append(place - start)
             start = place
         device = self.llm.device
         return Pack(
@@ -119,11 +153,18 @@ class SpeechLLM(nn.Module):
             torch.cat(positions).to(device),
             torch.cat(ids).to(device),
             {tag: torch.cat(parts).to(device) for tag, parts in tagged.items()},
+            tuple(sizes),
         )
 
-    def forward(self, pack: Pack) -> ViewOutput:
+    def forward(self, pack: Pack, layers=()) -> ViewOutput:
         """Run the LLM over a pack."""
-        return ViewOutput(pack, self.llm.hidden_states(pack.embeddings, pack.positions), self.llm)
+        return ViewOutput(pack, self.llm.run(pack.embeddings, pack.positions, layers), self.llm)
+
+    @torch.no_grad()
+    def read(self, views: list[Rendered], layers=()) -> ViewOutput:
+        """Run the plain LLM, without adapters and without a gradient, over views that hold no speech: the teacher."""
+        with self.llm.plain():
+            return self(self.pack(views, [None] * len(views)), layers)
 
     def check_fits(self, prompt: Rendered, heard: torch.Tensor | None) -> None:
         """Raise ValueError where a prompt and its speech (U, D) leave no room for an answer, or nothing was heard."""

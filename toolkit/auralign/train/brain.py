@@ -143,7 +143,10 @@ class AlignmentBrain(sb.Brain):
     def terms(self, pack: PackOfExamples):
         """The method's terms for one pack."""
         speech = self.model.hear(pack.frames.to(self.device), pack.lengths.to(self.device))
-        views = {"student": self.model(self.model.pack(pack.views, speech))}
+        layers = self.method.needs.layers
+        views = {"student": self.model(self.model.pack(pack.views["student"], speech), layers)}
+        if self.method.needs.teacher:
+            views["teacher"] = self.model.read(pack.views["teacher"], layers)
         with running(self.method, "loss"):
             terms = self.method.loss(views)
         if not terms or not all(isinstance(term, Term) for term in terms.values()):

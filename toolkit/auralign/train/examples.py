@@ -15,24 +15,31 @@ from auralign.data.manifest import Rejected
 from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out
+from auralign.models.speech_llm import END
 from auralign.records import Records
 from auralign.render import Rendered, Renderer
 
 
 @dataclass(frozen=True)
 class PackOfExamples:
-    """Examples that share one forward: their student views, frames (B, T, D) and lengths (B,)."""
+    """Examples that share one forward: their views by name, frames (B, T, D) and lengths (B,).
 
-    views: list[Rendered]
+    The teacher's views are there where the method needs them.
+    """
+
+    views: dict[str, list[Rendered]]
     frames: torch.Tensor
     lengths: torch.Tensor
 
     def units(self) -> Counter:
-        """How many tokens stand under each tag, and how many sequences there are: what losses are divided by."""
-        counts = Counter(sequences=len(self.views))
-        for rendered in self.views:
-            for piece in rendered.pieces:
-                counts[piece.tag] += 0 if piece.is_speech else len(piece.ids)
+        """What losses are divided by: sequences, tokens under each tag of the student's views, and of the teacher's, with
+        "read " before the tag."""
+        counts = Counter(sequences=len(self.lengths))
+        for name, prefix in (("student", ""), ("teacher", "read ")):
+            for rendered in self.views.get(name, ()):
+                for piece in rendered.pieces:
+                    counts[prefix + piece.tag] += 0 if piece.is_speech else len(piece.ids)
+                    counts[prefix + END] += piece.num_end or 0
         return counts
 
 
@@ -82,9 +89,12 @@ class Examples:
                     target.utt_id, "longer than the encoder hears", f"it {model.encoder.too_long(seconds)}"
                 )
                 continue
-            rendered = self._render(target)
+            views = self._render(target)
             num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
-            length = rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
+            length = max(
+                rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
+                for rendered in views.values()
+            )
             if not num_heard:
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
@@ -121,13 +131,20 @@ class Examples:
 
     def _pack(self, examples: list[int]) -> PackOfExamples:
         frames, lengths = self.frames.get([int(self.rows[example]) for example in examples])
-        return PackOfExamples([self._render(self.target(example)) for example in examples], frames, lengths)
+        rendered = [self._render(self.target(example)) for example in examples]
+        views = {name: [views[name] for views in rendered] for name in rendered[0]}
+        return PackOfExamples(views, frames, lengths)
 
-    def _render(self, target) -> Rendered:
+    def _render(self, target) -> dict[str, Rendered]:
+        """The views of a target that are computed, by name."""
         utterance = self.manifest[target.utt_id]
-        finished = target.finish_reason != "length"
+        finished = target.finish_reason in ("stop", "given")
         segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
-        return self.renderer.render(lay_out(self.method, utterance, target.choice, segment).student)
+        layout = lay_out(self.method, utterance, target.choice, segment)
+        views = {"student": layout.student}
+        if self.method.needs.teacher:
+            views["teacher"] = layout.teacher
+        return {name: self.renderer.render(view) for name, view in views.items()}
 
     def _check(self, target, llm) -> None:
         """Refuse a target that the LLM did not give to just this prompt."""

@@ -1,0 +1,56 @@
+"""Distillation: the LLM that reads teaches itself to hear, distribution by distribution."""
+
+from dataclasses import dataclass, replace
+
+from auralign.layout import Layout, Speech, View, fill
+from auralign.method import AlignmentMethod, Needs
+from auralign.records import Choice
+
+
+@dataclass(frozen=True)
+class Distillation(AlignmentMethod):
+    """Knowledge distillation: match the next-token distributions of the same LLM reading the transcript.
+
+    Ultravox's training (https://github.com/fixie-ai/ultravox); the response loss of BLSP-KD (arXiv:2405.19041). A
+    distribution says more of what the LLM made of the text than the one answer drawn from it.
+
+    Faithful to Ultravox: one request to continue, the continuation written by the same frozen LLM, greedy; the divergence
+    from teacher to student at temperature 2 without the square of the temperature, at the positions that predict the
+    response, the first token's included; a second term at the position that predicts the end of the turn; only the
+    connector trained. Not faithful: the wording of the request is ours; Ultravox also mixes transcription and translation
+    tasks in, and its later versions train LoRA on the encoder.
+
+    Arguments
+    ---------
+    instruction : str
+        A template with one `{speech}` slot.
+    temperature : float
+        Divides the logits of both.
+    end_weight : float
+        Of the term at the end of the turn; 0 leaves it out.
+    """
+
+    instruction: str = "Continue this text in fewer than 50 words:\n{speech}"
+    temperature: float = 2.0
+    end_weight: float = 1.0
+
+    name = "distillation"
+    paper = "2405.19041"
+    needs = Needs(teacher=True)
+
+    def choices(self, utterance, rng):
+        """The one choice: continue."""
+        yield Choice(task="continue", instruction=self.instruction)
+
+    def layout(self, utterance, choice, response):
+        """The request with the speech in its slot, then the LLM's own continuation."""
+        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
+
+    def loss(self, views):
+        """The divergence over the response, and once more where it ends."""
+        student, teacher = views["student"], views["teacher"]
+        terms = {"divergence": student.divergence(teacher, "target", temperature=self.temperature)}
+        if self.end_weight:
+            end = student.divergence(teacher, "end", temperature=self.temperature)
+            terms["end_divergence"] = replace(end, weight=self.end_weight)
+        return terms

@@ -1,0 +1,58 @@
+"""DiVA: no answers at all, only what the LLM is about to say."""
+
+from dataclasses import dataclass, replace
+
+from auralign.layout import Layout, Speech, View, fill
+from auralign.method import AlignmentMethod, Needs
+from auralign.records import Choice
+
+
+@dataclass(frozen=True)
+class DiVA(AlignmentMethod):
+    """Distilled voice assistant: match the state that predicts the first word of the answer, and the transcript's embeddings.
+
+    DiVA (Held et al., ACL 2025). The output matrix is frozen, so that equal hidden states mean equal distributions of the
+    first token; the distance of the states stands for their divergence, and no answer is ever generated.
+
+    Faithful to the paper: the speech alone as the user's turn; the Euclidean distance, without the square, of the hidden
+    states that predict the first token of the answer; the same between the last embeddings of the speech and the
+    transcript's token embeddings; the LLM frozen. Not faithful: its connector starts from Whisper's decoder with 448
+    learned queries, ours is the recipe's; where the speech has fewer embeddings than the transcript has tokens, the last of
+    both are matched. The weights of the two terms in the paper were not checked against the source.
+
+    Arguments
+    ---------
+    instruction : str, optional
+        A template with one `{speech}` slot; None, as in the paper, asks nothing.
+    first_weight, input_weight : float
+        Of the two terms.
+    """
+
+    instruction: str | None = None
+    first_weight: float = 1.0
+    input_weight: float = 1.0
+
+    name = "diva"
+    paper = "2410.02678"
+    needs = Needs(target=False, teacher=True, layers=(0,))
+
+    def choices(self, utterance, rng):
+        """The one choice."""
+        yield Choice(task="none", instruction=self.instruction)
+
+    def layout(self, utterance, choice, response):
+        """The speech; the target stays empty."""
+        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
+
+    def loss(self, views):
+        """The two distances."""
+        from auralign.losses import distance, join
+
+        student, teacher = views["student"], views["teacher"]
+        first = distance(student.predicting("first"), teacher.predicting("first"))
+        pairs = zip(student.each("speech", 0), teacher.each("speech", 0), strict=True)
+        inputs = join(distance(heard[-len(read) :], read[-len(heard) :]) for heard, read in pairs)
+        return {
+            "first_token": replace(first, weight=self.first_weight, unit="sequences"),
+            "input": replace(inputs, weight=self.input_weight, unit="read speech"),
+        }

@@ -1,0 +1,60 @@
+"""The divergence against values computed by hand; chunks change nothing; equal distributions cost exactly nothing."""
+
+import math
+
+import pytest
+import torch
+
+from auralign.losses import divergence
+
+
+def identity(hidden):
+    return hidden
+
+
+def test_two_words_by_hand():
+    # teacher (1/2, 1/2), student (3/4, 1/4): 1/2 log(2/3) + 1/2 log 2
+    teacher, student = torch.zeros(1, 2), torch.tensor([[math.log(3.0), 0.0]])
+    term = divergence(student, teacher, identity)
+    assert term.sum.item() == pytest.approx(0.5 * math.log(2 / 3) + 0.5 * math.log(2), rel=1e-6)
+    assert term.count == 1
+
+
+def test_temperature_divides_both_logits_and_scales_nothing_else():
+    teacher, student = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[0.0, 4.0, 1.0]])
+    hot = divergence(student, teacher, identity, temperature=2.0)
+    assert hot.sum.item() == pytest.approx(divergence(student / 2, teacher / 2, identity).sum.item(), rel=1e-6)
+
+
+def test_equal_states_cost_exactly_nothing():
+    hidden = torch.randn(7, 5)
+    assert divergence(hidden, hidden.clone(), torch.nn.Linear(5, 11), temperature=2.0).sum.item() == 0.0
+
+
+def test_chunks_change_neither_value_nor_gradient():
+    head = torch.nn.Linear(8, 11)
+    teacher, results = torch.randn(17, 8), []
+    for max_logits in (2**24, 80):
+        hidden = torch.randn(17, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        loss = divergence(hidden, teacher, head, temperature=2.0, max_logits=max_logits).sum
+        loss.backward()
+        results.append((loss.detach(), hidden.grad))
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_the_teacher_gets_no_gradient():
+    hidden, teacher = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    divergence(hidden, teacher, identity).sum.backward()
+    assert teacher.grad is None
+
+
+def test_no_positions_cost_nothing_but_keep_the_graph():
+    hidden = torch.randn(0, 8, requires_grad=True)
+    term = divergence(hidden, torch.randn(0, 8), torch.nn.Linear(8, 11))
+    term.sum.backward()
+    assert (term.sum.item(), term.count) == (0.0, 0)
+
+
+def test_views_with_different_targets_are_refused():
+    with pytest.raises(ValueError, match="predicts 2 tokens, the teacher 3"):
+        divergence(torch.zeros(2, 4), torch.zeros(3, 4), identity)

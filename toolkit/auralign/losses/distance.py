@@ -1,0 +1,38 @@
+"""Distances between hidden states of a student and of a teacher that stand for each other, pair by pair."""
+
+import torch
+
+from auralign.losses.term import Term
+
+
+def distance(hidden: torch.Tensor, teacher: torch.Tensor, *, squared: bool = False) -> Term:
+    """Sum over pairs of the Euclidean distance, or of its square (DiVA, arXiv:2410.02678, takes it without the square).
+
+    Arguments
+    ---------
+    hidden, teacher : torch.Tensor
+        (M, D). The teacher's gets no gradient.
+
+    Returns a Term whose count is M. Raises ValueError where they differ in shape.
+    """
+    difference = (hidden - _paired(hidden, teacher)).float()
+    square = difference.square().sum(-1)
+    if squared:
+        return Term(sum=square.sum(), count=len(hidden))
+    # The norm's gradient at zero is not a number; a student that equals its teacher has none.
+    safe = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
+    return Term(sum=torch.where(square > 0, safe, torch.zeros_like(square)).sum(), count=len(hidden))
+
+
+def cosine_distance(hidden: torch.Tensor, teacher: torch.Tensor) -> Term:
+    """Sum over pairs of one minus the cosine of (M, D) and (M, D); count is M. Raises ValueError where they differ in shape."""
+    cosine = torch.nn.functional.cosine_similarity(hidden.float(), _paired(hidden, teacher).float(), dim=-1)
+    return Term(sum=(1 - cosine).sum(), count=len(hidden))
+
+
+def _paired(hidden, teacher):
+    if hidden.shape != teacher.shape:
+        raise ValueError(
+            f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs"
+        )
+    return teacher.detach()

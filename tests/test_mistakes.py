@@ -176,6 +176,9 @@ MISTAKES = [
     Mistake("a word that is not among those", TRAIN, r"feature_cache: 'ram': use memory or disk or off", yaml("^feature_cache.*", "feature_cache: ram")),
     Mistake("a precision that is not", TRAIN, r"precision: 'fp8': use fp32 or bf16 or fp16", add("precision: fp8")),
     Mistake("a device that is not there", TRAIN, r"device 'cuda:77': .*use cpu", add("device: cuda:77")),
+    Mistake("a YAML that is not UTF-8", TRAIN, r"hparams/sift.yaml: not UTF-8", lambda: Path(SIFT_YAML).write_bytes(Path(SIFT_YAML).read_bytes() + b"# caf\xe9\n")),
+    Mistake("a stop string that is empty", TRAIN, r"stop_strings \[''\]: give a list of strings that are not empty", both(restart, yaml("decode_stop_strings: .*", "decode_stop_strings: ['']"))),
+    Mistake("a limit of no tokens", TRAIN, r"tokens_per_second 0.0: give a number above 0", both(restart, add("decode_tokens_per_second: 0"))),
     Mistake("an unknown option", (*TRAIN, "--lrr", "1"), r"no key 'lrr' to override; did you mean 'lr'\?"),
     Mistake("an option without its value", (*TRAIN, "--lr"), r"the option --lr needs a value"),
     Mistake("an option of another type", (*TRAIN, "--num_steps", "ten"), r"--num_steps ten: expected int"),
@@ -188,6 +191,7 @@ MISTAKES = [
     Mistake("no manifest", GENERATE, r"no data/train.jsonl; run stage 1 \(prepare\) first", remove("data/train.jsonl")),
     Mistake("a manifest cut in a line", GENERATE, r"data/train.jsonl:\d+: the last line is cut", cut("data/train.jsonl", 0.7)),
     Mistake("a manifest that is no JSON", GENERATE, r"data/train.jsonl:3: not a JSON object", edit("data/train.jsonl", r'^\{"id": "train-1"', '"id"')),
+    Mistake("a manifest that is not UTF-8", GENERATE, r"data/train.jsonl:14: not UTF-8", lambda: Path("data/train.jsonl").write_bytes(Path("data/train.jsonl").read_bytes() + b'{"id": "caf\xe9"}\n')),
     Mistake("a manifest with an unknown field", GENERATE, r"data/train.jsonl:2: .*lacks text; unknown field txt", edit("data/train.jsonl", '"text"', '"txt"')),
     Mistake("a manifest of another kind", GENERATE, r"data/train.jsonl:1: holds Target records; Utterance records are needed", edit("data/train.jsonl", '"Utterance"', '"Target"')),
     Mistake("a manifest of a later version", GENERATE, r"data/train.jsonl:1: schema version 9; this auralign reads 1", edit("data/train.jsonl", '"version": 1', '"version": 9')),
@@ -204,7 +208,7 @@ MISTAKES = [
     Mistake("audio that is gone", TRAIN, r"train-3.flac: .*No such file|train-3.flac: cannot be read as audio", both(restart, remove("data/train-3.flac"))),
     Mistake("audio that was cut", TRAIN, r"train-3.flac: ", both(restart, cut("data/train-3.flac"))),
     Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_])),
-    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 utterances with questions are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
+    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 utterances of the test are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
     # models
     Mistake("no LLM", GENERATE, r"no LLM at models/llm: expected a Hugging Face folder", remove("models/llm")),
     Mistake("an LLM without a chat template", GENERATE, r"has no chat template; use an instruction-tuned LLM", remove("models/llm/chat_template.jinja")),
@@ -296,6 +300,8 @@ BROKEN_HOOKS = [
     ("choices", lambda self, utterance, rng: ["all"], GENERATE, r"method 'sift': choices for train-0 gave str; it must give Choice"),
     ("layout", lambda self, utterance, choice, response: None, GENERATE, r"method 'sift': layout for train-0 gave NoneType; it must give Layout"),
     ("loss", lambda self, views: {}["x"], TRAIN, r"method 'sift': loss raised KeyError: 'x'"),
+    ("given_response", lambda self, utterance, choice: 5, GENERATE, r"method 'sift': given_response for train-0 gave int; it must give str"),
+    ("loss", lambda self, views: views["student"].cross_entropy("target"), TRAIN, r"method 'sift': loss must give at least one Term by name"),
     ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': loss must give at least one Term by name; it gave \{'x': 1.0\}"),
 ]  # fmt: skip
 

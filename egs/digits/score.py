@@ -32,8 +32,6 @@ NOTES = (
 class DigitsJudge(Judge):
     """Knows the digits world: what each task would answer."""
 
-    files = (__file__, world.__file__)
-
     def classify(self, answer, question, said):
         """The text asks, or else the speech."""
         task = question.task if question.instruction is not None else None
@@ -45,7 +43,13 @@ class DigitsJudge(Judge):
 
 
 def main(argv):
-    score_recipe(argv, title="The gap ledger of spoken digits", judge=DigitsJudge(), notes=NOTES)
+    score_recipe(
+        argv,
+        title="The gap ledger of spoken digits",
+        judge=DigitsJudge(),
+        files=[__file__, world.__file__],
+        notes=NOTES,
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from auralign.score.recipe import Judge, score_recipe
 
 
 def main(argv):
-    score_recipe(argv, title="The gap ledger", judge=Judge())
+    score_recipe(argv, title="The gap ledger", judge=Judge(), files=[__file__])
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def test_a_model_with_lora_answers_as_the_recipes_decoding(adapted):
 
 def test_lora_of_a_model_folder_names_no_module_to_import(adapted, tmp_path):
     folder = changed(adapted, tmp_path, lambda config: config["lora"].update(megatron_core="os"))
-    with pytest.raises(ValueError, match="lora: a model folder does not hold megatron_core"):
+    with pytest.raises(ValueError, match="lora: auralign does not take megatron_core"):
         auralign.load(folder)
 
 
@@ -230,3 +230,31 @@ def test_an_encoder_that_is_not_auraligns_own_is_given_itself(recipe, tmp_path):
         auralign.load(folder)
     mine = auralign.load(recipe / "model").model.encoder
     assert auralign.load(folder, encoder=mine).answer(audio(recipe), "sort")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.update(llm=[]),
+        lambda config: config["connector"].pop("call"),
+        lambda config: config["connector"].update(call="auralign.models.folder.DTYPES"),
+        lambda config: config["decoding"].update(temperature=1.0),
+        lambda config: config["encoder"].update({"with": {"path": "x", "paddings": 1}}),
+    ],
+    ids=[
+        "a part is a list",
+        "no constructor",
+        "a constructor that is none",
+        "unknown decoding",
+        "unknown argument",
+    ],
+)
+def test_a_model_folder_that_says_something_else_is_named(recipe, tmp_path, change):
+    with pytest.raises((ValueError, FileNotFoundError), match="auralign.json: "):
+        auralign.load(changed(recipe, tmp_path, change))
+
+
+def test_the_card_of_lora_says_so(adapted):
+    card = (adapted / "model" / CARD).read_text()
+    assert "the\nconnector and LoRA" in card
+    assert '| LoRA | {"r": 2' in card

@@ -135,14 +135,14 @@ def add_prepare(commands) -> None:
     )
     prepare.add_argument(
         "--max-seconds",
-        type=float,
+        type=_number,
         default=300.0,
         metavar="S",
         help="reject what is longer (default: %(default)g)",
     )
     prepare.add_argument(
         "--max-rejected",
-        type=float,
+        type=_number,
         default=0.01,
         metavar="SHARE",
         help="stop above this share (default: %(default)g)",
@@ -183,7 +183,9 @@ def do_prepare(options) -> int:
         columns=columns,
         audio_out=manifest.with_suffix(".audio"),
     )
+    questions = manifest.with_suffix(".questions.jsonl")
     with locked(manifest.with_name(f".{manifest.stem}.lock")):
+        questions.unlink(missing_ok=True)  # of another manifest, or with other answers
         summary = write_manifest(
             manifest,
             utterances,
@@ -193,9 +195,8 @@ def do_prepare(options) -> int:
         )
         print(f"prepare: {summary}")
         if options.ask:
-            path = manifest.with_suffix(".questions.jsonl")
-            write_records(path, _questions(Records(manifest, Utterance), options.ask), kind=Question)
-            print(f"prepare: {summary.num_kept * len(options.ask)} questions in {path}")
+            write_records(questions, _questions(Records(manifest, Utterance), options.ask), kind=Question)
+            print(f"prepare: {summary.num_kept * len(options.ask)} questions in {questions}")
     return 0
 
 
@@ -218,6 +219,17 @@ def _questions(manifest, asked):
                 instruction=instruction,
                 reference=reference,
             )
+
+
+def _number(text: str) -> float:
+    """A number of at least 0, for argparse; NaN is none."""
+    value = float(text)
+    if not value >= 0:
+        raise ValueError
+    return value
+
+
+_number.__name__ = "number"  # in argparse's message
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:

@@ -118,14 +118,14 @@ def write_json(path, value):
         file.write("\n")
 
 
-def read_json(path):
-    """Read a JSON file; a broken one raises ValueError that names it."""
+def read_json(path, *, repair="delete the file and run the stage again"):
+    """Read a JSON file; a broken one raises ValueError that names it and the repair."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}:{error.lineno}: not JSON ({error.msg}); delete the file and run the stage again"
-        ) from error
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); {repair}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error.reason}); {repair}") from error
 
 
 def hash_value(value):

@@ -109,7 +109,7 @@ SCHEMA = {
     "decode_stop_strings": Key((list,), "an answer ends before the first of them", "decode", []),
     "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64, least=1),
     "precision": Key(
-        (str,), "fp32, or bf16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
+        (str,), "fp32; bf16 or fp16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
     ),
     "device": Key((str,), "cpu or cuda:N", "train", "cpu"),
 }
@@ -176,7 +176,12 @@ def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespa
 def _read(path) -> str:
     if not Path(path).is_file():
         raise HparamsError(f"no YAML at {path}; give the path of a file such as hparams/sift.yaml")
-    return Path(path).read_text(encoding="utf-8")
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise HparamsError(
+            f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _coerce(name: str, text: str, keys: set[str], path) -> Any:

@@ -130,6 +130,15 @@ def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, respo
     return layout
 
 
+def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> str | None:
+    """The response that the corpus holds, checked; None where the LLM is asked."""
+    with running(method, "given_response", utterance.id):
+        response = method.given_response(utterance, choice)
+    if response is not None:
+        _check(method, "given_response", utterance, response, str)
+    return response
+
+
 def _check(method, hook: str, utterance: Utterance, found: Any, kind: type) -> None:
     if not isinstance(found, kind):
         raise MethodFailedError(

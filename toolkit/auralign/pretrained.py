@@ -41,7 +41,7 @@ from auralign.models.build import (
     make_renderer,
 )
 from auralign.models.encoder import SpeechEncoder
-from auralign.models.llm import Decoding
+from auralign.models.llm import Decoding, lora_options
 from auralign.models.speech_llm import SpeechLLM
 from auralign.render import Renderer
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
@@ -59,10 +59,6 @@ NEEDED = (
     "frame_hash",
     "decoding",
 )
-LORA_FIELDS = (
-    "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-    "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias",
-)  # fmt: skip
 
 
 @dataclass
@@ -89,7 +85,8 @@ class PretrainedModel:
 
         Returns str for one audio, list of str for a list.
 
-        Raises AudioError where audio cannot be used, or is longer than the encoder or the LLM takes.
+        Raises AudioError where audio cannot be used, or is longer than the encoder or the LLM takes; ValueError where an array
+        is empty, not finite or not of one channel.
         """
         several = isinstance(audio, (list, tuple))
         asked = self._ask(list(audio) if several else [audio], prompt, sample_rate, decoding)
@@ -210,7 +207,7 @@ def export(hparams, folder, *, report=None) -> None:
         "llm": {**_account(describe(hparams.llm)), "name": model.llm.name, "revision": model.llm.revision},
         "encoder": {**_account(describe(hparams.encoder)), "fingerprint": model.encoder.fingerprint},
         "connector": _account(describe(hparams.connector)),
-        "lora": None if hparams.lora is None else _plain_lora(hparams.lora().to_dict()),
+        "lora": None if hparams.lora is None else lora_options(hparams.lora().to_dict()),
         "sample_rate": model.encoder.sample_rate,
         "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
@@ -237,34 +234,13 @@ def _account(described: dict) -> dict:
     return {"call": described["call"], "args": described.get("args", []), "with": absolute}
 
 
-def _plain_lora(values: dict) -> dict:
-    """The fields of a peft.LoraConfig that shape its adapters, as JSON: those that may be named in a model folder.
-
-    Raises ValueError on others that are not at their default: peft would import modules or read files by them.
-    """
-    from peft import LoraConfig
-
-    usual = LoraConfig().to_dict()
-    others = [
-        name
-        for name, value in values.items()
-        if name not in LORA_FIELDS and value != usual.get(name) and name not in ("peft_type", "peft_version")
-    ]
-    if others:
-        raise ValueError(
-            f"lora: a model folder does not hold {', '.join(others)}; it holds {', '.join(LORA_FIELDS)}"
-        )
-    chosen = {name: values[name] for name in LORA_FIELDS if name in values}
-    return {name: sorted(value) if isinstance(value, set) else value for name, value in chosen.items()}
-
-
 def _card(hparams, config: dict, report) -> str:
     licence = _licence(config["llm"]["with"].get("path"))
     lines = [
         f"# {config['llm']['name']} with ears, by {hparams.method.name}",
         "",
-        "A connector that lets a frozen LLM hear through a frozen speech encoder. This folder holds the connector alone:",
-        "encoder and LLM are needed beside it.",
+        "A connector that lets a frozen LLM hear through a frozen speech encoder. This folder holds what was trained, the",
+        f"connector{' and LoRA' if config['lora'] else ''}: encoder and LLM are needed beside it.",
         "",
         "    import auralign",
         '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... where they stand elsewhere',
@@ -275,6 +251,7 @@ def _card(hparams, config: dict, report) -> str:
         f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
         f"| encoder | {config['encoder']['call']}, {json.dumps(config['encoder']['with'])} |",
         f"| connector | {config['connector']['call']}, {json.dumps(config['connector']['with'])} |",
+        *([f"| LoRA | {json.dumps(config['lora'])} |"] if config["lora"] else []),
         f"| method | {config['method']}, arXiv:{config['paper']}; options {json.dumps(hparams.method.options())} |",
         f"| data | {Path(hparams.data_folder).resolve()}; seed {hparams.seed} |",
         f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
@@ -326,7 +303,17 @@ def load(
     if not path.is_file():
         raise FileNotFoundError(f"no {CONFIG} in {folder}; give a folder that `auralign export` wrote")
     check_device(device)
-    config = read_json(path)
+    config = read_json(path, repair="export or copy the folder again")
+    try:
+        return _load(Path(folder), config, llm, encoder, connector, device, trust_remote_code)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: does not say what a model folder says ({type(error).__name__}: {error}); export the model again"
+        ) from error
+
+
+def _load(folder: Path, config: dict, llm, encoder, connector, device: str, trust_remote_code: bool):
+    path = folder / CONFIG
     if config.get("schema") != SCHEMA:
         raise ValueError(f"{path}: schema {config.get('schema')}, this auralign {__version__} reads {SCHEMA}")
     missing = [name for name in NEEDED if name not in config]
@@ -342,7 +329,7 @@ def load(
     if config["lora"] is not None:
         from peft import LoraConfig
 
-        its_llm.add_lora(LoraConfig(**_plain_lora(config["lora"])))
+        its_llm.add_lora(LoraConfig(**lora_options(config["lora"])))
     renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
@@ -354,10 +341,10 @@ def load(
                 f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
             )
     try:
-        model.trained_parts.load_state_dict(load_file(Path(folder) / WEIGHTS, device=device), strict=True)
+        model.trained_parts.load_state_dict(load_file(folder / WEIGHTS, device=device), strict=True)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(
-            f"{Path(folder) / WEIGHTS}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
+            f"{folder / WEIGHTS}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
             f"folder again ({str(error).splitlines()[0]})"
         ) from error
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
@@ -369,7 +356,7 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
     found = None
     if f"{module}.".startswith(ALLOWED):
         found = getattr(importlib.import_module(module), name, None)
-    if found is None or found.__module__ != module:
+    if found is None or getattr(found, "__module__", "") != module:
         raise ValueError(
             f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
             f"it to load(..., {what or 'connector'}=...)"

@@ -164,13 +164,17 @@ def to_line(record: Any) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def from_line(line: str, kind: type, *, place: str = "") -> Any:
+def from_line(line: bytes | str, kind: type, *, place: str = "") -> Any:
     """The record that `to_line` wrote.
 
-    Raises RecordError, naming `place`, on broken JSON and on missing or unknown fields.
+    Raises RecordError, naming `place`, on bytes that are not UTF-8, broken JSON, and missing or unknown fields.
     """
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode("utf-8") if isinstance(line, bytes) else line)
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{place}: not UTF-8 ({error.reason}); run the stage that writes it again"
+        ) from error
     except json.JSONDecodeError as error:
         raise RecordError(
             f"{place}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again"
@@ -227,7 +231,7 @@ class Records:
                     raise RecordError(
                         f"{self.path}:{number}: the last line is cut; run the stage that writes this file again"
                     )
-                record = from_line(line.decode("utf-8"), kind, place=f"{self.path}:{number}")
+                record = from_line(line, kind, place=f"{self.path}:{number}")
                 offsets.append(offset)
                 hashes.append(_hash_identity(_identity(record)))
                 offset += len(line)
@@ -281,7 +285,7 @@ class Records:
             raise IndexError(f"{self.path}: no row {number} of {len(self)}")
         start, end = int(self._offsets[number]), int(self._offsets[number + 1])
         line = os.pread(self._descriptor, end - start, start)
-        return from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number + 2}")
+        return from_line(line, self.kind, place=f"{self.path}:{number + 2}")
 
     def row(self, identity: str) -> int:
         """The row number of an id; RecordError where there is none."""

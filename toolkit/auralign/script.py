@@ -37,7 +37,10 @@ def _in_one_line(error: Exception) -> str | None:
     from auralign.stage import StageBusyError
 
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error.filename}: {error.strerror}; make room and run the same command again, what is finished is kept"
+        where = error.filename or "the disk"
+        return (
+            f"{where}: {error.strerror}; make room and run the same command again, what is finished is kept"
+        )
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError, StageBusyError)):

@@ -64,7 +64,7 @@ class Store:
         """One record by its key."""
         with open(self.path, "rb") as file:
             file.seek(self._offsets[key])
-            return from_line(file.readline().decode("utf-8"), self.kind, place=str(self.path))
+            return from_line(file.readline(), self.kind, place=str(self.path))
 
     def _repair(self) -> None:
         if not self.path.exists():
@@ -75,7 +75,7 @@ class Store:
                 if not line.endswith(b"\n"):
                     break
                 if number > 1:
-                    record = from_line(line.decode("utf-8"), self.kind, place=f"{self.path}:{number}")
+                    record = from_line(line, self.kind, place=f"{self.path}:{number}")
                     self._offsets[record.key] = end
                 elif line.decode("utf-8") != header(self.kind):
                     raise RecordError(

@@ -87,3 +87,19 @@ def test_the_yaml_builds_from_the_digits_models(monkeypatch):
     encoder, llm = hparams.encoder(), hparams.llm()
     assert hparams.connector(encoder.width, llm.width).num_embeddings(80) == 10
     assert encoder.hears(3600)
+
+
+def test_questions_of_an_older_manifest_do_not_outlive_it(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "r"))
+    questions = Path("data/test.questions.jsonl")
+    assert questions.exists()
+    where = ["--audio-folder", "clips", "--where", "split=test"]
+    check("auralign", "prepare", "clips.csv", "data/test.jsonl", *where)
+    assert not questions.exists()
+
+
+def test_help_names_every_form():
+    from auralign.data.sources import FORMS
+
+    printed = check("auralign", "prepare", "--help")
+    assert all(form in printed for form in FORMS)

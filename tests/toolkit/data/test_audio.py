@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from auralign.data.audio import AudioError, read_audio, resample
+from auralign.data.audio import AudioError, describe_audio, read_audio, resample
 
 
 def write(path, samples, rate=16_000, **options):
@@ -101,3 +101,21 @@ def test_nan_is_refused(tmp_path):
     samples[50] = np.nan
     with pytest.raises(AudioError, match="not finite"):
         read_audio(write(tmp_path / "a.wav", samples, subtype="FLOAT"))
+
+
+def test_flac_from_a_pipe_that_does_not_know_its_length_is_refused(tmp_path):
+    path = write(tmp_path / "a.flac", np.full(16_000, 0.25))
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # total_samples are the low 36 bits of the file's bytes 18 to 25
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    for function in (read_audio, describe_audio):
+        with pytest.raises(AudioError, match="a.flac: does not say how long it is"):
+            function(path)
+
+
+def test_a_wav_that_lacks_little_is_refused_too(tmp_path):
+    path = write(tmp_path / "a.wav", np.zeros(1_600_000))
+    path.write_bytes(path.read_bytes()[:-1600])
+    with pytest.raises(AudioError, match="was the file cut"):
+        read_audio(path)

@@ -111,3 +111,26 @@ def test_what_was_changed_on_reading_is_told(tmp_path):
     soundfile.write(tmp_path / "corpus" / "0.wav", np.ones((800, 2)) / 2, 8_000)
     summary = write_manifest(tmp_path / "m.jsonl", [good], audio_folder=tmp_path / "corpus")
     assert summary.notes == {"resampled to 16000 Hz": 1, "averaged over their channels": 1}
+
+
+def test_what_json_or_utf8_cannot_hold_is_listed(tmp_path):
+    import datetime
+
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    broken = [
+        replace(good, id="x\udce9"),
+        replace(good, id="speaker", speaker="\ud800"),
+        replace(good, id="date", labels={"when": datetime.date(2026, 1, 1)}),
+    ]
+    kept, reasons = checked(tmp_path, good, *broken)
+    assert len(kept) == 1
+    assert list(reasons.values()) == ["text is not Unicode", "text is not Unicode", "label is not plain"]
+
+
+def test_audio_is_found_from_a_folder_behind_a_link(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    (tmp_path / "far" / "away" / "deep").mkdir(parents=True)
+    (tmp_path / "data").symlink_to(tmp_path / "far" / "away" / "deep")
+    write_manifest(tmp_path / "data" / "m.jsonl", [good], audio_folder=tmp_path / "corpus")
+    utterance = Records(tmp_path / "data" / "m.jsonl", Utterance)[0]
+    assert (tmp_path / "data" / utterance.audio).is_file()

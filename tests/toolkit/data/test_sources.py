@@ -136,9 +136,12 @@ def test_a_kaldi_folder_without_segments(tmp_path):
     ("files", "message"),
     [
         ({"wav_scp": "r1 sph2pipe a.sph |\nr2 b.wav\n"}, r"wav.scp:1: the audio of r1 comes from a command"),
-        ({"segments": "u1 r1 0.1\n"}, r"segments:1: expected: u1 RECORDING START END"),
-        ({"segments": "u1 r1 a b\n"}, r"segments:1: start and end must be seconds; found 'r1 a b'"),
-        ({"segments": "u1 r9 0 1\n"}, r"segments:1: expected"),
+        ({"text": "u1 A\n", "segments": "u1 r1 0.1\n"}, r"segments:1: expected: u1 RECORDING START END"),
+        (
+            {"text": "u1 A\n", "segments": "u1 r1 a b\n"},
+            r"segments:1: start and end must be seconds; found 'r1 a b'",
+        ),
+        ({"text": "u1 A\n", "segments": "u1 r9 0 1\n"}, r"segments:1: expected"),
         ({"segments": "u1 r1 0 1\n"}, r"text:2: u2 has text but no audio"),
         ({"text": "u1 A\nu1 B\n"}, r"text:2: the id 'u1' is used twice"),
         ({"text": None}, r"no .*text; a Kaldi data folder needs it"),
@@ -253,3 +256,81 @@ def test_an_unknown_field_is_refused():
 def test_an_absent_source_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no .*gone.csv"):
         list(read_source(tmp_path / "gone.csv"))
+
+
+def test_splits_are_known_by_the_folder_where_files_are_numbered(tmp_path):
+    import datasets
+
+    for split, row in (("train", 0), ("test", 1)):
+        datasets.Dataset.from_list([ROWS[row]]).to_parquet(tmp_path / "hub" / split / "0000.parquet")
+    assert [u.id for u in read_source(tmp_path / "hub", split="test")] == ["u2"]
+    with pytest.raises(ValueError, match="has the splits test, train; choose"):
+        list(read_source(tmp_path / "hub"))
+
+
+def test_a_split_is_not_one_whose_name_begins_alike(tmp_path):
+    import datasets
+
+    for split, row in (("train", 0), ("train_noisy", 1)):
+        datasets.Dataset.from_list([ROWS[row]]).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
+    assert [u.id for u in read_source(tmp_path, split="train")] == ["u1"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "datasets"])
+def test_a_split_of_what_has_none_is_refused(tmp_path, form):
+    with pytest.raises(ValueError, match=r"--where split=train|leave out --split train"):
+        list(read_source(write_form(tmp_path, form), split="train"))
+
+
+def test_each_row_has_its_own_columns(tmp_path):
+    rows = [
+        {"audio": "a.wav", "text": "x"},
+        {"audio": "b.wav", "text": "y", "start": 1, "seconds": 2, "speaker": "s"},
+    ]
+    source = write(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    first, second = read_source(source)
+    assert (first.start, first.seconds, first.speaker) == (0.0, math.inf, "")
+    assert (second.start, second.seconds, second.speaker) == (1.0, 2.0, "s")
+
+
+def test_columns_that_begin_to_differ_are_asked_about(tmp_path):
+    source = write(tmp_path / "t.csv", "path,text,sentence\na.wav,one,one\nb.wav,two,Two.\n")
+    with pytest.raises(ValueError, match=r"t.csv:3: the column of the text could be text or sentence"):
+        list(read_source(source))
+
+
+def test_cuts_that_are_changed_on_reading_are_refused(clips):
+    import lhotse
+
+    recording = lhotse.Recording.from_file(clips / "a.wav").perturb_speed(2.0)
+    supervision = lhotse.SupervisionSegment("s", recording.id, 0.0, 0.2, text="three")
+    cut = lhotse.MonoCut("c", 0.0, 0.25, 0, supervisions=[supervision], recording=recording)
+    lhotse.CutSet.from_cuts([cut]).to_file(clips / "cuts.jsonl.gz")
+    with pytest.raises(RecordError, match="its audio is changed on reading"):
+        list(read_source(clips / "cuts.jsonl.gz"))
+
+
+def test_a_cut_without_text_is_not_lost(clips):
+    import lhotse
+
+    recording = lhotse.Recording.from_file(clips / "a.wav")
+    lhotse.CutSet.from_cuts([lhotse.MonoCut("c", 0.0, 0.5, 0, recording=recording)]).to_file(
+        clips / "cuts.jsonl.gz"
+    )
+    assert [(u.id, u.text, u.seconds) for u in read_source(clips / "cuts.jsonl.gz")] == [("c", "", 0.5)]
+
+
+def test_kaldi_files_may_have_tabs(tmp_path):
+    folder = kaldi(tmp_path, wav_scp="u1\ta.wav\n", text="u1\tTHREE FIVE\n", segments=None, utt2spk="u1\ts\n")
+    assert [(u.audio, u.text, u.speaker) for u in read_source(folder)] == [("a.wav", "THREE FIVE", "s")]
+
+
+def test_an_id_does_not_hang_on_where_audio_is_written(clips, tmp_path):
+    import datasets
+
+    content = (clips / "a.wav").read_bytes()
+    rows = [{"audio": {"bytes": content, "path": path}, "text": "one"} for path in ("x/a.wav", None)]
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "t.parquet")
+    for out in ("here", "there"):
+        found = read_source(tmp_path / "t.parquet", audio_out=tmp_path / out)
+        assert [utterance.id for utterance in found] == ["x/a", "t-1"]

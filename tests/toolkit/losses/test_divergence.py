@@ -23,7 +23,9 @@ def test_two_words_by_hand():
 def test_temperature_divides_both_logits_and_scales_nothing_else():
     teacher, student = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[0.0, 4.0, 1.0]])
     hot = divergence(student, teacher, identity, temperature=2.0)
-    assert hot.sum.item() == pytest.approx(divergence(student / 2, teacher / 2, identity).sum.item(), rel=1e-6)
+    assert hot.sum.item() == pytest.approx(
+        divergence(student / 2, teacher / 2, identity).sum.item(), rel=1e-6
+    )
 
 
 def test_equal_states_cost_exactly_nothing():

@@ -154,9 +154,14 @@ def test_the_context_limits_an_answer_and_refuses_a_prompt_that_fills_it(llm, re
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_new_tokens": 0}, "max_new_tokens 0: give more than 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens 0: give a number above 0"),
         ({"max_new_tokens": 4, "num_beams": 0}, "num_beams 0"),
         ({"max_new_tokens": 4, "stop_strings": ("",)}, "strings that are not empty"),
+        ({"max_new_tokens": 4, "stop_strings": "END"}, "give a list of strings"),
+        (
+            {"max_new_tokens": 4, "tokens_per_second": float("nan")},
+            "tokens_per_second nan: give a number above 0",
+        ),
     ],
 )
 def test_decoding_that_cannot_be_is_refused(options, message):
@@ -210,7 +215,7 @@ def test_dropout_of_adapters_is_on_in_training_alone(adapted, renderer):
 def test_lora_that_would_train_the_llm_itself_is_refused(llm_folder):
     from peft import LoraConfig
 
-    with pytest.raises(ValueError, match="would train .* itself; leave out bias and modules_to_save"):
+    with pytest.raises(ValueError, match="lora: auralign does not take modules_to_save"):
         load_llm(llm_folder).add_lora(LoraConfig(target_modules="all-linear", modules_to_save=["norm"]))
 
 
@@ -226,3 +231,36 @@ def test_code_of_a_folder_runs_only_when_allowed(llm_folder, tmp_path, capsys):
     with pytest.raises(ValueError, match="--trust_remote_code true"):
         load_llm(folder)
     assert "CODE RAN" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [{"init_lora_weights": "pissa"}, {"megatron_core": "os"}])
+def test_lora_that_changes_the_llm_or_imports_is_refused_before_it_is_added(llm_folder, options):
+    from peft import LoraConfig
+
+    llm = load_llm(llm_folder)
+    with pytest.raises(ValueError, match="lora: auralign does not take"):
+        llm.add_lora(LoraConfig(target_modules="all-linear", **options))
+    assert llm.lora is None
+
+
+@pytest.mark.parametrize(
+    "options", [{"task_type": "CAUSAL_LM", "init_lora_weights": "gaussian"}, {"lora_bias": True}]
+)
+def test_usual_options_of_lora_are_taken(llm_folder, llm, renderer, options):
+    from peft import LoraConfig
+
+    ours = load_llm(llm_folder)
+    ours.add_lora(LoraConfig(target_modules="all-linear", **options))
+    assert not any(module.training for module in ours.modules())
+    with ours.plain():
+        assert torch.equal(logits(ours, renderer), logits(llm, renderer))
+
+
+def test_a_row_near_the_end_of_the_context_is_alone_what_it_is_in_a_batch(llm, renderer):
+    word = llm.embed(renderer.encode("nine five three sort"))
+    crowded = word.repeat(300 // len(word), 1)[:250]
+    rows, never = [word, crowded, word[:2]], (llm.model.config.vocab_size,)
+    together = llm.generate(rows, decoding=Decoding(20), stop_ids=never)
+    assert [len(answer.ids) for answer in together] == [20, 6, 20]
+    for row, answer in zip(rows, together, strict=True):
+        assert llm.generate([row], decoding=Decoding(20), stop_ids=never) == [answer]

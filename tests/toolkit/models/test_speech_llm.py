@@ -73,7 +73,10 @@ def test_hidden_states_alone_equal_those_in_a_pack(model, renderer):
     rendered = [renderer.render(view) for view in VIEWS]
     packed = model(model.pack(rendered, speech)).hidden[LAST]
     alone = torch.cat(
-        [model(model.pack([view], [heard])).hidden[LAST] for view, heard in zip(rendered, speech, strict=True)]
+        [
+            model(model.pack([view], [heard])).hidden[LAST]
+            for view, heard in zip(rendered, speech, strict=True)
+        ]
     )
     torch.testing.assert_close(packed, alone, rtol=0, atol=1e-5)
 

@@ -176,3 +176,9 @@ def test_load_encoder_finds_the_loader_by_the_folder(folder):
         load_encoder(folder, padding="30_seconds").fingerprint
         == load_whisper(folder, padding="30_seconds").fingerprint
     )
+
+
+def test_frames_are_fp32_whatever_the_weights_are(folder):
+    frames, _ = load_whisper(folder, dtype="bfloat16")([noise(8000)])
+    assert frames.dtype == torch.float32
+    torch.testing.assert_close(frames, load_whisper(folder)([noise(8000)])[0], atol=0.1, rtol=0.1)

@@ -8,6 +8,9 @@ import numpy as np
 SAMPLE_RATE = 16_000
 # A container may round its length; more than this share missing means that the file was cut.
 MAX_MISSING = 0.01
+# Some writers count their own header as samples.
+SLOPPY_BYTES = 64
+UNKNOWN_FRAMES = 2**40  # libsndfile says 2^63 - 1 of a FLAC that was written to a pipe, and cannot seek in it
 MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
 
 
@@ -32,12 +35,13 @@ def read_audio(
                 raise AudioError(
                     f"{path}: says that it has {rate} samples a second; no recording of speech has"
                 )
+            _check_length(path, file.frames)
             file.seek(min(round(start * rate), file.frames))
             wanted = max(0, file.frames - file.tell()) if seconds is None else round(seconds * rate)
             samples = file.read(wanted, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise _unreadable(path, error) from error
-    if there < announced * (1 - MAX_MISSING):
+    if there < announced - SLOPPY_BYTES:
         raise AudioError(
             f"{path}: {there} of {announced} bytes of samples are there; was the file cut? copy it again"
         )
@@ -75,7 +79,15 @@ def describe_audio(path) -> tuple[float, int, int]:
         found = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError) as error:
         raise _unreadable(path, error) from error
+    _check_length(path, found.frames)
     return found.duration, found.samplerate, found.channels
+
+
+def _check_length(path, num_frames: int) -> None:
+    if num_frames >= UNKNOWN_FRAMES:
+        raise AudioError(
+            f"{path}: does not say how long it is, as what came from a pipe; write it to a file once more"
+        )
 
 
 def _unreadable(path, error) -> AudioError:

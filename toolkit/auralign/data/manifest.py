@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from auralign.data.audio import SAMPLE_RATE, AudioError, audio_path, describe_audio, read_audio
 from auralign.files import write_atomically
-from auralign.records import Utterance, write_records
+from auralign.records import Utterance, to_line, write_records
 
 
 class TooManyRejectedError(ValueError):
@@ -51,7 +51,8 @@ class Rejected:
         """Write the list, then raise TooManyRejectedError where it is longer than the limit, or nothing was kept."""
         with write_atomically(path) as file:
             for item in self.items:
-                file.write(json.dumps(item, ensure_ascii=False) + "\n")
+                line = json.dumps(item, ensure_ascii=False) + "\n"
+                file.write(line.encode("utf-8", "backslashreplace").decode())  # ids too may be broken
         num_all = num_kept + len(self.items)
         if self.items and len(self.items) > self.limit * num_all:
             raise TooManyRejectedError(
@@ -109,7 +110,11 @@ def write_manifest(
         for utterance in tqdm(
             utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
         ):
-            audio = os.path.relpath(Path(audio_folder) / utterance.audio, Path(path).parent)
+            place = Path(audio_folder) / utterance.audio
+            # Of real folders: with a link on the way, ".." leads elsewhere.
+            audio = os.path.relpath(
+                Path(os.path.realpath(place.parent)) / place.name, os.path.realpath(Path(path).parent)
+            )
             utterance = dataclasses.replace(utterance, audio=audio)
             try:
                 utterance, notes = _check(utterance, audio_path(path, utterance), max_seconds)
@@ -139,9 +144,11 @@ def _check(utterance: Utterance, path: Path, max_seconds: float | None) -> tuple
     if not utterance.text.strip():
         raise _Unfit("no text", "")
     try:
-        f"{utterance.id}{utterance.text}".encode()
+        to_line(dataclasses.replace(utterance, seconds=0.0)).encode()
     except UnicodeEncodeError as error:
-        raise _Unfit("text is not Unicode", ascii(utterance.text)) from error
+        raise _Unfit("text is not Unicode", ascii(error.object[error.start - 10 : error.end + 10])) from error
+    except TypeError as error:  # a date among the labels
+        raise _Unfit("label is not plain", str(error)) from error
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
     whole = math.isinf(utterance.seconds)

@@ -91,29 +91,29 @@ def read_source(
     form = form or guess_form(source)
     if form not in FORMS:
         raise ValueError(f"form {form!r}: use {', '.join(FORMS)}")
-    fields, num_read = None, 0
-    for number, (place, row) in enumerate(FORMS[form](source, split)):
-        if fields is None:
-            fields = find_columns(row, columns, place=place)
+    if split is not None and form not in WITH_SPLITS:
+        raise ValueError(f"{source}: {form} has no splits; choose rows by a column: --where split={split}")
+    rows = FORMS[form](source, split) if form in WITH_SPLITS else FORMS[form](source)
+    num_rows = num_read = 0
+    for number, (place, row) in enumerate(rows):
+        num_rows += 1
+        fields = find_columns(row, columns, place=place)
         if any(str(_get(row, name, place)) != value for name, value in columns.where.items()):
             continue
         num_read += 1
-        values = {
-            name: _get(row, column, place) if name in (*REQUIRED, *columns.fields) else row.get(column)
-            for name, column in fields.items()
-        }
+        values = {name: _get(row, column, place) for name, column in fields.items()}
         if isinstance(values["audio"], dict):
+            values.setdefault("id", _inner_id(values["audio"], source, number))
             values["audio"] = _write_audio(values["audio"], number, audio_out, place)
-        yield _make_utterance(
-            values, {name: _get(row, name_of, place) for name, name_of in columns.labels.items()}, place
-        )
+        labels = {name: _get(row, column, place) for name, column in columns.labels.items()}
+        yield _make_utterance(values, labels, place)
     if not num_read:
         wanted = " and ".join(f"{name} = {value}" for name, value in columns.where.items())
-        raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and fields else ""))
+        raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and num_rows else ""))
 
 
 def find_columns(row: dict, columns: Columns, *, place: str) -> dict[str, str]:
-    """Field to column, from the mapping and the usual names.
+    """Field to column of one row, from the mapping and the usual names; a field that is not there is left out.
 
     Raises ValueError, naming `place`, the columns there and the option that settles it.
     """
@@ -125,7 +125,7 @@ def find_columns(row: dict, columns: Columns, *, place: str) -> dict[str, str]:
         there = [
             column for column in there if isinstance(row[column], dict)
         ] or there  # the audio itself, beside its path
-        if len(there) == 1 or (there and len({str(row[column]) for column in there}) == 1):
+        if there and all(row[column] == row[there[0]] for column in there):
             found[name] = there[0]
         elif there or name in REQUIRED:
             problem = f"could be {' or '.join(there)}" if there else "was not found"
@@ -175,6 +175,12 @@ def _make_utterance(values: dict, labels: dict, place: str) -> Utterance:
     )
 
 
+def _inner_id(value: dict, source: Path, number: int) -> str:
+    """The id of audio that stands inside a dataset: its path there, else its row; never the place that it is written to."""
+    path = value.get("path")
+    return Path(path).with_suffix("").as_posix() if path else f"{source.stem}-{number}"
+
+
 def _write_audio(value: dict, number: int, folder, place: str) -> str:
     """The path of audio that a Hugging Face dataset holds as {"bytes": ..., "path": ...}."""
     if value.get("bytes") is None:
@@ -220,7 +226,7 @@ def _open(path: Path):
     return open(path, encoding="utf-8-sig", newline="")
 
 
-def read_jsonl(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_jsonl(source: Path) -> Iterator[tuple[str, dict]]:
     """One JSON object a line, such as NeMo's {"audio_filepath": "a.wav", "duration": 1.5, "text": "three five"}."""
     with _open(source) as file:
         for number, line in enumerate(_lines(file, source), start=1):
@@ -238,14 +244,14 @@ def read_jsonl(source: Path, split=None) -> Iterator[tuple[str, dict]]:
             yield place, row
 
 
-def read_csv(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_csv(source: Path) -> Iterator[tuple[str, dict]]:
     """A header, then rows: path,sentence
     clips/a.mp3,"Fire, fox"
     """
     yield from _read_table(source, delimiter=",")
 
 
-def read_tsv(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_tsv(source: Path) -> Iterator[tuple[str, dict]]:
     """Tabs between, and quotes that mean nothing, as in Common Voice: path<TAB>sentence
     a.mp3<TAB>He said "six
     """
@@ -288,7 +294,7 @@ def _lines(file, source: Path) -> Iterator[str]:
         raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
 
 
-def read_kaldi(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_kaldi(source: Path) -> Iterator[tuple[str, dict]]:
     """A Kaldi data folder: wav.scp and text, and where they are there segments, utt2spk and utt2lang.
 
     wav.scp:  recording-1 /corpus/a.flac
@@ -307,6 +313,12 @@ def read_kaldi(source: Path, split=None) -> Iterator[tuple[str, dict]]:
         if (source / name).is_file():
             optional[column] = _read_pairs(source / name)
     segments = _read_pairs(source / "segments") if (source / "segments").is_file() else None
+    strangers = [utt_id for utt_id in texts if utt_id not in (segments or recordings)]
+    if strangers:
+        raise RecordError(
+            f"{texts[strangers[0]][0]}: {strangers[0]} has text but no audio, as have {len(strangers) - 1} others; mend the "
+            "folder (Kaldi: utils/fix_data_dir.sh)"
+        )
     for utt_id in segments or recordings:
         place, rest = (segments or recordings)[utt_id]
         row = {"id": utt_id, "audio": rest, "text": texts[utt_id][1] if utt_id in texts else ""}
@@ -324,12 +336,6 @@ def read_kaldi(source: Path, split=None) -> Iterator[tuple[str, dict]]:
             row["seconds"] = end - row["start"]
         row |= {column: pairs[utt_id][1] for column, pairs in optional.items() if utt_id in pairs}
         yield place, {**row, **{column: row.get(column, "") for column in optional}}
-    strangers = [utt_id for utt_id in texts if utt_id not in (segments or recordings)]
-    if strangers:
-        raise RecordError(
-            f"{texts[strangers[0]][0]}: {strangers[0]} has text but no audio, as have {len(strangers) - 1} others; mend the "
-            "folder (Kaldi: utils/fix_data_dir.sh)"
-        )
 
 
 def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
@@ -339,17 +345,17 @@ def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     with _open(path) as file:
         for number, line in enumerate(_lines(file, path), start=1):
-            key, _, rest = line.strip("\r\n").partition(" ")
             place = f"{path}:{number}"
-            if not key:
+            if line[0].isspace():
                 raise RecordError(f"{place}: begins with no id")
+            key, *rest = line.split(None, 1)  # by a space or a tab
             if key in found:
                 raise RecordError(f"{place}: the id {key!r} is used twice; ids must be unique")
-            found[key] = (place, rest.strip(" "))
+            found[key] = (place, rest[0].strip() if rest else "")
     return found
 
 
-def read_lhotse(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_lhotse(source: Path) -> Iterator[tuple[str, dict]]:
     """The supervisions of a lhotse manifest of cuts; what is nested stays reachable, as `custom.texts.0`."""
     lhotse = _import("lhotse", "lhotse")
     for cut in lhotse.CutSet.from_file(str(source)):
@@ -362,6 +368,21 @@ def read_lhotse(source: Path, split=None) -> Iterator[tuple[str, dict]]:
         if len(sources) != 1 or sources[0].type != "file" or cut.recording.num_channels != 1:
             raise RecordError(
                 f"{place}: its recording is not one file of one channel; save it as such first (cuts.save_audios(...))"
+            )
+        if cut.recording.transforms:
+            raise RecordError(
+                f"{place}: its audio is changed on reading; save it as it is heard (cuts.save_audios(...))"
+            )
+        if not cut.supervisions:  # listed among the rejected, as without text
+            yield (
+                place,
+                {
+                    "id": cut.id,
+                    "audio": sources[0].source,
+                    "text": "",
+                    "start": cut.start,
+                    "seconds": cut.duration,
+                },
             )
         for supervision in cut.supervisions:
             yield (
@@ -379,14 +400,16 @@ def read_lhotse(source: Path, split=None) -> Iterator[tuple[str, dict]]:
             )
 
 
-def read_parquet(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def read_parquet(source: Path, split: str | None) -> Iterator[tuple[str, dict]]:
     """A parquet file, or a folder of them; with a split, those whose name begins with it."""
     parquet = _import("pyarrow.parquet", "datasets")
-    paths = [source] if source.is_file() else sorted(source.rglob(f"{split or ''}*.parquet"))
-    names = {path.name.split("-")[0] for path in paths}
-    if not paths or (split is None and len(names) > 1):
+    paths = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
+    splits = {path: _split_of(path) for path in paths}
+    if split is not None:
+        paths = [path for path in paths if splits[path] == split]
+    if not paths or len({splits[path] for path in paths}) > 1:
         raise ValueError(
-            f"{source}: has the splits {', '.join(sorted(names)) or 'none'}; choose: --split NAME"
+            f"{source}: has the splits {', '.join(sorted(set(splits.values())))}; choose: --split NAME"
         )
     for path in paths:
         number = 0
@@ -401,7 +424,13 @@ def read_parquet(source: Path, split=None) -> Iterator[tuple[str, dict]]:
             ) from error
 
 
-def read_datasets(source: Path, split=None) -> Iterator[tuple[str, dict]]:
+def _split_of(path: Path) -> str:
+    """As the hub names them: train-00000-of-00002.parquet, or train/0000.parquet."""
+    name = path.stem.split("-")[0]
+    return path.parent.name if name.isdigit() else name
+
+
+def read_datasets(source: Path, split: str | None) -> Iterator[tuple[str, dict]]:
     """What Hugging Face's `Dataset.save_to_disk` wrote."""
     datasets = _import("datasets", "datasets")
     found = datasets.load_from_disk(str(source))
@@ -409,6 +438,8 @@ def read_datasets(source: Path, split=None) -> Iterator[tuple[str, dict]]:
         if split not in found:
             raise ValueError(f"{source}: has the splits {', '.join(found)}; choose: --split NAME")
         found = found[split]
+    elif split is not None:
+        raise ValueError(f"{source}: is one dataset, without splits; leave out --split {split}")
     for name, feature in found.features.items():
         if isinstance(feature, datasets.Audio):
             found = found.cast_column(name, datasets.Audio(decode=False))
@@ -427,7 +458,8 @@ def _import(name: str, extra: str):
 
 
 HERE = ("kaldi", "lhotse")  # forms whose relative paths start in the folder where the user stands
-FORMS: dict[str, Callable[[Path, str | None], Iterator[tuple[str, dict]]]] = {
+WITH_SPLITS = ("parquet", "datasets")
+FORMS: dict[str, Callable[..., Iterator[tuple[str, dict]]]] = {
     "jsonl": read_jsonl,
     "csv": read_csv,
     "tsv": read_tsv,

@@ -67,12 +67,12 @@ class Decoder:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
         if given == "transcript" and self.recognizer is None:
             raise ValueError("the input 'transcript' needs a recognizer: name one in the YAML")
+        partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         if given != "text":
-            self._check_lengths(questions)
+            self._check_lengths(questions, partners)
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
             return  # killed between the last two steps of this function
-        partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         with Store(partial, Hypothesis) as store:
             pending = [question for question in questions if question.key not in store.keys]
             with tqdm(
@@ -96,13 +96,15 @@ class Decoder:
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
-    def _check_lengths(self, questions: Records) -> None:
+    def _check_lengths(self, questions: Records, partners) -> None:
         encoder = self.model.encoder
-        seconds = {question.utt_id: self.manifest[question.utt_id].seconds for question in questions}
+        rows = {self.manifest.row(question.utt_id) for question in questions}
+        heard = [self.manifest[row if partners is None else int(partners[row])] for row in sorted(rows)]
+        seconds = {utterance.id: utterance.seconds for utterance in heard}
         too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
         if too_long:
             raise ValueError(
-                f"{self.manifest.path}: {len(too_long)} utterances with questions are too long; {too_long[0]} "
+                f"{self.manifest.path}: {len(too_long)} utterances of the test are too long; {too_long[0]} "
                 f"{encoder.too_long(seconds[too_long[0]])}"
             )
 

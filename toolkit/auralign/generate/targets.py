@@ -15,7 +15,7 @@ from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check, strip_thinking
-from auralign.method import draw, lay_out, running
+from auralign.method import draw, lay_out, respond
 from auralign.records import Choice, Records, Target, TargetRequest, write_records
 from auralign.store import Store, partial_path
 
@@ -104,8 +104,7 @@ class TargetWriter:
                 views = lay_out(self.method, utterance, choice, UNKNOWN)
                 given = ""
                 if self.method.needs.target:
-                    with running(self.method, "given_response", utterance.id):
-                        given = self.method.given_response(utterance, choice)
+                    given = respond(self.method, utterance, choice)
                 prompt = self.renderer.render(views.teacher.before_target()).ids
                 asked = [utterance.id, number, prompt, given, self.decoding, self.seed]
                 made_by = [self.method.name, self.method.version, self.llm_revision, self.renderer.frame_hash]

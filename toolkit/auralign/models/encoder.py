@@ -44,8 +44,11 @@ class SpeechEncoder(nn.Module, ABC):
     chunk_seconds : float, optional
         Longer audio is cut into equal chunks of at most this, each encoded alone, and their frames are joined. Without
         it, audio longer than the encoder hears is refused.
+
+    Attributes
+    ----------
     fingerprint : str
-        Names weights and options; frames of equal fingerprints are equal.
+        Names weights and options; frames of equal fingerprints are equal. Set by the loader.
     """
 
     def __init__(
@@ -56,20 +59,19 @@ class SpeechEncoder(nn.Module, ABC):
         num_layers: int,
         layers=None,
         chunk_seconds: float | None = None,
-        fingerprint: str = "",
     ):
         super().__init__()
         self.extractor = extractor
         self.hidden_width, self.num_layers = hidden_width, num_layers
         self.layers = _resolve(layers, num_layers)
         window = self.window_seconds
-        if chunk_seconds is not None and not 0 < chunk_seconds <= (window or np.inf):
+        if chunk_seconds is not None and not 1 <= chunk_seconds <= (window or np.inf):
             raise ValueError(
-                f"chunk_seconds {chunk_seconds:g}: give more than 0"
+                f"chunk_seconds {chunk_seconds:g}: give at least 1"
                 + (f" and at most the {window:g} s that this encoder hears at once" if window else "")
             )
         self.chunk_seconds = chunk_seconds
-        self.fingerprint = fingerprint
+        self.fingerprint = ""
 
     def freeze(self) -> None:
         """Call at the end of a subclass's `__init__`."""
@@ -134,7 +136,7 @@ class SpeechEncoder(nn.Module, ABC):
 
         Returns
         -------
-        frames : torch.Tensor (B, T, width)
+        frames : torch.Tensor (B, T, width), fp32 whatever the weights are
         lengths : torch.Tensor (B,), in frames, of the audio without padding
 
         Raises
@@ -145,11 +147,12 @@ class SpeechEncoder(nn.Module, ABC):
         cut = [np.split(np.asarray(waveform), self._edges(len(waveform))[1:-1]) for waveform in waveforms]
         chunks = [chunk for of_one in cut for chunk in of_one]
         if len(chunks) == len(waveforms):
-            return self.encode(chunks)
+            frames, lengths = self.encode(chunks)
+            return frames.float(), lengths
         parts = iter(self._encode_each(chunks, at_once=len(waveforms)))
         joined = [torch.cat(list(itertools.islice(parts, len(of_one)))) for of_one in cut]
         lengths = torch.tensor([len(frames) for frames in joined], device=joined[0].device)
-        return nn.utils.rnn.pad_sequence(joined, batch_first=True), lengths
+        return nn.utils.rnn.pad_sequence(joined, batch_first=True).float(), lengths
 
     def _encode_each(self, chunks, *, at_once: int):
         """Frames (T, width) of each chunk, `at_once` chunks in a batch: an hour takes no more memory than a chunk."""
@@ -210,7 +213,7 @@ def model_type(path, known) -> str:
     Raises FileNotFoundError where a file that an encoder needs is absent, ValueError where the kind is not among `known`.
     """
     check_files(path, ("config.json", "preprocessor_config.json"), what="an encoder")
-    found = read_json(Path(path) / "config.json").get("model_type")
+    found = read_json(Path(path) / "config.json", repair="copy the folder again").get("model_type")
     if found not in known:
         raise ValueError(f"{path} holds a model of type {found!r}; expected {', '.join(known)}")
     return found

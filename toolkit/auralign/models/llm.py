@@ -17,8 +17,20 @@ from torch import nn
 from auralign.files import hash_path
 from auralign.models.folder import check_complete, loading, torch_dtype
 
-
 LAST = -1  # the layer that the head reads
+LORA_FIELDS = (
+    "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+    "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias",
+)  # fmt: skip
+LORA_STARTS = (True, False, "gaussian", "orthogonal")  # others, such as pissa, write to the frozen weights
+LORA_NOTES = (
+    "task_type",
+    "inference_mode",
+    "peft_type",
+    "peft_version",
+    "base_model_name_or_path",
+    "init_lora_weights",
+)
 
 
 @dataclass(frozen=True)
@@ -52,14 +64,17 @@ class Decoding:
 
     def __post_init__(self):
         for name, value in vars(self).items():
-            if isinstance(value, (int, float)) and value <= 0:
-                raise ValueError(f"{name} {value}: give more than 0")
-        object.__setattr__(self, "stop_strings", tuple(self.stop_strings))
-        if not all(isinstance(string, str) and string for string in self.stop_strings):
-            raise ValueError(f"stop_strings {list(self.stop_strings)}: give strings that are not empty")
+            if isinstance(value, (int, float)) and not 0 < value < math.inf:
+                raise ValueError(f"{name} {value}: give a number above 0")
+        strings = self.stop_strings
+        if isinstance(strings, str) or not all(isinstance(string, str) and string for string in strings):
+            shown = strings if isinstance(strings, str) else list(strings)
+            raise ValueError(f"stop_strings {shown!r}: give a list of strings that are not empty")
+        object.__setattr__(self, "stop_strings", tuple(strings))
 
     def limit(self, seconds: float | None) -> int:
-        """Length limit of the answer to audio of so many seconds; of None seconds, where there is no audio."""
+        """Length limit of an answer about an utterance of so many seconds, whatever the LLM is given of it: speech, its
+        text, another's speech. None: of no utterance."""
         if self.tokens_per_second is None or seconds is None:
             return self.max_new_tokens
         return min(self.max_new_tokens, max(1, math.ceil(self.tokens_per_second * seconds)))
@@ -99,10 +114,12 @@ class LLM(nn.Module):
         ---------
         config : peft.LoraConfig
 
-        Raises ValueError where it names no module of this LLM, or would train more than adapters.
+        Raises ValueError where it names no module of this LLM, would change the frozen weights or train more than
+        adapters, or has options beyond `LORA_FIELDS`.
         """
         from peft.tuners.tuners_utils import BaseTunerLayer
 
+        lora_options(config.to_dict())
         self.model.add_adapter(config)
         parts = {
             name.replace(".", "/"): nn.ModuleDict(
@@ -118,6 +135,7 @@ class LLM(nn.Module):
         ]
         if others:
             raise ValueError(f"lora: would train {others[0]} itself; leave out bias and modules_to_save")
+        self.eval()  # adapters come in training mode
 
     @property
     def lora(self) -> nn.ModuleDict | None:
@@ -158,9 +176,7 @@ class LLM(nn.Module):
         """Last hidden states (N, D) of one pack; see `run`."""
         return self.run(embeddings, positions)[LAST]
 
-    def run(
-        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
-    ) -> dict[int, torch.Tensor]:
+    def run(self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()) -> dict[int, torch.Tensor]:
         """Hidden states (N, D) of one pack by layer: the last, which the head reads, and those of `layers`.
 
         Embeddings (N, D), positions (N,) restarting at each sequence. Layer 0 is what the first layer reads. No mask and no
@@ -204,10 +220,31 @@ class LLM(nn.Module):
         """
         from transformers import GenerationConfig, LogitsProcessorList
 
+        seconds = seconds or [None] * len(prompts)
         limits = [
             min(decoding.limit(length), self.room(len(prompt)))
-            for prompt, length in zip(prompts, seconds or [None] * len(prompts), strict=True)
+            for prompt, length in zip(prompts, seconds, strict=True)
         ]
+        # A row that its batch mates would carry on beyond the context is decoded apart.
+        crowded = [
+            row
+            for row, prompt in enumerate(prompts)
+            if len(prompts) > 1 and len(prompt) + max(limits) > self.max_positions
+        ]
+        if crowded:
+            rest = [row for row in range(len(prompts)) if row not in crowded]
+            answers: dict[int, Answer] = {}
+            for rows in [[row] for row in crowded] + [rest] * bool(rest):
+                found = self.generate(
+                    [prompts[row] for row in rows],
+                    decoding=decoding,
+                    stop_ids=stop_ids,
+                    seconds=[seconds[row] for row in rows],
+                    temperature=temperature,
+                    seeds=seeds and [seeds[row] for row in rows],
+                )
+                answers.update(zip(rows, found, strict=True))
+            return [answers[row] for row in range(len(prompts))]
         longest = max(len(prompt) for prompt in prompts)
         embeddings = torch.stack(
             [nn.functional.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts]
@@ -274,6 +311,30 @@ class LLM(nn.Module):
                 f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
                 "knows of; please report this class"
             )
+
+
+def lora_options(values: dict) -> dict:
+    """The fields of a peft.LoraConfig that shape its adapters, as JSON: all that a model folder may name.
+
+    Raises ValueError on others that are not at their default: by them peft would change frozen weights, import modules or
+    read files.
+    """
+    from peft import LoraConfig
+
+    usual = LoraConfig().to_dict()
+    others = [
+        name
+        for name, value in values.items()
+        if name not in (*LORA_FIELDS, *LORA_NOTES) and value != usual.get(name)
+    ]
+    start = values.get("init_lora_weights", True)
+    if others or start not in LORA_STARTS:
+        raise ValueError(
+            f"lora: auralign does not take {', '.join(others) or f'init_lora_weights {start!r}'}; it takes "
+            f"{', '.join(LORA_FIELDS)}, and init_lora_weights of {', '.join(map(repr, LORA_STARTS))}"
+        )
+    chosen = {name: values[name] for name in LORA_FIELDS if name in values}
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in chosen.items()}
 
 
 class GumbelNoise:
@@ -350,8 +411,8 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         if trust_remote_code or "trust_remote_code" not in str(error):
             raise
         raise ValueError(
-            f"{path}: this LLM needs Python code that came with it; read that code, then allow it with "
-            "--trust_remote_code true"
+            f"{path}: this LLM needs Python code that came with it; read that code, then allow it: --trust_remote_code true "
+            "(of auralign ask: --trust-remote-code)"
         ) from error
     check_complete(path, info["missing_keys"], what="weights")
     return LLM(model.to(device), tokenizer, name=Path(path).name, revision=hash_path(path)[:16])

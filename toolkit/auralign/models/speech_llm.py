@@ -185,8 +185,8 @@ class SpeechLLM(nn.Module):
     ) -> list[Answer]:
         """Answers to prompts, each with its own speech (U, D), or None where it holds none.
 
-        `seconds` are those of the audio in each prompt. `streamer`, of transformers, is given the tokens of a single prompt
-        one by one.
+        `seconds` of the utterance that each prompt is about may limit its answer. `streamer`, of transformers, is given the
+        tokens of a single prompt one by one.
         """
         embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
         return self.llm.generate(

@@ -1,6 +1,6 @@
 """Stage 5 of a recipe: its methods' answers set against those to text, in a ledger, with the recipe's own judge.
 
-    score_recipe(sys.argv[1:], title="The gap ledger of my corpus", judge=Judge())
+    score_recipe(sys.argv[1:], title="The gap ledger of my corpus", judge=Judge(), files=[__file__])
 
 A recipe's `score.py` is a judge and a title around this.
 """
@@ -30,12 +30,7 @@ NOTES = (
 
 
 class Judge:
-    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass.
-
-    `files` are those with the rules: the ledger is made again when they change.
-    """
-
-    files = (__file__,)
+    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass."""
 
     def classify(self, answer: str, question: Question, said: str) -> str:
         """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`; `said` is the transcript."""
@@ -56,7 +51,7 @@ def plain(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-def score_recipe(argv: list[str], *, title: str, judge: Judge, notes=NOTES) -> None:
+def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTES) -> None:
     """Run stage 5 and print the ledger.
 
     Arguments
@@ -66,6 +61,8 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, notes=NOTES) -> N
     title : str
         Of the report.
     judge : Judge
+    files : sequence of path
+        Those with the recipe's own rules, its `score.py` first: the ledger is made again when they change.
     notes : sequence of str
         What a reader of the report must know.
 
@@ -86,7 +83,7 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, notes=NOTES) -> N
         "command": command,
         "seed": shared.seed,
         "bootstrap": [NUM_RESAMPLES, CONFIDENCE],
-        "judge": [content(path, made_by="git checkout") for path in judge.files],
+        "judge": [content(path, made_by="git checkout") for path in (__file__, *files)],
     }
     with Stage("score", folder, inputs=inputs, outputs=[folder / name for name in FILES]) as stage:
         if not stage.complete:
@@ -178,13 +175,14 @@ def find_llm(methods):
 
 
 def encoder_error_rate(transcript, manifest):
-    """Word error rate of the encoder's own transcripts, each utterance once."""
+    """Word error rate of the encoder's own transcripts, each utterance once, case and punctuation aside."""
     heard = {}
     for hypothesis in transcript:
         if hypothesis.transcript is None:
             raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
         heard[hypothesis.utt_id] = hypothesis.transcript
-    return word_error_rate([manifest[utt_id].text for utt_id in heard], list(heard.values()))
+    texts = [(manifest[utt_id].text, transcript) for utt_id, transcript in heard.items()]
+    return word_error_rate(*zip(*(map(" ".join, map(plain, pair)) for pair in texts), strict=True))
 
 
 def print_result(folder):

@@ -4,6 +4,7 @@ import math
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import speechbrain as sb
@@ -49,6 +50,7 @@ class AlignmentBrain(sb.Brain):
             },
         )
         self.model, self.method, self.recipe = model, method, hparams
+        self.decoding = build_decoding(hparams)
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.description = description
@@ -149,7 +151,7 @@ class AlignmentBrain(sb.Brain):
             views["teacher"] = self.model.read(pack.views["teacher"], layers)
         with running(self.method, "loss"):
             terms = self.method.loss(views)
-        if not terms or not all(isinstance(term, Term) for term in terms.values()):
+        if not (isinstance(terms, Mapping) and terms and all(isinstance(t, Term) for t in terms.values())):
             raise MethodFailedError(
                 f"method {self.method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
             )
@@ -198,7 +200,7 @@ class AlignmentBrain(sb.Brain):
 
     def _show_answers(self) -> list[dict]:
         """What the model answers to the first utterances of the validation set."""
-        shown, decoding = [], build_decoding(self.recipe)
+        shown = []
         for example in range(min(self.recipe.num_shown, len(self.valid))):
             target, prompt, utterance = self.valid.prompt(example)
             frames, lengths = self.valid.frames.get([int(self.valid.rows[example])])
@@ -206,7 +208,7 @@ class AlignmentBrain(sb.Brain):
             (answer,) = self.model.answer(
                 [prompt],
                 speech,
-                decoding=decoding,
+                decoding=self.decoding,
                 stop_ids=self.valid.renderer.stop_ids,
                 seconds=[utterance.seconds],
             )
@@ -215,7 +217,9 @@ class AlignmentBrain(sb.Brain):
                     "said": utterance.text,
                     "asked": target.choice.instruction,
                     "target": target.response,
-                    "answered": self.valid.renderer.decode(answer.ids, stop_strings=decoding.stop_strings),
+                    "answered": self.valid.renderer.decode(
+                        answer.ids, stop_strings=self.decoding.stop_strings
+                    ),
                 }
             )
         return shown

@@ -32,7 +32,7 @@ LEVEL = {
 
 def modules(root):
     """(part, path) of every module: the part is the first name under `auralign`."""
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(set(root.rglob("*.py")) - set(root.glob("template/*"))):  # a package of somebody's own
         place = path.relative_to(root)
         yield (place.parts[0] if len(place.parts) > 1 else place.stem), path
 

@@ -14,11 +14,11 @@ class Distillation(AlignmentMethod):
     Ultravox's training (https://github.com/fixie-ai/ultravox); the response loss of BLSP-KD (arXiv:2405.19041). A
     distribution says more of what the LLM made of the text than the one answer drawn from it.
 
-    Faithful to Ultravox: one request to continue, the continuation written by the same frozen LLM, greedy; the divergence
-    from teacher to student at temperature 2 without the square of the temperature, at the positions that predict the
-    response, the first token's included; a second term at the position that predicts the end of the turn; only the
-    connector trained. Not faithful: the wording of the request is ours; Ultravox also mixes transcription and translation
-    tasks in, and its later versions train LoRA on the encoder.
+    Faithful to the paper and to Ultravox: one request to continue, the continuation written by the same frozen LLM, greedy;
+    the divergence from teacher to student at temperature 2 without the square of the temperature, at the positions that
+    predict the response, the first token's included; a second term at the position that predicts the end of the turn;
+    only the connector trained. Not faithful: the wording of the request is ours; Ultravox also mixes transcription and
+    translation tasks in, and its later versions train LoRA on the encoder.
 
     Arguments
     ---------

@@ -30,6 +30,7 @@ class SIFT(AlignmentMethod):
 
     name = "sift"
     paper = "2601.06086"
+    fidelity = "mechanism"
 
     def choices(self, utterance, rng):
         """The one choice: ask nothing."""

@@ -28,6 +28,7 @@ class SIT(AlignmentMethod):
 
     name = "sit"
     paper = "2601.06086"
+    fidelity = "mechanism"
 
     def choices(self, utterance, rng):
         """One instruction, drawn at random."""

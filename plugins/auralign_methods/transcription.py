@@ -27,6 +27,7 @@ class Transcription(AlignmentMethod):
 
     name = "transcription"
     paper = "2601.06086"
+    fidelity = "mechanism"
 
     def choices(self, utterance, rng):
         """One instruction, drawn at random."""

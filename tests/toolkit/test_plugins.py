@@ -54,7 +54,17 @@ def test_shipped_methods_are_announced_by_entry_points():
         "sit",
         "sift",
         "blsp",
+        "distillation",
+        "diva",
+        "self_powered",
     }
+
+
+def test_methods_are_listed_with_fidelity_and_paper(capsys):
+    assert cli.run(["methods"]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert rows["sift"][:2] == ["mechanism", "arXiv:2601.06086"]
+    assert rows["diva"][:2] == ["smoke", "arXiv:2410.02678"]
 
 
 def test_listing_imports_no_method():

@@ -144,7 +144,10 @@ def test_the_encoder_of_recordings_is_rebuilt_by_force(digits, tmp_path):
     ("arguments", "message"),
     [
         (["--stge", "3"], "unknown option --stge; did you mean --stage?"),
-        (["--method", "sfit"], "no method 'sfit'; known: sift sit transcription"),
+        (
+            ["--method", "sfit"],
+            "no method 'sfit'; known: blsp distillation diva self_powered sift sit transcription",
+        ),
         (["--method", ","], "--method names no method"),
         (["--speech", "tts"], "--speech is synthetic or recorded, not 'tts'"),
         (["--speech", "recorded"], "--speech recorded needs --corpus DIR; no folder at ''"),

@@ -48,6 +48,14 @@ def make_parser() -> argparse.ArgumentParser:
     show.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
     show.add_argument("--utt", metavar="ID", help="utterance id; the first of the training set unless given")
     show.set_defaults(do=do_show)
+    new_method = commands.add_parser(
+        "new-method",
+        help="write a working package for an alignment method of your own",
+        description="Write a folder NAME with a method, its entry point and its test, ready to install and to change.",
+    )
+    new_method.add_argument("name", metavar="NAME", help="of the method, such as keyword_spotting")
+    new_method.add_argument("--folder", metavar="DIR", help="where to write it (default: ./NAME)")
+    new_method.set_defaults(do=do_new_method)
     export = commands.add_parser(
         "export",
         help="write a trained connector as a model folder",
@@ -254,10 +262,21 @@ def do_methods(options) -> int:
         return check_methods(entries)
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        print(f"{entry.name:<{width}}  {entry.package} {entry.version}  {entry.value}")
+        print(f"{entry.name:<{width}}  {_tell(entry)}  {entry.package} {entry.version}")
     if not entries:
         print("no alignment methods are announced; install auralign again: pip install -e .", file=sys.stderr)
     return 0 if entries else 1
+
+
+def _tell(entry) -> str:
+    """Fidelity and paper of a method; one that cannot be loaded says so and hides no other."""
+    from auralign.plugins import MethodError, load_class
+
+    try:
+        method = load_class(entry)
+    except MethodError:
+        return f"{'cannot be loaded: auralign methods --check':<34}"
+    return f"{method.fidelity:<10}  {f'arXiv:{method.paper}' if method.paper else '':<22}"
 
 
 def check_methods(entries) -> int:
@@ -297,6 +316,41 @@ def do_show(options) -> int:
     from auralign.show import show
 
     show(options.method, options.utt)
+    return 0
+
+
+def do_new_method(options) -> int:
+    """`auralign new-method`."""
+    import keyword
+    import re
+    from importlib.resources import files
+    from pathlib import Path
+
+    from auralign.files import make_folder_atomically
+    from auralign.plugins import find_methods
+
+    name, folder = options.name, Path(options.folder or options.name)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise ValueError(f"the name {name!r} is no Python module; use small letters, digits and underscores")
+    if name in {entry.name for entry in find_methods()}:
+        raise ValueError(f"a method {name!r} is installed already; give yours another name")
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; give another --folder, or remove it")
+    words = name.split("_")
+    spellings = {
+        "my_method": name,
+        "my-method": name.replace("_", "-"),
+        "MyMethod": "".join(word.capitalize() for word in words),
+    }
+    with make_folder_atomically(folder) as temporary:
+        for source in files("auralign").joinpath("template").iterdir():
+            if not source.is_file():
+                continue
+            text, target = source.read_text(encoding="utf-8"), source.name
+            for old, new in spellings.items():
+                text, target = text.replace(old, new), target.replace(old, new)
+            (temporary / target).write_text(text, encoding="utf-8")
+    print(f"{folder}: a method {name!r} to change; pip install -e {folder}, then pytest {folder}")
     return 0
 
 

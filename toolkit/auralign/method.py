@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load t
     from auralign.losses import Term
 
 API_VERSION = 1
+FIDELITIES = ("smoke", "mechanism", "replicated")
 
 
 class MethodFailedError(ValueError):
@@ -61,11 +62,21 @@ class AlignmentMethod(ABC):
     """Equals the name of the entry point."""
     paper: ClassVar[str] = ""
     """arXiv id of the paper that describes the method."""
+    fidelity: ClassVar[str] = "smoke"
+    """How far it was tried: "smoke" (runs, its loss falls), "mechanism" (what it is for shows in miniature), "replicated" (a
+    published figure was reached)."""
     version: ClassVar[str] = "1"
     """Raise it when the same options make other targets or another loss."""
     api_version: ClassVar[int] = API_VERSION
     needs: ClassVar[Needs] = Needs()
     """What `loss` asks of the model."""
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Options with which `auralign.testing` tries the method."""
+    not_distances: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    """Terms of the loss that are not zero where the student reads what the teacher reads."""
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+    """Checks of `auralign.testing` that cannot hold for this method, by name, each with the reason."""
 
     @abstractmethod
     def choices(self, utterance: Utterance, rng: Random) -> Iterable[Choice]:
@@ -81,6 +92,13 @@ class AlignmentMethod(ABC):
 
     def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
         """The target where the corpus holds it already; None (the usual case) asks the LLM."""
+        return None
+
+    def reject(self, utterance: Utterance, choice: Choice, response: str) -> str | None:
+        """Why an answer of the LLM may not be taught, in a few words that are counted; None where it may.
+
+        Asked after the toolkit's own filters (empty, looping, refusing answers).
+        """
         return None
 
     def loss(self, views: Mapping[str, Any]) -> dict[str, "Term"]:

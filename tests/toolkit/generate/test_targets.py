@@ -222,3 +222,11 @@ def test_an_answer_that_was_changed_or_holds_special_tokens_is_taught_as_text(
     make_writer(llm, renderer, Engine([])).write(manifest, tmp_path / "t.jsonl")
     found = {target.response: target.response_ids for target in Records(tmp_path / "t.jsonl", Target)}
     assert found == {"good": None, "odd": None, "fine": (3, 4)}
+
+
+def test_what_a_method_rejects_is_counted_and_listed(llm, renderer, manifest, tmp_path):
+    engine = Scripted([("it ends.", "stop"), ("it does not", "stop")])
+    summary = make_writer(
+        llm, renderer, engine, method="self_powered", families={"repeat": ["say"]}, max_rejected=0.9
+    ).write(manifest, tmp_path / "t.jsonl")
+    assert summary.startswith("4 targets; 3 of 7 rejected (does not end in punctuation: 3)")

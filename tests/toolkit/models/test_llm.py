@@ -243,6 +243,7 @@ def test_lora_that_changes_the_llm_or_imports_is_refused_before_it_is_added(llm_
     assert llm.lora is None
 
 
+@pytest.mark.filterwarnings("ignore:.*lora_bias")
 @pytest.mark.parametrize(
     "options", [{"task_type": "CAUSAL_LM", "init_lora_weights": "gaussian"}, {"lora_bias": True}]
 )

@@ -15,7 +15,7 @@ from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check, strip_thinking
-from auralign.method import draw, lay_out, respond
+from auralign.method import draw, lay_out, respond, running
 from auralign.records import Choice, Records, Target, TargetRequest, write_records
 from auralign.store import Store, partial_path
 
@@ -147,6 +147,10 @@ class TargetWriter:
             if given is None:
                 text, thought = strip_thinking(target.response)
                 reason = check(Answered(text, target.finish_reason), keep_cut_off=self.keep_cut_off)
+                if reason is None:
+                    with running(self.method, "reject", target.utt_id):
+                        utterance = manifest[target.utt_id]
+                        reason = self.method.reject(utterance, target.choice, text)
                 counts["stripped of <think>"] += thought
                 if thought or self.renderer.holds_special(target.response_ids or ()):
                     target = replace(target, response=text, response_ids=None)

@@ -144,18 +144,7 @@ class AlignmentBrain(sb.Brain):
 
     def terms(self, pack: PackOfExamples):
         """The method's terms for one pack."""
-        speech = self.model.hear(pack.frames.to(self.device), pack.lengths.to(self.device))
-        layers = self.method.needs.layers
-        views = {"student": self.model(self.model.pack(pack.views["student"], speech), layers)}
-        if self.method.needs.teacher:
-            views["teacher"] = self.model.read(pack.views["teacher"], layers)
-        with running(self.method, "loss"):
-            terms = self.method.loss(views)
-        if not (isinstance(terms, Mapping) and terms and all(isinstance(t, Term) for t in terms.values())):
-            raise MethodFailedError(
-                f"method {self.method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
-            )
-        return terms
+        return compute_terms(self.method, self.model, pack.views, pack.frames, pack.lengths)
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
@@ -234,6 +223,25 @@ class AlignmentBrain(sb.Brain):
                 f"    {answer['said']!r} -> {answer['answered']!r} (target {answer['target']!r})",
                 file=sys.stderr,
             )
+
+
+def compute_terms(method, model, views, frames: torch.Tensor, lengths: torch.Tensor) -> dict[str, Term]:
+    """A method's terms for one pack: its rendered views by name, frames (B, T, D) and lengths (B,).
+
+    Raises MethodFailedError where its `loss` fails, or gives something else than terms.
+    """
+    device, needs = model.llm.device, method.needs
+    speech = model.hear(frames.to(device), lengths.to(device))
+    outputs = {"student": model(model.pack(views["student"], speech), needs.layers)}
+    if needs.teacher:
+        outputs["teacher"] = model.read(views["teacher"], needs.layers)
+    with running(method, "loss"):
+        terms = method.loss(outputs)
+    if not (isinstance(terms, Mapping) and terms and all(isinstance(term, Term) for term in terms.values())):
+        raise MethodFailedError(
+            f"method {method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
+        )
+    return terms
 
 
 class _Stretches:

@@ -1,0 +1,113 @@
+"""Self-Powered LSM: the LLM's own answers to many instructions, against the habit of taking speech for the command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auralign.layout import Layout, Speech, View, fill
+from auralign.method import AlignmentMethod
+from auralign.records import Choice
+
+TRANSCRIBE = "transcribe"
+FAMILIES = {
+    "repeat": (
+        "Say in your own words what stands here",
+        "Put the following differently without changing what it means",
+        "Reword the passage below",
+        "Tell me again, phrased another way, what this says",
+        "Express the content of these words afresh",
+    ),
+    "keywords": (
+        "Pick out the words that matter most",
+        "Which terms carry the meaning here? List them",
+        "Name the key words of the passage below",
+        "Give me the handful of words that sum this up",
+        "List the most important expressions in what follows",
+    ),
+    "intent": (
+        "What does the speaker want, and is it said clearly?",
+        "Describe the aim behind these words and judge how plain it is",
+        "State the intention of what follows, and whether it is unmistakable",
+        "What is meant to be achieved here? Say also if anything stays unclear",
+        "Explain the purpose of this remark and rate its clarity",
+    ),
+    "sentiment": (
+        "Which feeling do these words show? Quote what gives it away",
+        "Is the mood below good, bad or neither? Give your evidence",
+        "Judge the sentiment of what follows and say where you see it",
+        "Name the emotional tone here and the words that prove it",
+        "Say how the speaker feels, with the passage that tells you so",
+    ),
+    "continue": (
+        "Carry on from here in fewer than fifty words",
+        "Write what could come next, in under fifty words",
+        "Take the passage further, with no more than fifty words",
+        "Add a fitting continuation of at most fifty words",
+        "Go on with the following, staying below fifty words",
+    ),
+    "translate": (
+        "Turn the following into Chinese",
+        "What is this in Chinese?",
+        "Give the Chinese for the passage below",
+        "Render these words in Chinese",
+        "Put what follows into Chinese",
+    ),
+    TRANSCRIBE: (
+        "Write down what is said",
+        "Give me the exact words that follow",
+        "Transcribe the speech",
+        "Note word for word what you hear",
+        "Put the spoken words on paper",
+    ),
+}
+PUNCTUATION = ".!?;:,\"')]}…。！？；：，”’）】》"
+
+
+@dataclass(frozen=True)
+class SelfPowered(AlignmentMethod):
+    """Answers of the LLM itself to many instructions about the transcript, in several phrasings each, beside plain transcription.
+
+    Self-Powered LSM (arXiv:2410.03798). A model tuned on transcription alone takes the whole speech for the command and
+    ignores the instruction in the text; answers to many instructions teach it to read them.
+
+    Faithful to the paper: seven families of instructions with five phrasings each, one drawn for each utterance and family;
+    the instruction before the speech; the answers written by the same LLM, greedy (the paper's limit is 225 tokens), the
+    transcript itself for the family of transcription; answers that do not end in punctuation left out; cross-entropy.
+    Not faithful: the wording of all phrasings is ours; the paper trains the whole LLM beside its Q-Former, here the recipe
+    trains LoRA at most; the window of `auralign.models.connectors.WindowedQFormer` is fixed in seconds, which that of the
+    paper's code is not.
+
+    Arguments
+    ---------
+    families : dict of str to list of str
+        Phrasings by family, put before the speech; one with a `{speech}` slot is a whole template. The family "transcribe" is
+        answered by the reference transcript.
+    only_punctuated : bool
+        Leave out answers of the LLM that do not end in punctuation: many of them were cut off.
+    """
+
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: FAMILIES)
+    only_punctuated: bool = True
+
+    name = "self_powered"
+    paper = "2410.03798"
+
+    def choices(self, utterance, rng):
+        """One phrasing of each family."""
+        for family, phrasings in self.families.items():
+            phrasing = rng.choice(list(phrasings))
+            instruction = phrasing if "{speech}" in phrasing else f"{phrasing}:\n{{speech}}"
+            yield Choice(task=family, instruction=instruction)
+
+    def given_response(self, utterance, choice):
+        """The reference transcript, where it is asked for."""
+        return utterance.text if choice.task == TRANSCRIBE else None
+
+    def reject(self, utterance, choice, response):
+        """Why an answer of the LLM is not taught."""
+        if self.only_punctuated and not response.rstrip().endswith(tuple(PUNCTUATION)):
+            return "does not end in punctuation"
+        return None
+
+    def layout(self, utterance, choice, response):
+        """The instruction, the speech, the answer."""
+        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))

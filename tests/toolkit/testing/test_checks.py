@@ -1,0 +1,290 @@
+"""The conformance kit: every shipped method passes, and each check catches a method broken in just that way."""
+
+from dataclasses import dataclass, replace
+from random import random
+
+import pytest
+
+from auralign.layout import Layout, Speech, Target, Text, View, fill
+from auralign.losses import Term
+from auralign.method import AlignmentMethod, Needs
+from auralign.plugins import find_methods, load_class
+from auralign.records import Choice
+from auralign.testing import CHECKS, CheckFailedError, check_method, parametrize_with_checks
+from auralign.testing.checks import run_check
+
+SHIPPED = [load_class(entry) for entry in find_methods() if entry.package == "auralign"]
+
+
+@parametrize_with_checks(SHIPPED)
+def test_a_shipped_method_passes(method, check):
+    check(method)
+
+
+@dataclass(frozen=True)
+class Sound(AlignmentMethod):
+    """A method with nothing wrong."""
+
+    instruction: str = "repeat {speech}"
+    name = "sound"
+
+    def choices(self, utterance, rng):
+        yield Choice(task="repeat", instruction=self.instruction, options={"draw": rng.random()})
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
+
+
+class Nameless(Sound):
+    """It has no name."""
+
+    name = ""
+
+
+class OldApi(Sound):
+    """It speaks another API."""
+
+    api_version = 0
+
+
+class Undocumented(Sound):
+    __doc__ = ""
+
+
+@dataclass(frozen=True)
+class Forgetful(Sound):
+    """Its options cannot make it again."""
+
+    def options(self):
+        return {"instruction": "another {speech}"}
+
+
+class Closed(Sound):
+    """Its options are no plain values."""
+
+    def options(self):
+        return {"instruction": object()}
+
+
+class Deaf(Sound):
+    """It has no speech."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text(utterance.text), response)))
+
+
+class HearingTeacher(Sound):
+    """Its teacher has speech."""
+
+    def layout(self, utterance, choice, response):
+        view = View((Speech(utterance.text), response))
+        return Layout(student=view, teacher=view)
+
+
+class Aimless(Sound):
+    """It has no target."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Speech(utterance.text),)))
+
+
+class Moody(Sound):
+    """Its layout is drawn anew each time."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text(f"{random()}"), Speech(utterance.text), response)))
+
+
+class Restless(Sound):
+    """Its choices hang on more than the rng."""
+
+    def choices(self, utterance, rng):
+        yield Choice(task=f"{random()}", instruction=self.instruction)
+
+
+class Vandal(Sound):
+    """It changes the utterance."""
+
+    def layout(self, utterance, choice, response):
+        utterance.attributes["seen"] = True
+        return super().layout(utterance, choice, response)
+
+
+class Picky(Sound):
+    """Its choice does not come back from JSON as it was."""
+
+    def choices(self, utterance, rng):
+        yield Choice(task="repeat", options={"pair": (1, 2)})
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text(str(choice.options["pair"])), Speech(utterance.text), response)))
+
+
+class Fragile(Sound):
+    """An odd text changes its system prompt."""
+
+    def layout(self, utterance, choice, response):
+        system = None if utterance.text.isascii() else "this is not English"
+        return Layout.of(View((Speech(utterance.text), response), system=system))
+
+
+class TwoFaced(Sound):
+    """It asks the LLM one thing and trains after another."""
+
+    def layout(self, utterance, choice, response):
+        student = View((Text("repeat "), Speech(utterance.text), response))
+        return Layout.of(student, View((Text("say again "), Text(utterance.text), response)))
+
+
+class Telltale(Sound):
+    """Its student reads the transcript."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text(utterance.text), Speech(utterance.text), response)))
+
+
+class Blabber(Sound):
+    """Its student reads the emotion."""
+
+    def layout(self, utterance, choice, response):
+        mood = utterance.attributes.get("emotion", "")
+        return Layout.of(View((Text(f"({mood}) "), Speech(utterance.text), response)))
+
+
+class Mean(Sound):
+    """Its loss is a mean."""
+
+    def loss(self, views):
+        term = super().loss(views)["cross_entropy"]
+        return {"mean": replace(term, sum=term.sum / max(term.count, 1))}
+
+
+class Constant(Sound):
+    """Its loss hangs on nothing that is trained."""
+
+    def loss(self, views):
+        term = super().loss(views)["cross_entropy"]
+        return {"constant": replace(term, sum=term.sum.detach())}
+
+
+class Unshifted(Sound):
+    """It compares the states at the target's tokens with those that predict them: off by one."""
+
+    needs = Needs(teacher=True)
+
+    def loss(self, views):
+        from auralign.losses import distance
+
+        return {"off": distance(views["student"].at("target"), views["teacher"].predicting("target"))}
+
+
+class Tinkerer(Sound):
+    """It trains the LLM's embeddings behind the toolkit's back."""
+
+    def loss(self, views):
+        llm = views["student"].llm
+        llm.model.get_input_embeddings().weight.data.add_(1e-3)
+        return super().loss(views)
+
+
+class Backwards(Sound):
+    """It raises the loss."""
+
+    def loss(self, views):
+        term = super().loss(views)["cross_entropy"]
+        return {"cross_entropy": Term(-term.sum, term.count)}
+
+
+BROKEN = {
+    Nameless: "check_metadata",
+    OldApi: "check_metadata",
+    Undocumented: "check_metadata",
+    Forgetful: "check_options",
+    Closed: "check_options",
+    Deaf: "check_layout",
+    HearingTeacher: "check_layout",
+    Aimless: "check_layout",
+    Moody: "check_layout_is_pure",
+    Restless: "check_layout_is_pure",
+    Vandal: "check_layout_is_pure",
+    Picky: "check_choices_are_kept",
+    Fragile: "check_odd_texts",
+    TwoFaced: "check_student_is_asked_what_the_teacher_is",
+    Telltale: "check_student_is_not_told",
+    Blabber: "check_student_is_not_told",
+    Mean: "check_loss",
+    Constant: "check_loss",
+    Unshifted: "check_teacher_is_matched_by_an_oracle",
+    Tinkerer: "check_what_is_frozen_stays",
+    Backwards: "check_it_learns",
+}
+
+
+def check_named(name):
+    return next(check for check in CHECKS if check.__name__ == name)
+
+
+def test_a_sound_method_passes_all():
+    check_method(Sound)
+
+
+@pytest.mark.parametrize(("broken", "name"), BROKEN.items(), ids=lambda case: getattr(case, "__name__", case))
+def test_a_broken_method_is_caught_by_its_check(broken, name):
+    with pytest.raises(CheckFailedError):
+        run_check(check_named(name), broken())
+
+
+def test_every_check_is_tried_by_a_broken_method():
+    assert {check.__name__ for check in CHECKS} == set(BROKEN.values())
+
+
+def test_a_failure_that_is_expected_and_comes_is_none():
+    class Declared(TwoFaced):
+        """Another teacher's prompt is the method."""
+
+        expected_failures = {"check_student_is_asked_what_the_teacher_is": "the teacher is told more"}
+
+    check_method(Declared)
+
+
+def test_a_failure_that_is_expected_and_does_not_come_is_one():
+    class Declared(Sound):
+        """It declares a failure that does not come."""
+
+        expected_failures = {"check_layout": "no reason"}
+
+    with pytest.raises(CheckFailedError, match="passes, but is declared to fail .no reason."):
+        check_method(Declared)
+
+
+def test_an_unknown_check_cannot_be_declared():
+    class Declared(Sound):
+        """It declares what is no check."""
+
+        expected_failures = {"check_colour": "blue"}
+
+    with pytest.raises(CheckFailedError, match="check_colour"):
+        check_method(Declared)
+
+
+def test_a_class_that_needs_options_says_which():
+    @dataclass(frozen=True)
+    class Needy(Sound):
+        """It needs an option."""
+
+        level: int = None
+
+        def __post_init__(self):
+            if self.level is None:
+                raise TypeError("level is missing")
+
+    with pytest.raises(CheckFailedError, match="level is missing.*`examples`"):
+        check_method(Needy)
+
+
+def test_every_check_says_why():
+    assert all((check.__doc__ or "").strip() for check in CHECKS)
+
+
+def test_the_target_of_the_kit_is_taught():
+    assert Target("x").finished

@@ -1,0 +1,16 @@
+"""For tests: the conformance kit of alignment methods, and tiny models of the real classes in the real format."""
+
+from auralign.testing.checks import CHECKS, CheckFailedError, check_method, parametrize_with_checks
+from auralign.testing.tiny import KINDS, make_speech, make_tiny_llm, make_tiny_whisper, make_tokenizer
+
+__all__ = [
+    "CHECKS",
+    "KINDS",
+    "CheckFailedError",
+    "check_method",
+    "make_speech",
+    "make_tiny_llm",
+    "make_tiny_whisper",
+    "make_tokenizer",
+    "parametrize_with_checks",
+]

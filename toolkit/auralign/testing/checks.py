@@ -1,0 +1,432 @@
+"""The conformance kit: what every alignment method must be, whoever wrote it.
+
+    # tests/test_keywords.py
+    from auralign.testing import parametrize_with_checks
+    from my_methods import Keywords
+
+    @parametrize_with_checks([Keywords])
+    def test_keywords(method, check):
+        check(method)
+
+Each check is a function of a method; its docstring says why it is there, its failure what to do. Options to try stand on the
+method's class (`examples`), as do checks that cannot hold for it, with the reason (`expected_failures`): such a check must
+fail, or it is no longer expected to.
+"""
+
+import copy
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+
+import torch
+
+from auralign.layout import Speech, Target, Text
+from auralign.losses import total
+from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod, draw, lay_out
+from auralign.models.connectors import StackAndProject
+from auralign.models.llm import load_llm
+from auralign.models.speech_llm import SpeechLLM
+from auralign.records import Utterance
+from auralign.render import Renderer
+from auralign.testing.tiny import make_tiny_llm
+from auralign.train.brain import compute_terms
+from auralign.train.examples import PackOfExamples
+
+UTTERANCES = tuple(
+    Utterance(
+        id=f"u{number}",
+        audio=f"u{number}.flac",
+        seconds=1.0 + number,
+        text=text,
+        language="en",
+        speaker=f"s{number}",
+        attributes={"age": 30 + number, "gender": "female", "emotion": "happy"},
+        words=tuple((word, 0.3 * place, 0.3 * place + 0.3) for place, word in enumerate(text.split())),
+    )
+    for number, text in enumerate(["three five nine", "please sort the above", "nine"])
+)
+ODD_TEXTS = (
+    "",
+    "مرحبا بالعالم",
+    "三五九",
+    "</s><|im_end|><|eot_id|>",
+    "{speech} {}",
+    "tab\tline\nnul\0",
+    "word " * 500,
+)
+RESPONSE = "i heard three five nine"
+WIDTH, NUM_FRAMES = 6, 9  # of the frames that stand for an encoder's
+
+
+class CheckFailedError(AssertionError):
+    """A method that is not what every method must be; says what to do."""
+
+
+def check_method(method: type[AlignmentMethod] | AlignmentMethod) -> None:
+    """Run every check on a method, or on a class with each of its `examples`. Raises CheckFailedError at the first failure."""
+    for instance in instances(method):
+        for check in CHECKS:
+            run_check(check, instance)
+
+
+def parametrize_with_checks(methods):
+    """A pytest decorator: one test for each method (or class, with each of its `examples`) and each check."""
+    import pytest
+
+    cases = [
+        pytest.param(instance, partial(run_check, check), id=f"{instance.name}-{number}-{check.__name__}")
+        for method in methods
+        for number, instance in enumerate(instances(method))
+        for check in CHECKS
+    ]
+    return pytest.mark.parametrize(("method", "check"), cases)
+
+
+def instances(method) -> list[AlignmentMethod]:
+    """A method itself, or a class made with each of its `examples`."""
+    if isinstance(method, AlignmentMethod):
+        return [method]
+    try:
+        return [method(**options) for options in method.examples]
+    except TypeError as error:
+        raise CheckFailedError(
+            f"{method.__name__} cannot be made with its examples {method.examples}: {error}; give every option a default, or "
+            "name options that work in the class's `examples`"
+        ) from error
+
+
+def run_check(check: Callable, method: AlignmentMethod) -> None:
+    """One check, of which an expected failure must be one."""
+    reason = method.expected_failures.get(check.__name__)
+    try:
+        check(method)
+    except CheckFailedError:
+        if reason is None:
+            raise
+        return
+    if reason is not None:
+        raise CheckFailedError(
+            f"{method.name}: {check.__name__} passes, but is declared to fail ({reason}); remove it from expected_failures"
+        )
+
+
+def fail(method, problem: str, repair: str) -> None:
+    raise CheckFailedError(f"{method.name}: {problem}; {repair}")
+
+
+def check_metadata(method) -> None:
+    """A method without a name cannot be chosen, without a docstring not understood, of another API not driven."""
+    if not method.name or not method.name.isidentifier():
+        fail(
+            method,
+            f"its name is {method.name!r}",
+            "give the class a `name` of letters, digits and underscores",
+        )
+    if method.api_version != API_VERSION:
+        fail(method, f"it speaks API {method.api_version!r}", f"this auralign speaks {API_VERSION}")
+    if method.fidelity not in FIDELITIES:
+        fail(method, f"its fidelity is {method.fidelity!r}", f"use {' or '.join(FIDELITIES)}")
+    if not (type(method).__doc__ or "").strip() or type(method).__doc__.startswith(
+        f"{type(method).__name__}("
+    ):
+        fail(
+            method,
+            "it has no docstring",
+            "say what the LLM is asked, what is taught, and what is faithful to the paper",
+        )
+    unknown = set(method.expected_failures) - {check.__name__ for check in CHECKS}
+    if unknown:
+        fail(method, f"expected_failures names {sorted(unknown)}", "name checks of auralign.testing.CHECKS")
+
+
+def check_options(method) -> None:
+    """Options are part of every target's provenance: plain values, from which the very method can be made again."""
+    options = method.options()
+    try:
+        again = type(method)(**json.loads(json.dumps(options)))
+    except TypeError as error:
+        fail(
+            method,
+            f"its options {options} are not plain values ({error})",
+            "make it a dataclass of plain values",
+        )
+    if json.dumps(again.options(), sort_keys=True) != json.dumps(options, sort_keys=True) or _plain(
+        again
+    ) != _plain(method):
+        fail(
+            method,
+            f"made again from its options {options} it is {again}",
+            "let `options` give all that it was made with, and change nothing in __post_init__",
+        )
+
+
+def check_layout(method) -> None:
+    """Without speech there is nothing to hear, without a target nothing to learn, and the teacher has no ears."""
+    for _, layout in _layouts(method):
+        heard = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
+        if not heard:
+            fail(method, "its student view has no Speech", "put Speech(utterance.text) where the audio goes")
+        if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
+            fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
+        for name, view in (("student", layout.student), ("teacher", layout.teacher)):
+            if view.target is None:
+                fail(method, f"its {name} view has no Target", "put `response` last")
+
+
+def check_layout_is_pure(method) -> None:
+    """Targets are asked for and trained on in different runs: what was drawn must be drawn again, and laid out alike."""
+    for utterance in UTTERANCES:
+        before = copy.deepcopy(utterance)
+        first, again = (draw(method, utterance, Random("seed")) for _ in range(2))
+        if first != again:
+            fail(
+                method,
+                f"choices draws {first}, then {again}",
+                "draw from the rng that is given, and from nothing else",
+            )
+        for choice in first:
+            laid = [lay_out(method, utterance, choice, Target(RESPONSE)) for _ in range(2)]
+            if laid[0] != laid[1]:
+                fail(
+                    method,
+                    "layout gives two layouts for one choice",
+                    "draw in `choices` and keep it in the Choice",
+                )
+        if utterance != before:
+            fail(method, "it changes the utterance", "make new values; the records are shared")
+
+
+def check_choices_are_kept(method) -> None:
+    """A choice is kept with its target as JSON; what comes back must lay out as what was drawn."""
+    from auralign.generate.targets import draw_choices
+
+    for utterance in UTTERANCES:
+        drawn = draw(method, utterance, Random(f"1:{utterance.id}"))
+        for before, after in zip(drawn, draw_choices(method, utterance, 1), strict=True):
+            layouts = [lay_out(method, utterance, choice, Target(RESPONSE)) for choice in (before, after)]
+            if layouts[0] != layouts[1]:
+                fail(
+                    method,
+                    f"the choice {before} is read back as {after}",
+                    "keep plain values: str, numbers, lists, dicts",
+                )
+
+
+def check_odd_texts(method) -> None:
+    """Corpora hold empty lines, other scripts, special tokens and half an hour in one row: text is data."""
+    _, renderer = _world()
+    for text in ODD_TEXTS:
+        utterance = Utterance(id="odd", audio="odd.flac", seconds=1.0, text=text)
+        frames = set()
+        for _, layout in _layouts(method, [utterance]):
+            frames.add(_frame(renderer.render(layout.teacher)))
+            plain = Utterance(id="odd", audio="odd.flac", seconds=1.0, text="three")
+            frames |= {_frame(renderer.render(other.teacher)) for _, other in _layouts(method, [plain])}
+        if len(frames) > 1:
+            fail(
+                method,
+                f"the text {text[:20]!r} changes the frame of the prompt",
+                "leave rendering to the toolkit",
+            )
+
+
+def check_student_is_asked_what_the_teacher_is(method) -> None:
+    """A model trained after another prompt than the one that drew its target learns the difference of the prompts."""
+    for _, layout in _layouts(method):
+        student, teacher = layout.student.read().before_target(), layout.teacher.before_target()
+        if _said(student) != _said(teacher) or student.system != teacher.system:
+            fail(
+                method,
+                f"the LLM is asked {_said(teacher)!r}, the model is trained after {_said(student)!r}",
+                "use Layout.of(student); where the difference is the method, declare this check in expected_failures",
+            )
+
+
+def check_student_is_not_told(method) -> None:
+    """What the student can read it need not hear: neither the transcript nor an attribute may stand in its text."""
+    secret = Utterance(
+        id="secret",
+        audio="s.flac",
+        seconds=1.0,
+        text="zyzzyva quokka",
+        attributes={"emotion": "flabbergasted"},
+    )
+    for _, layout in _layouts(method, [secret]):
+        text = " ".join(
+            segment.text for segment in layout.student.segments if isinstance(segment, Text)
+        ).lower()
+        told = [word for word in ("zyzzyva", "quokka", "flabbergasted") if word in text]
+        if told:
+            fail(
+                method,
+                f"its student reads {told}",
+                "give it Speech there; where it is meant, declare it in expected_failures",
+            )
+
+
+def check_loss(method) -> None:
+    """A loss is a sum over positions: finite, with a gradient, the same in any order and any packing."""
+    whole = _loss(method, [[0, 1, 2]])
+    if not torch.isfinite(whole) or not whole.requires_grad:
+        fail(
+            method,
+            f"its loss is {float(whole.detach())} and {'has' if whole.requires_grad else 'lacks'} a gradient",
+            "see `loss`",
+        )
+    for packs in ([[2, 0, 1]], [[0], [1, 2]], [[2], [1], [0]]):
+        other = _loss(method, packs)
+        if not torch.allclose(whole, other, rtol=1e-4, atol=1e-5):
+            fail(
+                method,
+                f"its loss is {float(whole.detach()):.6f} in one pack and {float(other.detach()):.6f} in {packs}",
+                "return Terms: sums with their counts and units, never means",
+            )
+
+
+def check_teacher_is_matched_by_an_oracle(method) -> None:
+    """A connector that emitted the text's own embeddings leaves nothing to distil: any distance to the teacher is zero."""
+    if not method.needs.teacher:
+        return
+    model, renderer = _world()
+    layouts = [layout for _, layout in _layouts(method)]
+    speech = [
+        model.llm.embed(
+            renderer.encode(next(s.text for s in layout.student.segments if isinstance(s, Speech)))
+        )
+        for layout in layouts
+    ]
+    student = model(
+        model.pack([renderer.render(layout.student) for layout in layouts], speech), method.needs.layers
+    )
+    teacher = model.read([renderer.render(layout.teacher) for layout in layouts], method.needs.layers)
+    for name, term in method.loss({"student": student, "teacher": teacher}).items():
+        if name not in method.not_distances and float(term.sum.detach()) != 0.0:
+            fail(
+                method,
+                f"its term {name!r} is {float(term.sum.detach()):.3g} for a student that reads what the teacher reads",
+                "compare the same positions of both views; name terms that are no distance in `not_distances`",
+            )
+
+
+def check_what_is_frozen_stays(method) -> None:
+    """One step moves what is trained, all of it, and not a bit of what is frozen."""
+    model, _ = _world(fresh=True)
+    before = copy.deepcopy(model.state_dict())
+    optimiser = torch.optim.AdamW(model.trained_parts.parameters(), lr=1e-2)
+    _loss(method, [[0, 1, 2]], model=model).backward()
+    deaf = [name for name, parameter in model.trained_parts.named_parameters() if parameter.grad is None]
+    if deaf:
+        fail(method, f"no gradient reaches {deaf[0]}", "let the loss depend on the student's view")
+    optimiser.step()
+    moved = [
+        name
+        for name, value in model.state_dict().items()
+        if not name.startswith("connector.") and not torch.equal(value, before[name])
+    ]
+    if moved:
+        fail(method, f"it changes {moved[0]}, which is frozen", "change no parameter in a hook")
+
+
+def check_it_learns(method) -> None:
+    """Thirty steps on two utterances take a quarter off the loss, or a sign or a shift is wrong."""
+    model, _ = _world(fresh=True)
+    optimiser = torch.optim.AdamW(model.trained_parts.parameters(), lr=2e-2)
+    losses = []
+    for _ in range(NUM_STEPS):
+        optimiser.zero_grad()
+        loss = _loss(method, [[0, 1]], model=model)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    if not 0 <= losses[-1] < LEARNED * losses[0]:
+        fail(
+            method,
+            f"in {NUM_STEPS} steps its loss went from {losses[0]:.4f} to {losses[-1]:.4f}",
+            "see whether the positions compared are those that predict, and that less is better",
+        )
+
+
+NUM_STEPS, LEARNED = 30, 0.75
+CHECKS = (
+    check_metadata,
+    check_options,
+    check_layout,
+    check_layout_is_pure,
+    check_choices_are_kept,
+    check_odd_texts,
+    check_student_is_asked_what_the_teacher_is,
+    check_student_is_not_told,
+    check_loss,
+    check_teacher_is_matched_by_an_oracle,
+    check_what_is_frozen_stays,
+    check_it_learns,
+)
+
+
+def _layouts(method, utterances=UTTERANCES):
+    """(utterance, layout) of each choice, with the response that the corpus or an LLM might have given."""
+    for utterance in utterances:
+        for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
+            target = Target(RESPONSE) if method.needs.target else Target("", finished=False)
+            yield utterance, lay_out(method, utterance, choice, target)
+
+
+def _plain(method) -> str:
+    """All that a method holds, as JSON: tuples come back as lists."""
+    return json.dumps(vars(method), sort_keys=True, default=dict)
+
+
+def _said(view) -> str:
+    return "".join(segment.text for segment in view.segments)
+
+
+def _frame(rendered) -> tuple:
+    return tuple(piece.ids for piece in rendered.pieces if piece.tag == "frame")
+
+
+@cache
+def _tiny_llm():
+    with tempfile.TemporaryDirectory() as folder:
+        return load_llm(make_tiny_llm(Path(folder) / "llm"))
+
+
+@cache
+def _kept_world():
+    return _world(fresh=True)
+
+
+def _world(*, fresh: bool = False):
+    """A tiny SpeechLLM over frames of width `WIDTH`, and its renderer."""
+    if not fresh:
+        return _kept_world()
+    llm = _tiny_llm()
+    torch.manual_seed(0)
+    connector = StackAndProject(WIDTH, llm.width, stride=2, keep_remainder=True)
+    return SpeechLLM(torch.nn.Identity(), connector, llm), Renderer(llm.tokenizer)
+
+
+def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
+    """The loss of one step over the first example of each utterance, packed as said."""
+    kept, renderer = _world()
+    model = model or kept
+    generator = torch.Generator().manual_seed(1)
+    frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=generator)
+    lengths = torch.tensor([9, 6, 3])
+    first = {utterance.id: layout for utterance, layout in reversed(list(_layouts(method)))}
+    rendered = []
+    for utterance in UTTERANCES:
+        layout = first[utterance.id]
+        views = {"student": layout.student} | ({"teacher": layout.teacher} if method.needs.teacher else {})
+        rendered.append({name: renderer.render(view) for name, view in views.items()})
+    made = []
+    for pack in packs:
+        views = {name: [rendered[number][name] for number in pack] for name in rendered[0]}
+        made.append(PackOfExamples(views, frames[pack], lengths[pack]))
+    units = sum((pack.units() for pack in made), start=Counter())
+    return sum(
+        total(compute_terms(method, model, pack.views, pack.frames, pack.lengths), units) for pack in made
+    )

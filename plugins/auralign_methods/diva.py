@@ -34,7 +34,7 @@ class DiVA(AlignmentMethod):
 
     name = "diva"
     paper = "2410.02678"
-    needs = Needs(target=False, teacher=True, layers=(0,))
+    needs = Needs(target=False, teacher=True)
 
     def choices(self, utterance, rng):
         """The one choice."""

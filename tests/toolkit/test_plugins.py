@@ -57,6 +57,7 @@ def test_shipped_methods_are_announced_by_entry_points():
         "distillation",
         "diva",
         "self_powered",
+        "wav2prompt",
     }
 
 

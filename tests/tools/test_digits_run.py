@@ -146,7 +146,7 @@ def test_the_encoder_of_recordings_is_rebuilt_by_force(digits, tmp_path):
         (["--stge", "3"], "unknown option --stge; did you mean --stage?"),
         (
             ["--method", "sfit"],
-            "no method 'sfit'; known: blsp distillation diva self_powered sift sit transcription",
+            "no method 'sfit'; known: blsp distillation diva self_powered sift sit transcription wav2prompt",
         ),
         (["--method", ","], "--method names no method"),
         (["--speech", "tts"], "--speech is synthetic or recorded, not 'tts'"),

@@ -47,12 +47,17 @@ class Needs:
     teacher : bool
         Compute the teacher's view too: the plain frozen LLM, without adapters and without a gradient.
     layers : tuple of int
-        Hidden states of these layers, in every view: 0 is what the first layer reads, -1 what the head reads.
+        Hidden states of these layers too, in every view; 0, what is put into the LLM, and -1, what its head reads, are
+        always there.
+    num_tokens : bool
+        Tell the connector, in training, how many tokens the text of the speech has. The teacher's view is then there, with
+        what is put into the LLM alone unless `teacher` asks for more.
     """
 
     target: bool = True
     teacher: bool = False
     layers: tuple[int, ...] = ()
+    num_tokens: bool = False
 
 
 class AlignmentMethod(ABC):

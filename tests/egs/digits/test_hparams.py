@@ -11,6 +11,7 @@ from local import world
 FOLDER = Path(__file__).parents[3] / "egs" / "digits" / "hparams"
 METHODS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 OWN = {"method", "output_folder"}
+ITS_OWN = {"wav2prompt": {"connector"}}  # it cannot be trained with another
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -21,7 +22,7 @@ def test_yaml_loads_and_is_named_after_its_method(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_differ_in_nothing_but_the_method(name):
     ours, reference = (load_hparams(FOLDER / f"{one}.yaml") for one in (name, METHODS[0]))
-    for key in SCHEMA.keys() - OWN:
+    for key in SCHEMA.keys() - OWN - ITS_OWN.get(name, set()):
         assert describe(getattr(ours, key)) == describe(getattr(reference, key)), key
 
 

@@ -6,6 +6,7 @@ lengths (B,) in frames; embeddings (B, U, D_llm) and lengths (B,) in embeddings;
 """
 
 import functools
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -283,6 +284,80 @@ class MultiLayerQFormer(Connector):
     def num_embeddings(self, num_frames):
         """Always the number of queries."""
         return num_frames * 0 + self.num_queries
+
+
+class ContinuousIntegrateAndFire(Connector):
+    """As many embeddings as the text has tokens: continuous integrate-and-fire (CIF, arXiv:1905.11235).
+
+    Each frame gets a weight between 0 and 1; whenever the weights add up to one more, an embedding fires: the mean of
+    the frames since the last, weighted. In training the weights are scaled to the number of tokens that were said; in use
+    their own sum, rounded and at least 1, is that number. Of the connector of BLSP-KD (arXiv:2405.19041) the
+    transformer layers before and after are left out. Its `extras` hold `quantity` (B,), the sum before scaling.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    hidden_width : int, optional
+        The LLM's width unless given.
+    kernel_size : int
+        Frames that a weight is computed from; odd.
+    tokens_per_frame : float
+        What the weights begin with, on average, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        hidden_width: int | None = None,
+        kernel_size: int = 5,
+        tokens_per_frame: float = 0.08,
+    ):
+        super().__init__()
+        if kernel_size % 2 == 0 or not 0 < tokens_per_frame < 1:
+            raise ValueError(
+                f"kernel_size {kernel_size}, tokens_per_frame {tokens_per_frame}: use an odd kernel, and a share below 1"
+            )
+        hidden_width = hidden_width or output_width
+        self.tokens_per_frame = tokens_per_frame
+        self.norm = nn.LayerNorm(input_width)
+        self.convolution = nn.Conv1d(input_width, hidden_width, kernel_size, padding=kernel_size // 2)
+        self.weigh = nn.Linear(hidden_width, 1)
+        nn.init.constant_(self.weigh.bias, math.log(tokens_per_frame / (1 - tokens_per_frame)))
+        self.project = nn.Sequential(
+            nn.Linear(hidden_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, output_width)
+        )
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`."""
+        within = is_within(lengths, frames.shape[1])
+        frames = self.norm(frames) * within.unsqueeze(-1)
+        hidden = nn.functional.gelu(self.convolution(frames.transpose(1, 2)).transpose(1, 2))
+        weights = self.weigh(hidden).squeeze(-1).sigmoid() * within
+        quantity = weights.sum(1)
+        if num_tokens is None:
+            num_tokens = quantity.detach().round().long().clamp(min=1)
+        scaled = weights * (num_tokens / quantity).unsqueeze(1)
+        fired = torch.einsum("but,btd->bud", fire(scaled, int(num_tokens.max())), hidden)
+        return self.project(fired), num_tokens, {"quantity": quantity}
+
+    def num_embeddings(self, num_frames):
+        """An expectation: how many there are hangs on what was said."""
+        return num_frames * round(1000 * self.tokens_per_frame) // 1000 + 1
+
+
+def fire(weights: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """Frame weights (B, T) -> what each token takes of each frame (B, U, T).
+
+    Token u takes of a frame the part of its weight that lies between u and u + 1 of the sum so far, so that the takings of a
+    token add up to 1, and a frame heavier than 1 fires more than once (equations 1 to 4 of arXiv:1905.11235).
+    """
+    after = weights.cumsum(1).unsqueeze(1)
+    before = after - weights.unsqueeze(1)
+    start = torch.arange(num_tokens, device=weights.device, dtype=weights.dtype)[None, :, None]
+    return (torch.minimum(after, start + 1) - torch.maximum(before, start)).clamp(min=0)
 
 
 class WeightedLayers(Connector):

@@ -17,7 +17,7 @@ from torch import nn
 from auralign.files import hash_path
 from auralign.models.folder import check_complete, loading, torch_dtype
 
-LAST = -1  # the layer that the head reads
+INPUT, LAST = 0, -1  # layers: what is put into the LLM, and what the head reads
 LORA_FIELDS = (
     "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias",
@@ -177,9 +177,9 @@ class LLM(nn.Module):
         return self.run(embeddings, positions)[LAST]
 
     def run(self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()) -> dict[int, torch.Tensor]:
-        """Hidden states (N, D) of one pack by layer: the last, which the head reads, and those of `layers`.
+        """Hidden states (N, D) of one pack by layer: 0, what was put in; the last, which the head reads; those of `layers`.
 
-        Embeddings (N, D), positions (N,) restarting at each sequence. Layer 0 is what the first layer reads. No mask and no
+        Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no
         cache: restarted positions keep the sequences apart only then (an all-ones mask, or the default cache, leaks
         across them without an error).
         """
@@ -190,7 +190,7 @@ class LLM(nn.Module):
             output_hidden_states=bool(layers),
         )
         found = {layer: output.hidden_states[layer][0] for layer in layers}
-        return {**found, LAST: output.last_hidden_state[0]}
+        return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) of hidden states (M, D)."""

@@ -4,7 +4,7 @@ Axes: B batch, T speech frames, U text positions, N positions of a pack, D width
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -46,12 +46,13 @@ class Pack:
 class ViewOutput:
     """What the LLM computed for one view of a pack; losses read it by tag, and by layer where the method `needs` it.
 
-    Layer 0 is what the first layer reads, `LAST` what the head reads.
+    Layer `INPUT`, 0, is what is put into the LLM, `LAST`, -1, what the head reads. `extras` are the connector's.
     """
 
     pack: Pack
     hidden: Mapping[int, torch.Tensor]
     llm: LLM
+    extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def places(self, tag: str) -> torch.Tensor:
         """Positions (M,) in the pack of the tokens under a tag."""
@@ -110,8 +111,12 @@ class SpeechLLM(nn.Module):
 
     def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
         """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D_encoder) and lengths (B,)."""
-        embeddings, lengths, _ = self.connector(frames, lengths)
-        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)]
+        return self.listen(frames, lengths)[0]
+
+    def listen(self, frames: torch.Tensor, lengths: torch.Tensor, num_tokens: torch.Tensor | None = None):
+        """`hear`, and the connector's extras. `num_tokens` (B,), in training, are those of the text that was said."""
+        embeddings, lengths, extras = self.connector(frames, lengths, num_tokens)
+        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)], extras
 
     def embed(self, rendered: Rendered, speech: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings (N, D) of one rendered view, with `speech` (U, D) in the place of its speech.
@@ -156,9 +161,9 @@ class SpeechLLM(nn.Module):
             tuple(sizes),
         )
 
-    def forward(self, pack: Pack, layers=()) -> ViewOutput:
-        """Run the LLM over a pack."""
-        return ViewOutput(pack, self.llm.run(pack.embeddings, pack.positions, layers), self.llm)
+    def forward(self, pack: Pack, layers=(), extras=None) -> ViewOutput:
+        """Run the LLM over a pack; `extras` of the connector go with what it computed."""
+        return ViewOutput(pack, self.llm.run(pack.embeddings, pack.positions, layers), self.llm, extras or {})
 
     @torch.no_grad()
     def read(self, views: list[Rendered], layers=()) -> ViewOutput:

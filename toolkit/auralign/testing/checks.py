@@ -27,7 +27,7 @@ import torch
 from auralign.layout import Speech, Target, Text
 from auralign.losses import total
 from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod, draw, lay_out
-from auralign.models.connectors import StackAndProject
+from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
 from auralign.models.llm import load_llm
 from auralign.models.speech_llm import SpeechLLM
 from auralign.records import Utterance
@@ -218,7 +218,7 @@ def check_choices_are_kept(method) -> None:
 
 def check_odd_texts(method) -> None:
     """Corpora hold empty lines, other scripts, special tokens and half an hour in one row: text is data."""
-    _, renderer = _world()
+    _, renderer = _world(method)
     for text in ODD_TEXTS:
         utterance = Utterance(id="odd", audio="odd.flac", seconds=1.0, text=text)
         frames = set()
@@ -289,9 +289,9 @@ def check_loss(method) -> None:
 
 def check_teacher_is_matched_by_an_oracle(method) -> None:
     """A connector that emitted the text's own embeddings leaves nothing to distil: any distance to the teacher is zero."""
-    if not method.needs.teacher:
+    if not (method.needs.teacher or method.needs.num_tokens):
         return
-    model, renderer = _world()
+    model, renderer = _world(method)
     layouts = [layout for _, layout in _layouts(method)]
     speech = [
         model.llm.embed(
@@ -299,8 +299,11 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
         )
         for layout in layouts
     ]
+    counted = {"quantity": torch.tensor([float(len(heard)) for heard in speech])}
     student = model(
-        model.pack([renderer.render(layout.student) for layout in layouts], speech), method.needs.layers
+        model.pack([renderer.render(layout.student) for layout in layouts], speech),
+        method.needs.layers,
+        counted,
     )
     teacher = model.read([renderer.render(layout.teacher) for layout in layouts], method.needs.layers)
     for name, term in method.loss({"student": student, "teacher": teacher}).items():
@@ -314,7 +317,7 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
 
 def check_what_is_frozen_stays(method) -> None:
     """One step moves what is trained, all of it, and not a bit of what is frozen."""
-    model, _ = _world(fresh=True)
+    model, _ = _world(method, fresh=True)
     before = copy.deepcopy(model.state_dict())
     optimiser = torch.optim.AdamW(model.trained_parts.parameters(), lr=1e-2)
     _loss(method, [[0, 1, 2]], model=model).backward()
@@ -333,7 +336,7 @@ def check_what_is_frozen_stays(method) -> None:
 
 def check_it_learns(method) -> None:
     """Thirty steps on two utterances take a quarter off the loss, or a sign or a shift is wrong."""
-    model, _ = _world(fresh=True)
+    model, _ = _world(method, fresh=True)
     optimiser = torch.optim.AdamW(model.trained_parts.parameters(), lr=2e-2)
     losses = []
     for _ in range(NUM_STEPS):
@@ -395,23 +398,28 @@ def _tiny_llm():
 
 
 @cache
-def _kept_world():
-    return _world(fresh=True)
+def _kept_world(counts: bool):
+    return _make_world(counts)
 
 
-def _world(*, fresh: bool = False):
-    """A tiny SpeechLLM over frames of width `WIDTH`, and its renderer."""
-    if not fresh:
-        return _kept_world()
+def _world(method, *, fresh: bool = False):
+    """A tiny SpeechLLM over frames of width `WIDTH`, and its renderer; a method that counts tokens has a connector that does."""
+    return (_make_world if fresh else _kept_world)(method.needs.num_tokens)
+
+
+def _make_world(counts: bool):
     llm = _tiny_llm()
     torch.manual_seed(0)
-    connector = StackAndProject(WIDTH, llm.width, stride=2, keep_remainder=True)
+    if counts:
+        connector = ContinuousIntegrateAndFire(WIDTH, llm.width, tokens_per_frame=0.5)
+    else:
+        connector = StackAndProject(WIDTH, llm.width, stride=2, keep_remainder=True)
     return SpeechLLM(torch.nn.Identity(), connector, llm), Renderer(llm.tokenizer)
 
 
 def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
     """The loss of one step over the first example of each utterance, packed as said."""
-    kept, renderer = _world()
+    kept, renderer = _world(method)
     model = model or kept
     generator = torch.Generator().manual_seed(1)
     frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=generator)
@@ -420,7 +428,7 @@ def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
     rendered = []
     for utterance in UTTERANCES:
         layout = first[utterance.id]
-        views = {"student": layout.student} | ({"teacher": layout.teacher} if method.needs.teacher else {})
+        views = {"student": layout.student, "teacher": layout.teacher}
         rendered.append({name: renderer.render(view) for name, view in views.items()})
     made = []
     for pack in packs:

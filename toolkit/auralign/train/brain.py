@@ -17,8 +17,10 @@ from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
 from auralign.models.build import build_decoding
+from auralign.models.llm import INPUT
+from auralign.models.speech_llm import ViewOutput
 from auralign.train.checkpoint import Checkpoints
-from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
+from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream, num_speech_tokens
 
 
 class AlignmentBrain(sb.Brain):
@@ -231,10 +233,16 @@ def compute_terms(method, model, views, frames: torch.Tensor, lengths: torch.Ten
     Raises MethodFailedError where its `loss` fails, or gives something else than terms.
     """
     device, needs = model.llm.device, method.needs
-    speech = model.hear(frames.to(device), lengths.to(device))
-    outputs = {"student": model(model.pack(views["student"], speech), needs.layers)}
+    num_tokens = None
+    if needs.num_tokens:
+        num_tokens = torch.tensor([num_speech_tokens(view) for view in views["teacher"]], device=device)
+    speech, extras = model.listen(frames.to(device), lengths.to(device), num_tokens)
+    outputs = {"student": model(model.pack(views["student"], speech), needs.layers, extras)}
     if needs.teacher:
         outputs["teacher"] = model.read(views["teacher"], needs.layers)
+    elif needs.num_tokens:
+        pack = model.pack(views["teacher"], [None] * len(views["teacher"]))
+        outputs["teacher"] = ViewOutput(pack, {INPUT: pack.embeddings}, model.llm)
     with running(method, "loss"):
         terms = method.loss(outputs)
     if not (isinstance(terms, Mapping) and terms and all(isinstance(term, Term) for term in terms.values())):

@@ -43,6 +43,11 @@ class PackOfExamples:
         return counts
 
 
+def num_speech_tokens(teacher: Rendered) -> int:
+    """Tokens that stand, in the teacher's view, where the student hears."""
+    return sum(len(piece.ids) for piece in teacher.pieces if piece.tag == "speech")
+
+
 class Examples:
     """The targets of one split with their speech.
 
@@ -91,6 +96,8 @@ class Examples:
                 continue
             views = self._render(target)
             num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
+            if method.needs.num_tokens:
+                num_heard = min(num_heard, num_speech_tokens(views["teacher"]))
             length = max(
                 rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
                 for rendered in views.values()
@@ -142,7 +149,7 @@ class Examples:
         segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
         layout = lay_out(self.method, utterance, target.choice, segment)
         views = {"student": layout.student}
-        if self.method.needs.teacher:
+        if self.method.needs.teacher or self.method.needs.num_tokens:
             views["teacher"] = layout.teacher
         return {name: self.renderer.render(view) for name, view in views.items()}
 

@@ -63,7 +63,9 @@ def main(argv):
             f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
         ) as stage:
             if not stage.complete:
-                decoder().write(Records(questions, Question), path, given=given, seed=hparams.seed)
+                asked = Records(questions, Question)
+                decoder().write(asked, path, given=given, seed=hparams.seed)
+                print(f"{stage.name}: {len(asked)} answers in {path}")
 
 
 def make_decoder(hparams, best, manifest):

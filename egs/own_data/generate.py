@@ -35,7 +35,7 @@ def main(argv):
             f"generate {split}", path.parent, inputs=inputs, outputs=outputs, partial=partial
         ) as stage:
             if not stage.complete:
-                print(f"{stage.name}: {write_targets(hparams, manifest, path)}")
+                print(f"{stage.name}: {write_targets(hparams, manifest, path)}, in {path}")
 
 
 def write_targets(hparams, manifest, path):

@@ -71,7 +71,7 @@ def test_override_reaches_the_optimiser(whole, tmp_path, make_llm, whisper_folde
 
 def test_changed_target_redoes_training(whole, tmp_path, make_llm, whisper_folder):
     found = run_script(whole, "train.py", YAML, "--lr", "5e-3", "--output_folder", "exp/sift", check=False)
-    assert "train: lr changed, starting over" in found.stderr
+    assert "train: lr (0.01 -> 0.005) changed, starting over" in found.stderr
     run_script(whole, "train.py", YAML)
 
 

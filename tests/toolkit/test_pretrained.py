@@ -258,3 +258,26 @@ def test_the_card_of_lora_says_so(adapted):
     card = (adapted / "model" / CARD).read_text()
     assert "the\nconnector and LoRA" in card
     assert '| LoRA | {"r": 2' in card
+
+
+def test_integers_are_samples_too(recipe, model):
+    integers, rate = soundfile.read(audio(recipe), dtype="int16")
+    assert model.answer(integers, "sort", sample_rate=rate) == model.answer(audio(recipe), "sort")
+
+
+def test_of_no_audio_there_is_no_answer_and_of_several_no_stream(recipe, model):
+    assert model.answer([], "sort") == []
+    with pytest.raises(ValueError, match="a stream is the answer to one audio, not to 2"):
+        list(model.stream([audio(recipe), audio(recipe)]))
+
+
+def test_the_card_tells_nothing_of_this_machine_or_of_the_test_set(recipe):
+    report = recipe / "report.md"
+    report.write_text("# The gap ledger\n\n## Wrong answers\n\nsecret words\n\n## How it was made\n\nso\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recipe)
+        export(load_hparams("hparams/sift.yaml"), "carded", report=report)
+    card = (recipe / "carded" / CARD).read_text()
+    assert "How it was made" in card
+    assert "secret words" not in card
+    assert str(recipe) not in card

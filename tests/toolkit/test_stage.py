@@ -36,7 +36,7 @@ def test_interrupted_stage_finds_its_partial_output(tmp_path, capsys):
 def test_changed_input_starts_over_and_is_named(tmp_path, capsys):
     run(tmp_path, {"lr": 1, "seed": 1})
     assert run(tmp_path, {"lr": 2, "seed": 1}) == ""
-    assert "demo: lr changed, starting over" in capsys.readouterr().err
+    assert "demo: lr (1 -> 2) changed, starting over" in capsys.readouterr().err
 
 
 def test_changed_input_of_an_interrupted_stage_starts_over(tmp_path):
@@ -109,3 +109,45 @@ def test_value_that_cannot_be_described_is_refused():
 def test_absent_input_names_the_stage_that_makes_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run stage 1 \(prepare\) first"):
         content(tmp_path / "train.jsonl", made_by="stage 1 (prepare)")
+
+
+def fail(folder, inputs, *, write=False):
+    with (
+        pytest.raises(ValueError, match="no such LLM"),
+        Stage("demo", folder, inputs=inputs, outputs=[folder / "out.txt"]),
+    ):
+        if write:
+            (folder / "out.txt").write_text("half")
+        raise ValueError("no such LLM")
+
+
+def test_a_run_that_fails_at_once_costs_nothing_of_the_one_before(tmp_path, capsys):
+    run(tmp_path, {"lr": 1}, text="dear")
+    fail(tmp_path, {"lr": 2})
+    assert "what was finished before is kept" in capsys.readouterr().err
+    assert (tmp_path / "out.txt").read_text() == "dear"
+    assert run(tmp_path, {"lr": 1}) == "complete"
+
+
+def test_a_run_that_has_written_something_goes_on_with_it(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    fail(tmp_path, {"lr": 2}, write=True)
+    assert run(tmp_path, {"lr": 2}) == "half"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
+
+
+def test_a_run_that_was_given_up_gives_back_the_one_before(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    fail(tmp_path, {"lr": 2}, write=True)
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert (tmp_path / "out.txt").read_text() == "dear"
+
+
+def test_another_methods_run_is_not_replaced(tmp_path):
+    method = {"method": "sit", "version": "1"}
+    run(tmp_path, {"method": method}, text="dear")
+    with pytest.raises(
+        ValueError, match="holds a run of the method 'sit', this is 'sift'; give it its own output_folder"
+    ):
+        run(tmp_path, {"method": {**method, "method": "sift"}})
+    assert run(tmp_path, {"method": method}) == "complete"

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 import sys
 
 from auralign import __version__, script
@@ -115,7 +116,8 @@ def add_prepare(commands) -> None:
         metavar="FIELD=COLUMN",
         action="append",
         default=[],
-        help="column of the id, audio, text, seconds, start, speaker or language, where its name is not a usual one",
+        help="column of the id, audio, text, seconds, start, speaker or language, where its name is not a usual one (such as "
+        "path or audio_filepath, sentence or transcript, duration, offset, client_id, locale)",
     )
     prepare.add_argument(
         "--label", metavar="NAME=COLUMN", action="append", default=[], help="keep this column too, as a label"
@@ -139,7 +141,7 @@ def add_prepare(commands) -> None:
         action="append",
         default=[],
         help="for a test set: ask this about every utterance, with {speech} where the speech goes; the right answer stands in "
-        "COLUMN, or else is what the LLM answers to the text",
+        "COLUMN (one), or else is what the LLM answers to the text; give this option last",
     )
     prepare.add_argument(
         "--max-seconds",
@@ -192,8 +194,14 @@ def do_prepare(options) -> int:
         audio_out=manifest.with_suffix(".audio"),
     )
     questions = manifest.with_suffix(".questions.jsonl")
+    if options.audio_folder and not Path(options.audio_folder).is_dir():
+        raise FileNotFoundError(f"--audio-folder {options.audio_folder}: no such folder")
     with locked(manifest.with_name(f".{manifest.stem}.lock")):
-        questions.unlink(missing_ok=True)  # of another manifest, or with other answers
+        for path in (
+            manifest,
+            questions,
+        ):  # of an earlier run: not to be taken for this one's, should it fail
+            path.unlink(missing_ok=True)
         summary = write_manifest(
             manifest,
             utterances,
@@ -210,6 +218,7 @@ def do_prepare(options) -> int:
 
 def _questions(manifest, asked):
     """A Question for each instruction and utterance."""
+    from auralign.files import hash_value
     from auralign.records import Question, RecordError
 
     for number, (instruction, *column) in enumerate(asked):
@@ -220,7 +229,8 @@ def _questions(manifest, asked):
                     f"{manifest.path}: {utterance.id} has no answer in the column {column[0]!r}; leave such rows out (--where)"
                 )
             yield Question(
-                key=f"{utterance.id}:{number}",
+                # With what is asked: answers to another question are then no answers to this one.
+                key=f"{utterance.id}:{number}:{hash_value([instruction, reference])[:8]}",
                 utt_id=utterance.id,
                 group=column[0] if column else AS_TEXT,
                 task=instruction,
@@ -374,6 +384,8 @@ def do_ask(options) -> int:
     from auralign.data.audio import AudioError
     from auralign.pretrained import load
 
+    if os.path.exists(options.prompt):
+        raise ValueError(f'the prompt {options.prompt!r} is a file; the prompt comes last ("" asks nothing)')
     model = load(
         options.folder,
         llm=options.llm,

@@ -149,6 +149,8 @@ def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespa
 
     text = _read(path)
     keys = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
+    if not keys:
+        raise HparamsError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
     typed = {name: _coerce(name, value, keys, path) for name, value in (overrides or {}).items()}
     try:
         # HyperPyYAML adds an override that the file lacks only when told; the schema's optional keys are such.
@@ -253,7 +255,11 @@ def load_recipe(argv: list[str]) -> SimpleNamespace:
         for name, key in SCHEMA.items():
             if not {NAME, AlignmentMethod, dict, list} & set(key.kinds):
                 default = "" if key.default is ... else f" (default: {key.default})"
-                print(f"  --{name:<24}{key.meaning}{default}")
+                print(f"  --{name:<26}{key.meaning}{default}")
+        print("\nKeys that stand in the YAML alone:")
+        for name, key in SCHEMA.items():
+            if {NAME, AlignmentMethod, dict, list} & set(key.kinds):
+                print(f"  {name:<28}{key.meaning}")
         sys.exit(0)
     paths, overrides = parse_arguments(argv)
     if len(paths) != 1:

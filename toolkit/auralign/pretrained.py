@@ -11,6 +11,7 @@ The folder is data: `load` runs no code that came with it, and calls nothing but
 """
 
 import dataclasses
+import difflib
 import functools
 import importlib
 import json
@@ -75,7 +76,7 @@ class PretrainedModel:
 
         Arguments
         ---------
-        audio : path, float32 array (num_samples,), or list of these
+        audio : path, array (num_samples,) of floats between -1 and 1 or of integers, or list of these
         prompt : str, optional
             What is asked; `{speech}` stands where the speech goes, and without it the speech comes first. None asks nothing.
         sample_rate : int, optional
@@ -89,6 +90,8 @@ class PretrainedModel:
         is empty, not finite or not of one channel.
         """
         several = isinstance(audio, (list, tuple))
+        if several and not audio:
+            return []
         asked = self._ask(list(audio) if several else [audio], prompt, sample_rate, decoding)
         answers = self.model.answer(**asked)
         strings = asked["decoding"].stop_strings
@@ -102,6 +105,8 @@ class PretrainedModel:
         space around it. Arguments as for `answer`; greedy only."""
         from transformers import TextIteratorStreamer
 
+        if isinstance(audio, (list, tuple)):
+            raise ValueError(f"a stream is the answer to one audio, not to {len(audio)}; use answer")
         asked = self._ask([audio], prompt, sample_rate, {"num_beams": 1, **decoding})
         streamer = TextIteratorStreamer(self.renderer.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failed: queue.Queue = queue.Queue()
@@ -124,6 +129,9 @@ class PretrainedModel:
     def _ask(self, audio: list, prompt: str | None, sample_rate: int | None, decoding: dict) -> dict:
         """What `SpeechLLM.answer` is given: prompts, embeddings of the speech that goes into each, and the decoding."""
         decoding = dataclasses.replace(self.decoding, **decoding)
+        for word in re.findall(r"\{\w+\}", prompt or ""):
+            if word != SLOT and difflib.get_close_matches(word, [SLOT], cutoff=0.75):
+                raise ValueError(f"the prompt holds {word}; did you mean {SLOT}?")
         if prompt is not None and SLOT not in prompt:
             prompt = f"{SLOT}\n{prompt}"
         rendered = self.renderer.render(View(fill(prompt, Speech(""))))
@@ -149,9 +157,11 @@ class PretrainedModel:
         if isinstance(audio, (str, os.PathLike)):
             waveform = read_audio(audio, sample_rate=encoder.sample_rate)
         else:
-            waveform = resample(
-                np.asarray(audio, dtype=np.float32), sample_rate or encoder.sample_rate, encoder.sample_rate
-            )
+            samples = np.asarray(audio)
+            if samples.dtype.kind in "iu":  # as soundfile and scipy give them when asked for integers
+                samples = samples / np.iinfo(samples.dtype).max
+            rate = sample_rate or encoder.sample_rate
+            waveform = resample(samples.astype(np.float32), rate, encoder.sample_rate)
         seconds = len(waveform) / encoder.sample_rate
         if not encoder.hears(seconds):
             raise AudioError(f"{_name(audio)} {encoder.too_long(seconds)}")
@@ -249,20 +259,33 @@ def _card(hparams, config: dict, report) -> str:
         "| part | what |",
         "|---|---|",
         f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
-        f"| encoder | {config['encoder']['call']}, {json.dumps(config['encoder']['with'])} |",
+        f"| encoder | {config['encoder']['call']}, {json.dumps(_without_folders(config['encoder']['with']))} |",
         f"| connector | {config['connector']['call']}, {json.dumps(config['connector']['with'])} |",
         *([f"| LoRA | {json.dumps(config['lora'])} |"] if config["lora"] else []),
         f"| method | {config['method']}, arXiv:{config['paper']}; options {json.dumps(hparams.method.options())} |",
-        f"| data | {Path(hparams.data_folder).resolve()}; seed {hparams.seed} |",
+        f"| data | {Path(hparams.data_folder).name}; seed {hparams.seed} |",
         f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
         "",
         "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
         "",
-        Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)
+        _without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1))
         if report
         else "The gap ledger: not run.",
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _without_folders(arguments: dict) -> dict:
+    """A card is published: where things stood on this machine is nobody's business."""
+    return {
+        name: Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+        for name, value in arguments.items()
+    }
+
+
+def _without_examples(report: str) -> str:
+    """The report without the sentences of its test set."""
+    return re.sub(r"^## Wrong answers\n.*?(?=^## )", "", report, flags=re.MULTILINE | re.DOTALL)
 
 
 def _licence(path) -> str:
@@ -368,6 +391,8 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
     }
     if what:
         arguments["path"] = str(path_now or arguments.get("path"))
+        if path_now and not Path(path_now).exists():
+            raise FileNotFoundError(f"no {what} at {path_now}: no such folder")
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(
                 f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., {what}=PATH)"

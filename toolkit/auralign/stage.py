@@ -12,7 +12,8 @@
 
 A stage is complete when `.<name>.done.json`, written last, names the same inputs and the outputs still have the content
 that it recorded. A stage that was started with the same inputs and not finished is resumed: it finds its partial outputs
-as it left them. With other inputs, the outputs are removed first.
+as it left them. With other inputs, what was finished steps aside until the new run is; a run that fails before it has
+written anything, over a misspelt path, puts it back.
 """
 
 import fcntl
@@ -69,13 +70,16 @@ class Stage:
     def __enter__(self) -> "Stage":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        aside = _aside(self._done)
+        if aside.exists() and not self._done.exists() and read_json(aside)["inputs"] == self.inputs:
+            self._put_back()  # a run with other inputs was begun and given up
         if self._done.exists():
             done = read_json(self._done)
             if done["inputs"] == self.inputs and self._outputs_stand(done):
                 self.complete = True
                 print(f"{self.name}: already complete for these inputs, skipped", flush=True)
                 return self
-            self._start_over(done["inputs"])
+            self._start_over(done["inputs"], finished=self._outputs_stand(done))
         elif self._started.exists():
             before = read_json(self._started)
             if before == self.inputs:
@@ -96,7 +100,26 @@ class Stage:
                 )
             write_json(self._done, {"inputs": self.inputs, "outputs": self._output_hashes()})
             self._started.unlink(missing_ok=True)
+            for path in self._kept():
+                _remove(_aside(path))
+        elif kind is not None and _aside(self._done).exists() and not self._has_written():
+            self._put_back()
+            print(f"{self.name}: what was finished before is kept", file=sys.stderr)
         self._lock.close()
+
+    def _kept(self) -> list[Path]:
+        """What steps aside: the mark last, so that it never stands alone."""
+        return [*self.outputs, self._done]
+
+    def _put_back(self) -> None:
+        self._remove_outputs()
+        for path in self._kept():
+            if _aside(path).exists():
+                os.replace(_aside(path), path)
+        self._started.unlink(missing_ok=True)
+
+    def _has_written(self) -> bool:
+        return any(path.exists() for path in (*self.outputs, *self.partial))
 
     def _take_lock(self) -> None:
         # The kernel drops the lock with the process, so a killed run never leaves a stale one.
@@ -118,13 +141,30 @@ class Stage:
     def _outputs_stand(self, done: dict) -> bool:
         return all(output.exists() for output in self.outputs) and done["outputs"] == self._output_hashes()
 
-    def _start_over(self, before: dict) -> None:
-        keys = [
-            key for key in sorted(set(before) | set(self.inputs)) if before.get(key) != self.inputs.get(key)
+    def _start_over(self, before: dict, *, finished: bool = False) -> None:
+        """Make room for a run with other inputs.
+
+        Raises ValueError where the folder holds a run of another method: its results are not to be lost to a copied YAML.
+        """
+        theirs, ours = (_method_name(inputs) for inputs in (before, self.inputs))
+        if theirs != ours:
+            self._lock.close()
+            raise ValueError(
+                f"{self.folder} holds a run of the method {theirs!r}, this is {ours!r}; give it its own output_folder"
+            )
+        changes = [
+            _tell(key, before.get(key), self.inputs.get(key))
+            for key in sorted(set(before) | set(self.inputs))
+            if before.get(key) != self.inputs.get(key)
         ]
-        print(f"{self.name}: {', '.join(keys) or 'an output'} changed, starting over", file=sys.stderr)
-        self._done.unlink(missing_ok=True)
+        print(f"{self.name}: {', '.join(changes) or 'an output'} changed, starting over", file=sys.stderr)
         self._started.unlink(missing_ok=True)
+        if finished:
+            os.replace(self._done, _aside(self._done))
+            for path in self.outputs:
+                _remove(_aside(path))
+                os.replace(path, _aside(path))
+        self._done.unlink(missing_ok=True)
         self._remove_outputs()
 
     def _output_hashes(self) -> dict:
@@ -132,10 +172,29 @@ class Stage:
 
     def _remove_outputs(self) -> None:
         for output in (*self.outputs, *self.partial):
-            if output.is_dir():
-                shutil.rmtree(output)
-            else:
-                output.unlink(missing_ok=True)
+            _remove(output)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.before")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _method_name(inputs: dict) -> str | None:
+    method = inputs.get("method")
+    return method.get("method") if isinstance(method, dict) else None
+
+
+def _tell(key: str, before, now) -> str:
+    """A changed input: plain values with what they were and are."""
+    plain = all(value is None or isinstance(value, (bool, int, float)) for value in (before, now))
+    return f"{key} ({before} -> {now})" if plain else key
 
 
 def describe(value) -> object:

@@ -26,10 +26,10 @@ def test_unreadable_audio_is_listed_and_left_out(tmp_path):
     utterances = corpus(tmp_path / "corpus", 3, 1)
     path = tmp_path / "data" / "m.jsonl"
     summary = write_manifest(path, utterances, audio_folder=tmp_path / "corpus", limit=0.5)
-    assert str(summary) == f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (bad audio: 1); 3 silent"
+    assert str(summary) == f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (no such file: 1); 3 silent"
     assert [u.id for u in Records(tmp_path / "data" / "m.jsonl", Utterance)] == ["u0", "u1", "u2"]
     rejected = json.loads((tmp_path / "data" / "m.rejected.jsonl").read_text())
-    assert (rejected["id"], rejected["reason"]) == ("u3", "bad audio")
+    assert (rejected["id"], rejected["reason"]) == ("u3", "no such file")
 
 
 def test_audio_is_told_relative_to_the_manifest(tmp_path):
@@ -41,7 +41,7 @@ def test_audio_is_told_relative_to_the_manifest(tmp_path):
 
 def test_more_rejected_than_the_limit_stops(tmp_path):
     with pytest.raises(
-        TooManyRejectedError, match="2 of 4 rejected .bad audio: 2., more than the limit of 10.0%"
+        TooManyRejectedError, match="2 of 4 rejected .no such file: 2., more than the limit of 10.0%"
     ):
         write_manifest(
             tmp_path / "m.jsonl",

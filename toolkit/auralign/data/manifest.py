@@ -55,9 +55,11 @@ class Rejected:
                 file.write(line.encode("utf-8", "backslashreplace").decode())  # ids too may be broken
         num_all = num_kept + len(self.items)
         if self.items and len(self.items) > self.limit * num_all:
+            first = self.items[0]
             raise TooManyRejectedError(
-                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; "
-                f"reasons in {path}; mend the data, or raise the limit (max_rejected)"
+                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is {first['id']} "
+                f"({first.get('detail') or first['reason']}); reasons in {path}; mend the data, or raise the limit "
+                "(max_rejected; of auralign prepare --max-rejected)"
             )
         if not num_kept:
             raise TooManyRejectedError(f"nothing was kept; see {path}")
@@ -151,6 +153,8 @@ def _check(utterance: Utterance, path: Path, max_seconds: float | None) -> tuple
         raise _Unfit("label is not plain", str(error)) from error
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
+    if not path.exists():
+        raise _Unfit("no such file", str(path))
     whole = math.isinf(utterance.seconds)
     seconds, rate, channels = describe_audio(path)
     seconds = seconds - utterance.start if whole else utterance.seconds

@@ -264,6 +264,12 @@ def _read_table(source: Path, **dialect) -> Iterator[tuple[str, dict]]:
         rows = csv.DictReader(_lines(file, source), strict=True, **dialect)
         try:
             names = rows.fieldnames or []
+            other = next((mark for mark in (";", "\t", ",") if len(names) == 1 and mark in names[0]), None)
+            if other:
+                raise RecordError(
+                    f"{source}:1: its columns seem to be separated by {other!r}: {names[0]!r}; a CSV has commas, a TSV tabs "
+                    "(--form tsv)"
+                )
             if len(set(names)) < len(names):
                 raise RecordError(f"{source}:1: a column name is used twice: {', '.join(names)}")
             for row in rows:
@@ -358,7 +364,7 @@ def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
 def read_lhotse(source: Path) -> Iterator[tuple[str, dict]]:
     """The supervisions of a lhotse manifest of cuts; what is nested stays reachable, as `custom.texts.0`."""
     lhotse = _import("lhotse", "lhotse")
-    for cut in lhotse.CutSet.from_file(str(source)):
+    for cut in _cuts(lhotse, source):
         place = f"{source}: cut {cut.id}"
         if not isinstance(cut, lhotse.MonoCut):
             raise RecordError(
@@ -398,6 +404,20 @@ def read_lhotse(source: Path) -> Iterator[tuple[str, dict]]:
                     "custom": supervision.custom or {},
                 },
             )
+
+
+def _cuts(lhotse, source: Path):
+    try:
+        yield from lhotse.CutSet.from_file(str(source))
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:  # lhotse's own words on a file of another kind
+        raise RecordError(
+            f"{source}: no manifest of lhotse's cuts ({type(error).__name__}: {error})"
+        ) from error
 
 
 def read_parquet(source: Path, split: str | None) -> Iterator[tuple[str, dict]]:

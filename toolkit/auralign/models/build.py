@@ -32,7 +32,12 @@ def construct(key: str, constructor, *args, **options):
             f"{key}: {made.__module__}.{made.__qualname__} does not take what the YAML gives it: "
             f"{getattr(constructor, 'keywords', {})} ({error}); it takes {inspect.signature(made)}"
         ) from error
-    return constructor(*args, **options)
+    try:
+        return constructor(*args, **options)
+    except TypeError as error:  # a word for a number
+        raise ValueError(
+            f"{key}: cannot be made with what the YAML gives it, {getattr(constructor, 'keywords', {})} ({error})"
+        ) from error
 
 
 def check_device(name: str) -> None:

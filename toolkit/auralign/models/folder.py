@@ -27,9 +27,10 @@ def torch_dtype(name: str) -> torch.dtype:
 @contextlib.contextmanager
 def loading(path) -> Iterator[None]:
     """Around `from_pretrained`: quiet, and ValueError on weights that were cut."""
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()  # "Loading weights", which would be printed to logs too
+    set_verbosity_error()  # what is missing is an error here, and said in one line
     try:
         yield
     except SafetensorError as error:
@@ -39,4 +40,6 @@ def loading(path) -> Iterator[None]:
 def check_complete(path, missing, *, what: str) -> None:
     """Raise ValueError where weights are not in the folder; transformers would fill in random ones."""
     if missing:
-        raise ValueError(f"{path} lacks {len(missing)} {what}, such as {min(missing)}; copy the folder again")
+        raise ValueError(
+            f"{path} lacks {len(missing)} {what}, such as {min(missing)}; copy the folder again, or give one of the right kind"
+        )

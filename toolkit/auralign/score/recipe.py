@@ -68,6 +68,12 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
 
     Raises HparamsError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
     """
+    if {"--help", "-h"} & set(argv):
+        print("usage: score.py YAML [YAML ...] [--KEY VALUE ...]\n")
+        print(
+            "The ledger of one method, or of several beside each other: one YAML each, of one LLM and test set."
+        )
+        return
     paths, overrides = parse_arguments(argv)
     methods = {Path(path).stem: load_hparams(path, overrides) for path in paths}
     if not methods or len(methods) < len(paths):

@@ -86,6 +86,10 @@ class Examples:
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
         ):
+            if target.utt_id not in manifest:
+                raise ValueError(
+                    f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
+                )
             row = manifest.row(target.utt_id)
             self._check(target, model.llm)
             if not num_frames[row]:

@@ -325,12 +325,14 @@ def do_show(options) -> int:
     """`auralign show`."""
     from auralign.show import show
 
+    sys.path.append(os.getcwd())  # as of a recipe's scripts: `!new:my_file.MyMethod` stands beside them
     show(options.method, options.utt)
     return 0
 
 
 def do_new_method(options) -> int:
     """`auralign new-method`."""
+    import importlib.util
     import keyword
     import re
     from importlib.resources import files
@@ -344,6 +346,10 @@ def do_new_method(options) -> int:
         raise ValueError(f"the name {name!r} is no Python module; use small letters, digits and underscores")
     if name in {entry.name for entry in find_methods()}:
         raise ValueError(f"a method {name!r} is installed already; give yours another name")
+    if importlib.util.find_spec(name) is not None:
+        raise ValueError(
+            f"a module {name!r} is installed already, which yours would hide; give it another name"
+        )
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; give another --folder, or remove it")
     words = name.split("_")
@@ -372,6 +378,7 @@ def do_export(options) -> int:
     from auralign.pretrained import export
     from auralign.show import find_yaml
 
+    sys.path.append(os.getcwd())
     hparams = load_hparams(find_yaml(options.method))
     report = Path(hparams.score_folder) / "report.md"
     export(hparams, options.folder, report=report if report.is_file() else None)

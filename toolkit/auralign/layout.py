@@ -76,6 +76,12 @@ class View:
     system: System | str | None = DEFAULT
 
     def __post_init__(self):
+        for place, segment in enumerate(self.segments):
+            if not isinstance(segment, Segment):
+                raise ValueError(
+                    f"segment {place} of a view is {type(segment).__name__} {segment!r}; write Text(...), Speech(...) or the "
+                    "`response` that layout is given"
+                )
         places = [place for place, segment in enumerate(self.segments) if isinstance(segment, Target)]
         if places and places != [len(self.segments) - 1]:
             raise ValueError(

@@ -58,7 +58,10 @@ def find_method(name: str) -> MethodEntry:
         close = difflib.get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         installed = ", ".join(names) or "none: pip install auralign again, its entry points are missing"
-        raise MethodError(f"no alignment method {name!r}.{hint} Installed: {installed}.")
+        raise MethodError(
+            f"no alignment method {name!r}.{hint} Installed: {installed}. One of your own needs an entry point in the group "
+            f"{GROUP!r}, and its package installed here: pip install -e"
+        )
     return claims[0]
 
 

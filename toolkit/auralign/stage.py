@@ -215,8 +215,10 @@ def describe(value) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if hasattr(value, "options") and hasattr(value, "name"):
-        # The source too: whoever writes a method edits it, and its old targets are then no longer what it asks for.
-        source = hash_value(inspect.getsource(type(value)))[:16]
+        # The source too: whoever writes a method edits it, and its old targets are then no longer what it asks for. Of whole
+        # files, with constants and helpers, and with those of its parents.
+        files = {inspect.getsourcefile(kind) for kind in type(value).__mro__ if hasattr(kind, "layout")}
+        source = hash_value(sorted(hash_path(file) for file in files))[:16]
         options = describe(value.options())
         return {"method": value.name, "version": value.version, "options": options, "source": source}
     if callable(value) and hasattr(value, "__qualname__"):

@@ -195,7 +195,66 @@ class Backwards(Sound):
         return {"cross_entropy": Term(-term.sum, term.count)}
 
 
+class Mute(Sound):
+    """Its speech stands for no text of the utterance."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text("repeat "), Speech("hello"), response)))
+
+
+class Clairvoyant(Sound):
+    """Its prompt knows the answer."""
+
+    def layout(self, utterance, choice, response):
+        return Layout.of(View((Text(response.text), Speech(utterance.text), response)))
+
+
+class Rewriter(Sound):
+    """It teaches another answer than the LLM's."""
+
+    def layout(self, utterance, choice, response):
+        return super().layout(utterance, choice, replace(response, text="yes"))
+
+
+class Secretive(Sound):
+    """Its options do not tell what it was made with."""
+
+    def __init__(self, instruction="repeat {speech}"):
+        object.__setattr__(self, "instruction", instruction)
+
+    def options(self):
+        return {}
+
+
+class Gossip(Sound):
+    """Its system prompt says what was said."""
+
+    def layout(self, utterance, choice, response):
+        view = View((Speech(utterance.text), response), system=f"It says: {utterance.text}")
+        return Layout.of(view)
+
+
+class Coin(Sound):
+    """Its choice hangs on a coin."""
+
+    def choices(self, utterance, rng):
+        yield Choice(task="a" if random() < 0.5 else "b", instruction=self.instruction)
+
+
+class Shapeless(Sound):
+    """Its term is no scalar."""
+
+    def loss(self, views):
+        return {"vector": Term(views["student"].predicting("target").sum(-1), 1)}
+
+
 BROKEN = {
+    Mute: "check_layout",
+    Clairvoyant: "check_layout_knows_no_answer",
+    Rewriter: "check_layout_knows_no_answer",
+    Secretive: "check_options",
+    Gossip: "check_student_is_not_told",
+    Shapeless: "check_loss",
     Nameless: "check_metadata",
     OldApi: "check_metadata",
     Undocumented: "check_metadata",
@@ -232,6 +291,48 @@ def test_a_sound_method_passes_all():
 def test_a_broken_method_is_caught_by_its_check(broken, name):
     with pytest.raises(CheckFailedError):
         run_check(check_named(name), broken())
+
+
+def test_a_coin_is_thrown_often_enough():
+    for _ in range(20):
+        with pytest.raises(CheckFailedError):
+            run_check(check_named("check_layout_is_pure"), Coin())
+
+
+def test_a_cosine_may_round():
+    class Cosine(Sound):
+        """Cosine distance to the teacher."""
+
+        needs = Needs(teacher=True)
+
+        def loss(self, views):
+            from auralign.losses import cosine_distance
+
+            pair = [views[name].predicting("target") for name in ("student", "teacher")]
+            return {"cosine": cosine_distance(*pair)}
+
+    run_check(check_named("check_teacher_is_matched_by_an_oracle"), Cosine())
+
+
+def test_a_failure_tells_why_the_check_is_there():
+    with pytest.raises(
+        CheckFailedError, match="put Speech.*\n.*check_layout: Without speech there is nothing to hear"
+    ):
+        run_check(check_named("check_layout"), Deaf())
+
+
+def test_whatever_a_method_raises_is_a_failure_and_may_be_expected():
+    class Refuses(Sound):
+        """It refuses an empty text."""
+
+        expected_failures = {"check_odd_texts": "it cannot lay out an empty text"}
+
+        def layout(self, utterance, choice, response):
+            if not utterance.text:
+                raise KeyError("empty")
+            return super().layout(utterance, choice, response)
+
+    check_method(Refuses)
 
 
 def test_every_check_is_tried_by_a_broken_method():

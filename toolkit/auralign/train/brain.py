@@ -249,6 +249,12 @@ def compute_terms(method, model, views, frames: torch.Tensor, lengths: torch.Ten
         raise MethodFailedError(
             f"method {method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
         )
+    for name, term in terms.items():
+        if not isinstance(term.sum, torch.Tensor) or term.sum.ndim:
+            raise MethodFailedError(
+                f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; give a "
+                "scalar tensor: add it up"
+            )
     return terms
 
 

@@ -151,3 +151,12 @@ def test_another_methods_run_is_not_replaced(tmp_path):
     ):
         run(tmp_path, {"method": {**method, "method": "sift"}})
     assert run(tmp_path, {"method": method}) == "complete"
+
+
+def test_a_kill_while_stepping_aside_costs_nothing(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    (tmp_path / ".demo.done.json").rename(
+        tmp_path / ".demo.done.json.before"
+    )  # the first of the two has moved
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert (tmp_path / "out.txt").read_text() == "dear"

@@ -112,9 +112,13 @@ class Stage:
         return [*self.outputs, self._done]
 
     def _put_back(self) -> None:
-        self._remove_outputs()
+        for path in self.partial:
+            _remove(path)
         for path in self._kept():
-            if _aside(path).exists():
+            if _aside(
+                path
+            ).exists():  # what has not stepped aside, as after a kill in between, is still the finished one
+                _remove(path)
                 os.replace(_aside(path), path)
         self._started.unlink(missing_ok=True)
 

@@ -179,9 +179,8 @@ class LLM(nn.Module):
     def run(self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()) -> dict[int, torch.Tensor]:
         """Hidden states (N, D) of one pack by layer: 0, what was put in; the last, which the head reads; those of `layers`.
 
-        Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no
-        cache: restarted positions keep the sequences apart only then (an all-ones mask, or the default cache, leaks
-        across them without an error).
+        Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no cache: restarted positions keep the
+        sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error).
         """
         output = self.model.base_model(
             inputs_embeds=embeddings[None],

@@ -16,7 +16,7 @@ from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out
 from auralign.models.speech_llm import END
-from auralign.records import Records
+from auralign.records import RecordError, Records
 from auralign.render import Rendered, Renderer
 
 
@@ -86,11 +86,12 @@ class Examples:
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
         ):
-            if target.utt_id not in manifest:
+            try:
+                row = manifest.row(target.utt_id)
+            except RecordError as error:
                 raise ValueError(
                     f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
-                )
-            row = manifest.row(target.utt_id)
+                ) from error
             self._check(target, model.llm)
             if not num_frames[row]:
                 seconds = manifest[row].seconds

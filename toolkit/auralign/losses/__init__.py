@@ -5,6 +5,7 @@ from auralign.losses.ctc import ctc
 from auralign.losses.distance import cosine_distance, distance
 from auralign.losses.divergence import divergence
 from auralign.losses.term import Term, join, total
+from auralign.losses.transport import ipot_distance, ipot_plan, sinkhorn_distance
 
 __all__ = [
     "Term",
@@ -13,6 +14,9 @@ __all__ = [
     "ctc",
     "distance",
     "divergence",
+    "ipot_distance",
+    "ipot_plan",
     "join",
+    "sinkhorn_distance",
     "total",
 ]

@@ -4,7 +4,8 @@
     python decode.py hparams/sift.yaml
 
 Reads: <data_folder>/test.jsonl, <data_folder>/test.questions.jsonl, <output_folder>/checkpoints/
-Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl, and, once for all methods,
+Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl (and {speech,shuffled}_alone where the method puts a transcript
+        beside the speech), and, once for all methods,
         <text_folder>/hypotheses/test.{text,transcript}.jsonl
 """
 
@@ -15,6 +16,7 @@ from auralign import __version__, script
 from auralign.data.frames import recipe_frames
 from auralign.decode.answers import Decoder
 from auralign.hparams import load_recipe, settings
+from auralign.method import is_assisted
 from auralign.models.build import (
     build_decoding,
     build_model,
@@ -26,6 +28,8 @@ from auralign.records import Question, Records, Utterance
 from auralign.stage import Stage, content, describe, require
 from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoints
+
+PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 
 
 def main(argv):
@@ -44,27 +48,25 @@ def main(argv):
     trained = {
         **asked,
         "checkpoint": content(best.folder, made_by="stage 3 (train)"),
-        "connector": describe(hparams.connector),
-        "lora": describe(hparams.lora),
+        "parts": describe({name: getattr(hparams, name) for name in PARTS}),
         "seed": hparams.seed,
     }
-    jobs = [
-        ("text", text, asked),
-        ("transcript", text, asked),
-        ("speech", output, trained),
-        ("shuffled", output, trained),
-    ]
+    jobs = [("text", text, asked, None), ("transcript", text, asked, None)]
+    jobs += [("speech", output, trained, None), ("shuffled", output, trained, None)]
+    if is_assisted(hparams.method):  # by a transcript beside the speech: what is it worth alone?
+        jobs += [("speech", output, trained, False), ("shuffled", output, trained, False)]
     decoder = cache(lambda: make_decoder(hparams, best, manifest))  # built when the first stage needs it
-    for given, folder, inputs in jobs:
+    for given, folder, inputs, assisted in jobs:
         if given == "transcript" and not hparams.recognizer:
             continue
-        path = folder / "hypotheses" / f"test.{given}.jsonl"
+        name = f"{given}_alone" if assisted is False else given
+        path = folder / "hypotheses" / f"test.{name}.jsonl"
         with Stage(
-            f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
+            f"decode {name}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
         ) as stage:
             if not stage.complete:
                 asked = Records(questions, Question)
-                decoder().write(asked, path, given=given, seed=hparams.seed)
+                decoder().write(asked, path, given=given, seed=hparams.seed, assisted=assisted)
                 print(f"{stage.name}: {len(asked)} answers in {path}")
 
 
@@ -72,14 +74,15 @@ def make_decoder(hparams, best, manifest):
     """The trained model, ready to answer; refuses a checkpoint that was trained with other parts."""
     model, renderer = build_model(hparams)
     check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
-    best.load_weights(model.trained_parts)
+    best.load_weights(model)
     model.eval()
     manifest = Records(manifest, Utterance)
     return Decoder(
         model,
         renderer,
         manifest,
-        recipe_frames(hparams, model.encoder, manifest),
+        recipe_frames(hparams, model, manifest),
+        method=hparams.method,
         decoding=build_decoding(hparams),
         batch_size=hparams.decode_batch_size,
         recognizer=build_recognizer(hparams, model.encoder),

@@ -18,6 +18,7 @@ from auralign.models.build import build_model, describe_parts
 from auralign.records import Records, Target, Utterance
 from auralign.stage import Stage, content, describe
 from auralign.train.brain import AlignmentBrain
+from auralign.train.checkpoint import initial_folder
 from auralign.train.examples import Examples
 
 SPLITS = ("train", "valid")
@@ -35,6 +36,8 @@ def main(argv):
         "manifests": [content(path, made_by="stage 1 (prepare)") for path in manifests.values()],
         "targets": [content(path, made_by="stage 2 (generate)") for path in targets.values()],
     }
+    if hparams.init_from is not None:
+        inputs["init_from"] = content(initial_folder(hparams.init_from), made_by="stage 3 of another run")
     outputs = [output / "checkpoints", output / "log.json", *rejected.values()]
     with Stage("train", output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
@@ -49,7 +52,7 @@ def main(argv):
                 method=hparams.method,
                 renderer=renderer,
                 model=model,
-                frames=recipe_frames(hparams, model.encoder, manifest),
+                frames=recipe_frames(hparams, model, manifest),
                 max_rejected=hparams.max_rejected,
             )
             examples[split].rejected.write(rejected[split], num_kept=len(examples[split]))

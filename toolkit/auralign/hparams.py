@@ -83,6 +83,23 @@ SCHEMA = {
         "train",
         None,
     ),
+    "lora_scope": Key(
+        (str,), "positions that LoRA adapts: all, or those of speech", "train", "all", words=("all", "speech")
+    ),
+    "train_llm": Key((bool,), "train the LLM's own weights too; a copy of them stays", "train", False),
+    "branches": Key(
+        (dict,), "further encoders, each with its connector, by name: for methods with several", "train", {}
+    ),
+    "heads": Key(
+        (dict,), "builds what a method's loss needs beside the LLM, given its width and outputs", "train", {}
+    ),
+    "init_from": Key(
+        (str, type(None)),
+        "output_folder of another run, or a model folder: training begins with its weights",
+        "",
+        None,
+    ),
+    "frozen": Key((list,), "parts that stay as init_from gave them, such as connector", "train", []),
     "lr": Key((float,), "peak learning rate", "train", least=0),
     "num_steps": Key((int,), "optimiser steps", "train", least=1),
     "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train", least=0),

@@ -5,8 +5,7 @@
     View(segments=(Text(text='say again: ', tag='instruction'), Text(text='three five', tag='speech'),
          Target(text='i heard three five', finished=True, tag='target')), system=DEFAULT)
     >>> fill("take {speech} and sort it", Speech("three five"))
-    (Text(text='take ', tag='instruction'), Speech(text='three five', branch='speech', tag='speech'),
-     Text(text=' and sort it', tag='instruction'))
+    (Text(text='take ', tag='instruction'), Speech(text='three five'), Text(text=' and sort it', tag='instruction'))
 
 A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the plain
 LLM reads, and is the student with its speech read as text unless a method says otherwise. What the LLM is asked when
@@ -18,6 +17,7 @@ import enum
 from dataclasses import dataclass
 
 SLOT = "{speech}"
+MAIN = "speech"  # the branch of the recipe's `encoder` and `connector`
 
 
 class System(enum.Enum):
@@ -42,11 +42,34 @@ class Text:
 
 @dataclass(frozen=True)
 class Speech:
-    """The place of the speech. `text` stands there when the LLM reads instead of hears; `branch` names the encoder."""
+    """The place of the speech.
+
+    Arguments
+    ---------
+    text : str
+        Stands there when the LLM reads instead of hears.
+    branch : str
+        The encoder and connector that it is heard through: `MAIN`, or one of the recipe's `branches`.
+    span : (float, float)
+        The part of the utterance that is heard, in shares of its length; all of it unless given.
+    """
 
     text: str
-    branch: str = "speech"
+    branch: str = MAIN
     tag: str = "speech"
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self):
+        start, end = self.span
+        if not 0 <= start < end <= 1:
+            raise ValueError(
+                f"span {self.span} of {self.text!r}: give (start, end) with 0 <= start < end <= 1"
+            )
+
+    def __repr__(self):
+        usual = {item.name: item.default for item in dataclasses.fields(self)}
+        given = [f"{name}={value!r}" for name, value in vars(self).items() if value != usual[name]]
+        return f"Speech({', '.join(given)})"
 
 
 @dataclass(frozen=True)
@@ -120,17 +143,17 @@ class Layout:
         return cls(student=student, teacher=teacher or student.read())
 
 
-def fill(instruction: str | None, speech: Speech) -> tuple[Segment, ...]:
-    """The user's turn for an instruction template with one `{speech}` slot; None is no instruction at all.
+def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:
+    """The user's turn for an instruction template with one `{speech}` slot and what stands in it; None is no instruction.
 
     Raises ValueError where the template has no slot, or several.
     """
     if instruction is None:
-        return (speech,)
+        return speech
     if instruction.count(SLOT) != 1:
         raise ValueError(
             f"the instruction {instruction!r} needs exactly one {SLOT}: where the speech goes in the prompt"
         )
     before, after = instruction.split(SLOT)
-    around = (Text(before) if before else None, speech, Text(after) if after else None)
+    around = (Text(before) if before else None, *speech, Text(after) if after else None)
     return tuple(segment for segment in around if segment is not None)

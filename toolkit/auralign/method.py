@@ -18,11 +18,11 @@ import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auralign.layout import Layout, Speech, Target, View  # noqa: F401 (what a method is written with)
+from auralign.layout import Layout, Segment, Speech, Target, Text, View  # noqa: F401 (what a method is written with)
 from auralign.records import Choice, Utterance
 
 if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load torch
@@ -46,18 +46,21 @@ class Needs:
         False: the loss reads no response, so the LLM is not asked for any, and the target of every view stays empty.
     teacher : bool
         Compute the teacher's view too: the plain frozen LLM, without adapters and without a gradient.
-    layers : tuple of int
-        Hidden states of these layers too, in every view; 0, what is put into the LLM, and -1, what its head reads, are
-        always there.
+    layers : tuple of int or float
+        Hidden states of these layers too, in every view: their number, or a depth between 0.0 and 1.0. 0, what is put into
+        the LLM, and -1, what its head reads, are always there.
     num_tokens : bool
-        Tell the connector, in training, how many tokens the text of the speech has. The teacher's view is then there, with
-        what is put into the LLM alone unless `teacher` asks for more.
+        Tell the connector, in training, how many tokens the text of the speech has. The teacher's view is then there too.
+    heads : dict of str to int
+        Trained linear layers from the LLM's width to so many outputs, by name, which the loss finds in the student's
+        `heads`; the YAML's `heads` may name others.
     """
 
     target: bool = True
     teacher: bool = False
-    layers: tuple[int, ...] = ()
+    layers: tuple[int | float, ...] = ()
     num_tokens: bool = False
+    heads: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlignmentMethod(ABC):
@@ -98,6 +101,11 @@ class AlignmentMethod(ABC):
     def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
         """The target where the corpus holds it already; None (the usual case) asks the LLM."""
         return None
+
+    def slot(self, utterance: Utterance) -> tuple[Segment, ...]:
+        """What stands in the `{speech}` slot of a prompt when the trained model is used: the speech alone unless the method
+        trains on more. The text of the utterance is then the encoder's own transcript, or empty where it has none."""
+        return (Speech(utterance.text),)
 
     def reject(self, utterance: Utterance, choice: Choice, response: str) -> str | None:
         """Why an answer of the LLM may not be taught, in a few words that are counted; None where it may.
@@ -162,8 +170,29 @@ def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> st
     return response
 
 
+def in_slot(method: AlignmentMethod, utterance: Utterance, transcript: str = "") -> tuple[Segment, ...]:
+    """What stands in the `{speech}` slot in use, checked: of the utterance the method learns nothing but the transcript."""
+    known = dataclasses.replace(utterance, text=transcript, attributes={}, words=None, labels={})
+    with running(method, "slot", utterance.id):
+        segments = tuple(method.slot(known))
+    for segment in segments:
+        _check(method, "slot", utterance, segment, Segment)
+    return segments
+
+
+def is_assisted(method: AlignmentMethod) -> bool:
+    """Whether the model is given the encoder's transcript as text beside the speech."""
+    probe = Utterance(id="probe", audio="", seconds=1.0, text="")
+    texts = [
+        [segment for segment in in_slot(method, probe, transcript) if isinstance(segment, Text)]
+        for transcript in ("", "zyzzyva")
+    ]
+    return texts[0] != texts[1]
+
+
 def _check(method, hook: str, utterance: Utterance, found: Any, kind: type) -> None:
     if not isinstance(found, kind):
+        wanted = getattr(kind, "__name__", str(kind))
         raise MethodFailedError(
-            f"method {method.name!r}: {hook} for {utterance.id} gave {type(found).__name__}; it must give {kind.__name__}"
+            f"method {method.name!r}: {hook} for {utterance.id} gave {type(found).__name__}; it must give {wanted}"
         )

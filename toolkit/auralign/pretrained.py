@@ -27,12 +27,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from auralign import __version__
 from auralign.data.audio import AudioError, read_audio, resample
 from auralign.files import make_folder_atomically, read_json, write_json
-from auralign.layout import SLOT, Speech, View, fill
+from auralign.layout import SLOT, Speech, Text, View, fill
+from auralign.method import in_slot, is_assisted
 from auralign.models.build import (
     build_decoding,
     build_model,
@@ -42,12 +43,14 @@ from auralign.models.build import (
     make_renderer,
 )
 from auralign.models.encoder import SpeechEncoder
-from auralign.models.llm import Decoding, lora_options
-from auralign.models.speech_llm import SpeechLLM
+from auralign.models.llm import ALL, Decoding, lora_options
+from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 CONFIG, CARD = "auralign.json", "README.md"
+TRANSCRIPT = "{transcript}"  # where it stands in the slot of a model that is given one beside the speech
 SCHEMA = 1
 ALLOWED = "auralign.models."
 NEEDED = (
@@ -58,6 +61,7 @@ NEEDED = (
     "system_prompt",
     "template_options",
     "frame_hash",
+    "slot",
     "decoding",
 )
 
@@ -71,7 +75,15 @@ class PretrainedModel:
     decoding: Decoding
     config: dict
 
-    def answer(self, audio, prompt: str | None = None, *, sample_rate: int | None = None, **decoding):
+    def answer(
+        self,
+        audio,
+        prompt: str | None = None,
+        *,
+        sample_rate: int | None = None,
+        transcript: str | list[str] | None = None,
+        **decoding,
+    ):
         """The LLM's answer.
 
         Arguments
@@ -81,6 +93,8 @@ class PretrainedModel:
             What is asked; `{speech}` stands where the speech goes, and without it the speech comes first. None asks nothing.
         sample_rate : int, optional
             Of arrays, in Hz; the encoder's unless given.
+        transcript : str or list of str, optional
+            Of each audio, for a model that was trained with one beside the speech; without it the speech stands alone.
         decoding
             `max_new_tokens`, `num_beams` and the other fields of `auralign.models.llm.Decoding`; the recipe's unless given.
 
@@ -92,14 +106,24 @@ class PretrainedModel:
         several = isinstance(audio, (list, tuple))
         if several and not audio:
             return []
-        asked = self._ask(list(audio) if several else [audio], prompt, sample_rate, decoding)
+        audio = list(audio) if several else [audio]
+        transcripts = list(transcript) if isinstance(transcript, (list, tuple)) else [transcript] * len(audio)
+        if len(transcripts) != len(audio):
+            raise ValueError(f"{len(transcripts)} transcripts for {len(audio)} audios; give one for each")
+        asked = self._ask(audio, prompt, sample_rate, transcripts, decoding)
         answers = self.model.answer(**asked)
         strings = asked["decoding"].stop_strings
         texts = [self.renderer.decode(answer.ids, stop_strings=strings) for answer in answers]
         return texts if several else texts[0]
 
     def stream(
-        self, audio, prompt: str | None = None, *, sample_rate: int | None = None, **decoding
+        self,
+        audio,
+        prompt: str | None = None,
+        *,
+        sample_rate: int | None = None,
+        transcript: str | None = None,
+        **decoding,
     ) -> Iterator[str]:
         """The answer to one audio piece by piece, as the LLM gives it; joined, the pieces are what `answer` returns, but for
         space around it. Arguments as for `answer`; greedy only."""
@@ -107,7 +131,7 @@ class PretrainedModel:
 
         if isinstance(audio, (list, tuple)):
             raise ValueError(f"a stream is the answer to one audio, not to {len(audio)}; use answer")
-        asked = self._ask([audio], prompt, sample_rate, {"num_beams": 1, **decoding})
+        asked = self._ask([audio], prompt, sample_rate, [transcript], {"num_beams": 1, **decoding})
         streamer = TextIteratorStreamer(self.renderer.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failed: queue.Queue = queue.Queue()
 
@@ -126,7 +150,7 @@ class PretrainedModel:
             raise failed.get()
 
     @torch.no_grad()
-    def _ask(self, audio: list, prompt: str | None, sample_rate: int | None, decoding: dict) -> dict:
+    def _ask(self, audio: list, prompt: str | None, sample_rate: int | None, transcripts, decoding) -> dict:
         """What `SpeechLLM.answer` is given: prompts, embeddings of the speech that goes into each, and the decoding."""
         decoding = dataclasses.replace(self.decoding, **decoding)
         for word in re.findall(r"\{\w+\}", prompt or ""):
@@ -134,23 +158,33 @@ class PretrainedModel:
                 raise ValueError(f"the prompt holds {word}; did you mean {SLOT}?")
         if prompt is not None and SLOT not in prompt:
             prompt = f"{SLOT}\n{prompt}"
-        rendered = self.renderer.render(View(fill(prompt, Speech(""))))
+        prompts = [self.renderer.render(View(fill(prompt, *self._slot(text)))) for text in transcripts]
         waveforms = [self._read(one, sample_rate) for one in audio]
-        device = self.model.llm.device
-        frames, lengths = self.model.encoder(waveforms)
-        speech = self.model.hear(frames.to(device), lengths.to(device))
-        for one, heard in zip(audio, speech, strict=True):
+        speech, _ = self.model.listen(prompts, self.model.encode(waveforms))
+        for one, rendered, heard in zip(audio, prompts, speech, strict=True):
             try:
                 self.model.check_fits(rendered, heard)
             except ValueError as error:
                 raise AudioError(f"{_name(one)}: {error}") from error
         return {
-            "prompts": [rendered] * len(audio),
+            "prompts": prompts,
             "speech": speech,
             "decoding": decoding,
             "stop_ids": self.renderer.stop_ids,
             "seconds": [len(waveform) / self.model.encoder.sample_rate for waveform in waveforms],
         }
+
+    def _slot(self, transcript: str | None):
+        """What stands in the prompt's slot."""
+        if transcript and "assisted_slot" not in self.config:
+            raise ValueError("this model was trained without a transcript beside the speech; leave it out")
+        segments = self.config["assisted_slot" if transcript else "slot"]
+        return [
+            Speech("", branch=value)
+            if kind == "speech"
+            else Text(value.replace(TRANSCRIPT, transcript or ""), tag="slot")
+            for kind, value in segments
+        ]
 
     def _read(self, audio, sample_rate: int | None) -> np.ndarray:
         encoder = self.model.encoder
@@ -217,7 +251,20 @@ def export(hparams, folder, *, report=None) -> None:
         "llm": {**_account(describe(hparams.llm)), "name": model.llm.name, "revision": model.llm.revision},
         "encoder": {**_account(describe(hparams.encoder)), "fingerprint": model.encoder.fingerprint},
         "connector": _account(describe(hparams.connector)),
+        "branches": {
+            name: {
+                "encoder": {
+                    **_account(describe(parts["encoder"])),
+                    "fingerprint": model.encoders[name].fingerprint,
+                },
+                "connector": _account(describe(parts["connector"])),
+            }
+            for name, parts in hparams.branches.items()
+        },
         "lora": None if hparams.lora is None else lora_options(hparams.lora().to_dict()),
+        "lora_scope": hparams.lora_scope,
+        "train_llm": hparams.train_llm,
+        "slot": _account_of_slot(hparams.method, ""),
         "sample_rate": model.encoder.sample_rate,
         "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
@@ -226,13 +273,26 @@ def export(hparams, folder, *, report=None) -> None:
         "step": best.step,
         "valid_loss": best.valid_loss,
     }
+    if is_assisted(hparams.method):
+        config["assisted_slot"] = _account_of_slot(hparams.method, TRANSCRIPT)
+    for_the_loss = tuple(f"{name}_head." for name in model.heads)
+    weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
-        shutil.copy(best.folder / WEIGHTS, temporary / WEIGHTS)
+        save_file(weights, temporary / WEIGHTS)
         write_json(temporary / CONFIG, config)
         card = _card(hparams, config, report)
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
             shutil.copy(picture, temporary)
+
+
+def _account_of_slot(method, transcript: str) -> list:
+    """What stands in the `{speech}` slot, as [kind, text or branch] pairs."""
+    probe = Utterance(id="any", audio="", seconds=1.0, text="")
+    return [
+        ["speech", segment.branch] if isinstance(segment, Speech) else ["text", segment.text]
+        for segment in in_slot(method, probe, transcript)
+    ]
 
 
 def _account(described: dict) -> dict:
@@ -246,11 +306,16 @@ def _account(described: dict) -> dict:
 
 def _card(hparams, config: dict, report) -> str:
     licence = _licence(config["llm"]["with"].get("path"))
+    trained = [
+        "connector",
+        *["LoRA"] * bool(config["lora"]),
+        *["the weights of the LLM"] * config["train_llm"],
+    ]
     lines = [
         f"# {config['llm']['name']} with ears, by {hparams.method.name}",
         "",
         "A connector that lets a frozen LLM hear through a frozen speech encoder. This folder holds what was trained, the",
-        f"connector{' and LoRA' if config['lora'] else ''}: encoder and LLM are needed beside it.",
+        f"{' and '.join(trained)}: encoder and LLM are needed beside it.",
         "",
         "    import auralign",
         '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... where they stand elsewhere',
@@ -261,7 +326,16 @@ def _card(hparams, config: dict, report) -> str:
         f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
         f"| encoder | {config['encoder']['call']}, {json.dumps(_without_folders(config['encoder']['with']))} |",
         f"| connector | {config['connector']['call']}, {json.dumps(config['connector']['with'])} |",
-        *([f"| LoRA | {json.dumps(config['lora'])} |"] if config["lora"] else []),
+        *(
+            f"| branch {name} | {parts['encoder']['call']}, {json.dumps(_without_folders(parts['encoder']['with']))}; "
+            f"{parts['connector']['call']}, {json.dumps(parts['connector']['with'])} |"
+            for name, parts in config["branches"].items()
+        ),
+        *(
+            [f"| LoRA | {json.dumps(config['lora'])}, on positions: {config['lora_scope']} |"]
+            if config["lora"]
+            else []
+        ),
         f"| method | {config['method']}, arXiv:{config['paper']}; options {json.dumps(hparams.method.options())} |",
         f"| data | {Path(hparams.data_folder).name}; seed {hparams.seed} |",
         f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
@@ -299,7 +373,14 @@ def _licence(path) -> str:
 
 
 def load(
-    folder, *, llm=None, encoder=None, connector=None, device: str = "cpu", trust_remote_code: bool = False
+    folder,
+    *,
+    llm=None,
+    encoder=None,
+    connector=None,
+    branches=None,
+    device: str = "cpu",
+    trust_remote_code: bool = False,
 ) -> PretrainedModel:
     """Load a model folder.
 
@@ -312,6 +393,8 @@ def load(
         that is not auralign's own is given itself, as a `SpeechEncoder`.
     connector : constructor, optional
         Of a connector that is not auralign's own; called with the widths of encoder and LLM.
+    branches : dict of str to path, optional
+        Where the encoders of further branches stand now, by name.
     device : str
         "cpu" or "cuda:N".
     trust_remote_code : bool
@@ -328,14 +411,16 @@ def load(
     check_device(device)
     config = read_json(path, repair="export or copy the folder again")
     try:
-        return _load(Path(folder), config, llm, encoder, connector, device, trust_remote_code)
+        return _load(Path(folder), config, llm, encoder, connector, branches, device, trust_remote_code)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: does not say what a model folder says ({type(error).__name__}: {error}); export the model again"
         ) from error
 
 
-def _load(folder: Path, config: dict, llm, encoder, connector, device: str, trust_remote_code: bool):
+def _load(
+    folder: Path, config: dict, llm, encoder, connector, branches, device: str, trust_remote_code: bool
+) -> PretrainedModel:
     path = folder / CONFIG
     if config.get("schema") != SCHEMA:
         raise ValueError(f"{path}: schema {config.get('schema')}, this auralign {__version__} reads {SCHEMA}")
@@ -348,11 +433,18 @@ def _load(folder: Path, config: dict, llm, encoder, connector, device: str, trus
         encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")()
     its_encoder = encoder.to(device)
     make_connector = connector or _constructor(config["connector"], path)
-    model = SpeechLLM(its_encoder, make_connector(its_encoder.width, its_llm.width).to(device), its_llm)
+    branches = {
+        name: _load_branch(parts, path, (branches or {}).get(name), its_llm)
+        for name, parts in config.get("branches", {}).items()
+    }
     if config["lora"] is not None:
         from peft import LoraConfig
 
-        its_llm.add_lora(LoraConfig(**lora_options(config["lora"])))
+        its_llm.add_lora(LoraConfig(**lora_options(config["lora"])), scope=config.get("lora_scope", ALL))
+    if config.get("train_llm"):
+        its_llm.unfreeze()
+    made = make_connector(its_encoder.width, its_llm.width)
+    model = SpeechLLM(its_encoder, made, its_llm, branches=branches).to(device)
     renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
@@ -364,13 +456,23 @@ def _load(folder: Path, config: dict, llm, encoder, connector, device: str, trus
                 f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
             )
     try:
-        model.trained_parts.load_state_dict(load_file(folder / WEIGHTS, device=device), strict=True)
+        model.parts.load_state_dict(load_file(folder / WEIGHTS, device=device), strict=True)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(
             f"{folder / WEIGHTS}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
             f"folder again ({str(error).splitlines()[0]})"
         ) from error
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
+
+
+def _load_branch(parts: dict, place, path_now, llm) -> Branch:
+    encoder = _constructor(parts["encoder"], place, path_now=path_now, what="encoder")()
+    if encoder.fingerprint != parts["encoder"]["fingerprint"]:
+        raise ValueError(
+            f"{place}: a branch was trained with encoder {parts['encoder']['fingerprint']}, this is {encoder.fingerprint}; give "
+            "the one that it was trained with"
+        )
+    return Branch(encoder, _constructor(parts["connector"], place)(encoder.width, llm.width))
 
 
 def _constructor(account: dict, place, *, path_now=None, what: str = ""):

@@ -17,15 +17,18 @@ USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "A
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of token ids, or, where `ids` is None, the place of the speech of `branch`.
+    """A run of token ids, or, where `ids` is None, the place of a span of the speech of `branch`.
 
-    `num_end` of a target: how many of its last ids end the turn; None of anything else.
+    `num_end` of a target: how many of its last ids end the turn; None of anything else. `num_read` of speech: how many ids
+    the text has that it stands for.
     """
 
     tag: str
     ids: tuple[int, ...] | None
     branch: str = ""
     num_end: int | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+    num_read: int = 0
 
     @property
     def is_speech(self) -> bool:
@@ -37,6 +40,11 @@ class Rendered:
     """A view as the model reads it, piece by piece. The frame's pieces carry the tag "frame"."""
 
     pieces: tuple[Piece, ...]
+
+    @property
+    def speech(self) -> tuple[Piece, ...]:
+        """The places of speech in order."""
+        return tuple(piece for piece in self.pieces if piece.is_speech)
 
     @cached_property
     def num_ids(self) -> int:
@@ -230,7 +238,8 @@ class Renderer:
 
     def _piece(self, segment) -> Piece:
         if isinstance(segment, Speech):
-            return Piece(segment.tag, None, segment.branch)
+            num_read = len(self.encode(segment.text))
+            return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=num_read)
         if isinstance(segment, Target):
             raise ValueError("a Target has its own place in a view")
         return Piece(segment.tag, self.encode(segment.text))

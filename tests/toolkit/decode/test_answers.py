@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from auralign.data.frames import LiveFrames
+from auralign.data.frames import BranchFrames, LiveFrames
 from auralign.decode.answers import Decoder, shuffle_partners
 from auralign.hparams import load_hparams
 from auralign.models.build import build_model, check_parts
 from auralign.models.llm import Decoding
+from auralign.plugins import load_method
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from recipe import LORA, make_recipe
 
@@ -27,7 +28,8 @@ def decode(parts, path, given, batch_size=4, **options):
         model,
         renderer,
         manifest,
-        LiveFrames(model.encoder, manifest),
+        BranchFrames({"speech": LiveFrames(model.encoder, manifest)}),
+        method=load_method("sift"),
         decoding=Decoding(8),
         batch_size=batch_size,
         **options,
@@ -143,7 +145,13 @@ def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, 
         tmp_path / "long.jsonl", [replace(utterances[0], seconds=31.0), *utterances[1:]], kind=Utterance
     )
     decoder = Decoder(
-        model, renderer, Records(tmp_path / "long.jsonl", Utterance), None, decoding=Decoding(8), batch_size=4
+        model,
+        renderer,
+        Records(tmp_path / "long.jsonl", Utterance),
+        None,
+        method=load_method("sift"),
+        decoding=Decoding(8),
+        batch_size=4,
     )
     with pytest.raises(ValueError, match="1 utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
         decoder.write(

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from auralign.data.frames import open_frames
+from auralign.data.frames import BranchFrames, open_frames
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
 from auralign.hparams import load_hparams
@@ -78,7 +78,7 @@ def train(folder, output, *, stop_after=None, model=None, **overrides):
             method=hparams.method,
             renderer=renderer,
             model=model,
-            frames=frames,
+            frames=BranchFrames({"speech": frames}),
         )
     brain = Stopped if stop_after else AlignmentBrain
     brain = brain(
@@ -221,7 +221,7 @@ def test_an_utterance_longer_than_the_encoder_hears_is_left_out_and_listed(recip
         method=hparams.method,
         renderer=renderer,
         model=model,
-        frames=frames,
+        frames=BranchFrames({"speech": frames}),
         max_rejected=0.5,
     )
     (item,) = examples.rejected.items

@@ -5,7 +5,9 @@ A frozen encoder gives the same frames in every epoch and for every method, so e
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,15 +106,31 @@ def open_frames(
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
 
-def recipe_frames(hparams, encoder, manifest: Records):
-    """`open_frames` by a recipe's values; the disk cache stands beside the manifest."""
-    return open_frames(
-        encoder,
-        manifest,
-        cache=hparams.feature_cache,
-        folder=manifest.path.parent / "frames",
-        max_gigabytes=hparams.max_cache_gigabytes,
-        batch_seconds=hparams.encode_batch_seconds,
+class BranchFrames:
+    """The frames of each branch: `get(rows)` gives (frames, lengths) by its name."""
+
+    def __init__(self, branches: Mapping[str, Any]):
+        self.branches = dict(branches)
+
+    def get(self, rows: list[int]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """By branch, frames (B, T, D) and lengths (B,) of manifest rows."""
+        return {name: frames.get(rows) for name, frames in self.branches.items()}
+
+
+def recipe_frames(hparams, model, manifest: Records) -> BranchFrames:
+    """`open_frames` of each of the model's encoders, by a recipe's values; the disk cache stands beside the manifest."""
+    return BranchFrames(
+        {
+            name: open_frames(
+                encoder,
+                manifest,
+                cache=hparams.feature_cache,
+                folder=manifest.path.parent / "frames",
+                max_gigabytes=hparams.max_cache_gigabytes,
+                batch_seconds=hparams.encode_batch_seconds,
+            )
+            for name, encoder in model.encoders.items()
+        }
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from auralign.layout import Speech, View, fill
+from auralign.layout import MAIN, Text, View, fill
+from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.llm import Decoding
-from auralign.models.speech_llm import SpeechLLM
+from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store, partial_path
@@ -28,12 +29,15 @@ class Decoder:
     renderer : Renderer
     manifest : Records
         Of Utterance.
-    frames : object
-        With `get(rows)`; see `auralign.data.frames`.
+    frames : BranchFrames
+        Of `auralign.data.frames`.
+    method : AlignmentMethod
+        Says what stands in a question's `{speech}` slot when the model hears.
     decoding : Decoding
     batch_size : int
     recognizer : callable, optional
-        From frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript".
+        From frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript" and for methods
+        that put it beside the speech.
     """
 
     def __init__(
@@ -43,14 +47,18 @@ class Decoder:
         manifest: Records,
         frames,
         *,
+        method: AlignmentMethod,
         decoding: Decoding,
         batch_size: int,
         recognizer=None,
     ):
+        self.method = method
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
         self.decoding, self.batch_size, self.recognizer = decoding, batch_size, recognizer
 
-    def write(self, questions: Records, path, *, given: str, seed: int = 0) -> None:
+    def write(
+        self, questions: Records, path, *, given: str, seed: int = 0, assisted: bool | None = None
+    ) -> None:
         """Write one Hypothesis for each question to `path`, in the order of the questions.
 
         Arguments
@@ -58,6 +66,9 @@ class Decoder:
         given : str
             What the LLM is given: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
             transcript; "transcript", the encoder's own.
+        assisted : bool, optional
+            Whether the encoder's transcript of what is heard stands beside the speech; where the method puts it there unless
+            given. It is empty without.
 
         What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
         From text the plain LLM answers, without LoRA. Raises ValueError where an utterance is too long for the encoder, or
@@ -65,8 +76,12 @@ class Decoder:
         """
         if given not in INPUTS:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
-        if given == "transcript" and self.recognizer is None:
-            raise ValueError("the input 'transcript' needs a recognizer: name one in the YAML")
+        self.assisted = is_assisted(self.method) if assisted is None else assisted
+        if self.recognizer is None and (given == "transcript" or (self.assisted and given not in FROM_TEXT)):
+            what = "the input 'transcript'" if given == "transcript" else f"the method {self.method.name!r}"
+            raise ValueError(
+                f"{what} needs a recognizer, for the encoder's own transcript: name one in the YAML"
+            )
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         if given != "text":
             self._check_lengths(questions, partners)
@@ -111,29 +126,32 @@ class Decoder:
     def _answer(self, questions: list[Question], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[question.utt_id] for question in questions]
         rows = [self.manifest.row(utterance.id) for utterance in utterances]
-        speech: list[torch.Tensor | None] = [None] * len(questions)
         texts = [utterance.text for utterance in utterances]
+        heard: list[list[torch.Tensor] | None] = [None] * len(questions)
         if given == "transcript":
-            texts = self.recognizer.transcribe(*self.frames.get(rows))
-        elif given != "text":
-            frames, lengths = self.frames.get(
-                rows if partners is None else [int(partners[row]) for row in rows]
-            )
+            texts = self.recognizer.transcribe(*self.frames.get(rows)[MAIN])
+        if given in FROM_TEXT:
+            prompts = [
+                self._prompt(question, Text(text)) for question, text in zip(questions, texts, strict=True)
+            ]
+        else:
+            frames = self.frames.get(rows if partners is None else [int(partners[row]) for row in rows])
+            spoken = self.recognizer.transcribe(*frames[MAIN]) if self.assisted else [""] * len(rows)
+            prompts = [
+                self._prompt(question, *in_slot(self.method, utterance, transcript))
+                for question, utterance, transcript in zip(questions, utterances, spoken, strict=True)
+            ]
             with torch.no_grad():
-                speech = self.model.hear(frames.to(self.model.llm.device), lengths.to(self.model.llm.device))
-        prompts = [
-            self._prompt(question, text, as_text=given in FROM_TEXT)
-            for question, text in zip(questions, texts, strict=True)
-        ]
-        for question, prompt, heard in zip(questions, prompts, speech, strict=True):
+                heard, _ = self.model.listen(prompts, on_device(frames, self.model.llm.device))
+        for question, prompt, speech in zip(questions, prompts, heard, strict=True):
             try:
-                self.model.check_fits(prompt, heard)
+                self.model.check_fits(prompt, speech)
             except ValueError as error:
                 raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
         with self.model.llm.plain() if given in FROM_TEXT else contextlib.nullcontext():
             answers = self.model.answer(
                 prompts,
-                speech,
+                heard,
                 decoding=self.decoding,
                 stop_ids=self.renderer.stop_ids,
                 seconds=[utterance.seconds for utterance in utterances],
@@ -150,9 +168,8 @@ class Decoder:
             for question, answer, text in zip(questions, answers, texts, strict=True)
         ]
 
-    def _prompt(self, question: Question, text: str, *, as_text: bool):
-        view = View(fill(question.instruction, Speech(text)))
-        return self.renderer.render(view.read() if as_text else view)
+    def _prompt(self, question: Question, *segments):
+        return self.renderer.render(View(fill(question.instruction, *segments)))
 
 
 def shuffle_partners(manifest: Records, seed: int) -> np.ndarray:

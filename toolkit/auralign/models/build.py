@@ -6,7 +6,7 @@ import torch
 
 from auralign.layout import DEFAULT
 from auralign.models.llm import Decoding
-from auralign.models.speech_llm import SpeechLLM
+from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import Renderer
 from auralign.stage import describe
 
@@ -67,15 +67,47 @@ def build_decoding(hparams) -> Decoding:
     )
 
 
+BRANCH = ("encoder", "connector")
+
+
 def build_model(hparams):
-    """The SpeechLLM, connector and LoRA initialised by the recipe's seed, and the renderer of its prompts."""
+    """The SpeechLLM, what is trained in it initialised by the recipe's seed, and the renderer of its prompts.
+
+    Raises ValueError where `branches`, `heads` or `frozen` do not fit.
+    """
     llm, renderer = build_llm(hparams)
     encoder = construct("encoder", hparams.encoder).to(hparams.device)
     torch.manual_seed(hparams.seed)
     connector = construct("connector", hparams.connector, encoder.width, llm.width).to(hparams.device)
     if hparams.lora is not None:
-        llm.add_lora(construct("lora", hparams.lora))
-    return SpeechLLM(encoder, connector, llm), renderer
+        llm.add_lora(construct("lora", hparams.lora), scope=hparams.lora_scope)
+    if hparams.train_llm:
+        llm.unfreeze()
+    branches = {name: _build_branch(name, parts, llm) for name, parts in hparams.branches.items()}
+    heads = {
+        name: construct(f"heads: {name}", hparams.heads.get(name, torch.nn.Linear), llm.width, num_outputs)
+        for name, num_outputs in hparams.method.needs.heads.items()
+    }
+    unused = [name for name in hparams.heads if name not in heads]
+    if unused:
+        raise ValueError(
+            f"heads: the method {hparams.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
+        )
+    model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=hparams.frozen)
+    if model.frozen and hparams.init_from is None:
+        raise ValueError(
+            f"frozen: {model.frozen[0]} would stay as it was drawn at random; name its run: init_from"
+        )
+    return model.to(hparams.device), renderer
+
+
+def _build_branch(name: str, parts, llm) -> Branch:
+    if not isinstance(parts, dict) or set(parts) != set(BRANCH):
+        raise ValueError(f"branches: {name}: give it an encoder and a connector, each a !name: constructor")
+    encoder = construct(f"branches: {name}: encoder", parts["encoder"])
+    return Branch(
+        encoder, construct(f"branches: {name}: connector", parts["connector"], encoder.width, llm.width)
+    )
 
 
 def build_recognizer(hparams, encoder):
@@ -94,6 +126,15 @@ def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
         "lora": describe(hparams.lora),
         "method": f"{method.name} {method.version}",
     }
+    # What few recipes have: absent from the accounts of those that have not.
+    for name, branch in model.branches.items():
+        parts[f"branch {name}"] = [branch.encoder.fingerprint, describe(hparams.branches[name]["connector"])]
+    if hparams.lora is not None:
+        parts["lora_scope"] = hparams.lora_scope
+    if hparams.train_llm:
+        parts["train_llm"] = True
+    if model.frozen:
+        parts["frozen"] = list(model.frozen)
     return {"llm_name": model.llm.name, "trained_with": parts}
 
 

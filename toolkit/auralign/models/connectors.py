@@ -16,7 +16,12 @@ from auralign.models.encoder import is_within
 
 
 class Connector(nn.Module, ABC):
-    """What every connector is: see the module's docstring."""
+    """What every connector is: see the module's docstring.
+
+    One that makes just as many embeddings as it is told tokens says so in `counts_tokens`.
+    """
+
+    counts_tokens = False
 
     @abstractmethod
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor, num_tokens: torch.Tensor | None = None):
@@ -306,6 +311,8 @@ class ContinuousIntegrateAndFire(Connector):
         What the weights begin with, on average, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
     """
 
+    counts_tokens = True
+
     def __init__(
         self,
         input_width: int,
@@ -385,6 +392,7 @@ class WeightedLayers(Connector):
         self.num_encoder_layers = num_encoder_layers
         self.layer_scores = nn.Parameter(torch.zeros(num_encoder_layers))
         self.connector = connector(_width_of_one(input_width, num_encoder_layers), output_width)
+        self.counts_tokens = self.connector.counts_tokens
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are the other connector's."""

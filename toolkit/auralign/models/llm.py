@@ -1,6 +1,7 @@
 """A frozen causal LLM from a Hugging Face folder: embed, run, predict, generate.
 
-With LoRA (`add_lora`) its weights stay frozen and adapters beside them are trained; `plain` is the LLM without them.
+With LoRA (`add_lora`) its weights stay frozen and adapters beside them are trained; after `unfreeze` the weights themselves
+are. `plain` is the LLM as it came, without either.
 
 Axes: B batch, N positions of a pack, U text positions, M chosen positions, D width, V vocabulary.
 """
@@ -18,6 +19,8 @@ from auralign.files import hash_path
 from auralign.models.folder import check_complete, loading, torch_dtype
 
 INPUT, LAST = 0, -1  # layers: what is put into the LLM, and what the head reads
+SCOPES = ALL, SPEECH = ("all", "speech")  # positions that LoRA adapts
+FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
 LORA_FIELDS = (
     "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias",
@@ -99,7 +102,10 @@ class LLM(nn.Module):
         self.tokenizer = tokenizer
         self.name = name
         self.revision = revision
-        self._lora: list[nn.ModuleDict] = []  # in a list: they are registered in the model already
+        self._lora: list[nn.ModuleDict] = []  # in lists: they are registered in the model already
+        self._trained: list[nn.ParameterDict] = []
+        self._original: list[torch.Tensor] = []
+        self._adapted: torch.Tensor | None = None
         self._neutralise_generation_config()
         self._check_head()
 
@@ -107,15 +113,18 @@ class LLM(nn.Module):
         """Frozen is frozen: stays in eval mode."""
         return super().train(False)
 
-    def add_lora(self, config) -> None:
+    def add_lora(self, config, *, scope: str = ALL) -> None:
         """Put LoRA adapters beside the frozen weights (arXiv:2106.09685), by peft.
 
         Arguments
         ---------
         config : peft.LoraConfig
+        scope : str
+            Of `SCOPES`: all positions, or those of speech alone, so that text is read as by the plain LLM (Partial LoRA,
+            arXiv:2401.16420, as in BLSP-KD, arXiv:2405.19041).
 
         Raises ValueError where it names no module of this LLM, would change the frozen weights or train more than
-        adapters, or has options beyond `LORA_FIELDS`.
+        adapters, or has options beyond `LORA_FIELDS`, or ones that the scope cannot be combined with.
         """
         from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -135,7 +144,65 @@ class LLM(nn.Module):
         ]
         if others:
             raise ValueError(f"lora: would train {others[0]} itself; leave out bias and modules_to_save")
+        if scope == SPEECH:
+            self._limit_to_speech(config)
         self.eval()  # adapters come in training mode
+
+    def _limit_to_speech(self, config) -> None:
+        if config.use_dora or any("lora_embedding" in name for name, _ in self.model.named_parameters()):
+            raise ValueError(
+                "lora_scope speech: not with use_dora, nor on embeddings, which speech does not pass"
+            )
+
+        def drop_text(module, inputs, output):
+            return output if self._adapted is None else output.masked_fill(~self._adapted_now(output), 0.0)
+
+        for name, module in self.model.named_modules():
+            if name.rpartition(".")[0].endswith("lora_B"):
+                module.register_forward_hook(drop_text)
+        self._adapted = torch.zeros(1, 1, dtype=torch.bool)
+
+    def _adapted_now(self, output: torch.Tensor) -> torch.Tensor:
+        """Which positions of (B, N, D) are adapted, (B, N, 1) or (1, 1, 1)."""
+        if output.dim() != 3:
+            raise ValueError(
+                f"lora_scope speech: a module of {self.name} takes positions apart; leave it out of target_modules"
+            )
+        mask = self._adapted.to(output.device)
+        if output.shape[1] != mask.shape[1]:  # of tokens that the LLM itself wrote: text
+            return mask.new_zeros(1, 1, 1)
+        return mask.repeat_interleave(len(output) // len(mask), 0).unsqueeze(-1)  # by beams
+
+    @contextlib.contextmanager
+    def adapting(self, heard: torch.Tensor) -> Iterator[None]:
+        """Inside, LoRA whose scope is speech adapts the positions (B, N) that are `heard`."""
+        if self._adapted is None:
+            yield
+            return
+        before, self._adapted = self._adapted, heard
+        try:
+            yield
+        finally:
+            self._adapted = before
+
+    def unfreeze(self) -> None:
+        """Train the LLM's own weights. A copy of them stays, for `plain`.
+
+        Raises ValueError where they are not fp32: small steps would be lost.
+        """
+        parameters = dict(self.model.named_parameters())
+        if any(parameter.dtype != torch.float32 for parameter in parameters.values()):
+            raise ValueError(
+                "train_llm: the LLM's weights are not float32; load it with dtype: float32 (precision: bf16 computes in bf16)"
+            )
+        self._original = [parameter.detach().clone() for parameter in parameters.values()]
+        self.model.requires_grad_(True)
+        self._trained = [nn.ParameterDict({name.replace(".", "/"): p for name, p in parameters.items()})]
+
+    @property
+    def trained(self) -> nn.ParameterDict | None:
+        """The LLM's own weights, by name, where they are trained."""
+        return self._trained[0] if self._trained else None
 
     @property
     def lora(self) -> nn.ModuleDict | None:
@@ -144,15 +211,20 @@ class LLM(nn.Module):
 
     @contextlib.contextmanager
     def plain(self) -> Iterator[None]:
-        """Inside, the LLM answers as if it had no adapters, bit for bit."""
-        if not self._lora:
-            yield
-            return
-        self.model.disable_adapters()
+        """Inside, the LLM answers as it came, bit for bit: without adapters, with the weights that it was loaded with."""
+        parameters = list(self._trained[0].values()) if self._trained else []
+        trained = [parameter.data for parameter in parameters]
+        for parameter, original in zip(parameters, self._original, strict=True):
+            parameter.data = original.to(parameter.device)
+        if self._lora:
+            self.model.disable_adapters()
         try:
             yield
         finally:
-            self.model.enable_adapters()
+            if self._lora:
+                self.model.enable_adapters()
+            for parameter, data in zip(parameters, trained, strict=True):
+                parameter.data = data
 
     @property
     def width(self) -> int:
@@ -176,8 +248,11 @@ class LLM(nn.Module):
         """Last hidden states (N, D) of one pack; see `run`."""
         return self.run(embeddings, positions)[LAST]
 
-    def run(self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()) -> dict[int, torch.Tensor]:
-        """Hidden states (N, D) of one pack by layer: 0, what was put in; the last, which the head reads; those of `layers`.
+    def run(
+        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
+    ) -> dict[int | float, torch.Tensor]:
+        """Hidden states (N, D) of one pack by layer: 0, what was put in; the last, which the head reads; those of `layers`,
+        by number or by depth between 0.0 and 1.0.
 
         Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no cache: restarted positions keep the
         sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error).
@@ -188,8 +263,27 @@ class LLM(nn.Module):
             use_cache=False,
             output_hidden_states=bool(layers),
         )
-        found = {layer: output.hidden_states[layer][0] for layer in layers}
+        found = {layer: output.hidden_states[self._number(layer)][0] for layer in layers}
         return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
+
+    def _number(self, layer: int | float) -> int:
+        num_layers = self.model.config.num_hidden_layers
+        number = round(layer * num_layers) if isinstance(layer, float) and 0 < layer < 1 else layer
+        if not isinstance(number, int) or not -num_layers <= number <= num_layers:
+            raise ValueError(
+                f"layer {layer}: give a number up to {num_layers}, the layers of {self.name}, or a depth between 0.0 and 1.0"
+            )
+        return number
+
+    def lens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits (M, V) that the head would read off hidden states (M, D) of a layer below the last: the logit lens
+        (nostalgebraist, 2020)."""
+        for name in FINAL_NORMS:
+            if hasattr(self.model.base_model, name):
+                return self.head(getattr(self.model.base_model, name)(hidden))
+        raise ValueError(
+            f"{type(self.model).__name__} names its last norm like none of {', '.join(FINAL_NORMS)}"
+        )
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) of hidden states (M, D)."""
@@ -204,6 +298,7 @@ class LLM(nn.Module):
         *,
         decoding: Decoding,
         stop_ids,
+        heard: list[torch.Tensor] | None = None,
         seconds: list[float | None] | None = None,
         temperature: float = 0.0,
         seeds: list[int] | None = None,
@@ -211,7 +306,8 @@ class LLM(nn.Module):
     ) -> list[Answer]:
         """Answers to prompts given as embeddings (U, D), decoded together with left padding and a key-value cache.
 
-        `seconds` of audio in each prompt set its length limit where the decoding says so; the LLM's context always does.
+        `heard` (U,) of each prompt says which of its positions are speech. `seconds` of audio in each prompt set its length
+        limit where the decoding says so; the LLM's context always does.
         With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
         that neither batch mates nor order change it.
 
@@ -238,6 +334,7 @@ class LLM(nn.Module):
                     [prompts[row] for row in rows],
                     decoding=decoding,
                     stop_ids=stop_ids,
+                    heard=heard and [heard[row] for row in rows],
                     seconds=[seconds[row] for row in rows],
                     temperature=temperature,
                     seeds=seeds and [seeds[row] for row in rows],
@@ -265,14 +362,18 @@ class LLM(nn.Module):
             processors.append(GumbelNoise(temperature, seeds))
         if searches:
             processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
-        output = self.model.generate(
-            inputs_embeds=embeddings,
-            attention_mask=mask.long(),
-            generation_config=config,
-            logits_processor=processors,
-            streamer=streamer,
-            tokenizer=self.tokenizer if decoding.stop_strings else None,
-        )
+        speech = torch.zeros_like(mask)
+        for row, places in enumerate(heard or ()):
+            speech[row, longest - len(places) :] = places
+        with self.adapting(speech):
+            output = self.model.generate(
+                inputs_embeds=embeddings,
+                attention_mask=mask.long(),
+                generation_config=config,
+                logits_processor=processors,
+                streamer=streamer,
+                tokenizer=self.tokenizer if decoding.stop_strings else None,
+            )
         answers = [_cut(row[:limit], stop_ids) for row, limit in zip(output.tolist(), limits, strict=True)]
         return [
             replace(answer, finish_reason="stop")

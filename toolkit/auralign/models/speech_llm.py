@@ -1,17 +1,21 @@
-"""A frozen encoder, a connector and a frozen LLM as one model that hears.
+"""A frozen encoder, a connector and a frozen LLM as one model that hears; further encoders with connectors where asked for.
 
 Axes: B batch, T speech frames, U text positions, N positions of a pack, D width, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
+from auralign.layout import MAIN
 from auralign.losses import Term, cross_entropy, divergence
-from auralign.models.llm import LAST, LLM, Answer, Decoding
-from auralign.render import Rendered
+from auralign.models.llm import INPUT, LAST, LLM, Answer, Decoding
+from auralign.records import Choice
+from auralign.render import Piece, Rendered
+
+Frames = Mapping[str, tuple[torch.Tensor, torch.Tensor]]  # by branch: frames (B, T, D) and lengths (B,)
 
 FIRST, END = "first", "end"
 
@@ -42,17 +46,46 @@ class Pack:
     sizes: tuple[int, ...]
 
 
+class Hidden(Mapping):
+    """Hidden states (N, D) by layer, computed when one above the input is first asked for: a loss may need none."""
+
+    def __init__(self, inputs: torch.Tensor, run: Callable[[], Mapping[int | float, torch.Tensor]]):
+        self.inputs, self.run = inputs, run
+        self.found: Mapping[int | float, torch.Tensor] = {}
+
+    def __getitem__(self, layer):
+        if layer == INPUT and isinstance(layer, int):
+            return self.inputs
+        if not self.found:
+            self.found = self.run()
+        if layer not in self.found:
+            raise ValueError(
+                f"layer {layer} was not asked for; name it in the method's needs: Needs(layers=({layer},))"
+            )
+        return self.found[layer]
+
+    def __iter__(self):
+        return iter(self.found or (INPUT,))
+
+    def __len__(self):
+        return len(self.found) or 1
+
+
 @dataclass(frozen=True)
 class ViewOutput:
     """What the LLM computed for one view of a pack; losses read it by tag, and by layer where the method `needs` it.
 
-    Layer `INPUT`, 0, is what is put into the LLM, `LAST`, -1, what the head reads. `extras` are the connector's.
+    Layer `INPUT`, 0, is what is put into the LLM, `LAST`, -1, what the head reads. Of the student's view alone: `extras` are
+    those of the connector of the main branch, a row for each place of its speech; `heads` the trained ones, by name;
+    `choices` those of the method, one for each sequence.
     """
 
     pack: Pack
-    hidden: Mapping[int, torch.Tensor]
+    hidden: Mapping[int | float, torch.Tensor]
     llm: LLM
     extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    heads: Mapping[str, nn.Module] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
 
     def places(self, tag: str) -> torch.Tensor:
         """Positions (M,) in the pack of the tokens under a tag."""
@@ -62,15 +95,15 @@ class ViewOutput:
         """Token ids (M,) under a tag."""
         return self.pack.ids[self.places(tag)]
 
-    def at(self, tag: str, layer: int = LAST) -> torch.Tensor:
+    def at(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
         """Hidden states (M, D) at the tokens under a tag."""
         return self.hidden[layer][self.places(tag)]
 
-    def predicting(self, tag: str, layer: int = LAST) -> torch.Tensor:
+    def predicting(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
         """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
         return self.hidden[layer][self.places(tag) - 1]
 
-    def each(self, tag: str, layer: int = LAST) -> list[torch.Tensor]:
+    def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:
         """`at`, sequence by sequence: hidden states (m, D) of each."""
         ends = torch.tensor(self.pack.sizes).cumsum(0)
         counts = torch.searchsorted(self.places(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
@@ -80,16 +113,26 @@ class ViewOutput:
         """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
         return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=tag)
 
-    def divergence(self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0) -> Term:
-        """KL from the teacher's prediction of the tokens under a tag to this view's."""
-        term = divergence(
-            self.predicting(tag), teacher.predicting(tag), self.llm.head, temperature=temperature
-        )
-        return replace(term, unit=tag)
+    def divergence(
+        self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
+    ) -> Term:
+        """KL from the teacher's prediction of the tokens under a tag to this view's; of a layer below the last, as the
+        LLM's own norm and head read it."""
+        head = self.llm.head if layer == LAST else self.llm.lens
+        states = self.predicting(tag, layer), teacher.predicting(tag, layer)
+        return replace(divergence(*states, head, temperature=temperature), unit=tag)
+
+
+class Branch(nn.Module):
+    """An encoder and its connector."""
+
+    def __init__(self, encoder: nn.Module, connector: nn.Module):
+        super().__init__()
+        self.encoder, self.connector = encoder, connector
 
 
 class SpeechLLM(nn.Module):
-    """Holds the three parts and puts sequences together; trained are the connector and, where it has them, the LLM's LoRA.
+    """Holds the parts and puts sequences together.
 
     Arguments
     ---------
@@ -97,50 +140,163 @@ class SpeechLLM(nn.Module):
         Frozen; waveforms to frames (B, T, D_encoder) and lengths (B,).
     connector : auralign.models.connectors.Connector
     llm : auralign.models.llm.LLM
+    branches : dict of str to Branch, optional
+        Further encoders with connectors, by the name that a `Speech` gives its `branch`.
+    heads : dict of str to torch.nn.Module, optional
+        Trained beside the connector, for the loss alone.
+    frozen : sequence of str, optional
+        Names of `parts` that are not trained: those of an earlier stage.
+
+    Raises ValueError where `frozen` names no part.
     """
 
-    def __init__(self, encoder: nn.Module, connector: nn.Module, llm: LLM):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        connector: nn.Module,
+        llm: LLM,
+        *,
+        branches: Mapping[str, Branch] | None = None,
+        heads: Mapping[str, nn.Module] | None = None,
+        frozen=(),
+    ):
         super().__init__()
         self.encoder, self.connector, self.llm = encoder, connector, llm
+        self.branches, self.heads = nn.ModuleDict(branches or {}), nn.ModuleDict(heads or {})
+        if MAIN in self.branches:
+            raise ValueError(
+                f"branches: {MAIN!r} is that of `encoder` and `connector`; give this one another name"
+            )
+        unknown = [name for name in frozen if name not in self.parts]
+        if unknown:
+            raise ValueError(f"frozen: no part {unknown[0]!r}; this model has {', '.join(self.parts)}")
+        self.frozen = tuple(frozen)
+        for name in frozen:
+            self.parts[name].requires_grad_(False)
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By branch, the main one first."""
+        return {MAIN: self.encoder, **{name: branch.encoder for name, branch in self.branches.items()}}
+
+    @property
+    def connectors(self) -> dict[str, nn.Module]:
+        """By branch, the main one first."""
+        return {MAIN: self.connector, **{name: branch.connector for name, branch in self.branches.items()}}
+
+    @property
+    def parts(self) -> nn.ModuleDict:
+        """All but the encoders and the LLM's own weights, by name: what a published model holds."""
+        parts = {"connector": self.connector, "lora": self.llm.lora, "llm": self.llm.trained}
+        parts |= {f"{name}_connector": branch.connector for name, branch in self.branches.items()}
+        parts |= {f"{name}_head": head for name, head in self.heads.items()}
+        return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     @property
     def trained_parts(self) -> nn.ModuleDict:
         """What training changes and checkpoints hold, by name."""
-        parts = {"connector": self.connector, "lora": self.llm.lora}
-        return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
+        return nn.ModuleDict({name: part for name, part in self.parts.items() if name not in self.frozen})
+
+    @property
+    def frozen_parts(self) -> nn.ModuleDict:
+        """What an earlier stage trained and this one leaves as it is, by name."""
+        return nn.ModuleDict({name: self.parts[name] for name in self.frozen})
+
+    def train(self, mode: bool = True) -> "SpeechLLM":
+        """Frozen parts stay in eval mode."""
+        super().train(mode)
+        self.frozen_parts.eval()
+        return self
+
+    def encode(self, waveforms) -> Frames:
+        """Frames of waveforms by branch, on the LLM's device."""
+        return on_device(
+            {name: encoder(waveforms) for name, encoder in self.encoders.items()}, self.llm.device
+        )
+
+    def num_embeddings(self, piece: Piece, num_frames: Mapping[str, int], *, told: bool = False) -> int:
+        """How many embeddings to expect of a place of speech, from the frames of its utterance by branch; `told` the number of
+        tokens, as in training, a connector that counts them makes just as many."""
+        connector = self.connectors[piece.branch]
+        if told and connector.counts_tokens:
+            return piece.num_read
+        start, end = _cut(piece.span, num_frames[piece.branch])
+        return int(connector.num_embeddings(end - start))
+
+    def check_branches(self, view: Rendered) -> None:
+        """Raise ValueError where a view hears through a branch that the model has not."""
+        for piece in view.speech:
+            if piece.branch not in self.connectors:
+                raise ValueError(
+                    f"the method hears through the branch {piece.branch!r}; the recipe has {', '.join(self.connectors)}: add "
+                    "it to `branches`"
+                )
 
     def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
-        """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D_encoder) and lengths (B,)."""
-        return self.listen(frames, lengths)[0]
+        """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D) and lengths (B,) of the main branch."""
+        embeddings, lengths, _ = self.connector(frames, lengths, None)
+        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)]
 
-    def listen(self, frames: torch.Tensor, lengths: torch.Tensor, num_tokens: torch.Tensor | None = None):
-        """`hear`, and the connector's extras. `num_tokens` (B,), in training, are those of the text that was said."""
-        embeddings, lengths, extras = self.connector(frames, lengths, num_tokens)
-        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)], extras
+    def listen(self, views: list[Rendered], frames: Frames, *, told: bool = False):
+        """What is heard in the places of speech of rendered views, one view for each utterance.
 
-    def embed(self, rendered: Rendered, speech: torch.Tensor | None = None) -> torch.Tensor:
-        """Embeddings (N, D) of one rendered view, with `speech` (U, D) in the place of its speech.
+        Arguments
+        ---------
+        views : list of B Rendered
+        frames : dict of str to (torch.Tensor, torch.Tensor)
+            By branch, frames (B, T, D) and lengths (B,).
+        told : bool
+            In training: tell connectors how many tokens the text of each place has.
+
+        Returns
+        -------
+        speech : list of B lists of torch.Tensor (U, D_llm), one for each place
+        extras : dict of the main branch's connector, a row for each of its places in order
+
+        Raises ValueError on a branch that the model has not.
+        """
+        for view in views:
+            self.check_branches(view)
+        places = [
+            (row, place, piece) for row, view in enumerate(views) for place, piece in enumerate(view.speech)
+        ]
+        heard, extras = {}, {}
+        for branch, connector in self.connectors.items():
+            chosen = [(row, place, piece) for row, place, piece in places if piece.branch == branch]
+            if not chosen:
+                continue
+            inputs = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
+            num_tokens = None
+            if told:
+                num_tokens = torch.tensor([piece.num_read for _, _, piece in chosen], device=inputs[1].device)
+            embeddings, lengths, found = connector(*inputs, num_tokens)
+            for (row, place, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
+                heard[row, place] = one[:length]
+            if branch == MAIN:
+                extras = found
+        return [
+            [heard[row, place] for place in range(len(view.speech))] for row, view in enumerate(views)
+        ], extras
+
+    def embed(self, rendered: Rendered, speech=None) -> torch.Tensor:
+        """Embeddings (N, D) of one rendered view, with `speech` in the places of its speech: (U, D) for all of them, or a list
+        of one for each.
 
         Raises ValueError where the view has speech and none is given.
         """
-        parts = []
+        parts, heard = [], _for_each(rendered, speech)
         for piece in rendered.pieces:
-            if not piece.is_speech:
-                parts.append(self.llm.embed(piece.ids))
-            elif speech is None:
-                raise ValueError("the view holds speech, but no speech embeddings were given")
-            else:
-                parts.append(speech.to(parts[0].dtype))
+            parts.append(next(heard).to(parts[0].dtype) if piece.is_speech else self.llm.embed(piece.ids))
         return torch.cat(parts)
 
-    def pack(self, views: list[Rendered], speech: list[torch.Tensor | None]) -> Pack:
-        """Lay rendered views end to end, each with its own speech."""
+    def pack(self, views: list[Rendered], speech: list) -> Pack:
+        """Lay rendered views end to end, each with its own speech; see `embed`."""
         embeddings, positions, ids, tagged, sizes, start = [], [], [], {}, [], 0
-        for rendered, heard in zip(views, speech, strict=True):
-            embeddings.append(self.embed(rendered, heard))
-            place = start
+        for rendered, of_view in zip(views, speech, strict=True):
+            embeddings.append(self.embed(rendered, of_view))
+            place, heard = start, _for_each(rendered, of_view)
             for piece in rendered.pieces:
-                num = len(heard) if piece.is_speech else len(piece.ids)
+                num = len(next(heard)) if piece.is_speech else len(piece.ids)
                 ids.append(
                     torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long)
                 )
@@ -161,39 +317,96 @@ class SpeechLLM(nn.Module):
             tuple(sizes),
         )
 
-    def forward(self, pack: Pack, layers=(), extras=None) -> ViewOutput:
-        """Run the LLM over a pack; `extras` of the connector go with what it computed."""
-        return ViewOutput(pack, self.llm.run(pack.embeddings, pack.positions, layers), self.llm, extras or {})
+    def forward(self, pack: Pack, layers=(), extras=None, choices=()) -> ViewOutput:
+        """The student's view of a pack: the LLM runs over it when a loss asks for what it computes."""
+
+        def run():
+            with self.llm.adapting(pack.ids[None] < 0):
+                return self.llm.run(pack.embeddings, pack.positions, layers)
+
+        hidden = Hidden(pack.embeddings, run)
+        return ViewOutput(pack, hidden, self.llm, extras or {}, dict(self.heads.items()), tuple(choices))
 
     @torch.no_grad()
     def read(self, views: list[Rendered], layers=()) -> ViewOutput:
-        """Run the plain LLM, without adapters and without a gradient, over views that hold no speech: the teacher."""
+        """The teacher: the plain LLM, without adapters and without a gradient, over views that hold no speech."""
         with self.llm.plain():
-            return self(self.pack(views, [None] * len(views)), layers)
+            pack = self.pack(views, [None] * len(views))
 
-    def check_fits(self, prompt: Rendered, heard: torch.Tensor | None) -> None:
-        """Raise ValueError where a prompt and its speech (U, D) leave no room for an answer, or nothing was heard."""
-        if heard is not None and not len(heard):
+        @torch.no_grad()
+        def run():
+            with self.llm.plain():
+                return self.llm.run(pack.embeddings, pack.positions, layers)
+
+        return ViewOutput(pack, Hidden(pack.embeddings, run), self.llm)
+
+    def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
+        """Raise ValueError where a prompt and its speech, a (U, D) for each place, leave no room for an answer, or nothing was
+        heard."""
+        heard = [] if speech is None else [len(part) for part in speech]
+        if speech is not None and not all(heard):
             raise ValueError("the speech is too short for the connector, which makes no embedding of it")
-        self.llm.room(prompt.num_ids + (0 if heard is None else len(heard)))
+        self.llm.room(prompt.num_ids + sum(heard))
 
     @torch.no_grad()
     def answer(
         self,
         prompts: list[Rendered],
-        speech: list[torch.Tensor | None],
+        speech: list,
         *,
         decoding: Decoding,
         stop_ids,
         seconds: list[float | None] | None = None,
         streamer=None,
     ) -> list[Answer]:
-        """Answers to prompts, each with its own speech (U, D), or None where it holds none.
+        """Answers to prompts, each with its own speech (see `embed`), or None where it holds none.
 
         `seconds` of the utterance that each prompt is about may limit its answer. `streamer`, of transformers, is given the
         tokens of a single prompt one by one.
         """
-        embedded = [self.embed(prompt, heard) for prompt, heard in zip(prompts, speech, strict=True)]
+        packs = [self.pack([prompt], [heard]) for prompt, heard in zip(prompts, speech, strict=True)]
         return self.llm.generate(
-            embedded, decoding=decoding, stop_ids=stop_ids, seconds=seconds, streamer=streamer
+            [pack.embeddings for pack in packs],
+            heard=[pack.ids < 0 for pack in packs],
+            decoding=decoding,
+            stop_ids=stop_ids,
+            seconds=seconds,
+            streamer=streamer,
         )
+
+
+def on_device(frames: Frames, device) -> Frames:
+    """The frames of all branches, there."""
+    return {name: (of_one.to(device), lengths.to(device)) for name, (of_one, lengths) in frames.items()}
+
+
+def _for_each(rendered: Rendered, speech) -> Iterator[torch.Tensor]:
+    """The embeddings of each place of speech in turn."""
+    num_places = len(rendered.speech)
+    if speech is None and num_places:
+        raise ValueError("the view holds speech, but no speech embeddings were given")
+    if isinstance(speech, torch.Tensor):
+        speech = [speech] * num_places
+    if speech is not None and len(speech) != num_places:
+        raise ValueError(
+            f"the view has {num_places} places of speech; embeddings were given for {len(speech)}"
+        )
+    return iter(speech or ())
+
+
+def _cut(span: tuple[float, float], num_frames: int) -> tuple[int, int]:
+    """The first frame of a span, and the one behind its last: at least one where there is any."""
+    start, end = (round(share * num_frames) for share in span)
+    start = max(0, min(start, num_frames - 1))
+    return start, min(max(end, start + 1), num_frames)
+
+
+def _cut_frames(frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[int, tuple[float, float]]]):
+    """Frames (P, T, D) and lengths (P,) of P spans, each of a row of frames (B, T, D) with lengths (B,)."""
+    if spans == [(row, (0.0, 1.0)) for row in range(len(frames))]:
+        return frames, lengths
+    edges = [(row, *_cut(span, int(lengths[row]))) for row, span in spans]
+    parts = [frames[row, start:end] for row, start, end in edges]
+    return nn.utils.rnn.pad_sequence(parts, batch_first=True), torch.tensor(
+        [end - start for _, start, end in edges], device=lengths.device
+    )

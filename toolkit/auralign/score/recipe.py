@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.hparams import HparamsError, load_hparams, parse_arguments, settings
+from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import build_ledger
 from auralign.score.columns import MethodFiles
@@ -117,11 +118,20 @@ def input_files(methods, shared):
     files += [(text_file(shared, kind), "stage 4 (decode)") for kind in text_kinds(shared)]
     for output in (Path(hparams.output_folder) for hparams in methods.values()):
         files.append((output / "targets" / "train.jsonl", "stage 2 (generate)"))
-        files += [
-            (output / "hypotheses" / f"test.{kind}.jsonl", "stage 4 (decode)")
-            for kind in ("speech", "shuffled")
-        ]
+    for kinds, hparams in columns(methods).values():
+        files += [(method_file(hparams, kind), "stage 4 (decode)") for kind in kinds]
     return files
+
+
+def columns(methods):
+    """What is compared, by its name in the ledger: the files of hypotheses from speech and from another's, and the hparams. A
+    method that puts a transcript beside the speech stands there with it and without."""
+    found = {}
+    for name, hparams in methods.items():
+        found[name] = (("speech", "shuffled"), hparams)
+        if is_assisted(hparams.method):
+            found[f"{name} without transcript"] = (("speech_alone", "shuffled_alone"), hparams)
+    return found
 
 
 def text_kinds(shared):
@@ -139,7 +149,10 @@ def score(methods, shared, command, *, title, judge, notes):
     manifest = Records(data / "test.jsonl", Utterance)
     questions = Records(data / "test.questions.jsonl", Question)
     read = {kind: Records(text_file(shared, kind), Hypothesis) for kind in text_kinds(shared)}
-    files = {name: method_files(hparams) for name, hparams in methods.items()}
+    files = {
+        name: MethodFiles(*(Records(method_file(hparams, kind), Hypothesis) for kind in kinds))
+        for name, (kinds, hparams) in columns(methods).items()
+    }
     ledger = build_ledger(
         questions,
         manifest,
@@ -162,11 +175,8 @@ def score(methods, shared, command, *, title, judge, notes):
     write_report(shared.score_folder, ledger, title=title, facts=facts, notes=notes)
 
 
-def method_files(hparams):
-    folder = Path(hparams.output_folder) / "hypotheses"
-    return MethodFiles(
-        *(Records(folder / f"test.{kind}.jsonl", Hypothesis) for kind in ("speech", "shuffled"))
-    )
+def method_file(hparams, kind):
+    return Path(hparams.output_folder) / "hypotheses" / f"test.{kind}.jsonl"
 
 
 def find_llm(methods):

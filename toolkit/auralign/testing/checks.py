@@ -19,18 +19,19 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
 
 import torch
 
-from auralign.layout import Speech, Target, Text
+from auralign.layout import MAIN, Speech, Target, Text
 from auralign.losses import total
 from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod, draw, lay_out
 from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
 from auralign.models.llm import load_llm
-from auralign.models.speech_llm import SpeechLLM
+from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.testing.tiny import make_tiny_llm
@@ -178,6 +179,12 @@ def check_options(method) -> None:
 def check_layout(method) -> None:
     """Without speech there is nothing to hear, without a target nothing to learn, and the teacher has no ears."""
     texts = set()
+    if not _layouts(method):
+        fail(
+            method,
+            "it asks nothing about any utterance",
+            "yield a Choice for one with text, words, gender, age and emotion",
+        )
     for utterance, layout in _layouts(method):
         heard = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
         texts |= {(utterance.id, segment.text) for segment in heard}
@@ -259,11 +266,11 @@ def check_odd_texts(method) -> None:
     """Corpora hold empty lines, other scripts, special tokens and half an hour in one row: text is data."""
     _, renderer = _world(method)
     for text in ODD_TEXTS:
-        utterance = Utterance(id="odd", audio="odd.flac", seconds=1.0, text=text)
+        utterance = replace(UTTERANCES[0], id="odd", text=text, words=())
         frames = set()
         for _, layout in _layouts(method, [utterance]):
             frames.add(_frame(renderer.render(layout.teacher)))
-            plain = Utterance(id="odd", audio="odd.flac", seconds=1.0, text="three")
+            plain = replace(utterance, text="three")
             frames |= {_frame(renderer.render(other.teacher)) for _, other in _layouts(method, [plain])}
         if len(frames) > 1:
             fail(
@@ -334,18 +341,18 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
     if not (method.needs.teacher or method.needs.num_tokens):
         return
     model, renderer = _world(method)
-    layouts = [layout for _, layout in _layouts(method)]
+    examples = _examples(method)
+    layouts = [layout for _, _, layout in examples]
     speech = [
-        model.llm.embed(
-            renderer.encode(next(s.text for s in layout.student.segments if isinstance(s, Speech)))
-        )
+        [model.llm.embed(renderer.encode(s.text)) for s in layout.student.segments if isinstance(s, Speech)]
         for layout in layouts
     ]
-    counted = {"quantity": torch.tensor([float(len(heard)) for heard in speech])}
+    counted = {"quantity": torch.tensor([float(len(part)) for heard in speech for part in heard])}
     student = model(
         model.pack([renderer.render(layout.student) for layout in layouts], speech),
         method.needs.layers,
         counted,
+        [choice for _, choice, _ in examples],
     )
     teacher = model.read([renderer.render(layout.teacher) for layout in layouts], method.needs.layers)
     for name, term in method.loss({"student": student, "teacher": teacher}).items():
@@ -370,7 +377,7 @@ def check_what_is_frozen_stays(method) -> None:
     moved = [
         name
         for name, value in model.state_dict().items()
-        if not name.startswith("connector.") and not torch.equal(value, before[name])
+        if name.startswith(("encoder.", "llm.")) and not torch.equal(value, before[name])
     ]
     if moved:
         fail(method, f"it changes {moved[0]}, which is frozen", "change no parameter in a hook")
@@ -414,12 +421,18 @@ CHECKS = (
 )
 
 
-def _layouts(method, utterances=UTTERANCES):
-    """(utterance, layout) of each choice, with the response that the corpus or an LLM might have given."""
-    for utterance in utterances:
-        for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
-            target = Target(RESPONSE) if method.needs.target else Target("", finished=False)
-            yield utterance, lay_out(method, utterance, choice, target)
+def _examples(method, utterances=UTTERANCES) -> list:
+    """(utterance, choice, layout) of each choice, with the response that the corpus or an LLM might have given."""
+    target = Target(RESPONSE) if method.needs.target else Target("", finished=False)
+    return [
+        (utterance, choice, lay_out(method, utterance, choice, target))
+        for utterance in utterances
+        for choice in draw(method, utterance, Random(f"1:{utterance.id}"))
+    ]
+
+
+def _layouts(method, utterances=UTTERANCES) -> list:
+    return [(utterance, layout) for utterance, _, layout in _examples(method, utterances)]
 
 
 def _plain(method) -> str:
@@ -442,23 +455,38 @@ def _tiny_llm():
 
 
 @cache
-def _kept_world(counts: bool):
-    return _make_world(counts)
+def _kept_world(*asked):
+    return _make_world(*asked)
 
 
 def _world(method, *, fresh: bool = False):
-    """A tiny SpeechLLM over frames of width `WIDTH`, and its renderer; a method that counts tokens has a connector that does."""
-    return (_make_world if fresh else _kept_world)(method.needs.num_tokens)
+    """A tiny SpeechLLM over frames of width `WIDTH`, with the branches and heads that the method asks for, and its renderer; a
+    method that counts tokens has a connector that does."""
+    branches = {
+        segment.branch
+        for _, layout in _layouts(method)
+        for segment in layout.student.segments
+        if isinstance(segment, Speech)
+    }
+    heads = tuple(sorted(method.needs.heads.items()))
+    make = _make_world if fresh else _kept_world
+    return make(method.needs.num_tokens, tuple(sorted(branches - {MAIN})), heads)
 
 
-def _make_world(counts: bool):
+def _make_world(counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...]):
     llm = _tiny_llm()
     torch.manual_seed(0)
     if counts:
         connector = ContinuousIntegrateAndFire(WIDTH, llm.width, tokens_per_frame=0.5)
     else:
         connector = StackAndProject(WIDTH, llm.width, stride=2, keep_remainder=True)
-    return SpeechLLM(torch.nn.Identity(), connector, llm), Renderer(llm.tokenizer)
+    heads = {name: torch.nn.Linear(llm.width, size) for name, size in heads}
+    made = {
+        name: Branch(torch.nn.Identity(), StackAndProject(WIDTH, llm.width, stride=3, keep_remainder=True))
+        for name in branches
+    }
+    model = SpeechLLM(torch.nn.Identity(), connector, llm, branches=made, heads=heads)
+    return model, Renderer(llm.tokenizer)
 
 
 def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
@@ -468,17 +496,19 @@ def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=generator)
     lengths = torch.tensor([9, 6, 3])
-    first = {utterance.id: layout for utterance, layout in reversed(list(_layouts(method)))}
-    rendered = []
-    for utterance in UTTERANCES:
-        layout = first[utterance.id]
-        views = {"student": layout.student, "teacher": layout.teacher}
-        rendered.append({name: renderer.render(view) for name, view in views.items()})
+    first = {utterance.id: (choice, layout) for utterance, choice, layout in reversed(_examples(method))}
+    rows = [number for number, utterance in enumerate(UTTERANCES) if utterance.id in first]
     made = []
     for pack in packs:
-        views = {name: [rendered[number][name] for number in pack] for name in rendered[0]}
-        made.append(PackOfExamples(views, frames[pack], lengths[pack]))
+        chosen = [number for number in pack if number in rows]
+        if not chosen:
+            continue
+        examples = [first[UTTERANCES[number].id] for number in chosen]
+        views = {
+            name: [renderer.render(getattr(layout, name)) for _, layout in examples]
+            for name in ("student", "teacher")
+        }
+        heard = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
+        made.append(PackOfExamples(views, heard, tuple(choice for choice, _ in examples)))
     units = sum((pack.units() for pack in made), start=Counter())
-    return sum(
-        total(compute_terms(method, model, pack.views, pack.frames, pack.lengths), units) for pack in made
-    )
+    return sum(total(compute_terms(method, model, pack), units) for pack in made)

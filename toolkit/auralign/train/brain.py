@@ -17,10 +17,9 @@ from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
 from auralign.models.build import build_decoding
-from auralign.models.llm import INPUT
-from auralign.models.speech_llm import ViewOutput
-from auralign.train.checkpoint import Checkpoints
-from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream, num_speech_tokens
+from auralign.models.speech_llm import on_device
+from auralign.train.checkpoint import Checkpoints, initialise
+from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 
 
 class AlignmentBrain(sb.Brain):
@@ -99,7 +98,7 @@ class AlignmentBrain(sb.Brain):
         super().on_fit_start()
         last = self.checkpoints.last()
         if last is not None:
-            last.load_weights(self.modules)
+            last.load_weights(self.model)
             state = last.load_optimiser()
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
@@ -108,6 +107,9 @@ class AlignmentBrain(sb.Brain):
             print(f"going on from step {last.step}", file=sys.stderr)
         else:
             shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
+            if self.recipe.init_from is not None:
+                print(initialise(self.model, self.recipe.init_from), file=sys.stderr)
+        self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
         self.bar.update(self.optimizer_step)
         self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
 
@@ -146,7 +148,7 @@ class AlignmentBrain(sb.Brain):
 
     def terms(self, pack: PackOfExamples):
         """The method's terms for one pack."""
-        return compute_terms(self.method, self.model, pack.views, pack.frames, pack.lengths)
+        return compute_terms(self.method, self.model, pack)
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
@@ -194,8 +196,8 @@ class AlignmentBrain(sb.Brain):
         shown = []
         for example in range(min(self.recipe.num_shown, len(self.valid))):
             target, prompt, utterance = self.valid.prompt(example)
-            frames, lengths = self.valid.frames.get([int(self.valid.rows[example])])
-            speech = self.model.hear(frames.to(self.device), lengths.to(self.device))
+            frames = self.valid.frames.get([int(self.valid.rows[example])])
+            speech, _ = self.model.listen([prompt], on_device(frames, self.device))
             (answer,) = self.model.answer(
                 [prompt],
                 speech,
@@ -227,22 +229,16 @@ class AlignmentBrain(sb.Brain):
             )
 
 
-def compute_terms(method, model, views, frames: torch.Tensor, lengths: torch.Tensor) -> dict[str, Term]:
-    """A method's terms for one pack: its rendered views by name, frames (B, T, D) and lengths (B,).
+def compute_terms(method, model, pack: PackOfExamples) -> dict[str, Term]:
+    """A method's terms for one pack.
 
     Raises MethodFailedError where its `loss` fails, or gives something else than terms.
     """
-    device, needs = model.llm.device, method.needs
-    num_tokens = None
-    if needs.num_tokens:
-        num_tokens = torch.tensor([num_speech_tokens(view) for view in views["teacher"]], device=device)
-    speech, extras = model.listen(frames.to(device), lengths.to(device), num_tokens)
-    outputs = {"student": model(model.pack(views["student"], speech), needs.layers, extras)}
-    if needs.teacher:
-        outputs["teacher"] = model.read(views["teacher"], needs.layers)
-    elif needs.num_tokens:
-        pack = model.pack(views["teacher"], [None] * len(views["teacher"]))
-        outputs["teacher"] = ViewOutput(pack, {INPUT: pack.embeddings}, model.llm)
+    needs, students = method.needs, pack.views["student"]
+    speech, extras = model.listen(students, on_device(pack.frames, model.llm.device), told=needs.num_tokens)
+    outputs = {"student": model(model.pack(students, speech), needs.layers, extras, pack.choices)}
+    if "teacher" in pack.views:
+        outputs["teacher"] = model.read(pack.views["teacher"], needs.layers)
     with running(method, "loss"):
         terms = method.loss(outputs)
     if not (isinstance(terms, Mapping) and terms and all(isinstance(term, Term) for term in terms.values())):

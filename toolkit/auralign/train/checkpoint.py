@@ -26,6 +26,7 @@ WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "checkpoint.json",
     "hashes.json",
 )
+FROZEN = "frozen.safetensors"  # once beside the checkpoints: what an earlier stage trained
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,24 @@ class Checkpoint:
     def valid_loss(self) -> float:
         return self.description["valid_loss"]
 
-    def load_weights(self, module: torch.nn.Module) -> None:
-        """Put the trained parts into `module`; every one of its parameters must be there."""
-        module.load_state_dict(load_file(self.folder / WEIGHTS), strict=True)
+    def load_weights(self, model) -> None:
+        """Put the parts into a SpeechLLM; every one of their parameters must be there."""
+        model.parts.load_state_dict(self.weights(), strict=True)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Of all parts, trained and frozen.
+
+        Raises ValueError where the frozen ones are not those that this checkpoint was trained beside.
+        """
+        frozen = self.folder.parent / FROZEN
+        beside = self.description.get("frozen_parts")
+        if beside is None:
+            return load_file(self.folder / WEIGHTS)
+        if not frozen.is_file() or hash_path(frozen) != beside:
+            raise ValueError(
+                f"{frozen}: not the parts that {self.folder} was trained beside; run stage 3 again"
+            )
+        return {**load_file(self.folder / WEIGHTS), **load_file(frozen)}
 
     def load_optimiser(self) -> dict:
         """The optimiser's and the schedule's state."""
@@ -63,6 +79,14 @@ class Checkpoints:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+
+    def save_frozen(self, parts: torch.nn.Module) -> dict:
+        """Write the parts that are not trained, once; gives what descriptions say of them."""
+        if not len(list(parts.parameters())):
+            return {}
+        with write_atomically(self.folder / FROZEN, "wb") as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in parts.state_dict().items()}))
+        return {"frozen_parts": hash_path(self.folder / FROZEN)}
 
     def save(self, module: torch.nn.Module, optimiser_state: dict, description: dict) -> None:
         """Write a checkpoint, then remove those that are neither best nor last."""
@@ -107,6 +131,68 @@ class Checkpoints:
             else:
                 print(f"{folder}: its files do not match its hashes; left aside", file=sys.stderr)
         return found
+
+
+def initial_folder(path) -> Path:
+    """Where the weights stand that `init_from` names: the best checkpoint of a run's output_folder, or a model folder.
+
+    Raises FileNotFoundError where there are none.
+    """
+    if (Path(path) / "checkpoints").is_dir():
+        return Checkpoints(Path(path) / "checkpoints").best().folder
+    if (Path(path) / WEIGHTS).is_file():
+        return Path(path)
+    raise FileNotFoundError(
+        f"init_from: no trained weights in {path}; run stage 3 of the YAML whose output_folder it is, or give a model folder"
+    )
+
+
+def initialise(model, path) -> str:
+    """Give the parts of a SpeechLLM the weights that `init_from` names, as far as it has them; a line says which.
+
+    Raises ValueError where they are of another LLM or encoder, do not fit a part, or lack one that is `frozen`.
+    """
+    folder = initial_folder(path)
+    if folder == Path(path):
+        config = read_json(folder / "auralign.json")
+        weights = load_file(folder / WEIGHTS)
+        trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
+    else:
+        checkpoint = Checkpoint(folder, read_json(folder / DESCRIPTION))
+        weights, trained_with = checkpoint.weights(), checkpoint.description["trained_with"]
+    ours = {"llm": model.llm.revision, "encoder": model.encoder.fingerprint}
+    for what, value in ours.items():
+        if trained_with[what] != value:
+            raise ValueError(
+                f"init_from: {folder} was trained with {what} {trained_with[what]!r}, the recipe builds {value!r}"
+            )
+    given, fresh = [], []
+    for name, part in model.parts.items():
+        found = {
+            key.removeprefix(f"{name}."): value
+            for key, value in weights.items()
+            if key.startswith(f"{name}.")
+        }
+        if not found:
+            fresh.append(name)
+            continue
+        try:
+            part.load_state_dict(found, strict=True)
+        except RuntimeError as error:
+            raise ValueError(
+                f"init_from: the {name} of {folder} does not fit the recipe's: {' '.join(str(error).split())}"
+            ) from error
+        given.append(name)
+    for name in model.frozen:
+        if name in fresh:
+            raise ValueError(
+                f"frozen: {name} would stay as it was drawn at random; {folder} has none (init_from)"
+            )
+    others = {key.partition(".")[0] for key in weights} - set(model.parts)
+    return (
+        f"initialised from {folder}: {', '.join(given) or 'nothing'}; new: {', '.join(fresh) or 'nothing'}"
+        + (f"; left aside: {', '.join(sorted(others))}" if others else "")
+    )
 
 
 def _rank(loss: float) -> float:

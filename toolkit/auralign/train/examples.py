@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
@@ -15,37 +14,32 @@ from auralign.data.manifest import Rejected
 from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out
-from auralign.models.speech_llm import END
-from auralign.records import RecordError, Records
+from auralign.models.speech_llm import END, Frames
+from auralign.records import Choice, RecordError, Records
 from auralign.render import Rendered, Renderer
 
 
 @dataclass(frozen=True)
 class PackOfExamples:
-    """Examples that share one forward: their views by name, frames (B, T, D) and lengths (B,).
+    """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
     The teacher's views are there where the method needs them.
     """
 
     views: dict[str, list[Rendered]]
-    frames: torch.Tensor
-    lengths: torch.Tensor
+    frames: Frames
+    choices: tuple[Choice, ...]
 
     def units(self) -> Counter:
         """What losses are divided by: sequences, tokens under each tag of the student's views, and of the teacher's, with
         "read " before the tag."""
-        counts = Counter(sequences=len(self.lengths))
+        counts = Counter(sequences=len(self.choices))
         for name, prefix in (("student", ""), ("teacher", "read ")):
             for rendered in self.views.get(name, ()):
                 for piece in rendered.pieces:
                     counts[prefix + piece.tag] += 0 if piece.is_speech else len(piece.ids)
                     counts[prefix + END] += piece.num_end or 0
         return counts
-
-
-def num_speech_tokens(teacher: Rendered) -> int:
-    """Tokens that stand, in the teacher's view, where the student hears."""
-    return sum(len(piece.ids) for piece in teacher.pieces if piece.tag == "speech")
 
 
 class Examples:
@@ -59,8 +53,8 @@ class Examples:
     renderer : Renderer
     model : SpeechLLM
         Counts embeddings and limits the length.
-    frames : object
-        With `get(rows)`; see `auralign.data.frames`.
+    frames : BranchFrames
+        Of `auralign.data.frames`.
     max_rejected : float
         Share of targets left out (in `rejected`, with reasons) above which writing the list stops the stage.
 
@@ -82,7 +76,7 @@ class Examples:
         self.method, self.renderer = method, renderer
         self.rejected = Rejected(limit=max_rejected)
         rows, lengths, kept = [], [], []
-        num_frames = count_frames(model.encoder, manifest)
+        num_frames = {name: count_frames(encoder, manifest) for name, encoder in model.encoders.items()}
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
         ):
@@ -93,21 +87,22 @@ class Examples:
                     f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
                 ) from error
             self._check(target, model.llm)
-            if not num_frames[row]:
-                seconds = manifest[row].seconds
-                self.rejected.add(
-                    target.utt_id, "longer than the encoder hears", f"it {model.encoder.too_long(seconds)}"
-                )
+            frames = {name: int(counts[row]) for name, counts in num_frames.items()}
+            deaf = [name for name, count in frames.items() if not count]
+            if deaf:
+                problem = model.encoders[deaf[0]].too_long(manifest[row].seconds)
+                self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
                 continue
             views = self._render(target)
-            num_heard = int(model.connector.num_embeddings(int(num_frames[row])))
-            if method.needs.num_tokens:
-                num_heard = min(num_heard, num_speech_tokens(views["teacher"]))
+            model.check_branches(views["student"])
+            heard = [
+                model.num_embeddings(piece, frames, told=method.needs.num_tokens)
+                for piece in views["student"].speech
+            ]
             length = max(
-                rendered.num_ids + num_heard * sum(piece.is_speech for piece in rendered.pieces)
-                for rendered in views.values()
+                views["student"].num_ids + sum(heard), views.get("teacher", views["student"]).num_ids
             )
-            if not num_heard:
+            if not all(heard):
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
                 self.rejected.add(
@@ -142,10 +137,11 @@ class Examples:
             yield self._pack([int(examples[place]) for place in places])
 
     def _pack(self, examples: list[int]) -> PackOfExamples:
-        frames, lengths = self.frames.get([int(self.rows[example]) for example in examples])
-        rendered = [self._render(self.target(example)) for example in examples]
+        frames = self.frames.get([int(self.rows[example]) for example in examples])
+        targets = [self.target(example) for example in examples]
+        rendered = [self._render(target) for target in targets]
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        return PackOfExamples(views, frames, lengths)
+        return PackOfExamples(views, frames, tuple(target.choice for target in targets))
 
     def _render(self, target) -> dict[str, Rendered]:
         """The views of a target that are computed, by name."""

@@ -39,9 +39,7 @@ class Utterance:
     language: str = ""
     speaker: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
-    words: tuple[Any, ...] | None = (
-        None  # (word, start, end) of each word; (): none found, None: never looked for
-    )
+    words: tuple[Any, ...] | None = None  # (word, start, end); (): aligned in vain, None: never aligned
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
     audio_hash: str = ""  # of the samples, so that a manifest changes when its audio does
 

@@ -244,6 +244,11 @@ MISTAKES = [
     Mistake("a mapping that is none", (*PREPARE, "--column", "text"), r"--column text: expected NAME=VALUE", write_table("path,text\n")),
     Mistake("a column that is not there", (*PREPARE, "--column", "text=words"), r"table.csv:2: no column 'words'; columns are path, text", write_table("path,text\na.wav,one\n")),
     Mistake("an instruction with no place for the speech", (*PREPARE, "--ask", "sort"), r"the instruction 'sort' needs exactly one \{speech\}", write_table("path,text\n")),
+    Mistake("word times from nowhere", ("auralign", "align", "data/test.jsonl"), r"one of the arguments --textgrids --librispeech --recipe is required"),
+    Mistake("word times for no manifest", ("auralign", "align", "data/gone.jsonl", "--textgrids", "data"), r"no manifest at data/gone.jsonl; write it first: auralign prepare"),
+    Mistake("no TextGrid", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"data: holds no \*.TextGrid; give the folder that does"),
+    Mistake("a TextGrid that was cut", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"none of 4 utterances .*no TextGrid: 3\); the first is test-0 \(data/test-0.TextGrid:1: .*found the end", lambda: Path("data/test-0.TextGrid").write_text('File type = "ooTextFile"')),
+    Mistake("word times of a recipe without a recognizer", ("auralign", "align", "data/test.jsonl", "--recipe", "sift"), r"hparams/sift.yaml: names no recognizer to align with; give one, such as"),
     # use
     Mistake("a model folder that is not there", ("auralign", "ask", "gone", "a.wav", "sort"), r"no auralign.json in gone"),
     Mistake("a model folder whose list is broken", ASK, r"model/auralign.json:\d+: not JSON", cut(CONFIG)),

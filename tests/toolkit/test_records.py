@@ -127,3 +127,13 @@ def test_index_takes_24_bytes_a_row(tmp_path):
     records = Records(tmp_path / "m.jsonl", Utterance)
     arrays = (records._offsets, records._hashes, records._order)
     assert sum(array.nbytes for array in arrays) == 24 * 1000 + 8
+
+
+def test_word_times_come_back(tmp_path):
+    words = (("a", 0.0, 0.5), ("b", 0.5, 1.25))
+    found = [
+        Utterance(id=f"u{n}", audio="a", seconds=2.0, text="a b", words=w)
+        for n, w in enumerate((words, (), None))
+    ]
+    write_records(tmp_path / "m.jsonl", found, kind=Utterance)
+    assert list(Records(tmp_path / "m.jsonl", Utterance)) == found

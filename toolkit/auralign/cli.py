@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     methods.set_defaults(do=do_methods)
     add_prepare(commands)
+    add_align(commands)
     show = commands.add_parser(
         "show",
         help="print one example as the model reads it",
@@ -213,6 +214,69 @@ def do_prepare(options) -> int:
         if options.ask:
             write_records(questions, _questions(Records(manifest, Utterance), options.ask), kind=Question)
             print(f"prepare: {summary.num_kept * len(options.ask)} questions in {questions}")
+    return 0
+
+
+ALIGN = """\
+Write a manifest again with the times of its utterances' words, from the alignments of others or by CTC. Utterances that have
+them already are left as they are; whoever stays without is listed beside the manifest with the reason. Do it before stage 2: a
+changed manifest has its later stages run again.
+"""
+
+
+def add_align(commands) -> None:
+    """`auralign align --help`."""
+    align = commands.add_parser(
+        "align", help="give the utterances of a manifest their word times", description=ALIGN
+    )
+    align.add_argument("manifest", metavar="MANIFEST", help="such as data/train.jsonl")
+    source = align.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--textgrids",
+        metavar="DIR",
+        help="a folder with <utterance id>.TextGrid anywhere in it, as the Montreal Forced Aligner writes them",
+    )
+    source.add_argument(
+        "--librispeech", metavar="DIR", help="a folder with <speaker>-<chapter>.alignment.txt anywhere in it"
+    )
+    source.add_argument(
+        "--recipe",
+        metavar="YAML",
+        help="align with this recipe's encoder and recognizer: path of a YAML, or a name in hparams/",
+    )
+    align.add_argument("--tier", metavar="NAME", help="tier of the TextGrids (default: words)")
+    align.add_argument("--force", action="store_true", help="also where there are word times already")
+    align.set_defaults(do=do_align)
+
+
+def do_align(options) -> int:
+    """`auralign align`."""
+    from pathlib import Path
+
+    from auralign.align import align, from_librispeech, from_recipe, from_textgrids
+    from auralign.files import locked
+    from auralign.hparams import load_hparams
+    from auralign.records import Records, Utterance
+    from auralign.show import find_yaml
+
+    path = Path(options.manifest)
+    if options.tier and not options.textgrids:
+        raise ValueError(f"--tier {options.tier}: only TextGrids have tiers; leave it out")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no manifest at {path}; write it first: auralign prepare, or stage 1 of the recipe"
+        )
+    with locked(path.with_name(f".{path.stem}.lock")):
+        manifest = Records(path, Utterance)
+        if options.textgrids:
+            source = from_textgrids(options.textgrids, options.tier or "words")
+        elif options.librispeech:
+            source = from_librispeech(options.librispeech)
+        else:
+            sys.path.append(os.getcwd())
+            yaml = find_yaml(options.recipe)
+            source = from_recipe(load_hparams(yaml), manifest, place=yaml)
+        print(f"align: {align(manifest, source, force=options.force)}")
     return 0
 
 

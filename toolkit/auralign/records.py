@@ -39,7 +39,7 @@ class Utterance:
     language: str = ""
     speaker: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
-    words: tuple[Any, ...] | None = None  # (word, start, end), where the corpus has word times
+    words: tuple[Any, ...] | None = None  # (word, start, end); (): aligned in vain, None: never aligned
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
     audio_hash: str = ""  # of the samples, so that a manifest changes when its audio does
 
@@ -205,7 +205,7 @@ def from_line(line: bytes | str, kind: type, *, place: str = "") -> Any:
         values["choice"] = Choice(**values["choice"])
     for name in ("words", "prompt_ids", "response_ids"):
         if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
+            values[name] = tuple(tuple(item) if isinstance(item, list) else item for item in values[name])
     return kind(**values)
 
 

@@ -60,3 +60,76 @@ def test_a_head_for_another_width_is_refused(tmp_path):
     (tmp_path / "ctc_tokens.json").write_text(json.dumps(TOKENS))
     with pytest.raises(ValueError, match="width 3, the encoder's have 8"):
         load_ctc(tmp_path, 8)
+
+
+def align(text, *ids, tokens=TOKENS, length=None):
+    """The spans of a text in frames that are sure of these tokens."""
+    (found,) = CTCRecognizer(identity_head(), tokens).align(
+        10 * one_hot(*ids)[None], torch.tensor([length or len(ids)]), [text]
+    )
+    return found
+
+
+def test_a_word_spans_the_frames_that_are_sure_of_it():
+    assert align("one two", 0, 1, 1, 0, 2, 0) == [("one", 1, 3), ("two", 4, 5)]
+
+
+def test_words_may_follow_without_a_blank():
+    assert align("two one", 2, 2, 1) == [("two", 0, 2), ("one", 2, 3)]
+
+
+def test_a_word_said_twice_has_a_blank_between():
+    assert align("one one", 1, 1, 0, 0, 1) == [("one", 0, 2), ("one", 4, 5)]
+
+
+def test_the_text_is_taken_as_true():
+    assert align("two one", 1, 1) == [("two", 0, 1), ("one", 1, 2)]
+
+
+def test_frames_beyond_the_length_take_no_word():
+    assert align("one", 0, 1, 0, 1, 1, length=3) == [("one", 1, 2)]
+
+
+def test_each_text_of_a_batch_is_aligned_alone():
+    frames = 10 * torch.stack([one_hot(1, 0, 2, 0), one_hot(0, 0, 0, 2)])
+    found = CTCRecognizer(identity_head(), TOKENS).align(frames, torch.tensor([3, 4]), ["one two", "two"])
+    assert found == [[("one", 0, 1), ("two", 2, 3)], [("two", 3, 4)]]
+
+
+def test_case_and_punctuation_are_not_heard():
+    assert align("One – TWO!", 1, 0, 2) == [("One", 0, 1), ("TWO!", 2, 3)]
+
+
+@pytest.mark.parametrize(("text", "start"), [("polish", 0), ("Polish", 1), ("POLISH", 0)])
+def test_a_token_of_the_very_spelling_goes_before_one_of_another_case(text, start):
+    recognizer = CTCRecognizer(identity_head(), ["<blank>", "polish", "Polish"])
+    frames = torch.tensor([[[5.0, 9.0, 0.0], [5.0, 0.0, 9.0]]])
+    assert recognizer.align(frames, torch.tensor([2]), [text]) == [[(text, start, start + 1)]]
+
+
+def test_no_word_takes_no_frames():
+    assert align("–", 0, 1) == []
+
+
+@pytest.mark.parametrize("text", ["one three", "blank", "<blank>"])
+def test_a_word_that_is_no_token_cannot_be_aligned(text):
+    assert align(text, 0, 1, 0) is None
+
+
+def test_the_words_that_are_no_tokens_are_named():
+    recognizer = CTCRecognizer(identity_head(), TOKENS)
+    assert recognizer.unknown_words("One, – three <blank> two") == ["three", "<blank>"]
+
+
+@pytest.mark.parametrize(
+    ("text", "num_frames", "fits"),
+    [("one two", 2, True), ("one two", 1, False), ("one one", 3, True), ("one one", 2, False)],
+)
+def test_a_text_needs_a_frame_a_word_and_a_blank_between_equal_ones(text, num_frames, fits):
+    assert (align(text, *[0] * num_frames) is not None) == fits
+
+
+def test_half_precision_is_aligned():
+    recognizer = CTCRecognizer(identity_head().bfloat16(), TOKENS)
+    frames = 10 * one_hot(0, 1, 0)[None].bfloat16()
+    assert recognizer.align(frames, torch.tensor([3]), ["one"]) == [[("one", 1, 2)]]

@@ -21,7 +21,41 @@ class TooManyRejectedError(ValueError):
     """More items were rejected than the recipe allows."""
 
 
-class Rejected:
+class Listed:
+    """Items with what is wrong with them: counted by reason, and listed in a file.
+
+    >>> listed = Listed()
+    >>> listed.add("a", "no samples")
+    >>> listed.reasons()
+    'no samples: 1'
+    """
+
+    def __init__(self):
+        self.items: list[dict] = []
+
+    def add(self, identity: str, reason: str, detail: str = "") -> None:
+        """List one item. `reason` is counted; `detail` is only kept."""
+        self.items.append({"id": identity, "reason": reason, **({"detail": detail} if detail else {})})
+
+    def reasons(self) -> str:
+        """Each reason, and how many items have it."""
+        counts = Counter(item["reason"] for item in self.items)
+        return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
+
+    def first(self) -> str:
+        """The first item, and what is wrong with it."""
+        first = self.items[0]
+        return f"{first['id']} ({first.get('detail') or first['reason']})"
+
+    def write_list(self, path) -> None:
+        """Write the list, one JSON object a line."""
+        with write_atomically(path) as file:
+            for item in self.items:
+                line = json.dumps(item, ensure_ascii=False) + "\n"
+                file.write(line.encode("utf-8", "backslashreplace").decode())  # ids too may be broken
+
+
+class Rejected(Listed):
     """Collects the items that a stage leaves out, and writes them beside what it keeps.
 
     >>> rejected = Rejected(limit=0.5)
@@ -31,34 +65,23 @@ class Rejected:
     """
 
     def __init__(self, *, limit: float):
+        super().__init__()
         self.limit = limit
-        self.items: list[dict] = []
-
-    def add(self, identity: str, reason: str, detail: str = "") -> None:
-        """Leave out one item. `reason` is counted; `detail` is only kept."""
-        self.items.append({"id": identity, "reason": reason, **({"detail": detail} if detail else {})})
 
     def summary(self, *, num_kept: int) -> str:
         """One line: how many were rejected, and why."""
-        reasons = ", ".join(
-            f"{reason}: {count}" for reason, count in sorted(Counter(i["reason"] for i in self.items).items())
-        )
         return f"{len(self.items)} of {num_kept + len(self.items)} rejected" + (
-            f" ({reasons})" if reasons else ""
+            f" ({self.reasons()})" if self.items else ""
         )
 
     def write(self, path, *, num_kept: int) -> None:
         """Write the list, then raise TooManyRejectedError where it is longer than the limit, or nothing was kept."""
-        with write_atomically(path) as file:
-            for item in self.items:
-                line = json.dumps(item, ensure_ascii=False) + "\n"
-                file.write(line.encode("utf-8", "backslashreplace").decode())  # ids too may be broken
+        self.write_list(path)
         num_all = num_kept + len(self.items)
         if self.items and len(self.items) > self.limit * num_all:
-            first = self.items[0]
             raise TooManyRejectedError(
-                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is {first['id']} "
-                f"({first.get('detail') or first['reason']}); reasons in {path}; mend the data, or raise the limit "
+                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
+                f"{self.first()}; reasons in {path}; mend the data, or raise the limit "
                 "(max_rejected; of auralign prepare --max-rejected)"
             )
         if not num_kept:

@@ -2,6 +2,7 @@
 
     recognizer = load_ctc("models/encoder", width=encoder.width)
     recognizer.transcribe(frames, lengths)        # ["reverse three five nine", ...]
+    recognizer.align(frames, lengths, texts)      # [[("reverse", 12, 15), ("three", 31, 33), ...], ...]
 
 The head lies beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json` (V
 words, of which the first stands for the blank).
@@ -9,12 +10,16 @@ words, of which the first stands for the blank).
 Axes: B batch, T frames, D width, V vocabulary.
 """
 
+import itertools
 import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torchaudio.functional import forced_align
+
+from auralign.data.word_times import plain
 
 HEAD_FILE = "ctc_head.safetensors"
 TOKENS_FILE = "ctc_tokens.json"
@@ -38,6 +43,11 @@ class CTCRecognizer(nn.Module):
             raise ValueError(f"a CTC head with {head.out_features} outputs cannot name {len(tokens)} tokens")
         self.head = head.requires_grad_(False)
         self.tokens = list(tokens)
+        self._ids = {}  # by their spelling, and without case and punctuation
+        for number, token in enumerate(self.tokens):
+            if number != BLANK:
+                self._ids.setdefault(plain(token), number)
+                self._ids[token] = number
 
     @torch.no_grad()
     def transcribe(self, frames, lengths):
@@ -55,6 +65,62 @@ class CTCRecognizer(nn.Module):
         weight = self.head.weight
         best = self.head(frames.to(weight.device, weight.dtype)).argmax(dim=-1)  # (B, T)
         return [self._spell(row[:length]) for row, length in zip(best, lengths.tolist(), strict=True)]
+
+    @torch.no_grad()
+    def align(self, frames, lengths, texts):
+        """When the words of a text were said: the likeliest way through the frames that spells it.
+
+        The text is taken as true, whatever was said. A span ends with the last frame of its word, and is shorter than the
+        word: CTC is sure of one for a few frames, mostly late in it, and says blank before and behind. Nothing holds it there,
+        so a span tells which word is said about then, not where its sounds begin and end.
+
+        Arguments
+        ---------
+        frames : torch.Tensor (B, T, D)
+        lengths : torch.Tensor (B,), in frames
+        texts : list of B str
+
+        Returns
+        -------
+        list of B lists of (word, start, end), in frames, the end exclusive; words of punctuation alone are left out. None
+        instead of a list where the text holds `unknown_words`, or is too long for its frames.
+        """
+        weight = self.head.weight
+        scores = (
+            self.head(frames.to(weight.device, weight.dtype)).float().log_softmax(dim=-1).cpu()
+        )  # (B, T, V)
+        return [
+            self._align_one(row[:length], text)
+            for row, length, text in zip(scores, lengths.tolist(), texts, strict=True)
+        ]
+
+    def unknown_words(self, text):
+        """The words of a text that are not among the tokens, case and punctuation aside."""
+        return [word for word in text.split() if plain(word) and self._find(word) is None]
+
+    def _find(self, word):
+        return self._ids.get(word, self._ids.get(plain(word)))
+
+    def _align_one(self, scores, text):
+        """`align` for log probabilities (T, V)."""
+        words = [word for word in text.split() if plain(word)]
+        ids = [self._find(word) for word in words]
+        num_repeats = sum(one == other for one, other in itertools.pairwise(ids))  # with a blank between
+        if None in ids or len(scores) < len(ids) + num_repeats:
+            return None
+        if not ids:
+            return []
+        path, _ = forced_align(
+            scores[None], torch.tensor([ids], dtype=torch.int32), blank=BLANK
+        )  # takes one at a time
+        runs, sizes = torch.unique_consecutive(path[0], return_counts=True)
+        ends = sizes.cumsum(0).tolist()
+        spans = [
+            (end - size, end)
+            for run, size, end in zip(runs.tolist(), sizes.tolist(), ends, strict=True)
+            if run != BLANK
+        ]
+        return [(word, *span) for word, span in zip(words, spans, strict=True)]
 
     def _spell(self, best):
         ids = torch.unique_consecutive(best).tolist()

@@ -1,0 +1,176 @@
+"""Give the utterances of a manifest the times of their words: `auralign align`.
+
+A source is a function from an utterance to its [(word, start, end)], in seconds; it raises NoWordTimes where it has none.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from auralign.data.manifest import Listed
+from auralign.data.word_times import (
+    NoWordTimes,
+    Timed,
+    match_words,
+    read_librispeech_alignments,
+    read_textgrid,
+)
+from auralign.files import write_atomically
+from auralign.records import RecordError, Records, Utterance, header, to_line
+
+Source = Callable[[Utterance], Timed]
+TEXTGRID = ".TextGrid"
+LIBRISPEECH = ".alignment.txt"
+
+
+def align(manifest: Records, source: Source, *, force: bool = False) -> str:
+    """Write a manifest again, with word times; returns a line that tells how many have them and why others have none.
+
+    Utterances that have word times are left as they are, those that a source had none for are tried again. Whoever stays
+    without is listed with the reason in `<name>.unaligned.jsonl`.
+
+    Arguments
+    ---------
+    manifest : Records
+        Of Utterance; all fields but `words` stay.
+    source : callable
+    force : bool
+        Whether utterances that have word times get those of this source, or none.
+
+    Raises ValueError where no utterance would have word times; the manifest is then as it was.
+    """
+    path, unaligned = manifest.path, Listed()
+    num_found = num_left = 0
+    with write_atomically(path) as file:
+        file.write(header(Utterance))
+        for utterance in tqdm(manifest, desc=f"aligning {path.stem}", unit="utt", disable=None, leave=False):
+            words = utterance.words
+            if words and not force:
+                num_left += 1
+            else:
+                try:
+                    words = match_words(utterance.text, source(utterance), seconds=utterance.seconds)
+                    num_found += 1
+                except NoWordTimes as error:
+                    words = ()
+                    unaligned.add(utterance.id, error.reason, error.detail)
+            file.write(to_line(replace(utterance, words=words)))
+        unaligned.write_list(unaligned_path(path))  # before the manifest, as the list of the rejected
+        if unaligned.items and not num_found + num_left:
+            raise ValueError(
+                f"{path}: none of {len(manifest)} utterances has word times there ({unaligned.reasons()}); the first is "
+                f"{unaligned.first()}; reasons in {unaligned_path(path)}; the manifest is as it was"
+            )
+    left = f", {num_left} had them before" if num_left else ""
+    without = f" ({unaligned.reasons()}), listed in {unaligned_path(path)}" if unaligned.items else ""
+    return f"{num_found} of {len(manifest)} utterances of {path} got word times{left}; {len(unaligned.items)} without{without}"
+
+
+def unaligned_path(path) -> Path:
+    """Beside `train.jsonl` stands `train.unaligned.jsonl`."""
+    return Path(path).with_suffix(".unaligned.jsonl")
+
+
+def from_textgrids(folder, tier: str = "words") -> Source:
+    """The source of `<utterance id>.TextGrid`, anywhere in a folder; a slash in an id is one of the path.
+
+    Raises FileNotFoundError where the folder holds none. A file that is broken, or lacks the tier, counts as a reason.
+    """
+    paths = _find(folder, TEXTGRID)
+
+    def read(utterance: Utterance) -> Timed:
+        wanted = PurePosixPath(utterance.id + TEXTGRID)
+        found = [
+            path for path in paths.get(wanted.name, ()) if path.parts[-len(wanted.parts) :] == wanted.parts
+        ]
+        if not found:
+            raise NoWordTimes("no TextGrid", f"no {wanted} in {folder}")
+        if len(found) > 1:
+            raise NoWordTimes("several TextGrids", ", ".join(map(str, found)))
+        try:
+            return read_textgrid(found[0], tier)
+        except RecordError as error:
+            raise NoWordTimes("broken TextGrid", str(error)) from error
+
+    return read
+
+
+def from_librispeech(folder) -> Source:
+    """The source of the `<speaker>-<chapter>.alignment.txt` anywhere in a folder; an utterance is known by the last part of
+    its id.
+
+    Raises FileNotFoundError where the folder holds none; the source raises RecordError on a chapter that is broken.
+    """
+    paths = _find(folder, LIBRISPEECH)
+    twice = next((found for found in paths.values() if len(found) > 1), None)
+    if twice:
+        raise ValueError(
+            f"{folder}: holds one chapter twice ({twice[0]}, {twice[1]}); give the folder of one"
+        )
+    # A few chapters at a time: a manifest has their utterances together, or nearly so.
+    read_chapter = lru_cache(maxsize=8)(read_librispeech_alignments)
+
+    def read(utterance: Utterance) -> Timed:
+        name = PurePosixPath(utterance.id).name
+        chapter = name.rpartition("-")[0] + LIBRISPEECH
+        if chapter not in paths:
+            raise NoWordTimes("no chapter", f"no {chapter} in {folder}")
+        found = read_chapter(paths[chapter][0])
+        if name not in found:
+            raise NoWordTimes("not in its chapter", f"no {name} in {paths[chapter][0]}")
+        return found[name]
+
+    return read
+
+
+def _find(folder, ending: str) -> dict[str, list[Path]]:
+    """Name to the files of that name in a folder."""
+    folder, found = Path(folder), {}
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}; give the one that holds the *{ending} files")
+    for path in sorted(folder.rglob(f"*{ending}")):
+        found.setdefault(path.name, []).append(path)
+    if not found:
+        raise FileNotFoundError(f"{folder}: holds no *{ending}; give the folder that does")
+    return found
+
+
+def from_recipe(hparams, manifest: Records, *, place) -> Source:
+    """The source that aligns by CTC, with the encoder and the recognizer of a recipe's YAML.
+
+    Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot align.
+    """
+    from auralign.data.frames import LiveFrames
+    from auralign.models.build import build_recognizer, check_device, construct
+
+    if not hparams.recognizer:
+        raise ValueError(
+            f"{place}: names no recognizer to align with; give one, such as auralign.models.ctc.load_ctc"
+        )
+    check_device(hparams.device)
+    encoder = construct("encoder", hparams.encoder).to(hparams.device)
+    recognizer = build_recognizer(hparams, encoder)
+    if not hasattr(recognizer, "align"):
+        raise ValueError(
+            f"{place}: the recognizer {type(recognizer).__name__} has no align(); auralign.models.ctc.load_ctc makes one "
+            "that has"
+        )
+    frames = LiveFrames(encoder, manifest)
+
+    def listen(utterance: Utterance) -> Timed:
+        if not encoder.hears(utterance.seconds):
+            raise NoWordTimes("longer than the encoder hears", f"{utterance.seconds:.2f} s")
+        unknown = recognizer.unknown_words(utterance.text)
+        if unknown:
+            raise NoWordTimes("unknown words", ", ".join(unknown))
+        batch, lengths = frames.get([manifest.row(utterance.id)])
+        (spans,) = recognizer.align(batch, lengths, [utterance.text])
+        if spans is None:
+            raise NoWordTimes("too few frames", f"{int(lengths)} for {len(utterance.text.split())} words")
+        seconds = utterance.seconds / int(lengths)  # of a frame
+        return [(word, round(start * seconds, 3), round(end * seconds, 3)) for word, start, end in spans]
+
+    return listen

@@ -1,0 +1,261 @@
+"""When each word was said: read from alignments that others made, and matched to the words of a transcript.
+
+    >>> timed = [("three", 0.2, 0.5), ("five", 0.5, 0.9)]
+    >>> match_words("Three, five!", timed, seconds=1.0)
+    (('Three,', 0.2, 0.5), ('five!', 0.5, 0.9))
+
+Times are in seconds from the utterance's start. Silence is left out; `<unk>`, by which an aligner names a word that it does
+not know, is kept: a word was said there, and it stands for whichever the transcript has.
+"""
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import NoReturn
+
+from auralign.records import RecordError
+
+UNKNOWN = "<unk>"
+# Labels of intervals in which no word was said. `spn` is spoken noise: a cough.
+SILENCE = frozenset(("", "sil", "<sil>", "sp", "spn", "<eps>"))
+# Aligners count in steps of 10 ms and round: an end so far behind the audio's, or an overlap so long, is clipped.
+TOLERANCE_SECONDS = 0.05
+
+Timed = list[tuple[str, float, float]]
+
+
+class NoWordTimes(Exception):
+    """An utterance that gets no word times: a reason, which is counted, and a detail."""
+
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def match_words(text: str, timed: Timed, *, seconds: float) -> tuple[tuple[str, float, float], ...]:
+    """The words of a transcript, as `text.split()` gives them, with the times of an alignment.
+
+    Case and punctuation are not compared. A word that the alignment holds in parts (well-known: well, known) spans them all;
+    one of punctuation alone takes no time, at the end of the word before it.
+
+    Arguments
+    ---------
+    text : str
+    timed : list of (word, start, end)
+        In seconds; not sorted, and not mended.
+    seconds : float
+        Of the utterance.
+
+    Raises
+    ------
+    NoWordTimes : the words are others, or more, or fewer ("other words", "no words"); or a word ends before it starts, before
+        the word in front of it does, or behind the audio, by more than rounding explains ("times").
+    """
+    heard = [(UNKNOWN if word == UNKNOWN else plain(word), start, end) for word, start, end in timed]
+    heard = [item for item in heard if item[0]]
+    if not heard:
+        raise NoWordTimes("no words", "the alignment holds silence alone")
+    found, place = [], 0
+    for number, word in enumerate(text.split(), start=1):
+        wanted, first, said = plain(word), place, ""
+        while said != wanted and wanted.startswith(said) and place < len(heard):
+            part = heard[place][0]
+            said = wanted if part == UNKNOWN and not said else said + part
+            place += 1
+        if said != wanted:
+            there = "ends before it" if first == len(heard) else f"has {heard[first][0]!r}"
+            raise NoWordTimes("other words", f"word {number} is {word!r}, where the alignment {there}")
+        if place > first:
+            found.append((word, heard[first][1], heard[place - 1][2]))
+        else:
+            end = found[-1][2] if found else 0.0
+            found.append((word, end, end))
+    if place < len(heard):
+        raise NoWordTimes("other words", f"the alignment goes on behind the text, with {heard[place][0]!r}")
+    return tuple(_mend(found, seconds))
+
+
+def _mend(words: Timed, seconds: float):
+    """The words with what rounding did to their times taken back; raises the NoWordTimes of "times"."""
+    before = 0.0
+    for word, start, end in words:
+        if not start <= end:  # NaN is neither
+            raise NoWordTimes("times", f"{word!r} starts at {start:g} s and ends at {end:g} s")
+        if start < before - TOLERANCE_SECONDS:
+            raise NoWordTimes(
+                "times", f"{word!r} starts at {start:g} s, what is before it ends at {before:g} s"
+            )
+        if end > seconds + TOLERANCE_SECONDS:
+            raise NoWordTimes("times", f"{word!r} ends at {end:g} s, the audio at {seconds:g} s")
+        start = min(max(start, before), seconds)
+        before = min(max(start, end), seconds)
+        yield word, start, before
+
+
+def plain(word: str) -> str:
+    """A word without case, punctuation and symbols; marks stay, as a vowel sign makes another word.
+
+    >>> plain("Don’t!"), plain("«C'est»"), plain("–")
+    ('dont', 'cest', '')
+    """
+    folded = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(
+        character for character in folded if unicodedata.category(character)[0] not in ("P", "S", "Z", "C")
+    )
+
+
+def read_textgrid(path, tier: str = "words") -> Timed:
+    """The words of a Praat TextGrid: text files of the long or the short form, in UTF-8 or UTF-16.
+
+    Arguments
+    ---------
+    path : path
+    tier : str
+        Name of an interval tier, or what follows " - " in it: "words" also finds "speaker - words".
+
+    Raises RecordError, naming the place, where the file is broken or has not one such tier.
+    """
+    tiers = _read_tiers(_Values(path))
+    names = [name for name in tiers if name == tier or name.endswith(f" - {tier}")]
+    if len(names) != 1:
+        problem = f"{len(names)} tiers {tier!r}" if names else f"no tier {tier!r}"
+        raise RecordError(
+            f"{path}: has {problem}; say which holds the words: --tier NAME (tiers are {', '.join(tiers) or 'none'})"
+        )
+    if tiers[names[0]] is None:
+        raise RecordError(f"{path}: the tier {names[0]!r} holds points; words need intervals")
+    return _without_silence(tiers[names[0]])
+
+
+def _without_silence(intervals: Timed) -> Timed:
+    found = []
+    for label, start, end in intervals:
+        word = label.strip()
+        if word.casefold() not in SILENCE:
+            found.append((UNKNOWN if word.casefold() == UNKNOWN else word, start, end))
+    return found
+
+
+# The long form differs from the short one by what stands around the values (`xmin = 0`, `intervals [1]:`) and means nothing:
+# a value stands free. `!` begins a comment.
+TOKEN = re.compile(
+    r"""
+    "(?P<text>(?:[^"]|"")*)"
+    | (?P<flag><exists>|<absent>)(?!\S)
+    | (?P<number>[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?!\S)
+    | (?P<quote>")
+    | !.*
+    | [^\s"]+
+    """,
+    re.VERBOSE,
+)
+
+
+class _Values:
+    """The values of a TextGrid, one by one; RecordError names file and line of one that is not as expected."""
+
+    def __init__(self, path):
+        self.path, self.text = path, _decode(path)
+        self.matches = (match for match in TOKEN.finditer(self.text) if match.lastgroup)
+        self.place = 0  # of the last value, in characters
+
+    def take(self, kind: str) -> str:
+        """The next value, which is a "text", a "number" or a "flag"."""
+        match = next(self.matches, None)
+        self.place = match.start() if match else len(self.text)
+        if match is None or match.lastgroup != kind:
+            found = repr(match[0][:40]) if match else "the end"
+            found = "a quote that is not closed" if match and match.lastgroup == "quote" else found
+            self.fail(f"expected a {kind}, found {found}")
+        return match[kind].replace('""', '"')
+
+    def numbers(self, count: int) -> list[float]:
+        return [float(self.take("number")) for _ in range(count)]
+
+    def size(self) -> int:
+        found = self.take("number")
+        if not found.isdigit():
+            self.fail(f"expected how many follow, found {found}")
+        return int(found)
+
+    def fail(self, problem: str) -> NoReturn:
+        line = self.text.count("\n", 0, self.place) + 1
+        raise RecordError(
+            f"{self.path}:{line}: not a whole TextGrid: {problem}; write it again, as a text file"
+        )
+
+
+def _decode(path) -> str:
+    raw = Path(path).read_bytes()
+    encoding = "utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{path}: not {encoding.removesuffix('-sig').upper()} ({error.reason} at byte {error.start}); save it as a text "
+            "file in UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_tiers(values: _Values) -> dict[str, Timed | None]:
+    """Name of a tier to its (label, start, end), or to None where it is one of points."""
+    form, what = values.take("text"), values.take("text")
+    if not (form.startswith("ooTextFile") and what == "TextGrid"):
+        values.fail(f"its head says {form!r}, {what!r}")
+    values.numbers(2)
+    tiers: dict[str, Timed | None] = {}
+    for _ in range(values.size() if values.take("flag") == "<exists>" else 0):
+        kind = values.take("text")
+        if kind not in ("IntervalTier", "TextTier"):
+            values.fail(f"a tier of the kind {kind!r}")
+        name = values.take("text")
+        if name in tiers:
+            values.fail(f"a second tier {name!r}")
+        values.numbers(2)
+        rows = [
+            (*values.numbers(2 if kind == "IntervalTier" else 1), values.take("text"))
+            for _ in range(values.size())
+        ]
+        tiers[name] = [(label, *times) for *times, label in rows] if kind == "IntervalTier" else None
+    behind = next(values.matches, None)
+    if behind is not None:
+        values.place = behind.start()
+        values.fail(f"{behind[0][:40]!r} behind the last of what it announces")
+    return tiers
+
+
+LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
+
+
+def read_librispeech_alignments(path) -> dict[str, Timed]:
+    """The words of the utterances of one chapter, `<speaker>-<chapter>.alignment.txt`, by utterance id.
+
+    A line is an id, then words and the times at which they end, both quoted, with commas between; an empty word is silence:
+    84-121123-0000 ",GO,,DO," "0.490,0.890,1.270,1.380,2.09"
+
+    Raises RecordError, naming the line, on one of another form and on an id used twice.
+    """
+    found: dict[str, Timed] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8 ({error.reason}); copy the file again") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = LINE.fullmatch(line.strip())
+        words, ends = (match[2].split(","), match[3].split(",")) if match else ((), ())
+        try:
+            ends = [float(end) for end in ends]
+        except ValueError:
+            words = ()
+        if not words or len(words) != len(ends):
+            raise RecordError(
+                f'{path}:{number}: expected: ID "WORD,WORD" "END,END", with as many ends, in seconds, as words; was the file '
+                "cut? copy it again"
+            )
+        if match[1] in found:
+            raise RecordError(f"{path}:{number}: the id {match[1]!r} is used twice; ids must be unique")
+        found[match[1]] = _without_silence(list(zip(words, [0.0, *ends], ends, strict=False)))
+    return found

@@ -4,7 +4,8 @@
     python generate.py hparams/sift.yaml [--temperature 0.7 ...]
 
 Reads: <data_folder>/{train,valid}.jsonl
-Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each what was rejected and why
+Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each what was rejected and why; for a method that distils from
+        a teacher computed once, <name>.teacher_<k>_<temperature>.npy
 """
 
 from pathlib import Path
@@ -13,11 +14,12 @@ from auralign import __version__, script
 from auralign.data.manifest import rejected_path
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
+from auralign.generate.teacher import write_teacher
 from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_llm
-from auralign.records import Records, Utterance
+from auralign.records import Records, Target, Utterance
 from auralign.stage import Stage, content, describe
-from auralign.store import partial_path
+from auralign.store import partial_path, teacher_path
 
 
 def main(argv):
@@ -31,6 +33,8 @@ def main(argv):
             "manifest": content(manifest, made_by="stage 1 (prepare)"),
         }
         outputs, partial = [path, rejected_path(path)], [partial_path(path)]
+        if hparams.method.needs.top_k:
+            outputs.append(teacher_path(path, hparams.method.needs))
         with Stage(
             f"generate {split}", path.parent, inputs=inputs, outputs=outputs, partial=partial
         ) as stage:
@@ -53,7 +57,13 @@ def write_targets(hparams, manifest, path):
         max_rejected=hparams.max_rejected,
         keep_cut_off=hparams.keep_cut_off,
     )
-    return writer.write(Records(manifest, Utterance), path)
+    utterances = Records(manifest, Utterance)
+    summary = writer.write(utterances, path)
+    if hparams.method.needs.top_k:
+        kept = Records(path, Target)
+        scored = write_teacher(kept, utterances, method=hparams.method, llm=llm, renderer=renderer)
+        summary = f"{summary}; {scored}"
+    return summary
 
 
 if __name__ == "__main__":

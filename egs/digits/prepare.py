@@ -57,7 +57,8 @@ def main(argv):
 def read_labels(path):
     """(split, Utterance) for each line, such as
     {"id": "a-1", "split": "test", "audio": "test/a-1.flac", "seconds": 1.2, "text": "first one two", "speaker": "f1",
-     "task": "first", "digits": ["one", "two"]}
+     "task": "first", "digits": ["one", "two"], "attributes": {"speed": "slow"},
+     "words": [["first", 0, 0.5], ["one", 0.5, 0.8], ["two", 0.8, 1.2]]}
     with the audio relative to the corpus."""
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -73,6 +74,8 @@ def read_labels(path):
                         text=row["text"],
                         language="en",
                         speaker=row["speaker"],
+                        attributes=row["attributes"],
+                        words=tuple(map(tuple, row["words"])),
                         labels={"command": row["task"], "digits": row["digits"]},
                     ),
                 )

@@ -28,15 +28,26 @@ class Distillation(AlignmentMethod):
         Divides the logits of both.
     end_weight : float
         Of the term at the end of the turn; 0 leaves it out.
+    top_k : int, optional
+        Compute the teacher once, in stage 2, and keep its so many largest logits at each token; it is computed anew in every
+        step unless given. What is beyond them counts as one token.
     """
 
     instruction: str = "Continue this text in fewer than 50 words:\n{speech}"
     temperature: float = 2.0
     end_weight: float = 1.0
+    top_k: int | None = None
 
     name = "distillation"
     paper = "2405.19041"
-    needs = Needs(teacher=True)
+    examples = ({}, {"top_k": 16})
+
+    @property
+    def needs(self):
+        """The teacher, computed or kept."""
+        if self.top_k is None:
+            return Needs(teacher=True)
+        return Needs(top_k=self.top_k, temperature=self.temperature)
 
     def choices(self, utterance, rng):
         """The one choice: continue."""

@@ -2,21 +2,28 @@
 
 from dataclasses import dataclass
 
-from auralign.layout import DEFAULT, Layout, Speech, View
+from auralign.layout import DEFAULT, Layout, Speech, Text, View
 from auralign.method import AlignmentMethod
 from auralign.records import Choice
+
+VIEWS = TRANSCRIPT, ATTRIBUTES, PERSONA = ("s", "sp", "ssp")
 
 
 @dataclass(frozen=True)
 class SIFT(AlignmentMethod):
     """Self-generated instruction-free tuning: give the LLM the bare transcript as if typed, and teach what it replies.
 
-    AZeroS's `SIFT_s` (arXiv:2601.06086, equations 1 to 3 and Table 3). With no instruction to lean on, the only way to
-    lower the loss is to make the speech read like the text, and whatever the LLM can do with text follows.
+    AZeroS (arXiv:2601.06086, equations 1 to 3 and Table 3). With no instruction to lean on, the only way to lower the loss is
+    to make the speech read like the text, and whatever the LLM can do with text follows. `SIFT_s` reads the transcript;
+    `SIFT_sp` reads what is known of the speaker too, in slots that the speech takes in its place: of one encoder, or of two,
+    one for the voice and one for the words (the paper's second stage, in which the first's connector stays as it is:
+    `branches`, `init_from` and `frozen` of the recipe); `SIFT_ssp` adds a persona that pretends to hear.
 
-    Faithful to the paper: no instruction, no system prompt, the target written by the same frozen LLM, greedy, an answer
-    cut off at the length limit taught without its end of turn, cross-entropy, only the connector trained. Not faithful:
-    no attributes are told (the paper's `SIFT_sp`, its second encoder and its second stage).
+    Faithful to the paper: no instruction, no system prompt, the target written by the same frozen LLM, greedy (the paper's
+    limit is 256 tokens), an answer cut off at the length limit taught without its end of turn, cross-entropy, only connectors
+    trained; the tags around the slots, unknown attributes left out, ages in four groups. Not faithful: the persona's wording
+    is ours; in the view "s" the speech stands alone, without tags, also where there are two encoders (the paper does not
+    print it); with one encoder its speech takes the place of both slots; lower case is the recipe's `prepare`.
 
     The loss is the default of `auralign.method.AlignmentMethod.loss`: cross-entropy on the target.
 
@@ -24,19 +31,78 @@ class SIFT(AlignmentMethod):
     ---------
     no_system_prompt : bool
         True, as in the paper; False keeps the recipe's, for a chat template that always puts one.
+    views : list of str
+        "s", "sp", "ssp": one example of each utterance for each. The paper's final model has "s" and "sp".
+    attributes : list of str
+        Those of the utterance that are told, in this order.
+    voice_branch : str, optional
+        The branch that hears what the attributes tell; the main one hears it all unless given.
+    persona : str
+        System prompt of the view "ssp".
     """
 
     no_system_prompt: bool = True
+    views: tuple[str, ...] = (TRANSCRIPT,)
+    attributes: tuple[str, ...] = ("age", "gender", "emotion")
+    voice_branch: str | None = None
+    persona: str = (
+        "You are somebody who listens. What reaches you was said aloud: take in the voice as well as the words, never say "
+        "that you were told about it, and reply as one person to another."
+    )
 
     name = "sift"
     paper = "2601.06086"
     fidelity = "mechanism"
+    examples = ({}, {"views": ("s", "sp", "ssp")}, {"views": ("sp",), "voice_branch": "voice"})
+
+    def __post_init__(self):
+        unknown = sorted(set(self.views) - set(VIEWS))
+        if unknown or not self.views:
+            raise ValueError(f"views {list(self.views)}: name one or more of {', '.join(VIEWS)}")
 
     def choices(self, utterance, rng):
-        """The one choice: ask nothing."""
-        yield Choice(task="none")
+        """Ask nothing, once for each view."""
+        for view in self.views:
+            yield Choice(task="none", options={"view": view})
 
     def layout(self, utterance, choice, response):
-        """The speech alone, then the LLM's own reply to its transcript."""
+        """The speech alone or in its slots, then the LLM's own reply to what it stands for."""
+        view = choice.options["view"]
         system = None if self.no_system_prompt else DEFAULT
-        return Layout.of(View((Speech(utterance.text), response), system=system))
+        if view == PERSONA:
+            system = self.persona
+        heard = (Speech(utterance.text),) if view == TRANSCRIPT else self._slots(utterance)
+        return Layout.of(View((*heard, response), system=system))
+
+    def slot(self, utterance):
+        """The speech alone, or in its slots where any view has them."""
+        return (Speech(utterance.text),) if set(self.views) == {TRANSCRIPT} else self._slots(utterance)
+
+    def _slots(self, utterance):
+        told = ((name, utterance.attributes.get(name)) for name in self.attributes)
+        known = ", ".join(
+            f"{name}: {_in_words(name, value)}" for name, value in told if value not in (None, "")
+        )
+        if self.voice_branch is None:
+            whole = Speech(f"<meta>{known}</meta><text>{utterance.text}</text>")
+            return (Text("<audio>"), whole, Text("</audio>"))
+        return (
+            Text("<audio><meta>"),
+            Speech(known, branch=self.voice_branch, tag="attributes"),
+            Text("</meta><text>"),
+            Speech(utterance.text),
+            Text("</text></audio>"),
+        )
+
+
+def _in_words(name: str, value) -> str:
+    """An attribute as it is told; ages in years by the paper's groups."""
+    if name != "age" or not isinstance(value, (int, float)):
+        return str(value)
+    groups = (
+        ("teenager", value < 18),
+        ("young adult", value < 40),
+        ("middle-age", value <= 60),
+        ("senior", True),
+    )
+    return next(group for group, within in groups if within)

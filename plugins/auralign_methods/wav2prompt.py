@@ -6,37 +6,55 @@ from auralign.layout import Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
+STAGES = JOINT, ALIGN, DISTIL = ("joint", "align", "distil")
+
 
 @dataclass(frozen=True)
 class Wav2Prompt(AlignmentMethod):
     """Match the LLM's own embeddings of the transcript, token by token, and have the LLM say the transcript.
 
     Wav2Prompt (arXiv:2406.00522, NAACL 2025): speech is cut into as many embeddings as its transcript has tokens, by continuous
-    integrate-and-fire, so that each has one to match; whatever the LLM does with the prompt's text follows.
+    integrate-and-fire, so that each has one to match; whatever the LLM does with the prompt's text follows. Its successor ACIF
+    ("Align, Integrate and Fire") has two stages: "align" gathers the frames that dynamic time warping gives to each token and
+    runs no LLM at all; "distil" goes on from there (`init_from`) with the LLM's first layer, read by its own head.
 
     Faithful to the paper: transcripts alone, no generated answers; a connector that fires once a token
-    (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here); the squared distance to the token embeddings;
-    cross-entropy of the transcript through the frozen LLM; the LLM frozen. Not faithful: the weights of the terms and the
-    request to repeat are ours, and the quantity loss is that of BLSP-KD (arXiv:2405.19041); training details of the paper were
-    not checked against the source.
+    (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here; `project_first: True` for ACIF); the squared distance
+    to the token embeddings; cross-entropy of the transcript through the frozen LLM; of ACIF's first stage the weights, 0.01 of
+    the normalised squared distance, 10 of the cosine, 1 of the quantity. Not faithful: the weights of the joint terms and the
+    request to repeat are ours, and the quantity loss is that of BLSP-KD (arXiv:2405.19041); training details of Wav2Prompt were
+    not checked against the source. Of ACIF, our reading: distances are divided by the squared norm of the token's embedding,
+    the cosine is taken from the mean of all token embeddings; the whole LLM is run for its first layer.
 
     Arguments
     ---------
     instruction : str
         A template with one `{speech}` slot, after which the LLM is to say the transcript.
+    stage : str
+        "joint", or of ACIF "align" or "distil".
     embedding_weight, quantity_weight, cross_entropy_weight : float
-        Of the three terms.
+        Of the terms of "joint"; the quantity's also of "distil".
     """
 
     instruction: str = "{speech}\nRepeat the above."
+    stage: str = JOINT
     embedding_weight: float = 1.0
     quantity_weight: float = 1.0
     cross_entropy_weight: float = 1.0
 
     name = "wav2prompt"
     paper = "2406.00522"
-    needs = Needs(num_tokens=True)
+    examples = ({}, {"stage": "align"}, {"stage": "distil"})
     not_distances = ("cross_entropy", "quantity")
+
+    def __post_init__(self):
+        if self.stage not in STAGES:
+            raise ValueError(f"stage {self.stage!r}: use {', '.join(STAGES)}")
+
+    @property
+    def needs(self):
+        """A connector that counts, and for "distil" the first layer."""
+        return Needs(num_tokens=True, layers=(1,) if self.stage == DISTIL else ())
 
     def choices(self, utterance, rng):
         """The one choice: repeat."""
@@ -51,15 +69,45 @@ class Wav2Prompt(AlignmentMethod):
         return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
 
     def loss(self, views):
-        """Distance of the embeddings, error of their number, cross-entropy."""
-        from auralign.losses import Term, distance
+        """The terms of the stage."""
+        from auralign.losses import distance, quantity_error
 
         student, teacher = views["student"], views["teacher"]
+        read = teacher.each("speech", 0)
+        error = quantity_error(student.extras["quantity"], [len(tokens) for tokens in read])
+        if self.stage == ALIGN:
+            return {**_align(student, read), "quantity": error}
+        quantity = replace(error, weight=self.quantity_weight)
+        if self.stage == DISTIL:
+            first = student.divergence(teacher, "speech", layer=1)
+            return {"first_layer": replace(first, unit="read speech"), "quantity": quantity}
         embedding = distance(student.at("speech", 0), teacher.at("speech", 0), squared=True)
-        spoken = student.extras["quantity"].new_tensor([len(read) for read in teacher.each("speech", 0)])
-        error = (student.extras["quantity"] / spoken - 1).abs()
         return {
             "embedding": replace(embedding, weight=self.embedding_weight, unit="read speech"),
-            "quantity": Term(error.sum(), len(error), self.quantity_weight, "sequences"),
+            "quantity": quantity,
             "cross_entropy": replace(student.cross_entropy("target"), weight=self.cross_entropy_weight),
         }
+
+
+def _align(student, read):
+    """Distance and cosine of what each token's frames gather, by their weights."""
+    from auralign.losses import cosine_distance, distance, join, warp
+
+    extras, centre = student.extras, student.llm.mean_embedding
+    if "frames" not in extras:
+        raise ValueError(
+            'the stage "align" needs the connector ContinuousIntegrateAndFire with project_first: True'
+        )
+    distances, cosines = [], []
+    for frames, weights, length, tokens in zip(
+        extras["frames"], extras["weights"], extras["lengths"].tolist(), read, strict=True
+    ):
+        taken = warp(frames[:length], tokens) * weights[:length]
+        gathered = (taken / taken.sum(1, keepdim=True)) @ frames[:length]
+        norm = tokens.norm(dim=-1, keepdim=True)
+        distances.append(distance(gathered / norm, tokens / norm, squared=True))
+        cosines.append(cosine_distance(gathered - centre, tokens - centre))
+    return {
+        "distance": replace(join(distances), weight=0.01, unit="read speech"),
+        "cosine": replace(join(cosines), weight=10.0, unit="read speech"),
+    }

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -169,3 +170,19 @@ def _hash_file(path):
 def _cache_folder():
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "auralign" / "hashes"
+
+
+def write_array(path, shape: tuple[int, ...], dtype, fill: Callable) -> None:
+    """Write an array to a .npy file atomically, mapped: `fill` is given it empty, so that it need not fit into memory."""
+    import numpy as np
+
+    temporary = temporary_path(Path(path))
+    with named(path):
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        with open(
+            temporary, "rb+"
+        ) as file:  # on a full disk a mapped file kills the process when it is written to
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary))
+    fill(array)
+    array.flush()
+    os.replace(temporary, path)

@@ -51,6 +51,11 @@ class Needs:
         the LLM, and -1, what its head reads, are always there.
     num_tokens : bool
         Tell the connector, in training, how many tokens the text of the speech has. The teacher's view is then there too.
+    top_k : int
+        Instead of the teacher's view, keep its so many largest logits at each token of the target, which stage 2 writes once:
+        `views["teacher"]` then knows nothing but the divergence from it, at `temperature`.
+    temperature : float
+        Of what `top_k` keeps.
     heads : dict of str to int
         Trained linear layers from the LLM's width to so many outputs, by name, which the loss finds in the student's
         `heads`; the YAML's `heads` may name others.
@@ -60,6 +65,8 @@ class Needs:
     teacher: bool = False
     layers: tuple[int | float, ...] = ()
     num_tokens: bool = False
+    top_k: int = 0
+    temperature: float = 1.0
     heads: Mapping[str, int] = field(default_factory=dict)
 
 

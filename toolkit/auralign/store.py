@@ -23,6 +23,11 @@ def partial_path(path) -> Path:
     return Path(path).with_suffix(".partial.jsonl")
 
 
+def teacher_path(targets, needs) -> Path:
+    """Beside `train.jsonl` stands `train.teacher_32_2.npy`: of the teacher, 32 logits at each token, at temperature 2."""
+    return Path(targets).with_suffix(f".teacher_{needs.top_k}_{needs.temperature:g}.npy")
+
+
 class Store:
     """Records with a `key`, on disk in the order in which they were made.
 

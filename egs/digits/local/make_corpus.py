@@ -6,7 +6,8 @@
 An interrupted run is finished by the same command: files that are there are kept, and end up the same bytes.
 
 Reads: nothing (synthetic), or a folder of <digit>_<speaker>_<take>.wav or .flac files (recorded).
-Writes: <output>/<split>/<id>.flac (16 kHz, mono, 16 bit); last, <output>/labels.jsonl, an utterance a line.
+Writes: <output>/<split>/<id>.flac (16 kHz, mono, 16 bit; in its comment the seconds at which each word begins); last,
+        <output>/labels.jsonl, an utterance a line.
 """
 
 import argparse
@@ -109,9 +110,25 @@ class SyntheticSpeech:
         }  # fmt: skip
 
     def make(self, plan):
-        rng = random.Random(plan.seed + "-voice")
-        rate, pitch = rng.randint(*WORDS_PER_MINUTE), rng.randint(*PITCH)
+        rate, pitch = self._draw(plan)
         return say(" ".join(plan.content), voice=plan.speaker, words_per_minute=rate, pitch=pitch)
+
+    def attributes(self, plan):
+        """How it is said, in words: by thirds of what is drawn."""
+        rate, pitch = self._draw(plan)
+        return {
+            "speed": _third(rate, WORDS_PER_MINUTE, ("slow", "medium", "fast")),
+            "pitch": _third(pitch, PITCH, ("low", "medium", "high")),
+        }
+
+    def _draw(self, plan):
+        rng = random.Random(plan.seed + "-voice")
+        return rng.randint(*WORDS_PER_MINUTE), rng.randint(*PITCH)
+
+
+def _third(value, bounds, names):
+    low, high = bounds
+    return names[min(2, 3 * (value - low) // (high - low))]
 
 
 class RecordedSpeech:
@@ -124,6 +141,10 @@ class RecordedSpeech:
         self.speakers = {split: sorted(side) for split, side in self._sides.items()}
         self._read = functools.lru_cache(TAKES_IN_MEMORY)(recordings.read_take)
 
+    def attributes(self, plan):
+        """Nothing is known of how it is said."""
+        return {}
+
     def make(self, plan):
         rng = random.Random(plan.seed + "-takes")
         spoken = self._sides[plan.split][plan.speaker]
@@ -131,17 +152,19 @@ class RecordedSpeech:
         return recordings.join_takes(waveforms, numpy.random.default_rng(rng.getrandbits(64)))
 
 
-def encode_flac(samples):
-    """Float samples (N,) at 16 kHz -> the bytes of a 16-bit FLAC file."""
+def encode_flac(samples, starts):
+    """Float samples (N,) at 16 kHz -> the bytes of a 16-bit FLAC file, with the words' starts in its comment."""
     data = io.BytesIO()
-    soundfile.write(data, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    with soundfile.SoundFile(data, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16") as file:
+        file.comment = json.dumps([round(start, 4) for start in starts])
+        file.write(samples)
     return data.getvalue()
 
 
-def write_audio(path, samples):
+def write_audio(path, samples, starts):
     # No flush to disk, unlike write_atomically: thousands of small files, each of which can be made again.
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(encode_flac(samples))
+    temporary.write_bytes(encode_flac(samples, starts))
     os.replace(temporary, path)
 
 
@@ -158,18 +181,23 @@ def start_folder(folder, settings):
             file.write(text)
 
 
-def label(plan, audio, folder):
+def label(plan, audio, folder, attributes):
     """The line of labels.jsonl for a finished audio file."""
     command, digits = world.split_content(plan.content)
+    with soundfile.SoundFile(audio) as file:
+        seconds, starts = file.frames / SAMPLE_RATE, json.loads(file.comment)
+    ends = [*starts[1:], seconds]
     return {
         "id": plan.id,
         "split": plan.split,
         "audio": audio.relative_to(folder).as_posix(),
-        "seconds": soundfile.info(audio).frames / SAMPLE_RATE,
+        "seconds": seconds,
         "text": " ".join(plan.content),
         "speaker": plan.speaker,
         "task": command,
         "digits": digits,
+        "attributes": attributes,
+        "words": list(zip(plan.content, starts, ends, strict=True)),
     }
 
 
@@ -178,6 +206,7 @@ def make_corpus(options):
     speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
     folder = Path(options.output)
     settings = {name: value for name, value in vars(options).items() if name != "output"}
+    settings["word times"] = True
     if options.corpus is not None:  # recordings that were mended are joined anew
         settings["recordings"] = hash_path(options.corpus)
     start_folder(folder, settings)
@@ -190,9 +219,9 @@ def make_corpus(options):
     for plan in tqdm(plans, desc=f"{options.speech} speech", unit="utt", disable=None):
         audio = folder / plan.split / f"{plan.id}.flac"
         if not audio.is_file():
-            write_audio(audio, speech.make(plan))
+            write_audio(audio, *speech.make(plan))
             num_made += 1
-        labels.append(label(plan, audio, folder))
+        labels.append(label(plan, audio, folder, speech.attributes(plan)))
     with write_atomically(folder / "labels.jsonl") as file:
         file.writelines(json.dumps(line) + "\n" for line in labels)
     return num_made

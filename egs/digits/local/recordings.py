@@ -130,17 +130,18 @@ def join_takes(waveforms, rng):
 
     Returns
     -------
-    float32 array (samples,) at 16 kHz, within -1 to 1.
+    float32 array (samples,) at 16 kHz, within -1 to 1, and the seconds at which each digit begins.
     """
     parts = [_pause(rng)]
     for waveform in waveforms:
         # Speakers and takes differ in level by more than one speaker does within a string.
         parts += [waveform / max(1e-4, numpy.abs(waveform).max()), _pause(rng)]
     joined = numpy.concatenate(parts)
+    starts = numpy.cumsum([len(part) for part in parts])[:-1:2] / SAMPLE_RATE
     level = numpy.sqrt(numpy.mean(joined**2)) * 10 ** (-rng.uniform(25, 40) / 20)
     joined = joined + level * rng.standard_normal(len(joined))
     gain = 10 ** (rng.uniform(-12, 0) / 20)
-    return (joined * gain / numpy.abs(joined).max()).astype(numpy.float32)
+    return (joined * gain / numpy.abs(joined).max()).astype(numpy.float32), starts.tolist()
 
 
 def _pause(rng):

@@ -1,6 +1,6 @@
 """Speak text with espeak-ng through ctypes: samples depend on the arguments and on nothing spoken before.
 
-samples = say("three five nine", voice="en-us+f3", words_per_minute=160, pitch=50)
+samples, starts = say("three five nine", voice="en-us+f3", words_per_minute=160, pitch=50)
 """
 
 import _ctypes
@@ -21,7 +21,27 @@ POSITION_CHARACTER = 1
 CHARACTERS_UTF8 = 1
 RATE, PITCH = 1, 3
 RANDOM_SEED = 1
-CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+NO_MORE, WORD = 0, 1  # types of event
+
+
+class Event(ctypes.Structure):
+    """Something that happens in the speech, and the number of its sample."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event)
+)
 
 
 class SpeechSynthesisError(OSError):
@@ -52,7 +72,7 @@ class Library:
             self._library = ctypes.CDLL(path)
         except OSError as error:
             raise SpeechSynthesisError(f"cannot load {path}: {error}; {REPAIR}") from error
-        self._blocks = []
+        self._blocks, self._words = [], []
         self._callback = CALLBACK(self._receive)  # kept, or it would be collected while the library holds it
 
     def __enter__(self):
@@ -79,6 +99,11 @@ class Library:
     def _receive(self, samples, num_samples, events):
         if samples and num_samples:
             self._blocks.append(numpy.ctypeslib.as_array(samples, shape=(num_samples,)).copy())
+        number = 0
+        while events and events[number].type != NO_MORE:
+            if events[number].type == WORD:
+                self._words.append(events[number].sample)
+            number += 1
         return 0
 
     def set_voice(self, voice):
@@ -99,15 +124,16 @@ class Library:
         self._library.espeak_SetParameter(parameter, value, 0)
 
     def synthesize(self, text):
-        """Text -> int16 samples (N,) at `sample_rate`."""
+        """Text -> int16 samples (N,) at `sample_rate`, and the number of the sample at which each word begins."""
         self._blocks.clear()
+        self._words.clear()
         data = text.encode()
         error = self._library.espeak_Synth(
             data, len(data) + 1, 0, POSITION_CHARACTER, 0, CHARACTERS_UTF8, None, None
         )
         if error != 0 or not self._blocks:
             raise SpeechSynthesisError(f"espeak-ng could not speak '{text}' (code {error})")
-        return numpy.concatenate(self._blocks)
+        return numpy.concatenate(self._blocks), list(self._words)
 
 
 def say(text, *, voice, words_per_minute, pitch):
@@ -125,7 +151,7 @@ def say(text, *, voice, words_per_minute, pitch):
 
     Returns
     -------
-    float32 array (samples,) at 16 kHz, within -1 to 1.
+    float32 array (samples,) at 16 kHz, within -1 to 1, and the seconds at which each word begins.
 
     Raises
     ------
@@ -135,8 +161,9 @@ def say(text, *, voice, words_per_minute, pitch):
         library.set_voice(voice)
         library.set_parameter(RATE, words_per_minute)
         library.set_parameter(PITCH, pitch)
-        samples = library.synthesize(text)
-        return resample(samples.astype(numpy.float32) / 32768, library.sample_rate)
+        samples, words = library.synthesize(text)
+        spoken = resample(samples.astype(numpy.float32) / 32768, library.sample_rate)
+        return spoken, [word / library.sample_rate for word in words]
 
 
 def resample(samples, rate):

@@ -1,5 +1,6 @@
 """The digits corpus, synthetic and joined from recordings: tiny ones, made anew."""
 
+import itertools
 import json
 import random
 
@@ -54,11 +55,31 @@ def takes(tmp_path):
 def test_an_utterance_does_not_depend_on_what_was_spoken_before():
     voices = sorted(set(make_corpus.voices(make_corpus.TRAIN_VARIANTS + make_corpus.TEST_VARIANTS)))
     how = {"words_per_minute": 150, "pitch": 45}
-    first = {voice: speak.say("three five nine", voice=voice, **how) for voice in voices}
+    first = {voice: speak.say("three five nine", voice=voice, **how)[0] for voice in voices}
     for voice in reversed(voices):
         speak.say("reverse zero one two", voice=voice, words_per_minute=180, pitch=60)
-        assert numpy.array_equal(speak.say("three five nine", voice=voice, **how), first[voice]), voice
+        assert numpy.array_equal(speak.say("three five nine", voice=voice, **how)[0], first[voice]), voice
     assert len({samples.tobytes() for samples in first.values()}) == len(voices)
+
+
+def test_words_begin_where_the_voice_begins_them():
+    samples, starts = speak.say("three five nine", voice="en-us+m3", words_per_minute=120, pitch=50)
+    alone, _ = speak.say("three", voice="en-us+m3", words_per_minute=120, pitch=50)
+    assert starts[0] == 0.0
+    assert len(starts) == 3
+    assert starts == sorted(starts)
+    assert 0.2 < starts[1] <= len(alone) / speak.SAMPLE_RATE
+    assert starts[2] < len(samples) / speak.SAMPLE_RATE
+
+
+def test_labels_tell_word_times_and_manner(tmp_path):
+    run(tmp_path / "a")
+    for line in read_labels(tmp_path / "a"):
+        assert [word for word, _, _ in line["words"]] == line["text"].split()
+        assert line["words"][0][1] == 0.0
+        assert line["words"][-1][2] == line["seconds"]
+        assert all(before[2] == after[1] for before, after in itertools.pairwise(line["words"]))
+        assert set(line["attributes"]) == {"speed", "pitch"}
 
 
 def test_an_unknown_voice_is_refused():
@@ -173,9 +194,10 @@ def test_recorded_corpus_holds_out_speakers_and_is_the_same_each_time(takes, tmp
 
 def test_joined_takes_last_as_long_as_their_parts_and_pauses():
     ones = numpy.ones(8000, dtype=numpy.float32)
-    joined = recordings.join_takes([ones, ones], numpy.random.default_rng(0))
+    joined, starts = recordings.join_takes([ones, ones], numpy.random.default_rng(0))
     assert 16_000 + 3 * 800 <= len(joined) <= 16_000 + 3 * 6400
     assert 0.25 <= numpy.abs(joined).max() <= 1.0
+    assert [numpy.abs(joined[round(start * 16_000) :][:8000]).min() > 0.1 for start in starts] == [True, True]
 
 
 def test_recordings_that_cannot_be_used_are_refused(takes, tmp_path):

@@ -3,7 +3,6 @@
 A frozen encoder gives the same frames in every epoch and for every method, so each utterance is encoded once.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from auralign.data.audio import audio_path, read_audio
-from auralign.files import hash_path, hash_value, locked, named, temporary_path
+from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.records import Records
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
@@ -100,8 +99,11 @@ def open_frames(
                 path.parent.glob(f"{stem}.{of_manifest}.*.npy")
             ):
                 stale.unlink()  # frames of a manifest that is no more
-            _write_cache(
-                path, shape, lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds)
+            write_array(
+                path,
+                shape,
+                np.float32,
+                lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds),
             )
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
@@ -145,19 +147,6 @@ def count_frames(encoder, manifest: Records) -> np.ndarray:
         ],
         dtype=np.int64,
     )
-
-
-def _write_cache(path: Path, shape, fill) -> None:
-    temporary = temporary_path(path)
-    with named(path):
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        with open(
-            temporary, "rb+"
-        ) as file:  # on a full disk a mapped file kills the process when it is written to
-            os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary))
-    fill(array)
-    array.flush()
-    os.replace(temporary, path)
 
 
 def _encode_all(

@@ -2,13 +2,16 @@
 
 from auralign.losses.cross_entropy import cross_entropy
 from auralign.losses.ctc import ctc
-from auralign.losses.distance import cosine_distance, distance
-from auralign.losses.divergence import divergence
+from auralign.losses.distance import cosine_distance, distance, quantity_error
+from auralign.losses.divergence import TopK, bucketed_divergence, divergence
 from auralign.losses.term import Term, join, total
 from auralign.losses.transport import ipot_distance, ipot_plan, sinkhorn_distance
+from auralign.losses.warping import warp
 
 __all__ = [
     "Term",
+    "TopK",
+    "bucketed_divergence",
     "cosine_distance",
     "cross_entropy",
     "ctc",
@@ -17,6 +20,8 @@ __all__ = [
     "ipot_distance",
     "ipot_plan",
     "join",
+    "quantity_error",
     "sinkhorn_distance",
     "total",
+    "warp",
 ]

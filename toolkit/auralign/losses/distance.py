@@ -30,6 +30,22 @@ def cosine_distance(hidden: torch.Tensor, teacher: torch.Tensor) -> Term:
     return Term(sum=(1 - cosine).sum(), count=len(hidden))
 
 
+def quantity_error(quantity: torch.Tensor, num_tokens) -> Term:
+    """How far off a connector's own count of tokens is: the sum of |predicted / true - 1| (BLSP-KD, arXiv:2405.19041).
+
+    Arguments
+    ---------
+    quantity : torch.Tensor
+        (B,), with a gradient.
+    num_tokens : sequence of B int
+        An utterance of none counts as one of one.
+
+    Returns a Term whose count is B and whose unit is "sequences".
+    """
+    true = quantity.new_tensor(num_tokens).clamp(min=1)
+    return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit="sequences")
+
+
 def _paired(hidden, teacher):
     if hidden.shape != teacher.shape:
         raise ValueError(

@@ -1,6 +1,10 @@
-"""Kullback-Leibler divergence from a teacher to a student that share one head, without ever holding all logits."""
+"""Kullback-Leibler divergence from a teacher to a student that share one head, without ever holding all logits.
+
+The teacher's are computed anew, or were kept: its largest logits, and what all of them add up to.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -56,6 +60,94 @@ def divergence(
         return Term(sum=_chunk(hidden, teacher.detach(), head, temperature), count=len(hidden))
     sums = [checkpoint(_chunk, *pair, head, temperature, use_reentrant=False) for pair in chunks]
     return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+
+
+@dataclass(frozen=True)
+class TopK:
+    """A teacher's k largest logits at M positions, and the logarithm of what all of them add up to at a temperature.
+
+    Arguments
+    ---------
+    ids : torch.Tensor
+        (M, k): token ids.
+    logits : torch.Tensor
+        (M, k): theirs, not divided by the temperature.
+    logsumexp : torch.Tensor
+        (M,): of all logits divided by the temperature.
+    temperature : float
+    """
+
+    ids: torch.Tensor
+    logits: torch.Tensor
+    logsumexp: torch.Tensor
+    temperature: float
+
+    @classmethod
+    def of(cls, logits: torch.Tensor, k: int, temperature: float) -> "TopK":
+        """Of logits (M, V); all of them where V is less than k."""
+        logits = logits.float()
+        largest = logits.topk(min(k, logits.shape[-1]), dim=-1)
+        return cls(largest.indices, largest.values, (logits / temperature).logsumexp(-1), temperature)
+
+    def to(self, device) -> "TopK":
+        """There; ids as torch indexes."""
+        return TopK(
+            self.ids.long().to(device), self.logits.to(device), self.logsumexp.to(device), self.temperature
+        )
+
+    def __len__(self) -> int:
+        return len(self.logsumexp)
+
+    def __getitem__(self, rows) -> "TopK":
+        """At some of the positions."""
+        return TopK(self.ids[rows], self.logits[rows], self.logsumexp[rows], self.temperature)
+
+
+def bucketed_divergence(
+    hidden: torch.Tensor, teacher: TopK, head: Callable, *, max_logits: int = MAX_LOGITS
+) -> Term:
+    """Sum over positions of KL(teacher || student), in nats, where all tokens beyond the teacher's k are one bucket.
+
+    By the log-sum inequality it is never more than the whole divergence; a student that equals the teacher costs zero.
+
+    Arguments
+    ---------
+    hidden : torch.Tensor
+        (M, D): the student's hidden states at the positions that predict the same tokens.
+    teacher : TopK
+        At M positions; its temperature divides the student's logits too.
+    head, max_logits
+        As for `divergence`.
+
+    Returns a Term whose count is M. Raises ValueError where there are not as many positions.
+    """
+    if len(hidden) != len(teacher):
+        raise ValueError(
+            f"the student predicts {len(hidden)} tokens, {len(teacher)} are kept of the teacher; run stage 2 again"
+        )
+    if not len(hidden):
+        return Term(sum=hidden.sum() * 0.0, count=0)
+    rows = rows_of(hidden, head, max_logits)
+    if rows >= len(hidden):
+        return Term(sum=_bucketed_chunk(hidden, teacher, head), count=len(hidden))
+    places = torch.arange(len(hidden), device=hidden.device).split(rows)
+    sums = [
+        checkpoint(_bucketed_chunk, hidden[place], teacher[place], head, use_reentrant=False)
+        for place in places
+    ]
+    return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+
+
+def _bucketed_chunk(hidden, teacher, head):
+    logits = head(hidden).float() / teacher.temperature
+    student = logits.log_softmax(-1)
+    kept = (teacher.logits / teacher.temperature - teacher.logsumexp.unsqueeze(-1)).clamp(max=0)
+    divergence = (kept.exp() * (kept - student.gather(-1, teacher.ids))).sum(-1)
+    if teacher.ids.shape[-1] < logits.shape[-1]:
+        tail = (-torch.expm1(kept.logsumexp(-1).clamp(max=-1e-7))).log()
+        others = student.scatter(-1, teacher.ids, -torch.inf).logsumexp(-1)
+        divergence = divergence + tail.exp() * (tail - others)
+    return divergence.sum()
 
 
 def _chunk(hidden, teacher, head, temperature):

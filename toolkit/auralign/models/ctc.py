@@ -62,8 +62,7 @@ class CTCRecognizer(nn.Module):
         -------
         list of B str, words joined by spaces
         """
-        weight = self.head.weight
-        best = self.head(frames.to(weight.device, weight.dtype)).argmax(dim=-1)  # (B, T)
+        best = self._scores(frames).argmax(dim=-1)  # (B, T)
         return [self._spell(row[:length]) for row, length in zip(best, lengths.tolist(), strict=True)]
 
     @torch.no_grad()
@@ -85,14 +84,16 @@ class CTCRecognizer(nn.Module):
         list of B lists of (word, start, end), in frames, the end exclusive; words of punctuation alone are left out. None
         instead of a list where the text holds `unknown_words`, or is too long for its frames.
         """
-        weight = self.head.weight
-        scores = (
-            self.head(frames.to(weight.device, weight.dtype)).float().log_softmax(dim=-1).cpu()
-        )  # (B, T, V)
+        scores = self._scores(frames).float().log_softmax(dim=-1).cpu()  # (B, T, V)
         return [
             self._align_one(row[:length], text)
             for row, length, text in zip(scores, lengths.tolist(), texts, strict=True)
         ]
+
+    def _scores(self, frames):
+        """Logits (B, T, V) of frames, of which the last layer is the encoder's output."""
+        weight = self.head.weight
+        return self.head(frames[..., -weight.shape[1] :].to(weight.device, weight.dtype))
 
     def unknown_words(self, text):
         """The words of a text that are not among the tokens, case and punctuation aside."""
@@ -135,7 +136,7 @@ def load_ctc(path, width):
     path : str or Path
         The encoder's folder.
     width : int
-        D of the encoder's frames.
+        D of the encoder's frames; those of several layers end with the output, which the head reads.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def load_ctc(path, width):
             )
     weights = load_file(path / HEAD_FILE)
     num_tokens, head_width = weights["weight"].shape
-    if head_width != width:
+    if width % head_width:
         raise ValueError(
             f"{path / HEAD_FILE} is for frames of width {head_width}, the encoder's have {width}"
         )

@@ -10,6 +10,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -243,6 +244,12 @@ class LLM(nn.Module):
     def embed(self, ids) -> torch.Tensor:
         """Embeddings (U, D) of token ids."""
         return self.model.get_input_embeddings()(torch.as_tensor(ids, dtype=torch.long, device=self.device))
+
+    @cached_property
+    def mean_embedding(self) -> torch.Tensor:
+        """The mean (D,) of its token embeddings, as it came: they share a large part, which says nothing of a token."""
+        with self.plain():
+            return self.model.get_input_embeddings().weight.detach().float().mean(0)
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Last hidden states (N, D) of one pack; see `run`."""

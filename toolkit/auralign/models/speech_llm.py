@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from auralign.layout import MAIN
-from auralign.losses import Term, cross_entropy, divergence
+from auralign.losses import Term, TopK, bucketed_divergence, cross_entropy, divergence
+from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
 from auralign.models.llm import INPUT, LAST, LLM, Answer, Decoding
 from auralign.records import Choice
 from auralign.render import Piece, Rendered
@@ -117,10 +118,23 @@ class ViewOutput:
         self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
     ) -> Term:
         """KL from the teacher's prediction of the tokens under a tag to this view's; of a layer below the last, as the
-        LLM's own norm and head read it."""
+        LLM's own norm and head read it. Of a teacher that was kept there are the target's tokens, at its temperature, and the
+        last layer."""
+        if isinstance(teacher, TopK):
+            return replace(self._from_kept(teacher, tag, temperature, layer), unit=tag)
         head = self.llm.head if layer == LAST else self.llm.lens
         states = self.predicting(tag, layer), teacher.predicting(tag, layer)
         return replace(divergence(*states, head, temperature=temperature), unit=tag)
+
+    def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
+        kept, wanted = self.places("target"), self.places(tag)
+        rows = torch.searchsorted(kept, wanted)
+        if layer != LAST or temperature != teacher.temperature or not torch.isin(wanted, kept).all():
+            raise ValueError(
+                f"divergence at {tag!r}, layer {layer}, temperature {temperature}: of the teacher are kept the tokens of the "
+                f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
+            )
+        return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)
 
 
 class Branch(nn.Module):
@@ -409,4 +423,24 @@ def _cut_frames(frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[i
     parts = [frames[row, start:end] for row, start, end in edges]
     return nn.utils.rnn.pad_sequence(parts, batch_first=True), torch.tensor(
         [end - start for _, start, end in edges], device=lengths.device
+    )
+
+
+@torch.no_grad()
+def score_targets(llm: LLM, teachers: list[Rendered], *, top_k: int, temperature: float) -> TopK:
+    """What the plain LLM predicts at each token of the targets of rendered teacher views, its k largest logits, in order."""
+    ids = [token for view in teachers for token in view.ids]
+    positions = [place for view in teachers for place in range(view.num_ids)]
+    places, start = [], 0
+    for view in teachers:
+        num_target = len(view.pieces[-1].ids) if view.pieces[-1].num_end is not None else 0
+        places += range(start + view.num_ids - num_target - 1, start + view.num_ids - 1)
+        start += view.num_ids
+    with llm.plain():
+        hidden = llm.hidden_states(llm.embed(ids), torch.tensor(positions, device=llm.device))[places]
+        rows = rows_of(hidden, llm.head, MAX_LOGITS) if places else 1
+        parts = [TopK.of(llm.head(part), top_k, temperature) for part in hidden.split(rows)]
+    return TopK(
+        *(torch.cat([getattr(part, name) for part in parts]) for name in ("ids", "logits", "logsumexp")),
+        temperature,
     )

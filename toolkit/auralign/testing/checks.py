@@ -31,7 +31,7 @@ from auralign.losses import total
 from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod, draw, lay_out
 from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
 from auralign.models.llm import load_llm
-from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.testing.tiny import make_tiny_llm
@@ -267,17 +267,14 @@ def check_odd_texts(method) -> None:
     _, renderer = _world(method)
     for text in ODD_TEXTS:
         utterance = replace(UTTERANCES[0], id="odd", text=text, words=())
-        frames = set()
-        for _, layout in _layouts(method, [utterance]):
-            frames.add(_frame(renderer.render(layout.teacher)))
-            plain = replace(utterance, text="three")
-            frames |= {_frame(renderer.render(other.teacher)) for _, other in _layouts(method, [plain])}
-        if len(frames) > 1:
-            fail(
-                method,
-                f"the text {text[:20]!r} changes the frame of the prompt",
-                "leave rendering to the toolkit",
-            )
+        odd, plain = (_layouts(method, [said]) for said in (utterance, replace(utterance, text="three")))
+        for (_, layout), (_, other) in zip(odd, plain, strict=True):
+            if _frame(renderer.render(layout.teacher)) != _frame(renderer.render(other.teacher)):
+                fail(
+                    method,
+                    f"the text {text[:20]!r} changes the frame of the prompt",
+                    "leave rendering to the toolkit",
+                )
 
 
 def check_student_is_asked_what_the_teacher_is(method) -> None:
@@ -300,6 +297,7 @@ def check_student_is_not_told(method) -> None:
         seconds=1.0,
         text="zyzzyva quokka",
         speaker="rumpelstiltskin",
+        words=(("zyzzyva", 0.0, 0.5), ("quokka", 0.5, 1.0)),
         attributes={"emotion": "flabbergasted"},
     )
     for _, layout in _layouts(method, [secret]):
@@ -338,7 +336,7 @@ def check_loss(method) -> None:
 def check_teacher_is_matched_by_an_oracle(method) -> None:
     """A connector that emitted the text's own embeddings leaves nothing to distil: any distance to the teacher is zero, but
     for the rounding of a cosine."""
-    if not (method.needs.teacher or method.needs.num_tokens):
+    if not (method.needs.teacher or method.needs.num_tokens or method.needs.top_k):
         return
     model, renderer = _world(method)
     examples = _examples(method)
@@ -347,14 +345,20 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
         [model.llm.embed(renderer.encode(s.text)) for s in layout.student.segments if isinstance(s, Speech)]
         for layout in layouts
     ]
-    counted = {"quantity": torch.tensor([float(len(part)) for heard in speech for part in heard])}
+    parts = [part for heard in speech for part in heard]
+    lengths = torch.tensor([len(part) for part in parts])
+    frames = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+    counted = {"quantity": lengths.float(), "frames": frames, "weights": frames.new_ones(frames.shape[:2])}
     student = model(
         model.pack([renderer.render(layout.student) for layout in layouts], speech),
         method.needs.layers,
-        counted,
+        {**counted, "lengths": lengths},
         [choice for _, choice, _ in examples],
     )
-    teacher = model.read([renderer.render(layout.teacher) for layout in layouts], method.needs.layers)
+    needs, views = method.needs, [renderer.render(layout.teacher) for layout in layouts]
+    teacher = model.read(views, needs.layers)
+    if needs.top_k:
+        teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
     for name, term in method.loss({"student": student, "teacher": teacher}).items():
         if name not in method.not_distances and abs(float(term.sum.detach())) > 1e-5 * max(term.count, 1):
             fail(
@@ -477,7 +481,7 @@ def _make_world(counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str,
     llm = _tiny_llm()
     torch.manual_seed(0)
     if counts:
-        connector = ContinuousIntegrateAndFire(WIDTH, llm.width, tokens_per_frame=0.5)
+        connector = ContinuousIntegrateAndFire(WIDTH, llm.width, tokens_per_frame=0.5, project_first=True)
     else:
         connector = StackAndProject(WIDTH, llm.width, stride=2, keep_remainder=True)
     heads = {name: torch.nn.Linear(llm.width, size) for name, size in heads}
@@ -509,6 +513,13 @@ def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
             for name in ("student", "teacher")
         }
         heard = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
-        made.append(PackOfExamples(views, heard, tuple(choice for choice, _ in examples)))
+        kept = None
+        if method.needs.top_k:
+            needs = method.needs
+            kept = score_targets(
+                model.llm, views["teacher"], top_k=needs.top_k, temperature=needs.temperature
+            )
+            del views["teacher"]
+        made.append(PackOfExamples(views, heard, tuple(choice for choice, _ in examples), kept))
     units = sum((pack.units() for pack in made), start=Counter())
     return sum(total(compute_terms(method, model, pack), units) for pack in made)

@@ -239,6 +239,8 @@ def compute_terms(method, model, pack: PackOfExamples) -> dict[str, Term]:
     outputs = {"student": model(model.pack(students, speech), needs.layers, extras, pack.choices)}
     if "teacher" in pack.views:
         outputs["teacher"] = model.read(pack.views["teacher"], needs.layers)
+    elif pack.kept is not None:
+        outputs["teacher"] = pack.kept.to(model.llm.device)
     with running(method, "loss"):
         terms = method.loss(outputs)
     if not (isinstance(terms, Mapping) and terms and all(isinstance(term, Term) for term in terms.values())):

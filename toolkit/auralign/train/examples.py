@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
@@ -13,22 +14,25 @@ from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
 from auralign.files import hash_value
 from auralign.layout import Target as TargetSegment
+from auralign.losses import TopK
 from auralign.method import lay_out
 from auralign.models.speech_llm import END, Frames
 from auralign.records import Choice, RecordError, Records
 from auralign.render import Rendered, Renderer
+from auralign.store import teacher_path
 
 
 @dataclass(frozen=True)
 class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
-    The teacher's views are there where the method needs them.
+    The teacher's views are there where the method needs them, or what was `kept` of it at the tokens of the targets.
     """
 
     views: dict[str, list[Rendered]]
     frames: Frames
     choices: tuple[Choice, ...]
+    kept: TopK | None = None
 
     def units(self) -> Counter:
         """What losses are divided by: sequences, tokens under each tag of the student's views, and of the teacher's, with
@@ -75,7 +79,7 @@ class Examples:
         self.targets, self.manifest, self.frames = targets, manifest, frames
         self.method, self.renderer = method, renderer
         self.rejected = Rejected(limit=max_rejected)
-        rows, lengths, kept = [], [], []
+        rows, lengths, chosen, sizes = [], [], [], []
         num_frames = {name: count_frames(encoder, manifest) for name, encoder in model.encoders.items()}
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
@@ -87,13 +91,14 @@ class Examples:
                     f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
                 ) from error
             self._check(target, model.llm)
+            views = self._render(target)
+            sizes.append(len(views["student"].pieces[-1].ids))
             frames = {name: int(counts[row]) for name, counts in num_frames.items()}
             deaf = [name for name, count in frames.items() if not count]
             if deaf:
                 problem = model.encoders[deaf[0]].too_long(manifest[row].seconds)
                 self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
                 continue
-            views = self._render(target)
             model.check_branches(views["student"])
             heard = [
                 model.num_embeddings(piece, frames, told=method.needs.num_tokens)
@@ -111,11 +116,28 @@ class Examples:
                     f"{length} positions of {model.llm.max_positions}",
                 )
             else:
-                kept.append(number)
+                chosen.append(number)
                 rows.append(row)
                 lengths.append(length)
-        self.numbers, self.rows = np.array(kept, dtype=np.int64), np.array(rows, dtype=np.int64)
+        self.numbers, self.rows = np.array(chosen, dtype=np.int64), np.array(rows, dtype=np.int64)
         self.lengths = np.array(lengths, dtype=np.int64)
+        self.ends = np.cumsum(sizes)  # of each target's rows in `kept`
+        self.sizes = np.array(sizes, dtype=np.int64)
+        if method.needs.top_k:
+            self.kept = self._open_kept(teacher_path(targets.path, method.needs))
+
+    def _open_kept(self, path) -> np.ndarray:
+        """What stage 2 kept of the teacher, a row for each token of each target."""
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no {path}: the method distils from what stage 2 keeps of the teacher; run it again"
+            )
+        kept = np.load(path, mmap_mode="r")
+        if len(kept) != self.sizes.sum():
+            raise ValueError(
+                f"{path}: holds {len(kept)} tokens, the targets have {self.sizes.sum()}; run stage 2 again"
+            )
+        return kept
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -141,7 +163,19 @@ class Examples:
         targets = [self.target(example) for example in examples]
         rendered = [self._render(target) for target in targets]
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        return PackOfExamples(views, frames, tuple(target.choice for target in targets))
+        kept = self._kept([int(self.numbers[example]) for example in examples])
+        return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
+
+    def _kept(self, numbers: list[int]) -> TopK | None:
+        """What was kept of the teacher at the tokens of some targets."""
+        needs = self.method.needs
+        if not needs.top_k:
+            return None
+        rows = np.concatenate(
+            [self.kept[self.ends[number] - self.sizes[number] : self.ends[number]] for number in numbers]
+        )
+        parts = (torch.from_numpy(rows[name].copy()) for name in ("ids", "logits", "logsumexp"))
+        return TopK(*parts, needs.temperature)
 
     def _render(self, target) -> dict[str, Rendered]:
         """The views of a target that are computed, by name."""

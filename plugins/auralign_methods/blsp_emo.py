@@ -1,0 +1,92 @@
+"""BLSP-Emo: the LLM is told how it was said, the model has to hear it."""
+
+from dataclasses import dataclass, replace
+
+from auralign.layout import DEFAULT, Layout, Speech, View, fill
+from auralign.method import AlignmentMethod, Needs
+from auralign.records import Choice
+
+
+@dataclass(frozen=True)
+class BLSPEmo(AlignmentMethod):
+    """Ask the LLM to continue what was said in a known emotion, and teach its answer under a request that does not name it.
+
+    The second stage of BLSP-Emo (arXiv:2406.03872); its first is `blsp_kd` with `input_weight: 0`, from which it goes on
+    (`init_from`). An utterance whose emotion is unknown, or none of `values`, is not asked about.
+
+    Faithful to the paper and its code: the emotion named to the teacher alone, with a system prompt that asks for empathy; the
+    student asked to go on by the tone that it hears; cross-entropy on the answer, and of a linear head on the mean of the
+    speech embeddings over five emotions; LoRA on the positions of speech (`lora_scope: speech`) beside the connector;
+    refusals left out (by the toolkit's filter of answers). Not faithful: the wording of all prompts is ours; the two terms
+    weigh 1, which was not checked against the paper.
+
+    Arguments
+    ---------
+    teacher_instruction : str
+        A template with one `{speech}` slot, and `{value}` where the emotion is named.
+    student_instruction : str
+        A template with one `{speech}` slot.
+    teacher_system : str, optional
+        System prompt of the teacher alone; None leaves the recipe's.
+    attribute : str
+        Of the utterance: what is told.
+    values : list of str
+        The classes of the head.
+    head_weight : float
+        Of its term.
+    """
+
+    teacher_instruction: str = (
+        "Somebody says the following in a tone that is {value}. Go on from there, in keeping with that:\n{speech}"
+    )
+    student_instruction: str = (
+        "Go on from the following, in keeping with the tone in which it is said:\n{speech}"
+    )
+    teacher_system: str | None = "You feel with those who speak to you, and it shows in what you say."
+    attribute: str = "emotion"
+    values: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "surprised")
+    head_weight: float = 1.0
+
+    name = "blsp_emo"
+    paper = "2406.03872"
+    expected_failures = {
+        "check_student_is_asked_what_the_teacher_is": "the teacher is told the emotion, the student has to hear it",
+    }
+
+    @property
+    def needs(self):
+        """A head with an output for each emotion."""
+        return Needs(heads={"emotion": len(self.values)})
+
+    def choices(self, utterance, rng):
+        """Continue, where the emotion is known."""
+        value = utterance.attributes.get(self.attribute)
+        if value in self.values:
+            yield Choice(task="continue", instruction=self.student_instruction, options={"value": value})
+
+    def layout(self, utterance, choice, response):
+        """Each its own request around the speech, then the LLM's answer to the one that names the emotion."""
+        told = self.teacher_instruction.replace("{value}", choice.options["value"])
+        system = DEFAULT if self.teacher_system is None else self.teacher_system
+        speech = Speech(utterance.text)
+        return Layout(
+            student=View((*fill(choice.instruction, speech), response)),
+            teacher=View((*fill(told, speech), response), system=system).read(),
+        )
+
+    def loss(self, views):
+        """Cross-entropy of the answer, and of the emotion that the head hears."""
+        import torch
+
+        from auralign.losses import Term
+
+        student = views["student"]
+        heard = torch.stack([embeddings.mean(0) for embeddings in student.each("speech", 0)])
+        labels = [self.values.index(choice.options["value"]) for choice in student.choices]
+        logits = student.heads["emotion"](heard.float())
+        labels = torch.tensor(labels, device=logits.device)
+        emotion = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        return {
+            "cross_entropy": student.cross_entropy("target"),
+            "emotion": replace(Term(emotion, len(labels), unit="sequences"), weight=self.head_weight),
+        }

@@ -1,0 +1,61 @@
+"""The plain LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
+
+from itertools import islice
+
+import numpy as np
+from tqdm import tqdm
+
+from auralign.data.batching import pack
+from auralign.files import write_array
+from auralign.layout import Target as TargetSegment
+from auralign.method import lay_out
+from auralign.models.speech_llm import score_targets
+from auralign.records import Records
+from auralign.render import Rendered
+from auralign.store import teacher_path
+
+WINDOW, TOKENS_PER_PACK = 512, 4096  # targets sorted into packs together; LLM positions in a forward
+
+
+def row_type(k: int) -> np.dtype:
+    """One row for each token of each target, its end of turn included, in the order of the targets."""
+    return np.dtype([("ids", "<i4", (k,)), ("logits", "<f4", (k,)), ("logsumexp", "<f4")])
+
+
+def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer) -> str:
+    """Score every target with the plain LLM and write what the method's `needs` keep; returns a line that tells the size.
+
+    An interrupted run begins again.
+    """
+    needs, path = method.needs, teacher_path(targets.path, method.needs)
+
+    def view(target) -> Rendered:
+        finished = target.finish_reason in ("stop", "given")
+        segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
+        utterance = manifest[target.utt_id]
+        return renderer.render(lay_out(method, utterance, target.choice, segment).teacher)
+
+    def fill(array):
+        start = 0
+        with tqdm(
+            total=len(targets), desc=f"scoring {targets.path.stem}", unit="target", disable=None
+        ) as bar:
+            rest = iter(targets)
+            while views := [view(target) for target in islice(rest, WINDOW)]:
+                sizes = [len(one.pieces[-1].ids) for one in views]
+                ends = start + np.cumsum(sizes)
+                for places in pack([one.num_ids for one in views], max_tokens=TOKENS_PER_PACK):
+                    chosen = [views[place] for place in places]
+                    found = score_targets(llm, chosen, top_k=needs.top_k, temperature=needs.temperature)
+                    rows = np.concatenate(
+                        [np.arange(ends[place] - sizes[place], ends[place]) for place in places]
+                    )
+                    for name in array.dtype.names:
+                        array[name][rows] = getattr(found, name).cpu().numpy()
+                    bar.update(len(places))
+                start = int(ends[-1])
+
+    num_rows = sum(len(view(target).pieces[-1].ids) for target in targets)
+    k = min(needs.top_k, llm.model.get_input_embeddings().num_embeddings)
+    write_array(path, (num_rows,), row_type(k), fill)
+    return f"the teacher's {k} largest logits at {num_rows} tokens, {path.stat().st_size / 1e6:.1f} MB"

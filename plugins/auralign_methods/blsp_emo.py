@@ -37,11 +37,9 @@ class BLSPEmo(AlignmentMethod):
     """
 
     teacher_instruction: str = (
-        "Somebody says the following in a tone that is {value}. Go on from there, in keeping with that:\n{speech}"
+        "The following is said in a tone that is {value}. Go on from there, in keeping:\n{speech}"
     )
-    student_instruction: str = (
-        "Go on from the following, in keeping with the tone in which it is said:\n{speech}"
-    )
+    student_instruction: str = "Go on from the following, in keeping with its tone:\n{speech}"
     teacher_system: str | None = "You feel with those who speak to you, and it shows in what you say."
     attribute: str = "emotion"
     values: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "surprised")

@@ -29,8 +29,8 @@ class InternalAlignment(AlignmentMethod):
     Faithful to the paper: one of many instructions drawn for each utterance, the answer written by the same frozen LLM;
     cross-entropy on it, plus 0.1 times the cosine distance at the embedding layer and at the quarters of the depth; in
     training as many queries as tokens, in use a small predictor of their rate. Not faithful: the paper has 18 instructions,
-    ours are eight and of our wording; the distances of the layers are averaged, which was not checked against the source; the loss of the
-    predictor is that of BLSP-KD (arXiv:2405.19041).
+    ours are eight and of our wording; the distances of the layers are averaged, which was not checked against the source; the
+    loss of the predictor is that of BLSP-KD (arXiv:2405.19041).
 
     Arguments
     ---------

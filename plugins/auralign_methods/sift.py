@@ -22,8 +22,9 @@ class SIFT(AlignmentMethod):
     Faithful to the paper: no instruction, no system prompt, the target written by the same frozen LLM, greedy (the paper's
     limit is 256 tokens), an answer cut off at the length limit taught without its end of turn, cross-entropy, only connectors
     trained; the tags around the slots, unknown attributes left out, ages in four groups. Not faithful: the persona's wording
-    is ours; in the view "s" the speech stands alone, without tags, also where there are two encoders (the paper does not
-    print it); with one encoder its speech takes the place of both slots; lower case is the recipe's `prepare`.
+    is ours; with one encoder its speech takes the place of both slots; where there are two encoders, the view "s" too hears
+    both in their slots, while the LLM was given the bare transcript (neither was checked against the paper's code); lower
+    case is the recipe's `prepare`.
 
     The loss is the default of `auralign.method.AlignmentMethod.loss`: cross-entropy on the target.
 
@@ -53,7 +54,16 @@ class SIFT(AlignmentMethod):
     name = "sift"
     paper = "2601.06086"
     fidelity = "mechanism"
-    examples = ({}, {"views": ("s", "sp", "ssp")}, {"views": ("sp",), "voice_branch": "voice"})
+    examples = ({}, {"views": ("s", "sp", "ssp")}, {"views": ("s", "sp"), "voice_branch": "voice"})
+
+    @property
+    def expected_failures(self):
+        """With two encoders, both are heard in the view "s" too."""
+        if self.voice_branch is None or TRANSCRIPT not in self.views:
+            return {}
+        return {
+            "check_student_is_asked_what_the_teacher_is": "in the view s, the tags of the slots are the student's alone"
+        }
 
     def __post_init__(self):
         unknown = sorted(set(self.views) - set(VIEWS))
@@ -68,15 +78,16 @@ class SIFT(AlignmentMethod):
     def layout(self, utterance, choice, response):
         """The speech alone or in its slots, then the LLM's own reply to what it stands for."""
         view = choice.options["view"]
-        system = None if self.no_system_prompt else DEFAULT
-        if view == PERSONA:
-            system = self.persona
-        heard = (Speech(utterance.text),) if view == TRANSCRIPT else self._slots(utterance)
-        return Layout.of(View((*heard, response), system=system))
+        system = self.persona if view == PERSONA else None if self.no_system_prompt else DEFAULT
+        read = (Speech(utterance.text),) if view == TRANSCRIPT else self._slots(utterance)
+        heard = read if self.voice_branch is None else self._slots(utterance)
+        student, teacher = (View((*segments, response), system=system) for segments in (heard, read))
+        return Layout.of(student, teacher.read())
 
     def slot(self, utterance):
-        """The speech alone, or in its slots where any view has them."""
-        return (Speech(utterance.text),) if set(self.views) == {TRANSCRIPT} else self._slots(utterance)
+        """The speech alone, or in its slots where it is trained in them."""
+        alone = set(self.views) == {TRANSCRIPT} and self.voice_branch is None
+        return (Speech(utterance.text),) if alone else self._slots(utterance)
 
     def _slots(self, utterance):
         told = ((name, utterance.attributes.get(name)) for name in self.attributes)

@@ -123,6 +123,11 @@ class AlignmentBrain(sb.Brain):
         for pack in packs:
             with self.training_ctx:
                 loss = total(self.terms(pack), units)
+            if not loss.requires_grad:
+                raise MethodFailedError(
+                    f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on nothing that is trained "
+                    f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
+                )
             step_loss += loss.detach()
             self.check_loss_isfinite(loss)  # Brain stops after `nonfinite_patience` of them
             if not torch.isfinite(loss):

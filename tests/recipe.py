@@ -1,12 +1,17 @@
 """A whole recipe on tiny models in a temporary folder: the scripts of egs/digits, a dozen tones, a YAML."""
 
+import io
+import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
 import soundfile
 
+from auralign import cli
 from auralign.records import Question, Utterance, write_records
 from auralign.testing import make_speech
 
@@ -89,6 +94,21 @@ def make_utterance(folder, split, number):
     soundfile.write(folder / f"{name}.flac", make_speech(seconds, seed=number), 16_000)
     text = " ".join(WORDS[(number + place) % len(WORDS)] for place in range(2 + number % 3))
     return Utterance(id=name, audio=f"{name}.flac", seconds=seconds, text=text)
+
+
+def run(script, *arguments):
+    """Run a recipe's script or `auralign` in this process, in the present folder: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        patch.setattr(sys, "argv", [script, *arguments])
+        patch.syspath_prepend(str(Path.cwd()))
+        try:
+            cli.main() if script == "auralign" else runpy.run_path(script, run_name="__main__")
+        except SystemExit as stop:
+            return stop.code or 0, out.getvalue(), err.getvalue()
+    raise AssertionError(f"{script} did not exit")
 
 
 def run_script(folder, name, *arguments, killed_at=None, check=True):

@@ -3,26 +3,22 @@
 A row of the table is a mistake in a recipe that was otherwise run to its end, the command that meets it, and what is said.
 """
 
-import io
 import json
 import re
-import runpy
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from auralign import cli
 from auralign.hparams import load_hparams
 from auralign.pretrained import export
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.stage import Stage
 from auralign_methods.sift import SIFT
-from recipe import DIGITS, contents, make_recipe
+from recipe import DIGITS, contents, make_recipe, run
 
 SIFT_YAML = "hparams/sift.yaml"
 STAGES = ("generate.py", "train.py", "decode.py", "score.py")
@@ -48,21 +44,6 @@ def whole(tmp_path_factory, make_llm, whisper_folder):
             assert code == 0, out + err
         export(load_hparams(SIFT_YAML), "model")
     return folder
-
-
-def run(script, *arguments):
-    """Run a recipe's script or `auralign` in this process, in the present folder: exit code, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        stack.enter_context(redirect_stdout(out))
-        stack.enter_context(redirect_stderr(err))
-        patch.setattr(sys, "argv", [script, *arguments])
-        patch.syspath_prepend(str(Path.cwd()))
-        try:
-            cli.main() if script == "auralign" else runpy.run_path(script, run_name="__main__")
-        except SystemExit as stop:
-            return stop.code or 0, out.getvalue(), err.getvalue()
-    raise AssertionError(f"{script} did not exit")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from auralign.losses import cosine_distance, distance, join
+from auralign.losses import cosine_distance, distance, join, quantity_error
 
 HIDDEN, TEACHER = torch.tensor([[3.0, 4.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]])
 
@@ -37,3 +37,8 @@ def test_what_is_not_paired_is_refused(loss):
 def test_joined_terms_add_sums_and_counts():
     term = join([distance(HIDDEN, TEACHER), distance(HIDDEN[:1], TEACHER[:1])])
     assert (term.sum.item(), term.count) == (10.0, 3)
+
+
+def test_quantity_error_is_relative():
+    term = quantity_error(torch.tensor([3.0, 10.0]), [4, 5])
+    assert (term.sum.item(), term.count, term.unit) == (0.25 + 1.0, 2, "sequences")

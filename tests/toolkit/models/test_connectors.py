@@ -6,6 +6,7 @@ import torch
 from auralign.models.connectors import (
     ContinuousIntegrateAndFire,
     ConvolveAndProject,
+    CountedQFormer,
     MultiLayerQFormer,
     StackAndProject,
     WeightedLayers,
@@ -213,3 +214,58 @@ def test_weights_begin_at_the_expected_rate():
     _, _, extras = connector(torch.randn(1, 50, 6), torch.tensor([50]))
     assert extras["quantity"].item() == pytest.approx(5.0, rel=1e-5)
     assert connector.num_embeddings(50) == 6
+
+
+@pytest.fixture
+def counted():
+    torch.manual_seed(0)
+    return CountedQFormer(6, 5, tokens_per_frame=0.3, **SMALL).eval()
+
+
+def test_counted_queries_are_as_many_as_tokens(counted):
+    num_tokens = torch.tensor([7, 2, 9])
+    embeddings, lengths, extras = counted(torch.randn(3, 20, 6), torch.tensor([20, 9, 5]), num_tokens)
+    assert lengths.tolist() == [7, 2, 9]
+    assert embeddings.shape == (3, 9, 5)
+    assert extras["quantity"].shape == (3,)
+
+
+def test_counted_queries_alone_equal_themselves_in_a_batch(counted):
+    frames, lengths = torch.randn(3, 37, 6), torch.tensor([37, 11, 8])
+    num_tokens = torch.tensor([5, 4, 11])
+    batched, _, extras = counted(frames, lengths, num_tokens)
+    for row, (length, number) in enumerate(zip(lengths.tolist(), num_tokens.tolist(), strict=True)):
+        alone, _, its = counted(
+            frames[row : row + 1, :length], lengths[row : row + 1], num_tokens[row : row + 1]
+        )
+        torch.testing.assert_close(batched[row, :number], alone[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(extras["quantity"][row : row + 1], its["quantity"])
+
+
+def test_a_counted_query_reads_its_own_window_alone(counted):
+    frames, lengths, three = torch.randn(1, 12, 6), torch.tensor([12]), torch.tensor([3])
+    before, _, _ = counted(frames, lengths, three)
+    frames[0, 4:8] = torch.randn(4, 6)
+    after, _, _ = counted(frames, lengths, three)
+    assert [bool(torch.equal(*pair)) for pair in zip(before[0], after[0], strict=True)] == [True, False, True]
+
+
+def test_counted_queries_begin_with_the_rate_that_they_are_told(counted):
+    _, lengths, extras = counted(torch.randn(2, 50, 6), torch.tensor([50, 1]))
+    torch.testing.assert_close(extras["quantity"], torch.tensor([15.0, 0.3]))
+    assert lengths.tolist() == [15, 1]
+
+
+def test_every_weight_of_counted_queries_learns(counted):
+    embeddings, _, extras = counted(torch.randn(2, 12, 6), torch.tensor([12, 9]), torch.tensor([3, 2]))
+    (embeddings.square().sum() + extras["quantity"].sum()).backward()
+    assert [name for name, weight in counted.named_parameters() if weight.grad is None] == []
+
+
+def test_projecting_first_gathers_the_projected_frames():
+    torch.manual_seed(0)
+    connector = ContinuousIntegrateAndFire(6, 5, tokens_per_frame=0.3, project_first=True)
+    embeddings, lengths, extras = connector(torch.randn(1, 20, 6), torch.tensor([20]), torch.tensor([4]))
+    scaled = extras["weights"] * 4 / extras["quantity"]
+    torch.testing.assert_close(embeddings, fire(scaled, 4) @ extras["frames"])
+    assert extras["lengths"].tolist() == [20]

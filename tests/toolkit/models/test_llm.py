@@ -265,3 +265,133 @@ def test_a_row_near_the_end_of_the_context_is_alone_what_it_is_in_a_batch(llm, r
     assert [len(answer.ids) for answer in together] == [20, 6, 20]
     for row, answer in zip(rows, together, strict=True):
         assert llm.generate([row], decoding=Decoding(20), stop_ids=never) == [answer]
+
+
+def heard(num_positions, *places):
+    """(1, N): which positions are speech."""
+    mask = torch.zeros(1, num_positions, dtype=torch.bool)
+    mask[0, list(places)] = True
+    return mask
+
+
+@pytest.fixture
+def scoped(llm_folder):
+    """An LLM with LoRA on the positions of speech, at random."""
+    import peft
+
+    llm = load_llm(llm_folder)
+    llm.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"), scope="speech")
+    torch.manual_seed(1)
+    for parameter in llm.lora.parameters():
+        torch.nn.init.normal_(parameter.data, std=0.3)
+    return llm
+
+
+def test_scoped_lora_without_speech_equals_the_base_exactly(llm, scoped):
+    embeddings, positions = llm.embed(range(9)), torch.arange(9)
+    with scoped.adapting(heard(9)):
+        assert torch.equal(
+            scoped.hidden_states(embeddings, positions), llm.hidden_states(embeddings, positions)
+        )
+
+
+def test_scoped_lora_with_speech_everywhere_equals_lora(llm_folder, scoped):
+    import peft
+
+    usual = load_llm(llm_folder)
+    usual.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
+    usual.lora.load_state_dict(scoped.lora.state_dict())
+    embeddings, positions = usual.embed(range(9)), torch.arange(9)
+    with scoped.adapting(heard(9, *range(9))):
+        assert torch.equal(
+            scoped.hidden_states(embeddings, positions), usual.hidden_states(embeddings, positions)
+        )
+
+
+def test_scoped_lora_leaves_what_stands_before_the_speech(llm, scoped):
+    embeddings, positions = llm.embed(range(9)), torch.arange(9)
+    with scoped.adapting(heard(9, 4, 5)):
+        ours = scoped.hidden_states(embeddings, positions)
+    plain = llm.hidden_states(embeddings, positions)
+    assert torch.equal(ours[:4], plain[:4])
+    assert not torch.allclose(ours[4:], plain[4:], atol=1e-3)
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_scoped_lora_answers_alone_what_it_does_in_a_batch(scoped, renderer, num_beams):
+    prompts = [scoped.embed(range(number)) for number in (4, 9, 6)]
+    masks = [heard(len(prompt), 1, 2)[0] for prompt in prompts]
+    options = {"decoding": Decoding(8, num_beams=num_beams), "stop_ids": renderer.stop_ids}
+    together = scoped.generate(prompts, heard=masks, **options)
+    alone = [scoped.generate([p], heard=[m], **options)[0] for p, m in zip(prompts, masks, strict=True)]
+    assert together == alone
+
+
+def test_scoped_lora_answers_as_forward_passes_say(scoped, renderer):
+    prompt, mask = scoped.embed(range(6)), heard(6, 2, 3)[0]
+    (answer,) = scoped.generate([prompt], heard=[mask], decoding=Decoding(5), stop_ids=renderer.stop_ids)
+    written = []
+    for token in answer.ids:
+        embeddings = torch.cat([prompt, scoped.embed(written)]) if written else prompt
+        with scoped.adapting(heard(len(embeddings), 2, 3)):
+            states = scoped.hidden_states(embeddings, torch.arange(len(embeddings)))
+        assert scoped.head(states[-1:]).argmax().item() == token
+        written.append(token)
+    assert written
+
+
+def test_scoped_lora_on_embeddings_or_dora_is_refused(llm_folder):
+    import peft
+
+    with pytest.raises(ValueError, match="lora_scope speech: not with use_dora"):
+        load_llm(llm_folder).add_lora(
+            peft.LoraConfig(target_modules="all-linear", use_dora=True), scope="speech"
+        )
+
+
+def test_an_unfrozen_llm_is_plainly_itself_after_a_step(llm, llm_folder):
+    ours = load_llm(llm_folder)
+    ours.unfreeze()
+    embeddings, positions = llm.embed(range(9)), torch.arange(9)
+    optimiser = torch.optim.SGD(ours.trained.parameters(), lr=0.1)
+    ours.head(ours.hidden_states(embeddings, positions)).square().sum().backward()
+    optimiser.step()
+    assert not torch.allclose(
+        ours.hidden_states(embeddings, positions), llm.hidden_states(embeddings, positions)
+    )
+    with ours.plain():
+        assert torch.equal(
+            ours.hidden_states(embeddings, positions), llm.hidden_states(embeddings, positions)
+        )
+    assert not torch.allclose(
+        ours.hidden_states(embeddings, positions), llm.hidden_states(embeddings, positions)
+    )
+
+
+def test_an_unfrozen_llm_trains_in_fp32_alone(llm_folder):
+    with pytest.raises(ValueError, match="train_llm: the LLM's weights are not float32"):
+        load_llm(llm_folder, dtype="bfloat16").unfreeze()
+
+
+def test_layers_are_named_by_number_or_depth(llm):
+    embeddings, positions = llm.embed(range(5)), torch.arange(5)
+    found = llm.run(embeddings, positions, (1, 0.5))
+    assert torch.equal(found[1], found[0.5])  # of two layers
+    assert not torch.equal(found[1], found[-1])
+    assert torch.equal(found[0], embeddings)
+
+
+@pytest.mark.parametrize("layer", [3, 1.5, -3])
+def test_a_layer_that_is_not_there_is_refused(llm, layer):
+    with pytest.raises(ValueError, match=f"layer {layer}: give a number up to 2"):
+        llm.run(llm.embed(range(5)), torch.arange(5), (layer,))
+
+
+def test_the_lens_reads_a_layer_as_the_head_reads_the_last(llm):
+    embeddings, positions = llm.embed(range(5)), torch.arange(5)
+    before_norm = []
+    norm = llm.model.base_model.norm
+    handle = norm.register_forward_hook(lambda module, inputs, output: before_norm.append(inputs[0][0]))
+    last = llm.hidden_states(embeddings, positions)
+    handle.remove()
+    torch.testing.assert_close(llm.lens(before_norm[0]), llm.head(last))

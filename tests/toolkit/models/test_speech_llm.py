@@ -7,7 +7,7 @@ from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject
 from auralign.models.llm import LAST, Decoding
-from auralign.models.speech_llm import SpeechLLM
+from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 
 VIEWS = [
     View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
@@ -138,3 +138,119 @@ def test_total_weighs_terms_by_their_counts():
         "b": Term(torch.tensor(8.0), 2, unit="sequences"),
     }
     assert total(terms, {"target": 3, "sequences": 4}).item() == 0.5 * 6 / 3 + 8 / 4
+
+
+def stack(llm, stride):
+    return StackAndProject(6, llm.width, stride=stride, keep_remainder=True)
+
+
+@pytest.fixture
+def two(llm):
+    """A model with a second branch, whose connector makes fewer embeddings."""
+    torch.manual_seed(0)
+    branches = {"voice": Branch(torch.nn.Identity(), stack(llm, 4))}
+    return SpeechLLM(torch.nn.Identity(), stack(llm, 2), llm, branches=branches)
+
+
+FRAMES = torch.randn(2, 8, 6, generator=torch.Generator().manual_seed(1))
+LENGTHS = torch.tensor([8, 6])
+
+
+def test_each_place_is_heard_through_its_branch(two, renderer):
+    views = [renderer.render(View((Speech("", branch="voice"), Text(" and "), Speech("a")))) for _ in LENGTHS]
+    speech, _ = two.listen(views, {"speech": (FRAMES, LENGTHS), "voice": (FRAMES, LENGTHS)})
+    for row, (voice, words) in enumerate(speech):
+        of_row = FRAMES[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1]
+        torch.testing.assert_close(voice, two.branches["voice"].connector(*of_row)[0][0])
+        torch.testing.assert_close(words, two.hear(*of_row)[0])
+    pack = two.pack(views, speech)
+    assert pack.tagged["speech"].numel() == sum(len(part) for of_view in speech for part in of_view)
+    assert pack.ids.eq(-1).sum() == pack.tagged["speech"].numel()
+
+
+def test_a_branch_that_is_not_there_is_named(two, renderer):
+    view = renderer.render(View((Speech("a", branch="music"),)))
+    with pytest.raises(ValueError, match="branch 'music'; the recipe has speech, voice"):
+        two.listen([view], {"speech": (FRAMES, LENGTHS)})
+
+
+def test_a_span_is_heard_as_if_it_were_all(model, renderer):
+    view = renderer.render(
+        View((Speech("a", span=(0.0, 0.5)), Text(" b "), Speech("c", span=(0.75, 1.0)), Target("x")))
+    )
+    ((first, last),), _ = model.listen([view], {"speech": (FRAMES[:1], LENGTHS[:1])})
+    torch.testing.assert_close(first, model.hear(FRAMES[:1, :4], torch.tensor([4]))[0])
+    torch.testing.assert_close(last, model.hear(FRAMES[:1, 6:], torch.tensor([2]))[0])
+    expected = [model.num_embeddings(piece, {"speech": 8}) for piece in view.speech]
+    assert expected == [len(first), len(last)]
+
+
+def test_a_span_shorter_than_a_frame_is_one_frame(model, renderer):
+    view = renderer.render(View((Speech("a", span=(0.99, 1.0)),)))
+    ((heard,),), _ = model.listen([view], {"speech": (FRAMES[:1], LENGTHS[:1])})
+    torch.testing.assert_close(heard, model.hear(FRAMES[:1, 7:], torch.tensor([1]))[0])
+
+
+def test_a_loss_on_what_is_put_in_runs_no_llm(model, renderer, monkeypatch):
+    speech = model.hear(FRAMES, LENGTHS)
+    output = model(model.pack([renderer.render(view) for view in VIEWS[:2]], speech))
+    monkeypatch.setattr(model.llm, "run", lambda *arguments: pytest.fail("the LLM ran"))
+    assert len(output.at("speech", 0)) == sum(map(len, speech))
+
+
+def test_a_layer_that_was_not_asked_for_is_named(model, renderer):
+    output = model(model.pack([renderer.render(VIEWS[1])], [torch.zeros(2, model.llm.width)]))
+    with pytest.raises(ValueError, match=r"layer 1 was not asked for.*layers=\(1,\)"):
+        output.at("speech", 1)
+
+
+def test_frozen_parts_are_not_trained_and_stay_in_eval_mode(llm):
+    branches = {"voice": Branch(torch.nn.Identity(), stack(llm, 4))}
+    heads = {"emotion": torch.nn.Linear(llm.width, 3)}
+    model = SpeechLLM(
+        torch.nn.Identity(), stack(llm, 2), llm, branches=branches, heads=heads, frozen=["connector"]
+    )
+    model.train()
+    assert list(model.trained_parts) == ["voice_connector", "emotion_head"]
+    assert list(model.frozen_parts) == ["connector"]
+    assert not model.connector.training
+    assert model.branches["voice"].connector.training
+    assert not any(parameter.requires_grad for parameter in model.connector.parameters())
+
+
+def test_an_unknown_frozen_part_is_named(llm):
+    with pytest.raises(ValueError, match="frozen: no part 'projector'; this model has connector"):
+        SpeechLLM(torch.nn.Identity(), stack(llm, 2), llm, frozen=["projector"])
+
+
+def test_what_is_kept_of_a_teacher_is_what_it_predicts(model, renderer):
+    views = [renderer.render(view.read()) for view in (VIEWS[0], VIEWS[2])]
+    kept = score_targets(model.llm, views, top_k=5, temperature=2.0)
+    teacher = model.read(views)
+    logits = model.llm.head(teacher.predicting("target"))
+    torch.testing.assert_close(kept.logsumexp, (logits / 2).logsumexp(-1))
+    torch.testing.assert_close(kept.logits, logits.topk(5).values)
+    assert len(kept) == len(teacher.labels("target"))
+
+
+@pytest.mark.parametrize("tag", ["target", "end"])
+def test_a_kept_teacher_with_all_logits_is_the_teacher(model, renderer, tag):
+    views = [VIEWS[0], VIEWS[2]]
+    heard = model.hear(FRAMES, LENGTHS)
+    student = model(model.pack([renderer.render(view) for view in views], heard))
+    read = [renderer.render(view.read()) for view in views]
+    vocabulary = model.llm.model.get_input_embeddings().num_embeddings
+    kept = score_targets(model.llm, read, top_k=vocabulary, temperature=2.0)
+    found, expected = (student.divergence(one, tag, temperature=2.0) for one in (kept, model.read(read)))
+    torch.testing.assert_close(found.sum, expected.sum, rtol=1e-4, atol=1e-5)
+    assert (found.count, found.unit) == (expected.count, expected.unit)
+
+
+def test_a_kept_teacher_knows_nothing_but_its_targets(model, renderer):
+    heard = model.hear(FRAMES[:1], LENGTHS[:1])
+    student = model(model.pack([renderer.render(VIEWS[0])], heard))
+    kept = score_targets(model.llm, [renderer.render(VIEWS[0].read())], top_k=3, temperature=2.0)
+    with pytest.raises(ValueError, match=r"divergence at 'speech'.*use Needs\(teacher=True\)"):
+        student.divergence(kept, "speech", temperature=2.0)
+    with pytest.raises(ValueError, match="temperature 1.0: of the teacher are kept"):
+        student.divergence(kept, "target")

@@ -105,7 +105,7 @@ class LLM(nn.Module):
         self.revision = revision
         self._lora: list[nn.ModuleDict] = []  # in lists: they are registered in the model already
         self._trained: list[nn.ParameterDict] = []
-        self._original: list[torch.Tensor] = []
+        self._original: dict[str, torch.Tensor] = {}
         self._adapted: torch.Tensor | None = None
         self._neutralise_generation_config()
         self._check_head()
@@ -196,9 +196,9 @@ class LLM(nn.Module):
             raise ValueError(
                 "train_llm: the LLM's weights are not float32; load it with dtype: float32 (precision: bf16 computes in bf16)"
             )
-        self._original = [parameter.detach().clone() for parameter in parameters.values()]
         self.model.requires_grad_(True)
         self._trained = [nn.ParameterDict({name.replace(".", "/"): p for name, p in parameters.items()})]
+        self._original = {name: parameter.detach().clone() for name, parameter in self._trained[0].items()}
 
     @property
     def trained(self) -> nn.ParameterDict | None:
@@ -213,10 +213,10 @@ class LLM(nn.Module):
     @contextlib.contextmanager
     def plain(self) -> Iterator[None]:
         """Inside, the LLM answers as it came, bit for bit: without adapters, with the weights that it was loaded with."""
-        parameters = list(self._trained[0].values()) if self._trained else []
-        trained = [parameter.data for parameter in parameters]
-        for parameter, original in zip(parameters, self._original, strict=True):
-            parameter.data = original.to(parameter.device)
+        parameters = self.trained or {}
+        trained = {name: parameter.data for name, parameter in parameters.items()}
+        for name, parameter in parameters.items():
+            parameter.data = self._original[name].to(parameter.device)
         if self._lora:
             self.model.disable_adapters()
         try:
@@ -224,8 +224,8 @@ class LLM(nn.Module):
         finally:
             if self._lora:
                 self.model.enable_adapters()
-            for parameter, data in zip(parameters, trained, strict=True):
-                parameter.data = data
+            for name, parameter in parameters.items():
+                parameter.data = trained[name]
 
     @property
     def width(self) -> int:

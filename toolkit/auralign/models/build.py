@@ -94,6 +94,10 @@ def build_model(hparams):
             f"heads: the method {hparams.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
         )
     model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=hparams.frozen)
+    if not len(model.trained_parts):
+        raise ValueError(
+            f"frozen: {', '.join(model.frozen)} are all parts of this model; nothing is left to train"
+        )
     if model.frozen and hparams.init_from is None:
         raise ValueError(
             f"frozen: {model.frozen[0]} would stay as it was drawn at random; name its run: init_from"

@@ -1,4 +1,4 @@
-"""What recipes beyond the usual one have: a second encoder on a frozen first stage, a whole LLM trained, text beside the speech."""
+"""What some recipes have: a second encoder on a frozen first stage, a whole LLM trained, text beside the speech."""
 
 import json
 import shutil

@@ -22,7 +22,7 @@ INSTRUCTIONS = (
 class InternalAlignment(AlignmentMethod):
     """Teach the LLM's own answers, and pull the hidden states at each token of the speech towards those at the token read.
 
-    "Do speech LLMs hear speech as they read text?", with dynamic queries (DQA). The connector makes as many embeddings as the
+    "Do SLMs Hear Speech as They Read Text?" (2026), with dynamic queries (DQA). The connector makes as many embeddings as the
     transcript has tokens, so that each hidden state has one to be compared with
     (`auralign.models.connectors.CountedQFormer`, needed here).
 
@@ -50,6 +50,7 @@ class InternalAlignment(AlignmentMethod):
     quantity_weight: float = 1.0
 
     name = "internal_alignment"
+    paper = "Do SLMs Hear Speech as They Read Text? (2026)"
     not_distances = ("cross_entropy", "quantity")
 
     @property

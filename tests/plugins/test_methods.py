@@ -1,6 +1,7 @@
 """What each shipped method asks, shows and teaches."""
 
 import inspect
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -144,3 +145,311 @@ def test_diva_asks_for_no_answer_and_compares_two_things(llm, renderer):
     ]
     states = [llm.hidden_states(pack.embeddings, pack.positions)[-1] for pack in prompts]
     torch.testing.assert_close(terms["first_token"].sum, (states[0] - states[1]).norm(), rtol=1e-4, atol=1e-5)
+
+
+TOLD = replace(
+    UTTERANCE,
+    attributes={"gender": "female", "age": 34, "emotion": "happy"},
+    words=(("three", 0.1, 0.4), ("five", 0.6, 0.9)),
+)
+
+
+def layouts(method, utterance=TOLD):
+    return [
+        method.layout(utterance, choice, Target("answer")) for choice in method.choices(utterance, Random(0))
+    ]
+
+
+def test_sift_tells_attributes_in_the_slots_that_speech_takes():
+    (layout,) = layouts(load_method("sift", views=["sp"], voice_branch="voice"))
+    meta = "age: young adult, gender: female, emotion: happy"
+    assert layout.student.segments == (
+        Text("<audio><meta>"),
+        Speech(meta, branch="voice", tag="attributes"),
+        Text("</meta><text>"),
+        Speech("three five"),
+        Text("</text></audio>"),
+        Target("answer"),
+    )
+    read = "".join(segment.text for segment in layout.teacher.before_target().segments)
+    assert read == f"<audio><meta>{meta}</meta><text>three five</text></audio>"
+    assert layout.student.system is layout.teacher.system is None
+
+
+def test_sift_with_one_encoder_hears_both_slots_at_once():
+    (layout,) = layouts(load_method("sift", views=["sp"], attributes=["gender"]))
+    whole = Speech("<meta>gender: female</meta><text>three five</text>")
+    assert layout.student.segments[:-1] == (Text("<audio>"), whole, Text("</audio>"))
+
+
+@pytest.mark.parametrize(
+    ("age", "group"),
+    [(17, "teenager"), (18, "young adult"), (40, "middle-age"), (60, "middle-age"), (61, "senior"), ("twenties", "twenties")],
+)  # fmt: skip
+def test_sift_tells_ages_by_the_papers_groups(age, group):
+    method = load_method("sift", views=["sp"], attributes=["age"])
+    (layout,) = layouts(method, replace(TOLD, attributes={"age": age}))
+    assert layout.student.segments[1].text == f"<meta>age: {group}</meta><text>three five</text>"
+
+
+def test_sift_leaves_out_what_is_not_known():
+    method = load_method("sift", views=["sp"])
+    (layout,) = layouts(method, replace(TOLD, attributes={"gender": None, "emotion": "sad"}))
+    assert layout.student.segments[1].text == "<meta>emotion: sad</meta><text>three five</text>"
+
+
+def test_sift_gives_a_persona_to_one_of_its_views_alone():
+    plain, told, pretending = layouts(load_method("sift", views=["s", "sp", "ssp"], persona="You listen."))
+    assert [layout.student.system for layout in (plain, told, pretending)] == [None, None, "You listen."]
+    assert pretending.student.segments == told.student.segments
+    assert plain.student.segments == (Speech("three five"), Target("answer"))
+
+
+def test_sift_with_two_encoders_reads_the_bare_transcript_and_hears_both():
+    plain, told = layouts(load_method("sift", views=["s", "sp"], voice_branch="voice"))
+    assert plain.student == told.student
+    assert plain.teacher.before_target().segments == (Text("three five", "speech"),)
+
+
+def test_sift_refuses_views_that_it_has_not():
+    with pytest.raises(ValueError, match=r"views \['sps'\]: name one or more of s, sp, ssp"):
+        load_method("sift", views=["sps"])
+
+
+def speech_model(llm, **options):
+    import torch
+
+    from auralign.models.connectors import ContinuousIntegrateAndFire
+    from auralign.models.speech_llm import SpeechLLM
+
+    torch.manual_seed(0)
+    connector = ContinuousIntegrateAndFire(6, llm.width, tokens_per_frame=0.5, project_first=True)
+    return SpeechLLM(torch.nn.Identity(), connector, llm, **options)
+
+
+def outputs(method, model, renderer, utterance=TOLD):
+    """Student and teacher of the method's first example, told how many tokens there are."""
+    import torch
+
+    from auralign.method import draw
+
+    choice = draw(method, utterance, Random(0))[0]
+    layout = method.layout(utterance, choice, Target("i heard three five"))
+    student = renderer.render(layout.student)
+    frames = {
+        "speech": (torch.randn(1, 12, 6, generator=torch.Generator().manual_seed(3)), torch.tensor([12]))
+    }
+    speech, extras = model.listen([student], frames, told=method.needs.num_tokens)
+    return {
+        "student": model(model.pack([student], speech), method.needs.layers, extras, [choice]),
+        "teacher": model.read([renderer.render(layout.teacher)], method.needs.layers),
+    }
+
+
+def kl(llm, student, teacher, temperature):
+    predicted = [(llm.head(states) / temperature).log_softmax(-1) for states in (student, teacher)]
+    return (predicted[1].exp() * (predicted[1] - predicted[0])).sum(-1)
+
+
+def test_blsp_kd_compares_response_and_input_and_counts(llm, renderer):
+    import torch
+
+    method = load_method("blsp_kd", instruction="go on: {speech}", input_weight=0.5)
+    views = outputs(method, speech_model(llm), renderer)
+    terms, (student, teacher) = method.loss(views), views.values()
+    assert set(terms) == {"response_divergence", "input_divergence", "quantity"}
+    for name, tag in (("response_divergence", "target"), ("input_divergence", "speech")):
+        expected = kl(llm, student.predicting(tag), teacher.predicting(tag), 2.0).sum()
+        torch.testing.assert_close(terms[name].sum, expected, rtol=1e-4, atol=1e-5)
+    num_tokens = len(renderer.encode("three five"))
+    assert terms["input_divergence"].count == num_tokens
+    assert (terms["input_divergence"].weight, terms["input_divergence"].unit) == (0.5, "read speech")
+    expected = (student.extras["quantity"] / num_tokens - 1).abs().item()
+    assert terms["quantity"].sum.item() == pytest.approx(expected)
+
+
+def test_blsp_kd_without_the_input_needs_no_connector_that_counts():
+    assert load_method("blsp_kd").needs.num_tokens
+    assert not load_method("blsp_kd", input_weight=0.0).needs.num_tokens
+
+
+def test_blsp_emo_tells_the_emotion_to_the_teacher_alone():
+    (layout,) = layouts(load_method("blsp_emo"))
+    assert "happy" in str(layout.teacher.segments)
+    assert "happy" not in str(layout.student)
+    assert layout.teacher.system == load_method("blsp_emo").teacher_system
+    assert layout.student.system is DEFAULT
+    assert layout.student.target == layout.teacher.target == Target("answer")
+
+
+@pytest.mark.parametrize("attributes", [{}, {"emotion": "bored"}])
+def test_blsp_emo_asks_nothing_where_the_emotion_is_unknown(attributes):
+    assert layouts(load_method("blsp_emo"), replace(TOLD, attributes=attributes)) == []
+
+
+def test_blsp_emo_hears_the_emotion_in_the_mean_of_the_speech(llm, renderer):
+    import torch
+
+    method = load_method("blsp_emo", head_weight=0.5)
+    assert dict(method.needs.heads) == {"emotion": 5}
+    model = speech_model(llm, heads={"emotion": torch.nn.Linear(llm.width, 5)})
+    views = outputs(method, model, renderer)
+    term = method.loss(views)["emotion"]
+    mean = views["student"].at("speech", 0).mean(0)
+    expected = -model.heads["emotion"](mean).log_softmax(-1)[method.values.index("happy")]
+    torch.testing.assert_close(term.sum, expected)
+    assert (term.count, term.weight, term.unit) == (1, 0.5, "sequences")
+
+
+def test_mtbi_reads_spans_of_words_and_hears_the_rest():
+    from auralign.records import Choice
+
+    words = (("a", 0.0, 0.25), ("b", 0.25, 0.5), ("c", 0.5, 0.625), ("d", 0.875, 1.0))
+    utterance = replace(TOLD, text="a b c d", words=words)
+    choice = Choice(task="repeat", instruction="say {speech} again", options={"read": [1, 2]})
+    layout = load_method("mtbi").layout(utterance, choice, Target("x"))
+    assert layout.student.segments == (
+        Text("say "),
+        Speech("a", span=(0.0, 0.25)),
+        Text(" b c ", "read"),
+        Speech("d", span=(0.75, 1.0)),
+        Text(" again"),
+        Target("x"),
+    )
+    assert layout.teacher.before_target().segments == (
+        Text("say "),
+        Text("a b c d", "speech"),
+        Text(" again"),
+    )
+
+
+def test_mtbi_asks_several_tasks_in_drawn_phrasings():
+    method = load_method("mtbi", tasks={"repeat": ["a {speech}", "b {speech}"], "sort": ["c {speech}"]})
+    drawn = [[choice.instruction for choice in method.choices(TOLD, Random(seed))] for seed in range(20)]
+    assert {tuple(sorted(one)) for one in drawn} == {
+        ("a {speech}", "c {speech}"),
+        ("b {speech}", "c {speech}"),
+    }
+    one = load_method("mtbi", tasks_per_utterance=1)
+    assert {len(list(one.choices(TOLD, Random(seed)))) for seed in range(20)} == {1}
+
+
+def test_mtbi_leaves_something_to_hear():
+    method = load_method("mtbi", share_interleaved=1.0, share_read=1.0, tasks_per_utterance=1)
+    (layout,) = layouts(method)
+    assert any(isinstance(segment, Speech) for segment in layout.student.segments)
+
+
+def test_mtbi_without_word_times_names_the_command():
+    method = load_method("mtbi", share_interleaved=1.0)
+    with pytest.raises(ValueError, match="no word times to interleave by: run `auralign align`"):
+        list(method.choices(UTTERANCE, Random(0)))
+    (layout, *_) = layouts(method, replace(TOLD, words=()))
+    assert Speech("three five") in layout.student.segments
+
+
+def test_mtbi_says_that_it_is_a_reading_of_an_abstract():
+    entry = next(entry for entry in find_methods() if entry.name == "mtbi")
+    assert "in our reading of the abstract" in inspect.getdoc(load_class(entry))
+
+
+def test_internal_alignment_averages_the_cosine_of_layers(llm, renderer):
+    import torch
+
+    method = load_method("internal_alignment", depths=[0.5], weight=0.2)
+    views = outputs(method, speech_model(llm), renderer)
+    term, (student, teacher) = method.loss(views)["cosine"], views.values()
+    expected = [
+        (
+            1
+            - torch.nn.functional.cosine_similarity(student.at("speech", layer), teacher.at("speech", layer))
+        ).sum()
+        for layer in (0, 0.5, -1)
+    ]
+    torch.testing.assert_close(term.sum, sum(expected) / 3, rtol=1e-4, atol=1e-5)
+    assert (term.count, term.weight) == (len(renderer.encode("three five")), 0.2)
+
+
+def test_desta_describes_times_words_and_attributes():
+    method = load_method("desta", prompts=["{speech} and?"], attributes=["gender", "emotion"])
+    (layout,) = layouts(method, replace(TOLD, seconds=65.4))
+    description = "[00:00:00 - 00:01:05] three five (Gender: female, Emotion: happy)"
+    assert layout.teacher.before_target().segments == (Text(description, "speech"), Text(" and?"))
+    assert layout.student.segments == (
+        Speech(description),
+        Text("three five", "transcript"),
+        Text(" and?"),
+        Target("answer"),
+    )
+
+
+def test_desta_without_assistance_hears_alone():
+    from auralign.method import is_assisted
+
+    method = load_method("desta", prompts=["{speech}"], text_assist=False)
+    (layout,) = layouts(method)
+    assert [type(segment) for segment in layout.student.segments] == [Speech, Target]
+    assert not is_assisted(method)
+    assert is_assisted(load_method("desta"))
+
+
+def test_wav2prompt_matches_embeddings_count_and_words(llm, renderer):
+    import torch
+
+    method = load_method("wav2prompt")
+    views = outputs(method, speech_model(llm), renderer)
+    terms = method.loss(views)
+    read = llm.embed(renderer.encode("three five"))
+    torch.testing.assert_close(
+        terms["embedding"].sum, (views["student"].at("speech", 0) - read).square().sum()
+    )
+    assert set(terms) == {"embedding", "quantity", "cross_entropy"}
+
+
+def test_acif_aligns_without_running_the_llm(llm, renderer, monkeypatch):
+    import torch
+
+    from auralign.losses import warp
+
+    method, model = load_method("wav2prompt", stage="align"), speech_model(llm)
+    views = outputs(method, model, renderer)
+    monkeypatch.setattr(llm, "run", lambda *arguments: pytest.fail("the LLM ran"))
+    terms, extras = method.loss(views), views["student"].extras
+    read = llm.embed(renderer.encode("three five"))
+    taken = warp(extras["frames"][0], read) * extras["weights"][0]
+    gathered = (taken @ extras["frames"][0]) / taken.sum(1, keepdim=True)
+    relative = (gathered - read).square().sum(-1) / read.square().sum(-1)
+    torch.testing.assert_close(terms["distance"].sum, relative.sum(), rtol=1e-4, atol=1e-5)
+    centre = llm.model.get_input_embeddings().weight.mean(0)
+    cosine = torch.nn.functional.cosine_similarity(gathered - centre, read - centre)
+    torch.testing.assert_close(terms["cosine"].sum, (1 - cosine).sum(), rtol=1e-4, atol=1e-5)
+    assert [terms[name].weight for name in ("distance", "cosine", "quantity")] == [0.01, 10.0, 1.0]
+
+
+def test_acif_aligns_only_frames_that_it_is_given(llm, renderer):
+    import torch
+
+    from auralign.models.connectors import ContinuousIntegrateAndFire
+    from auralign.models.speech_llm import SpeechLLM
+
+    method = load_method("wav2prompt", stage="align")
+    model = SpeechLLM(torch.nn.Identity(), ContinuousIntegrateAndFire(6, llm.width), llm)
+    with pytest.raises(ValueError, match="ContinuousIntegrateAndFire with project_first: True"):
+        method.loss(outputs(method, model, renderer))
+
+
+def test_acif_distils_the_first_layer_through_the_llms_own_head(llm, renderer):
+    import torch
+
+    method = load_method("wav2prompt", stage="distil")
+    views = outputs(method, speech_model(llm), renderer)
+    student, teacher = views.values()
+    states = [llm.model.base_model.norm(view.predicting("speech", 1)) for view in (student, teacher)]
+    torch.testing.assert_close(
+        method.loss(views)["first_layer"].sum, kl(llm, *states, 1.0).sum(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_wav2prompt_refuses_a_stage_that_it_has_not():
+    with pytest.raises(ValueError, match="stage 'algin': use joint, align, distil"):
+        load_method("wav2prompt", stage="algin")

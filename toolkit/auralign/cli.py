@@ -7,6 +7,8 @@ import sys
 
 from auralign import __version__, script
 
+MAX_OPTION = 80  # characters of an option that are shown
+
 
 def main() -> None:
     """Entry point of the console script."""
@@ -344,13 +346,14 @@ def do_methods(options) -> int:
 
 def _tell(entry) -> str:
     """Fidelity and paper of a method; one that cannot be loaded says so and hides no other."""
+    from auralign.method import cite
     from auralign.plugins import MethodError, load_class
 
     try:
         method = load_class(entry)
     except MethodError:
         return f"{'cannot be loaded: auralign methods --check':<34}"
-    return f"{method.fidelity:<10}  {f'arXiv:{method.paper}' if method.paper else '':<22}"
+    return f"{method.fidelity:<10}  {cite(method.paper):<22}"
 
 
 def check_methods(entries) -> int:
@@ -371,16 +374,17 @@ def check_methods(entries) -> int:
 
 def describe_method(name: str) -> int:
     """Print where a method comes from, what it takes and what it says of itself."""
+    from auralign.method import cite
     from auralign.plugins import find_method, load_class
 
     entry = find_method(name)
     method = load_class(entry)
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
-    print(f"{name} (version {method.version}) of {entry.package} {entry.version}, arXiv:{method.paper}")
+    print(f"{name} (version {method.version}) of {entry.package} {entry.version}, {cite(method.paper)}")
     print(f"{file}:{line}")
-    print(
-        f"load_method({name!r}{''.join(f', {parameter}' for parameter in inspect.signature(method).parameters.values())})\n"
-    )
+    options = [str(parameter) for parameter in inspect.signature(method).parameters.values()]
+    shown = [option if len(option) <= MAX_OPTION else f"{option[:MAX_OPTION]}..." for option in options]
+    print(f"load_method({', '.join([repr(name), *shown])})\n")
     print(inspect.getdoc(method))
     return 0
 

@@ -76,7 +76,7 @@ class AlignmentMethod(ABC):
     name: ClassVar[str] = ""
     """Equals the name of the entry point."""
     paper: ClassVar[str] = ""
-    """arXiv id of the paper that describes the method."""
+    """arXiv id of the paper that describes the method, or its title and year where it has none."""
     fidelity: ClassVar[str] = "smoke"
     """How far it was tried: "smoke" (runs, its loss falls), "mechanism" (what it is for shows in miniature), "replicated" (a
     published figure was reached)."""
@@ -133,6 +133,15 @@ class AlignmentMethod(ABC):
     def options(self) -> dict[str, Any]:
         """The method's options as plain values: part of every target's provenance."""
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+
+
+def cite(paper: str) -> str:
+    """A method's `paper` as it is printed.
+
+    >>> cite("2405.19041"), cite("Align, Integrate and Fire (2025)"), cite("")
+    ('arXiv:2405.19041', 'Align, Integrate and Fire (2025)', '')
+    """
+    return f"arXiv:{paper}" if paper.replace(".", "").isdigit() else paper
 
 
 @contextlib.contextmanager

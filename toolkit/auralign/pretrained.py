@@ -33,7 +33,7 @@ from auralign import __version__
 from auralign.data.audio import AudioError, read_audio, resample
 from auralign.files import make_folder_atomically, read_json, write_json
 from auralign.layout import SLOT, Speech, Text, View, fill
-from auralign.method import in_slot, is_assisted
+from auralign.method import cite, in_slot, is_assisted
 from auralign.models.build import (
     build_decoding,
     build_model,
@@ -336,7 +336,7 @@ def _card(hparams, config: dict, report) -> str:
             if config["lora"]
             else []
         ),
-        f"| method | {config['method']}, arXiv:{config['paper']}; options {json.dumps(hparams.method.options())} |",
+        f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(hparams.method.options())} |",
         f"| data | {Path(hparams.data_folder).name}; seed {hparams.seed} |",
         f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
         "",

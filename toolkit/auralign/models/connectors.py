@@ -293,8 +293,8 @@ class MultiLayerQFormer(Connector):
 
 
 class CountedQFormer(Connector):
-    """A Q-Former with one query for each token of the text: the dynamic queries of "Do speech LLMs hear speech as they read
-    text?" (DQA), in our reading.
+    """A Q-Former with one query for each token of the text: the dynamic queries of "Do SLMs Hear Speech as They Read Text?"
+    (2026), in our reading.
 
     The utterance is cut into as many windows of equal length as it has tokens, and each query reads its own. In use, a linear
     layer on the mean frame predicts how many tokens a frame stands for. Its `extras` hold `quantity` (B,), the predicted number.

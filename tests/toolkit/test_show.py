@@ -18,7 +18,7 @@ def test_prints_pieces_with_positions_and_loss(folder, capsys):
     out = capsys.readouterr().out
     assert "utterance test-1 (test, 0.50 s): 'five nine sort'" in out
     student, teacher = out.split("teacher view")
-    assert "<embeddings of the branch 'speech'" in student
+    assert "<n embeddings through 'speech', for 'five nine sort'>" in student
     assert "'five nine sort' [" in teacher
     assert [line.split()[1] for line in teacher.splitlines() if " yes " in line] == ["target"]
 
@@ -31,3 +31,42 @@ def test_unknown_utterance_is_named(folder):
 def test_unknown_method_lists_what_is_there(folder):
     with pytest.raises(ValueError, match="no hparams/sit.yaml here.*here are: sift"):
         cli.run(["show", "sit"])
+
+
+def test_a_method_without_answers_shows_none(folder, capsys):
+    yaml = folder / "hparams" / "sift.yaml"
+    yaml.write_text(yaml.read_text().replace("name: sift", "name: diva"))
+    cli.run(["show", "sift"])
+    assert "written by the LLM" not in capsys.readouterr().out
+
+
+def test_two_places_of_speech_are_told_apart(folder, capsys):
+    yaml = folder / "hparams" / "sift.yaml"
+    yaml.write_text(
+        yaml.read_text().replace("name: sift", "name: sift\n    views: [sp]\n    voice_branch: voice")
+    )
+    cli.run(["show", "sift", "--utt", "test-1"])
+    student = capsys.readouterr().out.split("teacher view")[0]
+    places = [line.split()[0] for line in student.splitlines() if "embeddings through" in line]
+    assert [place.partition("..")[2] for place in places] == ["+n1", "+n2"]
+    assert places[1].startswith("n1+")
+    assert "<n1 embeddings through 'voice', for ''>" in student
+
+
+def test_targets_of_another_choice_are_not_shown(folder, capsys):
+    from auralign.hparams import load_hparams
+    from auralign.records import Choice, Target, write_records
+
+    its = {"method": "sift", "method_version": "1", "llm": "x", "llm_revision": "x", "frame_hash": "x"}
+    its |= {"prompt_hash": "x", "decoding": {}, "seed": 1, "finish_reason": "stop"}
+    choices = (Choice("none", options={"view": "sp"}), Choice("none", options={"view": "s"}))
+    targets = [
+        Target(key=str(number), utt_id="test-1", choice=choice, response=f"answer {number}", **its)
+        for number, choice in enumerate(choices)
+    ]
+    hparams = load_hparams("hparams/sift.yaml")
+    write_records(folder / hparams.output_folder / "targets" / "test.jsonl", targets, kind=Target)
+    cli.run(["show", "sift", "--utt", "test-1"])
+    out = capsys.readouterr().out
+    assert "answer 1" in out
+    assert "answer 0" not in out

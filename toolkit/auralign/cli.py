@@ -336,15 +336,16 @@ def do_methods(options) -> int:
     entries = find_methods()
     if options.check:
         return check_methods(entries)
-    width = max((len(entry.name) for entry in entries), default=0)
-    for entry in entries:
-        print(f"{entry.name:<{width}}  {_tell(entry)}  {entry.package} {entry.version}")
+    rows = [(entry.name, *_tell(entry), f"{entry.package} {entry.version}") for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     if not entries:
         print("no alignment methods are announced; install auralign again: pip install -e .", file=sys.stderr)
     return 0 if entries else 1
 
 
-def _tell(entry) -> str:
+def _tell(entry) -> tuple[str, str]:
     """Fidelity and paper of a method; one that cannot be loaded says so and hides no other."""
     from auralign.method import cite
     from auralign.plugins import MethodError, load_class
@@ -352,8 +353,8 @@ def _tell(entry) -> str:
     try:
         method = load_class(entry)
     except MethodError:
-        return f"{'cannot be loaded: auralign methods --check':<34}"
-    return f"{method.fidelity:<10}  {cite(method.paper):<22}"
+        return "broken", "cannot be loaded: auralign methods --check"
+    return method.fidelity, cite(method.paper)
 
 
 def check_methods(entries) -> int:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from auralign.hparams import HparamsError, load_hparams
+from auralign.layout import Speech
 from auralign.layout import Target as TargetSegment
-from auralign.method import lay_out
+from auralign.method import lay_out, respond
 from auralign.records import Records, Target, Utterance
 
 NOT_YET = "(written by the LLM in stage 2)"
@@ -62,47 +63,46 @@ def _find_utterance(folder: Path, utt_id: str | None):
 
 
 def _examples(hparams, split: str, utterance):
-    """Each choice with its target: the one on disk, or what the corpus holds, or a stand-in."""
+    """Each choice with its target: the one on disk where it was asked for by just this choice, or what the corpus holds, or a
+    stand-in."""
     from auralign.generate.targets import draw_choices
 
+    method = hparams.method
     path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
-    found = (
-        [target for target in Records(path, Target) if target.utt_id == utterance.id]
-        if path.is_file()
-        else []
-    )
-    if found:
-        return [
-            (
-                target.choice,
-                TargetSegment(
-                    target.response,
-                    finished=target.finish_reason in ("stop", "given"),
-                    ids=target.response_ids,
-                ),
-            )
-            for target in found
-        ]
-    choices = draw_choices(hparams.method, utterance, hparams.seed)
-    return [
-        (choice, TargetSegment(hparams.method.given_response(utterance, choice) or NOT_YET))
-        for choice in choices
-    ]
+    records = Records(path, Target) if path.is_file() else ()
+    found = [target for target in records if target.utt_id == utterance.id]
+    for choice in draw_choices(method, utterance, hparams.seed):
+        target = next((target for target in found if target.choice == choice), None)
+        if target is not None:
+            finished = target.finish_reason in ("stop", "given")
+            yield choice, TargetSegment(target.response, finished=finished, ids=target.response_ids)
+        elif not method.needs.target:
+            yield choice, TargetSegment("", finished=False)
+        else:
+            yield choice, TargetSegment(respond(method, utterance, choice) or NOT_YET)
 
 
 def _print_view(renderer, view) -> None:
+    rendered = renderer.render(view)
+    names = iter(
+        "n" if len(rendered.speech) == 1 else f"n{place + 1}" for place in range(len(rendered.speech))
+    )
+    texts = iter(segment.text for segment in view.segments if isinstance(segment, Speech))
     place, heard = 0, ""  # positions behind speech are known but for its length
-    print(f"    {'positions':>11}  {'tag':<12}{'loss':<6}what")
-    for piece in renderer.render(view).pieces:
+    print(f"    {'positions':>13}  {'tag':<12}{'loss':<6}what")
+    for piece in rendered.pieces:
         if piece.is_speech:
-            what = f"<embeddings of the branch {piece.branch!r}: as many as the connector makes>"
-            print(f"    {f'{place}..+n':>11}  {piece.tag:<12}{'':<6}{what}")
-            heard = "n+"
+            name, part = next(names), ""
+            if piece.span != (0.0, 1.0):
+                part = " from {:.0%} to {:.0%} of it".format(*piece.span)
+            what = f"<{name} embeddings through {piece.branch!r}{part}, for {next(texts)!r}>"
+            print(f"    {f'{heard}{place}..+{name}':>13}  {piece.tag:<12}{'':<6}{what}")
+            heard = f"{heard}{name}+"
             continue
         end = place + len(piece.ids)
-        span = f"{heard}{place}-{heard}{end - 1}" if piece.ids else "none"
+        span = f"{heard}{place}..{end - 1}" if piece.ids else "none"
         loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
         print(
-            f"    {span:>11}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
+            f"    {span:>13}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
         )
         place = end

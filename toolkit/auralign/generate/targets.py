@@ -91,6 +91,7 @@ class TargetWriter:
             counts = {"stripped of <think>": 0, "cut off (kept without an end of turn)": 0, "written": 0}
             kept = self._kept(manifest, store, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target)
+            counts["utterances about which the method asks nothing"] = self.num_unasked
         partial.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
         return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
@@ -99,8 +100,11 @@ class TargetWriter:
 
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
         """Every request in the manifest's order, with the response where the corpus holds it."""
+        self.num_unasked = 0
         for utterance in manifest:
-            for number, choice in enumerate(draw_choices(self.method, utterance, self.seed)):
+            choices = list(draw_choices(self.method, utterance, self.seed))
+            self.num_unasked += not choices
+            for number, choice in enumerate(choices):
                 views = lay_out(self.method, utterance, choice, UNKNOWN)
                 given = ""
                 if self.method.needs.target:

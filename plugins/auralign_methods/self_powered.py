@@ -72,9 +72,9 @@ class SelfPowered(AlignmentMethod):
     Faithful to the paper: seven families of instructions with five phrasings each, one drawn for each utterance and family;
     the instruction before the speech; the answers written by the same LLM, greedy (the paper's limit is 225 tokens), the
     transcript itself for the family of transcription; answers that do not end in punctuation left out; cross-entropy.
-    Not faithful: the wording of all phrasings is ours; the paper trains the whole LLM beside its Q-Former, here the recipe
-    trains LoRA at most; the window of `auralign.models.connectors.WindowedQFormer` is fixed in seconds, which that of the
-    paper's code is not.
+    Not faithful: the wording of all phrasings is ours; the paper trains the whole LLM beside its Q-Former, here the recipe says
+    what is trained (`train_llm: True`, `lora` or neither); the window of `auralign.models.connectors.WindowedQFormer` is fixed
+    in seconds, which that of the paper's code is not.
 
     Arguments
     ---------

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import auralign
-from recipe import make_recipe
-from test_mistakes import run
+from recipe import make_recipe, run
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE, TEMPLATE = ROOT / "egs" / "my_method", Path(auralign.__file__).parent / "template"

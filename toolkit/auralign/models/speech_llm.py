@@ -112,7 +112,7 @@ class ViewOutput:
 
     def cross_entropy(self, tag: str) -> Term:
         """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
-        return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=tag)
+        return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=_unit(tag))
 
     def divergence(
         self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
@@ -121,10 +121,10 @@ class ViewOutput:
         LLM's own norm and head read it. Of a teacher that was kept there are the target's tokens, at its temperature, and the
         last layer."""
         if isinstance(teacher, TopK):
-            return replace(self._from_kept(teacher, tag, temperature, layer), unit=tag)
+            return replace(self._from_kept(teacher, tag, temperature, layer), unit=_unit(tag))
         head = self.llm.head if layer == LAST else self.llm.lens
         states = self.predicting(tag, layer), teacher.predicting(tag, layer)
-        return replace(divergence(*states, head, temperature=temperature), unit=tag)
+        return replace(divergence(*states, head, temperature=temperature), unit=_unit(tag))
 
     def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
         kept, wanted = self.places("target"), self.places(tag)
@@ -135,6 +135,11 @@ class ViewOutput:
                 f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
             )
         return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)
+
+
+def _unit(tag: str) -> str:
+    """Of a term at the tokens under a tag: each sequence has one `FIRST`."""
+    return "sequences" if tag == FIRST else tag
 
 
 class Branch(nn.Module):

@@ -157,11 +157,11 @@ class AlignmentBrain(sb.Brain):
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
+        self.units += pack.units()
         with self.evaluation_ctx:
             for name, term in self.terms(pack).items():
-                value, count = self.gathered.get(name, (0.0, 0))
-                self.gathered[name] = (value + float(term.sum), count + term.count)
-                self.weights[name] = term.weight
+                self.gathered[name] = self.gathered.get(name, 0.0) + float(term.sum)
+                self.kinds[name] = (term.unit, term.weight)
         return torch.zeros(())
 
     def on_stage_start(self, stage, epoch=None):
@@ -170,15 +170,17 @@ class AlignmentBrain(sb.Brain):
             self.stream.start = self.optimizer_step
             self.stream.stop = min(epoch * self.recipe.valid_every, self.recipe.num_steps)
         else:
-            self.gathered, self.weights = {}, {}
+            self.gathered, self.kinds, self.units = {}, {}, Counter()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """After training: remember the loss. After validation: log, show some answers, write a checkpoint."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
             return
-        means = {name: value / max(count, 1) for name, (value, count) in self.gathered.items()}
-        valid_loss = sum(self.weights[name] * mean for name, mean in means.items())
+        means = {
+            name: value / max(self.units[self.kinds[name][0]], 1) for name, value in self.gathered.items()
+        }
+        valid_loss = sum(self.kinds[name][1] * mean for name, mean in means.items())
         step = self.optimizer_step
         for name, mean in means.items():
             self.curves.add_scalar(f"valid/{name}", mean, step)

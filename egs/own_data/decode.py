@@ -24,7 +24,7 @@ from auralign.models.build import (
     check_parts,
     describe_parts,
 )
-from auralign.records import Question, Records, Utterance
+from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.stage import Stage, content, describe, require
 from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoints
@@ -65,9 +65,10 @@ def main(argv):
             f"decode {name}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
         ) as stage:
             if not stage.complete:
-                asked = Records(questions, Question)
-                decoder().write(asked, path, given=given, seed=hparams.seed, assisted=assisted)
-                print(f"{stage.name}: {len(asked)} answers in {path}")
+                decoder().write(
+                    Records(questions, Question), path, given=given, seed=hparams.seed, assisted=assisted
+                )
+                print(f"{stage.name}: {len(Records(path, Hypothesis))} answers in {path}")
 
 
 def make_decoder(hparams, best, manifest):

@@ -17,6 +17,7 @@ from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_model, describe_parts
 from auralign.records import Records, Target, Utterance
 from auralign.stage import Stage, content, describe
+from auralign.store import teacher_path
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import initial_folder
 from auralign.train.examples import Examples
@@ -36,6 +37,9 @@ def main(argv):
         "manifests": [content(path, made_by="stage 1 (prepare)") for path in manifests.values()],
         "targets": [content(path, made_by="stage 2 (generate)") for path in targets.values()],
     }
+    if hparams.method.needs.top_k:
+        kept = [teacher_path(path, hparams.method.needs) for path in targets.values()]
+        inputs["teacher"] = [content(path, made_by="stage 2 (generate)") for path in kept]
     if hparams.init_from is not None:
         inputs["init_from"] = content(initial_folder(hparams.init_from), made_by="stage 3 of another run")
     outputs = [output / "checkpoints", output / "log.json", *rejected.values()]

@@ -31,7 +31,7 @@ class BLSPEmo(AlignmentMethod):
     attribute : str
         Of the utterance: what is told.
     values : list of str
-        The classes of the head.
+        The classes of the head, in lower case; those of the utterances may have capitals.
     head_weight : float
         Of its term.
     """
@@ -51,6 +51,12 @@ class BLSPEmo(AlignmentMethod):
         "check_student_is_asked_what_the_teacher_is": "the teacher is told the emotion, the student has to hear it",
     }
 
+    def __post_init__(self):
+        if "{value}" not in self.teacher_instruction:
+            raise ValueError(
+                f"teacher_instruction {self.teacher_instruction!r}: name the emotion in it, as {{value}}"
+            )
+
     @property
     def needs(self):
         """A head with an output for each emotion."""
@@ -58,7 +64,7 @@ class BLSPEmo(AlignmentMethod):
 
     def choices(self, utterance, rng):
         """Continue, where the emotion is known."""
-        value = utterance.attributes.get(self.attribute)
+        value = str(utterance.attributes.get(self.attribute)).lower()
         if value in self.values:
             yield Choice(task="continue", instruction=self.student_instruction, options={"value": value})
 

@@ -65,8 +65,7 @@ class BLSPKD(AlignmentMethod):
         terms = {"response_divergence": replace(response, weight=self.response_weight)}
         if self.input_weight:
             spoken = student.divergence(teacher, "speech", temperature=self.temperature)
-            terms["input_divergence"] = replace(spoken, weight=self.input_weight, unit="read speech")
-            counts = [len(read) for read in teacher.each("speech", 0)]
-            error = quantity_error(student.extras["quantity"], counts)
+            terms["input_divergence"] = replace(spoken, weight=self.input_weight)
+            error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
             terms["quantity"] = replace(error, weight=self.quantity_weight)
         return terms

@@ -77,11 +77,8 @@ class DeSTA(AlignmentMethod):
     def _describe(self, utterance) -> str:
         """Such as: [00:00:00 - 00:00:05] good morning (Gender: female, Emotion: happy)"""
         names = utterance.attributes if self.attributes is None else self.attributes
-        told = [
-            f"{name.capitalize()}: {utterance.attributes[name]}"
-            for name in names
-            if name in utterance.attributes
-        ]
+        known = {name: value for name, value in utterance.attributes.items() if value not in (None, "")}
+        told = [f"{name.capitalize()}: {known[name]}" for name in names if name in known]
         span = f"[{_clock(0)} - {_clock(utterance.seconds)}]"
         return f"{span} {utterance.text}" + (f" ({', '.join(told)})" if told else "")
 

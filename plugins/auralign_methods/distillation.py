@@ -45,7 +45,7 @@ class Distillation(AlignmentMethod):
     @property
     def needs(self):
         """The teacher, computed or kept."""
-        if self.top_k is None:
+        if not self.top_k:
             return Needs(teacher=True)
         return Needs(top_k=self.top_k, temperature=self.temperature)
 

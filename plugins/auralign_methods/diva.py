@@ -35,6 +35,9 @@ class DiVA(AlignmentMethod):
     name = "diva"
     paper = "2410.02678"
     needs = Needs(target=False, teacher=True)
+    expected_failures = {
+        "check_terms_count_their_unit": "where the speech has fewer embeddings than its text has tokens, the last are matched",
+    }
 
     def choices(self, utterance, rng):
         """The one choice."""

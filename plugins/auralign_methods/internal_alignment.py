@@ -51,7 +51,7 @@ class InternalAlignment(AlignmentMethod):
 
     name = "internal_alignment"
     paper = "Do SLMs Hear Speech as They Read Text? (2026)"
-    not_distances = ("cross_entropy", "quantity")
+    not_distances = ("quantity",)
 
     @property
     def needs(self):
@@ -68,22 +68,18 @@ class InternalAlignment(AlignmentMethod):
 
     def loss(self, views):
         """Cross-entropy of the answer, cosine distance by layers, error of the number of tokens."""
-        from auralign.losses import cosine_distance, quantity_error
+        from auralign.losses import quantity_error
 
         student, teacher = views["student"], views["teacher"]
         layers = (0, *self.depths, -1)
-        distances = [
-            cosine_distance(student.at("speech", layer), teacher.at("speech", layer)) for layer in layers
-        ]
-        counts = [len(read) for read in teacher.each("speech", 0)]
-        error = quantity_error(student.extras["quantity"], counts)
+        distances = [student.cosine_distance(teacher, "speech", layer=layer) for layer in layers]
+        error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
         return {
             "cross_entropy": student.cross_entropy("target"),
             "cosine": replace(
                 distances[0],
                 sum=sum(distance.sum for distance in distances) / len(layers),
                 weight=self.weight,
-                unit="read speech",
             ),
             "quantity": replace(error, weight=self.quantity_weight),
         }

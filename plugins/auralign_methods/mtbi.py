@@ -62,6 +62,12 @@ class MTBI(AlignmentMethod):
         {"share_interleaved": 0.0},
     )
 
+    def __post_init__(self):
+        if self.tasks_per_utterance is not None and self.tasks_per_utterance < 1:
+            raise ValueError(
+                f"tasks_per_utterance {self.tasks_per_utterance}: give at least 1, or null for all tasks"
+            )
+
     @property
     def expected_failures(self):
         """Words that are read stand in the student's text."""
@@ -110,10 +116,16 @@ def _interleave(utterance, read: set[int]):
     for is_read, run in groupby(range(len(times)), key=lambda number: number in read):
         numbers = list(run)
         text = " ".join(times[number][0] for number in numbers)
-        if is_read:
+        span = (cuts[numbers[0]], cuts[numbers[-1] + 1])
+        if is_read or span[0] >= span[1]:
             segments.append(
                 Text((" " if segments else "") + text + (" " if numbers[-1] + 1 < len(times) else ""), "read")
             )
         else:
-            segments.append(Speech(text, span=(cuts[numbers[0]], cuts[numbers[-1] + 1])))
-    return tuple(segments)
+            segments.append(Speech(text, span=span))
+    # Words that take no time, such as a dash that stands alone, cannot be heard without others.
+    return (
+        tuple(segments)
+        if any(isinstance(segment, Speech) for segment in segments)
+        else (Speech(utterance.text),)
+    )

@@ -108,6 +108,8 @@ class SIFT(AlignmentMethod):
 
 def _in_words(name: str, value) -> str:
     """An attribute as it is told; ages in years by the paper's groups."""
+    if name == "age" and str(value).isdigit():
+        value = int(value)
     if name != "age" or not isinstance(value, (int, float)):
         return str(value)
     groups = (

@@ -45,7 +45,7 @@ class Wav2Prompt(AlignmentMethod):
     name = "wav2prompt"
     paper = "2406.00522"
     examples = ({}, {"stage": "align"}, {"stage": "distil"})
-    not_distances = ("cross_entropy", "quantity")
+    not_distances = ("quantity",)
 
     def __post_init__(self):
         if self.stage not in STAGES:
@@ -70,20 +70,19 @@ class Wav2Prompt(AlignmentMethod):
 
     def loss(self, views):
         """The terms of the stage."""
-        from auralign.losses import distance, quantity_error
+        from auralign.losses import quantity_error
 
         student, teacher = views["student"], views["teacher"]
-        read = teacher.each("speech", 0)
-        error = quantity_error(student.extras["quantity"], [len(tokens) for tokens in read])
+        error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
         if self.stage == ALIGN:
-            return {**_align(student, read), "quantity": error}
+            return {**_align(student, teacher.each("speech", 0)), "quantity": error}
         quantity = replace(error, weight=self.quantity_weight)
         if self.stage == DISTIL:
             first = student.divergence(teacher, "speech", layer=1)
-            return {"first_layer": replace(first, unit="read speech"), "quantity": quantity}
-        embedding = distance(student.at("speech", 0), teacher.at("speech", 0), squared=True)
+            return {"first_layer": first, "quantity": quantity}
+        embedding = student.distance(teacher, "speech", layer=0, squared=True)
         return {
-            "embedding": replace(embedding, weight=self.embedding_weight, unit="read speech"),
+            "embedding": replace(embedding, weight=self.embedding_weight),
             "quantity": quantity,
             "cross_entropy": replace(student.cross_entropy("target"), weight=self.cross_entropy_weight),
         }

@@ -453,3 +453,55 @@ def test_acif_distils_the_first_layer_through_the_llms_own_head(llm, renderer):
 def test_wav2prompt_refuses_a_stage_that_it_has_not():
     with pytest.raises(ValueError, match="stage 'algin': use joint, align, distil"):
         load_method("wav2prompt", stage="algin")
+
+
+def test_mtbi_hears_words_without_length_with_their_neighbours():
+    words = (("a", 0.0, 0.5), ("-", 0.5, 0.5), ("b", 0.5, 1.0), (".", 1.0, 1.0))
+    method = load_method("mtbi", tasks={"repeat": ["{speech}"]}, share_interleaved=1.0, max_span=1)
+    utterance = replace(TOLD, text="a - b .", words=words)
+    for seed in range(30):
+        for choice in method.choices(utterance, Random(seed)):
+            layout = method.layout(utterance, choice, Target("x"))
+            assert any(isinstance(segment, Speech) for segment in layout.student.segments)
+            assert "".join(segment.text for segment in layout.student.read().segments[:-1]).split() == [
+                "a",
+                "-",
+                "b",
+                ".",
+            ]
+
+
+def test_blsp_emo_knows_emotions_with_capitals():
+    (layout,) = layouts(load_method("blsp_emo"), replace(TOLD, attributes={"emotion": "Happy"}))
+    assert "happy" in str(layout.teacher)
+
+
+def test_sift_reads_ages_off_tables():
+    (layout,) = layouts(
+        load_method("sift", views=["sp"], attributes=["age"]), replace(TOLD, attributes={"age": "34"})
+    )
+    assert "age: young adult" in layout.student.segments[1].text
+
+
+def test_desta_leaves_out_what_is_not_known():
+    method = load_method("desta", prompts=["{speech}"])
+    (layout,) = layouts(method, replace(TOLD, attributes={"emotion": None, "gender": "", "speed": "slow"}))
+    assert layout.teacher.segments[0].text.endswith("three five (Speed: slow)")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("sift", {"attributes": "age"}, "attributes: 'age' is one string; give a list"),
+        ("sit", {"instructions": "go: {speech}"}, "instructions: 'go: {speech}' is one string"),
+        ("self_powered", {"families": {"repeat": "again"}}, "families: 'again' is one string"),
+        ("blsp_emo", {"teacher_instruction": "{speech}"}, "name the emotion in it, as {value}"),
+        ("mtbi", {"tasks_per_utterance": 0}, "tasks_per_utterance 0: give at least 1"),
+        ("distillation", {"top_k": -3}, "top_k -3, temperature 2.0: give 0 or more"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(name, options, says):
+    import re
+
+    with pytest.raises(ValueError, match=re.escape(says)):
+        assert load_method(name, **options).needs

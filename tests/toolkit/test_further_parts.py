@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import auralign
+from auralign import layout
 from auralign.hparams import load_hparams
 from auralign.models.build import build_model
 from auralign.pretrained import export
-from auralign.records import Hypothesis, Records
+from auralign.records import Hypothesis, Records, Target, Utterance, write_records
 from auralign.train.checkpoint import FROZEN, Checkpoints
 from recipe import DIGITS, make_recipe, run
 
@@ -107,9 +111,9 @@ def test_a_model_with_two_encoders_keeps_the_slots_of_both(recipe, azeros):
     config = json.loads((recipe / "azeros_model" / "auralign.json").read_text())
     assert config["slot"] == [
         ["text", "<audio><meta>"],
-        ["speech", "voice"],
+        ["speech", "voice", 0.0, 1.0],
         ["text", "</meta><text>"],
-        ["speech", "speech"],
+        ["speech", "speech", 0.0, 1.0],
         ["text", "</text></audio>"],
     ]
 
@@ -174,6 +178,12 @@ FREEZE = "frozen: [connector]"
             "branches: voice: give it an encoder and a connector",
         ),
         ("    stride: 8", "    stride: 4", "init_from: the connector of exp/sift/checkpoints/"),
+        (
+            FREEZE,
+            "train_llm: True\nlora: !name:peft.LoraConfig",
+            "train_llm and lora: the LLM's own weights are trained",
+        ),
+        (FREEZE, "lora_scope: speech", "lora_scope speech: there is no lora"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(recipe, azeros, monkeypatch, old, new, says):
@@ -252,3 +262,142 @@ def test_an_assisted_method_without_a_recognizer_is_refused(recipe, desta, monke
     code, out, err = run("decode.py", "hparams/desta_alone.yaml", "--text_folder", "exp/other_text")
     assert code == 2, out + err
     assert "the method 'desta' needs a recognizer" in err
+
+
+def test_a_first_stage_that_is_not_finished_is_refused(recipe, azeros, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    shutil.copytree("exp/sift", tmp_path / "half")
+    (tmp_path / "half" / ".train.done.json").unlink()
+    code, out, err = run("train.py", "hparams/azeros.yaml", "--init_from", str(tmp_path / "half"))
+    assert code == 2, out + err
+    assert f"stage 3 (train) is not finished in {tmp_path / 'half'}; run it first" in err
+
+
+def test_a_branch_of_another_encoder_is_refused(recipe, azeros, monkeypatch):
+    monkeypatch.chdir(recipe)
+    text = (recipe / "hparams/azeros.yaml").read_text().replace("exp/azeros", "exp/third")
+    text = text.replace("init_from: exp/sift", "init_from: exp/azeros").replace("layers: [1]", "layers: [2]")
+    (recipe / "hparams/third.yaml").write_text(text)
+    succeed("generate.py", "hparams/third.yaml")
+    code, out, err = run("train.py", "hparams/third.yaml")
+    assert code == 2, out + err
+    assert "was trained with branch voice" in err
+
+
+def test_parts_that_the_yaml_lost_are_named(recipe, azeros, monkeypatch):
+    monkeypatch.chdir(recipe)
+    text = (recipe / "hparams/azeros.yaml").read_text()
+    text = text[: text.index("branches:")]
+    (recipe / "hparams/lost.yaml").write_text(text)
+    code, out, err = run("decode.py", "hparams/lost.yaml")
+    assert code == 2, out + err
+    assert "trained with branch voice" in err
+
+
+def test_the_encoder_of_a_branch_may_have_moved(recipe, azeros, whisper_folder, tmp_path):
+    shutil.copytree(recipe / "azeros_model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "auralign.json").read_text())
+    config["branches"]["voice"]["encoder"]["with"]["path"] = "/gone"
+    (tmp_path / "model" / "auralign.json").write_text(json.dumps(config))
+    with pytest.raises(FileNotFoundError, match=r"give its place: load\(..., branches={'voice': PATH}\)"):
+        auralign.load(tmp_path / "model")
+    with pytest.raises(ValueError, match="has no branch 'vioce'; it has voice"):
+        auralign.load(tmp_path / "model", branches={"vioce": whisper_folder})
+    audio = recipe / "data" / "test-0.flac"
+    here = auralign.load(tmp_path / "model", branches={"voice": whisper_folder}).answer(
+        audio, "repeat {speech}"
+    )
+    assert here == auralign.load(recipe / "azeros_model").answer(audio, "repeat {speech}")
+
+
+def test_ask_takes_a_transcript(recipe, desta, monkeypatch):
+    monkeypatch.chdir(recipe)
+    code, out, err = run(
+        "auralign", "ask", "desta_model", "data/test-0.flac", "repeat {speech}", "--transcript", "nine 20"
+    )
+    assert (code, err) == (0, "")
+    assert out.strip() == desta.answer("data/test-0.flac", "repeat {speech}", transcript="nine 20")
+
+
+@pytest.fixture(scope="module")
+def distilled(recipe):
+    write_yaml(recipe, "kept", method="    name: distillation\n    top_k: 4\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recipe)
+        for script in STAGES:
+            succeed(script, "hparams/kept.yaml")
+    return recipe / "exp" / "kept"
+
+
+def test_a_kept_teacher_is_the_plain_llm_at_each_token_of_the_targets(recipe, distilled):
+    rows = np.load(distilled / "targets" / "train.teacher_4_2.npy")
+    model, renderer = build_model(load_hparams(recipe / "hparams" / "sift.yaml"))
+    method = load_hparams(recipe / "hparams" / "kept.yaml").method
+    manifest = Records(recipe / "data" / "train.jsonl", Utterance)
+    start = 0
+    for target in Records(distilled / "targets" / "train.jsonl", Target):
+        segment = layout.Target.of(target)
+        view = renderer.render(method.layout(manifest[target.utt_id], target.choice, segment).teacher)
+        ids = view.pieces[-1].ids
+        logits = model.llm.model(input_ids=torch.tensor([view.ids]), use_cache=False).logits[0]
+        logits = logits[-len(ids) - 1 : -1]
+        of_target = rows[start : start + len(ids)]
+        assert of_target["token"].tolist() == list(ids)
+        torch.testing.assert_close(
+            torch.tensor(of_target["logits"]), logits.topk(4).values, rtol=1e-4, atol=1e-4
+        )
+        torch.testing.assert_close(
+            torch.tensor(of_target["logsumexp"]), (logits / 2).logsumexp(-1), rtol=1e-4, atol=1e-4
+        )
+        start += len(ids)
+    assert start == len(rows)
+
+
+def test_a_teacher_kept_of_other_targets_is_refused(recipe, distilled, monkeypatch):
+    monkeypatch.chdir(recipe)
+    path = distilled / "targets" / "train.teacher_4_2.npy"
+    kept = path.read_bytes()
+    rows = np.load(path)
+    np.save(path, rows[::-1])
+    code, out, err = run("train.py", "hparams/kept.yaml")
+    path.write_bytes(kept)
+    assert code == 2, out + err
+    assert "was kept of other targets than exp/kept/targets/train.jsonl; run stage 2 again" in err
+
+
+def test_a_step_without_any_finished_answer_trains_on_the_rest(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    write_yaml(recipe, "cut", method="    name: distillation\n")
+    succeed("generate.py", "hparams/cut.yaml", "--max_new_tokens", "2")
+    reasons = {target.finish_reason for target in Records("exp/cut/targets/train.jsonl", Target)}
+    assert reasons == {"length"}
+    succeed("train.py", "hparams/cut.yaml", "--max_new_tokens", "2")
+
+
+def test_a_connector_that_counts_none_is_refused(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    write_yaml(recipe, "counted", method="    name: wav2prompt\n")
+    succeed("generate.py", "hparams/counted.yaml")
+    code, out, err = run("train.py", "hparams/counted.yaml")
+    assert code == 2, out + err
+    assert (
+        "the method 'wav2prompt' needs a connector that makes as many embeddings as told; StackAndProject counts none"
+        in err
+    )
+
+
+def test_utterances_that_are_not_asked_about_are_counted(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    write_yaml(recipe, "emo", method="    name: blsp_emo\n")
+    code, out, err = run("generate.py", "hparams/emo.yaml")
+    assert code == 2, out + err
+    assert "method 'blsp_emo' asks nothing about any of the 12 utterances of data/train.jsonl" in err
+    for split in ("train", "valid"):
+        path = recipe / "data" / f"{split}.jsonl"
+        utterances = list(Records(path, Utterance))
+        (recipe / "told").mkdir(exist_ok=True)
+        told = [replace(utterances[0], attributes={"emotion": "Sad"}), *utterances[1:]]
+        write_records(recipe / "told" / f"{split}.jsonl", told, kind=Utterance)
+    said = succeed("generate.py", "hparams/emo.yaml", "--data_folder", "told")
+    assert "1 targets; 0 of 1 rejected" in said
+    assert "11 utterances about which the method asks nothing" in said

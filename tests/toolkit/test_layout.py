@@ -1,5 +1,7 @@
 """Views: one target at the end, speech read as text, instructions with one slot."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from auralign.layout import Layout, Speech, Target, Text, View, fill
@@ -42,3 +44,24 @@ def test_speech_goes_where_the_slot_is(instruction, expected):
 def test_instruction_without_exactly_one_slot_is_refused(instruction):
     with pytest.raises(ValueError, match="exactly one {speech}"):
         fill(instruction, Speech("five"))
+
+
+def test_a_layout_without_a_teacher_reads_what_the_student_hears():
+    student = View((Text("say "), Speech("five"), Target("x")))
+    assert Layout(student) == Layout.of(student) == Layout(student, student.read())
+
+
+def test_a_layout_of_something_else_than_views_is_named():
+    with pytest.raises(ValueError, match="the student of a layout is tuple"):
+        Layout((Speech("five"),))
+
+
+@pytest.mark.parametrize("span", [(0.5, 0.5), (-0.1, 1.0), (0.2, 1.1)])
+def test_a_span_that_is_none_is_refused(span):
+    with pytest.raises(ValueError, match="give .start, end. with 0 <= start < end <= 1"):
+        Speech("five", span=span)
+
+
+def test_the_segment_of_a_target_that_was_cut_off_is_not_finished():
+    record = SimpleNamespace(response="five", finish_reason="length", response_ids=(1, 2))
+    assert Target.of(record) == Target("five", finished=False, ids=(1, 2))

@@ -58,7 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="Write a folder NAME with a method, its entry point and its test, ready to install and to change.",
     )
     new_method.add_argument("name", metavar="NAME", help="of the method, such as keyword_spotting")
-    new_method.add_argument("--folder", metavar="DIR", help="where to write it (default: ./NAME)")
+    new_method.add_argument("--folder", metavar="DIR", help="where to write it (default: ./auralign-NAME)")
     new_method.set_defaults(do=do_new_method)
     export = commands.add_parser(
         "export",
@@ -82,6 +82,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("--llm", metavar="PATH", help="where the LLM stands now")
     ask.add_argument("--encoder", metavar="PATH", help="where the encoder stands now")
+    ask.add_argument(
+        "--branch",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="where the encoder of a further branch stands now",
+    )
+    ask.add_argument(
+        "--transcript",
+        metavar="TEXT",
+        help="of the audio, for a model that was trained with one beside the speech",
+    )
     ask.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
     ask.add_argument("--num-beams", type=int, metavar="N", help="1 is greedy; more is beam search")
     ask.add_argument(
@@ -124,6 +136,13 @@ def add_prepare(commands) -> None:
     )
     prepare.add_argument(
         "--label", metavar="NAME=COLUMN", action="append", default=[], help="keep this column too, as a label"
+    )
+    prepare.add_argument(
+        "--attribute",
+        metavar="NAME=COLUMN",
+        action="append",
+        default=[],
+        help="keep this column as what is known of the speaker or the speech, such as emotion: methods may tell the LLM",
     )
     prepare.add_argument(
         "--where",
@@ -186,7 +205,12 @@ def do_prepare(options) -> int:
         )
     asked = {column: column for _, *columns in options.ask for column in columns}
     labels = _pairs(options.label, "--label") | asked
-    columns = Columns(_pairs(options.column, "--column"), labels, _pairs(options.where, "--where"))
+    columns = Columns(
+        fields=_pairs(options.column, "--column"),
+        labels=labels,
+        attributes=_pairs(options.attribute, "--attribute"),
+        where=_pairs(options.where, "--where"),
+    )
     form = options.form or (guess_form(source) if source.exists() else None)
     beside = source if source.is_dir() else source.parent
     utterances = read_source(
@@ -381,7 +405,12 @@ def describe_method(name: str) -> int:
     entry = find_method(name)
     method = load_class(entry)
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
-    print(f"{name} (version {method.version}) of {entry.package} {entry.version}, {cite(method.paper)}")
+    facts = [
+        f"{name} (version {method.version}) of {entry.package} {entry.version}",
+        method.fidelity,
+        cite(method.paper),
+    ]
+    print(", ".join(fact for fact in facts if fact))
     print(f"{file}:{line}")
     options = [str(parameter) for parameter in inspect.signature(method).parameters.values()]
     shown = [option if len(option) <= MAX_OPTION else f"{option[:MAX_OPTION]}..." for option in options]
@@ -410,7 +439,8 @@ def do_new_method(options) -> int:
     from auralign.files import make_folder_atomically
     from auralign.plugins import find_methods
 
-    name, folder = options.name, Path(options.folder or options.name)
+    # A folder that is named as the module in it would hide it from whoever stands beside it.
+    name, folder = options.name, Path(options.folder or f"auralign-{options.name.replace('_', '-')}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(f"the name {name!r} is no Python module; use small letters, digits and underscores")
     if name in {entry.name for entry in find_methods()}:
@@ -460,12 +490,15 @@ def do_ask(options) -> int:
     from auralign.data.audio import AudioError
     from auralign.pretrained import load
 
+    if options.transcript is not None and len(options.audio) > 1:
+        raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")
     if os.path.exists(options.prompt):
         raise ValueError(f'the prompt {options.prompt!r} is a file; the prompt comes last ("" asks nothing)')
     model = load(
         options.folder,
         llm=options.llm,
         encoder=options.encoder,
+        branches=_pairs(options.branch, "--branch"),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
     )
@@ -474,7 +507,7 @@ def do_ask(options) -> int:
     num_failed = 0
     for audio in options.audio:
         try:
-            answer = model.answer(audio, options.prompt or None, **decoding)
+            answer = model.answer(audio, options.prompt or None, transcript=options.transcript, **decoding)
             print(f"{audio}: {answer}" if len(options.audio) > 1 else answer)
         except AudioError as error:
             num_failed += 1

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from auralign.method import AlignmentMethod
+from auralign.method import AlignmentMethod, check_options
 
 
 class HparamsError(ValueError):
@@ -236,6 +236,11 @@ def _check(name: str, value: Any, path) -> Any:
         raise HparamsError(
             f"{path}: {name}: {value!r} is {type(value).__name__}; expected {_names(kinds)} ({SCHEMA[name].meaning})"
         )
+    if isinstance(value, AlignmentMethod):
+        try:
+            check_options(value)
+        except ValueError as error:
+            raise HparamsError(f"{path}: {error}") from error
     least, words = SCHEMA[name].least, SCHEMA[name].words
     if least is not None and value is not None and not least <= value < math.inf:
         raise HparamsError(

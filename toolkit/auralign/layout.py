@@ -84,6 +84,13 @@ class Target:
     tag: str = "target"
     ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, target) -> "Target":
+        """The segment of a target on disk (`auralign.records.Target`)."""
+        return cls(
+            target.response, finished=target.finish_reason in ("stop", "given"), ids=target.response_ids
+        )
+
 
 Segment = Text | Speech | Target
 
@@ -132,15 +139,24 @@ class View:
 
 @dataclass(frozen=True)
 class Layout:
-    """The named views of one example."""
+    """The named views of one example. The teacher, unless given, reads what the student hears."""
 
     student: View
-    teacher: View
+    teacher: View | None = None
+
+    def __post_init__(self):
+        for name, view in vars(self).items():
+            if not isinstance(view, View | None):
+                raise ValueError(
+                    f"the {name} of a layout is {type(view).__name__} {view!r}; write View((...))"
+                )
+        if self.teacher is None:
+            object.__setattr__(self, "teacher", self.student.read())
 
     @classmethod
     def of(cls, student: View, teacher: View | None = None) -> "Layout":
-        """A layout whose teacher, unless given, reads what the student hears."""
-        return cls(student=student, teacher=teacher or student.read())
+        """The same, in words."""
+        return cls(student, teacher)
 
 
 def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:

@@ -47,10 +47,11 @@ class Needs:
     teacher : bool
         Compute the teacher's view too: the plain frozen LLM, without adapters and without a gradient.
     layers : tuple of int or float
-        Hidden states of these layers too, in every view: their number, or a depth between 0.0 and 1.0. 0, what is put into
-        the LLM, and -1, what its head reads, are always there.
+        Hidden states of these layers too, in every view: their number, or a depth above 0.0 and below 1.0. 0, what is put
+        into the LLM, and -1, what its head reads, are always there.
     num_tokens : bool
-        Tell the connector, in training, how many tokens the text of the speech has. The teacher's view is then there too.
+        Tell the connector, in training, how many tokens the text of the speech has: it makes as many embeddings, and is one that
+        counts (`ContinuousIntegrateAndFire`, `CountedQFormer`). The teacher's view is then there too.
     top_k : int
         Instead of the teacher's view, keep its so many largest logits at each token of the target, which stage 2 writes once:
         `views["teacher"]` then knows nothing but the divergence from it, at `temperature`.
@@ -68,6 +69,20 @@ class Needs:
     top_k: int = 0
     temperature: float = 1.0
     heads: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.top_k < 0 or not self.temperature > 0:
+            raise ValueError(
+                f"top_k {self.top_k}, temperature {self.temperature}: give 0 or more, and more than 0"
+            )
+        if self.top_k and (self.teacher or self.num_tokens or self.layers):
+            raise ValueError(
+                "top_k takes the place of the teacher's view: leave out teacher, num_tokens and layers"
+            )
+        if any(isinstance(layer, float) and not 0 < layer < 1 for layer in self.layers):
+            raise ValueError(
+                f"layers {self.layers}: a depth is above 0.0 and below 1.0; 0 is the input, -1 the last layer"
+            )
 
 
 class AlignmentMethod(ABC):
@@ -88,8 +103,10 @@ class AlignmentMethod(ABC):
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Options with which `auralign.testing` tries the method."""
-    not_distances: ClassVar[tuple[str, ...]] = ("cross_entropy",)
-    """Terms of the loss that are not zero where the student reads what the teacher reads."""
+    attributes_tried: ClassVar[Mapping[str, Any]] = {}
+    """Attributes that the utterances of `auralign.testing` have beside age, gender and emotion."""
+    not_distances: ClassVar[tuple[str, ...]] = ()
+    """Terms of the loss, beside "cross_entropy", that are not zero where the student reads what the teacher reads."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of `auralign.testing` that cannot hold for this method, by name, each with the reason."""
 
@@ -111,7 +128,7 @@ class AlignmentMethod(ABC):
 
     def slot(self, utterance: Utterance) -> tuple[Segment, ...]:
         """What stands in the `{speech}` slot of a prompt when the trained model is used: the speech alone unless the method
-        trains on more. The text of the utterance is then the encoder's own transcript, or empty where it has none."""
+        trains on more. Nothing is known of the utterance then but its `text`: the encoder's own transcript, or nothing."""
         return (Speech(utterance.text),)
 
     def reject(self, utterance: Utterance, choice: Choice, response: str) -> str | None:
@@ -133,6 +150,21 @@ class AlignmentMethod(ABC):
     def options(self) -> dict[str, Any]:
         """The method's options as plain values: part of every target's provenance."""
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+
+
+def check_options(method: AlignmentMethod) -> None:
+    """Raise ValueError where an option that is a list of words is given as one word: its letters would be taken for them."""
+    if not dataclasses.is_dataclass(method):
+        return
+    for option in dataclasses.fields(method):
+        if "tuple[str" not in str(option.type):
+            continue
+        value = getattr(method, option.name)
+        for found in value.values() if isinstance(value, Mapping) else (value,):
+            if isinstance(found, str):
+                raise ValueError(
+                    f"method {method.name!r}: {option.name}: {found!r} is one string; give a list: [{found!r}]"
+                )
 
 
 def cite(paper: str) -> str:
@@ -186,21 +218,20 @@ def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> st
     return response
 
 
-def in_slot(method: AlignmentMethod, utterance: Utterance, transcript: str = "") -> tuple[Segment, ...]:
+def in_slot(method: AlignmentMethod, transcript: str = "") -> tuple[Segment, ...]:
     """What stands in the `{speech}` slot in use, checked: of the utterance the method learns nothing but the transcript."""
-    known = dataclasses.replace(utterance, text=transcript, attributes={}, words=None, labels={})
-    with running(method, "slot", utterance.id):
+    known = Utterance(id="", audio="", seconds=1.0, text=transcript)
+    with running(method, "slot"):
         segments = tuple(method.slot(known))
     for segment in segments:
-        _check(method, "slot", utterance, segment, Segment)
+        _check(method, "slot", known, segment, Segment)
     return segments
 
 
 def is_assisted(method: AlignmentMethod) -> bool:
     """Whether the model is given the encoder's transcript as text beside the speech."""
-    probe = Utterance(id="probe", audio="", seconds=1.0, text="")
     texts = [
-        [segment for segment in in_slot(method, probe, transcript) if isinstance(segment, Text)]
+        [segment for segment in in_slot(method, transcript) if isinstance(segment, Text)]
         for transcript in ("", "zyzzyva")
     ]
     return texts[0] != texts[1]

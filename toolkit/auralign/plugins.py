@@ -12,7 +12,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from auralign.method import API_VERSION, AlignmentMethod
+from auralign.method import API_VERSION, AlignmentMethod, check_options
 
 GROUP = "auralign.methods"
 
@@ -98,7 +98,9 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
     entry = find_method(name)
     method_class = load_class(entry)
     try:
-        return method_class(**options)
+        method = method_class(**options)
+        check_options(method)
+        return method
     except TypeError as error:
         raise MethodError(
             f"method {name!r} of {entry.package} {entry.version} does not take these options "

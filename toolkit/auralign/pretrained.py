@@ -45,7 +45,6 @@ from auralign.models.build import (
 from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
-from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
@@ -180,10 +179,10 @@ class PretrainedModel:
             raise ValueError("this model was trained without a transcript beside the speech; leave it out")
         segments = self.config["assisted_slot" if transcript else "slot"]
         return [
-            Speech("", branch=value)
+            Speech("", branch=value, span=tuple(span))
             if kind == "speech"
             else Text(value.replace(TRANSCRIPT, transcript or ""), tag="slot")
-            for kind, value in segments
+            for kind, value, *span in segments
         ]
 
     def _read(self, audio, sample_rate: int | None) -> np.ndarray:
@@ -197,8 +196,9 @@ class PretrainedModel:
             rate = sample_rate or encoder.sample_rate
             waveform = resample(samples.astype(np.float32), rate, encoder.sample_rate)
         seconds = len(waveform) / encoder.sample_rate
-        if not encoder.hears(seconds):
-            raise AudioError(f"{_name(audio)} {encoder.too_long(seconds)}")
+        for one in self.model.encoders.values():
+            if not one.hears(seconds):
+                raise AudioError(f"{_name(audio)} {one.too_long(seconds)}")
         return waveform
 
 
@@ -287,11 +287,10 @@ def export(hparams, folder, *, report=None) -> None:
 
 
 def _account_of_slot(method, transcript: str) -> list:
-    """What stands in the `{speech}` slot, as [kind, text or branch] pairs."""
-    probe = Utterance(id="any", audio="", seconds=1.0, text="")
+    """What stands in the `{speech}` slot: ["text", text] or ["speech", branch, start, end]."""
     return [
-        ["speech", segment.branch] if isinstance(segment, Speech) else ["text", segment.text]
-        for segment in in_slot(method, probe, transcript)
+        ["speech", segment.branch, *segment.span] if isinstance(segment, Speech) else ["text", segment.text]
+        for segment in in_slot(method, transcript)
     ]
 
 
@@ -314,7 +313,7 @@ def _card(hparams, config: dict, report) -> str:
     lines = [
         f"# {config['llm']['name']} with ears, by {hparams.method.name}",
         "",
-        "A connector that lets a frozen LLM hear through a frozen speech encoder. This folder holds what was trained, the",
+        "A connector that lets an LLM hear through a frozen speech encoder. This folder holds what was trained, the",
         f"{' and '.join(trained)}: encoder and LLM are needed beside it.",
         "",
         "    import auralign",
@@ -394,7 +393,7 @@ def load(
     connector : constructor, optional
         Of a connector that is not auralign's own; called with the widths of encoder and LLM.
     branches : dict of str to path, optional
-        Where the encoders of further branches stand now, by name.
+        Where the encoders of further branches stand now, by name; or these themselves, as `encoder`.
     device : str
         "cpu" or "cuda:N".
     trust_remote_code : bool
@@ -433,9 +432,13 @@ def _load(
         encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")()
     its_encoder = encoder.to(device)
     make_connector = connector or _constructor(config["connector"], path)
-    branches = {
-        name: _load_branch(parts, path, (branches or {}).get(name), its_llm)
-        for name, parts in config.get("branches", {}).items()
+    there = config.get("branches", {})
+    unknown = sorted(set(branches or ()) - set(there))
+    if unknown:
+        raise ValueError(f"{path}: has no branch {unknown[0]!r}; it has {', '.join(there) or 'none'}")
+    made_branches = {
+        name: _load_branch(name, parts, path, (branches or {}).get(name), its_llm)
+        for name, parts in there.items()
     }
     if config["lora"] is not None:
         from peft import LoraConfig
@@ -444,7 +447,7 @@ def _load(
     if config.get("train_llm"):
         its_llm.unfreeze()
     made = make_connector(its_encoder.width, its_llm.width)
-    model = SpeechLLM(its_encoder, made, its_llm, branches=branches).to(device)
+    model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches).to(device)
     renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
@@ -465,17 +468,19 @@ def _load(
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
 
 
-def _load_branch(parts: dict, place, path_now, llm) -> Branch:
-    encoder = _constructor(parts["encoder"], place, path_now=path_now, what="encoder")()
+def _load_branch(name: str, parts: dict, place, encoder, llm) -> Branch:
+    if not isinstance(encoder, SpeechEncoder):
+        option = f"branches={{{name!r}: PATH}}"
+        encoder = _constructor(parts["encoder"], place, path_now=encoder, what="encoder", option=option)()
     if encoder.fingerprint != parts["encoder"]["fingerprint"]:
         raise ValueError(
-            f"{place}: a branch was trained with encoder {parts['encoder']['fingerprint']}, this is {encoder.fingerprint}; give "
-            "the one that it was trained with"
+            f"{place}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
+            f"{encoder.fingerprint}; give the one that it was trained with"
         )
     return Branch(encoder, _constructor(parts["connector"], place)(encoder.width, llm.width))
 
 
-def _constructor(account: dict, place, *, path_now=None, what: str = ""):
+def _constructor(account: dict, place, *, path_now=None, what: str = "", option: str = ""):
     """A constructor of `auralign.models` with its arguments; anything else that the file names is refused."""
     module, _, name = account["call"].rpartition(".")
     found = None
@@ -484,7 +489,7 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
     if found is None or getattr(found, "__module__", "") != module:
         raise ValueError(
             f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
-            f"it to load(..., {what or 'connector'}=...)"
+            f"it to load(..., {option or (what or 'connector') + '=...'})"
         )
     arguments = {
         key: _constructor(value, place) if isinstance(value, dict) and "call" in value else value
@@ -497,6 +502,7 @@ def _constructor(account: dict, place, *, path_now=None, what: str = ""):
             raise FileNotFoundError(f"no {what} at {path_now}: no such folder")
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(
-                f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., {what}=PATH)"
+                f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., "
+                f"{option or what + '=PATH'})"
             )
     return functools.partial(found, *account["args"], **arguments)

@@ -74,8 +74,7 @@ def _examples(hparams, split: str, utterance):
     for choice in draw_choices(method, utterance, hparams.seed):
         target = next((target for target in found if target.choice == choice), None)
         if target is not None:
-            finished = target.finish_reason in ("stop", "given")
-            yield choice, TargetSegment(target.response, finished=finished, ids=target.response_ids)
+            yield choice, TargetSegment.of(target)
         elif not method.needs.target:
             yield choice, TargetSegment("", finished=False)
         else:

@@ -334,3 +334,10 @@ def test_an_id_does_not_hang_on_where_audio_is_written(clips, tmp_path):
     for out in ("here", "there"):
         found = read_source(tmp_path / "t.parquet", audio_out=tmp_path / out)
         assert [utterance.id for utterance in found] == ["x/a", "t-1"]
+
+
+def test_attributes_are_kept_where_they_are_known(tmp_path):
+    rows = "id,audio,text,mood\nu1,a.wav,one,happy\nu2,b.wav,two,\n"
+    columns = Columns(attributes={"emotion": "mood"})
+    found = read_source(write(tmp_path / "t.csv", rows), columns=columns)
+    assert [utterance.attributes for utterance in found] == [{"emotion": "happy"}, {}]

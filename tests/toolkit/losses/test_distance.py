@@ -40,5 +40,10 @@ def test_joined_terms_add_sums_and_counts():
 
 
 def test_quantity_error_is_relative():
-    term = quantity_error(torch.tensor([3.0, 10.0]), [4, 5])
-    assert (term.sum.item(), term.count, term.unit) == (0.25 + 1.0, 2, "sequences")
+    term = quantity_error(torch.tensor([3.0, 10.0]), torch.tensor([4, 5]))
+    assert (term.sum.item(), term.count, term.unit) == (0.25 + 1.0, 2, "places")
+
+
+def test_quantities_of_other_places_are_refused():
+    with pytest.raises(ValueError, match="2 quantities, 1 numbers of tokens"):
+        quantity_error(torch.tensor([3.0, 10.0]), torch.tensor([4]))

@@ -269,3 +269,11 @@ def test_projecting_first_gathers_the_projected_frames():
     scaled = extras["weights"] * 4 / extras["quantity"]
     torch.testing.assert_close(embeddings, fire(scaled, 4) @ extras["frames"])
     assert extras["lengths"].tolist() == [20]
+
+
+def test_counted_queries_are_never_more_than_frames_in_use():
+    torch.manual_seed(0)
+    connector = CountedQFormer(6, 5, tokens_per_frame=30.0, **SMALL).eval()
+    _, lengths, extras = connector(torch.randn(2, 9, 6), torch.tensor([9, 4]))
+    assert lengths.tolist() == [9, 4]
+    assert extras["quantity"].tolist() == pytest.approx([270.0, 120.0])

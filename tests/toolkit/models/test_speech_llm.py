@@ -5,8 +5,8 @@ import torch
 
 from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
-from auralign.models.connectors import StackAndProject
-from auralign.models.llm import LAST, Decoding
+from auralign.models.connectors import StackAndProject, WindowedQFormer
+from auralign.models.llm import LAST, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 
 VIEWS = [
@@ -254,3 +254,78 @@ def test_a_kept_teacher_knows_nothing_but_its_targets(model, renderer):
         student.divergence(kept, "speech", temperature=2.0)
     with pytest.raises(ValueError, match="temperature 1.0: of the teacher are kept"):
         student.divergence(kept, "target")
+
+
+def test_an_unfrozen_llms_teacher_is_read_by_the_head_that_it_came_with(llm_folder, renderer):
+    """Live and kept, the teacher is the same one: what the LLM learns meanwhile changes neither."""
+    ours = load_llm(llm_folder)
+    ours.unfreeze()
+    for parameter in ours.trained.values():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
+    model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours)
+    student = model(model.pack([renderer.render(VIEWS[0])], model.hear(FRAMES[:1], LENGTHS[:1])))
+    read = [renderer.render(VIEWS[0].read())]
+    vocabulary = ours.model.get_input_embeddings().num_embeddings
+    kept = score_targets(ours, read, top_k=vocabulary, temperature=2.0)
+    found, expected = (student.divergence(one, "target", temperature=2.0) for one in (model.read(read), kept))
+    torch.testing.assert_close(found.sum, expected.sum, rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_lora_stays_frozen_after_the_plain_llm_was_asked(llm_folder):
+    import peft
+
+    ours = load_llm(llm_folder)
+    ours.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
+    model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours, frozen=["lora"])
+    with ours.plain():
+        pass
+    assert not any(parameter.requires_grad for parameter in model.parts["lora"].parameters())
+
+
+def test_frozen_parts_have_no_dropout_even_if_nobody_says_so(llm):
+    connector = WindowedQFormer(6, llm.width, frames_per_second=6.0, width=8, num_heads=2)
+    model = SpeechLLM(
+        torch.nn.Identity(),
+        connector,
+        llm,
+        heads={"mood": torch.nn.Linear(llm.width, 2)},
+        frozen=["connector"],
+    )
+    assert not any(module.training for module in model.connector.modules())
+    torch.testing.assert_close(model.hear(FRAMES, LENGTHS)[0], model.hear(FRAMES, LENGTHS)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layer", [2, 0.9])
+def test_the_last_layer_by_number_or_depth_is_normed_once(model, renderer, layer):
+    for parameter in (model.llm.model.base_model.norm.weight,):
+        parameter.data.uniform_(0.5, 2.0)
+    heard = model.hear(FRAMES[:1], LENGTHS[:1])
+    student = model(model.pack([renderer.render(VIEWS[0])], heard), (layer,))
+    teacher = model.read([renderer.render(VIEWS[0].read())], (layer,))
+    last, named = (student.divergence(teacher, "target", layer=one).sum for one in (-1, layer))
+    torch.testing.assert_close(named, last)
+
+
+@pytest.mark.parametrize("name", ["a.b", "values", "type", ""])
+def test_a_branch_with_a_name_that_will_not_do_is_refused(llm, name):
+    with pytest.raises(ValueError, match="a branch or head is named"):
+        SpeechLLM(
+            torch.nn.Identity(),
+            stack(llm, 2),
+            llm,
+            branches={name: Branch(torch.nn.Identity(), stack(llm, 2))},
+        )
+
+
+def test_distances_by_tag_are_counted_by_the_text_that_is_read(model, renderer):
+    read = [renderer.render(VIEWS[0].read())]
+    teacher = model.read(read)
+    heard = model.llm.embed(renderer.encode("three five nine")) + 1.0
+    student = model(model.pack([renderer.render(VIEWS[0])], [heard]))
+    found = student.distance(teacher, "speech", layer=0, squared=True)
+    assert found.sum.item() == pytest.approx(heard.numel(), rel=1e-4)
+    assert (found.unit, student.divergence(teacher, "speech").unit) == ("read speech", "read speech")
+    assert (student.cosine_distance(teacher, "target").unit, student.cross_entropy("first").unit) == (
+        "target",
+        "sequences",
+    )

@@ -1,6 +1,8 @@
 """The conformance kit: every shipped method passes, and each check catches a method broken in just that way."""
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import random
 
 import pytest
@@ -248,7 +250,46 @@ class Shapeless(Sound):
         return {"vector": Term(views["student"].predicting("target").sum(-1), 1)}
 
 
+class Misspelt(Sound):
+    """A term reads a tag that no view has."""
+
+    needs = Needs(teacher=True)
+
+    def loss(self, views):
+        student, teacher = views["student"], views["teacher"]
+        return {**super().loss(views), "cosine": student.cosine_distance(teacher, "tagret")}
+
+
+class Miscounted(Sound):
+    """A term adds up sequences, and is divided by tokens."""
+
+    def loss(self, views):
+        student = views["student"]
+        return {"mean": Term(student.predicting("target").square().mean(), len(student.choices))}
+
+
+class Presumptuous(Sound):
+    """It reads the teacher's view without asking for it."""
+
+    def loss(self, views):
+        return {"divergence": views["student"].divergence(views["teacher"], "target")}
+
+
+class Slow(Sound):
+    """It tells the student the speed of speech."""
+
+    attributes_tried = {"speed": "andante"}
+
+    def layout(self, utterance, choice, response):
+        speed = utterance.attributes.get("speed", "")
+        return Layout(View((Text(f"said {speed}: "), Speech(utterance.text), response)))
+
+
 BROKEN = {
+    Misspelt: "check_terms_count_their_unit",
+    Miscounted: "check_terms_count_their_unit",
+    Presumptuous: "check_loss",
+    Slow: "check_student_is_not_told",
     Mute: "check_layout",
     Clairvoyant: "check_layout_knows_no_answer",
     Rewriter: "check_layout_knows_no_answer",
@@ -389,3 +430,43 @@ def test_every_check_says_why():
 
 def test_the_target_of_the_kit_is_taught():
     assert Target("x").finished
+
+
+@pytest.mark.parametrize(
+    ("needs", "read", "says"),
+    [
+        (Needs(), lambda views: views["teacher"], "no 'teacher' among 'student': name it in .*Needs.teacher=True"),
+        (Needs(), lambda views: views["student"].heads["mood"], "no 'mood' among none: name it, with its number of outputs"),
+        (Needs(), lambda views: views["student"].extras["quantity"], "no 'quantity' among none: use a connector that gives it"),
+        (Needs(), lambda views: None, "must give a dict of at least one Term by name; it gave NoneType"),
+        (Needs(), lambda views: {"a": views["student"].predicting("target").sum()}, "its loss gives Tensor as 'a'; give a Term"),
+    ],
+)  # fmt: skip
+def test_what_a_loss_may_not_do_is_said(needs, read, says):
+    class Reads(Sound):
+        """Its loss reads something."""
+
+        def loss(self, views):
+            return read(views)
+
+    with pytest.raises(CheckFailedError, match=says):
+        run_check(check_named("check_loss"), Reads())
+
+
+def test_the_example_of_the_guide_is_what_the_guide_says():
+    """The methods that CONTRIBUTING shows pass the kit, as it stands there."""
+    guide = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    first, _, *others = (block.split("```")[0] for block in guide.split("```python\n")[1:])
+    (longest,) = (block for block in others if "heads=" in block)
+    declared = dict(re.findall(r"`((?:not_distances|expected_failures) = [^`]+)`()", guide))
+    given = {"instruction": 'instruction: str = "go on: {speech}"', "name": 'name = "heard"'}
+    body = "\n".join(f"    {line}" for line in (*given.values(), *declared))
+    code = (
+        "import torch\nfrom auralign.layout import Text\nfrom auralign.losses import Term, quantity_error\n"
+        "from auralign.method import Needs\nSPEEDS = ('slow', 'medium', 'fast')\n"
+        f"{first}\n\n@dataclass(frozen=True)\nclass Heard(AlignmentMethod):\n    '''Of the guide.'''\n\n{body}\n{longest}"
+    )
+    found = {}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), found)
+    check_method(found["Keywords"])
+    check_method(found["Heard"])

@@ -46,12 +46,15 @@ class Columns:
         Field of an utterance to column; others are found by their usual names. `a.b.0` reaches into nested columns.
     labels : dict of str to str
         Label to column: what else is kept of a row, such as a translation.
+    attributes : dict of str to str
+        Attribute of the speaker or the speech to column, such as emotion; an empty cell is one that is not known.
     where : dict of str to str
         Column to value: only such rows are read.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -106,7 +109,9 @@ def read_source(
             values.setdefault("id", _inner_id(values["audio"], source, number))
             values["audio"] = _write_audio(values["audio"], number, audio_out, place)
         labels = {name: _get(row, column, place) for name, column in columns.labels.items()}
-        yield _make_utterance(values, labels, place)
+        told = {name: _get(row, column, place) for name, column in columns.attributes.items()}
+        known = {name: value for name, value in told.items() if value not in (None, "")}
+        yield _make_utterance(values, labels, known, place)
     if not num_read:
         wanted = " and ".join(f"{name} = {value}" for name, value in columns.where.items())
         raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and num_rows else ""))
@@ -149,7 +154,7 @@ def _get(row: dict, column: str, place: str) -> Any:
     return value
 
 
-def _make_utterance(values: dict, labels: dict, place: str) -> Utterance:
+def _make_utterance(values: dict, labels: dict, attributes: dict, place: str) -> Utterance:
     for name in NUMBERS:
         try:
             values[name] = float(values[name]) if values.get(name) not in (None, "") else None
@@ -171,6 +176,7 @@ def _make_utterance(values: dict, labels: dict, place: str) -> Utterance:
         start=values["start"] or 0.0,
         language=values.get("language") or "",
         speaker=values.get("speaker") or "",
+        attributes=attributes,
         labels=labels,
     )
 

@@ -112,16 +112,16 @@ class Decoder:
             yield order[start : start + self.batch_size]
 
     def _check_lengths(self, questions: Records, partners) -> None:
-        encoder = self.model.encoder
         rows = {self.manifest.row(question.utt_id) for question in questions}
         heard = [self.manifest[row if partners is None else int(partners[row])] for row in sorted(rows)]
         seconds = {utterance.id: utterance.seconds for utterance in heard}
-        too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
-        if too_long:
-            raise ValueError(
-                f"{self.manifest.path}: {len(too_long)} utterances of the test are too long; {too_long[0]} "
-                f"{encoder.too_long(seconds[too_long[0]])}"
-            )
+        for encoder in self.model.encoders.values():
+            too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
+            if too_long:
+                raise ValueError(
+                    f"{self.manifest.path}: {len(too_long)} utterances of the test are too long; {too_long[0]} "
+                    f"{encoder.too_long(seconds[too_long[0]])}"
+                )
 
     def _answer(self, questions: list[Question], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[question.utt_id] for question in questions]
@@ -138,8 +138,8 @@ class Decoder:
             frames = self.frames.get(rows if partners is None else [int(partners[row]) for row in rows])
             spoken = self.recognizer.transcribe(*frames[MAIN]) if self.assisted else [""] * len(rows)
             prompts = [
-                self._prompt(question, *in_slot(self.method, utterance, transcript))
-                for question, utterance, transcript in zip(questions, utterances, spoken, strict=True)
+                self._prompt(question, *in_slot(self.method, transcript))
+                for question, transcript in zip(questions, spoken, strict=True)
             ]
             with torch.no_grad():
                 heard, _ = self.model.listen(prompts, on_device(frames, self.model.llm.device))

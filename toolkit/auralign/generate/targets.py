@@ -87,6 +87,11 @@ class TargetWriter:
             return "all targets were there already"  # killed between the last two steps of this function
         with Store(partial, Target) as store:
             self._answer_all(manifest, store)
+            if self.num_unasked == len(manifest):
+                raise ValueError(
+                    f"method {self.method.name!r} asks nothing about any of the {len(manifest)} utterances of {manifest.path}; "
+                    f"see what it asks about: auralign methods {self.method.name}"
+                )
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of <think>": 0, "cut off (kept without an end of turn)": 0, "written": 0}
             kept = self._kept(manifest, store, rejected, counts, rejected_path(path))

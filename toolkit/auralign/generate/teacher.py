@@ -19,7 +19,7 @@ WINDOW, TOKENS_PER_PACK = 512, 4096  # targets sorted into packs together; LLM p
 
 def row_type(k: int) -> np.dtype:
     """One row for each token of each target, its end of turn included, in the order of the targets."""
-    return np.dtype([("ids", "<i4", (k,)), ("logits", "<f4", (k,)), ("logsumexp", "<f4")])
+    return np.dtype([("token", "<i4"), ("ids", "<i4", (k,)), ("logits", "<f4", (k,)), ("logsumexp", "<f4")])
 
 
 def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer) -> str:
@@ -30,10 +30,8 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
     needs, path = method.needs, teacher_path(targets.path, method.needs)
 
     def view(target) -> Rendered:
-        finished = target.finish_reason in ("stop", "given")
-        segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
-        utterance = manifest[target.utt_id]
-        return renderer.render(lay_out(method, utterance, target.choice, segment).teacher)
+        layout = lay_out(method, manifest[target.utt_id], target.choice, TargetSegment.of(target))
+        return renderer.render(layout.teacher)
 
     def fill(array):
         start = 0
@@ -50,7 +48,8 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
                     rows = np.concatenate(
                         [np.arange(ends[place] - sizes[place], ends[place]) for place in places]
                     )
-                    for name in array.dtype.names:
+                    array["token"][rows] = [token for one in chosen for token in one.pieces[-1].ids]
+                    for name in ("ids", "logits", "logsumexp"):
                         array[name][rows] = getattr(found, name).cpu().numpy()
                     bar.update(len(places))
                 start = int(ends[-1])

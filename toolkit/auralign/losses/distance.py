@@ -30,25 +30,29 @@ def cosine_distance(hidden: torch.Tensor, teacher: torch.Tensor) -> Term:
     return Term(sum=(1 - cosine).sum(), count=len(hidden))
 
 
-def quantity_error(quantity: torch.Tensor, num_tokens) -> Term:
+def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
     """How far off a connector's own count of tokens is: the sum of |predicted / true - 1| (BLSP-KD, arXiv:2405.19041).
 
     Arguments
     ---------
-    quantity : torch.Tensor
-        (B,), with a gradient.
-    num_tokens : sequence of B int
-        An utterance of none counts as one of one.
+    quantity, num_tokens : torch.Tensor
+        (P,), of each place of speech: `extras["quantity"]` of a connector that counts, and the `extras["num_tokens"]` that it
+        was told. No tokens count as one.
 
-    Returns a Term whose count is B and whose unit is "sequences".
+    Returns a Term whose count is P and whose unit is "places". Raises ValueError where they differ in number.
     """
-    true = quantity.new_tensor(num_tokens).clamp(min=1)
-    return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit="sequences")
+    if len(quantity) != len(num_tokens):
+        raise ValueError(
+            f"{len(quantity)} quantities, {len(num_tokens)} numbers of tokens: give one for each place of speech"
+        )
+    true = num_tokens.to(quantity).clamp(min=1)
+    return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit="places")
 
 
 def _paired(hidden, teacher):
     if hidden.shape != teacher.shape:
         raise ValueError(
-            f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs"
+            f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs; there "
+            "is an embedding for each token with Needs(num_tokens=True) and a connector that counts"
         )
     return teacher.detach()

@@ -18,6 +18,7 @@ def divergence(
     teacher: torch.Tensor,
     head: Callable,
     *,
+    teacher_head: Callable | None = None,
     temperature: float = 1.0,
     max_logits: int = MAX_LOGITS,
 ) -> Term:
@@ -30,8 +31,8 @@ def divergence(
     ---------
     hidden, teacher : torch.Tensor
         (M, D): hidden states of student and teacher at the positions that predict the same tokens, pair by pair.
-    head : callable
-        From hidden states (m, D) to logits (m, V).
+    head, teacher_head : callable
+        From hidden states (m, D) to logits (m, V); the teacher's is the student's unless given.
     temperature : float
         Divides both logits.
     max_logits : int
@@ -55,10 +56,11 @@ def divergence(
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
     rows = rows_of(hidden, head, max_logits // 2)
+    heads = (head, teacher_head or head)
     chunks = zip(hidden.split(rows), teacher.detach().split(rows), strict=True)
     if rows >= len(hidden):
-        return Term(sum=_chunk(hidden, teacher.detach(), head, temperature), count=len(hidden))
-    sums = [checkpoint(_chunk, *pair, head, temperature, use_reentrant=False) for pair in chunks]
+        return Term(sum=_chunk(hidden, teacher.detach(), heads, temperature), count=len(hidden))
+    sums = [checkpoint(_chunk, *pair, heads, temperature, use_reentrant=False) for pair in chunks]
     return Term(sum=torch.stack(sums).sum(), count=len(hidden))
 
 
@@ -150,8 +152,8 @@ def _bucketed_chunk(hidden, teacher, head):
     return divergence.sum()
 
 
-def _chunk(hidden, teacher, head, temperature):
-    student = (head(hidden).float() / temperature).log_softmax(-1)
+def _chunk(hidden, teacher, heads, temperature):
+    student = (heads[0](hidden).float() / temperature).log_softmax(-1)
     with torch.no_grad():
-        target = (head(teacher).float() / temperature).log_softmax(-1)
+        target = (heads[1](teacher).float() / temperature).log_softmax(-1)
     return torch.nn.functional.kl_div(student, target, reduction="sum", log_target=True)

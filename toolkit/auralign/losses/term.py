@@ -19,8 +19,9 @@ class Term:
     weight : float
         Of this term among the others.
     unit : str
-        What is counted: the tag of a segment, or "sequences". The trainer knows how many of them an optimiser step has
-        before its first forward, and divides by that.
+        What is counted: a tag of the student's tokens ("target", "end"); "read " and a tag of the teacher's, for positions of
+        speech, of which there are as many as the connector makes ("read speech"); "places" of speech; or "sequences". The
+        trainer knows how many of them an optimiser step has before its first forward, and divides by that.
     """
 
     sum: torch.Tensor
@@ -46,6 +47,7 @@ def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
     for name, term in terms.items():
         if term.unit not in units:
             raise ValueError(
-                f"the loss term {name!r} counts {term.unit!r}; this step counts {', '.join(sorted(units))}"
+                f"the loss term {name!r} counts {term.unit!r}, which is no tag of this step's tokens; it has "
+                f"{', '.join(sorted(units))}: give the term one of these as its unit"
             )
     return sum(term.weight * term.sum / max(units[term.unit], 1) for term in terms.values())

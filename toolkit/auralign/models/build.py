@@ -5,7 +5,7 @@ import inspect
 import torch
 
 from auralign.layout import DEFAULT
-from auralign.models.llm import Decoding
+from auralign.models.llm import ALL, Decoding
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import Renderer
 from auralign.stage import describe
@@ -82,7 +82,15 @@ def build_model(hparams):
     if hparams.lora is not None:
         llm.add_lora(construct("lora", hparams.lora), scope=hparams.lora_scope)
     if hparams.train_llm:
+        if hparams.lora is not None:
+            raise ValueError(
+                "train_llm and lora: the LLM's own weights are trained, or adapters beside them; leave one out"
+            )
         llm.unfreeze()
+    if hparams.lora is None and hparams.lora_scope != ALL:
+        raise ValueError(
+            f"lora_scope {hparams.lora_scope}: there is no lora; name its config, or leave lora_scope out"
+        )
     branches = {name: _build_branch(name, parts, llm) for name, parts in hparams.branches.items()}
     heads = {
         name: construct(f"heads: {name}", hparams.heads.get(name, torch.nn.Linear), llm.width, num_outputs)
@@ -94,6 +102,12 @@ def build_model(hparams):
             f"heads: the method {hparams.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
         )
     model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=hparams.frozen)
+    needs, name = hparams.method.needs, hparams.method.name
+    if needs.num_tokens and not getattr(connector, "counts_tokens", False):
+        raise ValueError(
+            f"the method {name!r} needs a connector that makes as many embeddings as told; {type(connector).__name__} "
+            "counts none: use ContinuousIntegrateAndFire or CountedQFormer of auralign.models.connectors"
+        )
     if not len(model.trained_parts):
         raise ValueError(
             f"frozen: {', '.join(model.frozen)} are all parts of this model; nothing is left to train"
@@ -144,10 +158,10 @@ def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
 
 def check_parts(description: dict, parts: dict, *, place) -> None:
     """Raise ValueError where a checkpoint's description names other parts than the recipe builds."""
-    recorded = description["trained_with"]
-    for name, value in parts["trained_with"].items():
-        if recorded.get(name) != value:
+    recorded, built = description["trained_with"], parts["trained_with"]
+    for name in {**recorded, **built}:
+        if recorded.get(name) != built.get(name):
             raise ValueError(
-                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {value!r}; "
+                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}; "
                 "use the parts that it was trained with, or run stage 3 again"
             )

@@ -337,8 +337,8 @@ class CountedQFormer(Connector):
         frames = self.norm(frames) * within
         mean = frames.sum(1) / lengths.unsqueeze(1)
         quantity = self.rate(mean).squeeze(1).exp() * lengths
-        if num_tokens is None:
-            num_tokens = quantity.detach().round().long().clamp(min=1)
+        if num_tokens is None:  # no more than frames, however far off the prediction is
+            num_tokens = quantity.detach().round().long().clamp(min=1).minimum(lengths)
         windows = [
             frames[row, start:end]
             for row, (length, count) in enumerate(zip(lengths.tolist(), num_tokens.tolist(), strict=True))

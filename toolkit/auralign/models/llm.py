@@ -215,6 +215,9 @@ class LLM(nn.Module):
         """Inside, the LLM answers as it came, bit for bit: without adapters, with the weights that it was loaded with."""
         parameters = self.trained or {}
         trained = {name: parameter.data for name, parameter in parameters.items()}
+        learn = [
+            (parameter, parameter.requires_grad) for part in self._lora for parameter in part.parameters()
+        ]
         for name, parameter in parameters.items():
             parameter.data = self._original[name].to(parameter.device)
         if self._lora:
@@ -224,6 +227,8 @@ class LLM(nn.Module):
         finally:
             if self._lora:
                 self.model.enable_adapters()
+                for parameter, learns in learn:  # peft lets all of them learn again
+                    parameter.requires_grad_(learns)
             for name, parameter in parameters.items():
                 parameter.data = trained[name]
 
@@ -270,17 +275,22 @@ class LLM(nn.Module):
             use_cache=False,
             output_hidden_states=bool(layers),
         )
-        found = {layer: output.hidden_states[self._number(layer)][0] for layer in layers}
+        found = {layer: output.hidden_states[self.number_of(layer)][0] for layer in layers}
         return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
 
-    def _number(self, layer: int | float) -> int:
+    def number_of(self, layer: int | float) -> int:
+        """The number of a layer, from 0, the input, to that of the last, by number or depth.
+
+        Raises ValueError where there is no such layer.
+        """
         num_layers = self.model.config.num_hidden_layers
         number = round(layer * num_layers) if isinstance(layer, float) and 0 < layer < 1 else layer
-        if not isinstance(number, int) or not -num_layers <= number <= num_layers:
+        if not isinstance(number, int) or not -num_layers - 1 <= number <= num_layers:
             raise ValueError(
-                f"layer {layer}: give a number up to {num_layers}, the layers of {self.name}, or a depth between 0.0 and 1.0"
+                f"layer {layer}: give a number up to {num_layers}, the layers of {self.name}, or a depth above 0.0 and below 1.0 "
+                "(0 is the input, -1 the last layer)"
             )
-        return number
+        return number % (num_layers + 1)
 
     def lens(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) that the head would read off hidden states (M, D) of a layer below the last: the logit lens

@@ -10,7 +10,15 @@ import torch
 from torch import nn
 
 from auralign.layout import MAIN
-from auralign.losses import Term, TopK, bucketed_divergence, cross_entropy, divergence
+from auralign.losses import (
+    Term,
+    TopK,
+    bucketed_divergence,
+    cosine_distance,
+    cross_entropy,
+    distance,
+    divergence,
+)
 from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
 from auralign.models.llm import INPUT, LAST, LLM, Answer, Decoding
 from auralign.records import Choice
@@ -47,7 +55,18 @@ class Pack:
     sizes: tuple[int, ...]
 
 
-class Hidden(Mapping):
+class Named(dict):
+    """Values by name, which say how to get one that is not there."""
+
+    def __init__(self, values, repair: str):
+        super().__init__(values)
+        self.repair = repair
+
+    def __missing__(self, name):
+        raise ValueError(f"there is no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
+
+
+class Hidden:
     """Hidden states (N, D) by layer, computed when one above the input is first asked for: a loss may need none."""
 
     def __init__(self, inputs: torch.Tensor, run: Callable[[], Mapping[int | float, torch.Tensor]]):
@@ -65,31 +84,27 @@ class Hidden(Mapping):
             )
         return self.found[layer]
 
-    def __iter__(self):
-        return iter(self.found or (INPUT,))
-
-    def __len__(self):
-        return len(self.found) or 1
-
 
 @dataclass(frozen=True)
 class ViewOutput:
     """What the LLM computed for one view of a pack; losses read it by tag, and by layer where the method `needs` it.
 
     Layer `INPUT`, 0, is what is put into the LLM, `LAST`, -1, what the head reads. Of the student's view alone: `extras` are
-    those of the connector of the main branch, a row for each place of its speech; `heads` the trained ones, by name;
-    `choices` those of the method, one for each sequence.
+    those of the connector of the main branch, a row for each place of its speech, and the `num_tokens` that it was told;
+    `heads` the trained ones, by name; `choices` those of the method, one for each sequence. `is_plain` of the teacher's, which
+    the LLM's head too reads as it came.
     """
 
     pack: Pack
-    hidden: Mapping[int | float, torch.Tensor]
+    hidden: Hidden
     llm: LLM
     extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
+    is_plain: bool = False
 
     def places(self, tag: str) -> torch.Tensor:
-        """Positions (M,) in the pack of the tokens under a tag."""
+        """Positions (M,) in the pack of the tokens under a tag; none where no view has it."""
         return self.pack.tagged.get(tag, self.pack.positions.new_zeros(0))
 
     def labels(self, tag: str) -> torch.Tensor:
@@ -112,7 +127,9 @@ class ViewOutput:
 
     def cross_entropy(self, tag: str) -> Term:
         """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
-        return replace(cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=_unit(tag))
+        return replace(
+            cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=self.unit(tag)
+        )
 
     def divergence(
         self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
@@ -121,10 +138,39 @@ class ViewOutput:
         LLM's own norm and head read it. Of a teacher that was kept there are the target's tokens, at its temperature, and the
         last layer."""
         if isinstance(teacher, TopK):
-            return replace(self._from_kept(teacher, tag, temperature, layer), unit=_unit(tag))
-        head = self.llm.head if layer == LAST else self.llm.lens
+            return replace(self._from_kept(teacher, tag, temperature, layer), unit=self.unit(tag))
         states = self.predicting(tag, layer), teacher.predicting(tag, layer)
-        return replace(divergence(*states, head, temperature=temperature), unit=_unit(tag))
+        heads = {"head": self._read_off(layer), "teacher_head": teacher._read_off(layer)}
+        return replace(divergence(*states, **heads, temperature=temperature), unit=self.unit(tag))
+
+    def distance(
+        self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST, squared: bool = False
+    ) -> Term:
+        """Euclidean distance, or its square, of the hidden states at the tokens under a tag, pair by pair."""
+        term = distance(self.at(tag, layer), teacher.at(tag, layer), squared=squared)
+        return replace(term, unit=self.unit(tag))
+
+    def cosine_distance(self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST) -> Term:
+        """One minus the cosine of the hidden states at the tokens under a tag, pair by pair."""
+        return replace(cosine_distance(self.at(tag, layer), teacher.at(tag, layer)), unit=self.unit(tag))
+
+    def unit(self, tag: str) -> str:
+        """What a term at the tokens under a tag is divided by: the positions of speech are those of its text, and each
+        sequence has one `FIRST`."""
+        if tag == FIRST:
+            return "sequences"
+        return f"read {tag}" if bool((self.labels(tag) < 0).any()) else tag
+
+    def _read_off(self, layer: int | float) -> Callable:
+        """From hidden states (m, D) of a layer to logits (m, V)."""
+        is_last = layer == LAST or self.llm.number_of(layer) == self.llm.number_of(LAST)
+        head = self.llm.head if is_last else self.llm.lens
+
+        def plain_head(hidden):
+            with self.llm.plain():
+                return head(hidden)
+
+        return plain_head if self.is_plain else head
 
     def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
         kept, wanted = self.places("target"), self.places(tag)
@@ -135,11 +181,6 @@ class ViewOutput:
                 f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
             )
         return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)
-
-
-def _unit(tag: str) -> str:
-    """Of a term at the tokens under a tag: each sequence has one `FIRST`."""
-    return "sequences" if tag == FIRST else tag
 
 
 class Branch(nn.Module):
@@ -180,6 +221,11 @@ class SpeechLLM(nn.Module):
         frozen=(),
     ):
         super().__init__()
+        for name in (*(branches or ()), *(heads or ())):
+            if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
+                raise ValueError(
+                    f"a branch or head is named {name!r}; use letters, digits and underscores, such as voice"
+                )
         self.encoder, self.connector, self.llm = encoder, connector, llm
         self.branches, self.heads = nn.ModuleDict(branches or {}), nn.ModuleDict(heads or {})
         if MAIN in self.branches:
@@ -191,7 +237,7 @@ class SpeechLLM(nn.Module):
             raise ValueError(f"frozen: no part {unknown[0]!r}; this model has {', '.join(self.parts)}")
         self.frozen = tuple(frozen)
         for name in frozen:
-            self.parts[name].requires_grad_(False)
+            self.parts[name].requires_grad_(False).eval()
 
     @property
     def encoders(self) -> dict[str, nn.Module]:
@@ -292,7 +338,7 @@ class SpeechLLM(nn.Module):
             for (row, place, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
                 heard[row, place] = one[:length]
             if branch == MAIN:
-                extras = found
+                extras = found if num_tokens is None else {**found, "num_tokens": num_tokens}
         return [
             [heard[row, place] for place in range(len(view.speech))] for row, view in enumerate(views)
         ], extras
@@ -343,8 +389,17 @@ class SpeechLLM(nn.Module):
             with self.llm.adapting(pack.ids[None] < 0):
                 return self.llm.run(pack.embeddings, pack.positions, layers)
 
-        hidden = Hidden(pack.embeddings, run)
-        return ViewOutput(pack, hidden, self.llm, extras or {}, dict(self.heads.items()), tuple(choices))
+        return ViewOutput(
+            pack,
+            Hidden(pack.embeddings, run),
+            self.llm,
+            Named(extras or {}, "use a connector that gives it, such as one that counts tokens"),
+            Named(
+                self.heads.items(),
+                "name it, with its number of outputs, in the method's needs: Needs(heads={...})",
+            ),
+            tuple(choices),
+        )
 
     @torch.no_grad()
     def read(self, views: list[Rendered], layers=()) -> ViewOutput:
@@ -357,7 +412,7 @@ class SpeechLLM(nn.Module):
             with self.llm.plain():
                 return self.llm.run(pack.embeddings, pack.positions, layers)
 
-        return ViewOutput(pack, Hidden(pack.embeddings, run), self.llm)
+        return ViewOutput(pack, Hidden(pack.embeddings, run), self.llm, is_plain=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
         """Raise ValueError where a prompt and its speech, a (U, D) for each place, leave no room for an answer, or nothing was

@@ -16,8 +16,8 @@ fail, or it is no longer expected to.
 import copy
 import inspect
 import json
+import re
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -35,12 +35,12 @@ from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.testing.tiny import make_tiny_llm
-from auralign.train.brain import compute_terms
+from auralign.train.brain import add_units, compute_loss, compute_terms
 from auralign.train.examples import PackOfExamples
 
 UTTERANCES = tuple(
     Utterance(
-        id=f"u{number}",
+        id=f"kit-utterance-{number}",
         audio=f"u{number}.flac",
         seconds=1.0 + number,
         text=text,
@@ -201,7 +201,7 @@ def check_layout(method) -> None:
 
 def check_layout_knows_no_answer(method) -> None:
     """The LLM is asked before there is an answer: another response may change the Target alone, and goes into it as it is."""
-    for utterance in UTTERANCES:
+    for utterance in _utterances(method):
         for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
             laid = {text: lay_out(method, utterance, choice, Target(text)) for text in (RESPONSE, "zyzzyva")}
             for text, layout in laid.items():
@@ -224,7 +224,7 @@ def check_layout_knows_no_answer(method) -> None:
 
 def check_layout_is_pure(method) -> None:
     """Targets are asked for and trained on in different runs: what was drawn must be drawn again, and laid out alike."""
-    for utterance in UTTERANCES:
+    for utterance in _utterances(method):
         before = copy.deepcopy(utterance)
         first, *others = (draw(method, utterance, Random("seed")) for _ in range(NUM_DRAWS))
         again = next((found for found in others if found != first), first)
@@ -250,7 +250,7 @@ def check_choices_are_kept(method) -> None:
     """A choice is kept with its target as JSON; what comes back must lay out as what was drawn."""
     from auralign.generate.targets import draw_choices
 
-    for utterance in UTTERANCES:
+    for utterance in _utterances(method):
         drawn = draw(method, utterance, Random(f"1:{utterance.id}"))
         for before, after in zip(drawn, draw_choices(method, utterance, 1), strict=True):
             layouts = [lay_out(method, utterance, choice, Target(RESPONSE)) for choice in (before, after)]
@@ -291,6 +291,15 @@ def check_student_is_asked_what_the_teacher_is(method) -> None:
 
 def check_student_is_not_told(method) -> None:
     """What the student can read it need not hear: neither the transcript nor an attribute may stand in its text."""
+    for utterance, layout in _layouts(method):
+        known = {str(value).lower() for value in utterance.attributes.values() if isinstance(value, str)}
+        told = sorted(known & set(_words_of_student(layout)))
+        if told:
+            fail(
+                method,
+                f"its student reads {told}",
+                "give it Speech there; where it is meant, declare it in expected_failures",
+            )
     secret = Utterance(
         id="secret",
         audio="s.flac",
@@ -301,11 +310,8 @@ def check_student_is_not_told(method) -> None:
         attributes={"emotion": "flabbergasted"},
     )
     for _, layout in _layouts(method, [secret]):
-        text = " ".join(
-            segment.text for segment in layout.student.segments if isinstance(segment, Text)
-        ).lower()
-        text += str(layout.student.system).lower()
-        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in text]
+        words = _words_of_student(layout)
+        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in words]
         if told:
             fail(
                 method,
@@ -339,33 +345,48 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
     if not (method.needs.teacher or method.needs.num_tokens or method.needs.top_k):
         return
     model, renderer = _world(method)
-    examples = _examples(method)
-    layouts = [layout for _, _, layout in examples]
-    speech = [
-        [model.llm.embed(renderer.encode(s.text)) for s in layout.student.segments if isinstance(s, Speech)]
-        for layout in layouts
-    ]
-    parts = [part for heard in speech for part in heard]
+    examples, needs = _examples(method), method.needs
+    views = [renderer.render(layout.teacher) for _, _, layout in examples]
+    parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag == "speech"]
     lengths = torch.tensor([len(part) for part in parts])
     frames = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
     counted = {"quantity": lengths.float(), "frames": frames, "weights": frames.new_ones(frames.shape[:2])}
     student = model(
-        model.pack([renderer.render(layout.student) for layout in layouts], speech),
-        method.needs.layers,
-        {**counted, "lengths": lengths},
+        model.pack(views, [None] * len(views)),
+        needs.layers,
+        {**counted, "lengths": lengths, "num_tokens": lengths},
         [choice for _, choice, _ in examples],
     )
-    needs, views = method.needs, [renderer.render(layout.teacher) for layout in layouts]
     teacher = model.read(views, needs.layers)
     if needs.top_k:
         teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
-    for name, term in method.loss({"student": student, "teacher": teacher}).items():
-        if name not in method.not_distances and abs(float(term.sum.detach())) > 1e-5 * max(term.count, 1):
+    for name, term in compute_loss(method, {"student": student, "teacher": teacher}).items():
+        if name not in ("cross_entropy", *method.not_distances) and abs(
+            float(term.sum.detach())
+        ) > 1e-5 * max(term.count, 1):
             fail(
                 method,
                 f"its term {name!r} is {float(term.sum.detach()):.3g} for a student that reads what the teacher reads",
                 "compare the same positions of both views; name terms that are no distance in `not_distances`",
             )
+
+
+def check_terms_count_their_unit(method) -> None:
+    """A term is divided by how many of its unit the step has: one that adds up fewer, or others, is weighed wrongly, and one
+    that adds up none, as under a misspelt tag, is no term at all."""
+    packs = _packs(method, [[0, 1, 2]])
+    units = add_units(packs)
+    model, _ = _world(method)
+    for pack in packs:
+        for name, term in compute_terms(method, model, pack).items():
+            if term.count != units.get(term.unit):
+                fail(
+                    method,
+                    f"its term {name!r} adds up {term.count} of the unit {term.unit!r}, of which the step has "
+                    f"{units.get(term.unit)}",
+                    f"use a tag of the views, and the unit that is counted (here are {dict(units)}); where fewer are meant, "
+                    "declare this check in expected_failures",
+                )
 
 
 def check_what_is_frozen_stays(method) -> None:
@@ -419,10 +440,16 @@ CHECKS = (
     check_student_is_asked_what_the_teacher_is,
     check_student_is_not_told,
     check_loss,
+    check_terms_count_their_unit,
     check_teacher_is_matched_by_an_oracle,
     check_what_is_frozen_stays,
     check_it_learns,
 )
+
+
+def _utterances(method, utterances=UTTERANCES) -> list[Utterance]:
+    """Those of the kit, with what the method wants to be known of them."""
+    return [replace(one, attributes={**method.attributes_tried, **one.attributes}) for one in utterances]
 
 
 def _examples(method, utterances=UTTERANCES) -> list:
@@ -430,13 +457,18 @@ def _examples(method, utterances=UTTERANCES) -> list:
     target = Target(RESPONSE) if method.needs.target else Target("", finished=False)
     return [
         (utterance, choice, lay_out(method, utterance, choice, target))
-        for utterance in utterances
+        for utterance in _utterances(method, utterances)
         for choice in draw(method, utterance, Random(f"1:{utterance.id}"))
     ]
 
 
 def _layouts(method, utterances=UTTERANCES) -> list:
     return [(utterance, layout) for utterance, _, layout in _examples(method, utterances)]
+
+
+def _words_of_student(layout) -> list[str]:
+    texts = [segment.text for segment in layout.student.segments if isinstance(segment, Text)]
+    return re.findall(r"\w+", " ".join([*texts, str(layout.student.system)]).lower())
 
 
 def _plain(method) -> str:
@@ -495,31 +527,31 @@ def _make_world(counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str,
 
 def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
     """The loss of one step over the first example of each utterance, packed as said."""
-    kept, renderer = _world(method)
-    model = model or kept
-    generator = torch.Generator().manual_seed(1)
-    frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=generator)
+    made = _packs(method, packs)
+    units = add_units(made)
+    model = model or _world(method)[0]
+    return sum(total(compute_terms(method, model, pack), units) for pack in made)
+
+
+def _packs(method, packs: list[list[int]]) -> list[PackOfExamples]:
+    """The first example of each utterance, packed as said, as training packs them."""
+    model, renderer = _world(method)
+    needs = method.needs
+    frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([9, 6, 3])
     first = {utterance.id: (choice, layout) for utterance, choice, layout in reversed(_examples(method))}
-    rows = [number for number, utterance in enumerate(UTTERANCES) if utterance.id in first]
     made = []
     for pack in packs:
-        chosen = [number for number in pack if number in rows]
+        chosen = [number for number in pack if UTTERANCES[number].id in first]
         if not chosen:
             continue
-        examples = [first[UTTERANCES[number].id] for number in chosen]
-        views = {
-            name: [renderer.render(getattr(layout, name)) for _, layout in examples]
-            for name in ("student", "teacher")
-        }
+        choices, layouts = zip(*(first[UTTERANCES[number].id] for number in chosen), strict=True)
+        views = {"student": [renderer.render(layout.student) for layout in layouts]}
+        teacher, kept = [renderer.render(layout.teacher) for layout in layouts], None
+        if needs.teacher or needs.num_tokens:
+            views["teacher"] = teacher
+        if needs.top_k:
+            kept = score_targets(model.llm, teacher, top_k=needs.top_k, temperature=needs.temperature)
         heard = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
-        kept = None
-        if method.needs.top_k:
-            needs = method.needs
-            kept = score_targets(
-                model.llm, views["teacher"], top_k=needs.top_k, temperature=needs.temperature
-            )
-            del views["teacher"]
-        made.append(PackOfExamples(views, heard, tuple(choice for choice, _ in examples), kept))
-    units = sum((pack.units() for pack in made), start=Counter())
-    return sum(total(compute_terms(method, model, pack), units) for pack in made)
+        made.append(PackOfExamples(views, heard, choices, kept))
+    return made

@@ -17,13 +17,13 @@ from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
 from auralign.models.build import build_decoding
-from auralign.models.speech_llm import on_device
+from auralign.models.speech_llm import Named, on_device
 from auralign.train.checkpoint import Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 
 
 class AlignmentBrain(sb.Brain):
-    """Trains the connector, and the LLM's LoRA where it has one; encoder and LLM stay as they are.
+    """Trains what the recipe trains: the connector, and where asked for LoRA, the LLM, heads, branches.
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
     an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step) alone.
@@ -117,7 +117,7 @@ class AlignmentBrain(sb.Brain):
         """One optimiser step. Its loss is a mean over the whole step, however the step is packed."""
         # Dropout in a connector or LoRA: a function of (seed, step), so that resuming changes nothing.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step)
-        units = sum((pack.units() for pack in packs), start=Counter())
+        units = add_units(packs)
         self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
         step_loss = torch.zeros((), device=self.device)
         for pack in packs:
@@ -157,7 +157,7 @@ class AlignmentBrain(sb.Brain):
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
-        self.units += pack.units()
+        self.units.update(pack.units())
         with self.evaluation_ctx:
             for name, term in self.terms(pack).items():
                 self.gathered[name] = self.gathered.get(name, 0.0) + float(term.sum)
@@ -189,6 +189,7 @@ class AlignmentBrain(sb.Brain):
                 "step": step,
                 "train_loss": round(self.train_loss, 6),
                 "valid_loss": round(valid_loss, 6),
+                "valid_terms": {name: round(mean, 6) for name, mean in means.items()},
                 "answers": self._show_answers(),
             }
         )
@@ -205,28 +206,35 @@ class AlignmentBrain(sb.Brain):
             target, prompt, utterance = self.valid.prompt(example)
             frames = self.valid.frames.get([int(self.valid.rows[example])])
             speech, _ = self.model.listen([prompt], on_device(frames, self.device))
-            (answer,) = self.model.answer(
-                [prompt],
-                speech,
-                decoding=self.decoding,
-                stop_ids=self.valid.renderer.stop_ids,
-                seconds=[utterance.seconds],
-            )
             shown.append(
                 {
                     "said": utterance.text,
                     "asked": target.choice.instruction,
                     "target": target.response,
-                    "answered": self.valid.renderer.decode(
-                        answer.ids, stop_strings=self.decoding.stop_strings
-                    ),
+                    "answered": self._answer(prompt, speech[0], utterance.seconds),
                 }
             )
         return shown
 
+    def _answer(self, prompt, speech, seconds: float) -> str:
+        try:
+            self.model.check_fits(prompt, speech)
+        except ValueError as error:  # a connector that counts may count wildly at first
+            return f"(none: {error})"
+        (answer,) = self.model.answer(
+            [prompt],
+            [speech],
+            decoding=self.decoding,
+            stop_ids=self.valid.renderer.stop_ids,
+            seconds=[seconds],
+        )
+        return self.valid.renderer.decode(answer.ids, stop_strings=self.decoding.stop_strings)
+
     def _print(self, entry: dict) -> None:
+        terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]
         self.bar.write(
-            f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}",
+            f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}"
+            + (f" ({', '.join(terms)})" if len(terms) > 1 else ""),
             file=sys.stderr,
         )
         for answer in entry["answers"]:
@@ -236,6 +244,14 @@ class AlignmentBrain(sb.Brain):
             )
 
 
+def add_units(packs: list[PackOfExamples]) -> Counter:
+    """What an optimiser step's terms are divided by; also what it has none of."""
+    units: Counter = Counter()
+    for pack in packs:
+        units.update(pack.units())
+    return units
+
+
 def compute_terms(method, model, pack: PackOfExamples) -> dict[str, Term]:
     """A method's terms for one pack.
 
@@ -243,18 +259,28 @@ def compute_terms(method, model, pack: PackOfExamples) -> dict[str, Term]:
     """
     needs, students = method.needs, pack.views["student"]
     speech, extras = model.listen(students, on_device(pack.frames, model.llm.device), told=needs.num_tokens)
-    outputs = {"student": model(model.pack(students, speech), needs.layers, extras, pack.choices)}
+    student = model(model.pack(students, speech), needs.layers, extras, pack.choices)
+    outputs = Named({"student": student}, "name it in the method's needs: Needs(teacher=True)")
     if "teacher" in pack.views:
         outputs["teacher"] = model.read(pack.views["teacher"], needs.layers)
     elif pack.kept is not None:
         outputs["teacher"] = pack.kept.to(model.llm.device)
+    return compute_loss(method, outputs)
+
+
+def compute_loss(method, outputs: Mapping) -> dict[str, Term]:
+    """A method's terms for outputs by view, checked."""
     with running(method, "loss"):
         terms = method.loss(outputs)
-    if not (isinstance(terms, Mapping) and terms and all(isinstance(term, Term) for term in terms.values())):
+    if not isinstance(terms, Mapping) or not terms:
         raise MethodFailedError(
-            f"method {method.name!r}: loss must give at least one Term by name; it gave {terms!r}"
+            f"method {method.name!r}: loss must give a dict of at least one Term by name; it gave {type(terms).__name__}"
         )
     for name, term in terms.items():
+        if not isinstance(term, Term):
+            raise MethodFailedError(
+                f"method {method.name!r}: its loss gives {type(term).__name__} as {name!r}; give a Term(sum, count, unit=...)"
+            )
         if not isinstance(term.sum, torch.Tensor) or term.sum.ndim:
             raise MethodFailedError(
                 f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; give a "

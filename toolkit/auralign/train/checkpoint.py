@@ -19,6 +19,7 @@ from auralign.files import (
     write_atomically,
     write_json,
 )
+from auralign.stage import require
 
 WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "trainable.safetensors",
@@ -139,6 +140,7 @@ def initial_folder(path) -> Path:
     Raises FileNotFoundError where there are none.
     """
     if (Path(path) / "checkpoints").is_dir():
+        require(path, "train", made_by="init_from: stage 3 (train)")
         return Checkpoints(Path(path) / "checkpoints").best().folder
     if (Path(path) / WEIGHTS).is_file():
         return Path(path)
@@ -157,12 +159,17 @@ def initialise(model, path) -> str:
         config = read_json(folder / "auralign.json")
         weights = load_file(folder / WEIGHTS)
         trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
+        for name, branch in config.get("branches", {}).items():
+            trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
     else:
         checkpoint = Checkpoint(folder, read_json(folder / DESCRIPTION))
-        weights, trained_with = checkpoint.weights(), checkpoint.description["trained_with"]
+        weights, trained_with = checkpoint.weights(), dict(checkpoint.description["trained_with"])
+        for name in [name for name in trained_with if name.startswith("branch ")]:
+            trained_with[name] = trained_with[name][0]  # beside the account of its connector
     ours = {"llm": model.llm.revision, "encoder": model.encoder.fingerprint}
+    ours |= {f"branch {name}": branch.encoder.fingerprint for name, branch in model.branches.items()}
     for what, value in ours.items():
-        if trained_with[what] != value:
+        if trained_with.get(what, value) != value:
             raise ValueError(
                 f"init_from: {folder} was trained with {what} {trained_with[what]!r}, the recipe builds {value!r}"
             )

@@ -13,6 +13,7 @@ from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
 from auralign.files import hash_value
+from auralign.layout import MAIN
 from auralign.layout import Target as TargetSegment
 from auralign.losses import TopK
 from auralign.method import lay_out
@@ -37,11 +38,12 @@ class PackOfExamples:
     def units(self) -> Counter:
         """What losses are divided by: sequences, tokens under each tag of the student's views, and of the teacher's, with
         "read " before the tag."""
-        counts = Counter(sequences=len(self.choices))
+        counts = Counter(sequences=len(self.choices), places=0)
         for name, prefix in (("student", ""), ("teacher", "read ")):
             for rendered in self.views.get(name, ()):
                 for piece in rendered.pieces:
                     counts[prefix + piece.tag] += 0 if piece.is_speech else len(piece.ids)
+                    counts["places"] += piece.branch == MAIN
                     counts[prefix + END] += piece.num_end or 0
         return counts
 
@@ -163,26 +165,29 @@ class Examples:
         targets = [self.target(example) for example in examples]
         rendered = [self._render(target) for target in targets]
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        kept = self._kept([int(self.numbers[example]) for example in examples])
+        labels = [token for views in rendered for token in views["student"].pieces[-1].ids]
+        kept = self._kept([int(self.numbers[example]) for example in examples], labels)
         return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
 
-    def _kept(self, numbers: list[int]) -> TopK | None:
-        """What was kept of the teacher at the tokens of some targets."""
+    def _kept(self, numbers: list[int], labels: list[int]) -> TopK | None:
+        """What was kept of the teacher at the tokens of some targets, whose ids are `labels`."""
         needs = self.method.needs
         if not needs.top_k:
             return None
         rows = np.concatenate(
             [self.kept[self.ends[number] - self.sizes[number] : self.ends[number]] for number in numbers]
         )
+        if not np.array_equal(rows["token"], labels):
+            raise ValueError(
+                f"{teacher_path(self.targets.path, needs)}: was kept of other targets than {self.targets.path}; run stage 2 again"
+            )
         parts = (torch.from_numpy(rows[name].copy()) for name in ("ids", "logits", "logsumexp"))
         return TopK(*parts, needs.temperature)
 
     def _render(self, target) -> dict[str, Rendered]:
         """The views of a target that are computed, by name."""
         utterance = self.manifest[target.utt_id]
-        finished = target.finish_reason in ("stop", "given")
-        segment = TargetSegment(target.response, finished=finished, ids=target.response_ids)
-        layout = lay_out(self.method, utterance, target.choice, segment)
+        layout = lay_out(self.method, utterance, target.choice, TargetSegment.of(target))
         views = {"student": layout.student}
         if self.method.needs.teacher or self.method.needs.num_tokens:
             views["teacher"] = layout.teacher

@@ -33,7 +33,8 @@ class Wav2Prompt(AlignmentMethod):
     stage : str
         "joint", or of ACIF "align" or "distil".
     embedding_weight, quantity_weight, cross_entropy_weight : float
-        Of the terms of "joint"; the quantity's also of "distil".
+        Of the terms of "joint"; the quantity's also of "distil". Without cross-entropy the LLM is not run: it helps where the
+        LLM, asked to repeat, says the bare transcript, and is a command to do so where it would not.
     """
 
     instruction: str = "{speech}\nRepeat the above."
@@ -81,11 +82,11 @@ class Wav2Prompt(AlignmentMethod):
             first = student.divergence(teacher, "speech", layer=1)
             return {"first_layer": first, "quantity": quantity}
         embedding = student.distance(teacher, "speech", layer=0, squared=True)
-        return {
-            "embedding": replace(embedding, weight=self.embedding_weight),
-            "quantity": quantity,
-            "cross_entropy": replace(student.cross_entropy("target"), weight=self.cross_entropy_weight),
-        }
+        terms = {"embedding": replace(embedding, weight=self.embedding_weight), "quantity": quantity}
+        if self.cross_entropy_weight:
+            said = student.cross_entropy("target")
+            terms["cross_entropy"] = replace(said, weight=self.cross_entropy_weight)
+        return terms
 
 
 def _align(student, read):

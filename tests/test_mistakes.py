@@ -297,8 +297,8 @@ BROKEN_HOOKS = [
     ("layout", lambda self, utterance, choice, response: None, GENERATE, r"method 'sift': layout for train-0 gave NoneType; it must give Layout"),
     ("loss", lambda self, views: {}["x"], TRAIN, r"method 'sift': loss raised KeyError: 'x'"),
     ("given_response", lambda self, utterance, choice: 5, GENERATE, r"method 'sift': given_response for train-0 gave int; it must give str"),
-    ("loss", lambda self, views: views["student"].cross_entropy("target"), TRAIN, r"method 'sift': loss must give at least one Term by name"),
-    ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': loss must give at least one Term by name; it gave \{'x': 1.0\}"),
+    ("loss", lambda self, views: views["student"].cross_entropy("target"), TRAIN, r"method 'sift': loss must give a dict of at least one Term by name; it gave Term"),
+    ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': its loss gives float as 'x'; give a Term\("),
 ]  # fmt: skip
 
 

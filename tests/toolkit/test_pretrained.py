@@ -15,17 +15,18 @@ from auralign.hparams import load_hparams
 from auralign.pretrained import CARD, CONFIG, export
 from auralign.records import Hypothesis, Records
 from auralign.testing import make_speech
-from recipe import LORA, make_recipe, run_script
+from recipe import LORA, make_recipe, run
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, make_llm, whisper_folder):
     """A recipe run to stage 4, and its model folder `model`."""
     folder = make_recipe(tmp_path_factory.mktemp("recipe"), llm=make_llm("llama"), encoder=whisper_folder)
-    for script in ("generate.py", "train.py", "decode.py"):
-        run_script(folder, script, "hparams/sift.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        for script in ("generate.py", "train.py", "decode.py"):
+            code, out, err = run(script, "hparams/sift.yaml")
+            assert code == 0, out + err
         export(load_hparams("hparams/sift.yaml"), "model")
     return folder
 
@@ -183,10 +184,11 @@ def adapted(tmp_path_factory, make_llm, whisper_folder):
     folder = make_recipe(
         tmp_path_factory.mktemp("adapted"), llm=make_llm("llama"), encoder=whisper_folder, more=LORA
     )
-    for script in ("generate.py", "train.py", "decode.py"):
-        run_script(folder, script, "hparams/sift.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        for script in ("generate.py", "train.py", "decode.py"):
+            code, out, err = run(script, "hparams/sift.yaml")
+            assert code == 0, out + err
         export(load_hparams("hparams/sift.yaml"), "model")
     return folder
 

@@ -28,8 +28,8 @@ def test_new_method_writes_the_example_under_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run("auralign", "new-method", "key_words")
     assert (code, err) == (0, "")
-    assert "pip install -e key_words" in out
-    written = texts(tmp_path / "key_words")
+    assert "pip install -e auralign-key-words" in out
+    written = texts(tmp_path / "auralign-key-words")
     assert set(written) == {"pyproject.toml", "key_words.py", "test_key_words.py", "README.md"}
     assert "class KeyWords(AlignmentMethod)" in written["key_words.py"]
     assert 'key_words = "key_words:KeyWords"' in written["pyproject.toml"]

@@ -381,7 +381,7 @@ def test_layers_are_named_by_number_or_depth(llm):
     assert torch.equal(found[0], embeddings)
 
 
-@pytest.mark.parametrize("layer", [3, 1.5, -3])
+@pytest.mark.parametrize("layer", [3, 1.5, -4])
 def test_a_layer_that_is_not_there_is_refused(llm, layer):
     with pytest.raises(ValueError, match=f"layer {layer}: give a number up to 2"):
         llm.run(llm.embed(range(5)), torch.arange(5), (layer,))

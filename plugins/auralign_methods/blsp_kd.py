@@ -40,6 +40,7 @@ class BLSPKD(AlignmentMethod):
 
     name = "blsp_kd"
     paper = "2405.19041"
+    fidelity = "mechanism"
     examples = ({}, {"input_weight": 0.0})
     not_distances = ("quantity",)
 

@@ -45,6 +45,7 @@ class Wav2Prompt(AlignmentMethod):
 
     name = "wav2prompt"
     paper = "2406.00522"
+    fidelity = "mechanism"
     examples = ({}, {"stage": "align"}, {"stage": "distil"})
     not_distances = ("quantity",)
 

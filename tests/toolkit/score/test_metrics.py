@@ -7,9 +7,11 @@ import pytest
 from auralign.score.metrics import (
     bootstrap_difference,
     bootstrap_interval,
+    bootstrap_ratio,
     bootstrap_recovery,
     character_error_rate,
     exact_match,
+    mcnemar,
     resample_means,
     word_error_rate,
 )
@@ -127,3 +129,61 @@ def test_blocks_do_not_change_the_draws(monkeypatch):
 def test_nothing_to_resample_is_an_error():
     with pytest.raises(ValueError, match="no item"):
         bootstrap_interval([], clusters=[], seed=1)
+
+
+def test_ratio_is_of_sums_and_not_a_mean_of_ratios():
+    # 1 edit of 1 word, 0 of 3: 1/4; the mean of the rates would be 1/2
+    assert bootstrap_ratio([1, 0], [1, 3], clusters="ab", seed=1).value == 1 / 4
+
+
+def test_interval_of_a_ratio_is_that_of_the_words_spread_over_clusters():
+    # 2000 utterances of 5 words, all wrong or all right: a share of 0.3 of 2000, not of 10,000
+    wrong = np.arange(2000) % 10 < 3
+    half_width = 1.96 * math.sqrt(0.3 * 0.7 / 2000)
+    found = bootstrap_ratio(5 * wrong, np.full(2000, 5), clusters=range(2000), seed=1)
+    assert (found.low, found.high) == pytest.approx((0.3 - half_width, 0.3 + half_width), abs=0.002)
+
+
+def test_resamples_of_a_ratio_carry_their_own_denominators():
+    # of two clusters, drawn twice: (0, 0), (0, 1) or (1, 1), so 1/1, 1/4 or 0/3, the outer ones a quarter each
+    found = bootstrap_ratio([1, 0], [1, 3], clusters="ab", seed=1)
+    assert (found.low, found.high) == (0, 1)
+
+
+def test_one_cluster_gives_no_interval_of_a_ratio():
+    found = bootstrap_ratio([1, 0], [1, 3], clusters="aa", seed=1)
+    assert (found.value, found.low, found.high) == (1 / 4, None, None)
+
+
+def test_ratio_has_no_interval_where_a_resample_holds_no_denominator():
+    found = bootstrap_ratio([1, 1], [4, 0], clusters="ab", seed=1)
+    assert (found.value, found.low, found.high) == (1 / 2, None, None)
+
+
+def test_ratio_without_a_denominator_is_an_error():
+    with pytest.raises(ValueError, match="2 items sum to 0"):
+        bootstrap_ratio([1, 1], [0, 0], clusters="ab", seed=1)
+
+
+def test_mcnemar_is_the_binomial_tail_of_the_disagreements():
+    # 5 items only the first gets right, 1 only the second: 2 * (C(6,0) + C(6,1)) / 2**6 = 14/64
+    right, others = [1] * 5 + [0] + [1] * 9, [0] * 5 + [1] + [1] * 9
+    assert mcnemar(right, others) == mcnemar(others, right) == pytest.approx(14 / 64)
+
+
+def test_mcnemar_of_systems_that_never_disagree_is_one():
+    assert mcnemar([1, 0], [True, False]) == 1
+
+
+def test_mcnemar_of_an_even_split_is_one():
+    assert mcnemar([1, 0], [0, 1]) == 1
+
+
+def test_mcnemar_refuses_unequal_counts():
+    with pytest.raises(ValueError, match=r"shapes \(2,\) and \(1,\)"):
+        mcnemar([1, 0], [1])
+
+
+def test_mcnemar_refuses_shares():
+    with pytest.raises(ValueError, match="outcome 0.5 is neither 0 nor 1"):
+        mcnemar([1, 0.5], [1, 0])

@@ -6,6 +6,8 @@
     0.6666666666666666
     >>> bootstrap_interval([1, 1, 1], clusters=["a", "a", "b"], seed=1)
     Estimate(value=1.0, low=1.0, high=1.0)
+    >>> mcnemar([1, 1, 1, 1, 0], [0, 0, 0, 1, 0])  # three coins on one side: 2 / 2**3
+    0.25
 
 Legend: N items, K columns scored on the same items, C clusters, R resamples.
 """
@@ -102,6 +104,57 @@ def bootstrap_recovery(
     if np.any(spans <= 0):
         return Estimate(float(value), None, None)
     return _estimate(value, (means[:, 0] - means[:, 1]) / spans, confidence)
+
+
+def bootstrap_ratio(
+    numerators, denominators, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
+) -> Estimate:
+    """sum(numerators) / sum(denominators), both (N,) and drawn together: an error rate is edits over words.
+
+    Not the mean of N ratios, in which a short item would weigh as much as a long one. `clusters` (N,) names what
+    each item belongs to, such as its speaker. No interval from a single cluster, which tells nothing of the spread
+    between them, nor where a resample holds no denominator.
+
+    Raises ValueError where the denominators sum to zero.
+    """
+    if not np.sum(denominators) > 0:
+        raise ValueError(f"the denominators of {len(denominators)} items sum to 0: their ratio is undefined")
+    value = float(np.sum(numerators) / np.sum(denominators))
+    if len(set(clusters)) == 1:
+        return Estimate(value, None, None)
+    means = resample_means(
+        [numerators, denominators], clusters=clusters, seed=seed, num_resamples=num_resamples
+    )
+    if np.any(means[:, 1] <= 0):
+        return Estimate(value, None, None)
+    return _estimate(value, means[:, 0] / means[:, 1], confidence)
+
+
+def mcnemar(right, others) -> float:
+    """Exact two-sided p-value that two systems are right equally often (McNemar 1947): outcomes 0 or 1, both (N,).
+
+    Only items on which the two disagree count: under the hypothesis each of these falls to either side like a fair
+    coin. 1.0 where they never disagree. The items are taken as independent: many questions about one utterance are
+    not, so use `bootstrap_difference` with clusters for those.
+
+    Raises ValueError where the counts differ, and where an outcome is neither 0 nor 1.
+    """
+    from scipy.stats import binomtest  # here, as it takes a second to import
+
+    right, others = np.asarray(right), np.asarray(others)
+    if right.shape != others.shape or right.ndim != 1:
+        raise ValueError(
+            f"outcomes of shapes {right.shape} and {others.shape}: give one for each item, twice"
+        )
+    odd = [value for value in np.unique(np.concatenate([right, others])).tolist() if value not in (0, 1)]
+    if odd:
+        raise ValueError(
+            f"outcome {odd[0]!r} is neither 0 nor 1; McNemar's test compares what is right or wrong"
+        )
+    only_right, only_others = int(np.sum(right > others)), int(np.sum(others > right))
+    if not only_right + only_others:
+        return 1.0
+    return float(binomtest(only_right, only_right + only_others, 0.5).pvalue)
 
 
 def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> np.ndarray:

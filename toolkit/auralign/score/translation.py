@@ -1,0 +1,258 @@
+"""Corpus BLEU and chrF by sacrebleu, each with the signature that makes it comparable, and COMET where it is at hand.
+
+    >>> score = score_translation(["Das ist ein Haus."], ["Das ist ein Haus."], utt_ids=["1"], language="de")
+    >>> round(score.bleu.points), score.bleu.signature.split("|version")[0]
+    (100, 'nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp')
+
+Texts go in as they are, cased and punctuated: nothing is lowered, stripped of punctuation or tokenised before. BLEU
+(Papineni et al. 2002; Post 2018 for the signature) needs words, so its tokenizer goes by the target language:
+
+    zh      zh: each Chinese character a word
+    ja      ja-mecab, where sacrebleu[ja] is installed; else char, with a note, as its figures are mostly higher
+    others  13a: the default of sacrebleu, on which papers' figures rest
+
+BLEU of two tokenizers cannot be compared; a language without spaces other than these needs `tokenizer="char"`. chrF
+(Popović 2015) goes by characters and needs none.
+
+This module imports nothing but the standard library: unbabel-comet pins versions that auralign has left behind, so
+`score_comet` may run in another environment, with the toolkit on its PYTHONPATH.
+
+Legend: N utterances; BLEU and chrF in points, 0 to 100; COMET as its model gives it, mostly 0 to 1.
+"""
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from auralign.score.language import main_code
+
+TOKENIZERS = ("13a", "zh", "char", "ja-mecab", "ko-mecab", "intl", "none")
+"""Those of sacrebleu that download nothing."""
+NUM_RESAMPLES = 1000
+COMET_BATCH = 16
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """A corpus score in points, with sacrebleu's signature; print both or neither."""
+
+    points: float
+    signature: str
+
+
+@dataclass(frozen=True)
+class TranslationScore:
+    """One system on one test set."""
+
+    language: str
+    bleu: MetricScore
+    chrf: MetricScore
+    num_utterances: int
+    empty_hypotheses: tuple[str, ...]  # ids; they stay in the corpus, and match nothing
+    empty_references: tuple[str, ...]  # ids; whatever is put against them is wrong
+    notes: tuple[str, ...]  # what a reader must know to compare the figures
+
+
+@dataclass(frozen=True)
+class PairedScore:
+    """Two systems in points, each with half the width of its 95 % interval, and how likely chance sets them apart.
+
+    `p_value` is two-sided; 1.0 where the two have the same points.
+    """
+
+    points: float
+    half_width: float
+    other_points: float
+    other_half_width: float
+    p_value: float
+    signature: str  # with seed and number of resamples
+
+
+@dataclass(frozen=True)
+class TranslationDifference:
+    """A system against another on the same utterances."""
+
+    language: str
+    bleu: PairedScore
+    chrf: PairedScore
+    notes: tuple[str, ...]
+
+
+def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=None) -> TranslationScore:
+    """Score one system; a corpus score, never a mean over sentences.
+
+    Arguments
+    ---------
+    references, hypotheses : sequences of N texts
+        One reference each; cased, punctuated, detokenised.
+    utt_ids : sequence of N
+    language : str
+        Code of the target language, such as `de` or `zh-CN`.
+    tokenizer : str, optional
+        One of TOKENIZERS, instead of the language's own.
+
+    Raises
+    ------
+    ValueError : where sacrebleu is missing, the counts differ, nothing is to be scored, or all references are empty.
+    """
+    references, hypotheses = list(references), list(hypotheses)
+    utt_ids = [str(utt_id) for utt_id in utt_ids]
+    _check_texts(references, hypotheses=hypotheses, utt_ids=utt_ids)
+    metrics, notes = _make_metrics(language, tokenizer)
+    scores = {}
+    for name, metric in metrics.items():
+        points = float(metric.corpus_score(hypotheses, [references]).score)
+        scores[name] = MetricScore(points, str(metric.get_signature()))
+    return TranslationScore(
+        language,
+        **scores,
+        num_utterances=len(references),
+        empty_hypotheses=_empty(hypotheses, utt_ids),
+        empty_references=_empty(references, utt_ids),
+        notes=notes,
+    )
+
+
+def compare_translations(
+    references, hypotheses, others, *, language, seed, tokenizer=None, num_resamples=NUM_RESAMPLES
+) -> TranslationDifference:
+    """sacrebleu's paired bootstrap (Koehn 2004) of two systems, N texts each; arguments as of `score_translation`.
+
+    Utterances are drawn one by one: sacrebleu knows no speakers. It takes 40 bytes of memory for each utterance and
+    resample for BLEU, about twice that for chrF: 1.2 GB for 15,000 utterances and 1000 resamples.
+
+    Raises ValueError also for a seed below 1: sacrebleu takes 0 for "draw anew each time".
+    """
+    references, hypotheses, others = list(references), list(hypotheses), list(others)
+    _check_texts(references, hypotheses=hypotheses, others=others)
+    if seed < 1:
+        raise ValueError(f"seed {seed}: sacrebleu would not keep to it; use 1 or more")
+    metrics, notes = _make_metrics(language, tokenizer)
+    from sacrebleu.significance import PairedTest
+
+    with _sacrebleu_seed(seed):
+        signatures, found = PairedTest(
+            [("others", others), ("hypotheses", hypotheses)],
+            metrics,
+            [references],
+            test_type="bs",
+            n_samples=num_resamples,
+        )()
+    pairs = {
+        field: _pair(*found[name], signatures[name])
+        for field, name in zip(metrics, signatures, strict=True)  # sacrebleu renames chrf to chrF2
+    }
+    return TranslationDifference(language, **pairs, notes=notes)
+
+
+def score_comet(
+    sources, hypotheses, references, *, checkpoint, batch_size=COMET_BATCH, num_gpus=0
+) -> tuple[float, list[float]]:
+    """COMET (Rei et al. 2020) of the corpus and of each of N translations, by a checkpoint on this disk.
+
+    Arguments
+    ---------
+    sources, hypotheses, references : sequences of N texts
+        The source is what was said, as text.
+    checkpoint : path
+        The model's .ckpt file, or the folder whose `checkpoints/model.ckpt` it is. Its encoder's configuration must
+        be on the disk too: nothing is downloaded.
+
+    Raises
+    ------
+    ValueError : where unbabel-comet or the checkpoint is missing, or the counts differ.
+    """
+    sources, hypotheses, references = list(sources), list(hypotheses), list(references)
+    _check_texts(references, hypotheses=hypotheses, sources=sources)
+    path = Path(checkpoint)
+    path = path / "checkpoints" / "model.ckpt" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"{path}: no COMET checkpoint; fetch one, such as wmt22-comet-da, and give its path")
+    try:
+        from comet import load_from_checkpoint
+    except ImportError as error:
+        raise ValueError(
+            "COMET needs unbabel-comet: pip install unbabel-comet, in an environment of its own where its pins on "
+            f"transformers and numpy do not fit auralign's ({error})"
+        ) from error
+    model = load_from_checkpoint(str(path), local_files_only=True)
+    rows = [
+        {"src": source, "mt": hypothesis, "ref": reference}
+        for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True)
+    ]
+    found = model.predict(rows, batch_size=batch_size, gpus=num_gpus, progress_bar=False)
+    return float(found.system_score), [float(score) for score in found.scores]
+
+
+def choose_tokenizer(language: str) -> tuple[str, tuple[str, ...]]:
+    """BLEU's tokenizer for a target language, and notes on it."""
+    code = main_code(language)
+    if code == "ja" and find_spec("MeCab") and find_spec("ipadic"):
+        return "ja-mecab", ()
+    if code == "ja":
+        return "char", (
+            "BLEU is over characters, not to be compared with ja-mecab's: pip install 'sacrebleu[ja]' for words",
+        )
+    return ("zh" if code == "zh" else "13a"), ()
+
+
+def _make_metrics(language, tokenizer):
+    """({"bleu": metric, "chrf": metric}, notes)."""
+    try:
+        from sacrebleu.metrics import BLEU, CHRF
+    except ImportError as error:
+        raise ValueError("BLEU and chrF need sacrebleu: pip install 'auralign[translation]'") from error
+    chosen, notes = choose_tokenizer(language)
+    if tokenizer is not None:
+        if tokenizer not in TOKENIZERS:
+            raise ValueError(f"tokenizer {tokenizer!r} is unknown or downloads; use {', '.join(TOKENIZERS)}")
+        chosen, notes = tokenizer, ()
+    try:
+        return {"bleu": BLEU(tokenize=chosen), "chrf": CHRF()}, notes
+    except RuntimeError as error:  # MeCab is missing
+        extra = chosen.split("-")[0]
+        raise ValueError(f"tokenizer {chosen!r} needs: pip install 'sacrebleu[{extra}]'") from error
+
+
+def _pair(other, own, signature) -> PairedScore:
+    # sacrebleu counts resamples beyond the difference: none where the systems are one, which would look significant
+    p_value = 1.0 if own.score == other.score else float(own.p_value)
+    return PairedScore(
+        points=float(own.score),
+        half_width=float(own.ci),
+        other_points=float(other.score),
+        other_half_width=float(other.ci),
+        p_value=p_value,
+        signature=str(signature),
+    )
+
+
+@contextmanager
+def _sacrebleu_seed(seed):
+    """sacrebleu reads its seed from the environment alone."""
+    before = os.environ.get("SACREBLEU_SEED")
+    os.environ["SACREBLEU_SEED"] = str(int(seed))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SACREBLEU_SEED"]
+        else:
+            os.environ["SACREBLEU_SEED"] = before
+
+
+def _empty(texts, utt_ids) -> tuple[str, ...]:
+    return tuple(utt_id for text, utt_id in zip(texts, utt_ids, strict=True) if not text.strip())
+
+
+def _check_texts(references, **others):
+    for name, values in others.items():
+        if len(values) != len(references):
+            raise ValueError(f"{len(references)} references but {len(values)} {name}: each needs its own")
+    if not any(reference.strip() for reference in references):
+        raise ValueError(
+            f"{len(references)} references hold no text: a score against them is undefined; "
+            "check the manifest's translations"
+        )

@@ -27,8 +27,8 @@ NAME = re.compile(r"covost_v2\.(?P<source>[^_]+)_(?P<target>[^_]+)\.tsv")
 # Column of validated.tsv to attribute; later releases say accents.
 ATTRIBUTES = {"gender": "gender", "age": "age", "accent": "accent", "accents": "accent"}
 
-# Source language to rows of (train, dev, test); all pairs from English have the same. Those of dev and test are the
-# publisher's; those of train come from papers and mirrors, and of some pairs are not verified.
+# Source language to rows of (train, dev, test); all pairs from English have the same. Dev and test are as the publisher's
+# statistics have them; train is not verified pair by pair, only its sums, and those against a mirror, to its rounding.
 PUBLISHED = {
     "en": (289_430, 15_531, 15_531),
     "fr": (207_374, 14_760, 14_760),
@@ -58,6 +58,8 @@ PUBLISHED = {
 @dataclass
 class Counts:
     """Rows of a split: in the table of CoVoST, with a row of Common Voice too, and as published (None: not known).
+
+    The published numbers of train are unverified for some pairs: another number there need not be a fault of the data.
 
     >>> str(Counts("en_de dev", listed=3, joined=2, published=15_531))
     'en_de dev: 3 rows listed, 2 of them in validated.tsv, 15531 published'

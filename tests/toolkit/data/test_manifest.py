@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from auralign.data.manifest import TooManyRejectedError, write_manifest
+from auralign.data.manifest import Note, Rejection, TooManyRejectedError, write_manifest
 from auralign.records import Records, Utterance
 
 
@@ -134,3 +134,16 @@ def test_audio_is_found_from_a_folder_behind_a_link(tmp_path):
     write_manifest(tmp_path / "data" / "m.jsonl", [good], audio_folder=tmp_path / "corpus")
     utterance = Records(tmp_path / "data" / "m.jsonl", Utterance)[0]
     assert (tmp_path / "data" / utterance.audio).is_file()
+
+
+def test_what_a_reader_rejects_and_notes_is_listed_and_told(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    items = [Rejection("a.tsv:2", "broken row", "3 columns"), Note("odd"), good, Note("odd", 2)]
+    path = tmp_path / "m.jsonl"
+    summary = write_manifest(path, items, audio_folder=tmp_path / "corpus", limit=0.5)
+    assert str(summary) == f"1 utterances, 0.1 s, in {path}; 1 of 2 rejected (broken row: 1); 3 odd; 1 silent"
+    assert json.loads((tmp_path / "m.rejected.jsonl").read_text()) == {
+        "id": "a.tsv:2",
+        "reason": "broken row",
+        "detail": "3 columns",
+    }

@@ -88,6 +88,26 @@ class Rejected(Listed):
             raise TooManyRejectedError(f"nothing was kept; see {path}")
 
 
+@dataclass(frozen=True)
+class Rejection:
+    """What the reader of a corpus found there and cannot make an utterance of; listed as the rejected are."""
+
+    id: str
+    reason: str  # is counted
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something else that the reader of a corpus found: told in the summary, as "3 silent"; nothing is rejected by it."""
+
+    text: str
+    count: int = 1
+
+
+Item = Utterance | Rejection | Note  # what the reader of a corpus gives
+
+
 @dataclass
 class Summary:
     """What became of a source: shown as one line."""
@@ -106,7 +126,7 @@ class Summary:
 
 def write_manifest(
     path,
-    utterances: Iterable[Utterance],
+    utterances: Iterable[Item],
     *,
     audio_folder,
     limit: float = 0.01,
@@ -119,7 +139,8 @@ def write_manifest(
     path : Path
         Of the manifest. What it says of audio is relative to its folder.
     utterances : iterable of Utterance
-        With `audio` relative to `audio_folder`; infinite `seconds` reach to the end of the file, and are measured.
+        With `audio` relative to `audio_folder`; infinite `seconds` reach to the end of the file, and are measured. A
+        Rejection among them is listed with the others, a Note told in the summary.
     audio_folder : Path
     limit : float
         Share of rejected utterances above which TooManyRejectedError is raised.
@@ -135,6 +156,12 @@ def write_manifest(
         for utterance in tqdm(
             utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
         ):
+            if isinstance(utterance, Rejection):
+                rejected.add(utterance.id, utterance.reason, utterance.detail)
+                continue
+            if isinstance(utterance, Note):
+                summary.notes[utterance.text] += utterance.count
+                continue
             place = Path(audio_folder) / utterance.audio
             # Of real folders: with a link on the way, ".." leads elsewhere.
             audio = os.path.relpath(

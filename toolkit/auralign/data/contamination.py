@@ -1,0 +1,183 @@
+"""What a training manifest shares with test manifests: clips by id, sentences, speakers.
+
+Sentences are compared without case, punctuation and spaces, in one form of Unicode: "Well-known!" is "well known". Of the test
+manifests 16 bytes a row and kind are kept in memory, of the training manifest nothing; a hit is looked up in the file, so
+that equal hashes alone are none.
+"""
+
+import hashlib
+import json
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from auralign.data.manifest import Listed
+from auralign.data.word_times import plain
+from auralign.files import write_atomically
+from auralign.records import Records, Utterance, header, to_line
+
+# What is compared; nothing ("" as a speaker, a sentence of punctuation) is equal to nothing.
+KINDS = {
+    "id": lambda utterance: utterance.id,
+    "sentence": lambda utterance: plain(utterance.text),
+    "speaker": lambda utterance: utterance.speaker,
+}
+NUM_EXAMPLES = 5
+
+
+@dataclass
+class Overlap:
+    """Clips of a training manifest that share their id, sentence or speaker with a test clip: how many, and the first."""
+
+    path: Path
+    num_clips: int
+    counts: Counter = field(default_factory=Counter)  # by kind; one clip may count in several
+    examples: dict[str, list[str]] = field(default_factory=dict)  # by kind
+
+    def __str__(self):
+        found = "".join(
+            f"; {count} share the {kind} of a test clip, such as {self.examples[kind][0]}"
+            for kind, count in self.counts.items()
+        )
+        return f"{self.path}: {self.num_clips} clips" + (found or "; none shares anything with a test clip")
+
+
+def find_overlap(train: Records, tests: list[Records]) -> Overlap:
+    """What a training manifest shares with test manifests.
+
+    A speaker's name means one person only within a corpus: across two of them, equal names need not be one.
+
+    Arguments
+    ---------
+    train : Records
+        Of Utterance.
+    tests : list of Records
+        Of Utterance.
+
+    Raises ValueError where there are no test manifests, or one is the training manifest itself.
+    """
+    index = _Index(train, tests)
+    found = Overlap(train.path, len(train))
+    shared = {kind: [] for kind in KINDS}
+    for utterance in tqdm(train, desc=f"comparing {train.path.stem}", unit="utt", disable=None, leave=False):
+        for kind, where in index.find(utterance):
+            found.counts[kind] += 1
+            if len(shared[kind]) < NUM_EXAMPLES:
+                shared[kind].append(f"{utterance.id} ({where})")
+    found.counts = Counter({kind: found.counts[kind] for kind in KINDS if found.counts[kind]})
+    found.examples = {kind: examples for kind, examples in shared.items() if examples}
+    return found
+
+
+def exclude_overlap(train: Records, tests: list[Records], *, speakers: bool = False) -> str:
+    """Write a training manifest again without the clips whose id or sentence is in a test set; returns a line that tells
+    how many.
+
+    They are listed with their reasons in `<name>.overlap.jsonl`, as are those that an earlier run left out. `train` still
+    reads the manifest as it was: open it again.
+
+    Arguments
+    ---------
+    train : Records
+        Of Utterance.
+    tests : list of Records
+        Of Utterance.
+    speakers : bool
+        Whether clips of the test sets' speakers are left out too; they are counted in any case.
+
+    Raises ValueError where no clip would be left, and as `find_overlap` does; the manifest is then as it was.
+    """
+    index, path, excluded = _Index(train, tests), train.path, Listed()
+    earlier = _read_earlier(train)
+    num_heard = 0
+    with write_atomically(path) as file:
+        file.write(header(Utterance))
+        for utterance in tqdm(train, desc=f"comparing {path.stem}", unit="utt", disable=None, leave=False):
+            shared = dict(index.find(utterance))
+            reason = next((kind for kind in shared if speakers or kind != "speaker"), None)
+            if reason:
+                excluded.add(utterance.id, f"{reason} of a test clip", shared[reason])
+            else:
+                num_heard += "speaker" in shared
+                file.write(to_line(utterance))
+        if len(excluded.items) == len(train):
+            raise ValueError(
+                f"{path}: no clip would be left: all {len(train)} are in the test sets ({excluded.reasons()}); the first is "
+                f"{excluded.first()}; give other test sets; the manifest is as it was"
+            )
+        listed = Listed()
+        listed.items = earlier + excluded.items
+        if listed.items or overlap_path(path).exists():  # before the manifest, as the list of the rejected
+            listed.write_list(overlap_path(path))
+    why = f" ({excluded.reasons()}), listed in {overlap_path(path)}" if excluded.items else ""
+    return (
+        f"{len(excluded.items)} of {len(train)} clips of {path} were left out{why}; {num_heard} that stay are of a test clip's "
+        "speaker"
+    )
+
+
+def overlap_path(path) -> Path:
+    """Beside `train.jsonl` stands `train.overlap.jsonl`."""
+    return Path(path).with_suffix(".overlap.jsonl")
+
+
+def _read_earlier(train: Records) -> list[dict]:
+    """What an earlier run left out, and is not in the manifest again."""
+    path = overlap_path(train.path)
+    if not path.is_file():
+        return []
+    items = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [item for item in items if item["id"] not in train]
+
+
+class _Index:
+    """Kind to the hashes of the test sets' rows, sorted, and the rows' numbers over all sets."""
+
+    def __init__(self, train: Records, tests: list[Records]):
+        if not tests:
+            raise ValueError(f"{train.path}: no test manifests to compare it with; give at least one")
+        if train.path.resolve() in [test.path.resolve() for test in tests]:
+            raise ValueError(
+                f"{train.path}: is among the test manifests too; give the training manifest once"
+            )
+        self.tests = tests
+        self.starts = list(accumulate((len(test) for test in tests), initial=0))
+        hashes = {kind: array("Q") for kind in KINDS}
+        for test in tests:
+            for utterance in test:
+                for kind, key in KINDS.items():
+                    hashes[kind].append(_digest(key(utterance)))
+        self.columns = {}
+        for kind, values in hashes.items():
+            values = np.frombuffer(values, dtype=np.uint64) if values else np.zeros(0, np.uint64)
+            order = np.argsort(values, kind="stable")
+            self.columns[kind] = values[order], order
+
+    def find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
+        """(kind, "manifest: id") of the first test clip that shares it, for each kind that is shared."""
+        for kind, key in KINDS.items():
+            wanted = key(utterance)
+            if not wanted:
+                continue
+            hashes, order = self.columns[kind]
+            digest = np.uint64(_digest(wanted))
+            first, last = (np.searchsorted(hashes, digest, side) for side in ("left", "right"))
+            for number in order[first:last]:
+                which = bisect_right(self.starts, number) - 1
+                other = self.tests[which][int(number) - self.starts[which]]
+                if key(other) == wanted:
+                    yield kind, f"{self.tests[which].path}: {other.id}"
+                    break
+
+
+def _digest(value: str) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+    )

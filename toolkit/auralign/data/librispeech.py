@@ -1,0 +1,195 @@
+"""LibriSpeech as utterances, from the folder of its release; mini_librispeech has the same form.
+
+    LibriSpeech/SPEAKERS.TXT                                    84   | F | dev-clean        |  8.02 | Christie Nowak
+    LibriSpeech/dev-clean/84/121123/84-121123.trans.txt         84-121123-0000 GO DO YOU HEAR
+    LibriSpeech/dev-clean/84/121123/84-121123-0000.flac
+    LibriSpeech/dev-clean/84/121123/84-121123.alignment.txt     where word times were put beside it
+
+What is in the folder and is no utterance comes out too, as a Rejection or a Note: `write_manifest` takes them all.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from auralign.data.audio import AudioError, describe_audio, read_audio
+from auralign.data.manifest import Item, Note, Rejection
+from auralign.data.word_times import NoWordTimes, Timed, match_words, read_librispeech_alignments
+from auralign.records import RecordError, Utterance
+
+# Utterances of each subset: a release that was not unpacked to its end lacks whole readers, and rejects nothing.
+PUBLISHED = {
+    "train-clean-100": 28_539,
+    "train-clean-360": 104_014,
+    "train-other-500": 148_688,
+    "dev-clean": 2_703,
+    "dev-other": 2_864,
+    "test-clean": 2_620,
+    "test-other": 2_939,
+}
+GENDERS = {"F": "female", "M": "male"}
+AUDIO, TRANSCRIPT, ALIGNMENT = ".flac", ".trans.txt", ".alignment.txt"
+ID = re.compile(r"(\d+-\d+)-\d+")
+
+
+def read_librispeech(
+    folder, subset: str, *, verify: bool = False, num_threads: int = 8
+) -> Iterator[Utterance | Rejection | Note]:
+    """The utterances of a subset, ordered by reader, chapter and line; the speaker is the reader.
+
+    Rejected are: a line without its file ("no such file"), a file without its line ("no line"), a line that begins with no
+    id ("broken line"), with one of another chapter, or with one used before, and a file without a header ("bad audio").
+    Where a chapter has an alignment, its utterances get word times, or () and a Note that says why not.
+
+    Arguments
+    ---------
+    folder : path
+        LibriSpeech of the release; `audio` of the utterances is relative to it.
+    subset : str
+        Such as "train-clean-100", or "dev-clean-2" of mini_librispeech.
+    verify : bool
+        Whether whole files are read. The header alone, which tells the seconds, does not show that a file was cut;
+        `write_manifest` reads whole files anyhow.
+    num_threads : int
+        Files of a chapter that are looked into at a time.
+
+    Raises FileNotFoundError where there is no such subset, or no SPEAKERS.TXT; RecordError on a broken SPEAKERS.TXT or
+    alignment.
+    """
+    folder = Path(folder)
+    if not (folder / subset).is_dir():
+        there = sorted(path.name for path in folder.glob("*") if path.is_dir())
+        raise FileNotFoundError(
+            f"no folder {folder / subset}; give the folder LibriSpeech of the release, and one of its subsets (there: "
+            f"{', '.join(there) or 'none'})"
+        )
+    genders = read_genders(folder / "SPEAKERS.TXT")
+    num_aligned = num_without = 0
+    with ThreadPoolExecutor(num_threads) as pool:
+        for place, folders, names in os.walk(folder / subset, followlinks=True):
+            folders.sort()
+            chapter = Path(place)
+            reader = chapter.parent.name
+            found = list(
+                _read_chapter(
+                    chapter, sorted(names), is_chapter=len(chapter.relative_to(folder / subset).parts) == 2
+                )
+            )
+            texts = [item for item in found if isinstance(item, tuple)]
+            yield from (item for item in found if not isinstance(item, tuple))
+            timed = _read_alignment(chapter)
+            paths = [chapter / f"{identity}{AUDIO}" for identity, _ in texts]
+            measured = pool.map(_measure, paths, [verify] * len(paths))
+            for (identity, text), path, seconds in zip(texts, paths, measured, strict=True):
+                if isinstance(seconds, AudioError):
+                    yield Rejection(identity, "bad audio", str(seconds))
+                    continue
+                words = None
+                if timed is None:
+                    num_without += 1
+                else:
+                    num_aligned += 1
+                    try:
+                        words = _match(identity, text, timed, seconds)
+                    except NoWordTimes as error:
+                        words = ()
+                        yield Note(f"without word times ({error.reason})")
+                if reader not in genders:
+                    yield Note("of readers that SPEAKERS.TXT does not list")
+                yield Utterance(
+                    id=identity,
+                    audio=path.relative_to(folder).as_posix(),
+                    seconds=seconds,
+                    text=text,
+                    language="en",
+                    speaker=reader,
+                    attributes={"gender": genders[reader]} if reader in genders else {},
+                    words=words,
+                )
+    if num_aligned and num_without:
+        yield Note("without word times (no alignment of the chapter)", num_without)
+
+
+def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Iterator[tuple[str, str] | Item]:
+    """(id, text) of the lines that have a file, and whatever else is there."""
+    name = f"{chapter.parent.name}-{chapter.name}"
+    audio = {item.removesuffix(AUDIO) for item in names if item.endswith(AUDIO) and not item.startswith("._")}
+    ours = {name + TRANSCRIPT, name + ALIGNMENT} if is_chapter else set()
+    for item in names:
+        if item.startswith("._"):  # what macOS keeps beside a file
+            yield Note("files of macOS (._*) ignored")
+        elif not item.endswith(AUDIO) and item not in ours:
+            yield Note("files of other kinds ignored")
+    path, told = chapter / (name + TRANSCRIPT), set()
+    if is_chapter and path.name in names:
+        # By bytes: a text that is not UTF-8 keeps its id, and is rejected by that.
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        for number, line in enumerate(content.split("\n"), start=1):
+            place = f"{path}:{number}"
+            identity, *rest = line.split(None, 1) or [""]
+            if not identity:
+                continue
+            match = ID.fullmatch(identity)
+            if not match:
+                yield Rejection(place, "broken line", f"expected: ID TEXT; found {ascii(line[:60])}")
+            elif match[1] != name:
+                yield Rejection(identity, "line of another chapter", place)
+            elif identity in told:
+                yield Rejection(identity, "id used twice", place)
+            elif identity not in audio:
+                yield Rejection(identity, "no such file", str(chapter / f"{identity}{AUDIO}"))
+            else:
+                yield identity, rest[0].strip() if rest else ""
+            told.add(identity)
+    for identity in sorted(audio - told):
+        where = f"not in {path}" if is_chapter else f"{chapter} is no folder of a chapter"
+        yield Rejection(identity, "no line", where)
+
+
+def _read_alignment(chapter: Path) -> dict[str, Timed] | None:
+    path = chapter / f"{chapter.parent.name}-{chapter.name}{ALIGNMENT}"
+    return read_librispeech_alignments(path) if path.is_file() else None
+
+
+def _match(identity: str, text: str, timed: dict[str, Timed], seconds: float):
+    if identity not in timed:
+        raise NoWordTimes("not in its chapter")
+    return match_words(text, timed[identity], seconds=seconds)
+
+
+def _measure(path: Path, verify: bool) -> float | AudioError:
+    """Seconds of a file, or what is wrong with it."""
+    try:
+        if verify:
+            read_audio(path)
+        return describe_audio(path)[0]
+    except AudioError as error:
+        return error
+
+
+def read_genders(path) -> dict[str, str]:
+    """Reader to "female" or "male", from SPEAKERS.TXT: `ID | SEX | SUBSET | MINUTES | NAME`, comments behind `;`.
+
+    Raises FileNotFoundError where there is no such file, and RecordError, naming the line, on one of another form.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {path}, which tells the readers' sex; every archive of the release holds it"
+        )
+    found = {}
+    # Of the names, the only ones that need not be ASCII, nothing is kept.
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith(";"):
+            continue
+        values = [value.strip() for value in line.split("|", maxsplit=4)]  # |CBW|Simon is a name
+        if len(values) < 5 or values[1] not in GENDERS:
+            raise RecordError(
+                f"{path}:{number}: expected: ID | SEX | SUBSET | MINUTES | NAME, with F or M; found {line.strip()!r}; copy the "
+                "file again"
+            )
+        found[values[0]] = GENDERS[values[1]]
+    return found

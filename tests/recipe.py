@@ -112,8 +112,16 @@ def run(script, *arguments):
 
 
 def run_script(folder, name, *arguments, killed_at=None, check=True):
-    """Run a stage's script in its recipe; `killed_at=(function of os, nth call)` ends it there as kill -9 would."""
-    code = KILLER.format(where=killed_at[0], nth=killed_at[1]) if killed_at else ""
+    """Run a stage's script in its recipe; `killed_at=(function of os, nth call)` ends it there as kill -9 would, in a process
+    of its own."""
+    if killed_at is None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            found = subprocess.CompletedProcess((name, *arguments), *run(name, *arguments))
+        if check and found.returncode:
+            raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
+        return found
+    code = KILLER.format(where=killed_at[0], nth=killed_at[1])
     code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}; sys.path.insert(0, '.')\n"
     code += f"runpy.run_path({name!r}, run_name='__main__')"
     found = subprocess.run(

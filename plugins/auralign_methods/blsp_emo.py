@@ -56,6 +56,8 @@ class BLSPEmo(AlignmentMethod):
             raise ValueError(
                 f"teacher_instruction {self.teacher_instruction!r}: name the emotion in it, as {{value}}"
             )
+        if any(value != value.lower() for value in self.values):
+            raise ValueError(f"values {list(self.values)}: give them in lower case")
 
     @property
     def needs(self):
@@ -64,8 +66,8 @@ class BLSPEmo(AlignmentMethod):
 
     def choices(self, utterance, rng):
         """Continue, where the emotion is known."""
-        value = str(utterance.attributes.get(self.attribute)).lower()
-        if value in self.values:
+        value = str(utterance.attributes.get(self.attribute) or "").lower()
+        if value and value in self.values:
             yield Choice(task="continue", instruction=self.student_instruction, options={"value": value})
 
     def layout(self, utterance, choice, response):

@@ -112,20 +112,17 @@ def _interleave(utterance, read: set[int]):
     times = utterance.words
     cuts = [(before[2] + after[1]) / 2 / utterance.seconds for before, after in pairwise(times)]
     cuts = [0.0, *(min(max(cut, 0.0), 1.0) for cut in cuts), 1.0]
+    # Words that take no time, such as a dash that stands alone, cannot be heard without others.
+    read = read | {number for number in range(len(times)) if cuts[number] >= cuts[number + 1]}
     segments: list[Text | Speech] = []
     for is_read, run in groupby(range(len(times)), key=lambda number: number in read):
         numbers = list(run)
+        first, last = numbers[0], numbers[-1]
         text = " ".join(times[number][0] for number in numbers)
-        span = (cuts[numbers[0]], cuts[numbers[-1] + 1])
-        if is_read or span[0] >= span[1]:
-            segments.append(
-                Text((" " if segments else "") + text + (" " if numbers[-1] + 1 < len(times) else ""), "read")
-            )
+        if is_read:
+            space = " " if last + 1 < len(times) else ""
+            segments.append(Text((" " if segments else "") + text + space, "read"))
         else:
-            segments.append(Speech(text, span=span))
-    # Words that take no time, such as a dash that stands alone, cannot be heard without others.
-    return (
-        tuple(segments)
-        if any(isinstance(segment, Speech) for segment in segments)
-        else (Speech(utterance.text),)
-    )
+            segments.append(Speech(text, span=(cuts[first], cuts[last + 1])))
+    heard = any(isinstance(segment, Speech) for segment in segments)
+    return tuple(segments) if heard else (Speech(utterance.text),)

@@ -68,7 +68,7 @@ class SIFT(AlignmentMethod):
     def __post_init__(self):
         unknown = sorted(set(self.views) - set(VIEWS))
         if unknown or not self.views:
-            raise ValueError(f"views {list(self.views)}: name one or more of {', '.join(VIEWS)}")
+            raise ValueError(f"views {self.views!r}: name one or more of {', '.join(VIEWS)}")
 
     def choices(self, utterance, rng):
         """Ask nothing, once for each view."""
@@ -108,14 +108,11 @@ class SIFT(AlignmentMethod):
 
 def _in_words(name: str, value) -> str:
     """An attribute as it is told; ages in years by the paper's groups."""
-    if name == "age" and str(value).isdigit():
-        value = int(value)
-    if name != "age" or not isinstance(value, (int, float)):
+    try:
+        years = float(value) if name == "age" else None
+    except ValueError:  # such as "twenties"
+        years = None
+    if years is None:
         return str(value)
-    groups = (
-        ("teenager", value < 18),
-        ("young adult", value < 40),
-        ("middle-age", value <= 60),
-        ("senior", True),
-    )
-    return next(group for group, within in groups if within)
+    groups = {"teenager": years < 18, "young adult": years < 40, "middle-age": years <= 60, "senior": True}
+    return next(group for group, within in groups.items() if within)

@@ -263,7 +263,7 @@ def test_blsp_kd_compares_response_and_input_and_counts(llm, renderer):
         torch.testing.assert_close(terms[name].sum, expected, rtol=1e-4, atol=1e-5)
     num_tokens = len(renderer.encode("three five"))
     assert terms["input_divergence"].count == num_tokens
-    assert (terms["input_divergence"].weight, terms["input_divergence"].unit) == (0.5, "read speech")
+    assert (terms["input_divergence"].weight, terms["input_divergence"].unit) == (0.5, "speech")
     expected = (student.extras["quantity"] / num_tokens - 1).abs().item()
     assert terms["quantity"].sum.item() == pytest.approx(expected)
 

@@ -104,7 +104,7 @@ class AlignmentMethod(ABC):
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Options with which `auralign.testing` tries the method."""
     attributes_tried: ClassVar[Mapping[str, Any]] = {}
-    """Attributes that the utterances of `auralign.testing` have beside age, gender and emotion."""
+    """Attributes that the utterances of `auralign.testing` have beside, or instead of, age 30, gender female, emotion happy."""
     not_distances: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss, beside "cross_entropy", that are not zero where the student reads what the teacher reads."""
     expected_failures: ClassVar[Mapping[str, str]] = {}

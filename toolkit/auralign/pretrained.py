@@ -179,7 +179,7 @@ class PretrainedModel:
             raise ValueError("this model was trained without a transcript beside the speech; leave it out")
         segments = self.config["assisted_slot" if transcript else "slot"]
         return [
-            Speech("", branch=value, span=tuple(span))
+            Speech("", branch=value, span=tuple(span) or (0.0, 1.0))
             if kind == "speech"
             else Text(value.replace(TRANSCRIPT, transcript or ""), tag="slot")
             for kind, value, *span in segments

@@ -324,8 +324,45 @@ def test_distances_by_tag_are_counted_by_the_text_that_is_read(model, renderer):
     student = model(model.pack([renderer.render(VIEWS[0])], [heard]))
     found = student.distance(teacher, "speech", layer=0, squared=True)
     assert found.sum.item() == pytest.approx(heard.numel(), rel=1e-4)
-    assert (found.unit, student.divergence(teacher, "speech").unit) == ("read speech", "read speech")
+    assert (found.unit, student.divergence(teacher, "speech").unit) == ("speech", "speech")
+    with pytest.raises(ValueError, match="compare .predicting.'first'.. of both views"):
+        student.distance(teacher, "first")
     assert (student.cosine_distance(teacher, "target").unit, student.cross_entropy("first").unit) == (
         "target",
         "sequences",
     )
+
+
+def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_named():
+    assert total({"read": Term(torch.tensor(0.0), 0, unit="read")}, {"target": 3}).item() == 0.0
+    with pytest.raises(
+        ValueError,
+        match="the loss term 'a' counts 'tagret', which is no tag of this step's tokens; it has target",
+    ):
+        total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})
+
+
+def test_a_tag_that_is_heard_here_and_read_there_is_counted_alike_in_any_packing(model, renderer):
+    """Of both, the tokens of the text are counted."""
+    from auralign.records import Choice
+    from auralign.train.brain import add_units
+    from auralign.train.examples import PackOfExamples
+
+    views = [
+        View((Speech("three five", tag="said"), Target("x"))),
+        View((Text("nine", tag="said"), Target("x"))),
+    ]
+    rendered = [renderer.render(view) for view in views]
+    heard = model.hear(FRAMES[:1], LENGTHS[:1])[0]
+    num_tokens = len(renderer.encode("three five")) + len(renderer.encode("nine"))
+    for packs in ([[0, 1]], [[0], [1]], [[1], [0]]):
+        made = [
+            PackOfExamples({"student": [rendered[n] for n in pack]}, {}, tuple(Choice() for _ in pack))
+            for pack in packs
+        ]
+        assert add_units(made)["said"] == num_tokens
+        outputs = [
+            model(model.pack([rendered[n] for n in pack], [[heard], []][pack[0] : pack[0] + len(pack)]))
+            for pack in packs
+        ]
+        assert {output.unit("said") for output in outputs} == {"said"}

@@ -376,6 +376,38 @@ def test_whatever_a_method_raises_is_a_failure_and_may_be_expected():
     check_method(Refuses)
 
 
+def test_an_instruction_may_name_what_might_be_heard():
+    class Asks(Sound):
+        """Its instruction names attributes, the same ones of everybody."""
+
+        instruction = "Is the speaker female or male, happy or sad? {speech}"
+
+    run_check(check_named("check_student_is_not_told"), Asks())
+
+
+def test_a_transcript_in_another_spelling_is_told_all_the_same():
+    class Joins(Sound):
+        """It joins the words."""
+
+        def layout(self, utterance, choice, response):
+            return Layout(View((Text(utterance.text.replace(" ", "_")), Speech(utterance.text), response)))
+
+    with pytest.raises(CheckFailedError, match="its student reads"):
+        run_check(check_named("check_student_is_not_told"), Joins())
+
+
+def test_an_attribute_that_is_a_number_is_told_too():
+    class Tells(Sound):
+        """It tells the age."""
+
+        def layout(self, utterance, choice, response):
+            age = utterance.attributes.get("age", "")
+            return Layout(View((Text(f"{age} years: "), Speech(utterance.text), response)))
+
+    with pytest.raises(CheckFailedError, match="changes with the age"):
+        run_check(check_named("check_student_is_not_told"), Tells())
+
+
 def test_every_check_is_tried_by_a_broken_method():
     assert {check.__name__ for check in CHECKS} == set(BROKEN.values())
 

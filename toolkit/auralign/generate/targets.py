@@ -87,7 +87,7 @@ class TargetWriter:
             return "all targets were there already"  # killed between the last two steps of this function
         with Store(partial, Target) as store:
             self._answer_all(manifest, store)
-            if self.num_unasked == len(manifest):
+            if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
                     f"method {self.method.name!r} asks nothing about any of the {len(manifest)} utterances of {manifest.path}; "
                     f"see what it asks about: auralign methods {self.method.name}"

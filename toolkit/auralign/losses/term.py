@@ -19,9 +19,10 @@ class Term:
     weight : float
         Of this term among the others.
     unit : str
-        What is counted: a tag of the student's tokens ("target", "end"); "read " and a tag of the teacher's, for positions of
-        speech, of which there are as many as the connector makes ("read speech"); "places" of speech; or "sequences". The
-        trainer knows how many of them an optimiser step has before its first forward, and divides by that.
+        What is counted: a tag of the student's tokens ("target", "end"), those of speech being the tokens of its text
+        ("speech"), however many embeddings there are; "read " and a tag of the teacher's tokens ("read speech"); "places" of
+        speech; or "sequences". The trainer knows how many of them an optimiser step has before its first forward, and divides
+        by that.
     """
 
     sum: torch.Tensor
@@ -45,9 +46,9 @@ def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
     Raises ValueError on a unit that the step does not count.
     """
     for name, term in terms.items():
-        if term.unit not in units:
+        if term.unit not in units and term.count:
             raise ValueError(
                 f"the loss term {name!r} counts {term.unit!r}, which is no tag of this step's tokens; it has "
                 f"{', '.join(sorted(units))}: give the term one of these as its unit"
             )
-    return sum(term.weight * term.sum / max(units[term.unit], 1) for term in terms.values())
+    return sum(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())

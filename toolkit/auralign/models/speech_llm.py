@@ -147,19 +147,23 @@ class ViewOutput:
         self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST, squared: bool = False
     ) -> Term:
         """Euclidean distance, or its square, of the hidden states at the tokens under a tag, pair by pair."""
-        term = distance(self.at(tag, layer), teacher.at(tag, layer), squared=squared)
+        term = distance(*self._pairs(teacher, tag, layer), squared=squared)
         return replace(term, unit=self.unit(tag))
 
     def cosine_distance(self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST) -> Term:
         """One minus the cosine of the hidden states at the tokens under a tag, pair by pair."""
-        return replace(cosine_distance(self.at(tag, layer), teacher.at(tag, layer)), unit=self.unit(tag))
+        return replace(cosine_distance(*self._pairs(teacher, tag, layer)), unit=self.unit(tag))
+
+    def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):
+        if tag == FIRST:
+            raise ValueError(
+                f"{FIRST!r} is where a target begins, also one of no tokens: compare `predicting({FIRST!r})` of both views"
+            )
+        return self.at(tag, layer), teacher.at(tag, layer)
 
     def unit(self, tag: str) -> str:
-        """What a term at the tokens under a tag is divided by: the positions of speech are those of its text, and each
-        sequence has one `FIRST`."""
-        if tag == FIRST:
-            return "sequences"
-        return f"read {tag}" if bool((self.labels(tag) < 0).any()) else tag
+        """What a term at the tokens under a tag is divided by: each sequence has one `FIRST`."""
+        return "sequences" if tag == FIRST else tag
 
     def _read_off(self, layer: int | float) -> Callable:
         """From hidden states (m, D) of a layer to logits (m, V)."""
@@ -221,7 +225,7 @@ class SpeechLLM(nn.Module):
         frozen=(),
     ):
         super().__init__()
-        for name in (*(branches or ()), *(heads or ())):
+        for name in map(str, (*(branches or ()), *(heads or ()))):
             if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
                 raise ValueError(
                     f"a branch or head is named {name!r}; use letters, digits and underscores, such as voice"

@@ -13,10 +13,10 @@ method's class (`examples`), as do checks that cannot hold for it, with the reas
 fail, or it is no longer expected to.
 """
 
+import contextlib
 import copy
 import inspect
 import json
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,14 @@ import torch
 
 from auralign.layout import MAIN, Speech, Target, Text
 from auralign.losses import total
-from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod, draw, lay_out
+from auralign.method import (
+    API_VERSION,
+    FIDELITIES,
+    AlignmentMethod,
+    MethodFailedError,
+    draw,
+    lay_out,
+)
 from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
 from auralign.models.llm import load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
@@ -291,15 +298,18 @@ def check_student_is_asked_what_the_teacher_is(method) -> None:
 
 def check_student_is_not_told(method) -> None:
     """What the student can read it need not hear: neither the transcript nor an attribute may stand in its text."""
-    for utterance, layout in _layouts(method):
-        known = {str(value).lower() for value in utterance.attributes.values() if isinstance(value, str)}
-        told = sorted(known & set(_words_of_student(layout)))
-        if told:
-            fail(
-                method,
-                f"its student reads {told}",
-                "give it Speech there; where it is meant, declare it in expected_failures",
-            )
+    for utterance in _utterances(method):
+        for name, value in utterance.attributes.items():
+            other = value + 100 if isinstance(value, (int, float)) else "zyzzyva"
+            changed = replace(utterance, attributes={**utterance.attributes, name: other})
+            if _texts_of_students(method, utterance, utterance) != _texts_of_students(
+                method, utterance, changed
+            ):
+                fail(
+                    method,
+                    f"what its student reads changes with the {name} of the utterance",
+                    "give it Speech there; where it is meant, declare it in expected_failures",
+                )
     secret = Utterance(
         id="secret",
         audio="s.flac",
@@ -310,8 +320,8 @@ def check_student_is_not_told(method) -> None:
         attributes={"emotion": "flabbergasted"},
     )
     for _, layout in _layouts(method, [secret]):
-        words = _words_of_student(layout)
-        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in words]
+        text = " ".join(_texts_of(layout)).lower()
+        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in text]
         if told:
             fail(
                 method,
@@ -347,9 +357,15 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
     model, renderer = _world(method)
     examples, needs = _examples(method), method.needs
     views = [renderer.render(layout.teacher) for _, _, layout in examples]
-    parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag == "speech"]
+    heard = {
+        segment.tag
+        for _, _, layout in examples
+        for segment in layout.student.segments
+        if isinstance(segment, Speech) and segment.branch == MAIN
+    }
+    parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag in heard]
     lengths = torch.tensor([len(part) for part in parts])
-    frames = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+    frames = torch.nn.utils.rnn.pad_sequence(parts or [torch.zeros(1, model.llm.width)], batch_first=True)
     counted = {"quantity": lengths.float(), "frames": frames, "weights": frames.new_ones(frames.shape[:2])}
     student = model(
         model.pack(views, [None] * len(views)),
@@ -449,7 +465,7 @@ CHECKS = (
 
 def _utterances(method, utterances=UTTERANCES) -> list[Utterance]:
     """Those of the kit, with what the method wants to be known of them."""
-    return [replace(one, attributes={**method.attributes_tried, **one.attributes}) for one in utterances]
+    return [replace(one, attributes={**one.attributes, **method.attributes_tried}) for one in utterances]
 
 
 def _examples(method, utterances=UTTERANCES) -> list:
@@ -466,9 +482,19 @@ def _layouts(method, utterances=UTTERANCES) -> list:
     return [(utterance, layout) for utterance, _, layout in _examples(method, utterances)]
 
 
-def _words_of_student(layout) -> list[str]:
+def _texts_of(layout) -> list[str]:
+    """What the student reads."""
     texts = [segment.text for segment in layout.student.segments if isinstance(segment, Text)]
-    return re.findall(r"\w+", " ".join([*texts, str(layout.student.system)]).lower())
+    return [*texts, str(layout.student.system)]
+
+
+def _texts_of_students(method, utterance, changed) -> list[list[str]]:
+    """What students of a changed utterance read; by the choices for the other where not as much is asked about it."""
+    choices = draw(method, utterance, Random(f"1:{utterance.id}"))
+    with contextlib.suppress(MethodFailedError):  # of a value that the method does not know
+        drawn = draw(method, changed, Random(f"1:{utterance.id}"))
+        choices = drawn if len(drawn) == len(choices) else choices
+    return [_texts_of(lay_out(method, changed, choice, Target(RESPONSE))) for choice in choices]
 
 
 def _plain(method) -> str:

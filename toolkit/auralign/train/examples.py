@@ -36,13 +36,13 @@ class PackOfExamples:
     kept: TopK | None = None
 
     def units(self) -> Counter:
-        """What losses are divided by: sequences, tokens under each tag of the student's views, and of the teacher's, with
-        "read " before the tag."""
+        """What losses are divided by: sequences, places of speech, tokens under each tag of the student's views, those of
+        speech being its text's, and of the teacher's, with "read " before the tag."""
         counts = Counter(sequences=len(self.choices), places=0)
         for name, prefix in (("student", ""), ("teacher", "read ")):
             for rendered in self.views.get(name, ()):
                 for piece in rendered.pieces:
-                    counts[prefix + piece.tag] += 0 if piece.is_speech else len(piece.ids)
+                    counts[prefix + piece.tag] += piece.num_read if piece.is_speech else len(piece.ids)
                     counts["places"] += piece.branch == MAIN
                     counts[prefix + END] += piece.num_end or 0
         return counts
@@ -135,7 +135,7 @@ class Examples:
                 f"no {path}: the method distils from what stage 2 keeps of the teacher; run it again"
             )
         kept = np.load(path, mmap_mode="r")
-        if len(kept) != self.sizes.sum():
+        if "token" not in (kept.dtype.names or ()) or len(kept) != self.sizes.sum():
             raise ValueError(
                 f"{path}: holds {len(kept)} tokens, the targets have {self.sizes.sum()}; run stage 2 again"
             )

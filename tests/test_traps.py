@@ -160,7 +160,7 @@ def test_trap_7_text_normalisation_decides_the_ceiling():
     method = load_method("blsp", instruction="{speech}")
     (choice,) = method.choices(utterance, Random(0))
     layout = method.layout(utterance, choice, Target("x"))
-    assert layout.teacher.segments[0].text == layout.student.segments[0].text == "it's three five"
+    assert layout.teacher.segments[0].text == layout.student.segments[0].text == "it is 35"
     from auralign.records import Question
 
     question = Question(

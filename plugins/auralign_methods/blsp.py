@@ -1,7 +1,7 @@
 """BLSP: behaviour alignment by continuation writing."""
 
-import re
 from dataclasses import dataclass
+from functools import cache
 
 from auralign.layout import Layout, Speech, View, fill
 from auralign.method import AlignmentMethod
@@ -15,28 +15,33 @@ class BLSP(AlignmentMethod):
     BLSP (arXiv:2309.00916, section 3). Whatever the LLM reads in the text it needs to go on from there; speech that draws
     the same continuation carries it too.
 
-    Faithful to the paper: one fixed request to continue, its text before the speech, the transcript in lower case without
-    punctuation, the target written by the same frozen LLM, greedy, cross-entropy, only the connector trained (the
+    Faithful to the paper: one fixed request to continue, its text before the speech, the transcript as Whisper's English
+    normaliser leaves it, the target written by the same frozen LLM, greedy, cross-entropy, only the connector trained (the
     paper's is `auralign.models.connectors.ConvolveAndProject`; it cuts answers at 64 tokens). Not faithful: the wording of
-    the request is ours; Whisper's normaliser also rewrites numbers and spelling; the paper ends cut-off answers with an
-    end of turn, which teaches a false stop, and here they carry none; the paper first tunes the LLM on instructions,
-    here it comes tuned.
+    the request is ours; other languages, which the paper has not, get Whisper's basic normaliser; the paper ends cut-off
+    answers with an end of turn, which teaches a false stop, and here they carry none; the paper first tunes the LLM on
+    instructions, here it comes tuned.
 
     Arguments
     ---------
     instruction : str
         A template with one `{speech}` slot.
     normalize : bool
-        Lower case, no punctuation, single spaces; the continuation then cannot hang on what is not heard.
+        By Whisper's normaliser: lower case, no punctuation, numbers as digits; the continuation then cannot hang on what is not
+        heard.
+    spellings : str, optional
+        JSON file of British to American spellings, such as the normalizer.json of a Whisper folder; none are changed without.
     """
 
     instruction: str = (
         "Go on with the following text, fluently and vividly, in fewer than forty words:\n{speech}"
     )
     normalize: bool = True
+    spellings: str | None = None
 
     name = "blsp"
     paper = "2309.00916"
+    version = "2"  # 1 had a normaliser of our own
 
     def choices(self, utterance, rng):
         """The one choice: continue."""
@@ -44,11 +49,19 @@ class BLSP(AlignmentMethod):
 
     def layout(self, utterance, choice, response):
         """The request, the speech in its slot, then the LLM's own continuation."""
-        text = _normalized(utterance.text) if self.normalize else utterance.text
+        text = utterance.text
+        if self.normalize:
+            text = _normalizer(utterance.language[:2].lower() in ("", "en"), self.spellings)(text)
         return Layout.of(View((*fill(choice.instruction, Speech(text)), response)))
 
 
-def _normalized(text: str) -> str:
-    """Lower case, apostrophes within words the only punctuation left, single spaces."""
-    kept = re.sub(r"(?<!\w)'|'(?!\w)|[^\w\s']|_", " ", text.lower())
-    return " ".join(kept.split())
+@cache
+def _normalizer(is_english: bool, spellings: str | None):
+    """Whisper's, as transformers has them, with curly apostrophes made straight: it knows no others."""
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+    from auralign.files import read_json
+
+    words = {} if spellings is None else read_json(spellings, repair="copy Whisper's normalizer.json again")
+    normalize = EnglishTextNormalizer(words) if is_english else BasicTextNormalizer()
+    return lambda text: " ".join(normalize(text.replace("\u2019", "'")).split())

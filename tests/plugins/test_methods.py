@@ -44,15 +44,35 @@ def test_sift_asks_nothing_and_has_no_system_prompt():
 
 def test_blsp_asks_to_continue_what_can_be_heard():
     method = load_method("blsp", instruction="go on: {speech}")
-    utterance = Utterance(id="u", audio="u.flac", seconds=1.0, text="Well, it's 'three' -- Five!")
+    utterance = Utterance(
+        id="u", audio="u.flac", seconds=1.0, text="Well, it’s Quilter's 'colour' -- twenty Five (coughs)!"
+    )
     (choice,) = method.choices(utterance, Random(0))
     layout = method.layout(utterance, choice, Target("six"))
     assert method.given_response(utterance, choice) is None
-    assert layout.student.segments == (Text("go on: "), Speech("well it's three five"), Target("six"))
+    assert layout.student.segments == (
+        Text("go on: "),
+        Speech("well it is quilter is colour 25"),
+        Target("six"),
+    )
     assert layout.teacher.before_target().segments == (
         Text("go on: "),
-        Text("well it's three five", "speech"),
+        Text("well it is quilter is colour 25", "speech"),
     )
+
+
+def test_blsp_changes_british_spelling_where_it_is_told(tmp_path):
+    (tmp_path / "normalizer.json").write_text('{"colour": "color"}')
+    method = load_method("blsp", instruction="{speech}", spellings=str(tmp_path / "normalizer.json"))
+    (layout,) = layouts(method, replace(TOLD, text="Colour!"))
+    assert layout.student.segments[0] == Speech("color")
+
+
+def test_blsp_takes_other_languages_as_whisper_does():
+    (layout,) = layouts(
+        load_method("blsp", instruction="{speech}"), replace(TOLD, text="Zwanzig, fünf!", language="de")
+    )
+    assert layout.student.segments[0] == Speech("zwanzig fünf")
 
 
 def test_blsp_can_keep_the_text_as_it_is():

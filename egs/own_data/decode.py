@@ -6,7 +6,7 @@
 Reads: <data_folder>/test.jsonl, <data_folder>/test.questions.jsonl, <output_folder>/checkpoints/
 Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl (and {speech,shuffled}_alone where the method puts a transcript
         beside the speech), and, once for all methods,
-        <text_folder>/hypotheses/test.{text,transcript}.jsonl
+        <text_folder>/hypotheses/test.{text,normalised,transcript}.jsonl
 """
 
 from functools import cache
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.data.frames import recipe_frames
+from auralign.data.text import is_normalised
 from auralign.decode.answers import Decoder
 from auralign.hparams import load_recipe, settings
 from auralign.method import is_assisted
@@ -51,14 +52,16 @@ def main(argv):
         "parts": describe({name: getattr(hparams, name) for name in PARTS}),
         "seed": hparams.seed,
     }
-    jobs = [("text", text, asked, None), ("transcript", text, asked, None)]
+    jobs = [("text", text, asked, None)]
+    if not is_normalised(Records(manifest, Utterance)):
+        jobs.append(("normalised", text, asked, None))
+    if hparams.recognizer:
+        jobs.append(("transcript", text, asked, None))
     jobs += [("speech", output, trained, None), ("shuffled", output, trained, None)]
     if is_assisted(hparams.method):  # by a transcript beside the speech: what is it worth alone?
         jobs += [("speech", output, trained, False), ("shuffled", output, trained, False)]
     decoder = cache(lambda: make_decoder(hparams, best, manifest))  # built when the first stage needs it
     for given, folder, inputs, assisted in jobs:
-        if given == "transcript" and not hparams.recognizer:
-            continue
         name = f"{given}_alone" if assisted is False else given
         path = folder / "hypotheses" / f"test.{name}.jsonl"
         with Stage(

@@ -99,7 +99,8 @@ class Question:
 
     `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
     template with one `{speech}` slot, or None where nothing is asked beside the speech itself. Where `reference` is None,
-    the right answer is what the plain LLM answers to the reference text.
+    the right answer is what the plain LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
+    of every utterance.
     """
 
     key: str
@@ -108,12 +109,13 @@ class Question:
     task: str
     instruction: str | None
     reference: str | None
+    phrasing: int = 0
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """One answer. `input` says what the LLM was given: speech, shuffled (another utterance's speech), text (the
-    reference transcript) or transcript (the encoder's own, in `transcript`)."""
+    reference transcript), normalised (that without case and punctuation) or transcript (the encoder's own, in `transcript`)."""
 
     key: str
     utt_id: str

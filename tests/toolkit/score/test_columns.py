@@ -6,7 +6,10 @@ from auralign.score.columns import read_items
 
 def test_answers_stand_beside_their_questions_whatever_the_order_of_the_file(corpus):
     columns = [("text", corpus.answers("text", "abcdefgh")), ("speech", corpus.answers("speech", "stuvwxyz"))]
-    assert [item.answers for item in read_items(corpus.questions, corpus.manifest, columns)][1] == ("b", "t")
+    assert [item.answers for item in read_items(corpus.questions, corpus.manifest, columns)][1] == {
+        "text": "b",
+        "speech": "t",
+    }
 
 
 def test_missing_answer_names_key_file_and_stage(corpus):

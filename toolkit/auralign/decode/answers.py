@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from auralign.data.text import normalise
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.llm import Decoding
@@ -16,7 +17,7 @@ from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store, partial_path
 
-FROM_TEXT = ("text", "transcript")
+FROM_TEXT = ("text", "normalised", "transcript")
 INPUTS = ("speech", "shuffled", *FROM_TEXT)
 
 
@@ -65,7 +66,7 @@ class Decoder:
         ---------
         given : str
             What the LLM is given: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
-            transcript; "transcript", the encoder's own.
+            transcript; "normalised", that without case and punctuation; "transcript", the encoder's own.
         assisted : bool, optional
             Whether the encoder's transcript of what is heard stands beside the speech; where the method puts it there unless
             given. It is empty without.
@@ -83,7 +84,7 @@ class Decoder:
                 f"{what} needs a recognizer, for the encoder's own transcript: name one in the YAML"
             )
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
-        if given != "text":
+        if given not in ("text", "normalised"):
             self._check_lengths(questions, partners)
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
@@ -128,6 +129,8 @@ class Decoder:
         rows = [self.manifest.row(utterance.id) for utterance in utterances]
         texts = [utterance.text for utterance in utterances]
         heard: list[list[torch.Tensor] | None] = [None] * len(questions)
+        if given == "normalised":
+            texts = [normalise(text) for text in texts]
         if given == "transcript":
             texts = self.recognizer.transcribe(*self.frames.get(rows)[MAIN])
         if given in FROM_TEXT:

@@ -1,10 +1,11 @@
 """Builds the gap ledger: reads the columns, counts, resamples them together, compares the methods."""
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from auralign.score.columns import MethodFiles, read_items
+from auralign.score.columns import Item, MethodFiles, read_items
 from auralign.score.ledger import (
     CLASSES,
     GROUPS,
@@ -25,7 +26,7 @@ from auralign.score.metrics import (
     exact_match,
 )
 
-INPUTS = ("speech", "shuffled", "text", "transcript")  # the last one may be absent
+EXACT = "exact answers"
 EXAMPLES_PER_METHOD = 3
 
 
@@ -34,10 +35,13 @@ def build_ledger(
     manifest,
     *,
     text,
+    normalised=None,
     transcript=None,
     methods: dict[str, MethodFiles],
     classify,
     answer_right=None,
+    score=None,
+    measure=EXACT,
     seed,
     num_resamples=NUM_RESAMPLES,
     confidence=CONFIDENCE,
@@ -49,14 +53,19 @@ def build_ledger(
     questions : Records of Question
     manifest : Records of Utterance
         What was said, for `classify` and the examples.
-    text, transcript : Records of Hypothesis
-        Shared by the methods: the plain LLM's answers to the reference text and, where it has one, to the encoder's own.
+    text, normalised, transcript : Records of Hypothesis
+        Shared by the methods: the plain LLM's answers to the reference text and, where given, to the text without case and
+        punctuation and to the encoder's own transcript.
     methods : dict of str -> MethodFiles
         In the order of the table.
     classify : callable (answer, question, text of the utterance) -> one of WRONG_CLASSES
-        Asked about answers after speech that are not exact.
+        Asked about answers after speech whose score is below 1.
     answer_right : callable (answer, question) -> bool, optional
         Whether an answer is right when its own form is set aside.
+    score : callable (answer, question, text of the utterance) -> 0 to 1, optional
+        What an answer is worth; 1 for an exact one, else 0, unless given.
+    measure : str
+        What the scores are called.
     seed, num_resamples, confidence
         Of the bootstrap, which draws utterances.
 
@@ -65,8 +74,10 @@ def build_ledger(
     if not methods:
         raise ValueError("no method to score: give at least one")
     bootstrap = {"seed": seed, "num_resamples": num_resamples, "confidence": confidence}
+    read = {"text": text, "normalised": normalised, "transcript": transcript}
     columns = {
-        name: _read_method(questions, manifest, text, transcript, files) for name, files in methods.items()
+        name: _read_method(questions, manifest, read, files, score or _exactness)
+        for name, files in methods.items()
     }
     groups = _order_groups(question.group for question in questions)
     rows, differences, wrong = [], [], []
@@ -97,6 +108,7 @@ def build_ledger(
         absent_groups=tuple(group for group in GROUPS if group not in groups)
         if {*GROUPS} & {*groups}
         else (),
+        measure=measure,
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )
@@ -119,11 +131,44 @@ def choose_examples(wrong, method):
     return rounds[:EXAMPLES_PER_METHOD]
 
 
-def _read_method(questions, manifest, text, transcript, files):
-    sources = zip(INPUTS, (files.speech, files.shuffled, text, transcript), strict=True)
-    return read_items(
-        questions, manifest, [(name, records) for name, records in sources if records is not None]
+@dataclass(frozen=True)
+class _Scored:
+    """An item, and what each of its answers is worth."""
+
+    item: Item
+    scores: dict[str, float]
+
+    @property
+    def question(self):
+        return self.item.question
+
+    @property
+    def answer(self):
+        return self.item.answers["speech"]
+
+
+def _exactness(answer, question, said):
+    return int(exact_match([question.reference], [answer])[0])
+
+
+def _read_method(questions, manifest, read, files, score):
+    sources = {"speech": files.speech, "shuffled": files.shuffled, **read}
+    items = read_items(
+        questions, manifest, [(kind, found) for kind, found in sources.items() if found is not None]
     )
+    return [
+        _Scored(item, {kind: _score_one(score, answer, item) for kind, answer in item.answers.items()})
+        for item in items
+    ]
+
+
+def _score_one(score, answer, item):
+    value = score(answer, item.question, item.said)
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"the answer {answer!r} to {item.question.key!r} has the score {value}; it must be from 0 to 1"
+        )
+    return float(value)
 
 
 def _order_groups(names):
@@ -132,18 +177,14 @@ def _order_groups(names):
 
 
 def _scores(items):
-    """Exact answers 0 / 1 by input: {input: (N,)}."""
-    references = [item.question.reference for item in items]
-    return {
-        name: exact_match(references, [item.answers[place] for item in items])
-        for place, name in enumerate(INPUTS[: len(items[0].answers)])
-    }
+    """Scores by input: {input: (N,)}."""
+    return {kind: np.array([item.scores[kind] for item in items]) for kind in items[0].scores}
 
 
 def _rates(scores, where=slice(None)):
     chosen = {name: column[where] for name, column in scores.items()}
     means = {name: float(np.mean(column)) for name, column in chosen.items()}
-    return Rates(len(chosen["text"]), **{"transcript": None, **means})
+    return Rates(len(chosen["text"]), **{"normalised": None, "transcript": None, **means})
 
 
 def _difference(group, method, other, members, bootstrap):
@@ -154,22 +195,22 @@ def _difference(group, method, other, members, bootstrap):
     )
 
 
-def _heard_answer(item):
-    return item.answers[INPUTS.index("speech")]
-
-
 def _make_row(method, group, items, classes, answer_right, bootstrap):
     scores = _scores(items)
     clusters = [item.question.utt_id for item in items]
     tasks = np.array([item.question.task for item in items])
-    ignored = [answer_right(_heard_answer(item), item.question) for item in items] if answer_right else None
+    ignored = [answer_right(item.answer, item.question) for item in items] if answer_right else None
     return Row(
         method=method,
         group=group,
         rates=_rates(scores),
         speech=bootstrap_interval(scores["speech"], clusters=clusters, **bootstrap),
         recovery=bootstrap_recovery(
-            scores["speech"], scores["shuffled"], scores["text"], clusters=clusters, **bootstrap
+            scores["speech"],
+            scores["shuffled"],
+            scores.get("normalised", scores["text"]),
+            clusters=clusters,
+            **bootstrap,
         ),
         form_ignored=None if ignored is None else float(np.mean(ignored)),
         answers={name: classes.count(name) for name in CLASSES},
@@ -178,10 +219,10 @@ def _make_row(method, group, items, classes, answer_right, bootstrap):
 
 
 def _name_class(item, classify):
-    question, answer = item.question, _heard_answer(item)
-    if exact_match([question.reference], [answer])[0]:
+    question, answer = item.question, item.answer
+    if item.scores["speech"] == 1:
         return RIGHT
-    name = classify(answer, question, item.said)
+    name = classify(answer, question, item.item.said)
     if name not in WRONG_CLASSES:
         raise ValueError(
             f"classify calls the wrong answer {answer!r} to {question.key!r} {name!r}; "
@@ -191,5 +232,7 @@ def _name_class(item, classify):
 
 
 def _make_example(method, item, name):
-    question, answer = item.question, _heard_answer(item)
-    return Example(method, question.group, name, question.instruction, item.said, question.reference, answer)
+    question = item.question
+    return Example(
+        method, question.group, name, question.instruction, item.item.said, question.reference, item.answer
+    )

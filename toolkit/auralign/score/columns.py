@@ -1,6 +1,6 @@
 """Questions side by side with the answers of every column: one a question in each, or an error that names it.
 
-A column is one file of hypotheses of one input kind: what the LLM read (text, transcript) or heard (speech,
+A column is one file of hypotheses of one input kind: what the LLM read (text, normalised, transcript) or heard (speech,
 shuffled).
 """
 
@@ -21,11 +21,11 @@ class MethodFiles:
 
 @dataclass(frozen=True)
 class Item:
-    """A question, what its utterance says, and the answers to it, one for each column."""
+    """A question, what its utterance says, and the answers to it."""
 
     question: Question
     said: str
-    answers: tuple[str, ...]
+    answers: dict[str, str]  # input kind to answer
 
 
 def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
@@ -48,7 +48,7 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
         Item(
             question if question.reference is not None else replace(question, reference=answers["text"][key]),
             _text_of(question, manifest, questions.path),
-            tuple(column[key] for column in answers.values()),
+            {kind: column[key] for kind, column in answers.items()},
         )
         for key, question in asked.items()
     ]

@@ -3,7 +3,10 @@
 A row is one method on one group of questions. Every answer to speech is named by what became of it, so that
 each lost point has a cause. `build.py` makes the ledger, `table.py`, `picture.py` and `report.py` show it.
 
-    recovery = (speech - shuffled) / (text - shuffled)
+    recovery = (speech - shuffled) / (normalised - shuffled)
+
+where normalised text is what a faultless recognizer would write: the text without case and punctuation. Every answer has a
+score from 0 to 1; where nobody says otherwise, it is 1 for an exact answer, else 0.
 """
 
 import dataclasses
@@ -20,16 +23,22 @@ CLASSES = (RIGHT, *WRONG_CLASSES)
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of exact answers, 0 to 1, over the same questions: one for each thing that the LLM was given.
+    """Mean scores, 0 to 1, over the same questions: one for each thing that the LLM was given.
 
-    `transcript` is None where the encoder has none of its own.
+    `normalised` is None where the text is normalised as it stands, `transcript` where the encoder has none of its own.
     """
 
     num_questions: int
     text: float
+    normalised: float | None
     transcript: float | None
     speech: float
     shuffled: float
+
+    @property
+    def ceiling(self) -> float:
+        """Of recovery: what reading normalised text gives."""
+        return self.text if self.normalised is None else self.normalised
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """`method` minus `other`, in exact answers after speech to the same questions of a group."""
+    """`method` minus `other`, in scores after speech on the same questions of a group."""
 
     group: str
     method: str
@@ -80,6 +89,7 @@ class Ledger:
     differences: tuple[Difference, ...]
     examples: tuple[Example, ...]
     absent_groups: tuple[str, ...]
+    measure: str  # what the scores are, such as "exact answers"
     num_utterances: int
     num_resamples: int
     confidence: float

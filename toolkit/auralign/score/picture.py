@@ -1,4 +1,4 @@
-"""The ledger as a picture: exact answers by group and method, and what became of the answers on unseen tasks.
+"""The ledger as a picture: scores by group and method, and what became of the answers on unseen tasks.
 
 Matplotlib is imported when a picture is drawn, not before. The bytes depend on the ledger and on matplotlib's
 version only.
@@ -47,7 +47,7 @@ def _draw_rates(axes, ledger):
     bars = [_draw_method(axes, ledger, number) for number in range(len(ledger.methods))]
     places = range(len(ledger.groups))
     shared = [ledger.row(ledger.methods[0], group).rates for group in ledger.groups]
-    ceiling = _mark(axes, places, [rates.text for rates in shared], GROUP_WIDTH, "-")
+    ceiling = _mark(axes, places, [rates.ceiling for rates in shared], GROUP_WIDTH, "-")
     marks = {"ceiling (reads the text)": ceiling}
     if shared[0].transcript is not None:
         heights = [rates.transcript for rates in shared]
@@ -56,7 +56,7 @@ def _draw_rates(axes, ledger):
         f"{_wrap(group)}\n({rates.num_questions})" for group, rates in zip(ledger.groups, shared, strict=True)
     ]
     axes.set_xticks(places, labels)
-    axes.set_ylabel("exact answers to speech")
+    axes.set_ylabel(f"{ledger.measure} to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
     marks["floor (hears another's speech)"] = bars[0][1]

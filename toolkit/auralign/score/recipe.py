@@ -11,12 +11,13 @@ import textwrap
 from pathlib import Path
 
 from auralign import __version__
+from auralign.data.text import is_normalised
 from auralign.hparams import HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
-from auralign.score.build import build_ledger
+from auralign.score.build import EXACT, build_ledger
 from auralign.score.columns import MethodFiles
-from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
+from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
 from auralign.stage import Stage, content, describe
@@ -33,8 +34,14 @@ NOTES = (
 class Judge:
     """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass."""
 
+    measure = EXACT  # what its scores are called
+
+    def score(self, answer: str, question: Question, said: str) -> float:
+        """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
+        return float(exact_match([question.reference], [answer])[0])
+
     def classify(self, answer: str, question: Question, said: str) -> str:
-        """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`; `said` is the transcript."""
+        """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`."""
         return "transcribed" if plain(answer) == plain(said) else "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
@@ -135,8 +142,11 @@ def columns(methods):
 
 
 def text_kinds(shared):
-    """What the LLM reads: without a recognizer there is no transcript of the encoder's own."""
-    return ("text", "transcript") if shared.recognizer else ("text",)
+    """What the LLM reads: normalised text where it is another, the encoder's own transcript where there is a recognizer."""
+    path = Path(shared.data_folder) / "test.jsonl"
+    content(path, made_by="stage 1 (prepare)")
+    other = [] if is_normalised(Records(path, Utterance)) else ["normalised"]
+    return ("text", *other, *(["transcript"] if shared.recognizer else []))
 
 
 def text_file(shared, kind):
@@ -156,11 +166,12 @@ def score(methods, shared, command, *, title, judge, notes):
     ledger = build_ledger(
         questions,
         manifest,
-        text=read["text"],
-        transcript=read.get("transcript"),
+        **read,
         methods=files,
         classify=judge.classify,
         answer_right=judge.is_right,
+        score=judge.score,
+        measure=judge.measure,
         seed=shared.seed,
     )
     facts = {
@@ -206,11 +217,11 @@ def print_result(folder):
     ledger, facts = read_scores(folder / "scores.json")
     group = main_group(ledger)
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
-    print(f"\nThe gap ledger: exact answers to {size}")
+    print(f"\nThe gap ledger: {ledger.measure} to {size}")
     print(f"\nColumns:\n{format_legend(ledger)}")
     print(f"\n{format_table(ledger)}")
     if ledger.differences:
-        print(f"\nDifferences in exact answers to speech, {group}:\n{format_differences(ledger, group)}")
+        print(f"\nDifferences in {ledger.measure} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))
     if ENCODER_WER in facts:
         print(f"The {ENCODER_WER.replace(' (%)', '')} is {facts[ENCODER_WER]:.2f} %.")

@@ -100,49 +100,58 @@ def score_recognition(
     ------
     ValueError : where the counts differ, or the references hold no word at all.
     """
+    sure = {"utt_ids": utt_ids, "speakers": speakers, "seed": seed, "num_resamples": num_resamples}
+    forms = raw_form(language), normalised_form(language, spellings)
+    return RecognitionScore(language, *(error_rate(form, references, hypotheses, **sure) for form in forms))
+
+
+def error_rate(
+    form: TextForm, references, hypotheses, *, utt_ids, speakers, seed, num_resamples=NUM_RESAMPLES
+) -> ErrorRate:
+    """Score one system in one form of the text; arguments as of `score_recognition`."""
     references, hypotheses = list(references), list(hypotheses)
     utt_ids, speakers = [str(utt_id) for utt_id in utt_ids], list(speakers)
     _check_counts(references, hypotheses=hypotheses, utt_ids=utt_ids, speakers=speakers)
-    rates = []
-    for form in (raw_form(language), normalised_form(language, spellings)):
-        said, heard = _split_all(form, references, "reference"), _split_all(form, hypotheses, "hypothesis")
-        words, edits = _count_words(said, form), _count_edits(said, heard)
-        rates.append(
-            ErrorRate(
-                text=form.name,
-                unit=form.unit,
-                wer=bootstrap_ratio(edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples),
-                num_edits=int(edits.sum()),
-                num_words=int(words.sum()),
-                num_utterances=len(references),
-                num_speakers=len(set(speakers)),
-                empty_references=_empty(said, utt_ids),
-                num_inserted=int(edits[words == 0].sum()),
-                empty_hypotheses=_empty(heard, utt_ids),
-            )
-        )
-    return RecognitionScore(language, *rates)
+    said, heard = _split_all(form, references, "reference"), _split_all(form, hypotheses, "hypothesis")
+    words, edits = _count_words(said, form), _count_edits(said, heard)
+    return ErrorRate(
+        text=form.name,
+        unit=form.unit,
+        wer=bootstrap_ratio(edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples),
+        num_edits=int(edits.sum()),
+        num_words=int(words.sum()),
+        num_utterances=len(references),
+        num_speakers=len(set(speakers)),
+        empty_references=_empty(said, utt_ids),
+        num_inserted=int(edits[words == 0].sum()),
+        empty_hypotheses=_empty(heard, utt_ids),
+    )
 
 
 def compare_recognition(
     references, hypotheses, others, *, speakers, seed, language, spellings=None, num_resamples=NUM_RESAMPLES
 ) -> RecognitionDifference:
     """WER(hypotheses) - WER(others), N texts each, drawn together; arguments as of `score_recognition`."""
+    sure = {"speakers": speakers, "seed": seed, "num_resamples": num_resamples}
+    forms = raw_form(language), normalised_form(language, spellings)
+    found = (error_rate_difference(form, references, hypotheses, others, **sure) for form in forms)
+    return RecognitionDifference(language, *found)
+
+
+def error_rate_difference(
+    form: TextForm, references, hypotheses, others, *, speakers, seed, num_resamples=NUM_RESAMPLES
+) -> Estimate:
+    """WER(hypotheses) - WER(others) in one form of the text."""
     references, hypotheses, others = list(references), list(hypotheses), list(others)
     speakers = list(speakers)
     _check_counts(references, hypotheses=hypotheses, others=others, speakers=speakers)
-    found = []
-    for form in (raw_form(language), normalised_form(language, spellings)):
-        said = _split_all(form, references, "reference")
-        words = _count_words(said, form)
-        edits = _count_edits(said, _split_all(form, hypotheses, "hypothesis"))
-        other_edits = _count_edits(said, _split_all(form, others, "other hypothesis"))
-        found.append(
-            bootstrap_ratio(
-                edits - other_edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples
-            )
-        )
-    return RecognitionDifference(language, *found)
+    said = _split_all(form, references, "reference")
+    words = _count_words(said, form)
+    edits = _count_edits(said, _split_all(form, hypotheses, "hypothesis"))
+    other_edits = _count_edits(said, _split_all(form, others, "other hypothesis"))
+    return bootstrap_ratio(
+        edits - other_edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples
+    )
 
 
 def describe_error_rate(rate: ErrorRate) -> str:

@@ -62,7 +62,7 @@ def format_report(ledger: Ledger, *, title: str, facts: dict, notes=()) -> str:
         _ledger_table(ledger),
         _absent(ledger),
         _legend(ledger),
-        "## Exact answers to speech, by task",
+        f"## {ledger.measure.capitalize()} to speech, by task",
         _task_table(ledger),
         "## Methods against each other",
         _difference_table(ledger),
@@ -134,7 +134,7 @@ def _difference_table(ledger):
         return "One method only: nothing to compare."
     headers = [
         "questions",
-        "difference in exact answers to speech",
+        f"difference in {ledger.measure} to speech",
         "value",
         f"{100 * ledger.confidence:g} % interval",
     ]

@@ -40,12 +40,20 @@ def format_interval(estimate) -> str:
 def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
     """The columns after method and group, in order."""
     interval = f"{100 * ledger.confidence:g} % interval"
+    normalised = Column(
+        "normalised text",
+        "where it reads that without case and punctuation",
+        lambda row: format_rate(row.rates.normalised),
+    )
+    is_there = ledger.rows[0].rates.normalised is not None  # else the text is normalised as it stands
+    ceiling = normalised.header if is_there else "text"
     return (
         Column(
             "text",
-            "exact answers where the LLM reads the reference transcript: the ceiling",
+            f"{ledger.measure} where the LLM reads the reference transcript",
             lambda row: format_rate(row.rates.text),
         ),
+        *([normalised] if is_there else []),
         Column(
             "cascade",
             "where it reads the speech encoder's own transcript (matched cascade)",
@@ -68,7 +76,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             "recovery",
-            "(speech - floor) / (text - floor): 0 nothing was heard, 1 as good as reading",
+            f"(speech - floor) / ({ceiling} - floor): 0 nothing was heard, 1 as good as reading",
             lambda row: format_rate(row.recovery.value),
         ),
         Column(interval, "", lambda row: format_interval(row.recovery)),
@@ -138,7 +146,7 @@ def main_group(ledger: Ledger) -> str:
 
 
 def format_differences(ledger: Ledger, group: str) -> str:
-    """Each pair of methods on the same questions of a group, in exact answers to speech."""
+    """Each pair of methods on the same questions of a group, in scores of answers to speech."""
     found = [difference for difference in ledger.differences if difference.group == group]
     names = [f"{difference.method} - {difference.other}" for difference in found]
     width = max(map(len, names), default=0)
@@ -155,18 +163,18 @@ def describe_result(ledger: Ledger) -> str:
     )
     margin = _describe_margin(ledger, rows[0], rows[1]) if len(rows) > 1 else ""
     wrong = "; ".join(_describe_wrong(row) for row in rows)
-    return f"On {main_group(ledger)}, {_describe_best(rows)}{margin}. What the wrong answers are: {wrong}."
+    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.measure)}{margin}. What the wrong answers are: {wrong}."
 
 
 def _merit(row):
     return (float("-inf") if row.recovery.value is None else row.recovery.value, row.speech.value)
 
 
-def _describe_best(rows):
+def _describe_best(rows, measure):
     best = rows[0]
     if best.recovery.value is None:
         values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
-        return f"reading gains nothing over the floor, so recovery is undefined; exact answers: {values}"
+        return f"reading gains nothing over the floor, so recovery is undefined; {measure}: {values}"
     values = [f"{row.method} {format_rate(row.recovery.value)}" for row in rows]
     if len(rows) == 1:
         return f"recovery of what reading gains over the floor: {values[0]}"
@@ -182,7 +190,9 @@ def _describe_margin(ledger, best, second):
     if not found.estimate.low <= 0 <= found.estimate.high:
         return ""
     interval = format_interval(found.estimate)
-    return f", but {second.method} may equal it ({found.method} - {found.other} in exact answers: {interval})"
+    return (
+        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.measure}: {interval})"
+    )
 
 
 def _describe_wrong(row):

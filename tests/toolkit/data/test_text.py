@@ -1,0 +1,32 @@
+import pytest
+
+from auralign.data.text import is_normalised, normalise
+from auralign.records import Records, Utterance, write_records
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Guten Tag, Herr Müller!", "guten tag herr müller"),
+        ("well-known", "well known"),
+        ("He paid 1,000.50 at 5:30.", "he paid 1,000.50 at 5:30"),
+        ("the boys’ 'tis don't", "the boys' 'tis don't"),
+        ("“Straße” — 100%", "straße 100%"),
+        ("你好，世界。", "你好 世界"),
+        ("هل تتكلم؟", "هل تتكلم"),
+        ("...", ""),
+    ],
+)
+def test_case_and_punctuation_go_and_words_stay(text, expected):
+    assert normalise(text) == expected
+
+
+def test_normalised_text_stays_as_it_is():
+    text = normalise('He said: "It’s 3.5 €, the boys’ price!"')
+    assert normalise(text) == text
+
+
+@pytest.mark.parametrize(("text", "expected"), [("three five", True), ("Three five", False)])
+def test_a_manifest_is_normalised_where_every_text_is(tmp_path, text, expected):
+    write_records(tmp_path / "a.jsonl", [Utterance("a", "a.wav", 1.0, text)], kind=Utterance)
+    assert is_normalised(Records(tmp_path / "a.jsonl", Utterance)) is expected

@@ -69,14 +69,14 @@ def test_questions_have_their_answers_from_the_table_or_none(folder):
 
 
 def test_the_ledger_compares_with_the_answer_to_the_text(folder):
-    ledger, _ = read_scores(folder / "exp" / "ledger" / "scores.json")
+    ledger, *_ = read_scores(folder / "exp" / "ledger" / "scores.json")
     rates = ledger.row("sift", "answered as the text").rates
     assert (rates.text, rates.num_questions) == (1.0, 4)
     assert ledger.row("sift", "german").rates.text == 0.0
 
 
 def test_without_a_recognizer_there_is_no_cascade(folder):
-    ledger, facts = read_scores(folder / "exp" / "ledger" / "scores.json")
+    ledger, _, facts = read_scores(folder / "exp" / "ledger" / "scores.json")
     assert {row.rates.transcript for row in ledger.rows} == {None}
     assert not any("word error rate" in fact for fact in facts)
 

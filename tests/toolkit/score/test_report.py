@@ -23,7 +23,7 @@ def test_the_same_ledger_writes_the_same_bytes(ledger, tmp_path):
 
 def test_scores_give_the_ledger_and_the_facts_back(ledger, tmp_path):
     write_report(tmp_path, ledger, title="Digits", facts=FACTS)
-    assert read_scores(tmp_path / "scores.json") == (ledger, FACTS)
+    assert read_scores(tmp_path / "scores.json") == (ledger, [], FACTS)
 
 
 def test_the_report_says_how_it_was_made(report):

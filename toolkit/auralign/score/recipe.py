@@ -8,6 +8,7 @@ A recipe's `score.py` is a judge and a title around this.
 import shlex
 import string
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from auralign import __version__
@@ -16,10 +17,12 @@ from auralign.hparams import HparamsError, load_hparams, parse_arguments, settin
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import EXACT, build_ledger
-from auralign.score.columns import MethodFiles
+from auralign.score.columns import MethodFiles, read_items
+from auralign.score.measures import Measure, measure_tasks
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
+from auralign.score.task_table import LEGEND, format_tasks
 from auralign.stage import Stage, content, describe
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
@@ -47,6 +50,10 @@ class Judge:
     def is_right(self, answer: str, question: Question) -> bool:
         """Whether an answer has the right content, in whatever form: here, case and punctuation aside."""
         return plain(answer) == plain(question.reference)
+
+    def measures(self, group: str, task: str) -> Sequence[Measure]:
+        """The field's measures of a task in a group of questions, shown beside the ledger; none unless a recipe has some."""
+        return ()
 
 
 def plain(text: str) -> list[str]:
@@ -174,6 +181,15 @@ def score(methods, shared, command, *, title, judge, notes):
         measure=judge.measure,
         seed=shared.seed,
     )
+    read_columns = {
+        name: read_items(
+            questions,
+            manifest,
+            [*read.items(), ("speech", found.speech), ("shuffled", found.shuffled)],
+        )
+        for name, found in files.items()
+    }
+    tasks = measure_tasks(read_columns, manifest.__getitem__, judge.measures, seed=shared.seed)
     facts = {
         "command": f"`{command}`",
         "seed": shared.seed,
@@ -183,7 +199,7 @@ def score(methods, shared, command, *, title, judge, notes):
     }
     if "transcript" in read:
         facts[ENCODER_WER] = round(100 * encoder_error_rate(read["transcript"], manifest), 2)
-    write_report(shared.score_folder, ledger, title=title, facts=facts, notes=notes)
+    write_report(shared.score_folder, ledger, tasks, title=title, facts=facts, notes=notes)
 
 
 def method_file(hparams, kind):
@@ -214,9 +230,13 @@ def encoder_error_rate(transcript, manifest):
 
 def print_result(folder):
     """What a run ends with; read from the files, so that a skipped stage shows the same."""
-    ledger, facts = read_scores(folder / "scores.json")
+    ledger, tasks, facts = read_scores(folder / "scores.json")
     group = main_group(ledger)
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
+    if tasks:
+        print(
+            f"\nThe measures of the tasks\n{format_tasks(tasks)}\n\n{textwrap.fill(LEGEND, TERMINAL_WIDTH)}"
+        )
     print(f"\nThe gap ledger: {ledger.measure} to {size}")
     print(f"\nColumns:\n{format_legend(ledger)}")
     print(f"\n{format_table(ledger)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auralign.files import read_json, write_atomically, write_json
 from auralign.score.ledger import Ledger
+from auralign.score.measures import TaskTable
 from auralign.score.picture import draw_ledger
 from auralign.score.table import (
     NOT_DEFINED,
@@ -16,19 +17,32 @@ from auralign.score.table import (
     format_table,
     ledger_columns,
 )
+from auralign.score.task_table import (
+    COMPARISON_HEADERS,
+    LEGEND,
+    NUM_COMPARISON_TEXTS,
+    NUM_TEXTS,
+    TASK_HEADERS,
+    comparison_rows,
+    tables_from_list,
+    tables_to_list,
+    task_rows,
+)
 
 __all__ = ["FILES", "format_table", "read_scores", "write_report"]
 FILES = ("scores.json", "report.md", "ledger.png")
 LONGEST_TEXT = 80  # characters of an example's cell
 
 
-def write_report(folder, ledger: Ledger, *, title: str, facts: dict, notes=()) -> None:
+def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> None:
     """Write `scores.json`, `report.md` and `ledger.png` into a folder, each atomically.
 
     Arguments
     ---------
     folder : str or Path
     ledger : Ledger
+    tasks : sequence of TaskTable
+        The field's measures; empty where the ledger says all.
     title : str
         Heading of the report.
     facts : dict of str -> JSON value
@@ -39,25 +53,32 @@ def write_report(folder, ledger: Ledger, *, title: str, facts: dict, notes=()) -
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
     with write_atomically(folder / "report.md") as file:
-        file.write(format_report(ledger, title=title, facts=facts, notes=notes))
+        file.write(format_report(ledger, tasks, title=title, facts=facts, notes=notes))
     write_json(
         folder / "scores.json",
-        {"title": title, "facts": facts, "notes": list(notes), "ledger": ledger.to_dict()},
+        {
+            "title": title,
+            "facts": facts,
+            "notes": list(notes),
+            "ledger": ledger.to_dict(),
+            "tasks": tables_to_list(tasks),
+        },
     )
 
 
-def read_scores(path) -> tuple[Ledger, dict]:
-    """The ledger and the facts of a `scores.json`."""
+def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
+    """The ledger, the measures of the tasks and the facts of a `scores.json`."""
     values = read_json(path)
-    return Ledger.from_dict(values["ledger"]), values["facts"]
+    return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
 
-def format_report(ledger: Ledger, *, title: str, facts: dict, notes=()) -> str:
+def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> str:
     """The report, in Markdown."""
     sections = [
         f"# {title}",
         describe_result(ledger),
         "![The gap ledger](ledger.png)",
+        *_task_sections(tasks),
         "## The gap ledger",
         _ledger_table(ledger),
         _absent(ledger),
@@ -88,6 +109,20 @@ def _escape(text):
     for letter in "\\|<>*_`[]":
         text = text.replace(letter, f"\\{letter}")
     return text
+
+
+def _task_sections(tasks):
+    if not tasks:
+        return []
+    notes = dict.fromkeys(note for table in tasks for note in table.notes)
+    compared = comparison_rows(tasks)
+    return [
+        "## The measures of the tasks",
+        _markdown(TASK_HEADERS, task_rows(tasks), num_texts=NUM_TEXTS),
+        LEGEND,
+        "\n".join(f"- {note}" for note in notes),
+        _markdown(COMPARISON_HEADERS, compared, num_texts=NUM_COMPARISON_TEXTS) if compared else "",
+    ]
 
 
 def _ledger_table(ledger):

@@ -1,0 +1,348 @@
+"""The field's measures of a task (word error rate, BLEU, F1, ...), beside the ledger, over the phrasings in which it was asked.
+
+    >>> spread = Spread.over([Measured(0.10), Measured(0.30)], lower_is_better=True)
+    >>> spread.mean, spread.worst, round(spread.deviation, 3)
+    (0.2, 0.3, 0.141)
+
+A ledger scores answer by answer; these are of a whole test set, and what papers print. A model that obeys one wording of an
+instruction and not another shows in the worst and the deviation.
+
+Legend: N questions of one group, task and phrasing; P phrasings.
+"""
+
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from auralign.records import Question, Utterance
+from auralign.score.metrics import CONFIDENCE, bootstrap_difference, bootstrap_interval, mcnemar
+from auralign.score.recognition import TextForm, error_rate, error_rate_difference
+from auralign.score.translation import compare_translations, score_translation
+
+SIGNIFICANT = 1 - CONFIDENCE
+CASCADE = "matched cascade"
+COLUMNS = ("text", "normalised", "transcript", "speech", "shuffled")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """N questions of one group, task and phrasing, and the utterances that they are about."""
+
+    questions: tuple[Question, ...]
+    utterances: tuple[Utterance, ...]
+    seed: int
+
+    @property
+    def references(self) -> list[str]:
+        return [question.reference for question in self.questions]
+
+    @property
+    def utt_ids(self) -> list[str]:
+        return [utterance.id for utterance in self.utterances]
+
+    @property
+    def speakers(self) -> list[str]:
+        """Who speaks; an utterance of nobody known is a speaker of its own."""
+        return [utterance.speaker or utterance.id for utterance in self.utterances]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measure of N answers, with its interval where there is one, and what a reader must know of it."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Significance:
+    """A measure of answers minus that of others to the same questions, and whether chance explains it."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    test: str
+
+    @property
+    def is_significant(self) -> bool:
+        """At 5 %: by the p-value, else where the interval holds no zero."""
+        if self.p_value is not None:
+            return self.p_value < SIGNIFICANT
+        return self.low is not None and not self.low <= 0 <= self.high
+
+
+class Measure(ABC):
+    """A measure of a task. A recipe may bring its own.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        Behind the number, such as "%"; values are in it.
+    lower_is_better : bool
+    """
+
+    name: str
+    unit: str = ""
+    lower_is_better = False
+
+    @abstractmethod
+    def score(self, asked: Asked, answers: list[str]) -> Measured:
+        """Of N answers."""
+
+    @abstractmethod
+    def compare(self, asked: Asked, answers: list[str], others: list[str]) -> Significance:
+        """Of N answers against N others to the same questions."""
+
+
+class WordErrorRate(Measure):
+    """In one form of the text, against `reference`; the interval is over speakers.
+
+    Arguments
+    ---------
+    form : TextForm
+        Such as `auralign.score.recognition.raw_form("en")`.
+    name : str
+    """
+
+    unit = "%"
+    lower_is_better = True
+
+    def __init__(self, form: TextForm, name: str):
+        self.form, self.name = form, name
+
+    def score(self, asked, answers):
+        rate = error_rate(
+            self.form,
+            asked.references,
+            answers,
+            utt_ids=asked.utt_ids,
+            speakers=asked.speakers,
+            seed=asked.seed,
+        )
+        note = f"{self.name}: {rate.unit}s {rate.text}"
+        if rate.empty_references:
+            note += f"; {len(rate.empty_references)} references hold none and are kept"
+        return Measured(*_percent(rate.wer), note)
+
+    def compare(self, asked, answers, others):
+        estimate = error_rate_difference(
+            self.form, asked.references, answers, others, speakers=asked.speakers, seed=asked.seed
+        )
+        return Significance(*_percent(estimate), None, "bootstrap over speakers")
+
+
+class Translation(Measure):
+    """BLEU or chrF by sacrebleu, against `reference`, in points.
+
+    Arguments
+    ---------
+    name : str
+        "BLEU" or "chrF".
+    language : str
+        Of the target.
+    """
+
+    unit = ""
+
+    def __init__(self, name: str, language: str):
+        self.name, self.language = name, language
+
+    def score(self, asked, answers):
+        found = score_translation(asked.references, answers, utt_ids=asked.utt_ids, language=self.language)
+        one = getattr(found, self.name.lower())
+        note = "; ".join([f"{self.name}: {one.signature}", *found.notes])
+        return Measured(one.points, note=note)
+
+    def compare(self, asked, answers, others):
+        found = compare_translations(
+            asked.references, answers, others, language=self.language, seed=max(asked.seed, 1)
+        )
+        pair = getattr(found, self.name.lower())
+        return Significance(
+            pair.points - pair.other_points, None, None, pair.p_value, "paired bootstrap of sacrebleu"
+        )
+
+
+class MeanScore(Measure):
+    """The mean of what the answers are worth one by one, in percent; where each is 0 or 1, compared by McNemar's test.
+
+    Arguments
+    ---------
+    score : callable (answer, question, text of the utterance) -> 0 to 1
+        As of a recipe's judge.
+    name : str
+    """
+
+    unit = "%"
+
+    def __init__(self, score: Callable[[str, Question, str], float], name: str):
+        self.score_one, self.name = score, name
+
+    def score(self, asked, answers):
+        scores = self._scores(asked, answers)
+        return Measured(*_percent(bootstrap_interval(scores, clusters=asked.speakers, seed=asked.seed)))
+
+    def compare(self, asked, answers, others):
+        scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
+        found = bootstrap_difference(scores, other_scores, clusters=asked.speakers, seed=asked.seed)
+        if set(scores) | set(other_scores) <= {0.0, 1.0}:
+            return Significance(*_percent(found), mcnemar(scores, other_scores), "McNemar")
+        return Significance(*_percent(found), None, "bootstrap over speakers")
+
+    def _scores(self, asked, answers):
+        return np.array(
+            [
+                float(self.score_one(answer, question, utterance.text))
+                for answer, question, utterance in zip(
+                    answers, asked.questions, asked.utterances, strict=True
+                )
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A measure over P phrasings."""
+
+    values: tuple[Measured, ...]
+    mean: float
+    worst: float
+    deviation: float  # of the sample; 0 for one phrasing
+
+    @classmethod
+    def over(cls, values: Iterable[Measured], *, lower_is_better: bool) -> "Spread":
+        values = tuple(values)
+        numbers = [measured.value for measured in values]
+        worst = max(numbers) if lower_is_better else min(numbers)
+        deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
+        return cls(values, statistics.fmean(numbers), worst, deviation)
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """Answers to speech against others, phrasing by phrasing."""
+
+    method: str
+    other: str
+    values: tuple[Significance, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(value.difference for value in self.values)
+
+    @property
+    def num_significant(self) -> int:
+        return sum(value.is_significant for value in self.values)
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """One measure of one task in one group: what reading gives, and each method by speech and by another's."""
+
+    group: str
+    task: str
+    measure: str
+    unit: str
+    lower_is_better: bool
+    num_questions: int  # of a phrasing; the largest
+    num_phrasings: int
+    read: dict[str, Spread]  # text, normalised, transcript
+    heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
+    comparisons: tuple[TaskComparison, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def measure_tasks(
+    columns: dict[str, list], utterances: Callable[[str], Utterance], measures, *, seed: int
+) -> list[TaskTable]:
+    """The measures of all tasks.
+
+    Arguments
+    ---------
+    columns : dict of str -> list of Item
+        By method; of `auralign.score.columns.read_items`.
+    utterances : callable (utterance id) -> Utterance
+    measures : callable (group, task) -> sequence of Measure
+        Of a task in a group; empty for one that the ledger alone tells of.
+    seed : int
+        Of the resamples.
+    """
+    first = next(iter(columns.values()))
+    places: dict[tuple[str, str], dict[int, list[int]]] = {}
+    for place, item in enumerate(first):
+        question = item.question
+        places.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(place)
+    tables = []
+    for (group, task), phrasings in places.items():
+        wanted = measures(group, task)
+        if not wanted:
+            continue
+        asked = [_ask(first, chosen, utterances, seed) for chosen in phrasings.values()]
+        answers = {
+            method: [_pick(items, chosen) for chosen in phrasings.values()]
+            for method, items in columns.items()
+        }
+        tables += [_measure(measure, group, task, asked, answers) for measure in wanted]
+    return tables
+
+
+def _ask(items, places, utterances, seed) -> Asked:
+    questions = tuple(items[place].question for place in places)
+    return Asked(questions, tuple(utterances(question.utt_id) for question in questions), seed)
+
+
+def _pick(items, places) -> dict[str, list[str]]:
+    """Input kind to answers."""
+    return {kind: [items[place].answers[kind] for place in places] for kind in items[places[0]].answers}
+
+
+def _measure(measure, group, task, asked, answers) -> TaskTable:
+    def spread(method, kind):
+        found = [measure.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
+        notes.update(dict.fromkeys(measured.note for measured in found if measured.note))
+        return Spread.over(found, lower_is_better=measure.lower_is_better)
+
+    def compare(method, other, name, kind):
+        pairs = zip(asked, answers[method], answers[other], strict=True)
+        return TaskComparison(
+            method,
+            name,
+            tuple(measure.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs),
+        )
+
+    notes: dict[str, None] = {}
+    methods = list(answers)
+    kinds = [kind for kind in COLUMNS if kind in answers[methods[0]][0]]
+    read = {kind: spread(methods[0], kind) for kind in kinds if kind not in ("speech", "shuffled")}
+    heard = {method: {kind: spread(method, kind) for kind in ("speech", "shuffled")} for method in methods}
+    comparisons = [
+        compare(method, method, CASCADE, "transcript") for method in methods if "transcript" in kinds
+    ]
+    comparisons += [compare(method, other, other, "speech") for other, method in combinations(methods, 2)]
+    return TaskTable(
+        group=group,
+        task=task,
+        measure=measure.name,
+        unit=measure.unit,
+        lower_is_better=measure.lower_is_better,
+        num_questions=max(len(one.questions) for one in asked),
+        num_phrasings=len(asked),
+        read=read,
+        heard=heard,
+        comparisons=tuple(comparisons),
+        notes=tuple(notes),
+    )
+
+
+def _percent(estimate):
+    return tuple(
+        None if value is None else 100 * value for value in (estimate.value, estimate.low, estimate.high)
+    )

@@ -1,0 +1,254 @@
+"""Stage 1 of a recipe: its splits as checked manifests, free of what the test sets hold, and the questions of the evaluation.
+
+    options, hparams = read_options(argv, parser)
+    prepare(hparams, {"train": [Source(...)], "valid": [Source(...)], "test": [Source(...)]}, ask, options=options, ...)
+
+A recipe's `prepare.py` says where its corpus is read and what is asked about it; all else is here.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from auralign import __version__
+from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
+from auralign.data.manifest import Item, rejected_path, write_manifest
+from auralign.hparams import HparamsError, load_hparams, parse_arguments
+from auralign.records import Question, Records, Utterance, write_records
+from auralign.stage import Stage, content
+
+SPLITS = ("train", "valid", "test")
+MAX_PHRASINGS = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """A part of a split, such as test-clean: what its reader gives. `name` becomes the label "subset" of its utterances."""
+
+    name: str
+    read: Callable[[], Iterable[Item]]
+    audio_folder: Path  # what the utterances' audio is relative to
+
+
+def recipe_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser with the options that every recipe's `prepare.py` has; `doc` is the script's docstring."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("yaml", metavar="YAML", help="such as hparams/sift.yaml: where the data goes")
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the corpus")
+    parser.add_argument(
+        "--limit", type=_count, metavar="N", help="only the first N utterances of each part: to try things out"
+    )
+    parser.add_argument(
+        "--phrasings",
+        type=_count,
+        default=MAX_PHRASINGS,
+        metavar="N",
+        help=f"wordings of each task in the evaluation, at most {MAX_PHRASINGS} (default: all)",
+    )
+    parser.add_argument("--verify", action="store_true", help="read audio through, not only its headers")
+    return parser
+
+
+def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, SimpleNamespace]:
+    """The options, and the values of the YAML with what else stands on the command line.
+
+    Raises HparamsError on what neither knows, FileNotFoundError where there is no corpus.
+    """
+    options, rest = parser.parse_known_args(argv)
+    words, overrides = parse_arguments(rest)
+    if words:
+        raise HparamsError(f"unexpected argument {words[0]!r}; give one YAML, and options")
+    hparams = load_hparams(options.yaml, overrides)
+    if options.phrasings > MAX_PHRASINGS:
+        raise HparamsError(f"--phrasings {options.phrasings}: there are {MAX_PHRASINGS} of each task")
+    if not options.data.is_dir() and not getattr(options, "download", False):
+        raise FileNotFoundError(f"no folder {options.data}; give the corpus: --data DIR")
+    return options, hparams
+
+
+def prepare(
+    hparams: SimpleNamespace,
+    splits: dict[str, list[Source]],
+    ask: Callable[[Records], Iterable[Question]],
+    *,
+    options: argparse.Namespace,
+    inputs: dict,
+    verify: bool | None = None,
+) -> None:
+    """Run stage 1: write {train,valid,test}.jsonl and test.questions.jsonl into the recipe's data folder.
+
+    Training clips whose id or sentence stands in the validation or the test manifest are left out and listed; what
+    validation shares with the test is told.
+
+    Arguments
+    ---------
+    hparams : SimpleNamespace
+    splits : dict of str -> list of Source
+        For each of SPLITS at least one.
+    ask : callable (Records of Utterance) -> iterable of Question
+        The questions about the test utterances.
+    options : argparse.Namespace
+        Of `read_options`.
+    inputs : dict
+        JSON-able: what the outputs depend on beside the options, such as `listing` of the corpus and hashes of the scripts.
+    verify : bool, optional
+        Whether audio is read through; as the options say unless given.
+
+    Raises ValueError where a split has no source.
+    """
+    empty = [split for split in SPLITS if not splits.get(split)]
+    if empty:
+        raise ValueError(
+            f"nothing to make the {empty[0]} split of; it has {', '.join(SPLITS)}: name parts for each (--splits)"
+        )
+    folder = Path(hparams.data_folder)
+    manifests = {split: folder / f"{split}.jsonl" for split in SPLITS}
+    questions = folder / "test.questions.jsonl"
+    inputs = {
+        "auralign": __version__,
+        "options": {name: str(value) for name, value in sorted(vars(options).items()) if name != "yaml"},
+        "max_rejected": hparams.max_rejected,
+        **inputs,
+    }
+    outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions]
+    with Stage(
+        "prepare", folder, inputs=inputs, outputs=outputs, partial=[overlap_path(manifests["train"])]
+    ) as stage:
+        if stage.complete:
+            return
+        for split, path in manifests.items():
+            summary = write_manifest(
+                path,
+                _read(splits[split], options.limit),
+                audio_folder=".",
+                limit=hparams.max_rejected,
+                verify=options.verify if verify is None else verify,
+            )
+            print(f"{stage.name}: {summary}")
+        valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
+        print(f"{stage.name}: {exclude_overlap(Records(manifests['train'], Utterance), [valid, test])}")
+        print(f"{stage.name}: {find_overlap(valid, [test])}")
+        write_records(questions, ask(test), kind=Question)
+        print(f"{stage.name}: {len(Records(questions, Question))} questions in {questions}")
+
+
+def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:
+    """The items of all sources, with paths from here."""
+    for source in sources:
+        num_read = 0
+        for item in source.read():
+            if isinstance(item, Utterance):
+                if num_read == limit:
+                    break
+                num_read += 1
+                item = replace(
+                    item,
+                    audio=str(source.audio_folder / item.audio),
+                    labels={"subset": source.name, **item.labels},
+                )
+            yield item
+
+
+def questions_about(
+    utterance: Utterance,
+    *,
+    group: str,
+    task: str,
+    phrasings: Iterable[str | None],
+    reference: str | None,
+) -> Iterator[Question]:
+    """A Question for each wording of a task; the key says what is asked of which utterance."""
+    for number, instruction in enumerate(phrasings):
+        yield Question(
+            key=f"{utterance.id}:{group.replace(' ', '_')}:{task}:{number}",
+            utt_id=utterance.id,
+            group=group,
+            task=task,
+            instruction=instruction,
+            reference=reference,
+            phrasing=number,
+        )
+
+
+def listing(*paths) -> str:
+    """A hash of the names, sizes and times of all files below folders: a corpus is too large to be read each time.
+
+    Raises FileNotFoundError where a path is absent.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        for line in _list(Path(path)):
+            digest.update(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _list(path: Path) -> Iterator[list]:
+    if not path.exists():
+        raise FileNotFoundError(f"no {path}; is --data the right folder?")
+    if path.is_file():
+        yield _describe(path.name, path.stat())
+        return
+    for place, folders, _ in os.walk(path, followlinks=True):
+        folders.sort()
+        yield [os.path.relpath(place, path)]
+        with os.scandir(place) as entries:
+            yield from sorted(_describe(entry.name, entry.stat()) for entry in entries if entry.is_file())
+
+
+def _describe(name: str, stat: os.stat_result) -> list:
+    return [name, stat.st_size, stat.st_mtime_ns]
+
+
+def scripts(*paths) -> list[str]:
+    """Hashes of a recipe's own files: what they ask decides what is made."""
+    return [content(path, made_by="git checkout") for path in paths]
+
+
+def parse_splits(text: str, parts: Iterable[str], *, prefixes: dict[str, str]) -> dict[str, list[str]]:
+    """The parts of each split, of words such as `train-clean-100` or `valid=dev-clean-2`.
+
+    A part belongs to the split after which its name begins, unless that is said before it.
+
+    Arguments
+    ---------
+    text : str
+        Words apart by spaces or commas.
+    parts : iterable of str
+        Those that the corpus has.
+    prefixes : dict of str -> str
+        Beginning of a part's name to split.
+
+    Raises ValueError on a part or split that is none.
+
+    >>> parse_splits("train-5 test=dev-2", ["train-5", "dev-2"], prefixes={"train": "train", "dev": "valid"})
+    {'train': ['train-5'], 'valid': [], 'test': ['dev-2']}
+    """
+    found, parts = {split: [] for split in SPLITS}, list(parts)
+    for word in text.replace(",", " ").split():
+        split, equals, name = word.partition("=")
+        name = name if equals else split
+        if name not in parts:
+            raise ValueError(f"--splits: no part {name!r}; there are {', '.join(parts) or 'none'}")
+        if not equals:
+            split = next((split for prefix, split in prefixes.items() if name.startswith(prefix)), "")
+        if split not in found:
+            raise ValueError(f"--splits: {word!r}: say what it is for: train={name}, valid={name} or test={name}")
+        found[split].append(name)
+    return found
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_count.__name__ = "number of at least 1"  # in argparse's message

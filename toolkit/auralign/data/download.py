@@ -1,0 +1,255 @@
+"""Files from the net, whole or not there: a download goes on where it was cut, and is checked before it gets its name.
+
+    >>> import tempfile, pathlib, tarfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / "a.txt").write_text("three five")
+    >>> with tarfile.open(folder / "a.tar.gz", "w:gz") as archive:
+    ...     archive.add(folder / "a.txt", "corpus/a.txt")
+    >>> unpack(folder / "a.tar.gz", folder / "there", folder / "a.json")
+    True
+    >>> (folder / "there" / "corpus" / "a.txt").read_text()
+    'three five'
+    >>> unpack(folder / "a.tar.gz", folder / "there", folder / "a.json")  # stands already
+    False
+
+What is known of which archives is in archives.py.
+"""
+
+import hashlib
+import os
+import re
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from auralign import __version__
+from auralign.files import hash_path, named, read_json, sync_folder, write_json
+
+PART = ".part"
+KINDS = (".tar.gz", ".tgz", ".zip")
+CHUNK_BYTES = 2**20
+TIMEOUT_S = 60.0  # without a single byte
+AGAIN = "run the same command again"
+
+
+class DownloadError(OSError):
+    """A file that could not be had whole from the net: names the URL and the repair."""
+
+
+def download(
+    url: str, path, *, num_bytes: int | None = None, sha256: str | None = None, md5: str | None = None
+) -> Path:
+    """Download `url` to `path`, going on with what a broken download left in `<path>.part`; the path is returned.
+
+    A server that cannot go on from the middle is asked for the whole. A file that stands at `path` is checked, not
+    downloaded again.
+
+    Arguments
+    ---------
+    url : str
+        http or https.
+    path : str or Path
+        Of the finished file; its folder is made if absent.
+    num_bytes : int, optional
+        The size to insist on; without it, the one that the server tells.
+    sha256, md5 : str, optional
+        In hexadecimal digits. What has another hash is not kept.
+
+    Raises DownloadError where the server does not answer or has no such file, the connection breaks, or what came is not
+    what is expected; ValueError where a file stands at `path` that is not the one expected.
+    """
+    path = Path(path)
+    if path.exists():
+        fault = _fault(path, num_bytes=num_bytes, sha256=sha256, md5=md5)
+        if fault:
+            raise ValueError(f"{path} is not {url}: {fault}; delete it and {AGAIN}")
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + PART)
+    expected = _fill(part, url, num_bytes)
+    size = part.stat().st_size
+    if expected is not None and size < expected:
+        raise DownloadError(f"{url}: cut off after {size} of {expected} bytes; {AGAIN} to go on from there")
+    fault = _fault(part, num_bytes=expected, sha256=sha256, md5=md5)
+    if fault:
+        part.unlink()
+        raise DownloadError(
+            f"{url}: {fault}; what came was deleted: {AGAIN}, and if it comes so once more, the file was changed by its "
+            "publisher or on the way"
+        )
+    part.replace(path)
+    sync_folder(path.parent)
+    return path
+
+
+def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:
+    """What is wrong with a file; "" where nothing is."""
+    size = path.stat().st_size
+    if num_bytes is not None and size != num_bytes:
+        return f"it has {size} bytes, {num_bytes} are expected"
+    for name, expected in (("sha256", sha256), ("md5", md5)):
+        if expected is None:
+            continue
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, name).hexdigest()
+        if found != expected.lower():
+            return f"its {name} is {found}, {expected.lower()} is expected"
+    return ""
+
+
+def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
+    """Append what is missing of a partial file; the size that it should now have, where somebody tells it."""
+    start = part.stat().st_size if part.exists() else 0
+    if num_bytes is not None and start == num_bytes:
+        return num_bytes
+    if num_bytes is not None and start > num_bytes:
+        start = 0
+    response, start = _open(url, start)
+    with response:
+        total = _total_bytes(response, start)
+        if None not in (total, num_bytes) and total != num_bytes:
+            raise DownloadError(
+                f"{url}: the server has a file of {total} bytes, {num_bytes} are expected; it was changed, or the address "
+                "leads to something else: look at it in a browser"
+            )
+        with (
+            open(part, "ab" if start else "wb") as file,
+            tqdm(
+                total=total,
+                initial=start,
+                desc=part.stem,
+                unit="B",
+                unit_scale=True,
+                disable=None,
+                leave=False,
+            ) as bar,
+        ):
+            for chunk in _read(response, url, file):
+                with named(part):
+                    file.write(chunk)
+                bar.update(len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+    return num_bytes if total is None else total
+
+
+def _open(url: str, start: int):
+    """The server's answer, and the byte with which it begins: 0 where it does not go on from the middle."""
+    headers = {"User-Agent": f"auralign/{__version__}"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        with error:
+            if (
+                error.code == 416 and start
+            ):  # there is nothing behind what we have: we have too much, or all of it
+                return _open(url, 0)
+            raise DownloadError(
+                f"{url}: the server says {error.code} {error.reason}; check the address in a browser, and give a mirror if "
+                "the file has moved"
+            ) from error
+    except (OSError, HTTPException) as error:
+        raise DownloadError(
+            f"{url}: no answer ({getattr(error, 'reason', error)}); check the connection and {AGAIN} to go on"
+        ) from error
+    if response.status != 206 or not start:
+        return response, 0
+    begin = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    if not begin or int(begin[1]) != start:
+        response.close()
+        return _open(url, 0)
+    return response, start
+
+
+def _total_bytes(response, start: int) -> int | None:
+    """The size of the whole file, where the server tells it."""
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdecimal() else None
+
+
+def _read(response, url: str, file) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = response.read(CHUNK_BYTES)
+        except (OSError, HTTPException) as error:
+            raise DownloadError(
+                f"{url}: the connection broke after {file.tell()} bytes ({error or type(error).__name__}); {AGAIN} to go on "
+                "from there"
+            ) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def unpack(archive, folder, marker) -> bool:
+    """Unpack a .tar.gz, .tgz or .zip into `folder`; whether that was still to be done.
+
+    It was done where `marker` tells of this very archive. The marker is written last: after a kill, all is unpacked again.
+    Nothing is written outside the folder, and no link leads out of it.
+
+    Arguments
+    ---------
+    archive, folder : str or Path
+    marker : str or Path
+        JSON: the archive's `name`, `num_bytes` and `sha256`.
+
+    Raises ValueError on an archive that is broken, of another kind, or would write elsewhere.
+    """
+    archive, folder, marker = Path(archive), Path(folder), Path(marker)
+    if not archive.name.endswith(KINDS):
+        raise ValueError(f"{archive}: only {', '.join(KINDS)} can be unpacked; unpack it by hand")
+    told = {"name": archive.name, "num_bytes": archive.stat().st_size, "sha256": hash_path(archive)}
+    if marker.exists() and read_json(marker) == told:
+        return False
+    marker.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    extract = _extract_zip if archive.suffix == ".zip" else _extract_tar
+    try:
+        with tqdm(desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False) as bar:
+            for _ in extract(archive, folder):
+                bar.update()
+    except (tarfile.FilterError, _Outside) as error:
+        raise ValueError(
+            f"{archive} would write outside {folder} ({error}); do not trust it: download it again from its publisher"
+        ) from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{archive} is broken ({error}); delete it and download it again") from error
+    except OSError as error:
+        if error.errno is not None:  # of the system, such as a full disk
+            raise
+        raise ValueError(f"{archive} is broken ({error}); delete it and download it again") from error
+    write_json(marker, told)
+    return True
+
+
+class _Outside(Exception):
+    """A member whose name leads out of the folder."""
+
+
+def _extract_tar(archive: Path, folder: Path) -> Iterator[None]:
+    if not hasattr(tarfile, "data_filter"):
+        raise ValueError("this Python cannot unpack safely (PEP 706); use 3.11.4 or later")
+    with tarfile.open(archive, "r:gz") as file:
+        for member in file:
+            file.extract(member, folder, filter="data")
+            yield
+
+
+def _extract_zip(archive: Path, folder: Path) -> Iterator[None]:
+    with zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            name = PurePosixPath(member.filename.replace("\\", "/"))
+            # zipfile would put it elsewhere within the folder, silently.
+            if name.is_absolute() or ".." in name.parts:
+                raise _Outside(member.filename)
+            file.extract(member, folder)
+            yield

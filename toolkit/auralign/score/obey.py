@@ -1,0 +1,369 @@
+"""Instructions that are no transcription, with the rules that tell whether an answer obeys: one that transcribes fails.
+
+    >>> first = TASKS["first_word"]
+    >>> first.phrasings[0]
+    'Which word comes first in this sentence? Give that word alone: {speech}'
+    >>> first.check('"Go."', "go do you hear"), first.check("Go, do you hear?", "go do you hear")
+    (True, False)
+    >>> is_transcription("Go, do you hear?", "go do you hear")
+    True
+    >>> first.can_tell("go"), first.can_tell("go do you hear")
+    (False, True)
+
+Give `said` in lower case, as the LLM is shown it, and in English: LibriSpeech's own text is in capitals, so that a copy of
+it would be the answer to "in capital letters". Nothing is asked of the content beyond what a rule can decide. Where a
+whole sentence is to be given back, up to 20 % of its words may differ: a word misheard is no instruction disobeyed.
+
+Ask a task of utterances that it `can_tell`: of a sentence of one word the first word is all of it.
+
+An answer stands alone. Around it count for nothing: white space, quotes, asterisks, a code fence, and the punctuation at
+its end. Where a short sentence is taken too ("The first word is go."), `meaning` says so.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auralign.score.metrics import word_error_rate
+from auralign.score.recognition import APOSTROPHES
+
+TOLERANCE = 0.2
+"""Share of the words said that may differ in a sentence given back."""
+SCRIPT_SHARE = 0.8
+"""Of an answer's letters, in the script of the language asked for: names may stay as they are."""
+ASKED_WORD = "and"
+"""Whether it occurs is asked: about every second utterance of LibriSpeech holds it, so that no constant answer is right."""
+OPENING = "ANSWER"
+NUM_ITEMS = 3
+MAX_DIGITS = 6  # of a number of words; int() refuses thousands
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
+# "1. go", "2) do", "(c) you", "- hear": what stands before an item
+MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
+AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…"
+PLACED_WORD = re.compile(
+    r"(?:(?:the )?(?P<place>first|last) word (?:(?:of|in) (?:the|this|that|your) (?:sentence|speech|text|audio|passage) )?"
+    r"(?:is )?)?(?P<word>\S+)"
+)
+COUNT_FRAME = frozenset(
+    "there are is the this that sentence text speech has contains number of words word in it a total count".split()
+)
+YES_NO_FRAME = frozenset(
+    f"it does doesn't do not the word {ASKED_WORD} occur occurs appear appears is isn't in this that sentence text speech "
+    "contain contains".split()
+)
+SMALL = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+        " eighteen nineteen".split()
+    )
+}
+TENS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+
+
+@dataclass(frozen=True)
+class ObeyTask:
+    """One instruction in five wordings, and its rule.
+
+    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` is whether the answer obeys; never where it
+    is empty. `meaning` says in a line what counts.
+    """
+
+    name: str
+    phrasings: tuple[str, ...]
+    check: Callable[[str, str], bool]
+    meaning: str
+
+    def can_tell(self, said: str) -> bool:
+        """Whether a transcript of this sentence fails the check, so that obeying and transcribing can be told apart."""
+        return not any(self.check(copy, said) for copy in (said, f"{said[:1].upper()}{said[1:]}."))
+
+
+def is_transcription(answer: str, said: str) -> bool:
+    """Whether the answer is what was said, case and punctuation aside, with at most 20 % of its words edited."""
+    heard, expected = _words(answer), _words(said)
+    if not heard or not expected:
+        return False
+    return word_error_rate([" ".join(expected)], [" ".join(heard)]) <= TOLERANCE
+
+
+def _words(text: str) -> list[str]:
+    """In lower case, apostrophes within words kept."""
+    return WORD.findall(text.translate(APOSTROPHES).lower())
+
+
+def _unfence(answer: str) -> str:
+    fenced = FENCE.fullmatch(answer.strip())
+    return (fenced[1] if fenced else answer).strip()
+
+
+def _bare(answer: str) -> str:
+    return _unfence(answer).strip(AROUND)
+
+
+def _upper_case(answer: str, said: str) -> bool:
+    if said.isupper():
+        raise ValueError(
+            f"upper_case: what was said is in capitals itself, {said[:40]!r}, so that a copy would obey; give it in lower case"
+        )
+    return _unfence(answer).isupper() and is_transcription(answer, said)
+
+
+def _first_word(answer: str, said: str) -> bool:
+    return _placed_word(answer, "first") in _words(said)[:1]
+
+
+def _last_word(answer: str, said: str) -> bool:
+    return _placed_word(answer, "last") in _words(said)[-1:]
+
+
+def _placed_word(answer: str, place: str) -> str | None:
+    found = PLACED_WORD.fullmatch(" ".join(_words(answer)))
+    return found["word"] if found and found["place"] in (None, place) else None
+
+
+def _count_words(answer: str, said: str) -> bool:
+    numbers, others = _read_numbers(_words(answer))
+    return numbers == [len(_words(said))] and COUNT_FRAME.issuperset(others)
+
+
+def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
+    """The numbers among the words, in digits or up to ninety-nine in letters, and the other words."""
+    numbers: list[int] = []
+    others: list[str] = []
+    before = ""
+    for word in words:
+        if before in TENS and 1 <= SMALL.get(word, 0) <= 9:
+            numbers[-1] += SMALL[word]
+        elif word in SMALL or word in TENS:
+            numbers.append((SMALL | TENS)[word])
+        elif word.isdecimal() and len(word) <= MAX_DIGITS:
+            numbers.append(int(word))
+        else:
+            others.append(word)
+        before = word
+    return numbers, others
+
+
+def _one_word(answer: str, said: str) -> bool:
+    del said  # any word will do
+    parts = re.split(r"['’-]", _bare(answer))
+    return all(part.isalpha() and _in_script(part, "LATIN") for part in parts)
+
+
+def _list_of_three(answer: str, said: str) -> bool:
+    lines = [line for line in _unfence(answer).splitlines() if line.strip()]
+    if len(lines) > NUM_ITEMS and lines[0].rstrip(" *_").endswith(":"):
+        lines = lines[1:]
+    items = [MARK.sub("", line, count=1) for line in lines]
+    if len(items) != NUM_ITEMS or not all(map(_words, items)):
+        return False
+    marked = [bool(MARK.match(line)) for line in lines]
+    # A transcript may be broken into lines, but nobody marks them.
+    return all(marked) or (not any(marked) and not is_transcription(" ".join(lines), said))
+
+
+def _in_russian(answer: str, said: str) -> bool:
+    del said  # translations are not judged
+    return _in_script(answer, "CYRILLIC")
+
+
+def _in_chinese(answer: str, said: str) -> bool:
+    del said
+    return _in_script(answer, "CJK UNIFIED")
+
+
+def _in_script(text: str, name: str) -> bool:
+    """Whether there are letters, and 80 % of them have a Unicode name that begins so."""
+    letters = [letter for letter in text if letter.isalpha()]
+    num_fitting = sum(unicodedata.name(letter, "").startswith(name) for letter in letters)
+    return bool(letters) and num_fitting >= SCRIPT_SHARE * len(letters)
+
+
+def _contains_word(answer: str, said: str) -> bool:
+    right, wrong = ("yes", "no") if ASKED_WORD in _words(said) else ("no", "yes")
+    words = _words(answer)
+    return words[:1] == [right] and wrong not in words and YES_NO_FRAME.issuperset(words[1:])
+
+
+def _json(answer: str, said: str) -> bool:
+    try:
+        value = json.loads(_unfence(answer))
+    except (ValueError, RecursionError):  # no JSON, or thousands of brackets
+        return False
+    if not isinstance(value, dict) or set(value) != {"text"} or not isinstance(value["text"], str):
+        return False
+    return is_transcription(value["text"], said)
+
+
+def _begins_with(answer: str, said: str) -> bool:
+    del said  # what follows is free
+    bare = _bare(answer)
+    rest = bare.removeprefix(OPENING)
+    return rest != bare and not rest[0:1].isalnum() and bool(_words(rest))
+
+
+def _spell_first_word(answer: str, said: str) -> bool:
+    letters = re.split(r"[\s.,–—-]+", _bare(answer))
+    expected = "".join(_words(said)[:1]).replace("'", "")
+    spelt = "".join(letters).lower().translate(APOSTROPHES).replace("'", "")
+    return all(len(letter) == 1 for letter in letters) and spelt == expected != ""
+
+
+def _name(*tasks: ObeyTask) -> dict[str, ObeyTask]:
+    return {task.name: task for task in tasks}
+
+
+TASKS: dict[str, ObeyTask] = _name(
+    ObeyTask(
+        "upper_case",
+        (
+            "Write this sentence in capital letters only: {speech}",
+            "{speech}\n\nPut all of that into upper case.",
+            'Give back "{speech}" with every letter a capital.',
+            "I need what follows in block capitals, word for word.\n{speech}",
+            "Take the words {speech} and print them in upper-case letters, adding nothing.",
+        ),
+        _upper_case,
+        "the sentence, and no small letter; 20 % of the words may differ",
+    ),
+    ObeyTask(
+        "first_word",
+        (
+            "Which word comes first in this sentence? Give that word alone: {speech}",
+            "{speech}\n\nName the first word of it, and nothing else.",
+            'What is the first word of "{speech}"? Answer with just that word.',
+            "Reply with the opening word of the following and then stop.\n{speech}",
+            "Somebody said {speech} to me. Tell me only the word that it began with.",
+        ),
+        _first_word,
+        'the first word, alone or after "The first word (of the sentence) is"',
+    ),
+    ObeyTask(
+        "last_word",
+        (
+            "Which word comes last in this sentence? Give that word alone: {speech}",
+            "{speech}\n\nName the last word of it, and nothing else.",
+            'What is the final word of "{speech}"? Answer with just that word.',
+            "Reply with the closing word of the following and leave out all the others.\n{speech}",
+            "Somebody said {speech} to me. Tell me only the word that it ended with.",
+        ),
+        _last_word,
+        'the last word, alone or after "The last word (of the sentence) is"',
+    ),
+    ObeyTask(
+        "count_words",
+        (
+            "How many words has this sentence? Give the number alone: {speech}",
+            "{speech}\n\nCount the words of that and answer with a number.",
+            'Of how many words does "{speech}" consist? Reply with the number only.',
+            "Do not repeat what follows, but say in one number how many words it holds.\n{speech}",
+            "Here is a sentence, {speech}, and I would like to know its number of words, just the figure.",
+        ),
+        _count_words,
+        'the number of words, in digits or letters, alone or as "There are 12 words in the sentence."; no other number',
+    ),
+    ObeyTask(
+        "one_word",
+        (
+            "Say in exactly one word what this is about: {speech}",
+            "{speech}\n\nSum that up in a single word.",
+            'If "{speech}" needed a title of one word, which would it be? Give the word only.',
+            "What is the topic of the following? One word, please.\n{speech}",
+            "Read or listen to {speech} and describe its mood with just one word.",
+        ),
+        _one_word,
+        "exactly one word in Latin letters, whichever",
+    ),
+    ObeyTask(
+        "list_of_three",
+        (
+            "Make a numbered list of exactly three words that occur in this: {speech}",
+            "{speech}\n\nName three things that this makes you think of, as a list with one on each line.",
+            'Give three possible titles for "{speech}", numbered from 1 to 3.',
+            "Put three key words of what follows into a bulleted list, and write nothing else.\n{speech}",
+            "After {speech} what could be said next? Offer three ideas, each on its own line behind a dash.",
+        ),
+        _list_of_three,
+        "three lines, all numbered or bulleted, or all plain and then no transcript; a line ending in : may go before",
+    ),
+    ObeyTask(
+        "in_russian",
+        (
+            "Translate this sentence into Russian: {speech}",
+            "{speech}\n\nSay that in Russian.",
+            'How would a Russian say "{speech}"? Write it in Cyrillic letters only.',
+            "Give me the Russian for the following, without any English.\n{speech}",
+            "Please turn the words {speech} into Russian.",
+        ),
+        _in_russian,
+        "80 % of the letters are Cyrillic; the translation is not judged",
+    ),
+    ObeyTask(
+        "in_chinese",
+        (
+            "Translate this sentence into Chinese: {speech}",
+            "{speech}\n\nSay that in Chinese.",
+            'How would a Chinese speaker say "{speech}"? Write it in Chinese characters only.',
+            "Give me the Chinese for the following, without any English.\n{speech}",
+            "Please turn the words {speech} into Chinese.",
+        ),
+        _in_chinese,
+        "80 % of the letters are Chinese characters; the translation is not judged",
+    ),
+    ObeyTask(
+        "contains_word",
+        (
+            f"Does the word '{ASKED_WORD}' occur in this sentence? Answer yes or no: {{speech}}",
+            f"{{speech}}\n\nIs the word '{ASKED_WORD}' anywhere in that? Say only yes or no.",
+            f"Is it true that \"{{speech}}\" contains the word '{ASKED_WORD}'? Yes or no.",
+            f"Look for the word '{ASKED_WORD}' in the following; reply yes if it is there, and no if it is not.\n{{speech}}",
+            f"In {{speech}} was the word '{ASKED_WORD}' used? A plain yes or no will do.",
+        ),
+        _contains_word,
+        f"yes or no, as '{ASKED_WORD}' is among the words said, alone or as \"Yes, it does.\"",
+    ),
+    ObeyTask(
+        "json",
+        (
+            'Write this sentence as a JSON object whose only key is "text": {speech}',
+            '{speech}\n\nReturn that as JSON, an object with the one key "text" and the sentence as its value.',
+            'Wrap "{speech}" into a JSON object under the key "text", and print only the object.',
+            'Answer in JSON. Let the object hold a single key, "text", and as its value the words that follow.\n{speech}',
+            'Store the sentence {speech} in the field "text" of a JSON object and show me the JSON alone.',
+        ),
+        _json,
+        'a JSON object with the one key "text" that holds the sentence; 20 % of the words may differ',
+    ),
+    ObeyTask(
+        "begins_with",
+        (
+            f"Say what this is about, and begin your reply with the word {OPENING} in capitals: {{speech}}",
+            f"{{speech}}\n\nWhat do you make of that? The first word of your reply must be {OPENING}, in capital letters.",
+            f'Start with the word {OPENING}, as it stands here, and then explain "{{speech}}" in a few words.',
+            f"Comment on the following in one sentence that opens with {OPENING} in capital letters.\n{{speech}}",
+            f"When you hear or read {{speech}} what comes to your mind? Put {OPENING} before all else, in capitals.",
+        ),
+        _begins_with,
+        f"{OPENING} in capitals first, and words behind it",
+    ),
+    ObeyTask(
+        "spell_first_word",
+        (
+            "Spell the first word of this sentence, with hyphens between its letters: {speech}",
+            "{speech}\n\nSpell out its first word letter by letter, with a hyphen after each letter but the last.",
+            'How is the first word of "{speech}" spelt? Separate the letters by hyphens and add nothing.',
+            "Only the opening word of what follows is wanted, as single letters joined by hyphens.\n{speech}",
+            "From {speech} take the first word and give its letters one by one, divided by hyphens.",
+        ),
+        _spell_first_word,
+        "the letters of the first word, one by one, with hyphens, spaces, commas or full stops between",
+    ),
+)

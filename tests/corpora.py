@@ -1,5 +1,9 @@
-"""Look-alikes of published corpora, with the traps of the real ones: what stands in them, and what must come out."""
+"""Look-alikes of published corpora, with the traps of the real ones: what stands in them, and what must come out.
 
+python tests/corpora.py librispeech DIR      writes DIR/LibriSpeech, for a recipe's hparams/smoke.yaml
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +41,28 @@ ALIGNMENT = """\
 """
 
 
-def make_librispeech(folder) -> Path:
-    """Write two subsets of three readers and five chapters; the folder LibriSpeech.
+# Reader to subset, of the chapters without traps.
+SOUND = {
+    "14": "train-clean-5",
+    "16": "train-clean-5",
+    "62": "dev-clean-2",
+    "64": "test-clean",
+    "66": "test-clean",
+}
+NUMBERS = {"14": "FOURTEEN", "16": "SIXTEEN", "62": "SIXTY TWO", "64": "SIXTY FOUR", "66": "SIXTY SIX"}
+SENTENCES = """\
+GO DO YOU HEAR
+HE TOLD THEM OF THE SEA AND THE SHIPS
+THE KING'S MEN CAME BACK AND SAID NOTHING
+WHAT SHALL WE DO NOW
+SHE LAUGHED AND RAN TO THE DOOR
+THERE WAS NO ANSWER
+""".splitlines()
+
+
+def make_librispeech(folder, *, sound: bool = False) -> Path:
+    """Write two subsets of three readers and five chapters; the folder LibriSpeech. With `sound`, also chapters of five other
+    readers in three subsets that have no traps: enough to run a recipe.
 
     Traps: CRLF and a blank last line, a line without a file, a file without a line, an id that begins another (1-2-0001,
     11-2-0001), one used twice, one of another chapter, no id, no text, no UTF-8, no transcript; a BOM; 44.1 kHz in stereo, a
@@ -53,7 +77,17 @@ def make_librispeech(folder) -> Path:
             (chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt").write_bytes(lines)
         for name, seconds in files.items():
             soundfile.write(chapter / f"{name}.flac", make_speech(seconds), 16_000)
-    (root / "SPEAKERS.TXT").write_text(SPEAKERS, encoding="utf-8")
+    speakers = SPEAKERS
+    for reader, subset in SOUND.items() if sound else ():
+        chapter = root / subset / reader / "1"
+        chapter.mkdir(parents=True)
+        speakers += f"{reader}   | F | {subset}    |  1.00 | Reader {reader}\n"
+        lines = [f"{reader}-1-{n:04} {NUMBERS[reader]} {text}\n" for n, text in enumerate(SENTENCES)]
+        (chapter / f"{reader}-1.trans.txt").write_text("".join(lines))
+        for n in range(len(SENTENCES)):
+            samples = make_speech(0.5 + 0.1 * n, seed=100 * int(reader) + n)
+            soundfile.write(chapter / f"{reader}-1-{n:04}.flac", samples, 16_000)
+    (root / "SPEAKERS.TXT").write_text(speakers, encoding="utf-8")
     odd = root / "train-clean-5" / "11" / "2"
     stereo = make_speech(0.5, sample_rate=44_100)
     soundfile.write(odd / "11-2-0001.flac", np.stack([stereo, stereo], axis=1), 44_100)
@@ -133,3 +167,16 @@ def make_covost(folder) -> tuple[Path, Path]:
 def escape(cell: str) -> str:
     """A cell as the release writes it: a backslash before a quote, a tab and a backslash."""
     return "".join(f"\\{character}" if character in '\\"\t' else character for character in cell)
+
+
+MAKERS = {"librispeech": lambda folder: make_librispeech(folder, sound=True), "covost": make_covost}
+
+
+def main(argv):
+    if len(argv) != 2 or argv[0] not in MAKERS:
+        sys.exit(f"usage: corpora.py {{{','.join(MAKERS)}}} DIR")
+    print(MAKERS[argv[0]](argv[1]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

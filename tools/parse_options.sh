@@ -81,3 +81,38 @@ case " ${OPTIONS[*]} " in *" stage "*)
     [ "$stage" -le "$stop_stage" ] || usage_error "--stage $stage comes after --stop-stage $stop_stage: nothing to run"
     ;;
 esac
+
+absolute() { # of a path as the user gave it; empty stays empty
+    case $1 in '' | /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac
+}
+
+# For the recipes: goes to the recipe's folder, and sets hparams, the YAMLs of --config or --method; options, for the Python of
+# all stages; data_options, for prepare.py, and needs_data, which asks for --data. Paths are those of where the user stands.
+set_up_recipe() { # WHAT --data is
+    local name
+    DATA_IS=$1
+    data=$(absolute "$data")
+    [ -z "$config" ] || [ ! -f "$config" ] || config=$(absolute "$config")
+    options=()
+    [ -z "$llm" ] || options+=(--llm_folder "$(absolute "$llm")")
+    [ -z "$encoder" ] || options+=(--encoder_folder "$(absolute "$encoder")")
+    cd "$(dirname "${BASH_SOURCE[1]}")"
+    data_options=(--data "$data")
+    [ -z "$splits" ] || data_options+=(--splits "$splits")
+    [ -z "$limit" ] || data_options+=(--limit "$limit")
+    hparams=()
+    if [ -n "$config" ]; then
+        [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
+        hparams=("$config")
+        return
+    fi
+    for name in $(tr , ' ' <<<"$method"); do
+        [ -f "hparams/$name.yaml" ] || usage_error "no method '$name'; there are: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
+        hparams+=("hparams/$name.yaml")
+    done
+    [ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
+}
+
+needs_data() {
+    [ -n "$data" ] || usage_error "--data DIR is not given: $DATA_IS"
+}

@@ -15,8 +15,8 @@ from dataclasses import replace
 from random import Random
 
 from auralign import script
-from auralign.data.download import ARCHIVES, fetch
-from auralign.data.librispeech import read_librispeech
+from auralign.data.archives import fetch
+from auralign.data.librispeech import MINI, PUBLISHED, read_librispeech
 from auralign.prepare import (
     Source,
     listing,
@@ -75,13 +75,14 @@ def main(argv):
     )
     parser.add_argument("--download", action="store_true", help="fetch missing subsets from openslr.org")
     options, hparams = read_options(argv, parser)
-    known = [path.name for path in options.data.iterdir() if path.is_dir()]
-    if options.download:
-        known += [name for name in ARCHIVES if name not in known]
+    there = [path.name for path in options.data.glob("*") if path.is_dir()]
+    known = [*PUBLISHED, *MINI] if options.download else there
     chosen = parse_splits(options.splits, known, prefixes=SPLIT_OF)
     subsets = [name for names in chosen.values() for name in names]
     if options.download:
-        fetch([name for name in subsets if not (options.data / name).is_dir()], options.data.parent)
+        if options.data.name != "LibriSpeech":
+            raise ValueError(f"--data {options.data}: the archives unpack a folder LibriSpeech; name it so")
+        fetch([name for name in subsets if name not in there], options.data.parent)
     prepare(
         hparams,
         {split: [subset(options, name) for name in names] for split, names in chosen.items()},

@@ -29,6 +29,7 @@ PUBLISHED = {
     "test-clean": 2_620,
     "test-other": 2_939,
 }
+MINI = ("train-clean-5", "dev-clean-2")  # the subsets of mini_librispeech
 GENDERS = {"F": "female", "M": "male"}
 AUDIO, TRANSCRIPT, ALIGNMENT = ".flac", ".trans.txt", ".alignment.txt"
 ID = re.compile(r"(\d+-\d+)-\d+")

@@ -35,7 +35,10 @@ NOTES = (
 
 
 class Judge:
-    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass."""
+    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass.
+
+    One that cannot tell form from content says `is_right = None`.
+    """
 
     measure = EXACT  # what its scores are called
 

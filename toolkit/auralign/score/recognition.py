@@ -154,6 +154,14 @@ def error_rate_difference(
     )
 
 
+def word_accuracy(form: TextForm, reference: str, hypothesis: str) -> float:
+    """1 - edits / words of one text, at least 0; of a reference without a word, 1 where the hypothesis has none either."""
+    said, heard = form.split(reference), form.split(hypothesis)
+    if not said:
+        return float(not heard)
+    return max(0.0, 1 - int(_count_edits([said], [heard])[0]) / len(said))
+
+
 def describe_error_rate(rate: ErrorRate) -> str:
     """The rate in a line, with its text form and what held no word."""
     wer, name = rate.wer, "WER" if rate.unit == "word" else "CER"

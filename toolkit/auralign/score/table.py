@@ -45,6 +45,11 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         "where it reads that without case and punctuation",
         lambda row: format_rate(row.rates.normalised),
     )
+    any_form = Column(
+        "any form",
+        "right answers to speech where the form of the answer is ignored",
+        lambda row: format_rate(row.form_ignored),
+    )
     is_there = ledger.rows[0].rates.normalised is not None  # else the text is normalised as it stands
     ceiling = normalised.header if is_there else "text"
     return (
@@ -80,11 +85,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
             lambda row: format_rate(row.recovery.value),
         ),
         Column(interval, "", lambda row: format_interval(row.recovery)),
-        Column(
-            "any form",
-            "right answers to speech where the form of the answer is ignored",
-            lambda row: format_rate(row.form_ignored),
-        ),
+        *([any_form] if ledger.rows[0].form_ignored is not None else []),
         Column(
             "wrong content",
             "how many answers to speech have the right form around wrong words",

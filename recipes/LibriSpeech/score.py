@@ -1,0 +1,78 @@
+"""Stage 5: word error rates and obedience beside the gap ledger.
+
+    python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
+
+Of `asr`, the ledger's score of an answer is its share of right words; word error rates are printed raw and as Whisper
+normalises, which are two numbers and not to be mixed. Of `obey`, an answer scores 1 where its rule holds.
+
+One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
+
+Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
+Writes: <score_folder>/scores.json, report.md, ledger.png
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from auralign import script
+from auralign.hparams import load_hparams, parse_arguments
+from auralign.score import obey
+from auralign.score.measures import MeanScore, WordErrorRate
+from auralign.score.recipe import Judge, score_recipe
+from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+
+NOTES = (
+    "All columns are answers of the same frozen LLM to the same questions.",
+    "Texts are shown to the LLM in lower case. A raw word error rate counts capitals and punctuation of an answer as errors; "
+    "only the format-pinned wordings ask for none.",
+    "A rule of obey looks at the form of an answer more than at its content: its floor, from another's speech, says how much.",
+)
+
+
+class LibriSpeechJudge(Judge):
+    """Share of right words for asr, the task's rule for obey."""
+
+    measure = "score"
+    is_right = None  # nothing is asked whose form could be set aside
+
+    def __init__(self, spellings):
+        self.raw, self.normalised = raw_form("en"), normalised_form("en", spellings)
+
+    def score(self, answer, question, said):
+        if question.task == "asr":
+            return self.accuracy(said, answer)
+        return float(obey.TASKS[question.task].check(answer, said))
+
+    @lru_cache(maxsize=2**16)  # noqa: B019 - one judge a run; the columns share their references
+    def accuracy(self, said, answer):
+        return word_accuracy(self.normalised, said, answer)
+
+    def classify(self, answer, question, said):
+        if question.task == "asr":
+            return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
+        return "transcribed" if obey.is_transcription(answer, said) else "other"
+
+    def measures(self, group, task):
+        if task == "asr":
+            return WordErrorRate(self.raw, "WER raw"), WordErrorRate(self.normalised, "WER normalised")
+        return (MeanScore(self.score, "obeyed"),)
+
+
+def main(argv):
+    paths, overrides = parse_arguments(argv)
+    spellings = None
+    if paths:
+        path = Path(getattr(load_hparams(paths[0], overrides), "encoder_folder", ".")) / "normalizer.json"
+        spellings = path if path.is_file() else None
+    score_recipe(
+        argv,
+        title="LibriSpeech",
+        judge=LibriSpeechJudge(spellings),
+        files=[__file__, obey.__file__, *([spellings] if spellings else [])],
+        notes=NOTES,
+    )
+
+
+if __name__ == "__main__":
+    script.run(main)

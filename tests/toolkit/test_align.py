@@ -1,6 +1,7 @@
 """`auralign align` writes word times into a manifest, and lists whoever stays without."""
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +12,14 @@ import torch
 from safetensors.torch import save_file
 
 from auralign import cli
-from auralign.align import from_recipe
+from auralign.align import from_recipe, locator
 from auralign.data.word_times import NoWordTimes
+from auralign.models.build import build_recognizer
 from auralign.models.ctc import CTCRecognizer
 from auralign.models.whisper import load_whisper
+from auralign.models.whisper_decoder import load_whisper_decoder
 from auralign.records import Records, Utterance, write_records
+from auralign.testing import make_tiny_whisper
 from recipe import make_recipe
 
 GRID = '"ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"{tier}"\n0\n1\n2\n0\n0.5\n"{}"\n0.5\n1\n"{}"\n'
@@ -189,6 +193,36 @@ def test_what_ctc_cannot_align_is_a_reason(here, changes, reason):
     with pytest.raises(NoWordTimes) as caught:
         listen(**changes)
     assert caught.value.args == reason
+
+
+def test_phrases_are_located_in_seconds_of_the_utterance(here):
+    utterances = [
+        Utterance(id="a", audio="a.wav", seconds=2.0, text="Three, five"),
+        Utterance(id="b", audio="a.wav", start=1.0, seconds=1.0, text="Three, five"),
+    ]
+    write_records("m.jsonl", utterances, kind=Utterance)
+    soundfile.write("a.wav", np.zeros(48_000), 16_000)
+    locate = locator(SimpleNamespace(**PARTS), Records("m.jsonl", Utterance), place="x.yaml")
+    first, second, unknown = locate("a", ["three five", "five", "six"])
+    assert (first[:2], second[:2], unknown) == ((0.5, 2.0), (1.5, 2.0), None)
+    assert -0.01 < first[2] <= 0
+    assert [found[:2] for found in locate("b", ["five"])] == [(0.75, 1.0)]
+
+
+def test_a_recognizer_that_cannot_locate_is_named(here):
+    make_manifest("a")
+    hparams = SimpleNamespace(**{**PARTS, "recognizer": lambda width: object()})
+    with pytest.raises(ValueError, match=r"x.yaml: the recognizer object has no locate\(\)"):
+        locator(hparams, Records("m.jsonl", Utterance), place="x.yaml")
+    with pytest.raises(ValueError, match="x.yaml: names no recognizer to locate with"):
+        locator(SimpleNamespace(**{**PARTS, "recognizer": None}), None, place="x.yaml")
+
+
+def test_a_recognizer_that_reads_chunks_is_told_the_encoders(here, tmp_path):
+    folder = make_tiny_whisper(tmp_path / "whisper", decoder=True)
+    hparams = SimpleNamespace(recognizer=partial(load_whisper_decoder, path=folder), device="cpu")
+    assert build_recognizer(hparams, load_whisper(folder)).chunks.max_frames == 1500
+    assert build_recognizer(hparams, load_whisper(folder, chunk_seconds=4)).chunks.max_frames == 200
 
 
 def test_a_recipe_aligns_with_its_encoder_and_recognizer(tmp_path, whisper_folder, monkeypatch, capsys):

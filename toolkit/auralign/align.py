@@ -143,22 +143,7 @@ def from_recipe(hparams, manifest: Records, *, place) -> Source:
 
     Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot align.
     """
-    from auralign.data.frames import LiveFrames
-    from auralign.models.build import build_recognizer, check_device, construct
-
-    if not hparams.recognizer:
-        raise ValueError(
-            f"{place}: names no recognizer to align with; give one, such as auralign.models.ctc.load_ctc"
-        )
-    check_device(hparams.device)
-    encoder = construct("encoder", hparams.encoder).to(hparams.device)
-    recognizer = build_recognizer(hparams, encoder)
-    if not hasattr(recognizer, "align"):
-        raise ValueError(
-            f"{place}: the recognizer {type(recognizer).__name__} has no align(); auralign.models.ctc.load_ctc makes one "
-            "that has"
-        )
-    frames = LiveFrames(encoder, manifest)
+    encoder, recognizer, frames = _build_parts(hparams, manifest, place=place, to="align")
 
     def listen(utterance: Utterance) -> Timed:
         if not encoder.hears(utterance.seconds):
@@ -170,7 +155,62 @@ def from_recipe(hparams, manifest: Records, *, place) -> Source:
         (spans,) = recognizer.align(batch, lengths, [utterance.text])
         if spans is None:
             raise NoWordTimes("too few frames", f"{int(lengths)} for {len(utterance.text.split())} words")
-        seconds = utterance.seconds / int(lengths)  # of a frame
-        return [(word, round(start * seconds, 3), round(end * seconds, 3)) for word, start, end in spans]
+        return [(word, *_in_seconds(utterance, lengths, *span)) for word, *span in spans]
 
     return listen
+
+
+Place = tuple[float, float, float]
+Locator = Callable[[str, list[str]], list[Place | None]]
+
+
+def locator(hparams, manifest: Records, *, place) -> Locator:
+    """What tells where phrases are said in an utterance, with the encoder and the recognizer of a recipe's YAML.
+
+    For tasks that ask for a place in the audio, where the LLM quotes words.
+
+    Returns
+    -------
+    A function of an utterance's id and phrases (list of str), which returns for each its (start, end, score): seconds from the
+    utterance's start, and how surely it is said there, at most 0 and higher for surer, as the recognizer's `locate` has it;
+    or None where it cannot be located. It raises ValueError where the encoder does not hear so long an utterance.
+
+    Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot locate.
+    """
+    _, recognizer, frames = _build_parts(hparams, manifest, place=place, to="locate")
+
+    def locate(utt_id: str, phrases: list[str]) -> list[Place | None]:
+        batch, lengths = frames.get([manifest.row(utt_id)])
+        (spans,) = recognizer.locate(batch, lengths, [phrases])
+        utterance = manifest[utt_id]
+        return [
+            None if span is None else (*_in_seconds(utterance, lengths, *span[:2]), span[2]) for span in spans
+        ]
+
+    return locate
+
+
+def _build_parts(hparams, manifest: Records, *, place, to: str):
+    """The encoder, recognizer and frames that a recipe names, to "align" or to "locate"."""
+    from auralign.data.frames import LiveFrames
+    from auralign.models.build import build_recognizer, check_device, construct
+
+    if not hparams.recognizer:
+        raise ValueError(
+            f"{place}: names no recognizer to {to} with; give one, such as auralign.models.ctc.load_ctc"
+        )
+    check_device(hparams.device)
+    encoder = construct("encoder", hparams.encoder).to(hparams.device)
+    recognizer = build_recognizer(hparams, encoder)
+    if not hasattr(recognizer, to):
+        raise ValueError(
+            f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.ctc.load_ctc makes one "
+            "that has"
+        )
+    return encoder, recognizer, LiveFrames(encoder, manifest)
+
+
+def _in_seconds(utterance: Utterance, lengths, start: int, end: int) -> tuple[float, float]:
+    """Frames of an utterance in seconds from its start."""
+    seconds = utterance.seconds / int(lengths)  # of a frame
+    return round(start * seconds, 3), round(end * seconds, 3)

@@ -129,8 +129,18 @@ def _build_branch(name: str, parts, llm) -> Branch:
 
 
 def build_recognizer(hparams, encoder):
-    """What reads the encoder's own transcripts off its frames, or None where the recipe names nothing."""
-    return construct("recognizer", hparams.recognizer, width=encoder.width) if hparams.recognizer else None
+    """What reads the encoder's own transcripts off its frames, on the recipe's device, or None where it names nothing.
+
+    One that takes `chunk_seconds` is told the encoder's: frames do not say where chunks were joined.
+    """
+    if not hparams.recognizer:
+        return None
+    options = {"width": encoder.width}
+    made = getattr(hparams.recognizer, "func", hparams.recognizer)
+    if "chunk_seconds" in inspect.signature(made).parameters:
+        options["chunk_seconds"] = encoder.chunk_seconds
+    recognizer = construct("recognizer", hparams.recognizer, **options)
+    return recognizer.to(hparams.device) if isinstance(recognizer, torch.nn.Module) else recognizer
 
 
 def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:

@@ -3,51 +3,139 @@
     recognizer = load_ctc("models/encoder", width=encoder.width)
     recognizer.transcribe(frames, lengths)        # ["reverse three five nine", ...]
     recognizer.align(frames, lengths, texts)      # [[("reverse", 12, 15), ("three", 31, 33), ...], ...]
+    recognizer.locate(frames, lengths, phrases)   # [[(31, 47, -0.02)], ...] of [["three five"], ...]
 
-The head lies beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json` (V
-words, of which the first stands for the blank).
+`load_ctc` finds a head of words beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json`
+(V words, of which the first stands for the blank). `load_wav2vec2_ctc` takes the head of characters that a downloaded
+wav2vec2, HuBERT or WavLM was fine-tuned with.
 
-Axes: B batch, T frames, D width, V vocabulary.
+Axes: B batch, T frames, D width, V vocabulary, N units of a phrase.
 """
 
 import itertools
 import json
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
 from torchaudio.functional import forced_align
 
 from auralign.data.word_times import plain
+from auralign.models.encoder import model_type
+from auralign.models.folder import check_complete, check_files, loading
+from auralign.models.wav2vec2 import MODEL_TYPES
 
 HEAD_FILE = "ctc_head.safetensors"
 TOKENS_FILE = "ctc_tokens.json"
 BLANK = 0
+# How much the likelier of two places counts where the words are the best guess in both; see `locate_units`.
+TIE = 1e-3
 
 
-class CTCRecognizer(nn.Module):
-    """A frozen linear layer from frames to words.
+class Words:
+    """Units that are whole words.
 
     Arguments
     ---------
-    head : torch.nn.Linear
-        From D to V.
     tokens : list of str
         V words; the one at index 0 is the blank and never shown.
     """
 
-    def __init__(self, head, tokens):
-        super().__init__()
-        if head.out_features != len(tokens):
-            raise ValueError(f"a CTC head with {head.out_features} outputs cannot name {len(tokens)} tokens")
-        self.head = head.requires_grad_(False)
+    blank = BLANK
+    between: tuple[int, ...] = ()  # units that stand between two words
+
+    def __init__(self, tokens):
         self.tokens = list(tokens)
         self._ids = {}  # by their spelling, and without case and punctuation
         for number, token in enumerate(self.tokens):
             if number != BLANK:
                 self._ids.setdefault(plain(token), number)
                 self._ids[token] = number
+
+    def spell(self, word: str) -> list[int]:
+        """The units of a word, none where it is not among the tokens, case and punctuation aside."""
+        found = self._ids.get(word, self._ids.get(plain(word)))
+        return [] if found is None else [found]
+
+    def read(self, ids: Iterable[int]) -> str:
+        """The text of units, in which a blank stands only between others."""
+        return " ".join(self.tokens[number] for number in ids if number != self.blank)
+
+
+class Characters:
+    """Units that are characters, with one for the end of a word.
+
+    Arguments
+    ---------
+    tokens : list of str
+        V of them; "" where an output has no name.
+    blank : int
+    delimiter : str
+        The token between words.
+    special : iterable of str
+        Tokens that are never shown, such as <s>; the blank need not be among them.
+    lowercase : bool
+        Whether text is read in lower case, whatever the case of the tokens.
+    """
+
+    def __init__(self, tokens, *, blank: int, delimiter: str = "|", special=(), lowercase: bool = False):
+        self.tokens, self.blank, self.lowercase = list(tokens), blank, lowercase
+        if delimiter not in self.tokens:
+            raise ValueError(f"no token {delimiter!r} for the end of a word among {' '.join(self.tokens)}")
+        end = self.tokens.index(delimiter)
+        self.between = (end,)
+        hidden = {*special, self.tokens[blank], ""}
+        self._shown = {
+            number: " " if number == end else token
+            for number, token in enumerate(self.tokens)
+            if token not in hidden or number == end
+        }
+        self._ids = {token: number for number, token in self._shown.items() if number != end}
+
+    def spell(self, word: str) -> list[int]:
+        """The units of a word, in the case that the tokens have; characters that are no tokens are left out."""
+        normal = unicodedata.normalize("NFKC", word).replace("’", "'")
+        return [number for character in normal for number in self._find(character)]
+
+    def _find(self, character: str) -> list[int]:
+        for form in (character, character.lower(), character.upper(), character.casefold()):  # ß: SS, ss
+            if all(part in self._ids for part in form):
+                return [self._ids[part] for part in form]
+        return []
+
+    def read(self, ids: Iterable[int]) -> str:
+        """The text of units, in which a blank stands only between others."""
+        text = " ".join("".join(self._shown.get(number, "") for number in ids).split())
+        return text.lower() if self.lowercase else text
+
+
+class CTCRecognizer(nn.Module):
+    """A frozen linear layer from frames to units.
+
+    Arguments
+    ---------
+    head : torch.nn.Linear
+        From D to V.
+    units : Words, Characters, or list of str
+        What the outputs stand for; a list is of the tokens of `Words`.
+    """
+
+    def __init__(self, head, units):
+        super().__init__()
+        self.units = Words(units) if isinstance(units, list) else units
+        if head.out_features != len(self.tokens):
+            raise ValueError(
+                f"a CTC head with {head.out_features} outputs cannot name {len(self.tokens)} tokens"
+            )
+        self.head = head.requires_grad_(False)
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.units.tokens
 
     @torch.no_grad()
     def transcribe(self, frames, lengths):
@@ -63,7 +151,10 @@ class CTCRecognizer(nn.Module):
         list of B str, words joined by spaces
         """
         best = self._scores(frames).argmax(dim=-1)  # (B, T)
-        return [self._spell(row[:length]) for row, length in zip(best, lengths.tolist(), strict=True)]
+        return [
+            self.units.read(torch.unique_consecutive(row[:length]).tolist())
+            for row, length in zip(best, lengths.tolist(), strict=True)
+        ]
 
     @torch.no_grad()
     def align(self, frames, lengths, texts):
@@ -84,48 +175,152 @@ class CTCRecognizer(nn.Module):
         list of B lists of (word, start, end), in frames, the end exclusive; words of punctuation alone are left out. None
         instead of a list where the text holds `unknown_words`, or is too long for its frames.
         """
-        scores = self._scores(frames).float().log_softmax(dim=-1).cpu()  # (B, T, V)
         return [
-            self._align_one(row[:length], text)
-            for row, length, text in zip(scores, lengths.tolist(), texts, strict=True)
+            self._align_one(row, text)
+            for row, text in zip(self._log_probabilities(frames, lengths), texts, strict=True)
         ]
+
+    @torch.no_grad()
+    def locate(self, frames, lengths, phrases):
+        """Where phrases are said inside longer audio, each where it fits best; see `locate_units`.
+
+        A phrase has a place wherever it is said or not: the score tells. It is the mean log probability of its units, each
+        unit's that of its frames: near 0 where the encoder hears the phrase, far below where it hears other words.
+
+        Arguments
+        ---------
+        frames : torch.Tensor (B, T, D)
+        lengths : torch.Tensor (B,), in frames
+        phrases : list of B lists of str
+
+        Returns
+        -------
+        list of B lists of (start, end, score), in frames, the end exclusive. None instead of a place where the phrase holds
+        `unknown_words`, or no word at all, or is too long for its frames.
+        """
+        return [
+            [self._locate_one(row, phrase) for phrase in of_one]
+            for row, of_one in zip(self._log_probabilities(frames, lengths), phrases, strict=True)
+        ]
+
+    def unknown_words(self, text):
+        """The words of a text that the tokens cannot spell, case and punctuation aside."""
+        return [word for word in text.split() if plain(word) and not self.units.spell(word)]
 
     def _scores(self, frames):
         """Logits (B, T, V) of frames, of which the last layer is the encoder's output."""
         weight = self.head.weight
         return self.head(frames[..., -weight.shape[1] :].to(weight.device, weight.dtype))
 
-    def unknown_words(self, text):
-        """The words of a text that are not among the tokens, case and punctuation aside."""
-        return [word for word in text.split() if plain(word) and self._find(word) is None]
-
-    def _find(self, word):
-        return self._ids.get(word, self._ids.get(plain(word)))
+    def _log_probabilities(self, frames, lengths) -> list[torch.Tensor]:
+        """(length, V) of each utterance."""
+        scores = self._scores(frames).float().log_softmax(dim=-1).cpu()  # (B, T, V)
+        return [row[:length] for row, length in zip(scores, lengths.tolist(), strict=True)]
 
     def _align_one(self, scores, text):
         """`align` for log probabilities (T, V)."""
         words = [word for word in text.split() if plain(word)]
-        ids = [self._find(word) for word in words]
-        num_repeats = sum(one == other for one, other in itertools.pairwise(ids))  # with a blank between
-        if None in ids or len(scores) < len(ids) + num_repeats:
+        spelled = [self.units.spell(word) for word in words]
+        ids = self._join(spelled)
+        if not all(spelled) or num_frames_of(ids) > len(scores):
             return None
+        spans = [(start, end) for start, end, _ in self._spans(scores, ids)]
+        found, place = [], 0
+        for word, units in zip(words, spelled, strict=True):
+            last = place + len(units) - 1
+            found.append((word, spans[place][0], spans[last][1]))
+            place = last + 1 + len(self.units.between)
+        return found
+
+    def _locate_one(self, scores, phrase: str):
+        """`locate` for log probabilities (T, V)."""
+        spelled = [self.units.spell(word) for word in phrase.split() if plain(word)]
+        ids = self._join(spelled)
+        if not ids or not all(spelled) or num_frames_of(ids) > len(scores):
+            return None
+        start, end = locate_units(scores.numpy(), ids, blank=self.units.blank)
+        units = self._spans(scores[start:end], ids)
+        return start, end, float(np.mean([score for *_, score in units]))
+
+    def _join(self, spelled: list[list[int]]) -> list[int]:
+        """The units of words, one after the other, with what stands between two."""
+        ids: list[int] = []
+        for number, units in enumerate(spelled):
+            ids += [*(self.units.between if number else ()), *units]
+        return ids
+
+    def _spans(self, scores, ids: list[int]) -> list[tuple[int, int, float]]:
+        """(start, end, mean log probability) of each unit, on the likeliest way through all of (T, V)."""
         if not ids:
             return []
-        path, _ = forced_align(
-            scores[None], torch.tensor([ids], dtype=torch.int32), blank=BLANK
+        path, found = forced_align(
+            scores[None], torch.tensor([ids], dtype=torch.int32), blank=self.units.blank
         )  # takes one at a time
         runs, sizes = torch.unique_consecutive(path[0], return_counts=True)
         ends = sizes.cumsum(0).tolist()
-        spans = [
-            (end - size, end)
+        return [
+            (end - size, end, float(found[0, end - size : end].mean()))
             for run, size, end in zip(runs.tolist(), sizes.tolist(), ends, strict=True)
-            if run != BLANK
+            if run != self.units.blank
         ]
-        return [(word, *span) for word, span in zip(words, spans, strict=True)]
 
-    def _spell(self, best):
-        ids = torch.unique_consecutive(best).tolist()
-        return " ".join(self.tokens[index] for index in ids if index != BLANK)
+
+def num_frames_of(ids: list[int]) -> int:
+    """The fewest frames that say units: one each, and a blank between equal ones."""
+    return len(ids) + sum(one == other for one, other in itertools.pairwise(ids))
+
+
+def locate_units(scores: np.ndarray, ids: list[int], *, blank: int = BLANK) -> tuple[int, int]:
+    """The frames in which units are said, by the best way through [anything] units [anything].
+
+    A frame of "anything" counts as its likeliest token, not as certain: what is hard to hear is so inside the phrase and
+    outside, and costs the phrase nothing; what costs is to read other units than the likeliest. Were it counted as certain,
+    each frame of the phrase would cost, and the best place would be the shortest. Where the units are the best guess in
+    several places, the likelier one is taken, by a weight too small to matter elsewhere. Either way may be left out, so the
+    phrase may stand at the very start or end.
+
+    Arguments
+    ---------
+    scores : (T, V)
+        Log probabilities.
+    ids : list of int
+        The N units, not more than fit into T; see `num_frames_of`.
+    blank : int
+
+    Returns
+    -------
+    start, end : int, in frames, the end exclusive; first and last unit with all frames that are likeliest theirs.
+
+    >>> one, two = np.log([0.1, 0.8, 0.1]), np.log([0.1, 0.1, 0.8])
+    >>> locate_units(np.stack([one, two, two, one, one, two]), [2, 1])
+    (1, 5)
+    """
+    best = scores.argmax(axis=1)
+    states = [blank] * (2 * len(ids) - 1)  # units, and the blanks between
+    states[::2] = ids
+    costs = (1 + TIE) * scores[:, states] - scores.max(axis=1, keepdims=True)  # (T, 2 N - 1)
+    # A unit may follow its predecessor at once, unless it is the same.
+    skips = np.array([at >= 2 and at % 2 == 0 and states[at] != states[at - 2] for at in range(len(states))])
+    value = np.full(len(states), -np.inf)
+    begun = np.zeros(len(states), dtype=np.int64)  # where the best way to each state left "anything"
+    found, start, end = -np.inf, 0, len(scores)
+    for frame, cost in enumerate(costs):
+        ways = np.full((3, len(states)), -np.inf)  # stay, go on, skip the blank
+        ways[0] = value
+        ways[1, 1:] = value[:-1]
+        ways[1, 0] = 0.0
+        ways[2, 2:] = np.where(skips[2:], value[:-2], -np.inf)
+        from_where = ways.argmax(axis=0)
+        at = np.arange(len(states)) - from_where
+        begun = np.where(at < 0, frame, begun[at])
+        value = ways.max(axis=0) + cost
+        if value[-1] > found:
+            found, start, end = value[-1], int(begun[-1]), frame + 1
+    while start > 0 and best[start - 1] == best[start] == ids[0]:
+        start -= 1
+    while end < len(scores) and best[end] == best[end - 1] == ids[-1]:
+        end += 1
+    return start, end
 
 
 def load_ctc(path, width):
@@ -151,10 +346,69 @@ def load_ctc(path, width):
             )
     weights = load_file(path / HEAD_FILE)
     num_tokens, head_width = weights["weight"].shape
-    if width % head_width:
-        raise ValueError(
-            f"{path / HEAD_FILE} is for frames of width {head_width}, the encoder's have {width}"
-        )
+    check_width(path / HEAD_FILE, head_width, width)
     head = nn.Linear(head_width, num_tokens)
     head.load_state_dict({name: value.float() for name, value in weights.items()})
     return CTCRecognizer(head, json.loads((path / TOKENS_FILE).read_text(encoding="utf-8")))
+
+
+def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
+    """Load the recognizer of a wav2vec2, HuBERT or WavLM that was fine-tuned by CTC: its head and its characters.
+
+    Arguments
+    ---------
+    path : str or Path
+        A local Hugging Face folder (Wav2Vec2ForCTC, HubertForCTC or WavLMForCTC) with vocab.json; the encoder is loaded from
+        the same one.
+    width : int
+        D of the encoder's frames; those of several layers end with the output, which the head reads.
+    lowercase : bool
+        Whether transcripts are in lower case; else they are as the vocabulary spells, which is often in capitals.
+
+    Raises
+    ------
+    FileNotFoundError : no such folder, or one that lacks a needed file.
+    ValueError : a model of another kind, without a head, with an adapter on top or a vocabulary for each language, or one for
+        frames of another width.
+    """
+    from transformers import AutoConfig, AutoModelForCTC, Wav2Vec2CTCTokenizer
+
+    model_type(path, MODEL_TYPES)
+    check_files(path, ("vocab.json",), what="a recognizer of characters")
+    config = AutoConfig.from_pretrained(path, local_files_only=True)
+    if getattr(config, "add_adapter", False):
+        raise ValueError(
+            f"{path}: its head reads the frames of an adapter, which the encoder has not; give a model without"
+        )
+    vocabulary = json.loads((Path(path) / "vocab.json").read_text(encoding="utf-8"))
+    if any(isinstance(value, dict) for value in vocabulary.values()):
+        raise ValueError(f"{path}/vocab.json: has a vocabulary for each language; give a model that has one")
+    check_width(path, config.hidden_size, width)
+    with loading(path):
+        model, info = AutoModelForCTC.from_pretrained(path, local_files_only=True, output_loading_info=True)
+    missing = [name for name in info["missing_keys"] if name.startswith("lm_head.")]
+    check_complete(path, missing, what="weights of a CTC head")
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(path, local_files_only=True)
+    names = {number: token for token, number in tokenizer.get_vocab().items()}
+    num_tokens = model.lm_head.out_features
+    special = set(tokenizer.all_special_tokens) - {tokenizer.word_delimiter_token}
+    unheard = [token for number, token in names.items() if number >= num_tokens and token not in special]
+    if unheard:
+        raise ValueError(
+            f"{path}: its CTC head has {num_tokens} outputs, none for the token {unheard[0]!r} of its vocabulary; copy the "
+            "folder again"
+        )
+    units = Characters(
+        [names.get(number, "") for number in range(num_tokens)],
+        blank=config.pad_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
+        delimiter=tokenizer.word_delimiter_token,
+        special=special,
+        lowercase=lowercase,
+    )
+    return CTCRecognizer(model.lm_head.float(), units)
+
+
+def check_width(place, width_read: int, width: int) -> None:
+    """Raise ValueError where frames of `width` do not end with a layer of the width that `place` reads."""
+    if width % width_read:
+        raise ValueError(f"{place} is for frames of width {width_read}, the encoder's have {width}")

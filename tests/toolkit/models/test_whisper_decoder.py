@@ -1,0 +1,317 @@
+"""Whisper's decoder on our frames, on a tiny random checkpoint written to disk like a downloaded one."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperModel,
+    WhisperTokenizer,
+)
+
+from auralign.models.whisper import load_whisper
+from auralign.models.whisper_decoder import ChunkRule, load_whisper_decoder, nearest_words
+from auralign.testing import make_speech, make_tiny_whisper
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_tiny_whisper(tmp_path_factory.mktemp("whisper"), decoder=True, seed=2)
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return load_whisper(folder)
+
+
+@pytest.fixture(scope="module")
+def recognizer(folder, encoder):
+    return load_whisper_decoder(folder, encoder.width)
+
+
+def change(folder, to, **values):
+    """A copy of the folder with other values in its generation config; None takes one out."""
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    path = to / "generation_config.json"
+    config = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+    return to
+
+
+def hugging_face(folder, waveforms, **options):
+    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    features = extractor(waveforms, sampling_rate=16_000, return_tensors="pt").input_features
+    tokens = model.generate(features, max_new_tokens=20, **options)
+    texts = WhisperTokenizer.from_pretrained(folder).batch_decode(tokens, skip_special_tokens=True)
+    return [text.strip() for text in texts]
+
+
+@pytest.mark.parametrize("options", [{}, {"language": "de"}, {"language": "de", "task": "translate"}])
+def test_a_full_window_is_read_as_by_hugging_face(folder, encoder, options):
+    waveforms = [make_speech(30, seed=seed) for seed in range(2)]
+    expected = hugging_face(folder, waveforms, **{"language": "en", "task": "transcribe", **options})
+    found = load_whisper_decoder(folder, encoder.width, **options).transcribe(*encoder(waveforms))
+    assert found == expected
+    assert all(found)
+
+
+def test_an_english_model_is_read_as_by_hugging_face(folder, encoder, tmp_path):
+    """As whisper-small.en has it: no languages, and a prompt that is forced."""
+    end = json.loads((folder / "generation_config.json").read_text())["no_timestamps_token_id"]
+    change(
+        folder,
+        tmp_path,
+        is_multilingual=False,
+        lang_to_id=None,
+        task_to_id=None,
+        forced_decoder_ids=[[1, end]],
+    )
+    waveforms = [make_speech(30, seed=seed) for seed in range(2)]
+    recognizer = load_whisper_decoder(tmp_path, encoder.width)
+    assert len(recognizer.prompt) == 2
+    assert recognizer.transcribe(*encoder(waveforms)) == hugging_face(tmp_path, waveforms)
+
+
+@pytest.mark.parametrize("padding", ["true_length", "30_seconds"])
+def test_an_utterance_alone_equals_itself_in_a_batch(folder, recognizer, padding):
+    encoder = load_whisper(folder, padding=padding)
+    waveforms = [make_speech(seconds, seed=seed) for seed, seconds in enumerate((0.5, 3, 0.5, 7))]
+    found = recognizer.transcribe(*encoder(waveforms))
+    assert found == [recognizer.transcribe(*encoder([waveform]))[0] for waveform in waveforms]
+    assert len(set(found)) > 1
+
+
+def test_frames_of_several_layers_end_with_the_output(folder, encoder, recognizer):
+    several = load_whisper(folder, layers="all")
+    waveforms = [make_speech(2)]
+    found = load_whisper_decoder(folder, several.width).transcribe(*several(waveforms))
+    assert found == recognizer.transcribe(*encoder(waveforms))
+
+
+def test_suppressed_tokens_are_not_written(folder, encoder, recognizer, tmp_path):
+    frames = encoder([make_speech(2)])
+    ((_, tokens),) = recognizer._read(*frames)[0]
+    suppressed = sorted(set(tokens))
+    other = load_whisper_decoder(change(folder, tmp_path, suppress_tokens=suppressed), encoder.width)
+    ((_, found),) = other._read(*frames)[0]
+    assert found and not set(found) & set(suppressed)
+
+
+def test_a_token_suppressed_at_the_start_may_follow(folder, encoder, recognizer, tmp_path):
+    frames = encoder([make_speech(2)])
+    ((_, tokens),) = recognizer._read(*frames)[0]
+    ((_, found),) = load_whisper_decoder(
+        change(folder, tmp_path, begin_suppress_tokens=tokens[:1]), encoder.width
+    )._read(*frames)[0]
+    assert found[0] != tokens[0]
+
+
+def test_an_empty_transcript_is_one(folder, encoder, tmp_path):
+    """All but the end is suppressed."""
+    end = json.loads((folder / "generation_config.json").read_text())["eos_token_id"]
+    others = [number for number in range(len(WhisperTokenizer.from_pretrained(folder))) if number != end]
+    change(folder, tmp_path, suppress_tokens=others, begin_suppress_tokens=None)
+    recognizer = load_whisper_decoder(tmp_path, encoder.width)
+    frames = encoder([make_speech(2), make_speech(1)])
+    assert recognizer.transcribe(*frames) == ["", ""]
+    assert recognizer.locate(*frames, [["three"], []]) == [[None], []]
+
+
+def test_no_more_tokens_are_written_than_asked(folder, encoder, recognizer):
+    frames = encoder([make_speech(2)])
+    ((_, tokens),) = recognizer._read(*frames)[0]
+    ((_, found),) = load_whisper_decoder(folder, encoder.width, max_new_tokens=3)._read(*frames)[0]
+    assert found == tokens[:3] and len(tokens) > 3
+
+
+def test_long_audio_is_read_chunk_by_chunk(folder):
+    encoder = load_whisper(folder, chunk_seconds=4)
+    recognizer = load_whisper_decoder(folder, encoder.width, chunk_seconds=4)
+    waveform = make_speech(9)  # three chunks of 3 s
+    (found,) = recognizer.transcribe(*encoder([waveform]))
+    assert found == " ".join(
+        recognizer.transcribe(*encoder([part]))[0] for part in np.split(waveform, [48_000, 96_000])
+    )
+
+
+def test_chunks_of_a_language_without_spaces_are_joined_without(folder, encoder):
+    recognizer = load_whisper_decoder(folder, encoder.width, language="zh")
+    assert recognizer._join([" a", "b ", "", "c"]) == "abc"
+    translated = load_whisper_decoder(folder, encoder.width, language="zh", task="translate")
+    assert translated._join([" a", "b ", "", "c"]) == "a b c"
+
+
+@pytest.mark.parametrize("seconds", [30, 7.33, 1])
+def test_the_chunks_of_all_frames_are_found_from_their_number(folder, seconds):
+    encoder = load_whisper(folder, chunk_seconds=seconds)
+    rule = ChunkRule(encoder.extractor, chunk_seconds=seconds)
+    rng = np.random.default_rng(0)
+    one = int(seconds * 16_000)
+    # Not of the first 10 ms behind a whole number of chunks, for each chunk: see ChunkRule.
+    sizes = [*rng.integers(400, 5 * one, size=3000), one, 2 * one, 5 * one]
+    sure = [size for size in sizes if size % one == 0 or size % one > 160 * (size // one + 2)]
+    assert len(sure) > 2000
+    for size in sure:
+        edges = encoder._edges(size)
+        wanted = [encoder.num_chunk_frames(end - start) for start, end in zip(edges, edges[1:], strict=False)]
+        assert rule.lengths(encoder.num_frames(size)) == wanted
+
+
+def test_chunks_that_cannot_be_told_are_still_all_frames(folder):
+    rule = ChunkRule(load_whisper(folder).extractor, chunk_seconds=2)
+    for num_frames in range(1, 1000):
+        lengths = rule.lengths(num_frames)
+        assert sum(lengths) == num_frames
+        assert max(lengths) <= 100
+
+
+def test_files_as_first_published_are_read(folder, encoder, recognizer, tmp_path):
+    """vocab.json and merges.txt, without tokenizer.json."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "vocab.json").write_text(json.dumps(saved["model"]["vocab"]))
+    merges = [" ".join(pair) for pair in saved["model"]["merges"]]
+    (tmp_path / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    frames = encoder([make_speech(2)])
+    assert load_whisper_decoder(tmp_path, encoder.width).transcribe(*frames) == recognizer.transcribe(*frames)
+
+
+def test_the_recognizer_stays_frozen_and_holds_no_encoder(recognizer):
+    recognizer.train()
+    assert not any(module.training for module in recognizer.modules())
+    assert not any(parameter.requires_grad for parameter in recognizer.parameters())
+    assert not any("encoder.layers" in name for name in recognizer.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"language": "xx"}, "language 'xx': this Whisper knows de, en, zh"),
+        ({"task": "sing"}, "task 'sing': use transcribe or translate"),
+        ({"width": 24}, "is for frames of width 16, the encoder's have 24"),
+        ({"max_new_tokens": 37}, "max_new_tokens 37: this Whisper writes 1 to 36"),
+        ({"dtype": "int8"}, "dtype 'int8'"),
+    ],
+)
+def test_what_this_whisper_cannot_do_is_named(folder, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_whisper_decoder(folder, **{"width": 16, **options})
+
+
+def test_an_english_model_knows_no_other_language(folder, tmp_path):
+    change(folder, tmp_path, is_multilingual=False, lang_to_id=None, task_to_id=None)
+    with pytest.raises(ValueError, match="this Whisper transcribes English .en. alone"):
+        load_whisper_decoder(tmp_path, 16, language="de")
+
+
+def test_a_folder_without_a_decoder_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    model = WhisperModel.from_pretrained(folder)
+    weights = {
+        name: value for name, value in model.state_dict().items() if not name.startswith("decoder.layers")
+    }
+    model.save_pretrained(tmp_path, state_dict=weights)
+    with pytest.raises(ValueError, match="lacks 24 decoder weights, such as model.decoder.layers.0"):
+        load_whisper_decoder(tmp_path, 16)
+
+
+def test_a_folder_without_a_generation_config_is_named(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "generation_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no generation_config.json in"):
+        load_whisper_decoder(tmp_path, 16)
+
+
+def attend(recognizer, monkeypatch, *edges):
+    """Let the position that writes the n-th token, and the end, attend to the frames between two edges."""
+
+    class Outputs:
+        def __init__(self, num_rows, num_frames):
+            weights = torch.full((1, 2, num_rows, num_frames), 1e-3)
+            first = num_rows - (len(edges) - 1)
+            for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+                weights[:, :, first + number, start:end] = 1.0
+            self.cross_attentions = (weights,)
+
+    def forward(*, encoder_outputs, decoder_input_ids, **_):
+        return Outputs(decoder_input_ids.shape[1], encoder_outputs.last_hidden_state.shape[1])
+
+    monkeypatch.setattr(recognizer.model, "forward", forward)
+
+
+def tokens_of(recognizer, text):
+    return recognizer.tokenizer(text, add_special_tokens=False).input_ids
+
+
+def test_a_token_starts_where_the_position_before_it_attends(recognizer, monkeypatch):
+    attend(recognizer, monkeypatch, 0, 20, 50, 80, 100)
+    tokens = tokens_of(recognizer, " three five nine")
+    assert len(tokens) == 3
+    assert recognizer._token_starts(torch.zeros(1, 100, 16), tokens) == [0, 20, 50, 80]
+
+
+def test_a_word_lasts_from_its_first_token_to_the_next_words(recognizer, monkeypatch):
+    text = " three – againé, nine."  # é is two tokens, of a byte each
+    sizes = [len(tokens_of(recognizer, text[:end])) for end in (6, 8, 16, 22)]
+    monkeypatch.setattr(recognizer, "_token_starts", lambda frames, tokens: list(range(len(tokens) + 1)))
+    assert recognizer._time(torch.zeros(1, 100, 16), tokens_of(recognizer, text)) == [
+        ("three", 0, sizes[0]),
+        ("againé", sizes[1], sizes[2]),
+        ("nine", sizes[2], sizes[3]),
+    ]
+
+
+def test_phrases_are_located_among_the_words_of_all_chunks(recognizer, monkeypatch):
+    chunks = [
+        (torch.zeros(1, 40, 16), ["three", "five"]),
+        (torch.zeros(1, 50, 16), ["nine", "two", "five"]),
+    ]
+    monkeypatch.setattr(recognizer, "_read", lambda *_: [chunks])
+    monkeypatch.setattr(
+        recognizer,
+        "_time",
+        lambda frames, words: [(word, 10 * at, 10 * at + 9) for at, word in enumerate(words)],
+    )
+    phrases = ["Five, nine!", "two six", "five", "eight", "–"]
+    assert recognizer.locate(None, None, [phrases]) == [
+        [(10, 49, 0.0), (50, 69, -0.5), (10, 19, 0.0), None, None]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase", "place"),
+    [
+        ("a b c a b", "a b", (0, 1, 0)),
+        ("a x b a b", "a b", (3, 4, 0)),
+        ("x a c x", "a b", (1, 2, 1)),
+        ("x b", "a b", (0, 1, 1)),
+        ("x y", "a b", None),
+        ("", "a", None),
+        ("a", "", None),
+    ],
+)
+def test_the_nearest_words_have_fewest_edits(words, phrase, place):
+    assert nearest_words(words.split(), phrase.split()) == place
+
+
+def test_a_whole_phrase_is_located_in_what_was_transcribed(encoder, recognizer):
+    frames, lengths = encoder([make_speech(2), make_speech(3, seed=1)])
+    texts = recognizer.transcribe(frames, lengths)
+    words = [next(word for word in text.split() if word.isalpha()) for text in texts]
+    for length, ((start, end, score),) in zip(
+        lengths.tolist(), recognizer.locate(frames, lengths, [[word] for word in words]), strict=True
+    ):
+        assert 0 <= start < end <= length
+        assert score == 0.0
+
+
+def test_words_cannot_be_timed_without_the_heads_that_tell(folder, encoder, tmp_path):
+    recognizer = load_whisper_decoder(change(folder, tmp_path, alignment_heads=None), encoder.width)
+    with pytest.raises(ValueError, match="its generation_config.json has no alignment_heads"):
+        recognizer.locate(*encoder([make_speech(1)]), [["three"]])

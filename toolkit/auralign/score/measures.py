@@ -216,14 +216,20 @@ class Spread:
     mean: float
     worst: float
     deviation: float  # of the sample; 0 for one phrasing
+    low: float | None = None  # interval of all phrasings together
+    high: float | None = None
 
     @classmethod
-    def over(cls, values: Iterable[Measured], *, lower_is_better: bool) -> "Spread":
+    def over(
+        cls, values: Iterable[Measured], *, lower_is_better: bool, together: Measured | None = None
+    ) -> "Spread":
+        """`together` is the measure of all phrasings' answers in one: it gives the interval."""
         values = tuple(values)
         numbers = [measured.value for measured in values]
         worst = max(numbers) if lower_is_better else min(numbers)
         deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-        return cls(values, statistics.fmean(numbers), worst, deviation)
+        interval = (together.low, together.high) if together else (None, None)
+        return cls(values, statistics.fmean(numbers), worst, deviation, *interval)
 
 
 @dataclass(frozen=True)
@@ -294,6 +300,15 @@ def measure_tasks(
     return tables
 
 
+def pool(asked: list[Asked]) -> Asked:
+    """The questions of all phrasings in one."""
+    return Asked(
+        tuple(question for one in asked for question in one.questions),
+        tuple(utterance for one in asked for utterance in one.utterances),
+        asked[0].seed,
+    )
+
+
 def _ask(items, places, utterances, seed) -> Asked:
     questions = tuple(items[place].question for place in places)
     return Asked(questions, tuple(utterances(question.utt_id) for question in questions), seed)
@@ -308,7 +323,11 @@ def _measure(measure, group, task, asked, answers) -> TaskTable:
     def spread(method, kind):
         found = [measure.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
         notes.update(dict.fromkeys(measured.note for measured in found if measured.note))
-        return Spread.over(found, lower_is_better=measure.lower_is_better)
+        together = None
+        if kind == "speech":  # the interval is shown of this column alone
+            given = [answer for one in answers[method] for answer in one[kind]]
+            together = measure.score(pool(asked), given)
+        return Spread.over(found, lower_is_better=measure.lower_is_better, together=together)
 
     def compare(method, other, name, kind):
         pairs = zip(asked, answers[method], answers[other], strict=True)

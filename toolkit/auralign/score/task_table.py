@@ -32,8 +32,8 @@ COMPARISON_HEADERS = (
 NUM_TEXTS, NUM_COMPARISON_TEXTS = 4, 5  # the first columns are words
 NOT_DEFINED = "-"
 LEGEND = (
-    "Mean over the phrasings of a task; worst and deviation of the speech column over them; the interval is of the first "
-    "phrasing. significant: in how many of the phrasings chance does not explain the difference, at 5 %."
+    "Mean over the phrasings of a task; worst and deviation of the speech column over them; its interval is of all of them "
+    "together. significant: in how many of the phrasings chance does not explain the difference, at 5 %."
 )
 
 
@@ -53,7 +53,7 @@ def task_rows(tables: list[TaskTable]) -> list[list[str]]:
                     *(_mean(table.read.get(kind)) for kind in ("text", "normalised", "transcript")),
                     _mean(heard["shuffled"]),
                     _mean(speech),
-                    _interval(speech.values[0]),
+                    _interval(speech),
                     f"{speech.worst:z.2f}",
                     f"{speech.deviation:z.2f}",
                 ]
@@ -143,5 +143,5 @@ def _mean(spread):
     return NOT_DEFINED if spread is None else f"{spread.mean:z.2f}"
 
 
-def _interval(measured):
-    return NOT_DEFINED if measured.low is None else f"{measured.low:z.2f}..{measured.high:z.2f}"
+def _interval(spread):
+    return NOT_DEFINED if spread.low is None else f"{spread.low:z.2f}..{spread.high:z.2f}"

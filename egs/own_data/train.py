@@ -2,6 +2,7 @@
 """Stage 3: train the connector until speech draws the target from the frozen LLM.
 
     python train.py hparams/sift.yaml [--lr 3e-4 ...]
+    torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda      on four GPUs
 
 Reads: <data_folder>/{train,valid}.jsonl, <output_folder>/targets/{train,valid}.jsonl
 Writes: <output_folder>/checkpoints/ (best and last), log.json, curves/ (tensorboard --logdir), and
@@ -21,10 +22,12 @@ from auralign.store import teacher_path
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import initial_folder
 from auralign.train.examples import Examples
+from auralign.train.parallel import is_first, led, on_all_ranks, own_device
 
 SPLITS = ("train", "valid")
 
 
+@on_all_ranks
 def main(argv):
     hparams = load_recipe(argv)
     data, output = Path(hparams.data_folder), Path(hparams.output_folder)
@@ -43,9 +46,10 @@ def main(argv):
     if hparams.init_from is not None:
         inputs["init_from"] = content(initial_folder(hparams.init_from), made_by="stage 3 of another run")
     outputs = [output / "checkpoints", output / "log.json", *rejected.values()]
-    with Stage("train", output, inputs=inputs, outputs=outputs) as stage:
+    with led(Stage("train", output, inputs=inputs, outputs=outputs)) as stage:
         if stage.complete:
             return
+        hparams.device = own_device(hparams.device)
         model, renderer = build_model(hparams)
         examples = {}
         for split in SPLITS:
@@ -59,7 +63,8 @@ def main(argv):
                 frames=recipe_frames(hparams, model, manifest),
                 max_rejected=hparams.max_rejected,
             )
-            examples[split].rejected.write(rejected[split], num_kept=len(examples[split]))
+            if is_first():
+                examples[split].rejected.write(rejected[split], num_kept=len(examples[split]))
         description = {**inputs, **describe_parts(hparams, model, renderer)}
         brain = AlignmentBrain(model, hparams.method, hparams, folder=output, description=description)
         brain.run(examples["train"], examples["valid"])

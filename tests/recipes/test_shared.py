@@ -4,6 +4,8 @@ import shlex
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 MARK = "# Same in every recipe; tests/recipes/test_shared.py keeps it so. Delete this line to diverge."
 
@@ -38,6 +40,14 @@ def test_shared_files_are_the_same_in_every_recipe():
 def test_the_digits_example_shares_its_files():
     shared = {name for name, paths in shared_files(ROOT).items() if Path("egs/digits", name) in paths}
     assert shared == {"path.sh", "generate.py", "train.py", "decode.py"}
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted(path.name for path in (ROOT / "recipes").iterdir() if path.is_dir())
+)
+def test_every_recipe_shares_its_files(recipe):
+    shared = {name for name, paths in shared_files(ROOT).items() if Path("recipes", recipe, name) in paths}
+    assert shared == {"path.sh", "cmd.sh", "generate.py", "train.py", "decode.py"}
 
 
 def write(root, place, text):

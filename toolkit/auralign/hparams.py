@@ -128,7 +128,7 @@ SCHEMA = {
     "precision": Key(
         (str,), "fp32; bf16 or fp16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
     ),
-    "device": Key((str,), "cpu or cuda:N", "train", "cpu"),
+    "device": Key((str,), "cpu, cuda:N, or cuda: under torchrun a GPU for each process", "train", "cpu"),
 }
 
 

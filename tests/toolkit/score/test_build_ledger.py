@@ -95,3 +95,20 @@ def test_an_unknown_class_is_refused_with_the_answer(corpus):
 def test_no_method_is_an_error(corpus):
     with pytest.raises(ValueError, match="no method to score"):
         corpus.ledger(methods={})
+
+
+def test_the_ceiling_of_recovery_is_normalised_text(corpus):
+    ledger = corpus.ledger(normalised=corpus.answers("normalised", "11--1111"))
+    row = ledger.row("near", "unseen tasks")
+    assert row.recovery.value == pytest.approx((3 / 4 - 1 / 4) / (2 / 4 - 1 / 4))
+
+
+def test_an_answer_is_worth_what_the_judge_says(corpus):
+    ledger = corpus.ledger(score=lambda answer, question, said: 0.5 if answer == "t" else 0.0)
+    row = ledger.row("far", "unseen tasks")
+    assert (row.rates.speech, row.answers["transcribed"], row.answers["right"]) == (2 * 0.5 / 4, 2, 0)
+
+
+def test_a_score_beyond_one_is_refused_with_the_answer(corpus):
+    with pytest.raises(ValueError, match="has the score 2; it must be from 0 to 1"):
+        corpus.ledger(score=lambda answer, question, said: 2)

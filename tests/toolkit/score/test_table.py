@@ -1,3 +1,5 @@
+import pytest
+
 from auralign.score.table import describe_result, format_differences, format_legend, format_table
 
 
@@ -8,7 +10,7 @@ def test_a_row_shows_its_columns_in_order(ledger):
 
 def test_undefined_values_are_a_dash(ledger):
     far = format_table(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()[0].split()
-    assert far[6:9] == ["0.00", "-", "-"]  # recovery, its interval (a resample closes the gap), form ignored
+    assert far[6:8] == ["0.00", "-"]  # recovery, its interval (a resample closes the gap)
 
 
 def test_an_absent_group_is_said_to_be_absent(ledger):
@@ -29,10 +31,21 @@ def test_every_header_of_the_table_is_in_the_legend(ledger):
         "speech",
         "95 % interval",
         "recovery",
-        "any form",
         "transcribed",
     ):
         assert f"\n  {header}  " in "\n" + format_legend(ledger)
+
+
+@pytest.mark.parametrize(("judge", "is_there"), [(None, False), (lambda answer, question: True, True)])
+def test_any_form_is_a_column_where_somebody_judges_it(corpus, judge, is_there):
+    assert ("any form" in format_legend(corpus.ledger(answer_right=judge))) is is_there
+
+
+def test_normalised_text_is_a_column_where_it_is_another_text(corpus):
+    ledger = corpus.ledger(normalised=corpus.answers("normalised", "1---1111"))
+    assert "(speech - floor) / (normalised text - floor)" in format_legend(ledger)
+    row = format_table(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()[1]
+    assert row.split()[1:4] == ["1.00", "0.25", "0.75"]  # text, normalised text, cascade
 
 
 def test_differences_carry_sign_and_interval(ledger):

@@ -1,5 +1,6 @@
-"""The training loop: SpeechBrain's `Brain`, where one optimiser step is a list of packs."""
+"""The training loop: SpeechBrain's `Brain`, where one optimiser step is a list of packs, dealt out over the ranks."""
 
+import itertools
 import math
 import shutil
 import sys
@@ -18,6 +19,7 @@ from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
 from auralign.models.build import build_decoding
 from auralign.models.speech_llm import Named, on_device
+from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 
@@ -26,7 +28,8 @@ class AlignmentBrain(sb.Brain):
     """Trains what the recipe trains: the connector, and where asked for LoRA, the LLM, heads, branches.
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
-    an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step) alone.
+    an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step, pack) alone, and so not on how
+    many ranks train (`auralign.train.parallel`), whose sums differ in rounding. Rank 0 writes all files.
 
     Arguments
     ---------
@@ -50,6 +53,7 @@ class AlignmentBrain(sb.Brain):
                 "max_grad_norm": hparams.max_grad_norm,
             },
         )
+        self.distributed_launch = False  # or Brain would wrap each module in DistributedDataParallel
         self.model, self.method, self.recipe = model, method, hparams
         self.decoding = build_decoding(hparams)
         self.folder = Path(folder)
@@ -76,9 +80,10 @@ class AlignmentBrain(sb.Brain):
                 DataLoader(valid_packs, batch_size=None),
                 progressbar=False,
             )
-        self.curves.close()
-        # Also where the last checkpoint was there already: the run may have been killed before it wrote this.
-        write_json(self.folder / "log.json", self.log)
+        if parallel.is_first():
+            self.curves.close()
+            # Also where the last checkpoint was there already: the run may have been killed before it wrote this.
+            write_json(self.folder / "log.json", self.log)
 
     def init_optimizers(self):
         """AdamW over what is trained, with linear warm-up and cosine decay to zero."""
@@ -105,22 +110,24 @@ class AlignmentBrain(sb.Brain):
             self.optimizer_step = last.step
             self.log = last.description["log"]
             print(f"going on from step {last.step}", file=sys.stderr)
-        else:
-            shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
-            if self.recipe.init_from is not None:
-                print(initialise(self.model, self.recipe.init_from), file=sys.stderr)
-        self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
+        elif self.recipe.init_from is not None:
+            print(initialise(self.model, self.recipe.init_from), file=sys.stderr)
+        parallel.copy_from_first(self.model.parts.parameters())
         self.bar.update(self.optimizer_step)
-        self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
+        if parallel.is_first():
+            if last is None:
+                shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
+            self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
+            self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
 
     def fit_batch(self, packs: list[PackOfExamples]):
-        """One optimiser step. Its loss is a mean over the whole step, however the step is packed."""
-        # Dropout in a connector or LoRA: a function of (seed, step), so that resuming changes nothing.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step)
-        units = add_units(packs)
-        self.curves.add_scalar("lr", self.schedule.get_last_lr()[0], self.optimizer_step + 1)
+        """One optimiser step, of which these are this rank's packs. Its loss is a mean over the whole step, however packed."""
+        units: Counter = Counter()
+        for theirs in parallel.gathered(add_units(packs)):
+            units.update(theirs)
         step_loss = torch.zeros((), device=self.device)
-        for pack in packs:
+        for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
+            self._seed(number)
             with self.training_ctx:
                 loss = total(self.terms(pack), units)
             if not loss.requires_grad:
@@ -129,21 +136,32 @@ class AlignmentBrain(sb.Brain):
                     f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
                 )
             step_loss += loss.detach()
-            self.check_loss_isfinite(loss)  # Brain stops after `nonfinite_patience` of them
             if not torch.isfinite(loss):
                 break
             self.scaler.scale(loss).backward()
+        self.scaler.scale(step_loss)  # it has a scale from its first use on: also on a rank without packs
+        step_loss = parallel.sum_gradients(self.modules.parameters(), step_loss)
+        self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` of them
         if torch.isfinite(step_loss) and self._gradients_are_finite():
             self.optimizers_step()
         else:  # one NaN must not reach the weights; the step counts, so that what follows does not depend on it
             print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
             self.zero_grad(set_to_none=True)
             self.optimizer_step += 1
+        self._draw({"lr": self.schedule.get_last_lr()[0], "train/loss": step_loss})
         self.schedule.step()
-        self.curves.add_scalar("train/loss", step_loss, self.optimizer_step)
         self.bar.update()
         self.bar.set_postfix(loss=f"{float(step_loss):.3f}", refresh=False)
         return step_loss.cpu()
+
+    def _seed(self, number: int) -> None:
+        """Dropout in a connector or LoRA: a function of (seed, step, pack), so that neither resuming nor ranks change it."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step + number * 2**40)
+
+    def _draw(self, values: dict) -> None:
+        if parallel.is_first():
+            for name, value in values.items():
+                self.curves.add_scalar(name, value, self.optimizer_step)
 
     def _gradients_are_finite(self) -> bool:
         if self.scaler.is_enabled():  # fp16: the scaler looks for itself, and lowers its scale
@@ -156,11 +174,11 @@ class AlignmentBrain(sb.Brain):
         return compute_terms(self.method, self.model, pack)
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
-        """The loss of one pack of validation, gathered as sums: the mean is over all of them, not a mean of means."""
+        """The loss of one pack of validation, added up as sums: the mean is over all of them, not a mean of means."""
         self.units.update(pack.units())
         with self.evaluation_ctx:
             for name, term in self.terms(pack).items():
-                self.gathered[name] = self.gathered.get(name, 0.0) + float(term.sum)
+                self.sums[name] += float(term.sum)
                 self.kinds[name] = (term.unit, term.weight)
         return torch.zeros(())
 
@@ -170,23 +188,29 @@ class AlignmentBrain(sb.Brain):
             self.stream.start = self.optimizer_step
             self.stream.stop = min(epoch * self.recipe.valid_every, self.recipe.num_steps)
         else:
-            self.gathered, self.kinds, self.units = {}, {}, Counter()
+            self.sums, self.kinds, self.units = Counter(), {}, Counter()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """After training: remember the loss. After validation: log, show some answers, write a checkpoint."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
             return
-        means = {
-            name: value / max(self.units[self.kinds[name][0]], 1) for name, value in self.gathered.items()
-        }
-        valid_loss = sum(self.kinds[name][1] * mean for name, mean in means.items())
-        step = self.optimizer_step
-        for name, mean in means.items():
-            self.curves.add_scalar(f"valid/{name}", mean, step)
+        sums, kinds, units = Counter(), {}, Counter()
+        for their_sums, their_kinds, their_units in parallel.gathered((self.sums, self.kinds, self.units)):
+            sums.update(their_sums)
+            kinds |= their_kinds
+            units.update(their_units)
+        means = {name: value / max(units[kinds[name][0]], 1) for name, value in sums.items()}
+        if parallel.is_first():
+            self._write(means, valid_loss=sum(kinds[name][1] * mean for name, mean in means.items()))
+        parallel.wait()
+
+    def _write(self, means: dict[str, float], *, valid_loss: float) -> None:
+        """Log a validation, and write its checkpoint."""
+        self._draw({f"valid/{name}": mean for name, mean in means.items()})
         self.log.append(
             {
-                "step": step,
+                "step": self.optimizer_step,
                 "train_loss": round(self.train_loss, 6),
                 "valid_loss": round(valid_loss, 6),
                 "valid_terms": {name: round(mean, 6) for name, mean in means.items()},
@@ -195,9 +219,13 @@ class AlignmentBrain(sb.Brain):
         )
         self._print(self.log[-1])
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
-        self.checkpoints.save(
-            self.modules, state, {**self.description, "step": step, "valid_loss": valid_loss, "log": self.log}
-        )
+        description = {
+            **self.description,
+            "step": self.optimizer_step,
+            "valid_loss": valid_loss,
+            "log": self.log,
+        }
+        self.checkpoints.save(self.modules, state, description)
 
     def _show_answers(self) -> list[dict]:
         """What the model answers to the first utterances of the validation set."""

@@ -21,6 +21,7 @@ from auralign.models.speech_llm import END, Frames
 from auralign.records import Choice, RecordError, Records
 from auralign.render import Rendered, Renderer
 from auralign.store import teacher_path
+from auralign.train.parallel import own
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,8 @@ class Examples:
         return target, self.renderer.render(student.before_target()), utterance
 
     def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
-        """Lay examples into packs, each read when it is asked for."""
-        for places in pack(self.lengths[examples], max_tokens=tokens_per_pack):
+        """Lay examples into packs, each read when it is asked for; every rank has its own of them."""
+        for places in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
             yield self._pack([int(examples[place]) for place in places])
 
     def _pack(self, examples: list[int]) -> PackOfExamples:
@@ -216,7 +217,7 @@ class Examples:
 
 
 class StepStream(IterableDataset):
-    """The optimiser steps from `start` up to `stop`, each a list of packs: a function of (seed, step), never of history.
+    """The optimiser steps from `start` up to `stop`, lists of this rank's packs: a function of (seed, step), never of history.
 
     `stop` is moved on by the trainer from one validation to the next; iterating goes on where the last one ended.
     """
@@ -240,7 +241,7 @@ class StepStream(IterableDataset):
 
 
 class PackStream(IterableDataset):
-    """All examples of a split, pack by pack."""
+    """All examples of a split, or the rank's share of them, pack by pack."""
 
     def __init__(self, examples: Examples, *, tokens_per_pack: int):
         self.examples, self.tokens_per_pack = examples, tokens_per_pack

@@ -1,0 +1,168 @@
+"""Training in several ranks gives what it gives in one, and ends as one."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ranks
+from auralign.files import read_json
+from auralign.train import parallel
+from auralign.train.checkpoint import Checkpoints
+from ranks import Fault
+from recipe import LORA, make_recipe, run_script
+
+
+@pytest.fixture(scope="module")
+def untrained(make_llm, whisper_folder, tmp_path_factory):
+    """The folder of a recipe whose targets are written; its LoRA has dropout."""
+    folder = make_recipe(
+        tmp_path_factory.mktemp("recipe") / "r",
+        llm=make_llm("llama"),
+        encoder=whisper_folder,
+        cache="disk",
+        more=LORA,
+    )
+    run_script(folder, "generate.py", "hparams/sift.yaml")
+    return folder
+
+
+@pytest.fixture
+def recipe(untrained, tmp_path):
+    return shutil.copytree(untrained, tmp_path / "r")
+
+
+@pytest.fixture(scope="module")
+def whole(untrained, tmp_path_factory):
+    """The recipe, trained by one process."""
+    folder = shutil.copytree(untrained, tmp_path_factory.mktemp("whole") / "r")
+    train(folder, 1)
+    return folder
+
+
+def train(folder, num_ranks, *arguments):
+    codes, said = ranks.train(folder, num_ranks, *arguments)
+    assert codes == [0] * num_ranks, "\n".join(said)
+    return said
+
+
+def check_same_training(folder, other):
+    """Weights, losses and answers of all validations, as far as rounding goes."""
+    log, expected = (read_json(place / "exp" / "sift" / "log.json") for place in (folder, other))
+    assert [entry["answers"] for entry in log] == [entry["answers"] for entry in expected]
+    for name in ("step", "train_loss", "valid_loss"):
+        assert [entry[name] for entry in log] == pytest.approx([entry[name] for entry in expected], rel=1e-5)
+    weights, theirs = (
+        load_file(Checkpoints(place / "exp" / "sift" / "checkpoints").last().folder / "trainable.safetensors")
+        for place in (folder, other)
+    )
+    torch.testing.assert_close(weights, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_two_ranks_train_what_one_does(recipe, whole):
+    said = train(recipe, 2)
+    check_same_training(recipe, whole)
+    assert said[0].count("step 4: train loss") == 1
+    assert said[1] == ""
+
+
+def test_ranks_without_packs_add_nothing(untrained, recipe, tmp_path):
+    alone = shutil.copytree(untrained, tmp_path / "alone")
+    one_pack_a_step = ("--tokens_per_step", "90", "--num_steps", "4")
+    train(alone, 1, *one_pack_a_step)
+    train(recipe, 3, *one_pack_a_step)
+    check_same_training(recipe, alone)
+
+
+def test_training_goes_on_with_another_number_of_ranks(recipe, whole):
+    for num_ranks, step in ((1, 5), (2, 9)):
+        codes, said = ranks.train(recipe, num_ranks, fault=Fault("error", rank=0, step=step))
+        assert 2 in codes, said
+    train(recipe, 3)
+    check_same_training(recipe, whole)
+
+
+def test_one_process_skips_what_two_ranks_completed_and_two_what_one_did(recipe, whole, tmp_path):
+    skipped = "train: already complete for these inputs, skipped\n"
+    train(recipe, 2)
+    assert train(recipe, 1) == [skipped]
+    assert train(shutil.copytree(whole, tmp_path / "whole"), 2) == [skipped, ""]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_on_one_rank_is_told_once_and_ends_all(recipe, rank):
+    codes, said = ranks.train(recipe, 2, fault=Fault("error", rank=rank, step=2))
+    assert codes[rank] == 2
+    assert codes[1 - rank] == 1
+    assert said[rank].endswith("train.py: error: this rank is broken\n")
+    assert "error" not in said[1 - rank].lower()
+
+
+def test_an_error_that_all_ranks_meet_is_told_once(recipe):
+    codes, said = ranks.train(recipe, 2, "--lr", "much")
+    assert sorted(codes) == [1, 2]
+    assert "".join(said) == "train.py: error: hparams/sift.yaml: --lr much: expected float\n"
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_skips_the_step_on_all(untrained, recipe, tmp_path):
+    alone = shutil.copytree(untrained, tmp_path / "alone")
+    ranks.train(alone, 1, fault=Fault("nan", rank=0, step=2))
+    codes, said = ranks.train(recipe, 2, fault=Fault("nan", rank=1, step=2))
+    assert codes == [0, 0]
+    assert said[0].count("step 3: loss or gradient is not finite, skipped") == 1
+    check_same_training(recipe, alone)
+
+
+def test_torchrun_starts_the_ranks(recipe, whole):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    found = subprocess.run(
+        [*command, "train.py", "hparams/sift.yaml"],
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+        timeout=ranks.SECONDS,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("lowest validation loss") == 1
+    check_same_training(recipe, whole)
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(parallel, "_is_joined", lambda: True)
+    monkeypatch.setattr(parallel.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(parallel.distributed, "get_world_size", lambda: 2)
+
+
+def test_packs_are_dealt_in_turn(second_of_two):
+    assert list(parallel.own("abcde")) == ["b", "d"]
+
+
+def test_gradients_and_losses_are_summed_and_what_has_no_gradient_keeps_none(second_of_two, monkeypatch):
+    # As if the other rank had twice as much.
+    monkeypatch.setattr(parallel.distributed, "all_reduce", lambda flat: flat.mul_(3))
+    used, unused = torch.nn.Parameter(torch.ones(2, 1)), torch.nn.Parameter(torch.ones(3))
+    used.grad = torch.tensor([[1.0], [2.0]])
+    loss = parallel.sum_gradients([used, unused], torch.tensor(0.5))
+    assert (used.grad.tolist(), unused.grad, float(loss)) == ([[3.0], [6.0]], None, 1.5)
+
+
+@pytest.mark.parametrize(("name", "own"), [("cpu", "cpu"), ("cuda", "cuda:1"), ("cuda:0", "cuda:1")])
+def test_each_rank_has_a_gpu_of_its_own(second_of_two, name, own):
+    assert parallel.own_device(name) == own
+
+
+def test_ranks_refuse_to_share_one_gpu(second_of_two):
+    with pytest.raises(ValueError, match="device 'cuda:2': 2 processes cannot share it; give cuda"):
+        parallel.own_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:2"])
+def test_without_torchrun_the_device_is_the_recipes(name):
+    assert parallel.own_device(name) == name

@@ -1,0 +1,166 @@
+"""Every recipe runs on its look-alike: from the raw folder to scores.json, stage by stage, killed and resumed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from corpora import make_librispeech
+from recipe import contents, run, run_script
+
+from auralign.files import read_json
+
+ROOT = Path(__file__).parent.parent.parent
+SMOKE = "hparams/smoke.yaml"
+SCRIPTS = ("prepare.py", "generate.py", "train.py", "decode.py", "score.py")
+# Of each recipe: the maker of its look-alike, which gives what --data is, and what else run.sh is told.
+CORPORA = {
+    "LibriSpeech": (
+        lambda folder: make_librispeech(folder, sound=True),
+        ["--splits", "train-clean-5 dev-clean-2 test-clean"],
+    ),
+}
+
+
+def test_every_recipe_has_a_look_alike():
+    assert set(CORPORA) == {path.name for path in (ROOT / "recipes").iterdir() if path.is_dir()}
+
+
+def copy_recipe(name, folder):
+    """The recipe alone, beside what it uses of the checkout."""
+    place = folder / "recipes" / name
+    shutil.copytree(
+        ROOT / "recipes" / name, place, ignore=shutil.ignore_patterns("data", "exp", "__pycache__")
+    )
+    (folder / "egs").mkdir()
+    (folder / "egs" / "digits").symlink_to(ROOT / "egs" / "digits")
+    (folder / "tools").symlink_to(ROOT / "tools")
+    return place
+
+
+class Smoke:
+    """A recipe in a folder of its own, run once from its raw data to its scores."""
+
+    def __init__(self, name, folder):
+        make, self.options = CORPORA[name]
+        self.data = make(folder / "corpus")
+        self.folder = copy_recipe(name, folder)
+        self.printed = self.run_all()
+
+    def arguments(self, script):
+        return [SMOKE, "--data", str(self.data), *self.options] if script == "prepare.py" else [SMOKE]
+
+    def run_all(self):
+        """What each script prints."""
+        return {name: run_script(self.folder, name, *self.arguments(name)).stdout for name in SCRIPTS}
+
+    def run_shell(self, *options, path=None):
+        command = [
+            "bash",
+            str(self.folder / "run.sh"),
+            "--config",
+            SMOKE,
+            "--data",
+            str(self.data),
+            *self.options,
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"PATH": path} if path else {})}
+        return subprocess.run(
+            [*command, *options], capture_output=True, text=True, env=environment, timeout=300
+        )
+
+
+@pytest.fixture(scope="module", params=sorted(CORPORA))
+def smoke(request, tmp_path_factory):
+    return Smoke(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_a_recipe_runs_from_the_raw_folder_to_its_scores(smoke):
+    scores = read_json(smoke.folder / "exp" / "smoke" / "ledger" / "scores.json")
+    assert scores["tasks"]
+    for row in scores["ledger"]["rows"]:
+        assert {"text", "transcript", "speech", "shuffled"} <= {
+            k for k, v in row["rates"].items() if v is not None
+        }
+
+
+def test_a_task_is_asked_in_five_phrasings(smoke):
+    scores = read_json(smoke.folder / "exp" / "smoke" / "ledger" / "scores.json")
+    assert {table["num_phrasings"] for table in scores["tasks"]} == {5}
+
+
+def test_a_second_run_finds_all_stages_complete(smoke):
+    assert all("already complete for these inputs, skipped" in text for text in smoke.run_all().values())
+
+
+def test_what_was_killed_goes_on_to_the_same_answers(smoke):
+    answers = smoke.folder / "exp" / "smoke" / "sift" / "hypotheses"
+    before = contents(answers)
+    shutil.rmtree(answers)
+    killed = run_script(smoke.folder, "decode.py", SMOKE, killed_at=("fsync", 3), check=False)
+    assert killed.returncode == 137
+    run_script(smoke.folder, "decode.py", SMOKE)
+    assert contents(answers) == before
+
+
+def test_run_sh_ends_in_the_table(smoke):
+    done = smoke.run_shell("--stage", "5")
+    assert done.returncode == 0, done.stderr
+    assert "The measures of the tasks" in done.stdout
+    assert "The gap ledger" in done.stdout
+
+
+STUB = """#!/usr/bin/env bash
+echo "PYTHON $*"
+"""
+
+
+def test_run_sh_runs_the_five_scripts_in_their_order(smoke, tmp_path, monkeypatch):
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").write_text(STUB)
+    (environment / "bin" / "python").chmod(0o755)
+    monkeypatch.setenv("VIRTUAL_ENV", str(environment))
+    (smoke.folder / "path.sh").write_text('export PATH="$VIRTUAL_ENV/bin:$PATH"\n')
+    try:
+        done = smoke.run_shell("--", "--seed", "2")
+    finally:
+        shutil.copy(ROOT / "recipes" / smoke.folder.name / "path.sh", smoke.folder)
+    assert done.returncode == 0, done.stderr
+    ran = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("PYTHON")]
+    assert [words[0] for words in ran] == list(SCRIPTS)
+    assert all(words[1] == SMOKE and words[-2:] == ["--seed", "2"] for words in ran)
+    assert ran[0][2:4] == ["--data", str(smoke.data)]
+
+
+@pytest.fixture(params=sorted(CORPORA))
+def recipe(request, tmp_path):
+    return copy_recipe(request.param, tmp_path)
+
+
+def shell(recipe, *options):
+    return subprocess.run(
+        ["bash", str(recipe / "run.sh"), *options], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_help_is_the_header_of_run_sh(recipe):
+    done = shell(recipe, "--help")
+    assert done.returncode == 0
+    assert "--config hparams/smoke.yaml" in done.stdout
+    assert "Stages: 1 prepare" in done.stdout
+
+
+def test_a_method_that_is_none_is_told_with_those_there_are(recipe):
+    done = shell(recipe, "--method", "sifft")
+    assert done.returncode == 2
+    assert "no method 'sifft'; there are: " in done.stderr
+    assert "sift" in done.stderr.split("there are: ")[1]
+
+
+def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(recipe)
+    code, _, told = run("prepare.py", SMOKE, "--data", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert f"no folder {tmp_path / 'nowhere'}; give the corpus: --data DIR" in told

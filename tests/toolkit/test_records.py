@@ -2,7 +2,17 @@
 
 import pytest
 
-from auralign.records import Choice, RecordError, Records, Target, Utterance, header, to_line, write_records
+from auralign.records import (
+    Choice,
+    RecordError,
+    Records,
+    Target,
+    TargetRequest,
+    Utterance,
+    header,
+    to_line,
+    write_records,
+)
 
 ODD_TEXTS = [
     "",
@@ -27,6 +37,18 @@ def utterances(texts):
 def test_text_comes_back_byte_for_byte(tmp_path):
     write_records(tmp_path / "m.jsonl", utterances(ODD_TEXTS), kind=Utterance)
     assert [utterance.text for utterance in Records(tmp_path / "m.jsonl", Utterance)] == ODD_TEXTS
+
+
+def test_a_line_holds_what_is_not_its_default():
+    choice = Choice("repeat", None, {"span": 2})
+    request = TargetRequest(key="k", utt_id="u", choice=choice, prompt_ids=(1, 2), decoding={})
+    assert to_line(Utterance(id="u", audio="a", seconds=1.5, text="é\n", start=0, words=())) == (
+        '{"id": "u", "audio": "a", "seconds": 1.5, "text": "é\\n", "words": []}\n'
+    )
+    assert to_line(request) == (
+        '{"key": "k", "utt_id": "u", "choice": {"task": "repeat", "instruction": null, "options": {"span": 2}}, '
+        '"prompt_ids": [1, 2], "decoding": {}}\n'
+    )
 
 
 def test_row_is_found_by_id_and_by_number(tmp_path):

@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Utterance:
     attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
     words: tuple[Any, ...] | None = None  # (word, start, end); (): aligned in vain, None: never aligned
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
-    audio_hash: str = ""  # of the samples, so that a manifest changes when its audio does
+    audio_hash: str = ""  # of the samples (or its size), so that a manifest changes when its audio does
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,27 @@ def header(kind: type) -> str:
 def to_line(record: Any) -> str:
     """One record as one line of JSON; fields that hold their default are left out."""
     values = {}
-    for item in dataclasses.fields(record):
-        value = getattr(record, item.name)
-        if item.default is not dataclasses.MISSING and value == item.default:
+    for name, default in _defaults(type(record)):
+        value = getattr(record, name)
+        if value == default:
             continue
-        if item.default_factory is not dataclasses.MISSING and value == item.default_factory():
-            continue
-        values[item.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-    return json.dumps(values, ensure_ascii=False) + "\n"
+        values[name] = dataclasses.asdict(value) if isinstance(value, Choice) else value
+    return _encode(values) + "\n"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@lru_cache
+def _defaults(kind: type) -> list[tuple[str, Any]]:
+    """Each field of `kind` with its default, or with MISSING, which nothing equals. Looked up once, not for every record."""
+    return [
+        (
+            item.name,
+            item.default if item.default_factory is dataclasses.MISSING else item.default_factory(),
+        )
+        for item in dataclasses.fields(kind)
+    ]
 
 
 def from_line(line: bytes | str, kind: type, *, place: str = "") -> Any:

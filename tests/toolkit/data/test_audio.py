@@ -119,3 +119,42 @@ def test_a_wav_that_lacks_little_is_refused_too(tmp_path):
     path.write_bytes(path.read_bytes()[:-1600])
     with pytest.raises(AudioError, match="was the file cut"):
         read_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "rate", "channels", "tag"),
+    [
+        ("a.flac", "PCM_S8", 16_000, 1, b""),
+        ("a.flac", "PCM_16", 16_000, 1, b""),
+        ("a.flac", "PCM_24", 44_100, 2, b""),
+        ("a.flac", "PCM_16", 8_000, 8, b""),
+        (
+            "a.flac",
+            "PCM_16",
+            16_000,
+            1,
+            b"ID3\4\0\0" + bytes((0, 0, 0, 10)) + bytes(10),
+        ),  # no FLAC's first bytes
+        ("a.wav", "PCM_16", 22_050, 2, b""),
+    ],
+)
+def test_the_header_tells_what_libsndfile_does(tmp_path, name, subtype, rate, channels, tag):
+    path = write(tmp_path / name, np.full((12_345, channels), 0.1), rate, subtype=subtype)
+    path.write_bytes(tag + path.read_bytes())
+    expected = soundfile.info(str(path))
+    assert describe_audio(path) == (expected.duration, rate, channels)
+    assert expected.duration == 12_345 / rate
+
+
+def test_the_header_of_a_flac_takes_no_library(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.flac", np.zeros(8_000))
+    monkeypatch.delattr(soundfile, "info")
+    assert describe_audio(path) == (0.5, 16_000, 1)
+
+
+@pytest.mark.parametrize("size", [0, 4, 41])
+def test_a_flac_without_a_whole_header_is_named(tmp_path, size):
+    path = write(tmp_path / "a.flac", np.zeros(8_000))
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(AudioError, match="a.flac: cannot be read"):
+        describe_audio(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from auralign.data import librispeech
 from auralign.data.librispeech import read_genders, read_librispeech
 from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.records import RecordError, Records, Utterance
@@ -99,6 +100,43 @@ def test_a_cut_file_is_found_only_where_whole_files_are_read(train, corpus):
     assert "11-2-0002" in utterances(train)
     verified = list(read_librispeech(corpus, "train-clean-5", verify=True))
     assert set(reasons(verified)) - set(reasons(train)) == {("11-2-0002", "bad audio")}
+
+
+def test_the_manifest_of_headers_holds_a_cut_file_too(corpus, tmp_path):
+    path = tmp_path / "train.jsonl"
+    items = read_librispeech(corpus, "train-clean-5")
+    write_manifest(path, items, audio_folder=corpus, limit=0.6, verify=False)
+    assert [utterance.id for utterance in Records(path, Utterance)] == [
+        "1-2-0001",
+        "1-2-0002",
+        "1-3-0000",
+        "1-3-0001",
+        "1-3-0002",
+        "11-2-0001",
+        "11-2-0002",
+    ]
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 8])
+def test_the_order_depends_on_no_thread(train, corpus, num_threads):
+    assert list(read_librispeech(corpus, "train-clean-5", num_threads=num_threads)) == train
+
+
+def test_few_chapters_are_looked_into_ahead(tmp_path, monkeypatch):
+    looked = []
+    look_into = librispeech._look_into
+    monkeypatch.setattr(
+        librispeech, "_look_into", lambda *call: looked.append(call[2].name) or look_into(*call)
+    )
+    (tmp_path / "SPEAKERS.TXT").write_text("1 | F | train | 1 | Ann\n")
+    for number in range(20):
+        chapter = tmp_path / "train" / "1" / f"{number:02d}"
+        chapter.mkdir(parents=True)
+        (chapter / "notes.txt").touch()
+    items = read_librispeech(tmp_path, "train", num_threads=2)
+    next(items)
+    items.close()
+    assert len(looked) <= 4  # the two folders above, then two chapters
 
 
 def test_words_have_times_where_the_chapter_is_aligned(train):

@@ -147,3 +147,81 @@ def test_what_a_reader_rejects_and_notes_is_listed_and_told(tmp_path):
         "reason": "broken row",
         "detail": "3 columns",
     }
+
+
+def test_a_cut_flac_passes_where_headers_alone_are_read(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    samples = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    soundfile.write(folder / "a.flac", samples, 16_000)
+    (folder / "a.flac").write_bytes((folder / "a.flac").read_bytes()[:9_000])
+    cut = Utterance(id="cut", audio="a.flac", seconds=1.0, text="x")
+    soundfile.write(folder / "b.flac", samples, 16_000)
+    whole = Utterance(id="whole", audio="b.flac", seconds=1.0, text="x")
+    assert checked(tmp_path, cut, whole)[1] == {"cut": "bad audio"}
+    kept, reasons = checked(tmp_path, cut, whole, verify=False)
+    assert ([(u.id, u.seconds, u.audio_hash) for u in kept][0], reasons) == (("cut", 1.0, "9000 bytes"), {})
+
+
+def test_no_audio_is_read_of_an_utterance_whose_length_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("auralign.data.manifest.read_audio", None)
+    monkeypatch.setattr("auralign.data.manifest.describe_audio", None)
+    path = tmp_path / "m.jsonl"
+    summary = write_manifest(
+        path, corpus(tmp_path / "corpus", 2, 0), audio_folder=tmp_path / "corpus", verify=False
+    )
+    assert str(summary) == (
+        f"2 utterances, 0.2 s, in {path}; 0 of 2 rejected; headers only: no audio was read through"
+    )
+
+
+def test_what_is_unfit_is_rejected_where_headers_alone_are_read(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    (tmp_path / "corpus" / "folder").mkdir()
+    soundfile.write(tmp_path / "corpus" / "empty.wav", np.zeros(0), 16_000)
+    unfit = {
+        "no text": {"text": " "},
+        "text is not Unicode": {"text": "\ud800"},
+        "times": {"seconds": 0.0},
+        "longer than 0.1 s": {"seconds": 0.2},
+    }
+    missing = {
+        "absent": {"audio": "absent.wav"},
+        "folder": {"audio": "folder"},
+        "zero": {"audio": "a\0.wav"},
+    }
+    unmeasured = {
+        "behind": {"seconds": math.inf, "start": 0.1},
+        "empty": {"seconds": math.inf, "audio": "empty.wav"},
+    }
+    utterances = [replace(good, id=name, **change) for name, change in (unfit | missing | unmeasured).items()]
+    kept, reasons = checked(tmp_path, good, *utterances, max_seconds=0.1, verify=False)
+    assert [utterance.id for utterance in kept] == ["u0"]
+    assert reasons == (
+        {reason: reason for reason in unfit}
+        | dict.fromkeys(missing, "no such file")
+        | dict.fromkeys(unmeasured, "bad audio")
+    )
+
+
+def test_a_length_that_is_not_told_is_measured_by_the_header(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    soundfile.write(tmp_path / "corpus" / "0.wav", np.ones((12_000, 2)) / 2, 8_000)
+    (kept,), _ = checked(tmp_path, replace(good, seconds=math.inf, start=0.5), verify=False)
+    assert (kept.start, kept.seconds) == (0.5, 1.0)
+
+
+def test_manifest_of_headers_changes_when_a_file_does(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    (before,), _ = checked(tmp_path, good, verify=False)
+    (again,), _ = checked(tmp_path, good, verify=False)
+    soundfile.write(tmp_path / "corpus" / "0.wav", np.zeros(1601), 16_000)
+    (after,), _ = checked(tmp_path, good, verify=False)
+    assert before.audio_hash == again.audio_hash != after.audio_hash
+
+
+def test_audio_beside_the_manifest_is_told_by_its_name(tmp_path):
+    utterances = corpus(tmp_path / "corpus", 1, 0)
+    path = tmp_path / "corpus" / "m.jsonl"
+    write_manifest(path, utterances, audio_folder=tmp_path / "corpus")
+    assert Records(path, Utterance)[0].audio == "0.wav"

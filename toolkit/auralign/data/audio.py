@@ -12,6 +12,8 @@ MAX_MISSING = 0.01
 SLOPPY_BYTES = 64
 UNKNOWN_FRAMES = 2**40  # libsndfile says 2^63 - 1 of a FLAC that was written to a pipe, and cannot seek in it
 MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
+STREAMINFO = bytes((0, 0, 0, 34))  # the first block of a FLAC: of kind 0, 34 bytes long
+STREAMINFO_BITS = (8, 16, 24)  # a sample, as every libsndfile reads them
 
 
 class AudioError(ValueError):
@@ -73,6 +75,8 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
 def describe_audio(path) -> tuple[float, int, int]:
     """Seconds, sample rate in Hz and number of channels, by the file's header. Raises AudioError where there is none."""
+    if found := _read_streaminfo(path):
+        return found
     import soundfile
 
     try:
@@ -81,6 +85,28 @@ def describe_audio(path) -> tuple[float, int, int]:
         raise _unreadable(path, error) from error
     _check_length(path, found.frames)
     return found.duration, found.samplerate, found.channels
+
+
+def _read_streaminfo(path) -> tuple[float, int, int] | None:
+    """What `describe_audio` gives, by the first 42 bytes of a FLAC; None where libsndfile has to tell.
+
+    The bytes (RFC 9639, section 8.2): b"fLaC", kind and length of the block, 10 bytes of block and frame sizes, then in 64
+    bits the rate (20), channels less one (3), bits a sample less one (5) and samples (36; 0: not known), and an MD5.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(42)
+    except OSError:
+        return None
+    # The kind's top bit says that no other block follows.
+    if len(head) < 42 or head[:4] != b"fLaC" or bytes((head[4] & 0x7F,)) + head[5:8] != STREAMINFO:
+        return None
+    packed = int.from_bytes(head[18:26], "big")
+    rate, channels, bits = packed >> 44, (packed >> 41 & 0x7) + 1, (packed >> 36 & 0x1F) + 1
+    num_samples = packed & 0xF_FFFF_FFFF
+    if not rate or not num_samples or bits not in STREAMINFO_BITS:
+        return None
+    return num_samples / rate, rate, channels
 
 
 def _check_length(path, num_frames: int) -> None:

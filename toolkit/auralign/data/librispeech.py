@@ -10,8 +10,10 @@ What is in the folder and is no utterance comes out too, as a Rejection or a Not
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from auralign.data.audio import AudioError, describe_audio, read_audio
@@ -52,9 +54,9 @@ def read_librispeech(
         Such as "train-clean-100", or "dev-clean-2" of mini_librispeech.
     verify : bool
         Whether whole files are read. The header alone, which tells the seconds, does not show that a file was cut;
-        `write_manifest` reads whole files anyhow.
+        `write_manifest` reads whole files too, where it is told nothing else.
     num_threads : int
-        Files of a chapter that are looked into at a time.
+        Chapters that are looked into at a time.
 
     Raises FileNotFoundError where there is no such subset, or no SPEAKERS.TXT; RecordError on a broken SPEAKERS.TXT or
     alignment.
@@ -69,31 +71,25 @@ def read_librispeech(
     genders = read_genders(folder / "SPEAKERS.TXT")
     num_aligned = num_without = 0
     with ThreadPoolExecutor(num_threads) as pool:
-        for place, folders, names in os.walk(folder / subset, followlinks=True):
-            folders.sort()
-            chapter = Path(place)
-            reader = chapter.parent.name
-            found = list(
-                _read_chapter(
-                    chapter, sorted(names), is_chapter=len(chapter.relative_to(folder / subset).parts) == 2
-                )
-            )
-            texts = [item for item in found if isinstance(item, tuple)]
-            yield from (item for item in found if not isinstance(item, tuple))
-            timed = _read_alignment(chapter)
-            paths = [chapter / f"{identity}{AUDIO}" for identity, _ in texts]
-            measured = pool.map(_measure, paths, [verify] * len(paths))
-            for (identity, text), path, seconds in zip(texts, paths, measured, strict=True):
+        chapters = (
+            (folder, subset, Path(place), names, verify) for place, names in _walk_chapters(folder / subset)
+        )
+        for chapter in _in_batches(pool, _look_into, chapters, size=num_threads):
+            reader = chapter.path.parent.name
+            attributes = {"gender": genders[reader]} if reader in genders else {}
+            audio_folder = chapter.path.relative_to(folder).as_posix()
+            yield from chapter.others
+            for identity, text, seconds in chapter.measured:
                 if isinstance(seconds, AudioError):
                     yield Rejection(identity, "bad audio", str(seconds))
                     continue
                 words = None
-                if timed is None:
+                if chapter.timed is None:
                     num_without += 1
                 else:
                     num_aligned += 1
                     try:
-                        words = _match(identity, text, timed, seconds)
+                        words = _match(identity, text, chapter.timed, seconds)
                     except NoWordTimes as error:
                         words = ()
                         yield Note(f"without word times ({error.reason})")
@@ -101,16 +97,58 @@ def read_librispeech(
                     yield Note("of readers that SPEAKERS.TXT does not list")
                 yield Utterance(
                     id=identity,
-                    audio=path.relative_to(folder).as_posix(),
+                    audio=f"{audio_folder}/{identity}{AUDIO}",
                     seconds=seconds,
                     text=text,
                     language="en",
                     speaker=reader,
-                    attributes={"gender": genders[reader]} if reader in genders else {},
+                    attributes=dict(attributes),
                     words=words,
                 )
     if num_aligned and num_without:
         yield Note("without word times (no alignment of the chapter)", num_without)
+
+
+@dataclass(frozen=True)
+class _Chapter:
+    """What was found in one folder."""
+
+    path: Path
+    measured: list[tuple[str, str, float | AudioError]]  # id, text, and seconds or what is wrong
+    others: list[Item]
+    timed: dict[str, Timed] | None
+
+
+def _walk_chapters(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below, in order, with the names of its files."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        yield place, sorted(names)
+
+
+def _in_batches(
+    pool: ThreadPoolExecutor, function: Callable, calls: Iterator[tuple], *, size: int
+) -> Iterator:
+    """The results of `function(*call)` in the order of the calls; at most `size` of them wait to be used.
+
+    A batch is finished before any of it is used: threads that look into files beside the one that writes the manifest cost
+    each other half of their time, as only one of them can run Python.
+    """
+    while batch := list(islice(calls, size)):
+        yield from [future.result() for future in [pool.submit(function, *call) for call in batch]]
+
+
+def _look_into(folder: Path, subset: str, path: Path, names: list[str], verify: bool) -> _Chapter:
+    """One chapter, and how long its files are."""
+    is_chapter = len(path.relative_to(folder / subset).parts) == 2
+    measured, others = [], []
+    for item in _read_chapter(path, names, is_chapter=is_chapter):
+        if isinstance(item, tuple):
+            identity, text = item
+            measured.append((identity, text, _measure(f"{path}/{identity}{AUDIO}", verify)))
+        else:
+            others.append(item)
+    return _Chapter(path, measured, others, _read_alignment(path))
 
 
 def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Iterator[tuple[str, str] | Item]:
@@ -160,7 +198,7 @@ def _match(identity: str, text: str, timed: dict[str, Timed], seconds: float):
     return match_words(text, timed[identity], seconds=seconds)
 
 
-def _measure(path: Path, verify: bool) -> float | AudioError:
+def _measure(path: str, verify: bool) -> float | AudioError:
     """Seconds of a file, or what is wrong with it."""
     try:
         if verify:

@@ -1,18 +1,20 @@
-"""Write a manifest of utterances whose every audio was read once; what is rejected is listed with its reason."""
+"""Write a manifest of utterances whose audio was looked into once; what is rejected is listed with its reason."""
 
 import dataclasses
 import hashlib
 import json
 import math
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from tqdm import tqdm
 
-from auralign.data.audio import SAMPLE_RATE, AudioError, audio_path, describe_audio, read_audio
+from auralign.data.audio import SAMPLE_RATE, AudioError, describe_audio, read_audio
 from auralign.files import write_atomically
 from auralign.records import Utterance, to_line, write_records
 
@@ -117,11 +119,13 @@ class Summary:
     seconds: float = 0.0
     rejected: str = ""
     notes: Counter = field(default_factory=Counter)
+    verified: bool = True  # whether whole files were read
 
     def __str__(self):
         hours = f"{self.seconds / 3600:.2f} h" if self.seconds >= 360 else f"{self.seconds:.1f} s"
         notes = "".join(f"; {count} {note}" for note, count in sorted(self.notes.items()))
-        return f"{self.num_kept} utterances, {hours}, in {self.path}; {self.rejected}{notes}"
+        unread = "" if self.verified else "; headers only: no audio was read through"
+        return f"{self.num_kept} utterances, {hours}, in {self.path}; {self.rejected}{notes}{unread}"
 
 
 def write_manifest(
@@ -131,8 +135,9 @@ def write_manifest(
     audio_folder,
     limit: float = 0.01,
     max_seconds: float | None = None,
+    verify: bool = True,
 ) -> Summary:
-    """Read every utterance's audio, write those that are sound to `path` and the others to `<name>.rejected.jsonl`.
+    """Look into every utterance's audio, write those that are sound to `path`, the others to `<name>.rejected.jsonl`.
 
     Arguments
     ---------
@@ -146,13 +151,19 @@ def write_manifest(
         Share of rejected utterances above which TooManyRejectedError is raised.
     max_seconds : float, optional
         Longer utterances are rejected.
+    verify : bool
+        Whether audio is read through. Otherwise an utterance whose `seconds` its reader measured is taken at its word, where
+        the file is there, and infinite ones are measured by the header: quick, but it does not show that a file was cut, nor,
+        as `audio_hash` is then the file's size, that its samples were exchanged for others of the same size.
 
     Raises RecordError on an id used twice.
     """
     rejected = Rejected(limit=limit)
-    summary = Summary(Path(path))
+    summary = Summary(Path(path), verified=verify)
 
     def sound() -> Iterator[Utterance]:
+        manifest_folder = str(Path(path).parent)
+        relative = _relative_to(manifest_folder)
         for utterance in tqdm(
             utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
         ):
@@ -162,14 +173,10 @@ def write_manifest(
             if isinstance(utterance, Note):
                 summary.notes[utterance.text] += utterance.count
                 continue
-            place = Path(audio_folder) / utterance.audio
-            # Of real folders: with a link on the way, ".." leads elsewhere.
-            audio = os.path.relpath(
-                Path(os.path.realpath(place.parent)) / place.name, os.path.realpath(Path(path).parent)
-            )
-            utterance = dataclasses.replace(utterance, audio=audio)
+            folder, name = os.path.split(os.path.join(audio_folder, utterance.audio))
+            audio = relative(folder) + name
             try:
-                utterance, notes = _check(utterance, audio_path(path, utterance), max_seconds)
+                utterance, notes = _check(utterance, manifest_folder, audio, max_seconds, verify)
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
             except _Unfit as error:
@@ -191,36 +198,73 @@ class _Unfit(Exception):
     """An utterance that cannot be used: reason and detail."""
 
 
-def _check(utterance: Utterance, path: Path, max_seconds: float | None) -> tuple[Utterance, list[str]]:
-    """The utterance with its length measured and its samples hashed, and what is worth telling of them."""
+def _relative_to(manifest_folder: str) -> Callable[[str], str]:
+    """A function that tells where a folder is from the manifest's, as "../corpus/"; worked out once for all of its files.
+
+    Of real folders: with a link on the way, ".." leads elsewhere.
+    """
+    base = os.path.realpath(manifest_folder)
+
+    @lru_cache(maxsize=1024)
+    def relative(folder: str) -> str:
+        found = os.path.relpath(os.path.realpath(folder), base)
+        return "" if found == os.curdir else found + os.sep
+
+    return relative
+
+
+def _check(
+    utterance: Utterance, folder: str, audio: str, max_seconds: float | None, verify: bool
+) -> tuple[Utterance, list[str]]:
+    """The utterance with its length measured and its audio hashed, and what is worth telling of it.
+
+    `audio` is relative to `folder`, the manifest's: it is looked into by the path that later stages take.
+    """
     if not utterance.text.strip():
         raise _Unfit("no text", "")
     try:
-        to_line(dataclasses.replace(utterance, seconds=0.0)).encode()
+        (to_line(utterance) + audio).encode()
     except UnicodeEncodeError as error:
         raise _Unfit("text is not Unicode", ascii(error.object[error.start - 10 : error.end + 10])) from error
     except TypeError as error:  # a date among the labels
         raise _Unfit("label is not plain", str(error)) from error
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
-    if not path.exists():
-        raise _Unfit("no such file", str(path))
+    path = os.path.join(folder, audio)
+    size = _size(path)
     whole = math.isinf(utterance.seconds)
-    seconds, rate, channels = describe_audio(path)
-    seconds = seconds - utterance.start if whole else utterance.seconds
+    seconds, facts = utterance.seconds, {}
+    if whole or verify:
+        there, rate, channels = describe_audio(path)
+        seconds = there - utterance.start if whole else seconds
+        facts[f"resampled to {SAMPLE_RATE} Hz"] = rate != SAMPLE_RATE
+        facts["averaged over their channels"] = channels > 1
     if max_seconds is not None and seconds > max_seconds:  # before it is read: it may be a day long
         raise _Unfit(f"longer than {max_seconds:g} s", f"{seconds:.2f} s")
-    samples = read_audio(path, start=utterance.start, seconds=None if whole else utterance.seconds)
-    facts = {
-        f"resampled to {SAMPLE_RATE} Hz": rate != SAMPLE_RATE,
-        "averaged over their channels": channels > 1,
-        "silent": not samples.any(),
-    }
-    digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
-    seconds = len(samples) / SAMPLE_RATE if whole else utterance.seconds
-    return dataclasses.replace(utterance, seconds=seconds, audio_hash=digest), [
-        note for note, true in facts.items() if true
-    ]
+    if verify:
+        samples = read_audio(path, start=utterance.start, seconds=None if whole else seconds)
+        facts["silent"] = not samples.any()
+        digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
+        seconds = len(samples) / SAMPLE_RATE if whole else seconds
+    elif seconds <= 0:
+        raise _Unfit("bad audio", f"{path}: holds no samples from {utterance.start:g} s on")
+    else:
+        digest = f"{size} bytes"
+    found = dataclasses.replace(utterance, audio=audio, seconds=seconds, audio_hash=digest)
+    return found, [note for note, true in facts.items() if true]
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; raises _Unfit where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError as error:
+        raise _Unfit("no such file", path) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise _Unfit("no such file", f"{path}: {getattr(error, 'strerror', error)}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise _Unfit("no such file", f"{path}: not a file")
+    return found.st_size
 
 
 def rejected_path(path) -> Path:

@@ -31,7 +31,6 @@ from auralign.records import Utterance
 from auralign.score import obey
 
 SPLIT_OF = {"train": "train", "dev": "valid", "test": "test"}  # by how a subset's name begins
-DEFAULT_SPLITS = "train-clean-100 train-clean-360 train-other-500 dev-clean dev-other test-clean test-other"
 ASR = {
     "natural": (
         "Please transcribe this: {speech}",
@@ -61,10 +60,10 @@ def main(argv):
     parser = recipe_parser(__doc__)
     parser.add_argument(
         "--splits",
-        default=DEFAULT_SPLITS,
+        default="",
         metavar="SUBSETS",
         help="subsets; train-*, dev-* and test-* are for training, validation and test, unless one says valid=dev-clean-2 "
-        f"(default: {DEFAULT_SPLITS})",
+        "(default: all that are there, or with --download all seven of LibriSpeech)",
     )
     parser.add_argument(
         "--obey",
@@ -75,9 +74,10 @@ def main(argv):
     )
     parser.add_argument("--download", action="store_true", help="fetch missing subsets from openslr.org")
     options, hparams = read_options(argv, parser)
-    there = [path.name for path in options.data.glob("*") if path.is_dir()]
+    there = sorted(path.name for path in options.data.glob("*-*") if path.is_dir())
     known = [*PUBLISHED, *MINI] if options.download else there
-    chosen = parse_splits(options.splits, known, prefixes=SPLIT_OF)
+    subsets = options.splits or " ".join(PUBLISHED if options.download else there)
+    chosen = parse_splits(subsets, known, prefixes=SPLIT_OF)
     subsets = [name for names in chosen.values() for name in names]
     if options.download:
         if options.data.name != "LibriSpeech":

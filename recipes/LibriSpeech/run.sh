@@ -18,7 +18,7 @@ llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML sa
 encoder=         # and of a speech encoder
 method=sift      # names of files in hparams/, with commas between
 config=          # one YAML instead
-splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all seven of LibriSpeech
+splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all that are there
 limit=           # only so many utterances of each subset: to try things out
 download=false
 ngpus=1          # for training

@@ -19,7 +19,7 @@ SCRIPTS = ("prepare.py", "generate.py", "train.py", "decode.py", "score.py")
 CORPORA = {
     "LibriSpeech": (
         lambda folder: make_librispeech(folder, sound=True),
-        ["--splits", "train-clean-5 dev-clean-2 test-clean"],
+        [],
     ),
 }
 

@@ -76,6 +76,9 @@ SCHEMA = {
     "trust_remote_code": Key(
         (bool,), "run Python code that came with the LLM's folder, where its model needs it", default=False
     ),
+    "verify_audio": Key(
+        (bool,), "stage 1 of a recipe reads audio through, not only its headers", default=False
+    ),
     "max_rejected": Key((float,), "share of rejected items above which a stage stops", default=0.01, least=0),
     "lora": Key(
         (NAME, type(None)),

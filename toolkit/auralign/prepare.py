@@ -85,7 +85,7 @@ def prepare(
     *,
     options: argparse.Namespace,
     inputs: dict,
-    verify: bool | None = None,
+    verify: bool = False,
 ) -> None:
     """Run stage 1: write {train,valid,test}.jsonl and test.questions.jsonl into the recipe's data folder.
 
@@ -103,8 +103,8 @@ def prepare(
         Of `read_options`.
     inputs : dict
         JSON-able: what the outputs depend on beside the options, such as `listing` of the corpus and hashes of the scripts.
-    verify : bool, optional
-        Whether audio is read through; as the options say unless given.
+    verify : bool
+        Read audio through, whatever the options say.
 
     Raises ValueError where a split has no source.
     """
@@ -120,6 +120,7 @@ def prepare(
         "auralign": __version__,
         "options": {name: str(value) for name, value in sorted(vars(options).items()) if name != "yaml"},
         "max_rejected": hparams.max_rejected,
+        "verify": hparams.verify_audio,
         **inputs,
     }
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions]
@@ -134,7 +135,7 @@ def prepare(
                 _read(splits[split], options.limit),
                 audio_folder=".",
                 limit=hparams.max_rejected,
-                # VERIFY verify=options.verify if verify is None else verify,
+                verify=verify or options.verify or hparams.verify_audio,
             )
             print(f"{stage.name}: {summary}")
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))

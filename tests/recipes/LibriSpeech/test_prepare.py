@@ -124,5 +124,5 @@ def test_a_training_clip_with_a_test_sentence_is_left_out_and_listed(tmp_path, m
     arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
     code, said, _ = run("prepare.py", *arguments, "--splits", SPLITS)
     assert code == 0
-    assert "1 of 19 clips" in said
+    assert "1 of 18 clips" in said
     assert "14-1-0000" in (tmp_path / "data" / "train.overlap.jsonl").read_text()

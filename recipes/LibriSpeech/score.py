@@ -33,7 +33,7 @@ NOTES = (
 class LibriSpeechJudge(Judge):
     """Share of right words for asr, the task's rule for obey."""
 
-    measure = "score"
+    measure = "scores of answers"
     is_right = None  # nothing is asked whose form could be set aside
 
     def __init__(self, spellings):

@@ -44,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     methods.set_defaults(do=do_methods)
     add_prepare(commands)
     add_align(commands)
+    add_bench(commands)
     show = commands.add_parser(
         "show",
         help="print one example as the model reads it",
@@ -349,6 +350,36 @@ def _pairs(given: list[str], option: str) -> dict[str, str]:
             raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
         found[name] = value
     return found
+
+
+def add_bench(commands) -> None:
+    """`auralign bench --help`."""
+    bench = commands.add_parser(
+        "bench",
+        help="measure on this machine what auralign promises of its speed",
+        description="Measure speed on this machine, in CPU seconds. BENCHMARKS.md of the checkout has figures.",
+    )
+    bench.add_argument(
+        "name", nargs="*", metavar="NAME", help="of a benchmark, such as scan; all unless given"
+    )
+    bench.add_argument("--repeats", type=int, default=5, metavar="N", help="runs of each (default: 5)")
+    bench.set_defaults(do=do_bench)
+
+
+def do_bench(options) -> int:
+    """`auralign bench`."""
+    from auralign.bench import BENCHMARKS
+
+    unknown = [name for name in options.name if name not in BENCHMARKS]
+    if unknown or options.repeats < 1:
+        raise ValueError(
+            f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}"
+            if unknown
+            else f"--repeats {options.repeats}: give at least 1"
+        )
+    for name in options.name or BENCHMARKS:
+        print(BENCHMARKS[name](options.repeats), flush=True)
+    return 0
 
 
 def do_methods(options) -> int:

@@ -1,0 +1,63 @@
+"""Speed where it is promised: `auralign bench NAME` measures it on this machine. Figures live in BENCHMARKS.md, never in a test.
+
+Ratios and CPU seconds, several repeats: the wall clock of a busy machine says nothing.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+NUM_READERS, NUM_CHAPTERS, NUM_LINES = 20, 5, 50  # of the corpus that is scanned: 5,000 files
+SENTENCE = "GO DO YOU HEAR WHAT IS SAID HERE AND THERE BY SOMEONE OR OTHER ON ANY DAY"
+
+
+def scan(repeats: int) -> str:
+    """Utterances a CPU second that stage 1 makes of LibriSpeech by the headers of its files, on one core."""
+    from auralign.data.librispeech import read_librispeech
+    from auralign.data.manifest import write_manifest
+
+    with tempfile.TemporaryDirectory() as place:
+        root, number = _make_tree(Path(place)), NUM_READERS * NUM_CHAPTERS * NUM_LINES
+        rates = []
+        for _ in range(repeats):
+            start = time.process_time()
+            read = read_librispeech(root, "train-clean-100", num_threads=1)
+            write_manifest(root / "train.jsonl", read, audio_folder=root, verify=False)
+            rates.append(number / (time.process_time() - start))
+    return f"scan: {_spread(rates)} utterances a CPU second, {number} FLAC files by their headers"
+
+
+BENCHMARKS: dict[str, Callable[[int], str]] = {"scan": scan}
+
+
+def _make_tree(folder: Path) -> Path:
+    """A subset of LibriSpeech's form; all its audio is one file of 10 s."""
+    import soundfile
+
+    root = folder / "LibriSpeech"
+    root.mkdir()
+    noise = np.random.default_rng(1).normal(0, 0.1, 160_000)
+    soundfile.write(root / "one.flac", noise, 16_000)
+    speakers = []
+    for reader in range(100, 100 + NUM_READERS):
+        speakers.append(f"{reader} | F | train-clean-100 | 25.03 | Reader {reader}\n")
+        for chapter in range(NUM_CHAPTERS):
+            place = root / "train-clean-100" / str(reader) / str(chapter)
+            place.mkdir(parents=True)
+            names = [f"{reader}-{chapter}-{line:04}" for line in range(NUM_LINES)]
+            for name in names:
+                os.link(root / "one.flac", place / f"{name}.flac")
+            text = "".join(f"{name} {SENTENCE}\n" for name in names)
+            (place / f"{reader}-{chapter}.trans.txt").write_text(text)
+    (root / "SPEAKERS.TXT").write_text("".join(speakers))
+    return root
+
+
+def _spread(values: list[float]) -> str:
+    """Median, least and most."""
+    values = sorted(values)
+    return f"{np.median(values):,.0f} ({values[0]:,.0f} to {values[-1]:,.0f}, {len(values)} runs)"

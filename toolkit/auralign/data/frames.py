@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from auralign.data.audio import audio_path, read_audio
+from auralign.data.audio import AudioError, audio_path, read_audio
 from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.records import Records
 
@@ -29,8 +29,15 @@ class LiveFrames:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         utterances = [self.manifest[row] for row in rows]
         try:
+            waveforms = [_read(self.manifest, utterance) for utterance in utterances]
+        except AudioError as error:
+            raise ValueError(
+                f"{self.manifest.path}: {error}; stage 1 leaves such files out where it reads them through: run a recipe's with "
+                "--verify_audio true"
+            ) from error
+        try:
             with torch.no_grad():
-                return self.encoder([_read(self.manifest, utterance) for utterance in utterances])
+                return self.encoder(waveforms)
         except ValueError as error:
             names = ", ".join(utterance.id for utterance in utterances)
             raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error

@@ -88,15 +88,15 @@ absolute() { # of a path as the user gave it; empty stays empty
 
 # For the recipes: goes to the recipe's folder, and sets hparams, the YAMLs of --config or --method; options, for the Python of
 # all stages; data_options, for prepare.py, and needs_data, which asks for --data. Paths are those of where the user stands.
-set_up_recipe() { # WHAT --data is
+set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     local name
-    DATA_IS=$1
+    DATA_IS=$1 && shift
     data=$(absolute "$data")
     [ -z "$config" ] || [ ! -f "$config" ] || config=$(absolute "$config")
     options=()
     [ -z "$llm" ] || options+=(--llm_folder "$(absolute "$llm")")
     [ -z "$encoder" ] || options+=(--encoder_folder "$(absolute "$encoder")")
-    cd "$(dirname "${BASH_SOURCE[1]}")"
+    cd "$(dirname "${BASH_SOURCE[1]}")" || exit
     data_options=(--data "$data")
     [ -z "$splits" ] || data_options+=(--splits "$splits")
     [ -z "$limit" ] || data_options+=(--limit "$limit")
@@ -104,13 +104,25 @@ set_up_recipe() { # WHAT --data is
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
         hparams=("$config")
-        return
+    else
+        for name in $(tr , ' ' <<<"$method"); do
+            [ -f "hparams/$name.yaml" ] ||
+                usage_error "no method '$name'; there are: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
+            hparams+=("hparams/$name.yaml")
+        done
     fi
-    for name in $(tr , ' ' <<<"$method"); do
-        [ -f "hparams/$name.yaml" ] || usage_error "no method '$name'; there are: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
-        hparams+=("hparams/$name.yaml")
-    done
     [ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
+    [ "$stop_stage" -lt 2 ] || needs_models "$@"
+}
+
+needs_models() { # ARGUMENTS of Python, which may name them too
+    local option folder
+    for option in llm encoder; do
+        folder=$(sed -n "s/^${option}_folder: *\([^ #]*\).*/\1/p" "${hparams[0]}")
+        case " ${options[*]-} $*" in *" --${option}_folder"*) continue ;; esac
+        [ -z "$folder" ] || [ -d "$folder" ] ||
+            usage_error "--$option DIR is not given, and $folder of ${hparams[0]} is not there; it is a Hugging Face folder"
+    done
 }
 
 needs_data() {

@@ -25,7 +25,7 @@ ngpus=1          # for training
 launcher=local   # local, torchrun or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
-set_up_recipe "the folder LibriSpeech, with SPEAKERS.TXT and the subsets"
+set_up_recipe "the folder LibriSpeech, with SPEAKERS.TXT and the subsets" "$@"
 . ./path.sh
 . ./cmd.sh
 

@@ -146,6 +146,18 @@ def test_a_method_that_is_none_is_told_with_those_there_are(recipe):
     assert "sift" in done.stderr.split("there are: ")[1]
 
 
+def test_a_corpus_that_is_not_given_is_asked_for(recipe):
+    done = shell(recipe, "--config", SMOKE, "--stop-stage", "1")
+    assert done.returncode == 2
+    assert "run.sh: --data DIR is not given: " in done.stderr
+
+
+def test_models_that_are_not_there_are_asked_for_before_anything_runs(recipe):
+    done = shell(recipe, "--data", "/corpora")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--llm DIR is not given, and models/Qwen2.5-7B-Instruct of hparams/sift.yaml is not there" in done.stderr
+
+
 def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(recipe)
     code, _, told = run("prepare.py", SMOKE, "--data", str(tmp_path / "nowhere"))

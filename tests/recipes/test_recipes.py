@@ -155,7 +155,10 @@ def test_a_corpus_that_is_not_given_is_asked_for(recipe):
 def test_models_that_are_not_there_are_asked_for_before_anything_runs(recipe):
     done = shell(recipe, "--data", "/corpora")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--llm DIR is not given, and models/Qwen2.5-7B-Instruct of hparams/sift.yaml is not there" in done.stderr
+    assert (
+        "--llm DIR is not given, and models/Qwen2.5-7B-Instruct of hparams/sift.yaml is not there"
+        in done.stderr
+    )
 
 
 def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypatch):

@@ -50,4 +50,7 @@ def test_one_failure_fails_the_whole_and_stops_nothing(tester, name):
 
 def test_ci_runs_it(tester, tmp_path):
     done = tester.run(".ci/run", cwd=tmp_path)
-    assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "3 passed in 0.1s, -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile"
+    )

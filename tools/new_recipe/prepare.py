@@ -24,7 +24,7 @@ from auralign.prepare import (
 )
 
 
-# EDIT 1: how the corpus is read. Any reader will do that yields Utterances, and Rejected for what it leaves out; further columns
+# EDIT 1: how the corpus is read. Any reader will do that yields Utterances, and Rejections of what it leaves out; further columns
 # of a table are kept with Columns(labels={"translation": "column"}), and a table of another form is named another way.
 def read(data, part):
     """The utterances of a part of the corpus."""

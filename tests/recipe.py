@@ -1,6 +1,7 @@
 """A whole recipe on tiny models in a temporary folder: the scripts of egs/digits, a dozen tones, a YAML."""
 
 import io
+import json
 import runpy
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from auralign.records import Question, Utterance, write_records
 from auralign.testing import make_speech
 
 DIGITS = Path(__file__).parent.parent / "egs" / "digits"
+SMOKE = "hparams/smoke.yaml"
+MIDDLE = ("generate", "train", "decode")  # the stages between those that are of a corpus
 WORDS = "three five nine sort again please words above".split()
 
 YAML = """\
@@ -162,3 +165,42 @@ def contents(folder):
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file() and "curves" not in path.parts and not path.name.startswith(".")
     }
+
+
+def run_stages(folder, out, *, data, prepare="prepare.py", options=(), score="score.py", yaml=SMOKE, **keys):
+    """All five stages of a recipe in this process, as run.sh starts them; gives what is in scores.json.
+
+    Arguments
+    ---------
+    folder : path
+        Where the recipe stands.
+    out : path
+        What the stages write goes there.
+    data : path
+        The corpus.
+    prepare, score : str or callable (argv)
+        A script of the recipe, or the `main` of one that is none.
+    options : sequence of str
+        Of prepare.py.
+    yaml : str
+    **keys
+        Other values of the YAML.
+    """
+    places = {"data_folder": "data", "text_folder": "exp/text", "score_folder": "exp/ledger"}
+    keys = {key: Path(out, place) for key, place in {**places, "output_folder": "exp/sift"}.items()} | keys
+    told = [yaml, *(word for key, value in keys.items() for word in (f"--{key}", str(value)))]
+    stages = [
+        (prepare, ["--data", str(data), *options]),
+        *((f"{name}.py", []) for name in MIDDLE),
+        (score, []),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage, more in stages:
+            if callable(stage):
+                stage([*told, *more])
+                continue
+            code, printed, error = run(stage, *told, *more)
+            if code:
+                raise AssertionError(f"{stage} exited with {code}:\n{printed}\n{error}")
+    return json.loads(Path(keys["score_folder"], "scores.json").read_text(encoding="utf-8"))

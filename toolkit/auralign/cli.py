@@ -61,6 +61,16 @@ def make_parser() -> argparse.ArgumentParser:
     new_method.add_argument("name", metavar="NAME", help="of the method, such as keyword_spotting")
     new_method.add_argument("--folder", metavar="DIR", help="where to write it (default: ./auralign-NAME)")
     new_method.set_defaults(do=do_new_method)
+    new_recipe = commands.add_parser(
+        "new-recipe",
+        help="write a working recipe for a corpus of your own",
+        description="Write a recipe's folder for the corpus NAME into a checkout of auralign, ready to run and to change.",
+    )
+    new_recipe.add_argument("name", metavar="NAME", help="of the corpus, such as MyCorpus")
+    new_recipe.add_argument(
+        "--folder", metavar="DIR", help="where to write it (default: recipes/NAME of this checkout)"
+    )
+    new_recipe.set_defaults(do=do_new_recipe)
     export = commands.add_parser(
         "export",
         help="write a trained connector as a model folder",
@@ -461,42 +471,20 @@ def do_show(options) -> int:
 
 def do_new_method(options) -> int:
     """`auralign new-method`."""
-    import importlib.util
-    import keyword
-    import re
-    from importlib.resources import files
-    from pathlib import Path
+    from auralign.new import new_method
 
-    from auralign.files import make_folder_atomically
-    from auralign.plugins import find_methods
+    folder = new_method(options.name, options.folder)
+    print(f"{folder}: a method {options.name!r} to change; pip install -e {folder}, then pytest {folder}")
+    return 0
 
-    # A folder that is named as the module in it would hide it from whoever stands beside it.
-    name, folder = options.name, Path(options.folder or f"auralign-{options.name.replace('_', '-')}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"the name {name!r} is no Python module; use small letters, digits and underscores")
-    if name in {entry.name for entry in find_methods()}:
-        raise ValueError(f"a method {name!r} is installed already; give yours another name")
-    if importlib.util.find_spec(name) is not None:
-        raise ValueError(
-            f"a module {name!r} is installed already, which yours would hide; give it another name"
-        )
-    if folder.exists():
-        raise FileExistsError(f"{folder} is there already; give another --folder, or remove it")
-    words = name.split("_")
-    spellings = {
-        "my_method": name,
-        "my-method": name.replace("_", "-"),
-        "MyMethod": "".join(word.capitalize() for word in words),
-    }
-    with make_folder_atomically(folder) as temporary:
-        for source in files("auralign").joinpath("template").iterdir():
-            if not source.is_file():
-                continue
-            text, target = source.read_text(encoding="utf-8"), source.name
-            for old, new in spellings.items():
-                text, target = text.replace(old, new), target.replace(old, new)
-            (temporary / target).write_text(text, encoding="utf-8")
-    print(f"{folder}: a method {name!r} to change; pip install -e {folder}, then pytest {folder}")
+
+def do_new_recipe(options) -> int:
+    """`auralign new-recipe`."""
+    from auralign.new import new_recipe
+
+    folder = new_recipe(options.name, options.folder)
+    print(f"{folder}: a recipe to change; edit prepare.py and score.py where they say EDIT, then")
+    print(f"{folder}/run.sh --config hparams/smoke.yaml --data DIR")
     return 0
 
 

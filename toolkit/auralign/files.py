@@ -74,7 +74,7 @@ def make_folder_atomically(path):
     temporary.mkdir()
     try:
         yield temporary
-        for file in temporary.iterdir():
+        for file in filter(Path.is_file, temporary.rglob("*")):
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
         if path.exists():  # a folder cannot be renamed over another: step aside first

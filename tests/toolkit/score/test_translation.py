@@ -40,6 +40,21 @@ def test_bleu_is_of_the_corpus_and_no_mean_of_sentences():
     assert found.bleu.points == pytest.approx(100 * math.exp(1 - 2))
 
 
+def test_bleu_that_can_only_be_zero_says_so():
+    # of three words there is no run of four
+    found = score(["a b c", "d"], ["a b c", "d"])
+    assert (found.bleu.points, found.chrf.points) == (0, 100)
+    assert found.notes == ("BLEU is 0 even for the references: none of them has 4 words; go by chrF",)
+
+
+@pytest.mark.parametrize(
+    ("language", "references"), [("de", ["a b c", "a b c d"]), ("de", ["a b c."]), ("zh", ["不客气了"])]
+)
+def test_bleu_of_four_words_in_any_reference_needs_no_note(language, references):
+    found = score(references, references, language)
+    assert (round(found.bleu.points), found.notes) == (100, ())
+
+
 def test_chrf_by_hand():
     # "ab" of "abc": unigrams P 2/2 R 2/3, bigrams P 1/1 R 1/2; the hypothesis has no trigram, which is left out
     precision, recall = 1, (2 / 3 + 1 / 2) / 2

@@ -105,6 +105,7 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
     for name, metric in metrics.items():
         points = float(metric.corpus_score(hypotheses, [references]).score)
         scores[name] = MetricScore(points, str(metric.get_signature()))
+    notes += _note_short(references, metrics["bleu"])
     return TranslationScore(
         language,
         **scores,
@@ -214,6 +215,15 @@ def _make_metrics(language, tokenizer):
     except RuntimeError as error:  # MeCab is missing
         extra = chosen.split("-")[0]
         raise ValueError(f"tokenizer {chosen!r} needs: pip install 'sacrebleu[{extra}]'") from error
+
+
+def _note_short(references, bleu) -> tuple[str, ...]:
+    """A note where BLEU can only be 0, as it counts runs of four words and no reference has one."""
+    if any(len(reference.split()) >= bleu.max_ngram_order for reference in references):
+        return ()
+    if bleu.corpus_score(references, [references]).score:  # characters are words here
+        return ()
+    return (f"BLEU is 0 even for the references: none of them has {bleu.max_ngram_order} words; go by chrF",)
 
 
 def _pair(other, own, signature) -> PairedScore:

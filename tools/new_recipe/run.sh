@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Give a text LLM ears on MyCorpus.
+#
+#   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds train.tsv, valid.tsv and test.tsv
+#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --splits "train valid test=hard"       other tables: here, hard.tsv is the test set
+#   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4      one stage; what follows -- changes a key of the YAML
+#
+# Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
+set -euo pipefail
+
+stage=prepare    # the first to run, by number or name
+stop_stage=score # the last
+data=            # the folder of the corpus
+llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
+encoder=         # and of a speech encoder
+method=sift      # names of files in hparams/, with commas between
+config=          # one YAML instead
+splits=          # tables, such as "train valid test=hard"; empty: train, valid and test
+limit=           # only so many utterances of each table: to try things out
+ngpus=1          # for training
+launcher=local   # local, torchrun or slurm: see cmd.sh
+# shellcheck source=tools/parse_options.sh
+. "$(dirname "$0")/../../tools/parse_options.sh"
+set_up_recipe "the folder of MyCorpus, with train.tsv, valid.tsv and test.tsv" "$@"
+# shellcheck source=recipes/LibriSpeech/path.sh
+. ./path.sh
+# shellcheck source=recipes/LibriSpeech/cmd.sh
+. ./cmd.sh
+
+if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
+    needs_data
+    launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" "${options[@]}" "$@"
+fi
+
+if run_stage 2 generate "the frozen LLM writes the targets"; then
+    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
+    for yaml in "${hparams[@]}"; do launch "$ngpus" train.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 5 score "the measures of the tasks, and the gap ledger"; then
+    launch 0 score.py "${hparams[@]}" "${options[@]}" "$@"
+fi
+
+echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -1,0 +1,38 @@
+"""Stage 5: word error rates beside the gap ledger.
+
+    python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
+
+One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
+
+Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
+       <output_folder>/hypotheses/ and targets/train.jsonl
+Writes: <score_folder>/scores.json, report.md, ledger.png
+"""
+
+from auralign import script
+from auralign.score.measures import WordErrorRate
+from auralign.score.recipe import Judge, score_recipe
+from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+
+RAW, NORMALISED = raw_form("en"), normalised_form("en")
+
+
+class CorpusJudge(Judge):
+    """EDIT 3: what an answer is worth in the ledger, 0 to 1, and what the field measures on the whole test set."""
+
+    measure = "share of right words"
+    is_right = None  # nothing is asked whose form could be set aside
+
+    def score(self, answer, question, said):
+        return word_accuracy(NORMALISED, question.reference, answer)
+
+    def measures(self, group, task):
+        return WordErrorRate(RAW, "WER raw"), WordErrorRate(NORMALISED, "WER normalised")
+
+
+def main(argv):
+    score_recipe(argv, title="MyCorpus", judge=CorpusJudge(), files=[__file__])
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -30,7 +30,7 @@ TASKS = {
     "voxceleb": ("asr", "sentiment"),
     "hvb": ("acts",),
     "sqa5": ("question",),
-    "ted": ("title",),
+    "ted": ("title", "abstract"),
     "vp_nel": ("nel",),
 }
 GROUPS = {  # how a task is called in the ledger
@@ -40,6 +40,7 @@ GROUPS = {  # how a task is called in the ledger
     "acts": "dialog acts",
     "question": "answers in the audio",
     "title": "titles",
+    "abstract": "abstracts",
     "nel": "entities in the audio",
 }
 LABEL = {  # without it an utterance cannot be scored
@@ -128,6 +129,13 @@ PROMPTS = {
         "You publish talks on the web. Put a title to this one, without quotes or comment: {speech}",
         "In one short line, the headline of this talk: {speech}",
         "Input: a talk. {speech}\nOutput: its title, nothing else.",
+    ),
+    "abstract": (
+        "Write the abstract of this talk in two or three sentences, and nothing else.\n{speech}",
+        "{speech}\nSum up the talk above in at most three sentences.",
+        "You publish talks on the web. Describe this one to visitors in two or three sentences: {speech}",
+        "In three sentences at most, what is this talk about? {speech}",
+        "Input: a talk. {speech}\nOutput: its abstract of two or three sentences, without a title.",
     ),
 }
 
@@ -287,20 +295,20 @@ def scorable(items, corpus):
         elif not item.labels[LABEL[corpus]] and corpus not in MAY_BE_EMPTY:
             yield Rejection(item.id, f"no {LABEL[corpus].replace('_', ' ').removesuffix('s')}")
         elif not all(reads_back(item, task) for task in TASKS[corpus]):
-            yield Rejection(item.id, "label outside the answer format", references(item)[TASKS[corpus][-1]])
+            yield Rejection(item.id, "label outside the answer format", str(item.labels[LABEL[corpus]]))
         else:
             yield item
 
 
 def reads_back(utterance, task):
     """Whether the reader of a task finds in its right answer what the label holds."""
-    reference, labels = references(utterance)[task], utterance.labels
+    reference, labels = references(utterance).get(task, ""), utterance.labels
     if task in ("ner", "nel"):
         found = read_answer(task, reference)
         return found is not None and [tag for tag, _ in found] == [tag for tag, _ in labels["entities"]]
     if task == "acts":
         return read_answer(task, reference) == tuple(dict.fromkeys(labels["dialog_acts"]))
-    if task == "title":
+    if task in ("title", "abstract"):
         return any(letter.isascii() and letter.isalnum() for letter in reference)  # as ROUGE reads
     return task == "asr" or read_answer(task, reference) is not None
 
@@ -344,7 +352,7 @@ def references(utterance):
         found["acts"] = ", ".join(labels["dialog_acts"])
     if labels.get("answers"):
         found["question"] = labels["answers"][0]
-    found.update({name: labels[name] for name in ("sentiment", "title") if name in labels})
+    found.update({name: labels[name] for name in ("sentiment", "title", "abstract") if name in labels})
     return found
 
 

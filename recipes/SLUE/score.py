@@ -51,8 +51,8 @@ NOTES = (
     'in the audio of the utterance asked about, whatever the LLM was given; "quote not located" says how often that failed, '
     "which scores 0. The notes of the measures say what the right words, located so, score.",
     "The ledger scores answer by answer: the share of right words (asr), F1 of the entities or acts of one utterance (1 where "
-    "there are none and none are named), a sentiment right or wrong, frame-F1 of a quote, ROUGE-L of a title. Entities in the "
-    "audio count in the ledger by tag and words; their places, without tags, in the measures.",
+    "there are none and none are named), a sentiment right or wrong, frame-F1 of a quote, ROUGE-L of a title or abstract. "
+    "Entities in the audio count in the ledger by tag and words; their places, without tags, in the measures.",
 )
 
 

@@ -48,8 +48,11 @@ from auralign.score.summary import VARIANTS, rouge_scores, score_summaries
 
 Places = Mapping[tuple[str, str], tuple[float, float] | None]
 SPAN_TASKS = ("question", "nel")
+TEXT_TASKS = ("title", "abstract")
 ROUNDING = 1e-3  # seconds by which the bounds of an entity and of its words may differ
-_LEAD = re.compile(r"^(?:the\s+)?(?:(?:answer|title|quotation|quote)(?:\s+is\s*:?|\s*:))\s*", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^(?:the\s+)?(?:(?:answer|title|abstract|summary|quotation|quote)(?:\s+is\s*:?|\s*:))\s*", re.IGNORECASE
+)
 _AROUND = " \t\n\r\"'`*“”‘’"
 
 
@@ -60,7 +63,7 @@ def read_answer(task: str, answer: str):
     """What an answer to a task says, or None where it cannot be read.
 
     ner, nel: a tuple of (tag, phrase); nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three. question:
-    the words quoted; title: the title; both without quotes around, and what announces them ("Answer:", "The title is").
+    the words quoted; title, abstract: the text; all without quotes around, and what announces them ("Answer:", "The title is").
     """
     if task in ("ner", "nel"):
         reading = read_entities(answer, RAW_TAGS if task == "ner" else _BOTH_TAGS)
@@ -70,9 +73,9 @@ def read_answer(task: str, answer: str):
     if task == "acts":
         reading = read_dialog_acts(answer)
         return None if reading is None else reading.found
-    if task in ("question", "title"):
+    if task in ("question", *TEXT_TASKS):
         return _read_quote(answer)
-    raise ValueError(f"task {task!r}: there are ner, nel, sentiment, acts, question and title")
+    raise ValueError(f"task {task!r}: there are ner, nel, sentiment, acts, question, title and abstract")
 
 
 _BOTH_TAGS = tuple(dict.fromkeys((*RAW_TAGS, *COMBINED_TAGS)))
@@ -108,7 +111,7 @@ def answer_score(task: str, answer: str, reference: str, utterance: Utterance, p
     if task == "question":
         return _span_score(utterance, places, found)
     right = read_answer(task, reference)
-    if task == "title":
+    if task in TEXT_TASKS:
         return float(rouge_scores([right], [found], utt_ids=[utterance.id])[0, VARIANTS.index("rougeL")])
     if task == "sentiment":
         return float(found == right)
@@ -336,7 +339,7 @@ class _Located(CorpusF1):
 class EntityFrameF1(_Located):
     """Over frames of 10 ms of all utterances."""
 
-    name = "frame-F1"
+    name = "frame-F1, aligned"
 
     def fraction(self, asked, answers):
         gold = {question.key: _gold(utterance) for question, utterance in _pairs(asked)}
@@ -351,7 +354,7 @@ class EntityFrameF1(_Located):
 class EntityWordF1(_Located):
     """Over words, of which 80 % must be covered; utterances without word times have none."""
 
-    name = "word-F1"
+    name = "word-F1, aligned"
 
     def fraction(self, asked, answers):
         gold = {question.key: _timed_words(utterance) for question, utterance in _pairs(asked)}
@@ -399,7 +402,7 @@ def _timed_words(utterance) -> list[tuple[float, float, bool]]:
 class QuestionF1(Measure):
     """Frame-F1 of spoken answers: the overlap in time with the best of a question's gold spans, mean over the questions."""
 
-    name, unit = "frame-F1", "%"
+    name, unit = "frame-F1, aligned", "%"
 
     def __init__(self, places: Places):
         self.places = places
@@ -434,7 +437,7 @@ class QuestionF1(Measure):
 
 
 class Rouge(Measure):
-    """Mean ROUGE F1 of titles, `variant` of auralign.score.summary.VARIANTS."""
+    """Mean ROUGE F1 of titles or abstracts, `variant` of auralign.score.summary.VARIANTS."""
 
     unit = "%"
 
@@ -500,7 +503,7 @@ def task_measures(task: str, places: Places) -> tuple[Measure, ...]:
         return SentimentF1(), unread
     if task == "acts":
         return DialogActF1(), unread
-    if task == "title":
+    if task in TEXT_TASKS:
         return (*map(Rouge, VARIANTS), unread)
     located = Failed.to_locate(task, places)
     if task == "question":

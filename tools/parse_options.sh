@@ -98,7 +98,7 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     [ -z "$encoder" ] || options+=(--encoder_folder "$(absolute "$encoder")")
     cd "$(dirname "${BASH_SOURCE[1]}")" || exit
     data_options=(--data "$data")
-    [ -z "$splits" ] || data_options+=(--splits "$splits")
+    [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "$limit" ] || data_options+=(--limit "$limit")
     hparams=()
     if [ -n "$config" ]; then

@@ -378,13 +378,20 @@ def score_entity_frames(references, predictions) -> LocationScores:
         An utterance that is absent or None is missed.
     """
     _check_utterances(references, predictions)
-    right = expected = found = 0
-    for utterance, spans in references.items():
-        gold, marked = _frames(spans), _frames(predictions.get(utterance) or ())
-        sizes = _count_covered(gold), _count_covered(marked)
-        right += sum(sizes) - _count_covered(gold + marked)
-        expected, found = expected + sizes[0], found + sizes[1]
-    return LocationScores(_scores(right, expected, found), _count_absent(references, predictions))
+    counts = [
+        count_entity_frames(spans, predictions.get(utterance) or ())
+        for utterance, spans in references.items()
+    ]
+    return LocationScores(
+        _scores(*map(sum, zip(*counts, strict=True))), _count_absent(references, predictions)
+    )
+
+
+def count_entity_frames(spans, predicted) -> tuple[int, int, int]:
+    """Frames of one utterance that are in an entity (right, expected, found); spans as of `score_entity_frames`."""
+    gold, marked = _frames(spans), _frames(predicted)
+    expected, found = _count_covered(gold), _count_covered(marked)
+    return expected + found - _count_covered(gold + marked), expected, found
 
 
 def score_entity_words(words, predictions, *, tolerance=WORD_TOLERANCE, forgive_tail=False) -> LocationScores:
@@ -405,18 +412,30 @@ def score_entity_words(words, predictions, *, tolerance=WORD_TOLERANCE, forgive_
     if not 0 < tolerance <= 1:
         raise ValueError(f"tolerance {tolerance}: it is a share of a word's duration, above 0 and at most 1")
     _check_utterances(words, predictions)
+    counts = [
+        count_entity_words(
+            timed, predictions.get(utterance) or (), tolerance=tolerance, forgive_tail=forgive_tail
+        )
+        for utterance, timed in words.items()
+    ]
+    return LocationScores(_scores(*map(sum, zip(*counts, strict=True))), _count_absent(words, predictions))
+
+
+def count_entity_words(
+    words, predicted, *, tolerance=WORD_TOLERANCE, forgive_tail=False
+) -> tuple[int, int, int]:
+    """Words of one utterance that are in an entity (right, expected, found); arguments as of `score_entity_words`."""
     right = expected = found = 0
-    for utterance, timed_words in words.items():
-        spans = _merge(map(_check_span, predictions.get(utterance) or ()))
-        for start, end, in_entity in timed_words:
-            _check_span((start, end))
-            covered = sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
-            hit = _ratio(covered, end - start) >= tolerance
-            forgiven = forgive_tail and spans and start >= spans[-1][1]
-            right += bool(hit and in_entity)
-            expected += bool(in_entity and not forgiven)
-            found += hit
-    return LocationScores(_scores(right, expected, found), _count_absent(words, predictions))
+    spans = _merge(map(_check_span, predicted))
+    for start, end, in_entity in words:
+        _check_span((start, end))
+        covered = sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
+        hit = _ratio(covered, end - start) >= tolerance
+        forgiven = forgive_tail and spans and start >= spans[-1][1]
+        right += bool(hit and in_entity)
+        expected += bool(in_entity and not forgiven)
+        found += hit
+    return right, expected, found
 
 
 def _frames(spans):

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Give a text LLM ears, and see what it understands of SLUE: entities, sentiments, dialog acts, answers in the audio, titles.
+#
+#   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
+#   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; the first three unless given
+#   ./run.sh ... --test dev                             where the test sets are blind
+#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh --data DIR --download ...                  fetches voxpopuli and voxceleb first (CC0, CC BY 4.0; test sets blind)
+#   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4      one stage; what follows -- changes a key of the YAML
+#
+# Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
+set -euo pipefail
+
+stage=prepare    # the first to run, by number or name
+stop_stage=score # the last
+data=            # the folder of the corpora
+llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
+encoder=         # and of a speech encoder
+method=sift      # names of files in hparams/, with commas between
+config=          # one YAML instead
+corpora=         # with spaces or commas between; empty: voxpopuli voxceleb hvb
+test='test'      # what is tested on: test, dev or (sqa5 alone) verified-test
+limit=           # only so many utterances of each corpus and split: to try things out
+download=false
+ngpus=1          # for training
+launcher=local   # local or slurm: see cmd.sh
+# shellcheck source=tools/parse_options.sh
+. "$(dirname "$0")/../../tools/parse_options.sh"
+set_up_recipe "the folder that holds slue-voxpopuli and the others, or parquet copies"
+# shellcheck disable=SC2034
+EXTRAS="datasets summary" # of setup.cfg: parquet, ROUGE
+. ./path.sh
+. ./cmd.sh
+
+if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
+    needs_data
+    [ -z "$corpora" ] || data_options+=(--corpora "$corpora")
+    ! $download || data_options+=(--download)
+    launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" --test "$test" "${options[@]}" "$@"
+fi
+
+if run_stage 2 generate "the frozen LLM writes the targets"; then
+    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
+    for yaml in "${hparams[@]}"; do launch "$ngpus" train.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 5 score "the tasks' measures, and the gap ledger"; then
+    launch 1 score.py "${hparams[@]}" "${options[@]}" "$@"
+fi
+
+echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

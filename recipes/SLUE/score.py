@@ -1,0 +1,203 @@
+"""Stage 5: the measures of the SLUE tasks beside the gap ledger.
+
+    python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
+
+Answers are read by tolerant readers, which never guess: one that cannot be read is wrong, stays in every measure, and is
+counted as "not read". Where a task asks for a place in the audio (sqa5, vp_nel), the words that an answer quotes are located
+first, in the audio of the utterance asked about, by forced alignment with the recipe's recognizer; a quote that cannot be
+located scores 0, and is counted as "quote not located". The places are kept, so that a quote is looked for once.
+
+One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
+
+Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
+Writes: <score_folder>/scores.json, report.md, ledger.png; beside the hypotheses test.<column>.places.jsonl
+"""
+
+from functools import cache, lru_cache
+from pathlib import Path
+
+from auralign import __version__, script
+from auralign.align import locator
+from auralign.hparams import load_hparams, parse_arguments
+from auralign.records import Hypothesis, Question, Records, Utterance
+from auralign.score import places as locating
+from auralign.score import slue, slue_measures
+from auralign.score.measures import WordErrorRate
+from auralign.score.obey import is_transcription
+from auralign.score.places import places_path, read_places, write_places
+from auralign.score.recipe import (
+    Judge,
+    check_shared,
+    columns,
+    method_file,
+    plain,
+    score_recipe,
+    text_file,
+    text_kinds,
+)
+from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+from auralign.score.slue_measures import SPAN_TASKS, answer_score, quotes, read_answer, task_measures
+from auralign.stage import Stage, content, describe
+from auralign.store import partial_path
+
+LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about
+NOTES = (
+    "All columns are answers of the same frozen LLM to the same questions.",
+    "All tasks are zero-shot: nothing was trained on their labels. Published figures of models trained on them are another task.",
+    'Answers that cannot be read are wrong and stay in every measure; "not read" says how many they are.',
+    "The question of sqa5 is read as text, the document is heard; published systems hear both.",
+    "Spans (sqa5, vp_nel): the words that an answer quotes are located by forced alignment with the recipe's own recognizer, "
+    'in the audio of the utterance asked about, whatever the LLM was given; "quote not located" says how often that failed, '
+    "which scores 0. The notes of the measures say what the right words, located so, score.",
+    "The ledger scores answer by answer: the share of right words (asr), F1 of the entities or acts of one utterance (1 where "
+    "there are none and none are named), a sentiment right or wrong, frame-F1 of a quote, ROUGE-L of a title or abstract. "
+    "Entities in the audio count in the ledger by tag and words; their places, without tags, in the measures.",
+)
+
+
+class SlueJudge(Judge):
+    """What an answer to each task is worth.
+
+    Arguments
+    ---------
+    manifest : Records
+        Of Utterance.
+    places : dict
+        (utterance id, quote) to its place.
+    spellings : path, optional
+        British to American, as Whisper's normaliser has them.
+    """
+
+    measure = "score"
+    is_right = None  # the readers set the form aside already
+
+    def __init__(self, manifest, places, spellings=None):
+        self.manifest, self.places = manifest, places
+        self.raw, self.normalised = raw_form("en"), normalised_form("en", spellings)
+
+    def score(self, answer, question, said):
+        if question.task == "asr":
+            return self.accuracy(said, answer)
+        return self.worth(answer, question.task, question.reference, question.utt_id)
+
+    @lru_cache(maxsize=2**16)  # noqa: B019 - one judge a run; the columns share their references
+    def accuracy(self, said, answer):
+        return word_accuracy(self.normalised, said, answer)
+
+    @lru_cache(maxsize=2**16)  # noqa: B019
+    def worth(self, answer, task, reference, utt_id):
+        return answer_score(task, answer, reference, self.manifest[utt_id], self.places)
+
+    def classify(self, answer, question, said):
+        if question.task == "asr":
+            return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
+        if repeats(answer, said):
+            return "transcribed"
+        return "other" if read_answer(question.task, answer) is None else "wrong content"
+
+    def measures(self, group, task):
+        if task == "asr":
+            return WordErrorRate(self.raw, "WER raw"), WordErrorRate(self.normalised, "WER normalised")
+        return task_measures(task, self.places)
+
+
+def repeats(answer, said):
+    """Whether an answer writes down what was said: all of it, or a long piece."""
+    if is_transcription(answer, said):
+        return True
+    heard, spoken = plain(answer), plain(said)
+    inside = f" {' '.join(heard)} " in f" {' '.join(spoken)} "
+    around = f" {' '.join(spoken)} " in f" {' '.join(heard)} "
+    return (inside and len(heard) >= LONG) or (around and len(spoken) >= LONG)
+
+
+def locate_answers(methods, *, yaml):
+    """(utterance id, quote) to its place, for all answers to the span tasks, and the files where that stands."""
+    shared = check_shared(methods)
+    data = Path(shared.data_folder)
+    paths = [data / "test.jsonl", data / "test.questions.jsonl"]
+    hashes = {path.name: content(path, made_by="stage 1 (prepare)") for path in paths}
+    manifest, questions = Records(paths[0], Utterance), Records(paths[1], Question)
+    asked = {question.key: question for question in questions if question.task in SPAN_TASKS}
+    if not asked:
+        return {}, []
+    inputs = {
+        "auralign": __version__,
+        "listening": describe({"encoder": shared.encoder, "recognizer": shared.recognizer}),
+        "rules": [
+            content(module.__file__, made_by="git checkout") for module in (slue, slue_measures, locating)
+        ],
+        **hashes,
+    }
+    files = [("text", kind, text_file(shared, kind)) for kind in text_kinds(shared)]
+    files += [
+        (name, kind, method_file(hparams, kind))
+        for name, (kinds, hparams) in columns(methods).items()
+        for kind in kinds
+    ]
+    listen = cache(lambda: locator(shared, manifest, place=yaml))  # built when the first quote needs it
+    known, written = {}, []
+    for _, kind, path in files:
+        answers = content(path, made_by="stage 4 (decode)")
+        output = places_path(path)
+        with Stage(
+            f"locate {kind}",
+            path.parent,
+            inputs={**inputs, "answers": answers},
+            outputs=[output],
+            partial=[partial_path(output)],
+        ) as stage:
+            if not stage.complete:
+                wanted = wanted_quotes(asked, Records(path, Hypothesis), with_references=kind == "text")
+                write_places(output, wanted, lambda utt_id, phrases: listen()(utt_id, phrases), known)
+        found = read_places(output)
+        known.update(found)
+        written.append(output)
+        if not stage.complete:
+            failed = sum(place is None for place in found.values())
+            print(f"{stage.name}: {len(found)} quotes, {failed} of them could not be located, in {output}")
+    return known, written
+
+
+def wanted_quotes(asked, answers, *, with_references):
+    """Utterance to the phrases that answers quote; with those of the right answers, by which the rule itself is measured."""
+    found = {}
+    for hypothesis in answers:
+        question = asked.get(hypothesis.key)
+        if question is None:
+            continue
+        texts = [hypothesis.text, *([question.reference] if with_references else [])]
+        for text in texts:
+            found.setdefault(question.utt_id, []).extend(quotes(question.task, text))
+    return {utt_id: list(dict.fromkeys(phrases)) for utt_id, phrases in found.items()}
+
+
+def main(argv):
+    judge, files = Judge(), []
+    if not {"--help", "-h"} & set(argv):
+        paths, overrides = parse_arguments(argv)
+        methods = {Path(path).stem: load_hparams(path, overrides) for path in paths}
+        if methods:
+            judge, files = make_judge(methods, yaml=paths[0])
+    score_recipe(
+        argv,
+        title="SLUE",
+        judge=judge,
+        files=[__file__, slue.__file__, slue_measures.__file__, *files],
+        notes=NOTES,
+    )
+
+
+def make_judge(methods, *, yaml):
+    """The judge, and the files that its verdicts depend on."""
+    places, files = locate_answers(methods, yaml=yaml)
+    first = next(iter(methods.values()))
+    spellings = Path(getattr(first, "encoder_folder", ".")) / "normalizer.json"
+    spellings = spellings if spellings.is_file() else None
+    manifest = Records(Path(first.data_folder) / "test.jsonl", Utterance)
+    return SlueJudge(manifest, places, spellings), [*files, *([spellings] if spellings else [])]
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,80 @@
+"""Where the words that answers quote are said: for tasks that ask for a place in the audio of an LLM that writes text.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "test.speech.places.jsonl"
+    >>> known = {}
+    >>> write_places(path, {"a": ["malta", "oz"]}, lambda utt_id, quotes: [(0.5, 1.0, -0.1), None], known)
+    >>> read_places(path) == known == {("a", "malta"): (0.5, 1.0), ("a", "oz"): None}
+    True
+
+A quote is looked for once in an utterance, whoever wrote it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from auralign.records import Records, write_records
+from auralign.store import Store, partial_path
+
+Place = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Located:
+    """Quotes in an utterance, and the [start, end] of each in seconds, None where it could not be located."""
+
+    key: str  # the utterance's id
+    quotes: tuple[str, ...]
+    places: tuple
+
+
+def places_path(path) -> Path:
+    """Beside `test.speech.jsonl` stands `test.speech.places.jsonl`."""
+    return Path(path).with_suffix(".places.jsonl")
+
+
+def write_places(
+    path, wanted: dict[str, list[str]], locate: Callable, known: dict[tuple[str, str], Place]
+) -> None:
+    """Locate quotes and write a Located for each utterance; a run that was killed goes on where it was.
+
+    Arguments
+    ---------
+    wanted : dict of str -> list of str
+        Utterance id to quotes.
+    locate : callable (utterance id, list of str) -> list of (start, end, score) or None
+        As `auralign.align.locator` makes one; asked only for what is not known.
+    known : dict
+        (utterance id, quote) to its place; what is found is added.
+    """
+    partial = partial_path(path)
+    with Store(partial, Located) as store:
+        for utt_id in store.keys:
+            known.update(_pairs(store.read(utt_id)))
+        pending = [utt_id for utt_id in wanted if utt_id not in store.keys]
+        for utt_id in tqdm(pending, desc="locating quotes", unit="utt", disable=None, leave=False):
+            quotes = list(dict.fromkeys(wanted[utt_id]))
+            unknown = [quote for quote in quotes if (utt_id, quote) not in known]
+            if unknown:
+                found = zip(unknown, locate(utt_id, unknown), strict=True)
+                known.update({(utt_id, quote): place and (place[0], place[1]) for quote, place in found})
+            places = tuple(known[utt_id, quote] for quote in quotes)
+            store.append([Located(utt_id, tuple(quotes), places)])
+        write_records(path, (store.read(utt_id) for utt_id in wanted), kind=Located)
+    partial.unlink()
+
+
+def read_places(path) -> dict[tuple[str, str], Place]:
+    """(utterance id, quote) to its place."""
+    found = {}
+    for located in Records(path, Located):
+        found.update(_pairs(located))
+    return found
+
+
+def _pairs(located: Located):
+    for quote, place in zip(located.quotes, located.places, strict=True):
+        yield (located.key, quote), None if place is None else tuple(place)

@@ -27,7 +27,7 @@ ngpus=1          # for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
-set_up_recipe "the folder that holds slue-voxpopuli and the others, or parquet copies"
+set_up_recipe "the folder that holds slue-voxpopuli and the others, or parquet copies" "$@"
 # shellcheck disable=SC2034
 EXTRAS="datasets summary" # of setup.cfg: parquet, ROUGE
 . ./path.sh

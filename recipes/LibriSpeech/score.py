@@ -13,14 +13,13 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 from auralign import script
 from auralign.hparams import load_hparams, parse_arguments
 from auralign.score import obey
 from auralign.score.measures import MeanScore, WordErrorRate
 from auralign.score.recipe import Judge, score_recipe
-from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
 
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
@@ -61,10 +60,7 @@ class LibriSpeechJudge(Judge):
 
 def main(argv):
     paths, overrides = parse_arguments(argv)
-    spellings = None
-    if paths:
-        path = Path(getattr(load_hparams(paths[0], overrides), "encoder_folder", ".")) / "normalizer.json"
-        spellings = path if path.is_file() else None
+    spellings = find_spellings(load_hparams(paths[0], overrides)) if paths else None
     score_recipe(
         argv,
         title="LibriSpeech",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.align import locator
-from auralign.hparams import load_hparams, parse_arguments
+from auralign.hparams import HELP, load_hparams, parse_arguments
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.score import places as locating
 from auralign.score import slue, slue_measures
@@ -36,7 +36,7 @@ from auralign.score.recipe import (
     text_file,
     text_kinds,
 )
-from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
 from auralign.score.slue_measures import SPAN_TASKS, answer_score, quotes, read_answer, task_measures
 from auralign.stage import Stage, content, describe
 from auralign.store import partial_path
@@ -175,11 +175,11 @@ def wanted_quotes(asked, answers, *, with_references):
 
 def main(argv):
     judge, files = Judge(), []
-    if not {"--help", "-h"} & set(argv):
-        paths, overrides = parse_arguments(argv)
-        methods = {Path(path).stem: load_hparams(path, overrides) for path in paths}
-        if methods:
-            judge, files = make_judge(methods, yaml=paths[0])
+    paths, overrides = parse_arguments(argv)
+    if paths and not {*HELP} & {*argv}:
+        judge, files = make_judge(
+            {Path(path).stem: load_hparams(path, overrides) for path in paths}, yaml=paths[0]
+        )
     score_recipe(
         argv,
         title="SLUE",
@@ -193,8 +193,7 @@ def make_judge(methods, *, yaml):
     """The judge, and the files that its verdicts depend on."""
     places, files = locate_answers(methods, yaml=yaml)
     first = next(iter(methods.values()))
-    spellings = Path(getattr(first, "encoder_folder", ".")) / "normalizer.json"
-    spellings = spellings if spellings.is_file() else None
+    spellings = find_spellings(first)
     manifest = Records(Path(first.data_folder) / "test.jsonl", Utterance)
     return SlueJudge(manifest, places, spellings), [*files, *([spellings] if spellings else [])]
 

@@ -166,3 +166,11 @@ def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypa
     code, _, told = run("prepare.py", SMOKE, "--data", str(tmp_path / "nowhere"))
     assert code == 2
     assert f"no folder {tmp_path / 'nowhere'}; give the corpus: --data DIR" in told
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_answers_help(recipe, monkeypatch, script):
+    monkeypatch.chdir(recipe)
+    code, said, told = run(script, "--help")
+    assert (code, told) == (0, "")
+    assert "usage: " in said

@@ -135,19 +135,24 @@ SCHEMA = {
 }
 
 
+HELP = ("--help", "-h")
+
+
 def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
     """The values that change the results of a stage: by these it knows whether it must be run again."""
     return {name: getattr(hparams, name) for name, key in SCHEMA.items() if stage in key.stages.split()}
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores.
+    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores. What asks for help is left out.
 
     Raises HparamsError on an option without a value.
     """
     paths, overrides, rest = [], {}, list(argv)
     while rest:
         word = rest.pop(0)
+        if word in HELP:  # for whoever asked
+            continue
         if not word.startswith("--"):
             paths.append(word)
             continue
@@ -273,7 +278,7 @@ def load_recipe(argv: list[str]) -> SimpleNamespace:
 
     Raises HparamsError where it names none, or several.
     """
-    if "--help" in argv or "-h" in argv:
+    if {*HELP} & {*argv}:
         print(
             "usage: SCRIPT.py YAML [--KEY VALUE ...]\n\nKeys of the YAML that can be given on the command line:"
         )

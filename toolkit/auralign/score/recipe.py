@@ -13,7 +13,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.text import is_normalised
-from auralign.hparams import HparamsError, load_hparams, parse_arguments, settings
+from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import EXACT, build_ledger
@@ -86,7 +86,7 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
 
     Raises HparamsError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
     """
-    if {"--help", "-h"} & set(argv):
+    if {*HELP} & {*argv}:
         print("usage: score.py YAML [YAML ...] [--KEY VALUE ...]\n")
         print(
             "The ledger of one method, or of several beside each other: one YAML each, of one LLM and test set."

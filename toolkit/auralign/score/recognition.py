@@ -212,6 +212,12 @@ def normalised_form(language: str, spellings=None) -> TextForm:
     return TextForm(name, unit, lambda text: normalise(text.translate(APOSTROPHES)).split())
 
 
+def find_spellings(hparams) -> Path | None:
+    """Whisper's English spellings, `normalizer.json` of the encoder's folder, where a recipe's YAML names one that has it."""
+    path = Path(getattr(hparams, "encoder_folder", ".")) / "normalizer.json"
+    return path if path.is_file() else None
+
+
 def _read_spellings(spellings) -> Mapping[str, str]:
     place = "spellings"
     if isinstance(spellings, str | Path):

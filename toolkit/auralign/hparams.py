@@ -144,7 +144,9 @@ def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores. What asks for help is left out.
+    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores.
+
+    What asks for help is left out.
 
     Raises HparamsError on an option without a value.
     """

@@ -70,7 +70,7 @@ class CovostJudge(Judge):
         to_reference, to_said = chrf(question.reference, answer), chrf(said, answer)
         if to_said > to_reference and is_copy(answer, said):
             return "transcribed"
-        is_translation = in_script(answer, target(question.group)) and to_reference > to_said
+        is_translation = 0 < to_reference >= to_said and in_script(answer, target(question.group))
         return "wrong content" if is_translation else "other"
 
     def measures(self, group, task):

@@ -234,9 +234,7 @@ def read_clips(tables, folder, split, counts):
                 found.without_file += item.reason == "no such file"
                 rejections[item.id, item.reason, pair] = item
             else:
-                notes[item.text] = max(
-                    notes[item.text], item.count
-                )  # of the same validated.tsv for all pairs
+                notes[item.text if len(tables) == 1 else f"{item.text} ({pair.name})"] += item.count
     listed = {}
     for (identity, reason, pair), item in rejections.items():
         if identity in utterances and identity not in kept[pair]:

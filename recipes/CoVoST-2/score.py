@@ -9,7 +9,7 @@ disk. Of `asr`, it is the share of right words.
 One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
 
 Reads: <data_folder>/test.jsonl, test.questions.jsonl, counts.json; <text_folder>/hypotheses/, and of each method
-       <output_folder>/hypotheses/ and targets/train.jsonl
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
 Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
@@ -50,23 +50,26 @@ NOTES = (
 
 
 class CovostJudge(Judge):
-    """chrF of a sentence for translate, share of right words for asr. `comet` is a Comet, or None."""
+    """chrF of a sentence for translate, share of right words for asr.
+
+    `comet` is a Comet, or None; `spellings` those of Whisper's normaliser for English, which transcripts are scored by.
+    """
 
     measure = "score"
     is_right = None  # a translation has no form that could be set aside
 
-    def __init__(self, comet=None):
-        self.comet = comet
+    def __init__(self, comet=None, spellings=None):
+        self.comet, self.spellings = comet, spellings
+        self.normalised = cache(self.normalised)
 
     def score(self, answer, question, said):
         if question.task == "asr":
-            return accuracy(spoken(question.group), question.reference, answer)
+            return word_accuracy(self.normalised(spoken(question.group)), question.reference, answer)
         return min(1.0, chrf(question.reference, answer) / 100)  # 100 may be a rounding more
 
     def classify(self, answer, question, said):
         if question.task == "asr":
-            right = accuracy(spoken(question.group), question.reference, answer)
-            return "wrong content" if right >= 0.5 else "wrong task"
+            return "wrong content" if self.score(answer, question, said) >= 0.5 else "wrong task"
         to_reference, to_said = chrf(question.reference, answer), chrf(said, answer)
         if to_said > to_reference and is_copy(answer, said):
             return "transcribed"
@@ -75,13 +78,16 @@ class CovostJudge(Judge):
 
     def measures(self, group, task):
         if task == "asr":
-            forms = {"raw": raw_form(spoken(group)), "normalised": normalised_form(spoken(group))}
+            forms = {"raw": raw_form(spoken(group)), "normalised": self.normalised(spoken(group))}
             return [
                 WordErrorRate(form, f"{'WER' if form.unit == 'word' else 'CER'} {name}")
                 for name, form in forms.items()
             ]
         both = [Translation(name, target(group)) for name in ("BLEU", "chrF")]
         return [*both, self.comet] if self.comet else both
+
+    def normalised(self, language):
+        return normalised_form(language, self.spellings if main_code(language) == "en" else None)
 
 
 def target(group):
@@ -95,15 +101,6 @@ def spoken(group):
 
 
 chrf = lru_cache(maxsize=2**16)(score_sentence)  # asked to score and to classify
-
-
-@cache
-def form_of(language):
-    return normalised_form(language)
-
-
-def accuracy(language, said, answer):
-    return word_accuracy(form_of(language), said, answer)
 
 
 def letters(text):
@@ -191,18 +188,22 @@ def take_comet(argv):
 def main(argv):
     argv, checkpoint = take_comet(argv)
     paths, overrides = parse_arguments(argv)
-    files, notes, comet = [__file__], NOTES, None
+    files, notes, comet, spellings = [__file__], NOTES, None, None
     if paths and not {"--help", "-h"} & set(argv):
-        counts = Path(load_hparams(paths[0], overrides).data_folder) / "counts.json"
+        hparams = load_hparams(paths[0], overrides)
+        counts = Path(hparams.data_folder) / "counts.json"
         if counts.is_file():
             notes = (*NOTES, *describe_counts(read_json(counts)))
             files.append(counts)
+        spellings = Path(getattr(hparams, "encoder_folder", ".")) / "normalizer.json"
+        spellings = spellings if spellings.is_file() else None
+        files += [spellings] if spellings else []
     if checkpoint:
         import torch
 
         comet = Comet(checkpoint, int(torch.cuda.is_available()))
         files.append(checkpoint)
-    score_recipe(argv, title="CoVoST 2", judge=CovostJudge(comet), files=files, notes=notes)
+    score_recipe(argv, title="CoVoST 2", judge=CovostJudge(comet, spellings), files=files, notes=notes)
 
 
 if __name__ == "__main__":

@@ -235,6 +235,9 @@ def read_clips(tables, folder, split, counts):
                 rejections[item.id, item.reason, pair] = item
             else:
                 notes[item.text if len(tables) == 1 else f"{item.text} ({pair.name})"] += item.count
+    doubt = doubt_release(folder, {name: {split: splits[split]} for name, splits in counts.items()})
+    if doubt:  # before too many rejected clips end the stage
+        print(f"prepare: {SPLITS[split]}: {doubt}", flush=True)
     listed = {}
     for (identity, reason, pair), item in rejections.items():
         if identity in utterances and identity not in kept[pair]:
@@ -285,7 +288,8 @@ class Questions:
             for split, found in splits.items():
                 print(f"prepare: {describe(f'{name} {split}', found)}")
         doubt = doubt_release(self.common_voice, self.counts)
-        print(f"prepare: {doubt or f'{self.common_voice} looks like Common Voice 4.0'}")
+        if not doubt:
+            print(f"prepare: {self.common_voice} looks like Common Voice 4.0")
         write_json(
             self.folder / "counts.json",
             {

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from auralign.data.manifest import TooManyRejectedError
 from auralign.files import read_json
 from auralign.layout import Target
 from auralign.method import draw, lay_out, respond
@@ -150,6 +151,12 @@ def test_what_speaks_against_release_4_is_told_in_a_line(german):
     assert told.endswith(
         "is not Common Voice 4.0, or not all of it: 1 of 36 rows listed are not in validated.tsv; 1 clips are missing"
     )
+
+
+def test_it_is_told_too_where_too_much_is_missing_to_go_on(corpus, tmp_path, capsys):
+    with pytest.raises(TooManyRejectedError, match="more than the limit of 1.0%"):
+        run(corpus, tmp_path, "--max_rejected", "0.01")
+    assert "train: " in capsys.readouterr().out.split(" is not Common Voice 4.0, or not all of it: ")[0]
 
 
 @pytest.mark.parametrize(

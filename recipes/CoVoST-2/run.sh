@@ -29,7 +29,7 @@ launcher=local   # local, torchrun or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 comet=$(absolute "$comet")
-set_up_recipe "a folder with covost_v2.*.tsv and Common Voice 4 in cv4/<language>"
+set_up_recipe "a folder with covost_v2.*.tsv and Common Voice 4 in cv4/<language>" "$@"
 source=${pairs%%[_-]*} # zh of zh-CN_en
 options+=(--source "$source")
 EXTRAS=translation # BLEU and chrF

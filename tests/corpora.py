@@ -1,7 +1,7 @@
 """Look-alikes of published corpora, with the traps of the real ones: what stands in them, and what must come out.
 
 python tests/corpora.py librispeech DIR      writes DIR/LibriSpeech, for a recipe's hparams/smoke.yaml; so do covost,
-                                             slue and slue-parquet
+                                             slue and slue-parquet, and print what --data is
 """
 
 import csv
@@ -127,10 +127,33 @@ CLIPS = {
     "old_test": ("Nine", "Neun", "test_covost"),
 }
 CLIENTS = {"quote": ("b" * 128, "thirties", "female", "us"), "tab": ("b" * 128, "", "other", "")}
+# Without traps, for a recipe to run on: a speaker's letter, the split, and what is said, in English and German.
+SOUND_CLIPS = """\
+c train | The train leaves at six. | Der Zug fährt um sechs ab.
+c train | She lives near the river. | Sie wohnt in der Nähe des Flusses.
+c train | "Where is my coat?" he asked. | „Wo ist mein Mantel?“, fragte er.
+d train | It rained all night. | Es regnete die ganze Nacht.
+d train | My brother plays the piano. | Mein Bruder spielt Klavier.
+d train | Close the window, please. | Schließ bitte das Fenster.
+e train_covost | The bridge was built in 1902. | Die Brücke wurde 1902 gebaut.
+e train_covost | Nobody answered the phone. | Niemand ging ans Telefon.
+e train_covost | The soup is too hot. | Die Suppe ist zu heiß.
+e train_covost | We walked home through the park. | Wir gingen durch den Park nach Hause.
+f dev | The shop opens at nine. | Der Laden öffnet um neun.
+f dev | He forgot his keys. | Er hat seine Schlüssel vergessen.
+g dev | The children are asleep. | Die Kinder schlafen.
+h test | I have never been to Rome. | Ich war noch nie in Rom.
+h test | The cat sleeps on the sofa. | Die Katze schläft auf dem Sofa.
+h test | What time is it? | Wie spät ist es?
+k test | Her father is a doctor. | Ihr Vater ist Arzt.
+k test | They sold the house last year. | Sie haben das Haus letztes Jahr verkauft.
+k test | Don't forget the milk! | Vergiss die Milch nicht!
+""".splitlines()
 
 
-def make_covost(folder) -> tuple[Path, Path]:
-    """Write covost_v2.en_de.tsv and Common Voice's cv4/en; both paths.
+def make_covost(folder, *, sound: bool = False) -> tuple[Path, Path]:
+    """Write covost_v2.en_de.tsv and Common Voice's cv4/en; both paths. With `sound`, also clips of seven other speakers that
+    have no traps: enough to run a recipe.
 
     Traps: a BOM; quotes that are not closed, tabs, backslashes, NA, two forms of Unicode, Arabic, Chinese; a path listed
     twice, or in one table only, a broken row in each, an unknown split, an empty translation; an mp3 that is missing, empty
@@ -138,7 +161,13 @@ def make_covost(folder) -> tuple[Path, Path]:
     """
     table, root = Path(folder) / "covost_v2.en_de.tsv", Path(folder) / "cv4" / "en"
     (root / "clips").mkdir(parents=True)
-    rows = [(f"{clip}.mp3", translation, split) for clip, (_, translation, split) in CLIPS.items()]
+    clips, clients = dict(CLIPS), dict(CLIENTS)
+    for number, line in enumerate(SOUND_CLIPS if sound else ()):
+        place, sentence, translation = line.split(" | ")
+        clip = f"common_voice_en_{number}"
+        clips[clip] = (sentence, translation, place[2:])
+        clients[clip] = (place[0] * 128, "twenties", "male", "england")
+    rows = [(f"{clip}.mp3", translation, split) for clip, (_, translation, split) in clips.items()]
     rows += [
         ("untold.mp3", "", "train"),
         ("missing.mp3", "Fehlt", "train"),
@@ -151,17 +180,17 @@ def make_covost(folder) -> tuple[Path, Path]:
     table.write_text("\ufeff" + "\n".join([*lines, "shifted.mp3\tein\tTab\ttrain"]) + "\n", encoding="utf-8")
 
     lines = ["client_id\tpath\tsentence\tup_votes\tdown_votes\tage\tgender\taccent"]
-    sentences = {clip: sentence for clip, (sentence, _, _) in CLIPS.items()}
+    sentences = {clip: sentence for clip, (sentence, _, _) in clips.items()}
     others = ("untold", "missing", "shifted", "typo", "zero", "unlisted")
     for clip, sentence in {**sentences, **dict.fromkeys(others, "Something")}.items():
-        client, *attributes = CLIENTS.get(clip, ("a" * 128, "", "", ""))
+        client, *attributes = clients.get(clip, ("a" * 128, "", "", ""))
         lines.append("\t".join([client, f"{clip}.mp3", sentence, "2", "0", *attributes]))
     lines.append("a\tbroken.mp3\tno columns behind")
     (root / "validated.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for number, clip in enumerate(CLIPS):
-        soundfile.write(
-            root / "clips" / f"{clip}.mp3", make_speech(0.5, seed=number, sample_rate=48_000), 48_000
-        )
+    for number, clip in enumerate(clips):
+        seconds = 0.5 if clip in CLIPS else 0.5 + 0.1 * (number % 5)
+        samples = make_speech(seconds, seed=number, sample_rate=48_000)
+        soundfile.write(root / "clips" / f"{clip}.mp3", samples, 48_000)
     cut(root / "clips" / "cut.mp3")
     (root / "clips" / "zero.mp3").write_bytes(b"")
     return table, root
@@ -593,7 +622,7 @@ def _held(seconds, form, path):
 
 MAKERS = {
     "librispeech": lambda folder: make_librispeech(folder, sound=True),
-    "covost": make_covost,
+    "covost": lambda folder: make_covost(folder, sound=True)[0].parent,
     "slue": lambda folder: (make_slue(folder), make_slue_phase_2(folder))[0],
     "slue-parquet": make_slue_parquet,
 }

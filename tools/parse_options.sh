@@ -99,6 +99,7 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     cd "$(dirname "${BASH_SOURCE[1]}")" || exit
     data_options=(--data "$data")
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
+    [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
     [ -z "$limit" ] || data_options+=(--limit "$limit")
     hparams=()
     if [ -n "$config" ]; then

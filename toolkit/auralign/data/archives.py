@@ -23,10 +23,10 @@ LIBRISPEECH_LICENCE = (
 MINI_LICENCE = (
     "mini_librispeech is CC BY 4.0 (https://www.openslr.org/31): name Panayotov et al., ICASSP 2015"
 )
-# The table in the README of github.com/facebookresearch/covost; its LICENSE file is of "anything else".
+# Its README has a table, data CC0 and anything else CC BY-NC 4.0; its LICENSE file makes no difference between them.
 COVOST_LICENCE = (
-    "CoVoST 2's data are CC0, all else of its repository CC BY-NC 4.0 (https://github.com/facebookresearch/covost): name "
-    "Wang et al., arXiv:2007.10310"
+    "CoVoST 2: the LICENSE file of its repository is CC BY-NC 4.0, its README says that the data are CC0 "
+    "(https://github.com/facebookresearch/covost): decide which you rely on, and name Wang et al., arXiv:2007.10310"
 )
 SLUE_LICENCE = (
     "SLUE is CC0 (VoxPopuli) and CC BY 4.0 (VoxCeleb) (https://github.com/asappresearch/slue-toolkit): name Shon et al., "

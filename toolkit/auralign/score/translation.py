@@ -23,6 +23,7 @@ Legend: N utterances; BLEU and chrF in points, 0 to 100; COMET as its model give
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -116,6 +117,20 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
     )
 
 
+def score_sentence(reference: str, hypothesis: str) -> float:
+    """chrF of one sentence in points: for a look at single answers; a corpus score is no mean of these.
+
+    >>> score_sentence("Das ist ein Haus.", "Das ist ein Haus."), score_sentence("Das ist ein Haus.", "")
+    (100.0, 0.0)
+    """
+    return float(_sentence_metric().sentence_score(hypothesis, [reference]).score)
+
+
+@cache
+def _sentence_metric():
+    return _make_metrics("en", None)[0]["chrf"]  # which knows no language
+
+
 def compare_translations(
     references, hypotheses, others, *, language, seed, tokenizer=None, num_resamples=NUM_RESAMPLES
 ) -> TranslationDifference:
@@ -172,19 +187,26 @@ def score_comet(
     if not path.is_file():
         raise ValueError(f"{path}: no COMET checkpoint; fetch one, such as wmt22-comet-da, and give its path")
     try:
-        from comet import load_from_checkpoint
+        model = _load_comet(str(path))
     except ImportError as error:
         raise ValueError(
             "COMET needs unbabel-comet: pip install unbabel-comet, in an environment of its own where its pins on "
             f"transformers and numpy do not fit auralign's ({error})"
         ) from error
-    model = load_from_checkpoint(str(path), local_files_only=True)
     rows = [
         {"src": source, "mt": hypothesis, "ref": reference}
         for source, hypothesis, reference in zip(sources, hypotheses, references, strict=True)
     ]
     found = model.predict(rows, batch_size=batch_size, gpus=num_gpus, progress_bar=False)
     return float(found.system_score), [float(score) for score in found.scores]
+
+
+@lru_cache(1)
+def _load_comet(path: str):
+    """Once for all systems of a report: it takes a while."""
+    from comet import load_from_checkpoint
+
+    return load_from_checkpoint(path, local_files_only=True)
 
 
 def choose_tokenizer(language: str) -> tuple[str, tuple[str, ...]]:

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Give a text LLM ears on CoVoST 2, and see what is left of its translations when it hears instead of reads.
+#
+#   ./run.sh --data DIR --llm DIR --encoder DIR         all, for English to German; README.md says what DIR of the data holds
+#   ./run.sh ... --pairs "en_de en_zh-CN"               pairs of one source language, trained on and decoded together
+#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh --data DIR --download ...                  fetches the tables first; Common Voice 4 must be there already
+#   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4      one stage; what follows -- changes a key of the YAML
+#
+# Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed. Give --pairs in
+# each: its source language names the folders.
+set -euo pipefail
+
+stage=prepare    # the first to run, by number or name
+stop_stage=score # the last
+data=            # the tables of CoVoST 2, and Common Voice 4
+pairs=en_de      # one or several, of one source language
+llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
+encoder=         # and of a speech encoder
+method=sift      # names of files in hparams/, with commas between
+config=          # one YAML instead
+limit=           # only so many clips of each split: to try things out
+asr=false        # ask for transcripts of the test clips too
+comet=           # a COMET checkpoint on this disk: score by it too
+download=false
+ngpus=1          # for training
+launcher=local   # local, torchrun or slurm: see cmd.sh
+# shellcheck source=tools/parse_options.sh
+. "$(dirname "$0")/../../tools/parse_options.sh"
+comet=$(absolute "$comet")
+set_up_recipe "a folder with covost_v2.*.tsv and Common Voice 4 in cv4/<language>" "$@"
+source=${pairs%%[_-]*} # zh of zh-CN_en
+options+=(--source "$source")
+EXTRAS=translation # BLEU and chrF
+. ./path.sh
+. ./cmd.sh
+
+if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
+    needs_data
+    ! $asr || data_options+=(--asr)
+    ! $download || data_options+=(--download)
+    launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" "${options[@]}" "$@"
+fi
+
+if run_stage 2 generate "the frozen LLM writes the targets"; then
+    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
+    for yaml in "${hparams[@]}"; do launch "$ngpus" train.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 5 score "BLEU, chrF, and the gap ledger"; then
+    gpus=0
+    [ -z "$comet" ] || options+=(--comet "$comet") gpus=1
+    launch "$gpus" score.py "${hparams[@]}" "${options[@]}" "$@"
+fi
+
+echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -21,12 +21,12 @@ import numpy as np
 
 from auralign import script
 from auralign.files import read_json
-from auralign.hparams import HparamsError, load_hparams, parse_arguments
+from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments
 from auralign.score.language import main_code
 from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
 from auralign.score.recipe import Judge, score_recipe
-from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
 from auralign.score.translation import score_comet, score_sentence
 
 COPIED = 0.2  # share of letters that may differ in a copy of what was said
@@ -189,14 +189,13 @@ def main(argv):
     argv, checkpoint = take_comet(argv)
     paths, overrides = parse_arguments(argv)
     files, notes, comet, spellings = [__file__], NOTES, None, None
-    if paths and not {"--help", "-h"} & set(argv):
+    if paths and not {*HELP} & {*argv}:
         hparams = load_hparams(paths[0], overrides)
         counts = Path(hparams.data_folder) / "counts.json"
         if counts.is_file():
             notes = (*NOTES, *describe_counts(read_json(counts)))
             files.append(counts)
-        spellings = Path(getattr(hparams, "encoder_folder", ".")) / "normalizer.json"
-        spellings = spellings if spellings.is_file() else None
+        spellings = find_spellings(hparams)
         files += [spellings] if spellings else []
     if checkpoint:
         import torch

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auralign.files import read_json
-from corpora import make_covost, make_librispeech
+from corpora import make_covost, make_librispeech, make_slue, make_slue_phase_2
 from recipe import contents, run, run_script
 
 ROOT = Path(__file__).parent.parent.parent
@@ -18,10 +18,8 @@ SCRIPTS = ("prepare.py", "generate.py", "train.py", "decode.py", "score.py")
 # Of each recipe: the maker of its look-alike, which gives what --data is, and what else run.sh is told.
 CORPORA = {
     "CoVoST-2": (lambda folder: make_covost(folder, sound=True)[0].parent, []),
-    "LibriSpeech": (
-        lambda folder: make_librispeech(folder, sound=True),
-        [],
-    ),
+    "LibriSpeech": (lambda folder: make_librispeech(folder, sound=True), []),
+    "SLUE": (lambda folder: (make_slue(folder), make_slue_phase_2(folder))[0], []),
 }
 
 

@@ -158,7 +158,7 @@ class Translation(Measure):
     def score(self, asked, answers):
         found = score_translation(asked.references, answers, utt_ids=asked.utt_ids, language=self.language)
         one = getattr(found, self.name.lower())
-        note = "; ".join([f"{self.name}: {one.signature}", *found.notes])
+        note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
         return Measured(one.points, note=note)
 
     def compare(self, asked, answers, others):

@@ -165,7 +165,7 @@ def test_a_sentence_whose_transcript_obeys_cannot_tell(task, said):
     assert TASKS[task].can_tell(said) is False
 
 
-@pytest.mark.parametrize("task", set(TASKS) - {"first_word", "last_word", "one_word"})
+@pytest.mark.parametrize("task", sorted({*TASKS} - {"first_word", "last_word", "one_word"}))
 def test_the_other_tasks_can_tell_by_one_word_too(task):
     assert TASKS[task].can_tell("go")
 

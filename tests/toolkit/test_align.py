@@ -16,6 +16,7 @@ from auralign.align import from_recipe, locator
 from auralign.data.word_times import NoWordTimes
 from auralign.models.build import build_recognizer
 from auralign.models.ctc import CTCRecognizer
+from auralign.models.encoder import SpeechEncoder
 from auralign.models.whisper import load_whisper
 from auralign.models.whisper_decoder import load_whisper_decoder
 from auralign.records import Records, Utterance, write_records
@@ -148,6 +149,7 @@ class FourFrames(torch.nn.Module):
     """An encoder that hears blank, the first token, blank, the second token, whatever is said."""
 
     width = 3
+    seconds_at = SpeechEncoder.seconds_at
 
     def hears(self, seconds):
         return seconds < 30

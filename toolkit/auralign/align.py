@@ -155,7 +155,7 @@ def from_recipe(hparams, manifest: Records, *, place) -> Source:
         (spans,) = recognizer.align(batch, lengths, [utterance.text])
         if spans is None:
             raise NoWordTimes("too few frames", f"{int(lengths)} for {len(utterance.text.split())} words")
-        return [(word, *_in_seconds(utterance, lengths, *span)) for word, *span in spans]
+        return [(word, *_in_seconds(encoder, utterance, lengths, *span)) for word, *span in spans]
 
     return listen
 
@@ -177,14 +177,15 @@ def locator(hparams, manifest: Records, *, place) -> Locator:
 
     Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot locate.
     """
-    _, recognizer, frames = _build_parts(hparams, manifest, place=place, to="locate")
+    encoder, recognizer, frames = _build_parts(hparams, manifest, place=place, to="locate")
 
     def locate(utt_id: str, phrases: list[str]) -> list[Place | None]:
         batch, lengths = frames.get([manifest.row(utt_id)])
         (spans,) = recognizer.locate(batch, lengths, [phrases])
         utterance = manifest[utt_id]
         return [
-            None if span is None else (*_in_seconds(utterance, lengths, *span[:2]), span[2]) for span in spans
+            None if span is None else (*_in_seconds(encoder, utterance, lengths, *span[:2]), span[2])
+            for span in spans
         ]
 
     return locate
@@ -193,7 +194,7 @@ def locator(hparams, manifest: Records, *, place) -> Locator:
 def _build_parts(hparams, manifest: Records, *, place, to: str):
     """The encoder, recognizer and frames that a recipe names, to "align" or to "locate"."""
     from auralign.data.frames import LiveFrames
-    from auralign.models.build import build_recognizer, check_device, construct
+    from auralign.models.build import build_recognizer, check_device, construct, own_encoder
 
     if not hparams.recognizer:
         raise ValueError(
@@ -207,10 +208,11 @@ def _build_parts(hparams, manifest: Records, *, place, to: str):
             f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.ctc.load_ctc makes one "
             "that has"
         )
+    encoder = own_encoder(recognizer) or encoder
     return encoder, recognizer, LiveFrames(encoder, manifest)
 
 
-def _in_seconds(utterance: Utterance, lengths, start: int, end: int) -> tuple[float, float]:
+def _in_seconds(encoder, utterance: Utterance, lengths, *frames: int) -> tuple[float, ...]:
     """Frames of an utterance in seconds from its start."""
-    seconds = utterance.seconds / int(lengths)  # of a frame
-    return round(start * seconds, 3), round(end * seconds, 3)
+    told = {"seconds": utterance.seconds, "num_frames": int(lengths)}
+    return tuple(round(encoder.seconds_at(frame, **told), 3) for frame in frames)

@@ -21,7 +21,7 @@ def parts(llm_folder, whisper_folder, tmp_path_factory):
     return folder, model, renderer
 
 
-def decode(parts, path, given, batch_size=4, **options):
+def decode(parts, path, given, batch_size=4, questions=None, **options):
     folder, model, renderer = parts
     manifest = Records(folder / "data" / "test.jsonl", Utterance)
     decoder = Decoder(
@@ -34,7 +34,8 @@ def decode(parts, path, given, batch_size=4, **options):
         batch_size=batch_size,
         **options,
     )
-    decoder.write(Records(folder / "data" / "test.questions.jsonl", Question), path, given=given)
+    questions = questions or Records(folder / "data" / "test.questions.jsonl", Question)
+    decoder.write(questions, path, given=given)
     return [hypothesis.text for hypothesis in Records(path, Hypothesis)]
 
 
@@ -66,6 +67,39 @@ def test_transcript_input_reads_what_the_recognizer_wrote(parts, tmp_path):
 
     decode(parts, tmp_path / "a.jsonl", "transcript", recognizer=Deaf())
     assert {hypothesis.transcript for hypothesis in Records(tmp_path / "a.jsonl", Hypothesis)} == {"nine"}
+
+
+def test_an_utterance_is_transcribed_once_however_much_is_asked_about_it(parts, tmp_path):
+    class Counting:
+        num_read = 0
+
+        def transcribe(self, frames, lengths):
+            self.num_read += len(lengths)
+            return ["nine"] * len(lengths)
+
+    asked = [Question(f"q{n}", f"test-{n % 2}", "g", "t", "{speech}", "x") for n in range(6)]
+    write_records(tmp_path / "questions.jsonl", asked, kind=Question)
+    options = {"recognizer": Counting(), "questions": Records(tmp_path / "questions.jsonl", Question)}
+    decode(parts, tmp_path / "a.jsonl", "transcript", batch_size=3, **options)
+    assert options["recognizer"].num_read == 2
+
+
+def test_a_recognizer_with_an_encoder_hears_by_that(parts, tmp_path):
+    class Ears:
+        def __call__(self, waveforms):
+            return torch.zeros(len(waveforms), 5, 1), torch.tensor([len(waveform) for waveform in waveforms])
+
+    class Measuring:
+        encoder = Ears()
+
+        def transcribe(self, frames, lengths):
+            assert frames.shape[1:] == (5, 1)
+            return [str(length) for length in lengths.tolist()]
+
+    decode(parts, tmp_path / "a.jsonl", "transcript", recognizer=Measuring())
+    manifest = Records(parts[0] / "data" / "test.jsonl", Utterance)
+    for hypothesis in Records(tmp_path / "a.jsonl", Hypothesis):
+        assert hypothesis.transcript == str(round(manifest[hypothesis.utt_id].seconds * 16_000))
 
 
 def test_transcript_input_needs_a_recognizer(parts, tmp_path):

@@ -58,7 +58,8 @@ def test_thirty_seconds_equal_hugging_face_bit_for_bit(folder):
     assert torch.equal(frames, expected)
 
 
-def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder):
+@pytest.mark.parametrize(("padding", "num_frames"), [("30_seconds", 63), ("whole_window", 1500)])
+def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder, padding, num_frames):
     waveform = noise(20_000)
     features = WhisperFeatureExtractor.from_pretrained(folder)(
         waveform, sampling_rate=16_000, return_tensors="pt"
@@ -66,9 +67,9 @@ def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder):
     theirs = WhisperForConditionalGeneration.from_pretrained(folder).eval().model.encoder
     with torch.no_grad():
         expected = theirs(features.input_features).last_hidden_state
-    frames, lengths = load_whisper(folder, padding="30_seconds")([waveform])
-    assert lengths.tolist() == [63]
-    assert torch.equal(frames, expected[:, :63])
+    frames, lengths = load_whisper(folder, padding=padding)([waveform])
+    assert lengths.tolist() == [num_frames]
+    assert torch.equal(frames, expected[:, :num_frames])
 
 
 def test_lengths_count_one_frame_for_twenty_milliseconds_begun(folder):
@@ -120,7 +121,7 @@ def test_a_folder_without_preprocessor_is_refused(folder, tmp_path):
 
 
 def test_an_unknown_padding_is_refused(folder):
-    with pytest.raises(ValueError, match="'none': use true_length or 30_seconds"):
+    with pytest.raises(ValueError, match="'none': use true_length, 30_seconds, whole_window"):
         load_whisper(folder, padding="none")
 
 
@@ -182,3 +183,21 @@ def test_frames_are_fp32_whatever_the_weights_are(folder):
     frames, _ = load_whisper(folder, dtype="bfloat16")([noise(8000)])
     assert frames.dtype == torch.float32
     torch.testing.assert_close(frames, load_whisper(folder)([noise(8000)])[0], atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("padding", "frame", "seconds"),
+    # 40 s in two chunks of 20 s: a window each, or 1,000 frames each.
+    [
+        ("whole_window", 500, 10),
+        ("whole_window", 1400, 20),
+        ("whole_window", 1500, 20),
+        ("whole_window", 2000, 30),
+        ("true_length", 500, 10),
+        ("true_length", 1500, 30),
+    ],
+)
+def test_a_frame_is_found_again_in_the_audio(folder, padding, frame, seconds):
+    encoder = load_whisper(folder, padding=padding, chunk_seconds=30)
+    num_frames = encoder.num_frames(40 * 16_000)
+    assert encoder.seconds_at(frame, seconds=40.0, num_frames=num_frames) == pytest.approx(seconds)

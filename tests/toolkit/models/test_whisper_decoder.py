@@ -14,7 +14,12 @@ from transformers import (
 )
 
 from auralign.models.whisper import load_whisper
-from auralign.models.whisper_decoder import ChunkRule, load_whisper_decoder, nearest_words
+from auralign.models.whisper_decoder import (
+    ChunkRule,
+    load_whisper_decoder,
+    load_whisper_recognizer,
+    nearest_words,
+)
 from auralign.testing import make_speech, make_tiny_whisper
 
 
@@ -58,6 +63,23 @@ def test_a_full_window_is_read_as_by_hugging_face(folder, encoder, options):
     found = load_whisper_decoder(folder, encoder.width, **options).transcribe(*encoder(waveforms))
     assert found == expected
     assert all(found)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 7.0, 30.0])
+def test_a_whole_whisper_transcribes_as_hugging_face_does(folder, seconds):
+    waveforms = [make_speech(seconds, seed=seed) for seed in range(2)]
+    recognizer = load_whisper_recognizer(folder, language="de", max_new_tokens=20)
+    found = recognizer.transcribe(*recognizer.encoder(waveforms))
+    assert found == hugging_face(folder, waveforms, language="de", task="transcribe")
+
+
+def test_a_whole_whisper_hears_long_audio_window_by_window(folder):
+    recognizer = load_whisper_recognizer(folder, max_new_tokens=20)
+    waveform = make_speech(50)
+    frames, lengths = recognizer.encoder([waveform])
+    assert lengths.tolist() == [3000]
+    halves = [recognizer.transcribe(*recognizer.encoder([half]))[0] for half in np.split(waveform, 2)]
+    assert recognizer.transcribe(frames, lengths) == [" ".join(halves)]
 
 
 def test_an_english_model_is_read_as_by_hugging_face(folder, encoder, tmp_path):

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from auralign.data.frames import LiveFrames
 from auralign.data.text import normalise
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
+from auralign.models.build import own_encoder
 from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.records import Hypothesis, Question, Records, write_records
@@ -37,8 +39,8 @@ class Decoder:
     decoding : Decoding
     batch_size : int
     recognizer : callable, optional
-        From frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript" and for methods
-        that put it beside the speech.
+        With `transcribe`, from frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript"
+        and for methods that put it beside the speech. One with an `encoder` hears by that.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Decoder:
         self.method = method
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
         self.decoding, self.batch_size, self.recognizer = decoding, batch_size, recognizer
+        self.transcripts: dict[int, str] = {}  # by row of the manifest
 
     def write(
         self, questions: Records, path, *, given: str, seed: int = 0, assisted: bool | None = None
@@ -132,14 +135,15 @@ class Decoder:
         if given == "normalised":
             texts = [normalise(text) for text in texts]
         if given == "transcript":
-            texts = self.recognizer.transcribe(*self.frames.get(rows)[MAIN])
+            texts = self._transcribe(rows)
         if given in FROM_TEXT:
             prompts = [
                 self._prompt(question, Text(text)) for question, text in zip(questions, texts, strict=True)
             ]
         else:
-            frames = self.frames.get(rows if partners is None else [int(partners[row]) for row in rows])
-            spoken = self.recognizer.transcribe(*frames[MAIN]) if self.assisted else [""] * len(rows)
+            rows = rows if partners is None else [int(partners[row]) for row in rows]
+            frames = self.frames.get(rows)
+            spoken = self._transcribe(rows) if self.assisted else [""] * len(rows)
             prompts = [
                 self._prompt(question, *in_slot(self.method, transcript))
                 for question, transcript in zip(questions, spoken, strict=True)
@@ -170,6 +174,15 @@ class Decoder:
             )
             for question, answer, text in zip(questions, answers, texts, strict=True)
         ]
+
+    def _transcribe(self, rows: list[int]) -> list[str]:
+        """The encoder's own transcripts of manifest rows; each is read once, however much is asked about it."""
+        new = [row for row in dict.fromkeys(rows) if row not in self.transcripts]
+        if new:
+            encoder = own_encoder(self.recognizer)
+            frames = LiveFrames(encoder, self.manifest).get(new) if encoder else self.frames.get(new)[MAIN]
+            self.transcripts.update(zip(new, self.recognizer.transcribe(*frames), strict=True))
+        return [self.transcripts[row] for row in rows]
 
     def _prompt(self, question: Question, *segments):
         return self.renderer.render(View(fill(question.instruction, *segments)))

@@ -131,16 +131,20 @@ def _build_branch(name: str, parts, llm) -> Branch:
 def build_recognizer(hparams, encoder):
     """What reads the encoder's own transcripts off its frames, on the recipe's device, or None where it names nothing.
 
-    One that takes `chunk_seconds` is told the encoder's: frames do not say where chunks were joined.
+    One that takes `width` or `chunk_seconds` is told the encoder's: frames do not say where chunks were joined.
     """
     if not hparams.recognizer:
         return None
-    options = {"width": encoder.width}
     made = getattr(hparams.recognizer, "func", hparams.recognizer)
-    if "chunk_seconds" in inspect.signature(made).parameters:
-        options["chunk_seconds"] = encoder.chunk_seconds
+    taken = inspect.signature(made).parameters
+    options = {name: getattr(encoder, name) for name in ("width", "chunk_seconds") if name in taken}
     recognizer = construct("recognizer", hparams.recognizer, **options)
     return recognizer.to(hparams.device) if isinstance(recognizer, torch.nn.Module) else recognizer
+
+
+def own_encoder(recognizer):
+    """The encoder whose frames a recognizer reads, where that is not the recipe's: None for most."""
+    return getattr(recognizer, "encoder", None)
 
 
 def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:

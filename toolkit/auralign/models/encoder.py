@@ -112,6 +112,10 @@ class SpeechEncoder(nn.Module, ABC):
         """Whether it takes audio of so many seconds, in chunks or at once."""
         return self.chunk_seconds is not None or seconds <= (self.window_seconds or np.inf)
 
+    def seconds_at(self, frame: int, *, seconds: float, num_frames: int) -> float:
+        """When a frame begins, in seconds from the start of audio that lasts `seconds` and gave `num_frames` frames."""
+        return frame * seconds / num_frames
+
     @abstractmethod
     def num_chunk_frames(self, num_samples: int) -> int:
         """Frames of a waveform of so many samples that is encoded at once."""

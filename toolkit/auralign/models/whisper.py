@@ -19,7 +19,7 @@ from auralign.files import hash_path, hash_value
 from auralign.models.encoder import SpeechEncoder, is_within, model_type
 from auralign.models.folder import check_complete, loading, torch_dtype
 
-PADDINGS = ("true_length", "30_seconds")
+TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW = PADDINGS = ("true_length", "30_seconds", "whole_window")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
 
 
@@ -37,14 +37,15 @@ class WhisperEncoder(SpeechEncoder):
     encoder : transformers.models.whisper.modeling_whisper.WhisperEncoder
     extractor : transformers.WhisperFeatureExtractor
     padding : str
-        "true_length" encodes what there is; "30_seconds" pads as Whisper was trained.
+        "true_length" encodes what there is; "30_seconds" pads as Whisper was trained, and gives the frames of what there is;
+        "whole_window" gives also those of the silence behind it: 1,500 for each 30 s that were begun.
     """
 
     def __init__(self, encoder, extractor, *, padding="true_length", **options):
         config = encoder.config
         super().__init__(extractor, hidden_width=config.d_model, num_layers=config.encoder_layers, **options)
         if padding not in PADDINGS:
-            raise ValueError(f"Whisper padding {padding!r}: use {' or '.join(PADDINGS)}")
+            raise ValueError(f"Whisper padding {padding!r}: use {', '.join(PADDINGS)}")
         self.encoder = encoder
         self.padding = padding
         self.freeze()
@@ -62,7 +63,17 @@ class WhisperEncoder(SpeechEncoder):
         return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
 
     def num_chunk_frames(self, num_samples):
+        if self.padding == WHOLE_WINDOW:
+            num_samples = self.window_seconds * self.sample_rate
         return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME)
+
+    def seconds_at(self, frame, *, seconds, num_frames):
+        if self.padding != WHOLE_WINDOW:
+            return super().seconds_at(frame, seconds=seconds, num_frames=num_frames)
+        each = self.num_chunk_frames(0)
+        chunk, place = divmod(frame, each)
+        chunk_seconds = seconds / (num_frames // each)
+        return chunk * chunk_seconds + min(place / self.frames_per_second, chunk_seconds)
 
     def features(self, waveforms):
         """Log-mel features, each utterance's from itself alone.
@@ -92,9 +103,9 @@ class WhisperEncoder(SpeechEncoder):
         if missing > 0:
             waveform = np.pad(waveform, (0, missing))
         to = (
-            {"padding": "max_length"}
-            if self.padding == "30_seconds"
-            else {"padding": False, "truncation": False}
+            {"padding": False, "truncation": False}
+            if self.padding == TRUE_LENGTH
+            else {"padding": "max_length"}
         )
         features = self.extractor([waveform], sampling_rate=self.sample_rate, return_tensors="pt", **to)
         return features.input_features[0]
@@ -103,11 +114,12 @@ class WhisperEncoder(SpeechEncoder):
         mel, mel_lengths = self.features(waveforms)
         weight = self.encoder.conv1.weight
         mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
-        lengths = count_frames(mel_lengths)
-        if self.padding == "30_seconds":
-            frames = self.transform(mel, torch.full_like(mel_lengths, mel.shape[2]))
-            return frames[:, : int(lengths.max())], lengths
-        return self.transform(mel, mel_lengths), lengths
+        if self.padding == TRUE_LENGTH:
+            return self.transform(mel, mel_lengths), count_frames(mel_lengths)
+        whole = torch.full_like(mel_lengths, mel.shape[2])
+        frames = self.transform(mel, whole)
+        lengths = count_frames(whole if self.padding == WHOLE_WINDOW else mel_lengths)
+        return frames[:, : int(lengths.max())], lengths
 
     def transform(self, mel, mel_lengths):
         """Features to frames, with all that stands behind an utterance's end masked.
@@ -163,7 +175,7 @@ def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None
         A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with
         preprocessor_config.json.
     padding : str
-        "true_length" or "30_seconds".
+        One of PADDINGS.
     layers : "all", sequence of int, or None
         See `SpeechEncoder`, as for chunk_seconds.
     chunk_seconds : float, optional

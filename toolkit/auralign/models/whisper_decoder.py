@@ -1,22 +1,22 @@
 """The Whisper encoder's own transcript: the decoder of the same folder reads its frames, for the matched cascade.
 
-    encoder = load_whisper("models/whisper-small")
-    recognizer = load_whisper_decoder("models/whisper-small", encoder.width, language="en")
-    recognizer.transcribe(*encoder([waveform, another]))           # ["Reverse three, five, nine.", ...]
-    recognizer.locate(frames, lengths, [["three five"], []])       # [[(31, 47, 0.0)], []]
+    recognizer = load_whisper_recognizer("models/whisper-small", language="en")
+    recognizer.transcribe(*recognizer.encoder([waveform, another]))           # ["Reverse three, five, nine.", ...]
+    recognizer.locate(frames, lengths, [["three five"], []])                  # [[(31, 47, 0.0)], []]
 
-What this decoder reads is not always what it was trained on. Whisper's decoder always saw 1,500 frames: those of the speech
-and those of the silence that fills 30 s, among which it looks for the end. The encoder gives the frames of the speech alone:
+Whisper's decoder always saw 1,500 frames in training: those of the speech and those of the silence that fills 30 s, among
+which it looks for the end. `load_whisper_recognizer` gives it these, by an encoder of its own that pads to the whole window: the
+transcript is then what Whisper's pipeline gives (without its guards against repetition, and without timestamps), and the cascade
+the best that this Whisper can do.
 
-* "true_length": the encoder heard no silence behind the speech either. Of the three this is farthest from how Whisper was
-  trained: expect repetitions and words that nobody said, above all on short utterances.
+`load_whisper_decoder` reads the very frames that the connector has, without a second encoder, and these are not what the
+decoder was trained on:
+
+* "true_length": the encoder heard no silence behind the speech. Expect repetitions and words that nobody said, above all on
+  short utterances.
 * "30_seconds": these frames are Whisper's very own, but those behind the end of the speech are cut off, as no connector reads
-  them. They depend on the speech, so nothing but the encoder can give them back: this transcript is the decoder's reading of
-  the frames that the connector has, and not what Whisper's pipeline gives, though it should be near.
-* Audio that fills the window is read as Whisper's pipeline reads it (without its guards against repetition, and without
-  timestamps).
-
-So a cascade matched in its frames is not the best that this Whisper can do: for that, transcribe by its own pipeline.
+  them. It should be near.
+* "whole_window": the same as by `load_whisper_recognizer`.
 
 Axes: B batch, T frames, D width.
 """
@@ -33,9 +33,10 @@ from auralign.data.word_times import plain
 from auralign.models.ctc import check_width
 from auralign.models.encoder import model_type
 from auralign.models.folder import check_complete, check_files, loading, torch_dtype
-from auralign.models.whisper import MEL_FRAMES_PER_FRAME
+from auralign.models.whisper import MEL_FRAMES_PER_FRAME, WHOLE_WINDOW, load_whisper
 
 TASKS = ("transcribe", "translate")
+WINDOW_SECONDS = 30
 WITHOUT_SPACES = frozenset(("zh", "ja", "th", "lo", "my", "yue"))  # as Whisper's own code has them
 
 
@@ -339,6 +340,17 @@ def make_prompt(config, *, language: str, task: str) -> list[int]:
     else:
         wanted = [known[language], config.task_to_id[task]]
     return [config.decoder_start_token_id, *wanted, config.no_timestamps_token_id]
+
+
+def load_whisper_recognizer(path, *, dtype: str = "float32", **options):
+    """Load a whole Whisper, which transcribes audio as it was trained to: `encoder` hears it, padded to 30 s.
+
+    Longer audio is heard in equal chunks. Options and errors as of `load_whisper_decoder`, but for chunk_seconds.
+    """
+    encoder = load_whisper(path, padding=WHOLE_WINDOW, chunk_seconds=WINDOW_SECONDS, dtype=dtype)
+    recognizer = load_whisper_decoder(path, encoder.width, dtype=dtype, **options)
+    recognizer.encoder = encoder
+    return recognizer
 
 
 def load_whisper_decoder(

@@ -198,7 +198,7 @@ def _build_parts(hparams, manifest: Records, *, place, to: str):
 
     if not hparams.recognizer:
         raise ValueError(
-            f"{place}: names no recognizer to {to} with; give one, such as auralign.models.ctc.load_ctc"
+            f"{place}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of auralign.models.ctc"
         )
     check_device(hparams.device)
     encoder = construct("encoder", hparams.encoder).to(hparams.device)

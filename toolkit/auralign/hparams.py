@@ -76,6 +76,11 @@ SCHEMA = {
     "trust_remote_code": Key(
         (bool,), "run Python code that came with the LLM's folder, where its model needs it", default=False
     ),
+    "exclude_overlap": Key(
+        (list,),
+        "what a training clip of a recipe may not share with a validation or test clip: id, sentence, speaker",
+        default=["id", "sentence"],
+    ),
     "verify_audio": Key(
         (bool,), "stage 1 of a recipe reads audio through, not only its headers", default=False
     ),

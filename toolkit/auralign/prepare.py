@@ -89,8 +89,8 @@ def prepare(
 ) -> None:
     """Run stage 1: write {train,valid,test}.jsonl and test.questions.jsonl into the recipe's data folder.
 
-    Training clips whose id or sentence stands in the validation or the test manifest are left out and listed; what
-    validation shares with the test is told.
+    Training clips that share with the validation or the test manifest what `exclude_overlap` of the YAML names are left out and
+    listed; what validation shares with the test is told.
 
     Arguments
     ---------
@@ -121,6 +121,7 @@ def prepare(
         "options": {name: str(value) for name, value in sorted(vars(options).items()) if name != "yaml"},
         "max_rejected": hparams.max_rejected,
         "verify": hparams.verify_audio,
+        "exclude_overlap": hparams.exclude_overlap,
         **inputs,
     }
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions]
@@ -139,7 +140,8 @@ def prepare(
             )
             print(f"{stage.name}: {summary}")
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
-        print(f"{stage.name}: {exclude_overlap(Records(manifests['train'], Utterance), [valid, test])}")
+        train = Records(manifests["train"], Utterance)
+        print(f"{stage.name}: {exclude_overlap(train, [valid, test], kinds=hparams.exclude_overlap)}")
         print(f"{stage.name}: {find_overlap(valid, [test])}")
         write_records(questions, ask(test), kind=Question)
         print(f"{stage.name}: {len(Records(questions, Question))} questions in {questions}")

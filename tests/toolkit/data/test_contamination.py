@@ -127,7 +127,7 @@ def test_what_stays_is_as_it_was(sets, tmp_path):
 
 
 def test_speakers_of_a_test_set_are_left_out_when_asked(sets, tmp_path):
-    exclude_overlap(*sets, speakers=True)
+    exclude_overlap(*sets, kinds=("id", "sentence", "speaker"))
     assert left(tmp_path / "train.jsonl") == ["d", "e"]
     assert listed(tmp_path / "train.overlap.jsonl")["c"] == "speaker of a test clip"
 
@@ -164,3 +164,15 @@ def test_a_manifest_is_not_compared_with_itself_or_nothing(sets):
         find_overlap(sets[0], [*sets[1], sets[0]])
     with pytest.raises(ValueError, match="train.jsonl: no test manifests"):
         find_overlap(sets[0], [])
+
+
+def test_what_may_be_shared_stays(sets):
+    exclude_overlap(*sets, kinds=["id"])
+    assert [utterance.id for utterance in Records(sets[0].path, Utterance)] == ["b", "c", "d", "e", "f"]
+
+
+def test_a_kind_that_is_none_is_told(sets):
+    with pytest.raises(
+        ValueError, match="'sentences' is nothing that clips share; there are id, sentence, speaker"
+    ):
+        exclude_overlap(*sets, kinds=["sentences"])

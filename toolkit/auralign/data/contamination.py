@@ -10,7 +10,7 @@ import json
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -76,9 +76,11 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
     return found
 
 
-def exclude_overlap(train: Records, tests: list[Records], *, speakers: bool = False) -> str:
-    """Write a training manifest again without the clips whose id or sentence is in a test set; returns a line that tells
-    how many.
+def exclude_overlap(
+    train: Records, tests: list[Records], *, kinds: Sequence[str] = ("id", "sentence")
+) -> str:
+    """Write a training manifest again without the clips that share something with a test clip; returns a line that tells how
+    many.
 
     They are listed with their reasons in `<name>.overlap.jsonl`, as are those that an earlier run left out. `train` still
     reads the manifest as it was: open it again.
@@ -89,11 +91,14 @@ def exclude_overlap(train: Records, tests: list[Records], *, speakers: bool = Fa
         Of Utterance.
     tests : list of Records
         Of Utterance.
-    speakers : bool
-        Whether clips of the test sets' speakers are left out too; they are counted in any case.
+    kinds : sequence of str
+        What they may not share, of KINDS: "id", "sentence", "speaker". Those that share a speaker and stay are counted.
 
-    Raises ValueError where no clip would be left, and as `find_overlap` does; the manifest is then as it was.
+    Raises ValueError on another kind, where no clip would be left, and as `find_overlap` does; the manifest is then as it was.
     """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is nothing that clips share; there are {', '.join(KINDS)}")
     index, path, excluded = _Index(train, tests), train.path, Listed()
     earlier = _read_earlier(train)
     num_heard = 0
@@ -101,7 +106,7 @@ def exclude_overlap(train: Records, tests: list[Records], *, speakers: bool = Fa
         file.write(header(Utterance))
         for utterance in tqdm(train, desc=f"comparing {path.stem}", unit="utt", disable=None, leave=False):
             shared = dict(index.find(utterance))
-            reason = next((kind for kind in shared if speakers or kind != "speaker"), None)
+            reason = next((kind for kind in shared if kind in kinds), None)
             if reason:
                 excluded.add(utterance.id, f"{reason} of a test clip", shared[reason])
             else:
@@ -110,7 +115,8 @@ def exclude_overlap(train: Records, tests: list[Records], *, speakers: bool = Fa
         if len(excluded.items) == len(train):
             raise ValueError(
                 f"{path}: no clip would be left: all {len(train)} are in the test sets ({excluded.reasons()}); the first is "
-                f"{excluded.first()}; give other test sets; the manifest is as it was"
+                f"{excluded.first()}; give other test sets, or say what may be shared (exclude_overlap "
+                "of a recipe's YAML); the manifest is as it was"
             )
         listed = Listed()
         listed.items = earlier + excluded.items

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from auralign import script
 from auralign.data import covost
-from auralign.data.archives import ARCHIVES, fetch
+from auralign.data.archives import ARCHIVES, fetch, is_half_unpacked
 from auralign.data.covost import read_covost
 from auralign.data.manifest import Note, Rejection
 from auralign.files import write_json
@@ -177,7 +177,12 @@ def check_source(hparams, source, yaml):
 
 def download(pairs, data):
     """Fetch the tables that are not there."""
-    missing = [pair for pair in pairs if not any(place.is_file() for place in table_places(data, pair))]
+    missing = [
+        pair
+        for pair in pairs
+        if not any(place.is_file() for place in table_places(data, pair))
+        or is_half_unpacked(f"covost_v2.{pair.name}", data / "covost")
+    ]
     if missing:
         (data / "covost").mkdir(parents=True, exist_ok=True)
         fetch([f"covost_v2.{pair.name}" for pair in missing], data / "covost")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from random import Random
 
 from auralign import script
-from auralign.data.archives import fetch
+from auralign.data.archives import fetch, is_half_unpacked
 from auralign.data.librispeech import MINI, PUBLISHED, read_librispeech
 from auralign.prepare import (
     Source,
@@ -82,7 +82,8 @@ def main(argv):
     if options.download:
         if options.data.name != "LibriSpeech":
             raise ValueError(f"--data {options.data}: the archives unpack a folder LibriSpeech; name it so")
-        fetch([name for name in subsets if name not in there], options.data.parent)
+        place = options.data.parent
+        fetch([name for name in subsets if name not in there or is_half_unpacked(name, place)], place)
     prepare(
         hparams,
         {split: [subset(options, name) for name in names] for split, names in chosen.items()},

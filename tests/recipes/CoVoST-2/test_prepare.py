@@ -215,10 +215,13 @@ def test_audio_that_is_nowhere_is_to_be_got_by_hand(corpus, tmp_path):
 
 def test_download_fetches_the_tables_that_are_missing(tmp_path, monkeypatch, capsys):
     (tmp_path / "covost_v2.en_de.tsv").touch()
+    (tmp_path / "covost").mkdir()
+    (tmp_path / "covost" / "covost_v2.en_fa.tsv").touch()
+    (tmp_path / "covost" / "covost_v2.en_fa.tsv.tar.gz").touch()  # and no word of its being unpacked
     fetched = []
     monkeypatch.setattr(recipe, "fetch", lambda names, folder: fetched.append((names, folder)))
-    recipe.download(recipe.parse_pairs("en_de en_ja"), tmp_path)
-    assert fetched == [(["covost_v2.en_ja"], tmp_path / "covost")]
+    recipe.download(recipe.parse_pairs("en_de en_fa en_ja"), tmp_path)
+    assert fetched == [(["covost_v2.en_fa", "covost_v2.en_ja"], tmp_path / "covost")]
     assert "release 4.0 (2019-12-10) must be got by hand" in capsys.readouterr().out
 
 

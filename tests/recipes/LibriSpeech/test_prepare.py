@@ -136,3 +136,13 @@ def test_whether_a_corpus_was_downloaded_makes_no_stage_run_again(tmp_path, monk
     code, said, told = run("prepare.py", *arguments, "--splits", SPLITS, "--download")
     assert code == 0, told
     assert "already complete for these inputs" in said
+
+
+def test_download_unpacks_again_what_was_cut_while_it_was_unpacked(tmp_path, monkeypatch):
+    data = make_librispeech(tmp_path / "corpus", sound=True)
+    (data.parent / "test-clean.tar.gz").write_bytes(b"not the archive")
+    monkeypatch.chdir(RECIPE)
+    arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
+    code, _, told = run("prepare.py", *arguments, "--splits", SPLITS, "--download")
+    assert code == 2
+    assert "test-clean.tar.gz is not https://www.openslr.org" in told

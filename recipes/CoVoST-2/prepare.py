@@ -250,8 +250,8 @@ def read_clips(tables, folder, split, counts):
         else:
             listed.setdefault((identity, reason), item)
     yield from (Note(text, count) for text, count in notes.items())
+    yield from utterances.values()  # first: what --limit leaves out has no faults that count
     yield from listed.values()
-    yield from utterances.values()
 
 
 class Questions:

@@ -159,6 +159,11 @@ def test_it_is_told_too_where_too_much_is_missing_to_go_on(corpus, tmp_path, cap
     assert "train: " in capsys.readouterr().out.split(" is not Common Voice 4.0, or not all of it: ")[0]
 
 
+def test_a_limit_does_not_weigh_the_faults_of_all_rows_against_a_few_clips(corpus, tmp_path):
+    folder = run(corpus, tmp_path, "--limit", "2", "--max_rejected", "0.01")
+    assert [len(utterances(folder, split)) for split in ("valid", "test")] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("header", "told"),
     [

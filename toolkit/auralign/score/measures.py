@@ -188,14 +188,18 @@ class MeanScore(Measure):
 
     def score(self, asked, answers):
         scores = self._scores(asked, answers)
-        return Measured(*_percent(bootstrap_interval(scores, clusters=asked.speakers, seed=asked.seed)))
+        return Measured(*_percent(bootstrap_interval(scores, clusters=self.clusters(asked), seed=asked.seed)))
 
     def compare(self, asked, answers, others):
         scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
-        found = bootstrap_difference(scores, other_scores, clusters=asked.speakers, seed=asked.seed)
+        found = bootstrap_difference(scores, other_scores, clusters=self.clusters(asked), seed=asked.seed)
         if set(scores) | set(other_scores) <= {0.0, 1.0}:
             return Significance(*_percent(found), mcnemar(scores, other_scores), "McNemar")
         return Significance(*_percent(found), None, "bootstrap over speakers")
+
+    def clusters(self, asked: Asked) -> list[str]:
+        """What is drawn as one by the bootstrap, of each answer."""
+        return asked.speakers
 
     def _scores(self, asked, answers):
         return np.array(

@@ -136,9 +136,13 @@ def _place(places: Places, utterance: Utterance, quote: str):
 
 
 def clusters(asked: Asked) -> list[str]:
-    """Who speaks; where nobody is known the document, which several questions may be about, or the utterance itself."""
+    """Who speaks; where nobody is known the document, which several questions may be about, the telephone call, of which an
+    utterance is a turn, or the utterance itself."""
     return [
-        utterance.speaker or utterance.labels.get("document_id") or utterance.id
+        utterance.speaker
+        or utterance.labels.get("document_id")
+        or utterance.labels.get("issue_id")
+        or utterance.id
         for utterance in asked.utterances
     ]
 
@@ -476,6 +480,9 @@ class Failed(MeanScore):
     """Share of answers with which something went wrong before they could be scored."""
 
     lower_is_better = True
+
+    def clusters(self, asked):
+        return clusters(asked)
 
     @classmethod
     def to_read(cls, task: str) -> "Failed":

@@ -59,7 +59,16 @@ def test_the_right_translation_has_100_points_and_a_signature():
 def test_right_and_wrong_answers_are_compared_by_mcnemar():
     asked = ask(["a", "b", "c", "d", "e"])
     found = RIGHT.compare(asked, ["a", "b", "c", "x", "x"], ["x"] * 5)
-    assert (found.test, found.p_value, found.difference) == ("McNemar", 0.25, 60)
+    assert (found.test, found.p_value, found.difference) == ("McNemar, and bootstrap over speakers", 0.25, 60)
+
+
+def test_what_two_of_three_speakers_differ_by_is_not_significant_by_the_number_of_answers_alone():
+    """McNemar takes answers of one speaker for independent."""
+    asked = ask(["a"] * 60, speakers=["s"] * 20 + ["t"] * 20 + ["u"] * 20)
+    found = RIGHT.compare(asked, ["a"] * 40 + ["x"] * 20, ["x"] * 40 + ["a"] * 20)
+    assert found.p_value < 0.05 and found.low < 0 < found.high
+    assert not found.is_significant
+    assert RIGHT.compare(asked, ["a"] * 60, ["x"] * 60).is_significant
 
 
 def test_answers_of_part_worth_are_compared_over_speakers():
@@ -134,7 +143,16 @@ def test_a_row_shows_mean_worst_and_deviation():
 
 def test_a_comparison_says_in_how_many_phrasings_chance_does_not_explain_it():
     (row,) = comparison_rows(tables({"m": items(["right", "wrong"])}))
-    assert row == ["clean", "asr", "right (%)", "m", CASCADE, "-50.00", "0 of 2", "McNemar"]
+    assert row == [
+        "clean",
+        "asr",
+        "right (%)",
+        "m",
+        CASCADE,
+        "-50.00",
+        "0 of 2",
+        "McNemar, and bootstrap over speakers",
+    ]
 
 
 def test_the_terminal_leaves_out_columns_that_hold_nothing():

@@ -154,7 +154,10 @@ def test_an_interval_holds_the_value_and_one_speaker_has_none():
 def test_labels_are_compared_by_mcnemar_on_exact_answers():
     references = ["GPE: malta"] * 6
     found = EntityF1().compare(asked(references), references, ["none"] * 6)
-    assert (found.difference, found.test) == (100.0, "McNemar, answers all right")
+    assert (found.difference, found.test) == (
+        100.0,
+        "McNemar, answers all right, and bootstrap over speakers",
+    )
     assert found.p_value == pytest.approx(2 / 2**6)
     assert (found.low, found.high) == (100.0, 100.0)
 

@@ -72,10 +72,14 @@ class Significance:
 
     @property
     def is_significant(self) -> bool:
-        """At 5 %: by the p-value, else where the interval holds no zero."""
-        if self.p_value is not None:
-            return self.p_value < SIGNIFICANT
-        return self.low is not None and not self.low <= 0 <= self.high
+        """At 5 %: by the p-value, and where the interval, over speakers, holds no zero; by one where the other is not known.
+
+        A p-value alone takes answers for independent, which those of one speaker are not.
+        """
+        by_test = None if self.p_value is None else self.p_value < SIGNIFICANT
+        by_interval = None if self.low is None else not self.low <= 0 <= self.high
+        known = [verdict for verdict in (by_test, by_interval) if verdict is not None]
+        return bool(known) and all(known)
 
 
 class Measure(ABC):
@@ -172,7 +176,8 @@ class Translation(Measure):
 
 
 class MeanScore(Measure):
-    """The mean of what the answers are worth one by one, in percent; where each is 0 or 1, compared by McNemar's test.
+    """The mean of what the answers are worth one by one, in percent; compared by the bootstrap over speakers, and where each is
+    0 or 1 by McNemar's test too.
 
     Arguments
     ---------
@@ -194,7 +199,9 @@ class MeanScore(Measure):
         scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
         found = bootstrap_difference(scores, other_scores, clusters=self.clusters(asked), seed=asked.seed)
         if set(scores) | set(other_scores) <= {0.0, 1.0}:
-            return Significance(*_percent(found), mcnemar(scores, other_scores), "McNemar")
+            return Significance(
+                *_percent(found), mcnemar(scores, other_scores), "McNemar, and bootstrap over speakers"
+            )
         return Significance(*_percent(found), None, "bootstrap over speakers")
 
     def clusters(self, asked: Asked) -> list[str]:

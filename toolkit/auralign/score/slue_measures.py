@@ -153,8 +153,8 @@ def clusters(asked: Asked) -> list[str]:
 class CorpusF1(Measure):
     """An F1 over counts of all answers; the interval is over speakers.
 
-    Answers that are not all right, or not read, and those that are: compared by McNemar's test; where no answer is exact, as
-    times never are, by the bootstrap of the F1.
+    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; where no answer is exact, as
+    times never are, by the first alone.
     """
 
     unit = "%"
@@ -191,9 +191,9 @@ class CorpusF1(Measure):
         if self.has_exact:
             p_value, test = (
                 mcnemar(*(self._exact(asked, one) for one in (answers, others))),
-                "McNemar, answers all right",
+                "McNemar, answers all right, and bootstrap over speakers",
             )
-        elif len(set(clusters(asked))) == 1:
+        if len(set(clusters(asked))) == 1:
             low = high = None
         difference = self.fraction(asked, answers) - self.fraction(asked, others)
         return Significance(_percent(difference), _percent(low), _percent(high), p_value, test)

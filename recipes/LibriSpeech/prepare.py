@@ -76,7 +76,8 @@ def main(argv):
     options, hparams = read_options(argv, parser)
     there = sorted(path.name for path in options.data.glob("*-*") if path.is_dir())
     known = [*PUBLISHED, *MINI] if options.download else there
-    subsets = options.splits or " ".join(PUBLISHED if options.download else there)
+    subsets_there = [name for name in there if name.startswith(tuple(SPLIT_OF))]
+    subsets = options.splits or " ".join(PUBLISHED if options.download else subsets_there)
     chosen = parse_splits(subsets, known, prefixes=SPLIT_OF)
     subsets = [name for names in chosen.values() for name in names]
     if options.download:

@@ -146,3 +146,12 @@ def test_download_unpacks_again_what_was_cut_while_it_was_unpacked(tmp_path, mon
     code, _, told = run("prepare.py", *arguments, "--splits", SPLITS, "--download")
     assert code == 2
     assert "test-clean.tar.gz is not https://www.openslr.org" in told
+
+
+def test_other_folders_beside_the_subsets_are_no_subsets(tmp_path, monkeypatch):
+    data = make_librispeech(tmp_path / "corpus", sound=True)
+    (data / "raw-metadata").mkdir()
+    monkeypatch.chdir(RECIPE)
+    arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
+    code, _, told = run("prepare.py", *arguments)
+    assert code == 0, told

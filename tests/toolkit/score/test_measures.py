@@ -3,6 +3,7 @@ import json
 import pytest
 
 from auralign.records import Question, Utterance
+from auralign.score import measures
 from auralign.score.columns import Item
 from auralign.score.measures import (
     CASCADE,
@@ -22,6 +23,7 @@ from auralign.score.task_table import (
     tables_to_list,
     task_rows,
 )
+from auralign.score.translation import compare_translations
 
 RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
 
@@ -54,6 +56,21 @@ def test_the_right_translation_has_100_points_and_a_signature():
     found = Translation("BLEU", "de").score(asked, asked.references)
     assert found.value == pytest.approx(100)
     assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp" in found.note
+
+
+def test_bleu_and_chrf_of_the_same_answers_are_drawn_once(monkeypatch):
+    calls = []
+
+    def count(*texts, **options):
+        calls.append(texts)
+        return compare_translations(*texts, num_resamples=10, **options)
+
+    monkeypatch.setattr(measures, "compare_translations", count)
+    asked = ask(["Das ist ein Haus.", "Guten Tag, mein Herr."])
+    others = ["Das ist ein Hut.", "Guten Tag."]
+    found = [Translation(name, "de").compare(asked, asked.references, others) for name in ("BLEU", "chrF")]
+    assert len(calls) == 1
+    assert found[0].difference != found[1].difference
 
 
 def test_right_and_wrong_answers_are_compared_by_mcnemar():

@@ -14,6 +14,7 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -160,19 +161,28 @@ class Translation(Measure):
         self.name, self.language = name, language
 
     def score(self, asked, answers):
-        found = score_translation(asked.references, answers, utt_ids=asked.utt_ids, language=self.language)
+        found = _score(tuple(asked.references), tuple(answers), tuple(asked.utt_ids), self.language)
         one = getattr(found, self.name.lower())
         note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
         return Measured(one.points, note=note)
 
     def compare(self, asked, answers, others):
-        found = compare_translations(
-            asked.references, answers, others, language=self.language, seed=max(asked.seed, 1)
-        )
+        found = _compare(tuple(asked.references), tuple(answers), tuple(others), self.language, asked.seed)
         pair = getattr(found, self.name.lower())
         return Significance(
             pair.points - pair.other_points, None, None, pair.p_value, "paired bootstrap of sacrebleu"
         )
+
+
+# BLEU and chrF are counted together: once for both measures.
+@lru_cache(maxsize=512)
+def _score(references, answers, utt_ids, language):
+    return score_translation(references, answers, utt_ids=utt_ids, language=language)
+
+
+@lru_cache(maxsize=512)
+def _compare(references, answers, others, language, seed):
+    return compare_translations(references, answers, others, language=language, seed=max(seed, 1))
 
 
 class MeanScore(Measure):

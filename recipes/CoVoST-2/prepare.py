@@ -321,13 +321,13 @@ def doubt_release(folder, counts):
     with open(folder / "validated.tsv", encoding="utf-8-sig") as file:
         others = [name for name in re.split(r"[\t\r\n]+", file.readline()) if name and name not in COLUMNS]
     splits = [found for splits in counts.values() for found in splits.values()]
+    listed = sum(found.listed for found in splits)  # of all pairs, which share their clips
     absent = sum(found.not_in_validated for found in splits)
     missing = sum(found.without_file for found in splits)
     reasons = [
         others and f"validated.tsv has the columns {', '.join(others)}, which 4.0 has not",
-        absent
-        and f"{absent:,} of {sum(found.listed for found in splits):,} rows listed are not in validated.tsv",
-        missing and f"{missing:,} clips are missing",
+        absent and f"{absent:,} of {listed:,} rows listed are not in validated.tsv",
+        missing and f"{missing:,} of {listed:,} rows listed have no clip",
     ]
     told = "; ".join(reason for reason in reasons if reason)
     return f"{folder} is not Common Voice 4.0, or not all of it: {told}" if told else None

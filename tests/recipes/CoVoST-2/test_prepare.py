@@ -149,8 +149,15 @@ def test_counts_stand_beside_the_published_ones(both):
 def test_what_speaks_against_release_4_is_told_in_a_line(german):
     told = read_json(german / "counts.json")["common_voice"]
     assert told.endswith(
-        "is not Common Voice 4.0, or not all of it: 1 of 36 rows listed are not in validated.tsv; 1 clips are missing"
+        "is not Common Voice 4.0, or not all of it: 1 of 36 rows listed are not in validated.tsv; "
+        "1 of 36 rows listed have no clip"
     )
+
+
+def test_a_clip_that_two_pairs_lack_is_two_rows(tmp_path):
+    (tmp_path / "validated.tsv").write_text("path\n")
+    counts = {name: {"test": recipe.Found(15_531, listed=10, without_file=1)} for name in ("en_de", "en_ja")}
+    assert recipe.doubt_release(tmp_path, counts).endswith(": 2 of 20 rows listed have no clip")
 
 
 def test_it_is_told_too_where_too_much_is_missing_to_go_on(corpus, tmp_path, capsys):

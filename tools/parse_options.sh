@@ -119,7 +119,12 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
 needs_models() { # ARGUMENTS of Python, which may name them too
     local option folder
     for option in llm encoder; do
-        folder=$(sed -n "s/^${option}_folder: *\([^ #]*\).*/\1/p" "${hparams[0]}")
+        folder=$(sed -n "s/^${option}_folder: *//p" "${hparams[0]}")
+        case $folder in # quoted or not; a tag such as !ref is for Python to read
+        '!'*) continue ;;
+        [\"\']*) folder=${folder#?} && folder=${folder%%[\"\']*} ;;
+        *) folder=${folder%% *} ;;
+        esac
         case " ${options[*]-} $*" in *" --${option}_folder"*) continue ;; esac
         [ -z "$folder" ] || [ -d "$folder" ] ||
             usage_error "--$option DIR is not given, and $folder of ${hparams[0]} is not there; it is a Hugging Face folder"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from auralign import script
 from auralign.data import covost
-from auralign.data.archives import ARCHIVES, fetch
+from auralign.data.archives import ARCHIVES, fetch, is_half_unpacked
 from auralign.data.covost import read_covost
 from auralign.data.manifest import Note, Rejection
 from auralign.files import write_json
@@ -177,7 +177,12 @@ def check_source(hparams, source, yaml):
 
 def download(pairs, data):
     """Fetch the tables that are not there."""
-    missing = [pair for pair in pairs if not any(place.is_file() for place in table_places(data, pair))]
+    missing = [
+        pair
+        for pair in pairs
+        if not any(place.is_file() for place in table_places(data, pair))
+        or is_half_unpacked(f"covost_v2.{pair.name}", data / "covost")
+    ]
     if missing:
         (data / "covost").mkdir(parents=True, exist_ok=True)
         fetch([f"covost_v2.{pair.name}" for pair in missing], data / "covost")
@@ -245,8 +250,8 @@ def read_clips(tables, folder, split, counts):
         else:
             listed.setdefault((identity, reason), item)
     yield from (Note(text, count) for text, count in notes.items())
+    yield from utterances.values()  # first: what --limit leaves out has no faults that count
     yield from listed.values()
-    yield from utterances.values()
 
 
 class Questions:
@@ -316,13 +321,13 @@ def doubt_release(folder, counts):
     with open(folder / "validated.tsv", encoding="utf-8-sig") as file:
         others = [name for name in re.split(r"[\t\r\n]+", file.readline()) if name and name not in COLUMNS]
     splits = [found for splits in counts.values() for found in splits.values()]
+    listed = sum(found.listed for found in splits)  # of all pairs, which share their clips
     absent = sum(found.not_in_validated for found in splits)
     missing = sum(found.without_file for found in splits)
     reasons = [
         others and f"validated.tsv has the columns {', '.join(others)}, which 4.0 has not",
-        absent
-        and f"{absent:,} of {sum(found.listed for found in splits):,} rows listed are not in validated.tsv",
-        missing and f"{missing:,} clips are missing",
+        absent and f"{absent:,} of {listed:,} rows listed are not in validated.tsv",
+        missing and f"{missing:,} of {listed:,} rows listed have no clip",
     ]
     told = "; ".join(reason for reason in reasons if reason)
     return f"{folder} is not Common Voice 4.0, or not all of it: {told}" if told else None

@@ -25,7 +25,7 @@ asr=false        # ask for transcripts of the test clips too
 comet=           # a COMET checkpoint on this disk: score by it too
 download=false
 ngpus=1          # for training
-launcher=local   # local, torchrun or slurm: see cmd.sh
+launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 comet=$(absolute "$comet")

@@ -11,11 +11,11 @@
 slurm_partition=     # empty: the cluster's default
 slurm_time=24:00:00  # limit of one run; what it cuts off goes on when run again
 slurm_memory=64G     # of the node's memory, not the GPU's
-slurm_cpus=8         # for each GPU
+slurm_cpus=8         # for each GPU, or for a script without one
 slurm_options=()     # more of srun's, such as (--account=speech --constraint=h100)
 
 launch() { # NUM_GPUS SCRIPT ARGUMENTS...
-    local gpus=$1 command=(python)
+    local gpus=$1 command=(python) slurm_gpus=()
     case $gpus in
     '' | *[!0-9]*) echo "launch: the number of GPUs is '$gpus'; give a number" >&2 && return 2 ;;
     esac
@@ -23,8 +23,9 @@ launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     case ${launcher:-local} in
     local) ;;
     slurm)
-        command=(srun --job-name "${2%.py}" --nodes 1 --ntasks 1 --gpus "$gpus" --cpus-per-gpu "$slurm_cpus"
-            --mem "$slurm_memory" --time "$slurm_time" ${slurm_partition:+--partition "$slurm_partition"}
+        [ "$gpus" -eq 0 ] || slurm_gpus=(--gpus "$gpus")
+        command=(srun --job-name "${2%.py}" --nodes 1 --ntasks 1 --cpus-per-task $((slurm_cpus * (gpus > 1 ? gpus : 1)))
+            ${slurm_gpus[@]+"${slurm_gpus[@]}"} --mem "$slurm_memory" --time "$slurm_time" ${slurm_partition:+--partition "$slurm_partition"}
             ${slurm_options[@]+"${slurm_options[@]}"} "${command[@]}")
         ;;
     *) echo "launch: no launcher '$launcher'; known: local, slurm" >&2 && return 2 ;;

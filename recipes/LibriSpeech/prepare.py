@@ -15,7 +15,7 @@ from dataclasses import replace
 from random import Random
 
 from auralign import script
-from auralign.data.archives import fetch
+from auralign.data.archives import fetch, is_half_unpacked
 from auralign.data.librispeech import MINI, PUBLISHED, read_librispeech
 from auralign.prepare import (
     Source,
@@ -76,13 +76,15 @@ def main(argv):
     options, hparams = read_options(argv, parser)
     there = sorted(path.name for path in options.data.glob("*-*") if path.is_dir())
     known = [*PUBLISHED, *MINI] if options.download else there
-    subsets = options.splits or " ".join(PUBLISHED if options.download else there)
+    subsets_there = [name for name in there if name.startswith(tuple(SPLIT_OF))]
+    subsets = options.splits or " ".join(PUBLISHED if options.download else subsets_there)
     chosen = parse_splits(subsets, known, prefixes=SPLIT_OF)
     subsets = [name for names in chosen.values() for name in names]
     if options.download:
         if options.data.name != "LibriSpeech":
             raise ValueError(f"--data {options.data}: the archives unpack a folder LibriSpeech; name it so")
-        fetch([name for name in subsets if name not in there], options.data.parent)
+        place = options.data.parent
+        fetch([name for name in subsets if name not in there or is_half_unpacked(name, place)], place)
     prepare(
         hparams,
         {split: [subset(options, name) for name in names] for split, names in chosen.items()},

@@ -22,7 +22,7 @@ splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-cl
 limit=           # only so many utterances of each subset: to try things out
 download=false
 ngpus=1          # for training
-launcher=local   # local, torchrun or slurm: see cmd.sh
+launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 set_up_recipe "the folder LibriSpeech, with SPEAKERS.TXT and the subsets" "$@"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from auralign import script
 from auralign.data import slue, slue_labels
-from auralign.data.archives import HUB_DATA, fetch
+from auralign.data.archives import HUB_DATA, fetch, is_half_unpacked
 from auralign.data.manifest import Note, Rejection
 from auralign.data.slue import PARQUET_SPLITS, PUBLISHED, read_slue
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
@@ -236,7 +236,11 @@ def folders(data, corpus):
 def download(data, corpora):
     """Fetch what has archives; say how the rest is to be had."""
     data.mkdir(parents=True, exist_ok=True)
-    wanted = [corpus for corpus in corpora if corpus in ZIPPED and not stands(data, corpus)]
+    wanted = [
+        corpus
+        for corpus in corpora
+        if corpus in ZIPPED and (not stands(data, corpus) or is_half_unpacked(f"slue-{corpus}", data))
+    ]
     fetch([f"slue-{corpus}" for corpus in wanted], data)
     for corpus in wanted:
         print(

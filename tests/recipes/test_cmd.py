@@ -40,14 +40,20 @@ def test_several_gpus_are_used_by_torchrun(launch):
 
 def test_slurm_is_asked_for_a_node(launch):
     code, out, _ = launch("launch 1 generate.py hparams/sift.yaml", launcher="slurm")
-    asked = "<--nodes><1><--ntasks><1><--gpus><1><--cpus-per-gpu><8><--mem><64G><--time><24:00:00>"
+    asked = "<--nodes><1><--ntasks><1><--cpus-per-task><8><--gpus><1><--mem><64G><--time><24:00:00>"
     assert (code, out) == (0, f"<srun><--job-name><generate>{asked}<python><generate.py><hparams/sift.yaml>")
+
+
+def test_slurm_gives_cores_to_a_script_without_a_gpu(launch):
+    """--cpus-per-gpu of no GPU would be none."""
+    _, out, _ = launch("launch 0 prepare.py hparams/sift.yaml", launcher="slurm")
+    assert "<--ntasks><1><--cpus-per-task><8><--mem>" in out and "gpu" not in out
 
 
 def test_slurm_starts_torchrun_once_for_several_gpus(launch):
     code, out, _ = launch("launch 8 train.py hparams/sift.yaml", launcher="slurm")
     assert code == 0
-    assert "<--ntasks><1><--gpus><8>" in out
+    assert "<--ntasks><1><--cpus-per-task><64><--gpus><8>" in out
     assert out.endswith("<torchrun><--standalone><--nproc-per-node><8><train.py><hparams/sift.yaml>")
 
 

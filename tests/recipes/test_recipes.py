@@ -160,6 +160,16 @@ def test_models_that_are_not_there_are_asked_for_before_anything_runs(recipe):
     )
 
 
+@pytest.mark.parametrize("folder", ["!ref <root>/llm", '"my models/llm"', "'my models/llm'  # quoted"])
+def test_models_that_a_yaml_names_in_another_way_are_found(recipe, folder):
+    (recipe / "my models" / "llm").mkdir(parents=True)
+    yaml = f"root: my models\nllm_folder: {folder}\nencoder_folder: !ref <llm_folder>\n"
+    (recipe / "hparams" / "own.yaml").write_text(yaml)
+    done = shell(recipe, "--config", "hparams/own.yaml", "--stop-stage", "2")  # stops for want of --data
+    assert "is not there" not in done.stderr
+    assert "--data DIR is not given" in done.stderr
+
+
 def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(recipe)
     code, _, told = run("prepare.py", SMOKE, "--data", str(tmp_path / "nowhere"))

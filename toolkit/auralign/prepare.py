@@ -24,6 +24,7 @@ from auralign.stage import Stage, content
 
 SPLITS = ("train", "valid", "test")
 MAX_PHRASINGS = 5
+NO_INPUTS = ("yaml", "download")  # options that do not change what is made of a corpus
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def prepare(
     questions = folder / "test.questions.jsonl"
     inputs = {
         "auralign": __version__,
-        "options": {name: str(value) for name, value in sorted(vars(options).items()) if name != "yaml"},
+        "options": {
+            name: str(value) for name, value in sorted(vars(options).items()) if name not in NO_INPUTS
+        },
         "max_rejected": hparams.max_rejected,
         "verify": hparams.verify_audio,
         "exclude_overlap": hparams.exclude_overlap,

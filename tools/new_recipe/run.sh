@@ -20,7 +20,7 @@ config=          # one YAML instead
 splits=          # tables, such as "train valid test=hard"; empty: train, valid and test
 limit=           # only so many utterances of each table: to try things out
 ngpus=1          # for training
-launcher=local   # local, torchrun or slurm: see cmd.sh
+launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 set_up_recipe "the folder of MyCorpus, with train.tsv, valid.tsv and test.tsv" "$@"

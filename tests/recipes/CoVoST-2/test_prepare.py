@@ -149,14 +149,26 @@ def test_counts_stand_beside_the_published_ones(both):
 def test_what_speaks_against_release_4_is_told_in_a_line(german):
     told = read_json(german / "counts.json")["common_voice"]
     assert told.endswith(
-        "is not Common Voice 4.0, or not all of it: 1 of 36 rows listed are not in validated.tsv; 1 clips are missing"
+        "is not Common Voice 4.0, or not all of it: 1 of 36 rows listed are not in validated.tsv; "
+        "1 of 36 rows listed have no clip"
     )
+
+
+def test_a_clip_that_two_pairs_lack_is_two_rows(tmp_path):
+    (tmp_path / "validated.tsv").write_text("path\n")
+    counts = {name: {"test": recipe.Found(15_531, listed=10, without_file=1)} for name in ("en_de", "en_ja")}
+    assert recipe.doubt_release(tmp_path, counts).endswith(": 2 of 20 rows listed have no clip")
 
 
 def test_it_is_told_too_where_too_much_is_missing_to_go_on(corpus, tmp_path, capsys):
     with pytest.raises(TooManyRejectedError, match="more than the limit of 1.0%"):
         run(corpus, tmp_path, "--max_rejected", "0.01")
     assert "train: " in capsys.readouterr().out.split(" is not Common Voice 4.0, or not all of it: ")[0]
+
+
+def test_a_limit_does_not_weigh_the_faults_of_all_rows_against_a_few_clips(corpus, tmp_path):
+    folder = run(corpus, tmp_path, "--limit", "2", "--max_rejected", "0.01")
+    assert [len(utterances(folder, split)) for split in ("valid", "test")] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -215,10 +227,13 @@ def test_audio_that_is_nowhere_is_to_be_got_by_hand(corpus, tmp_path):
 
 def test_download_fetches_the_tables_that_are_missing(tmp_path, monkeypatch, capsys):
     (tmp_path / "covost_v2.en_de.tsv").touch()
+    (tmp_path / "covost").mkdir()
+    (tmp_path / "covost" / "covost_v2.en_fa.tsv").touch()
+    (tmp_path / "covost" / "covost_v2.en_fa.tsv.tar.gz").touch()  # and no word of its being unpacked
     fetched = []
     monkeypatch.setattr(recipe, "fetch", lambda names, folder: fetched.append((names, folder)))
-    recipe.download(recipe.parse_pairs("en_de en_ja"), tmp_path)
-    assert fetched == [(["covost_v2.en_ja"], tmp_path / "covost")]
+    recipe.download(recipe.parse_pairs("en_de en_fa en_ja"), tmp_path)
+    assert fetched == [(["covost_v2.en_fa", "covost_v2.en_ja"], tmp_path / "covost")]
     assert "release 4.0 (2019-12-10) must be got by hand" in capsys.readouterr().out
 
 

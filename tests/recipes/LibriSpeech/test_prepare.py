@@ -126,3 +126,32 @@ def test_a_training_clip_with_a_test_sentence_is_left_out_and_listed(tmp_path, m
     assert code == 0
     assert "1 of 18 clips" in said
     assert "14-1-0000" in (tmp_path / "data" / "train.overlap.jsonl").read_text()
+
+
+def test_whether_a_corpus_was_downloaded_makes_no_stage_run_again(tmp_path, monkeypatch):
+    data = make_librispeech(tmp_path / "corpus", sound=True)
+    monkeypatch.chdir(RECIPE)
+    arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
+    run("prepare.py", *arguments, "--splits", SPLITS)
+    code, said, told = run("prepare.py", *arguments, "--splits", SPLITS, "--download")
+    assert code == 0, told
+    assert "already complete for these inputs" in said
+
+
+def test_download_unpacks_again_what_was_cut_while_it_was_unpacked(tmp_path, monkeypatch):
+    data = make_librispeech(tmp_path / "corpus", sound=True)
+    (data.parent / "test-clean.tar.gz").write_bytes(b"not the archive")
+    monkeypatch.chdir(RECIPE)
+    arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
+    code, _, told = run("prepare.py", *arguments, "--splits", SPLITS, "--download")
+    assert code == 2
+    assert "test-clean.tar.gz is not https://www.openslr.org" in told
+
+
+def test_other_folders_beside_the_subsets_are_no_subsets(tmp_path, monkeypatch):
+    data = make_librispeech(tmp_path / "corpus", sound=True)
+    (data / "raw-metadata").mkdir()
+    monkeypatch.chdir(RECIPE)
+    arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
+    code, _, told = run("prepare.py", *arguments)
+    assert code == 0, told

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from auralign.data import archives
-from auralign.data.archives import ARCHIVES, Archive, fetch
+from auralign.data.archives import ARCHIVES, Archive, fetch, is_half_unpacked
 from auralign.data.covost import PUBLISHED as COVOST_LANGUAGES
 from auralign.data.download import DownloadError
 from auralign.data.librispeech import PUBLISHED as LIBRISPEECH_SUBSETS
@@ -96,6 +96,15 @@ def test_an_archive_that_was_downloaded_and_not_unpacked_is_unpacked(server, tmp
     (tmp_path / "one.tar.gz").write_bytes(ONE)
     fetch(["one"], tmp_path)
     assert (tmp_path / "LibriSpeech" / "one" / "a.txt").is_file() and server.ranges == []
+
+
+def test_an_archive_whose_unpacking_was_cut_is_half_unpacked_until_it_is_fetched_again(server, tmp_path):
+    assert not is_half_unpacked("one", tmp_path)
+    (tmp_path / "one.tar.gz").write_bytes(ONE)
+    (tmp_path / "LibriSpeech" / "one").mkdir(parents=True)
+    assert is_half_unpacked("one", tmp_path)
+    fetch(["one"], tmp_path)
+    assert not is_half_unpacked("one", tmp_path)
 
 
 def test_a_name_twice_is_fetched_once(server, tmp_path):

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from auralign.records import Question, Utterance
+from auralign.score import measures
 from auralign.score.columns import Item
 from auralign.score.measures import (
     CASCADE,
@@ -22,6 +23,7 @@ from auralign.score.task_table import (
     tables_to_list,
     task_rows,
 )
+from auralign.score.translation import compare_translations
 
 RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
 
@@ -56,10 +58,34 @@ def test_the_right_translation_has_100_points_and_a_signature():
     assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp" in found.note
 
 
+def test_bleu_and_chrf_of_the_same_answers_are_drawn_once(monkeypatch):
+    calls = []
+
+    def count(*texts, **options):
+        calls.append(texts)
+        return compare_translations(*texts, num_resamples=10, **options)
+
+    monkeypatch.setattr(measures, "compare_translations", count)
+    asked = ask(["Das ist ein Haus.", "Guten Tag, mein Herr."])
+    others = ["Das ist ein Hut.", "Guten Tag."]
+    found = [Translation(name, "de").compare(asked, asked.references, others) for name in ("BLEU", "chrF")]
+    assert len(calls) == 1
+    assert found[0].difference != found[1].difference
+
+
 def test_right_and_wrong_answers_are_compared_by_mcnemar():
     asked = ask(["a", "b", "c", "d", "e"])
     found = RIGHT.compare(asked, ["a", "b", "c", "x", "x"], ["x"] * 5)
-    assert (found.test, found.p_value, found.difference) == ("McNemar", 0.25, 60)
+    assert (found.test, found.p_value, found.difference) == ("McNemar, and bootstrap over speakers", 0.25, 60)
+
+
+def test_what_two_of_three_speakers_differ_by_is_not_significant_by_the_number_of_answers_alone():
+    """McNemar takes answers of one speaker for independent."""
+    asked = ask(["a"] * 60, speakers=["s"] * 20 + ["t"] * 20 + ["u"] * 20)
+    found = RIGHT.compare(asked, ["a"] * 40 + ["x"] * 20, ["x"] * 40 + ["a"] * 20)
+    assert found.p_value < 0.05 and found.low < 0 < found.high
+    assert not found.is_significant
+    assert RIGHT.compare(asked, ["a"] * 60, ["x"] * 60).is_significant
 
 
 def test_answers_of_part_worth_are_compared_over_speakers():
@@ -134,7 +160,16 @@ def test_a_row_shows_mean_worst_and_deviation():
 
 def test_a_comparison_says_in_how_many_phrasings_chance_does_not_explain_it():
     (row,) = comparison_rows(tables({"m": items(["right", "wrong"])}))
-    assert row == ["clean", "asr", "right (%)", "m", CASCADE, "-50.00", "0 of 2", "McNemar"]
+    assert row == [
+        "clean",
+        "asr",
+        "right (%)",
+        "m",
+        CASCADE,
+        "-50.00",
+        "0 of 2",
+        "McNemar, and bootstrap over speakers",
+    ]
 
 
 def test_the_terminal_leaves_out_columns_that_hold_nothing():

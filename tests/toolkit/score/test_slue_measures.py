@@ -16,6 +16,7 @@ from auralign.score.slue_measures import (
     Rouge,
     SentimentF1,
     answer_score,
+    clusters,
     quotes,
     read_answer,
 )
@@ -153,7 +154,10 @@ def test_an_interval_holds_the_value_and_one_speaker_has_none():
 def test_labels_are_compared_by_mcnemar_on_exact_answers():
     references = ["GPE: malta"] * 6
     found = EntityF1().compare(asked(references), references, ["none"] * 6)
-    assert (found.difference, found.test) == (100.0, "McNemar, answers all right")
+    assert (found.difference, found.test) == (
+        100.0,
+        "McNemar, answers all right, and bootstrap over speakers",
+    )
     assert found.p_value == pytest.approx(2 / 2**6)
     assert (found.low, found.high) == (100.0, 100.0)
 
@@ -218,3 +222,14 @@ def test_the_value_is_that_of_the_published_scorer():
     pairs = [("GPE", "malta"), ("DATE", "may")]
     right = score_entities([pairs], [pairs[:1]]).micro.f1
     assert EntityF1().score(asked([ENTITIES[0]]), ["GPE: malta"]).value == 100 * right
+
+
+def test_turns_of_one_telephone_call_are_drawn_together():
+    """Twenty calls of ten turns, all of a call right or all wrong: the interval is that of twenty, not of two hundred."""
+    calls = [{"issue_id": str(turn // 10)} for turn in range(200)]
+    question = asked(["thanks"] * 200, labels=calls, speakers=[""] * 200)
+    answers = ["thanks" if turn // 10 % 2 else "apology" for turn in range(200)]
+    assert len(set(clusters(question))) == 20
+    found = Failed.to_read("acts").score(question, ["thanks" if one == "thanks" else "?" for one in answers])
+    assert found.value == pytest.approx(50)
+    assert found.high - found.low > 30  # 44 for twenty, 14 for two hundred

@@ -210,6 +210,12 @@ def fetch(names: Iterable[str], folder, *, mirror: str | None = None) -> Path:
     return folder
 
 
+def is_half_unpacked(name: str, folder) -> bool:
+    """Whether an archive lies in `folder` that is not known to be unpacked whole: what stands beside it may be a part."""
+    archive, folder = ARCHIVES[name], Path(folder)
+    return (folder / archive.file_name).exists() and not _stands(archive, _marker(archive, folder))
+
+
 def _marker(archive: Archive, folder: Path) -> Path:
     return folder / f"{archive.file_name}.json"
 

@@ -14,6 +14,7 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -72,10 +73,14 @@ class Significance:
 
     @property
     def is_significant(self) -> bool:
-        """At 5 %: by the p-value, else where the interval holds no zero."""
-        if self.p_value is not None:
-            return self.p_value < SIGNIFICANT
-        return self.low is not None and not self.low <= 0 <= self.high
+        """At 5 %: by the p-value, and where the interval, over speakers, holds no zero; by one where the other is not known.
+
+        A p-value alone takes answers for independent, which those of one speaker are not.
+        """
+        by_test = None if self.p_value is None else self.p_value < SIGNIFICANT
+        by_interval = None if self.low is None else not self.low <= 0 <= self.high
+        known = [verdict for verdict in (by_test, by_interval) if verdict is not None]
+        return bool(known) and all(known)
 
 
 class Measure(ABC):
@@ -156,23 +161,33 @@ class Translation(Measure):
         self.name, self.language = name, language
 
     def score(self, asked, answers):
-        found = score_translation(asked.references, answers, utt_ids=asked.utt_ids, language=self.language)
+        found = _score(tuple(asked.references), tuple(answers), tuple(asked.utt_ids), self.language)
         one = getattr(found, self.name.lower())
         note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
         return Measured(one.points, note=note)
 
     def compare(self, asked, answers, others):
-        found = compare_translations(
-            asked.references, answers, others, language=self.language, seed=max(asked.seed, 1)
-        )
+        found = _compare(tuple(asked.references), tuple(answers), tuple(others), self.language, asked.seed)
         pair = getattr(found, self.name.lower())
         return Significance(
             pair.points - pair.other_points, None, None, pair.p_value, "paired bootstrap of sacrebleu"
         )
 
 
+# BLEU and chrF are counted together: once for both measures.
+@lru_cache(maxsize=512)
+def _score(references, answers, utt_ids, language):
+    return score_translation(references, answers, utt_ids=utt_ids, language=language)
+
+
+@lru_cache(maxsize=512)
+def _compare(references, answers, others, language, seed):
+    return compare_translations(references, answers, others, language=language, seed=max(seed, 1))
+
+
 class MeanScore(Measure):
-    """The mean of what the answers are worth one by one, in percent; where each is 0 or 1, compared by McNemar's test.
+    """The mean of what the answers are worth one by one, in percent; compared by the bootstrap over speakers, and where each is
+    0 or 1 by McNemar's test too.
 
     Arguments
     ---------
@@ -188,14 +203,20 @@ class MeanScore(Measure):
 
     def score(self, asked, answers):
         scores = self._scores(asked, answers)
-        return Measured(*_percent(bootstrap_interval(scores, clusters=asked.speakers, seed=asked.seed)))
+        return Measured(*_percent(bootstrap_interval(scores, clusters=self.clusters(asked), seed=asked.seed)))
 
     def compare(self, asked, answers, others):
         scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
-        found = bootstrap_difference(scores, other_scores, clusters=asked.speakers, seed=asked.seed)
+        found = bootstrap_difference(scores, other_scores, clusters=self.clusters(asked), seed=asked.seed)
         if set(scores) | set(other_scores) <= {0.0, 1.0}:
-            return Significance(*_percent(found), mcnemar(scores, other_scores), "McNemar")
+            return Significance(
+                *_percent(found), mcnemar(scores, other_scores), "McNemar, and bootstrap over speakers"
+            )
         return Significance(*_percent(found), None, "bootstrap over speakers")
+
+    def clusters(self, asked: Asked) -> list[str]:
+        """What is drawn as one by the bootstrap, of each answer."""
+        return asked.speakers
 
     def _scores(self, asked, answers):
         return np.array(

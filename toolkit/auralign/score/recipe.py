@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auralign import __version__
-from auralign.data.text import is_normalised
+from auralign.data.text import is_normalised, normalise
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
@@ -20,6 +20,7 @@ from auralign.score.build import EXACT, build_ledger
 from auralign.score.columns import MethodFiles, read_items
 from auralign.score.measures import Measure, measure_tasks
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
+from auralign.score.recognition import raw_form
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
 from auralign.score.task_table import LEGEND, format_tasks
@@ -27,7 +28,10 @@ from auralign.stage import Stage, content, describe
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
 TERMINAL_WIDTH = 110
-ENCODER_WER = "speech encoder's word error rate (%)"
+ENCODER_RATES = {  # by what is counted: languages without spaces have no words to count
+    "word": "speech encoder's word error rate (%)",
+    "letter": "speech encoder's character error rate (%)",
+}
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "An answer is exact when it is word for word the right one, in the LLM's own form.",
@@ -201,7 +205,8 @@ def score(methods, shared, command, *, title, judge, notes):
         "utterances": ledger.num_utterances,
     }
     if "transcript" in read:
-        facts[ENCODER_WER] = round(100 * encoder_error_rate(read["transcript"], manifest), 2)
+        unit, rate = encoder_error_rate(read["transcript"], manifest)
+        facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
     write_report(shared.score_folder, ledger, tasks, title=title, facts=facts, notes=notes)
 
 
@@ -221,14 +226,17 @@ def find_llm(methods):
 
 
 def encoder_error_rate(transcript, manifest):
-    """Word error rate of the encoder's own transcripts, each utterance once, case and punctuation aside."""
+    """What is counted, word or letter, and the error rate of the encoder's own transcripts, each utterance once, case and
+    punctuation aside."""
     heard = {}
     for hypothesis in transcript:
         if hypothesis.transcript is None:
             raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
         heard[hypothesis.utt_id] = hypothesis.transcript
     texts = [(manifest[utt_id].text, transcript) for utt_id, transcript in heard.items()]
-    return word_error_rate(*zip(*(map(" ".join, map(plain, pair)) for pair in texts), strict=True))
+    form = raw_form(manifest[next(iter(heard))].language or "en")  # where none is told, by words
+    sides = zip(*((" ".join(form.split(normalise(text))) for text in pair) for pair in texts), strict=True)
+    return form.unit, word_error_rate(*sides)
 
 
 def print_result(folder):
@@ -246,6 +254,7 @@ def print_result(folder):
     if ledger.differences:
         print(f"\nDifferences in {ledger.measure} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))
-    if ENCODER_WER in facts:
-        print(f"The {ENCODER_WER.replace(' (%)', '')} is {facts[ENCODER_WER]:.2f} %.")
+    for name in ENCODER_RATES.values():
+        if name in facts:
+            print(f"The {name.removesuffix(' (%)')} is {facts[name]:.2f} %.")
     print(f"\nReport: {folder / 'report.md'}\nPicture: {folder / 'ledger.png'}")

@@ -136,9 +136,13 @@ def _place(places: Places, utterance: Utterance, quote: str):
 
 
 def clusters(asked: Asked) -> list[str]:
-    """Who speaks; where nobody is known the document, which several questions may be about, or the utterance itself."""
+    """Who speaks; where nobody is known the document, which several questions may be about, the telephone call, of which an
+    utterance is a turn, or the utterance itself."""
     return [
-        utterance.speaker or utterance.labels.get("document_id") or utterance.id
+        utterance.speaker
+        or utterance.labels.get("document_id")
+        or utterance.labels.get("issue_id")
+        or utterance.id
         for utterance in asked.utterances
     ]
 
@@ -149,8 +153,8 @@ def clusters(asked: Asked) -> list[str]:
 class CorpusF1(Measure):
     """An F1 over counts of all answers; the interval is over speakers.
 
-    Answers that are not all right, or not read, and those that are: compared by McNemar's test; where no answer is exact, as
-    times never are, by the bootstrap of the F1.
+    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; where no answer is exact, as
+    times never are, by the first alone.
     """
 
     unit = "%"
@@ -187,9 +191,9 @@ class CorpusF1(Measure):
         if self.has_exact:
             p_value, test = (
                 mcnemar(*(self._exact(asked, one) for one in (answers, others))),
-                "McNemar, answers all right",
+                "McNemar, answers all right, and bootstrap over speakers",
             )
-        elif len(set(clusters(asked))) == 1:
+        if len(set(clusters(asked))) == 1:
             low = high = None
         difference = self.fraction(asked, answers) - self.fraction(asked, others)
         return Significance(_percent(difference), _percent(low), _percent(high), p_value, test)
@@ -476,6 +480,9 @@ class Failed(MeanScore):
     """Share of answers with which something went wrong before they could be scored."""
 
     lower_is_better = True
+
+    def clusters(self, asked):
+        return clusters(asked)
 
     @classmethod
     def to_read(cls, task: str) -> "Failed":

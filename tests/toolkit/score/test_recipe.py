@@ -1,0 +1,26 @@
+"""What stage 5 of a recipe tells beside the ledger."""
+
+import pytest
+
+from auralign.records import Hypothesis, Records, Utterance, write_records
+from auralign.score.recipe import encoder_error_rate
+
+
+def rate(folder, language, said, heard):
+    write_records(
+        folder / "test.jsonl", [Utterance("a", "a.wav", 1.0, said, language=language)], kind=Utterance
+    )
+    hypothesis = Hypothesis("a:0", "a", "transcript", "an answer", "stop", transcript=heard)
+    write_records(folder / "test.transcript.jsonl", [hypothesis], kind=Hypothesis)
+    return encoder_error_rate(
+        Records(folder / "test.transcript.jsonl", Hypothesis), Records(folder / "test.jsonl", Utterance)
+    )
+
+
+def test_words_of_the_encoder_are_compared_without_case_and_punctuation(tmp_path):
+    assert rate(tmp_path, "en", "Go on, said he.", "go on said she") == ("word", 1 / 4)
+
+
+@pytest.mark.parametrize("language", ["zh", "zh-CN"])
+def test_letters_are_counted_where_a_language_has_no_spaces(tmp_path, language):
+    assert rate(tmp_path, language, "我从未去过罗马。", "我从未去过罗玛") == ("letter", 1 / 7)

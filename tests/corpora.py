@@ -631,7 +631,13 @@ MAKERS = {
 def main(argv):
     if len(argv) != 2 or argv[0] not in MAKERS:
         sys.exit(f"usage: corpora.py {{{','.join(MAKERS)}}} DIR")
-    print(MAKERS[argv[0]](argv[1]))
+    made = Path(argv[1]) / f"{argv[0]}.made"  # written last: what --data is
+    if not made.exists():
+        try:
+            made.write_text(f"{MAKERS[argv[0]](made.parent)}\n")
+        except FileExistsError as error:
+            sys.exit(f"corpora.py: {error.filename} is there already; give another folder, or remove it")
+    print(made.read_text(), end="")
 
 
 if __name__ == "__main__":

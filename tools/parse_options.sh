@@ -37,8 +37,10 @@ unknown_option() { # names the known option that takes fewest edits to become $1
 stage_number() { # of a stage's number or name
     local number=0 name list=''
     for name in $STAGES; do
-        if [ "$1" = "$name" ] || [ "$1" = "$number" ]; then echo "$number" && return; fi
-        list="$list, $number $name"
+        if [ "$number" -gt 0 ] || grep -q 'run_stage 0 ' "${BASH_SOURCE[-1]}"; then
+            if [ "$1" = "$name" ] || [ "$1" = "$number" ]; then echo "$number" && return; fi
+            list="$list, $number $name"
+        fi
         number=$((number + 1))
     done
     usage_error "unknown stage '$1'; stages: ${list#, }"
@@ -48,6 +50,7 @@ run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; 
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
 }
 
+GIVEN= # names of the options on the command line
 while [ $# -gt 0 ]; do
     case $1 in
     --) shift && break ;;
@@ -72,6 +75,7 @@ while [ $# -gt 0 ]; do
         usage_error "option --$option takes true or false, not '$value'"
     fi
     printf -v "$variable" %s "$value"
+    GIVEN="$GIVEN $variable"
     shift
 done
 
@@ -87,17 +91,22 @@ absolute() { # of a path as the user gave it; empty stays empty
 }
 
 # For the recipes: goes to the recipe's folder, and sets hparams, the YAMLs of --config or --method; options, for the Python of
-# all stages; data_options, for prepare.py, and needs_data, which asks for --data. Paths are those of where the user stands.
+# all stages; data_options, for prepare.py, but for --data, which make_data adds. Paths are those of where the user stands.
 set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     local name
     DATA_IS=$1 && shift
-    data=$(absolute "$data")
+    [ "$data" = look-alike ] || data=$(absolute "$data")
+    [ "$stage" -gt 1 ] || check_data
+    case " $GIVEN " in *" config "*) case " $GIVEN " in *" method "*) usage_error "give --method or --config, not both" ;; esac ;; esac
     [ -z "$config" ] || [ ! -f "$config" ] || config=$(absolute "$config")
     options=()
-    [ -z "$llm" ] || options+=(--llm_folder "$(absolute "$llm")")
-    [ -z "$encoder" ] || options+=(--encoder_folder "$(absolute "$encoder")")
+    for name in llm encoder; do
+        [ -n "${!name}" ] || continue
+        [ "$stop_stage" -lt 2 ] || [ -d "${!name}" ] || usage_error "--$name: no folder ${!name}; give a Hugging Face folder"
+        options+=("--${name}_folder" "$(absolute "${!name}")")
+    done
     cd "$(dirname "${BASH_SOURCE[1]}")" || exit
-    data_options=(--data "$data")
+    data_options=()
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
     [ -z "$limit" ] || data_options+=(--limit "$limit")
@@ -131,6 +140,16 @@ needs_models() { # ARGUMENTS of Python, which may name them too
     done
 }
 
-needs_data() {
+check_data() {
     [ -n "$data" ] || usage_error "--data DIR is not given: $DATA_IS"
+    [ "$data" = look-alike ] || [ -d "$data" ] || ${download-false} || usage_error "--data: no folder $data; give $DATA_IS"
+}
+
+# Completes data_options. --data look-alike stands for a small corpus of this form, made by tests/corpora.py, full of traps.
+make_data() { # NAME in tests/corpora.py; nothing where it has none
+    if [ "$data" = look-alike ]; then
+        [ $# -gt 0 ] || usage_error "--data look-alike: nobody made one of this corpus; give $DATA_IS"
+        data=$(python "$ROOT/tests/corpora.py" "$1" "$PWD/data/look-alike") || exit
+    fi
+    data_options=(--data "$data" ${data_options[@]+"${data_options[@]}"})
 }

@@ -37,7 +37,7 @@ EXTRAS=translation # BLEU and chrF
 . ./cmd.sh
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    needs_data
+    make_data covost
     ! $asr || data_options+=(--asr)
     ! $download || data_options+=(--download)
     launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" "${options[@]}" "$@"

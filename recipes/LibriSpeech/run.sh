@@ -30,7 +30,7 @@ set_up_recipe "the folder LibriSpeech, with SPEAKERS.TXT and the subsets" "$@"
 . ./cmd.sh
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    needs_data
+    make_data librispeech
     ! $download || data_options+=(--download)
     launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" "${options[@]}" "$@"
 fi

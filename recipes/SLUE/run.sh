@@ -34,7 +34,7 @@ EXTRAS="datasets summary" # of setup.cfg: parquet, ROUGE
 . ./cmd.sh
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    needs_data
+    make_data slue
     [ -z "$corpora" ] || data_options+=(--corpora "$corpora")
     ! $download || data_options+=(--download)
     launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" --test "$test" "${options[@]}" "$@"

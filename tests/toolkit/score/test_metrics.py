@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from auralign.score.metrics import (
+    Estimate,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_ratio,
@@ -187,3 +188,8 @@ def test_mcnemar_refuses_unequal_counts():
 def test_mcnemar_refuses_shares():
     with pytest.raises(ValueError, match="outcome 0.5 is neither 0 nor 1"):
         mcnemar([1, 0.5], [1, 0])
+
+
+def test_one_speaker_tells_nothing_of_the_spread_between_speakers():
+    assert bootstrap_interval([0, 1], clusters=["a", "a"], seed=1) == Estimate(0.5, None, None)
+    assert bootstrap_difference([1, 1], [0, 1], clusters=["a", "a"], seed=1) == Estimate(0.5, None, None)

@@ -72,7 +72,12 @@ def _error_rate(references, hypotheses, *, process, unit):
 def bootstrap_interval(
     scores, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """The mean of scores (N,) with its percentile interval; `clusters` (N,) names each item's utterance."""
+    """The mean of scores (N,) with its percentile interval; `clusters` (N,) names each item's utterance, or speaker.
+
+    No interval from a single cluster, which tells nothing of the spread between them.
+    """
+    if len(set(clusters)) == 1:
+        return Estimate(float(np.mean(scores)), None, None)
     means = resample_means([scores], clusters=clusters, seed=seed, num_resamples=num_resamples)[:, 0]
     return _estimate(np.mean(scores), means, confidence)
 
@@ -80,7 +85,9 @@ def bootstrap_interval(
 def bootstrap_difference(
     scores, others, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """mean(scores) - mean(others), both (N,) on the same items, drawn together."""
+    """mean(scores) - mean(others), both (N,) on the same items, drawn together; no interval from a single cluster."""
+    if len(set(clusters)) == 1:
+        return Estimate(float(np.mean(scores) - np.mean(others)), None, None)
     means = resample_means([scores, others], clusters=clusters, seed=seed, num_resamples=num_resamples)
     return _estimate(np.mean(scores) - np.mean(others), means[:, 0] - means[:, 1], confidence)
 

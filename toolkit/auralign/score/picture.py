@@ -72,8 +72,9 @@ def _draw_method(axes, ledger, number):
     rows = [ledger.row(ledger.methods[number], group) for group in ledger.groups]
     middles = [place + (number + 0.5) * width - GROUP_WIDTH / 2 for place in range(len(rows))]
     heights = [row.speech.value for row in rows]
-    below = [row.speech.value - row.speech.low for row in rows]
-    above = [row.speech.high - row.speech.value for row in rows]
+    speech = [row.speech for row in rows]  # of one utterance without an interval
+    below = [0.0 if found.low is None else found.value - found.low for found in speech]
+    above = [0.0 if found.high is None else found.high - found.value for found in speech]
     colour = METHOD_COLOURS[number % len(METHOD_COLOURS)]
     bars = axes.bar(middles, heights, 0.86 * width, color=colour, zorder=2)
     axes.errorbar(

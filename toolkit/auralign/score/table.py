@@ -188,7 +188,7 @@ def _describe_margin(ledger, best, second):
     found = next(
         item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names
     )
-    if not found.estimate.low <= 0 <= found.estimate.high:
+    if found.estimate.low is not None and not found.estimate.low <= 0 <= found.estimate.high:
         return ""
     interval = format_interval(found.estimate)
     return (

@@ -37,7 +37,7 @@ unknown_option() { # names the known option that takes fewest edits to become $1
 stage_number() { # of a stage's number or name
     local number=0 name list=''
     for name in $STAGES; do
-        if [ "$number" -gt 0 ] || grep -q 'run_stage 0 ' "${BASH_SOURCE[-1]}"; then
+        if [ "$number" -gt 0 ] || [ "$FIRST_STAGE" = "$name" ]; then
             if [ "$1" = "$name" ] || [ "$1" = "$number" ]; then echo "$number" && return; fi
             list="$list, $number $name"
         fi
@@ -50,6 +50,7 @@ run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; 
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
 }
 
+FIRST_STAGE=${stage-}
 GIVEN= # names of the options on the command line
 while [ $# -gt 0 ]; do
     case $1 in
@@ -96,15 +97,11 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     local name
     DATA_IS=$1 && shift
     [ "$data" = look-alike ] || data=$(absolute "$data")
-    [ "$stage" -gt 1 ] || check_data
     case " $GIVEN " in *" config "*) case " $GIVEN " in *" method "*) usage_error "give --method or --config, not both" ;; esac ;; esac
     [ -z "$config" ] || [ ! -f "$config" ] || config=$(absolute "$config")
     options=()
-    for name in llm encoder; do
-        [ -n "${!name}" ] || continue
-        [ "$stop_stage" -lt 2 ] || [ -d "${!name}" ] || usage_error "--$name: no folder ${!name}; give a Hugging Face folder"
-        options+=("--${name}_folder" "$(absolute "${!name}")")
-    done
+    take_model llm "$llm"
+    take_model encoder "$encoder"
     cd "$(dirname "${BASH_SOURCE[1]}")" || exit
     data_options=()
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
@@ -122,7 +119,14 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
         done
     fi
     [ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
+    [ "$stage" -gt 1 ] || check_data
     [ "$stop_stage" -lt 2 ] || needs_models "$@"
+}
+
+take_model() { # NAME FOLDER
+    [ -n "$2" ] || return 0
+    [ "$stop_stage" -lt 2 ] || [ -d "$2" ] || usage_error "--$1: no folder $2; give a Hugging Face folder"
+    options+=("--${1}_folder" "$(absolute "$2")")
 }
 
 needs_models() { # ARGUMENTS of Python, which may name them too

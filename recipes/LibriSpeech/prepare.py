@@ -8,7 +8,7 @@ the LLM in lower case: those of the release are upper case throughout, which an 
 
 Reads: <data>/SPEAKERS.TXT, <data>/<subset>/<reader>/<chapter>/{*.flac,*.trans.txt,*.alignment.txt}
 Writes: <data_folder>/{train,valid,test}.jsonl, what was rejected beside each, train.overlap.jsonl: training clips that a test
-        set holds too, and test.questions.jsonl
+        set holds too, test.questions.jsonl, and corpus.json: how many of each part
 """
 
 from dataclasses import replace
@@ -104,7 +104,7 @@ def subset(options, name):
         for item in read_librispeech(options.data, name, verify=False):
             yield replace(item, text=item.text.lower()) if isinstance(item, Utterance) else item
 
-    return Source(name, read, options.data)
+    return Source(name, read, options.data, PUBLISHED.get(name))
 
 
 class Questions:

@@ -9,7 +9,7 @@ that format. The question of sqa5 is asked as text: how it is spoken is known (l
 
 Reads: <data>
 Writes: <data_folder>/{train,valid,test}.jsonl, what was rejected beside each, train.overlap.jsonl: training clips that a test
-        set holds too, and test.questions.jsonl; <data_folder>/audio: what parquet holds
+        set holds too, test.questions.jsonl, and corpus.json: how many of each part; <data_folder>/audio: what parquet holds
 """
 
 from dataclasses import replace
@@ -22,6 +22,8 @@ from auralign.data.manifest import Note, Rejection
 from auralign.data.slue import PARQUET_SPLITS, PUBLISHED, read_slue
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import RecordError, Utterance
+from auralign.score import slue as slue_scores
+from auralign.score import slue_measures
 from auralign.score.slue_measures import read_answer
 
 DEFAULT_CORPORA = "voxpopuli voxceleb hvb"
@@ -178,7 +180,8 @@ def main(argv):
             items = scorable(items, corpus) if scored else every_document(items, corpus)
             return items if part is None else take(items, part)
 
-        return Source(corpus, read, options.data)
+        whole = part is None and (scored or corpus != "sqa5")  # its documents are trained on once each
+        return Source(corpus, read, options.data, PUBLISHED[corpus][split] if whole else None)
 
     if options.test == "dev":
         train = [source(corpus, "fine-tune", part="train") for corpus in trained_on]
@@ -197,7 +200,9 @@ def main(argv):
         options=options,
         inputs={
             "corpora": {corpus: listing(*folders(options.data, corpus)) for corpus in corpora},
-            "scripts": scripts(__file__, slue.__file__),
+            "scripts": scripts(
+                __file__, slue.__file__, slue_labels.__file__, slue_scores.__file__, slue_measures.__file__
+            ),
         },
     )
 

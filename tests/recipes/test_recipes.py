@@ -152,7 +152,7 @@ def test_a_corpus_that_is_not_given_is_asked_for(recipe):
 
 
 def test_models_that_are_not_there_are_asked_for_before_anything_runs(recipe):
-    done = shell(recipe, "--data", "/corpora")
+    done = shell(recipe, "--data", str(recipe))
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         "--llm DIR is not given, and models/Qwen2.5-7B-Instruct of hparams/sift.yaml is not there"
@@ -168,6 +168,21 @@ def test_models_that_a_yaml_names_in_another_way_are_found(recipe, folder):
     done = shell(recipe, "--config", "hparams/own.yaml", "--stop-stage", "2")  # stops for want of --data
     assert "is not there" not in done.stderr
     assert "--data DIR is not given" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--data", "/nowhere", "--config", SMOKE], "--data: no folder /nowhere; give "),
+        (["--data", ".", "--llm", "/nowhere"], "--llm: no folder /nowhere; give a Hugging Face folder"),
+        (["--config", SMOKE, "--method", "sift"], "give --method or --config, not both"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_installed(recipe, options, told):
+    (recipe / "path.sh").write_text("echo installing\n")
+    done = shell(recipe, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
 
 
 def test_a_corpus_that_is_not_there_is_told_in_a_line(recipe, tmp_path, monkeypatch):

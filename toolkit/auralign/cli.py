@@ -291,10 +291,11 @@ def do_align(options) -> int:
     from pathlib import Path
 
     from auralign.align import align, from_librispeech, from_recipe, from_textgrids
-    from auralign.files import locked
+    from auralign.files import hash_path, locked
     from auralign.hparams import load_hparams
     from auralign.records import Records, Utterance
     from auralign.show import find_yaml
+    from auralign.stage import renew
 
     path = Path(options.manifest)
     if options.tier and not options.textgrids:
@@ -313,7 +314,9 @@ def do_align(options) -> int:
             sys.path.append(os.getcwd())
             yaml = find_yaml(options.recipe)
             source = from_recipe(load_hparams(yaml), manifest, place=yaml)
+        before = hash_path(path)
         print(f"align: {align(manifest, source, force=options.force)}")
+        renew(path.parent, before=before, after=hash_path(path))
     return 0
 
 

@@ -10,6 +10,8 @@ import argparse
 import hashlib
 import json
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from types import SimpleNamespace
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
-from auralign.data.manifest import Item, rejected_path, write_manifest
+from auralign.data.manifest import ACCOUNT, Item, rejected_path, write_manifest
+from auralign.files import write_json
 from auralign.hparams import HparamsError, load_hparams, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records
 from auralign.stage import Stage, content
@@ -34,6 +37,7 @@ class Source:
     name: str
     read: Callable[[], Iterable[Item]]
     audio_folder: Path  # what the utterances' audio is relative to
+    published: int | None = None  # utterances that it has where it is whole
 
 
 def recipe_parser(doc: str) -> argparse.ArgumentParser:
@@ -88,7 +92,7 @@ def prepare(
     inputs: dict,
     verify: bool = False,
 ) -> None:
-    """Run stage 1: write {train,valid,test}.jsonl and test.questions.jsonl into the recipe's data folder.
+    """Run stage 1: write {train,valid,test}.jsonl, test.questions.jsonl and corpus.json into the recipe's data folder.
 
     Training clips that share with the validation or the test manifest what `exclude_overlap` of the YAML names are left out and
     listed; what validation shares with the test is told.
@@ -111,8 +115,10 @@ def prepare(
     """
     empty = [split for split in SPLITS if not splits.get(split)]
     if empty:
+        chosen = " ".join(source.name for parts in splits.values() for source in parts)
         raise ValueError(
-            f"nothing to make the {empty[0]} split of; it has {', '.join(SPLITS)}: name parts for each (--splits)"
+            f"nothing to make the {empty[0]} split of, a recipe needs {', '.join(SPLITS)}: name a part of the corpus for it, "
+            f"as in {empty[0]}=NAME (--splits; chosen now: {chosen or 'none'})"
         )
     folder = Path(hparams.data_folder)
     manifests = {split: folder / f"{split}.jsonl" for split in SPLITS}
@@ -127,7 +133,8 @@ def prepare(
         "exclude_overlap": hparams.exclude_overlap,
         **inputs,
     }
-    outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions]
+    account = folder / ACCOUNT
+    outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions, account]
     with Stage(
         "prepare", folder, inputs=inputs, outputs=outputs, partial=[overlap_path(manifests["train"])]
     ) as stage:
@@ -145,9 +152,34 @@ def prepare(
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
         train = Records(manifests["train"], Utterance)
         print(f"{stage.name}: {exclude_overlap(train, [valid, test], kinds=hparams.exclude_overlap)}")
-        print(f"{stage.name}: {find_overlap(valid, [test])}")
+        shared = find_overlap(valid, [test])
+        print(f"{stage.name}: {shared}")
+        if shared.counts["id"]:
+            print(
+                f"{stage.name}: warning: checkpoints are chosen by test clips; give validation a part of its own",
+                file=sys.stderr,
+            )
+        lines = describe_parts(splits, manifests)
+        write_json(account, {"options": inputs["options"], "parts": lines})
+        print("\n".join(f"{stage.name}: {line}" for line in lines))
         write_records(questions, ask(test), kind=Question)
         print(f"{stage.name}: {len(Records(questions, Question))} questions in {questions}")
+
+
+def describe_parts(splits: dict[str, list[Source]], manifests: dict[str, Path]) -> list[str]:
+    """What the manifests hold of each part, beside what was published: shown, and told in the report of stage 5."""
+    lines = []
+    for split, sources in splits.items():
+        kept = Counter(utterance.labels["subset"] for utterance in Records(manifests[split], Utterance))
+        for source in sources:
+            told = ""
+            if source.published is not None:
+                whole = kept[source.name] == source.published
+                told = f" of {source.published:,} published" + (
+                    "" if whole or split != "test" else ": figures are not to be compared with published ones"
+                )
+            lines.append(f"{split}: {source.name}, {kept[source.name]:,} utterances{told}")
+    return lines
 
 
 def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:

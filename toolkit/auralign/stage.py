@@ -236,6 +236,15 @@ def _is_path(value) -> bool:
     return isinstance(value, (str, Path)) and bool(str(value)) and Path(value).exists()
 
 
+def renew(folder, *, before: str, after: str) -> None:
+    """Let the finished stages of a folder stand by a file that was changed with a purpose: its hash was `before`, is `after`."""
+    for mark in Path(folder).glob(".*.done.json"):
+        done = read_json(mark)
+        outputs = {number: after if value == before else value for number, value in done["outputs"].items()}
+        if outputs != done["outputs"]:
+            write_json(mark, {**done, "outputs": outputs})
+
+
 def require(folder, name: str, *, made_by: str) -> None:
     """Raise FileNotFoundError where the stage `name` was never finished in `folder`: half its work is not to be used."""
     mark = name.replace(" ", "_")

@@ -4,7 +4,7 @@
 
 Reads: <data>/<part>.tsv, with a header: audio (path below <data>), text, and, where there are, id, speaker, start, seconds
 Writes: <data_folder>/{train,valid,test}.jsonl, what was rejected beside each, train.overlap.jsonl: training clips that a test
-        set holds too, and test.questions.jsonl
+        set holds too, test.questions.jsonl, and corpus.json: how many of each part
 """
 
 from functools import partial

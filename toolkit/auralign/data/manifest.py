@@ -18,6 +18,8 @@ from auralign.data.audio import SAMPLE_RATE, AudioError, describe_audio, read_au
 from auralign.files import write_atomically
 from auralign.records import Utterance, to_line, write_records
 
+ACCOUNT = "corpus.json"  # in a recipe's data folder: what stage 1 was told, and what it made
+
 
 class TooManyRejectedError(ValueError):
     """More items were rejected than the recipe allows."""
@@ -84,7 +86,7 @@ class Rejected(Listed):
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
                 f"{self.first()}; reasons in {path}; mend the data, or raise the limit "
-                "(max_rejected; of auralign prepare --max-rejected)"
+                "(max_rejected of the recipe's YAML; of auralign prepare --max-rejected)"
             )
         if not num_kept:
             raise TooManyRejectedError(f"nothing was kept; see {path}")

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auralign import __version__
+from auralign.data.manifest import ACCOUNT
 from auralign.data.text import is_normalised, normalise
+from auralign.files import read_json
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
@@ -135,7 +137,8 @@ def check_shared(methods):
 def input_files(methods, shared):
     """All files that the report depends on, with the stages that make them."""
     data = Path(shared.data_folder)
-    files = [(data / name, "stage 1 (prepare)") for name in ("test.jsonl", "test.questions.jsonl")]
+    names = ("test.jsonl", "test.questions.jsonl", *([ACCOUNT] if (data / ACCOUNT).exists() else []))
+    files = [(data / name, "stage 1 (prepare)") for name in names]
     files += [(text_file(shared, kind), "stage 4 (decode)") for kind in text_kinds(shared)]
     for output in (Path(hparams.output_folder) for hparams in methods.values()):
         files.append((output / "targets" / "train.jsonl", "stage 2 (generate)"))
@@ -201,13 +204,39 @@ def score(methods, shared, command, *, title, judge, notes):
         "command": f"`{command}`",
         "seed": shared.seed,
         "LLM": find_llm(methods),
+        **describe_runs(methods, shared),
         "questions": len(questions),
         "utterances": ledger.num_utterances,
+        **describe_data(data),
     }
     if "transcript" in read:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
     write_report(shared.score_folder, ledger, tasks, title=title, facts=facts, notes=notes)
+
+
+def describe_runs(methods, shared):
+    """Encoder, decoding, and what each method was trained with: what a figure is told with."""
+    decoding = [f"at most {shared.decode_max_new_tokens} tokens", f"beams {shared.decode_num_beams}"]
+    trained = {
+        name: f"lr {hparams.lr:g}, {hparams.num_steps} steps of {hparams.tokens_per_step} positions, {hparams.precision}"
+        for name, hparams in methods.items()
+    }
+    return {
+        "auralign": __version__,
+        "encoder": Path(getattr(shared, "encoder_folder", "see the YAML")).name,
+        "decoding": ", ".join(decoding),
+        **{f"training of {name}": account for name, account in trained.items()},
+    }
+
+
+def describe_data(folder):
+    """What stage 1 of a recipe was told, and what it made."""
+    if not (folder / ACCOUNT).exists():
+        return {}
+    account = read_json(folder / ACCOUNT)
+    options = " ".join(f"--{name} {shlex.quote(value)}" for name, value in account["options"].items())
+    return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 
 def method_file(hparams, kind):

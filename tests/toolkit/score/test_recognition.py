@@ -181,7 +181,7 @@ def test_the_sentence_names_rate_form_and_what_was_empty():
     found = score(["Uh.", "a b"], ["x y", ""], speakers="kk").normalised
     assert describe_error_rate(found) == (
         "WER 200.00 % (no interval; speakers: 1), 4 edits / 2 words of 2 utterances; "
-        "text by Whisper's English normaliser with 0 spellings. "
+        "text by Whisper's English normaliser without its list of British spellings. "
         "References without a word in this form: 1 (utt0); kept, words inserted against them: 2. "
         "Empty hypotheses: 1 (utt1); kept, as deletions."
     )

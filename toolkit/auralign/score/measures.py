@@ -281,6 +281,7 @@ class TaskTable:
     lower_is_better: bool
     num_questions: int  # of a phrasing; the largest
     num_phrasings: int
+    wordings: tuple[str | None, ...]  # of each phrasing that of its first question
     read: dict[str, Spread]  # text, normalised, transcript
     heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
     comparisons: tuple[TaskComparison, ...] = ()
@@ -375,6 +376,7 @@ def _measure(measure, group, task, asked, answers) -> TaskTable:
         lower_is_better=measure.lower_is_better,
         num_questions=max(len(one.questions) for one in asked),
         num_phrasings=len(asked),
+        wordings=tuple(one.questions[0].instruction for one in asked),
         read=read,
         heard=heard,
         comparisons=tuple(comparisons),

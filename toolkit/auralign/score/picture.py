@@ -21,6 +21,7 @@ DARK_CLASSES = ("transcribed",)  # their labels are white
 INK = "#222222"
 SIZE = (12.0, 4.8)  # inches; at 100 dots an inch it fits a README
 GROUP_WIDTH = 0.78  # of the distance between groups
+FEW_GROUPS = 5  # more names under the bars need a slant too
 FEW_METHODS = 4  # more names need a slant to stand side by side
 LEAST_LABELLED = 0.06  # a thinner slice has no room for its label
 FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their height
@@ -56,6 +57,11 @@ def _draw_rates(axes, ledger):
         f"{_wrap(group)}\n({rates.num_questions})" for group, rates in zip(ledger.groups, shared, strict=True)
     ]
     axes.set_xticks(places, labels)
+    if len(labels) > FEW_GROUPS:
+        axes.tick_params(axis="x", labelrotation=35, labelsize=8)
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("right")
+            label.set_rotation_mode("anchor")
     axes.set_ylabel(f"{ledger.measure} to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
@@ -106,7 +112,7 @@ def _draw_classes(axes, ledger):
         axes.bar_label(bars, labels, label_type="center", fontsize=9, color=colour, zorder=6)
         below = [under + share for under, share in zip(below, shares, strict=True)]
         stacks.append(bars)
-    axes.set_title(f"What the answers are: {main_group(ledger)}", loc="left", fontsize=12)
+    axes.set_title(f"What the answers are:\n{main_group(ledger)}", loc="left", fontsize=12)
     _tidy(axes)
     if len(rows) > FEW_METHODS:
         axes.tick_params(axis="x", labelrotation=20)

@@ -200,7 +200,8 @@ def normalised_form(language: str, spellings=None) -> TextForm:
     if code == "en":
         spellings = _read_spellings(spellings)
         normalise, unit = EnglishTextNormalizer(spellings), "word"
-        name = f"by Whisper's English normaliser with {len(spellings):,} spellings"
+        known = f"with {len(spellings):,} spellings" if spellings else "without its list of British spellings"
+        name = f"by Whisper's English normaliser {known}"
     elif spellings:
         raise ValueError(f"spellings are given for {language!r}; they belong to English, so leave them out")
     elif code in WITHOUT_SPACES:

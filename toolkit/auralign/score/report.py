@@ -24,9 +24,11 @@ from auralign.score.task_table import (
     NUM_TEXTS,
     TASK_HEADERS,
     comparison_rows,
+    list_wordings,
     tables_from_list,
     tables_to_list,
     task_rows,
+    wording_rows,
 )
 
 __all__ = ["FILES", "format_table", "read_scores", "write_report"]
@@ -122,6 +124,9 @@ def _task_sections(tasks):
         LEGEND,
         "\n".join(f"- {note}" for note in notes),
         _markdown(COMPARISON_HEADERS, compared, num_texts=NUM_COMPARISON_TEXTS) if compared else "",
+        "## Speech, wording by wording",
+        _markdown(*wording_rows(tasks), num_texts=NUM_TEXTS),
+        "\n".join(f"- {line}" for line in list_wordings(tasks)),
     ]
 
 

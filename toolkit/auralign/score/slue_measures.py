@@ -159,6 +159,7 @@ class CorpusF1(Measure):
 
     unit = "%"
     task: str  # whose reader reads the answers
+    rule: str  # what it averages
     has_exact = True
 
     @abstractmethod
@@ -172,7 +173,7 @@ class CorpusF1(Measure):
     def note(self, asked: Asked) -> str:
         """What a reader must know."""
         del asked  # of use to others
-        return f'{self.name}: an answer that cannot be read is wrong, and stays in; how many are: "not read"'
+        return f'{self.name}: {self.rule}; an answer that cannot be read is wrong, and stays in; how many are: "not read"'
 
     def score(self, asked, answers):
         low, high = _interval(self._resample(asked, self.counts(asked, answers)))
@@ -253,6 +254,7 @@ class EntityF1(CorpusF1):
             raise ValueError(f"tags {tags!r}: raw or combined")
         self.combined, self.label_only = tags == "combined", label_only
         self.name = f"{'label-F1' if label_only else 'F1'} {tags}"
+        self.rule = "micro, of all entities together; one counts as often as its utterance holds it"
 
     def _sides(self, asked, answers):
         return [
@@ -287,7 +289,7 @@ class EntityF1(CorpusF1):
 class SentimentF1(CorpusF1):
     """Macro F1 over exactly the three sentiments."""
 
-    name, task = "macro F1", "sentiment"
+    name, task, rule = "macro F1", "sentiment", "the mean over the three sentiments"
 
     def fraction(self, asked, answers):
         return score_sentiment(self.read(asked.references), self.read(answers)).macro.f1
@@ -306,7 +308,7 @@ class SentimentF1(CorpusF1):
 class DialogActF1(CorpusF1):
     """Macro F1 over all 18 acts: one that nobody has scores 0."""
 
-    name, task = "macro F1", "acts"
+    name, task, rule = "macro F1", "acts", "the mean over all 18 acts"
 
     def fraction(self, asked, answers):
         return score_dialog_acts(self.read(asked.references), self.read(answers)).macro.f1
@@ -344,6 +346,7 @@ class EntityFrameF1(_Located):
     """Over frames of 10 ms of all utterances."""
 
     name = "frame-F1, aligned"
+    rule = "frames of 10 ms, of all utterances together"
 
     def fraction(self, asked, answers):
         gold = {question.key: _gold(utterance) for question, utterance in _pairs(asked)}
@@ -359,6 +362,7 @@ class EntityWordF1(_Located):
     """Over words, of which 80 % must be covered; utterances without word times have none."""
 
     name = "word-F1, aligned"
+    rule = "a word is found where 80 % of it is covered; of all utterances together"
 
     def fraction(self, asked, answers):
         gold = {question.key: _timed_words(utterance) for question, utterance in _pairs(asked)}

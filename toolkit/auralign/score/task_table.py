@@ -33,7 +33,8 @@ NUM_TEXTS, NUM_COMPARISON_TEXTS = 4, 5  # the first columns are words
 NOT_DEFINED = "-"
 LEGEND = (
     "Mean over the phrasings of a task; worst and deviation of the speech column over them; its interval is of all of them "
-    "together. significant: in how many of the phrasings chance does not explain the difference, at 5 %."
+    "together. A dash is no interval: BLEU and chrF have none, nor have fewer than two speakers; of fewer than twenty it is "
+    "rough. significant, in the report: in how many of the phrasings chance does not explain the difference, at 5 %."
 )
 
 
@@ -76,6 +77,38 @@ def comparison_rows(tables: list[TaskTable]) -> list[list[str]]:
         ]
         for table in tables
         for comparison in table.comparisons
+    ]
+
+
+def wording_rows(tables: list[TaskTable]) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: each measure of the answers to speech, wording by wording."""
+    most = max(table.num_phrasings for table in tables)
+    rows = []
+    for table in tables:
+        for method, heard in table.heard.items():
+            values = [f"{measured.value:z.2f}" for measured in heard["speech"].values]
+            rows.append(
+                [
+                    table.group,
+                    table.task,
+                    _name(table),
+                    method,
+                    *values,
+                    *[NOT_DEFINED] * (most - len(values)),
+                ]
+            )
+    return [*TASK_HEADERS[:NUM_TEXTS], *(str(number + 1) for number in range(most))], rows
+
+
+def list_wordings(tables: list[TaskTable]) -> list[str]:
+    """What is asked: of each task, and each manner of asking it, the numbered wordings."""
+    told = {}  # to the first group that asks so
+    for table in tables:
+        told.setdefault((table.task, table.wordings), table.group)
+    return [
+        f"{group}, {task}, {number}: {wording!r}"
+        for (task, wordings), group in told.items()
+        for number, wording in enumerate(wordings, start=1)
     ]
 
 
@@ -125,6 +158,7 @@ def tables_from_list(values: list[dict]) -> list[TaskTable]:
                     for item in value["comparisons"]
                 ),
                 "notes": tuple(value["notes"]),
+                "wordings": tuple(value["wordings"]),
             }
         )
         for value in values

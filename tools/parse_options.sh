@@ -110,7 +110,7 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     hparams=()
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
-        hparams=("$config")
+        hparams=("${config#"$PWD"/}")
     else
         for name in $(tr , ' ' <<<"$method"); do
             [ -f "hparams/$name.yaml" ] ||
@@ -150,9 +150,9 @@ check_data() {
 }
 
 # Completes data_options. --data look-alike stands for a small corpus of this form, made by tests/corpora.py, full of traps.
-make_data() { # NAME in tests/corpora.py; nothing where it has none
+make_data() { # NAME in tests/corpora.py; empty where it has none
     if [ "$data" = look-alike ]; then
-        [ $# -gt 0 ] || usage_error "--data look-alike: nobody made one of this corpus; give $DATA_IS"
+        [ -n "$1" ] || usage_error "--data look-alike: nobody made one of this corpus; give $DATA_IS"
         data=$(python "$ROOT/tests/corpora.py" "$1" "$PWD/data/look-alike") || exit
     fi
     data_options=(--data "$data" ${data_options[@]+"${data_options[@]}"})

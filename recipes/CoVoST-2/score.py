@@ -55,7 +55,7 @@ class CovostJudge(Judge):
     `comet` is a Comet, or None; `spellings` those of Whisper's normaliser for English, which transcripts are scored by.
     """
 
-    measure = "score"
+    measure = "scores of answers"
     is_right = None  # a translation has no form that could be set aside
 
     def __init__(self, comet=None, spellings=None):

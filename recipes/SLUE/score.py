@@ -69,7 +69,7 @@ class SlueJudge(Judge):
         British to American, as Whisper's normaliser has them.
     """
 
-    measure = "score"
+    measure = "scores of answers"
     is_right = None  # the readers set the form aside already
 
     def __init__(self, manifest, places, spellings=None):

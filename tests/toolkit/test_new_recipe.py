@@ -92,7 +92,9 @@ def code_of(path):
     """Lines that do something: without those of --download, which a recipe of one's own has not, and what is said in quotes."""
     lines = [line.split(" #")[0].rstrip() for line in path.read_text().splitlines() if "download" not in line]
     told = ("set_up_recipe", "if run_stage")
-    lines = [line.removesuffix(" librispeech") for line in lines if line and line[0] != "#"]
+    lines = [
+        line.removesuffix(" librispeech").removesuffix(' ""') for line in lines if line and line[0] != "#"
+    ]
     return [line.split(' "')[0] if line.startswith(told) else line for line in lines]
 
 

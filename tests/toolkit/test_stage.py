@@ -4,7 +4,8 @@ import functools
 
 import pytest
 
-from auralign.stage import Stage, StageBusyError, content, describe, require
+from auralign.files import hash_path
+from auralign.stage import Stage, StageBusyError, content, describe, renew, require
 
 
 def run(folder, inputs, *, text="made", interrupt=False):
@@ -160,3 +161,19 @@ def test_a_kill_while_stepping_aside_costs_nothing(tmp_path):
     )  # the first of the two has moved
     assert run(tmp_path, {"lr": 1}) == "complete"
     assert (tmp_path / "out.txt").read_text() == "dear"
+
+
+def test_a_file_that_was_changed_with_a_purpose_is_stood_by(tmp_path):
+    def run():
+        with Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "a", tmp_path / "b"]) as stage:
+            if not stage.complete:
+                (tmp_path / "a").write_text("made")
+                (tmp_path / "b").write_text("other")
+            return stage.complete
+
+    run()
+    before = hash_path(tmp_path / "a")
+    (tmp_path / "a").write_text("made, and aligned")
+    renew(tmp_path, before=before, after=hash_path(tmp_path / "a"))
+    assert run()
+    assert (tmp_path / "a").read_text() == "made, and aligned"

@@ -30,7 +30,7 @@ set_up_recipe "the folder of MyCorpus, with train.tsv, valid.tsv and test.tsv" "
 . ./cmd.sh
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    make_data
+    make_data ""
     launch 0 prepare.py "${hparams[0]}" "${data_options[@]}" "${options[@]}" "$@"
 fi
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from auralign.files import read_json
 from auralign.records import Question, Records, Utterance
 from auralign.score import obey
 from corpora import make_librispeech
@@ -155,3 +156,15 @@ def test_other_folders_beside_the_subsets_are_no_subsets(tmp_path, monkeypatch):
     arguments = ["hparams/smoke.yaml", "--data", str(data), "--data_folder", str(tmp_path / "data")]
     code, _, told = run("prepare.py", *arguments)
     assert code == 0, told
+
+
+def test_it_is_told_that_a_test_set_is_not_whole(tmp_path, monkeypatch):
+    _, said, _, data = prepare(tmp_path, monkeypatch)
+    line = "test: test-clean, 4 utterances of 2,620 published: figures are not to be compared with published ones"
+    assert f"prepare: {line}\n" in said
+    assert line in read_json(data / "corpus.json")["parts"]
+
+
+def test_validation_on_test_clips_is_warned_of(tmp_path, monkeypatch):
+    *_, told, _ = prepare(tmp_path, monkeypatch, splits="train-clean-5 valid=dev-clean-2 test=dev-clean-2")
+    assert "warning: checkpoints are chosen by test clips" in told

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,9 +20,11 @@ from auralign.score.recognition import raw_form
 from auralign.score.task_table import (
     comparison_rows,
     format_tasks,
+    list_wordings,
     tables_from_list,
     tables_to_list,
     task_rows,
+    wording_rows,
 )
 from auralign.score.translation import compare_translations
 
@@ -176,3 +179,20 @@ def test_the_terminal_leaves_out_columns_that_hold_nothing():
     shown = format_tasks(tables({"m": items(["right", "wrong"])}))
     assert "normalised" not in shown
     assert "clean: asr" in shown
+
+
+def test_each_wording_has_its_own_figure():
+    headers, rows = wording_rows(tables({"m": items(["right", "wrong"])}))
+    assert headers[4:] == ["1", "2"]
+    assert rows == [["clean", "asr", "right (%)", "m", "100.00", "0.00"]]
+
+
+def test_wordings_are_listed_by_their_number():
+    asked = [
+        replace(item, question=replace(item.question, instruction=f"say {{speech}} {n}"))
+        for n, item in enumerate(items("ab"))
+    ]
+    assert list_wordings(tables({"m": asked})) == [
+        "clean, asr, 1: 'say {speech} 0'",
+        "clean, asr, 2: 'say {speech} 1'",
+    ]

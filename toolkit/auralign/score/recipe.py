@@ -235,7 +235,10 @@ def describe_data(folder):
     if not (folder / ACCOUNT).exists():
         return {}
     account = read_json(folder / ACCOUNT)
-    options = " ".join(f"--{name} {shlex.quote(value)}" for name, value in account["options"].items())
+    given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
+    options = " ".join(
+        f"--{name}" if value == "True" else f"--{name} {shlex.quote(value)}" for name, value in given.items()
+    )
     return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 

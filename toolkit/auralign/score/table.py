@@ -55,7 +55,8 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
     return (
         Column(
             "text",
-            f"{ledger.measure} where the LLM reads the reference transcript",
+            f"{ledger.measure} where the LLM reads the reference transcript"
+            + ("" if is_there else ", which is normalised text as it stands"),
             lambda row: format_rate(row.rates.text),
         ),
         *([normalised] if is_there else []),

@@ -71,14 +71,35 @@ def build_ledger(
 
     Raises RecordError where questions and answers do not match one to one, ValueError on an unknown class.
     """
-    if not methods:
-        raise ValueError("no method to score: give at least one")
-    bootstrap = {"seed": seed, "num_resamples": num_resamples, "confidence": confidence}
     read = {"text": text, "normalised": normalised, "transcript": transcript}
-    columns = {
-        name: _read_method(questions, manifest, read, files, score or _exactness)
-        for name, files in methods.items()
-    }
+    options = {"score": score, "measure": measure, "num_resamples": num_resamples, "confidence": confidence}
+    return make_ledger(
+        read_methods(questions, manifest, read, methods),
+        classify=classify,
+        answer_right=answer_right,
+        seed=seed,
+        **options,
+    )
+
+
+def make_ledger(
+    items: dict[str, list[Item]],
+    *,
+    classify,
+    answer_right=None,
+    score=None,
+    measure=EXACT,
+    seed,
+    num_resamples=NUM_RESAMPLES,
+    confidence=CONFIDENCE,
+) -> Ledger:
+    """`build_ledger` of what `read_methods` gave; the other arguments are the same."""
+    if not items:
+        raise ValueError("no method to score: give at least one")
+    methods = list(items)
+    bootstrap = {"seed": seed, "num_resamples": num_resamples, "confidence": confidence}
+    columns = {name: _score_all(score or _exactness, found) for name, found in items.items()}
+    questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
     rows, differences, wrong = [], [], []
     for group in groups:
@@ -151,11 +172,17 @@ def _exactness(answer, question, said):
     return int(exact_match([question.reference], [answer])[0])
 
 
-def _read_method(questions, manifest, read, files, score):
-    sources = {"speech": files.speech, "shuffled": files.shuffled, **read}
-    items = read_items(
-        questions, manifest, [(kind, found) for kind, found in sources.items() if found is not None]
-    )
+def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> dict[str, list[Item]]:
+    """The questions with their answers, for each method; `read` holds the Records of what all share, None where absent."""
+    found = {}
+    for name, files in methods.items():
+        sources = {"speech": files.speech, "shuffled": files.shuffled, **read}
+        there = [(kind, records) for kind, records in sources.items() if records is not None]
+        found[name] = read_items(questions, manifest, there)
+    return found
+
+
+def _score_all(score, items):
     return [
         _Scored(item, {kind: _score_one(score, answer, item) for kind, answer in item.answers.items()})
         for item in items

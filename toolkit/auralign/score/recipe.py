@@ -18,8 +18,8 @@ from auralign.files import read_json
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
-from auralign.score.build import EXACT, build_ledger
-from auralign.score.columns import MethodFiles, read_items
+from auralign.score.build import EXACT, make_ledger, read_methods
+from auralign.score.columns import MethodFiles
 from auralign.score.measures import Measure, measure_tasks
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
 from auralign.score.recognition import raw_form
@@ -180,26 +180,16 @@ def score(methods, shared, command, *, title, judge, notes):
         name: MethodFiles(*(Records(method_file(hparams, kind), Hypothesis) for kind in kinds))
         for name, (kinds, hparams) in columns(methods).items()
     }
-    ledger = build_ledger(
-        questions,
-        manifest,
-        **read,
-        methods=files,
+    items = read_methods(questions, manifest, read, files)
+    ledger = make_ledger(
+        items,
         classify=judge.classify,
         answer_right=judge.is_right,
         score=judge.score,
         measure=judge.measure,
         seed=shared.seed,
     )
-    read_columns = {
-        name: read_items(
-            questions,
-            manifest,
-            [*read.items(), ("speech", found.speech), ("shuffled", found.shuffled)],
-        )
-        for name, found in files.items()
-    }
-    tasks = measure_tasks(read_columns, manifest.__getitem__, judge.measures, seed=shared.seed)
+    tasks = measure_tasks(items, manifest.__getitem__, judge.measures, seed=shared.seed)
     facts = {
         "command": f"`{command}`",
         "seed": shared.seed,

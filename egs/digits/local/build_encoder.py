@@ -20,7 +20,6 @@ import numpy
 import soundfile
 import torch
 from safetensors.torch import save_file
-from torchaudio.functional import forced_align, merge_tokens
 from tqdm import tqdm
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
@@ -29,7 +28,7 @@ import world
 from augment import Strength, augment_features, augment_waveform
 from auralign import script
 from auralign.files import make_folder_atomically, write_atomically
-from auralign.models.ctc import BLANK, HEAD_FILE, TOKENS_FILE, load_ctc
+from auralign.models.ctc import BLANK, HEAD_FILE, TOKENS_FILE, forced_align, load_ctc
 from auralign.models.whisper import WhisperEncoder, count_frames, load_whisper
 
 TOKENS = ["<blank>", *world.HEARD_WORDS]
@@ -155,7 +154,7 @@ def best_path_loss(scores, lengths, targets):
     losses = []
     for row, length, target in zip(scores, lengths.tolist(), targets, strict=True):
         row = row[:length]
-        path, _ = forced_align(row.detach()[None], target[None].int(), blank=BLANK)
+        path, _ = forced_align(row.detach()[None], target[None], blank=BLANK)
         path = widen(path[0], row.detach())
         losses.append(-row.gather(1, path[:, None]).sum() / len(target))
     return torch.stack(losses).mean()
@@ -176,6 +175,8 @@ def widen(path, scores):
     -------
     torch.Tensor (T,) int64, with a blank between two neighbours wherever there was one.
     """
+    from torchaudio.functional import merge_tokens  # here, so that nothing else of stage 0 needs torchaudio
+
     words = merge_tokens(path, torch.ones(len(path)), blank=BLANK)
     surest = [word.start + int(scores[word.start : word.end, word.token].argmax()) for word in words]
     between = [(left + right) // 2 for left, right in itertools.pairwise(surest)]

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torchaudio.functional import forced_align
 
 from auralign.data.word_times import plain
 from auralign.models.encoder import model_type
@@ -253,9 +252,7 @@ class CTCRecognizer(nn.Module):
         """(start, end, mean log probability) of each unit, on the likeliest way through all of (T, V)."""
         if not ids:
             return []
-        path, found = forced_align(
-            scores[None], torch.tensor([ids], dtype=torch.int32), blank=self.units.blank
-        )  # takes one at a time
+        path, found = forced_align(scores[None], torch.tensor([ids]), blank=self.units.blank)
         runs, sizes = torch.unique_consecutive(path[0], return_counts=True)
         ends = sizes.cumsum(0).tolist()
         return [
@@ -263,6 +260,29 @@ class CTCRecognizer(nn.Module):
             for run, size, end in zip(runs.tolist(), sizes.tolist(), ends, strict=True)
             if run != self.units.blank
         ]
+
+
+def forced_align(scores: torch.Tensor, ids: torch.Tensor, *, blank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The likeliest CTC path that spells `ids`, by torchaudio.
+
+    Arguments
+    ---------
+    scores : log probabilities (1, T, V); torchaudio aligns one utterance at a time.
+    ids : the units to align, (1, U), without blanks.
+    blank : id of the blank.
+
+    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T). Raises ImportError if torchaudio
+    cannot be loaded: only alignment needs it, so nothing else stops when its build does not fit torch's.
+    """
+    try:
+        from torchaudio.functional import forced_align as align
+    except (ImportError, OSError) as error:  # OSError: its library asks for symbols that this torch does not have
+        reason = str(error).strip().splitlines()
+        raise ImportError(
+            f"forced alignment needs torchaudio, which cannot be loaded beside torch {torch.__version__}: "
+            f"{reason[-1] if reason else type(error).__name__}; install the pair that tools/install.sh installs"
+        ) from error
+    return align(scores, ids.to(torch.int32), blank=blank)
 
 
 def num_frames_of(ids: list[int]) -> int:

@@ -1,4 +1,4 @@
-# Source this: sets ROOT, the checkout, and ENVIRONMENT, where auralign and its Python live.
+# Source this: sets ROOT, the checkout, and ENVIRONMENT, where auralign and its Python live; use_own_tree goes to work there.
 #
 # ENVIRONMENT is the active virtual environment, else the active conda environment, else .venv at ROOT. Conda's `base`
 # does not count: conda itself runs on it, and it is active without anybody's doing.
@@ -11,3 +11,9 @@ elif [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-}" != base ]; then
 else
     ENVIRONMENT=$ROOT/.venv
 fi
+
+# The Python of ENVIRONMENT first, and in it the packages and methods of this checkout, whatever checkout is installed there.
+use_own_tree() {
+    export PATH="$ENVIRONMENT/bin:$PATH"
+    export PYTHONPATH="$ROOT/toolkit${PYTHONPATH:+:$PYTHONPATH}"
+}

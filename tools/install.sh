@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# Install auralign from this checkout. A second run finds that nothing is to do and says nothing.
+# Install what auralign needs, as requirements.lock has it. A second run finds that nothing is missing and says nothing.
 #
 #   tools/install.sh              the toolkit alone
 #   tools/install.sh egs test     with these extras of setup.cfg
 #   PYTHON=python3.12 tools/install.sh     the Python to make .venv with
+#   INSTALLER=pip tools/install.sh         pip, although uv, which is faster, could be had
 #
 # Installs into the active virtual or conda environment, else into .venv at the root of the checkout (see
-# environment.sh). The first run downloads some GB. An interrupted run is finished by the next one; two at once wait
-# for each other. Nothing is installed outside the environment.
+# environment.sh). .venv follows the lock, version by version and hash by hash. In an environment of your own, packages that
+# are within the ranges of setup.cfg stay, and so does an auralign of another checkout: scripts put their own tree
+# first (use_own_tree of environment.sh). The first run downloads some GB. An interrupted run is finished by the next one;
+# two at once wait for each other.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-NEEDED_GIGABYTES=6 # of disk: torch for Linux comes with CUDA
+NEEDED_GIGABYTES=8 # of disk: torch for Linux comes with CUDA
 python=$ENVIRONMENT/bin/python
-stamp=$ENVIRONMENT/.auralign-install.json
 unfinished=$ENVIRONMENT/.auralign-unfinished
 log=$ENVIRONMENT/auralign-install.log
+metadata=$ROOT/toolkit/auralign.egg-info/entry_points.txt
 
 fail() {
     printf 'install.sh: %s\n' "$*" >&2
@@ -24,7 +27,7 @@ fail() {
 
 main() {
     check_extras "$@"
-    if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi
+    if is_complete "$@"; then return; fi
     trap 'echo "install.sh: interrupted; run the same command again to go on" >&2; exit 130' INT
     local base=$python # what there is to work with before ENVIRONMENT stands
     if [ "$ENVIRONMENT" != "$ROOT/.venv" ]; then
@@ -34,16 +37,19 @@ main() {
     fi
     check_writable
     take_lock "$base"
-    if [ -e "$stamp" ] && installed check "$@" >/dev/null 2>&1; then return; fi # by the one we waited for
+    if is_complete "$@"; then return; fi # by the one we waited for
     check_room
     make_environment "$base"
-    install_packages "$@"
+    if [ -e "$unfinished" ] || ! installed check "$@" >/dev/null 2>&1; then install_packages "$@"; fi
+    describe_project
 }
 
-installed() { # COMMAND EXTRAS...
-    local command=$1
-    shift
-    "$python" "$ROOT/tools/installed.py" "$command" "$stamp" "$@"
+is_complete() { # EXTRAS...
+    [ ! -e "$unfinished" ] && [ "$metadata" -nt "$ROOT/setup.cfg" ] && installed check "$@" >/dev/null 2>&1
+}
+
+installed() { # COMMAND ARGUMENTS...
+    "$python" "$ROOT/tools/installed.py" "$@"
 }
 
 check_extras() {
@@ -135,36 +141,73 @@ make_environment() { # PYTHON to make .venv with
         echo "install.sh: making $ENVIRONMENT with $base (Python $(version_of "$base"))"
         output=$("$base" -m venv --clear "$ENVIRONMENT" 2>&1) ||
             fail "$base could not make $ENVIRONMENT: $(tail -n 1 <<<"$output")"
-    else
+    elif [ -z "$(find_uv)" ]; then
         "$python" -m ensurepip >"$log" 2>&1 ||
             fail "the active environment $ENVIRONMENT has no pip; make one that has (python3 -m venv, conda install pip); log: $log"
     fi
 }
 
-install_packages() {
-    local extras start=$SECONDS reason quiet=()
-    if [ -e "$unfinished" ]; then remove_half_installed; else : >"$unfinished"; fi
-    extras=$(installed extras "$@")
-    rm -f "$stamp" "$log"
-    [ -t 1 ] || quiet=(--quiet)
-    echo "install.sh: installing auralign${extras:+ with $extras} into $ENVIRONMENT; 2 to 15 minutes the first time. Log: $log"
+install_packages() { # EXTRAS...
+    local start=$SECONDS reason wanted=$ENVIRONMENT/.auralign-wanted.txt
+    local extras=("$@" install) # setuptools, which builds auralign below, and uv
+    if [ -e "$unfinished" ]; then installed repair "$unfinished"; else : >"$unfinished"; fi
+    rm -f "$log"
+    echo "install.sh: installing auralign${1:+ with $*} into $ENVIRONMENT; 1 to 15 minutes the first time. Log: $log"
+    keep_cache_near
     cd "$ROOT"
-    "$python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --log "$log" \
-        --editable ".${extras:+[$extras]}" 2>/dev/null || explain_failure
-    # shellcheck disable=SC2086 # one word an extra
-    installed record ${extras//,/ }
-    reason=$(installed check "$@" 2>&1) || fail "pip finished, yet $reason; unset PYTHONPATH, or start with a new environment. Log: $log"
+    if installed mixed "${extras[@]}" >/dev/null; then
+        # Some of it is there, in versions of the user's: it takes a resolver to fit the rest to them.
+        installed ranges "${extras[@]}" >"$wanted"
+        installed pins "${extras[@]}" >"$wanted.pins"
+        add -r "$wanted" -c "$wanted.pins" || explain_failure
+    else
+        installed lock install >"$wanted" # first, as it installs the others
+        [ ! -s "$wanted" ] || [ -n "$(find_uv)" ] || add --no-deps --require-hashes -r "$wanted" || explain_failure
+        installed lock "${extras[@]}" >"$wanted"
+        [ ! -s "$wanted" ] || add --no-deps --require-hashes -r "$wanted" || explain_failure
+    fi
+    installed project >/dev/null || add --no-deps --no-build-isolation --editable . || explain_failure
+    rm -rf "$wanted" "$wanted.pins" "$ENVIRONMENT/.uv-cache"
+    reason=$(installed check "$@" 2>&1) || fail "all was installed, yet $reason; unset PYTHONPATH, or start with a new environment. Log: $log"
     rm -f "$unfinished"
     echo "install.sh: installed in $((SECONDS - start)) s"
 }
 
-# pip writes a package's RECORD last, and takes a package whose metadata stand for whole: those without a RECORD that
-# are newer than the beginning of the interrupted run are not.
-remove_half_installed() {
-    local metadata
-    for metadata in "$ENVIRONMENT"/lib/python3.*/site-packages/*.dist-info; do
-        if [ "$metadata" -nt "$unfinished" ] && [ ! -e "$metadata/RECORD" ]; then rm -rf "$metadata"; fi
-    done
+add() { # ARGUMENTS of uv pip install and of pip install
+    local uv quiet=()
+    [ -t 1 ] || quiet=(--quiet)
+    uv=$(find_uv)
+    if [ -n "$uv" ]; then
+        if [ -t 1 ]; then
+            "$uv" pip install --python "$python" "$@" && return
+        else
+            "$uv" pip install --quiet --python "$python" "$@" >>"$log" 2>&1 && return
+        fi
+        echo "install.sh: uv failed, trying pip"
+    fi
+    "$python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --log "$log" "$@" 2>/dev/null
+}
+
+find_uv() { # nothing if there is none, or if it is not wanted
+    if [ "${INSTALLER:-uv}" = pip ]; then return; fi
+    command -v uv || command -v "$ENVIRONMENT/bin/uv" || true
+}
+
+# uv links packages from its cache, and copies them from another disk: then a cache for this once takes less room.
+keep_cache_near() {
+    local home=${XDG_CACHE_HOME:-$HOME}
+    if [ -z "${UV_CACHE_DIR:-}" ] && [ -e "$home" ] &&
+        [ "$(stat -c %d "$home" 2>/dev/null)" != "$(stat -c %d "$ENVIRONMENT" 2>/dev/null)" ]; then
+        export UV_CACHE_DIR=$ENVIRONMENT/.uv-cache
+    fi
+}
+
+describe_project() { # writes toolkit/auralign.egg-info, by which the methods of this very tree are found
+    if [ "$metadata" -nt "$ROOT/setup.cfg" ]; then return; fi
+    cd "$ROOT"
+    "$python" -c 'import setuptools; setuptools.setup()' --quiet egg_info >>"$log" 2>&1 ||
+        fail "setuptools could not write toolkit/auralign.egg-info: $(tail -n 1 "$log")"
+    touch "$metadata"
 }
 
 explain_failure() {

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 "$ROOT/tools/install.sh" egs test
-export PATH="$ENVIRONMENT/bin:$PATH"
+use_own_tree
 cd "$ROOT"
 
 failed=0

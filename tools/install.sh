@@ -155,7 +155,7 @@ install_packages() { # EXTRAS...
     echo "install.sh: installing auralign${1:+ with $*} into $ENVIRONMENT; 1 to 15 minutes the first time. Log: $log"
     keep_cache_near
     cd "$ROOT"
-    if installed mixed "${extras[@]}" >/dev/null; then
+    if installed mixed "${extras[@]}" 2>/dev/null; then
         # Some of it is there, in versions of the user's: it takes a resolver to fit the rest to them.
         installed ranges "${extras[@]}" >"$wanted"
         installed pins "${extras[@]}" >"$wanted.pins"
@@ -166,7 +166,7 @@ install_packages() { # EXTRAS...
         installed lock "${extras[@]}" >"$wanted"
         [ ! -s "$wanted" ] || add --no-deps --require-hashes -r "$wanted" || explain_failure
     fi
-    installed project >/dev/null || add --no-deps --no-build-isolation --editable . || explain_failure
+    installed project 2>/dev/null || add --no-deps --no-build-isolation --editable . || explain_failure
     rm -rf "$wanted" "$wanted.pins" "$ENVIRONMENT/.uv-cache"
     reason=$(installed check "$@" 2>&1) || fail "all was installed, yet $reason; unset PYTHONPATH, or start with a new environment. Log: $log"
     rm -f "$unfinished"
@@ -175,16 +175,19 @@ install_packages() { # EXTRAS...
 
 add() { # ARGUMENTS of uv pip install and of pip install
     local uv quiet=()
-    [ -t 1 ] || quiet=(--quiet)
     uv=$(find_uv)
-    if [ -n "$uv" ]; then
-        if [ -t 1 ]; then
-            "$uv" pip install --python "$python" "$@" && return
-        else
-            "$uv" pip install --quiet --python "$python" "$@" >>"$log" 2>&1 && return
-        fi
+    # uv trusts the certificates of the system, as pip does: a proxy's are among them (the variable was renamed)
+    export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1
+    if [ -z "$uv" ]; then
+        :
+    elif [ -t 1 ]; then # shows its progress
+        "$uv" pip install --python "$python" "$@" && return
         echo "install.sh: uv failed, trying pip"
+    else
+        "$uv" pip install --quiet --python "$python" "$@" 2>"$log" && return
+        echo "install.sh: uv failed ($(tail -n 1 "$log")), trying pip"
     fi
+    [ -t 1 ] || quiet=(--quiet --progress-bar off)
     "$python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --log "$log" "$@" 2>/dev/null
 }
 

@@ -29,7 +29,9 @@ PROJECT = "auralign"
 
 def main(command, *arguments):
     if command in ("check", "project", "mixed"):
-        fault = {"check": find_fault, "project": find_fault_of_project, "mixed": find_fault_of_mixture}[command]
+        fault = {"check": find_fault, "project": find_fault_of_project, "mixed": find_fault_of_mixture}[
+            command
+        ]
         reason = fault(*([arguments] if command != "project" else []))
         if reason:
             sys.exit(reason)
@@ -85,7 +87,9 @@ def find_fault_of_mixture(extras):
     """Why the lock can be installed as it is, without a thought for what is there; None if it cannot."""
     if follows_the_lock():
         return "the environment is our own"
-    if all(version_of(name) is None for name in read_requirements(extras) if name not in ("setuptools", "uv")):
+    if all(
+        version_of(name) is None for name in read_requirements(extras) if name not in ("setuptools", "uv")
+    ):
         return "nothing is installed"
     return None
 
@@ -166,7 +170,9 @@ def read_requirements(extras):
                 continue
             name = normalised(re.match(r"[\w.-]+", requirement)[0])
             if name == PROJECT:
-                left.extend(lists[extra.strip()] for extra in re.search(r"\[(.*)\]", requirement)[1].split(","))
+                left.extend(
+                    lists[extra.strip()] for extra in re.search(r"\[(.*)\]", requirement)[1].split(",")
+                )
             else:
                 found.setdefault(name, []).append(requirement)
     return found

@@ -1,11 +1,31 @@
 #!/usr/bin/env bash
-# Check everything: ruff, shellcheck and pytest, each of them even where an earlier one fails. Installs what is missing.
+# Check everything: ruff, shellcheck and pytest, each of them even if an earlier one fails. Installs what is missing.
 #
 #   tools/test.sh                              all, in as many processes as there are cores, with one thread each
 #   tools/test.sh tests/toolkit -k layout      arguments go to pytest; paths start at the root of the checkout
+#   tools/test.sh --lowest                     with the lowest versions that setup.cfg allows, in .venv-lowest
+#   tools/test.sh --newest                     with the newest, in .venv-newest; --lowest and --newest take arguments too
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-"$ROOT/tools/install.sh" egs test
+
+make_environment_at() { # END of the ranges, RESOLUTION of uv
+    "$ROOT/tools/install.sh" install
+    local uv=$ENVIRONMENT/bin/uv
+    ENVIRONMENT=$ROOT/.venv-$1
+    echo "== $ENVIRONMENT: every direct requirement at its $1 version"
+    cd "$ROOT"
+    [ -x "$ENVIRONMENT/bin/python" ] || "$uv" venv --quiet --seed "$ENVIRONMENT"
+    export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 # as in install.sh
+    "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --upgrade --resolution "$2" -r setup.cfg --extra egs --extra test
+    "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --no-deps --no-build-isolation --editable .
+    export VIRTUAL_ENV=$ENVIRONMENT # for the scripts that tests run
+}
+
+case ${1-} in
+--lowest) make_environment_at lowest lowest-direct && shift ;;
+--newest) make_environment_at newest highest && shift ;;
+*) "$ROOT/tools/install.sh" egs test ;;
+esac
 use_own_tree
 cd "$ROOT"
 

@@ -20,9 +20,9 @@ cp "$lock" "$old"
 upgrade=(--upgrade)
 if [ "${1-}" = --keep ]; then upgrade=() && shift; fi
 extras=()
-for extra in $(sed -n '/^\[options.extras_require\]/,/^\[options.entry/s/^\([a-z_-]*\) *=.*/\1/p' setup.cfg); do
-    extras+=(--extra "$extra")
-done
+while read -r extra; do extras+=(--extra "$extra"); done < <(
+    sed -n '/^\[options.extras_require\]/,/^\[options.entry/s/^\([a-z_-]*\) *=.*/\1/p' setup.cfg
+)
 printf '%s\n' "$@" | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
     ${upgrade[@]+"${upgrade[@]}"} "${extras[@]}" --constraints - --output-file "$lock" setup.cfg
 

@@ -13,26 +13,58 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 SYSTEM_PATH = "/usr/bin:/bin"
 
-# Answers what tools/install.sh asks of a Python; FAKE_* say how. What it does not know, the real Python does.
+# Answers what tools/install.sh asks of a Python; FAKE_* say how. What is installed is a line each in .fake beside bin.
 FAKE_PYTHON = r"""#!/usr/bin/env bash
+fake=$(dirname "$0")/../.fake
+missing() { # EXTRAS...
+    local name
+    for name in base "$@"; do grep -qx "$name" "$fake" 2>/dev/null || echo "$name"; done
+}
 case "$*" in
 "-c import sys; print"*) echo "${FAKE_VERSION:-3.12}" ;;
 "-c import ensurepip, venv") [ "${FAKE_VENV:-yes}" = yes ] ;;
 "-c import importlib.util"*) [ "${FAKE_TORCH:-no}" = yes ] ;;
+"-c import setuptools"*)
+    echo described >>"$FAKE_CALLS"
+    mkdir -p toolkit/auralign.egg-info && touch toolkit/auralign.egg-info/entry_points.txt ;;
 "-m venv --clear "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo made >>"$FAKE_CALLS" ;;
 "-m pip --version") ;;
-"-m pip install "*)
-    echo "pip ${*: -1}" >>"$FAKE_CALLS"
-    while [ "$1" != --log ]; do shift; done
-    printf '%s\n' "${FAKE_LOG:-}" >"$2"
-    metadata=$(dirname "$2")/lib/python3.12/site-packages/half-1.0.dist-info
-    case ${FAKE_PIP:-} in
-    killed) mkdir -p "$metadata" && kill -9 "$PPID" ;;
-    held) cat "$FAKE_FIFO" >/dev/null ;;
-    fails) exit 1 ;;
-    esac ;;
+*"/installed.py check"*)
+    missing=$(missing "${@:3}")
+    [ -z "$missing" ] || { echo "$missing" is not installed && exit 1; }
+    missing project >/dev/null ;;
+*"/installed.py lock"*) missing "${@:3}" ;;
+*"/installed.py ranges"*) echo "ranges of ${*:3}" ;;
+*"/installed.py pins"*) echo pins ;;
+*"/installed.py mixed"*) [ "${FAKE_MIXED:-no}" = yes ] ;;
+*"/installed.py project") [ -z "$(missing project | grep project)" ] ;;
+*"/installed.py repair"*) echo repaired >>"$FAKE_CALLS" ;;
+"-m pip install "*) PROGRAM=pip . "$FAKE_INSTALLER" ;;
 *) exec env PYTHONPATH="$FAKE_PYTHONPATH" "REAL" "$@" ;;
 esac
+"""
+# What pip and uv do, by their arguments: says in FAKE_CALLS what was installed with which options, and adds it to .fake.
+FAKE_INSTALLER = r"""
+fake=$ENVIRONMENT/.fake
+options='' wanted=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --log) printf '%s\n' "${FAKE_LOG:-}" >"$2" && shift ;;
+    -r) wanted="$wanted $(tr '\n' ' ' <"$2")" && shift ;;
+    -c) options="$options -c" && shift ;;
+    --editable) wanted=" project" && shift ;;
+    --require-hashes) options="$options --require-hashes" ;;
+    esac
+    shift
+done
+echo "$PROGRAM$options$wanted" | sed 's/ *$//' >>"$FAKE_CALLS"
+case ${FAKE_INSTALL:-} in
+killed) kill -9 "$PPID" ;;
+held) [ ! -e "$FAKE_FIFO" ] || { cat "$FAKE_FIFO" >/dev/null && rm "$FAKE_FIFO"; } ;; # once
+fails) exit 1 ;;
+"$PROGRAM fails") echo "error: no $PROGRAM today" >&2 && exit 1 ;;
+esac
+tr ' ' '\n' <<<"$wanted" >>"$fake"
 """
 
 
@@ -45,10 +77,9 @@ class Checkout:
         shutil.copytree(ROOT / "tools", self.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("setup.cfg", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
-        for package in ("toolkit/auralign", "plugins/auralign_methods"):
-            (self.root / package).mkdir(parents=True)
-            (self.root / package / "__init__.py").touch()
         self.programs.mkdir()
+        self.installer = folder / "installer"
+        self.installer.write_text(FAKE_INSTALLER)
         for name in ("python3", "python3.13", "python3.12", "python3.11"):
             self.program(name, FAKE_PYTHON.replace("REAL", sys.executable))
 
@@ -64,8 +95,9 @@ class Checkout:
         """As `env -i`, with what the fakes need."""
         return {
             "HOME": str(self.root), "PATH": f"{self.programs}:{SYSTEM_PATH}", "LANG": "C.UTF-8", "TERM": "dumb",
-            "FAKE_CALLS": str(self.calls),
-            "FAKE_PYTHONPATH": f"{self.root}/toolkit:{self.root}/plugins:{os.pathsep.join(sys.path[1:])}", **variables,
+            "FAKE_CALLS": str(self.calls), "FAKE_INSTALLER": str(self.installer),
+            "ENVIRONMENT": variables.get("VIRTUAL_ENV") or variables.get("CONDA_PREFIX") or f"{self.root}/.venv",
+            "FAKE_PYTHONPATH": os.pathsep.join(sys.path[1:]), **variables,
         }  # fmt: skip
 
     def start(self, script, *arguments, cwd=None, **variables):

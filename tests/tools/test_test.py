@@ -11,7 +11,7 @@ PYTEST = '#!/bin/sh\necho "3 passed in 0.1s, $*"\n'
 
 @pytest.fixture
 def tester(checkout):
-    checkout.program("tools/install.sh", "#!/bin/sh\n[ \"$*\" = 'egs test' ]\n")
+    checkout.program("tools/install.sh", "#!/bin/sh\ncase $* in install | 'egs test') ;; *) exit 1 ;; esac\n")
     checkout.program(".venv/bin/python", PYTEST)
     checkout.program(".venv/bin/ruff", '#!/bin/sh\necho ruff saw "$@"\n')
     checkout.program(".venv/bin/shellcheck", '#!/bin/sh\necho shellcheck saw "$@"\n')
@@ -34,7 +34,7 @@ def test_shellcheck_sees_every_shell_file_and_no_other(tester):
         line for line in tester.run("tools/test.sh").stdout.splitlines() if line.startswith("shellcheck saw")
     )
     seen = {word for word in line.split() if word.startswith("./")}
-    names = ("install", "test", "environment", "parse_options")
+    names = ("install", "test", "environment", "parse_options", "update_lock")
     own = ("./.ci/run", "./egs/digits/run.sh", "./tools/new_recipe/run.sh")
     assert seen == {*own, *(f"./tools/{name}.sh" for name in names)}
 
@@ -47,6 +47,19 @@ def test_one_failure_fails_the_whole_and_stops_nothing(tester, name):
     assert done.returncode == 1
     assert "ruff saw check" in done.stdout and "shellcheck saw" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("3 passed")
+
+
+@pytest.mark.parametrize(("end", "resolution"), [("lowest", "lowest-direct"), ("newest", "highest")])
+def test_the_ends_of_the_ranges_are_tried_in_an_environment_of_their_own(tester, end, resolution):
+    made = f".venv-{end}/bin"
+    uv = f'echo uv "$@"; [ "$1" != venv ] || {{ mkdir -p {made} && cp .venv/bin/* {made}; }}'
+    tester.program(".venv/bin/uv", f"#!/bin/sh\n{uv}\n")
+    done = tester.run("tools/test.sh", f"--{end}", "-k", "layout")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("uv pip install"))
+    assert f"--python {tester.root}/.venv-{end}/bin/python --upgrade --resolution {resolution}" in line
+    assert line.endswith("-r setup.cfg --extra egs --extra test")
+    assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest -k layout"
 
 
 def test_ci_runs_it(tester, tmp_path):

@@ -149,11 +149,11 @@ check_data() {
     [ "$data" = look-alike ] || [ -d "$data" ] || ${download-false} || usage_error "--data: no folder $data; give $DATA_IS"
 }
 
-# Completes data_options. --data look-alike stands for a small corpus of this form, made by tests/corpora.py, full of traps.
-make_data() { # NAME in tests/corpora.py; empty where it has none
+# Completes data_options. --data look-alike stands for a small corpus of this form, made by auralign.testing.corpora, full of traps.
+make_data() { # NAME in auralign.testing.corpora; empty if it has none
     if [ "$data" = look-alike ]; then
         [ -n "$1" ] || usage_error "--data look-alike: nobody made one of this corpus; give $DATA_IS"
-        data=$(python "$ROOT/tests/corpora.py" "$1" "$PWD/data/look-alike") || exit
+        data=$(python -m auralign.testing.corpora "$1" "$PWD/data/look-alike") || exit
     fi
     data_options=(--data "$data" ${data_options[@]+"${data_options[@]}"})
 }

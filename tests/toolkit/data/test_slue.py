@@ -9,7 +9,7 @@ from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.data.slue import PUBLISHED, read_slue
 from auralign.records import RecordError, Records, Utterance
 from auralign.score.slue import combine_tags
-from corpora import SLUE, make_slue, make_slue_parquet, make_slue_phase_2
+from auralign.testing.corpora import SLUE, make_slue, make_slue_parquet, make_slue_phase_2
 
 CASES = [(corpus, split) for corpus, splits in SLUE.items() for split in splits]
 

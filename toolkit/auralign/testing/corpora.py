@@ -1,6 +1,6 @@
 """Look-alikes of published corpora, with the traps of the real ones: what stands in them, and what must come out.
 
-python tests/corpora.py librispeech DIR      writes DIR/LibriSpeech, for a recipe's hparams/smoke.yaml; so do covost,
+python -m auralign.testing.corpora librispeech DIR    writes DIR/LibriSpeech, for a recipe's hparams/smoke.yaml; so do covost,
                                              slue and slue-parquet, and print what --data is
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from auralign.testing import make_speech
+from auralign.testing.tiny import make_speech
 
 SPEAKERS = """\
 ;ID  |SEX| SUBSET           |MINUTES| NAME
@@ -630,13 +630,13 @@ MAKERS = {
 
 def main(argv):
     if len(argv) != 2 or argv[0] not in MAKERS:
-        sys.exit(f"usage: corpora.py {{{','.join(MAKERS)}}} DIR")
+        sys.exit(f"usage: python -m auralign.testing.corpora {{{','.join(MAKERS)}}} DIR")
     made = Path(argv[1]) / f"{argv[0]}.made"  # written last: what --data is
     if not made.exists():
         try:
             made.write_text(f"{MAKERS[argv[0]](made.parent)}\n")
         except FileExistsError as error:
-            sys.exit(f"corpora.py: {error.filename} is there already; give another folder, or remove it")
+            sys.exit(f"corpora: {error.filename} is there already; give another folder, or remove it")
     print(made.read_text(), end="")
 
 

@@ -11,7 +11,7 @@
 The environment .venv of the checkout follows the lock exactly. In an environment of the user's own, a package that is
 there stays, as long as its version is within the range of setup.cfg.
 
-Reads: setup.cfg, requirements.lock and the metadata of installed packages; imports none of them but `packaging`.
+Reads: setup.cfg, requirements.lock and the metadata of installed packages; imports none of them but `packaging`, or pip's copy.
 """
 
 import configparser
@@ -21,6 +21,17 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+
+try:
+    import packaging.requirements
+    import packaging.version
+except ImportError:  # nothing is installed yet: pip and setuptools bring a copy each
+    try:
+        from pip._vendor import packaging
+        from pip._vendor.packaging import requirements, version  # noqa: F401
+    except ImportError:
+        from setuptools._vendor import packaging
+        from setuptools._vendor.packaging import requirements, version  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = Path(sysconfig.get_path("purelib"))
@@ -70,14 +81,10 @@ def find_fault(extras):
 
 def find_fault_of_package(name, ranges):
     """What is wrong with an installed package, by the ranges of setup.cfg; None if nothing is."""
-    try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        return "cannot be checked without packaging"
     version = version_of(name)
     if version is None:
         return "is not installed"
-    for requirement in map(Requirement, ranges):
+    for requirement in map(packaging.requirements.Requirement, ranges):
         if not requirement.specifier.contains(version, prereleases=True):
             return f"is {version}, setup.cfg asks for {requirement.specifier}"
     return None
@@ -96,16 +103,11 @@ def find_fault_of_mixture(extras):
 
 def is_missing(name, block):
     """Whether a package of the lock is absent or of another version, on this Python and machine."""
-    try:
-        from packaging.requirements import Requirement
-        from packaging.version import Version
-    except ImportError:
-        return True
-    locked = Requirement(pin(block))
+    locked = packaging.requirements.Requirement(pin(block))
     if locked.marker and not locked.marker.evaluate():
         return False
     version = version_of(name)
-    return version is None or Version(version).public not in locked.specifier
+    return version is None or packaging.version.Version(version).public not in locked.specifier
 
 
 def pin(block):

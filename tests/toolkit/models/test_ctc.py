@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -396,3 +399,38 @@ def test_a_vocabulary_for_each_language_is_refused(tmp_path):
     (save_ctc(tmp_path) / "vocab.json").write_text('{"eng": {"a": 0}}')
     with pytest.raises(ValueError, match="has a vocabulary for each language"):
         load_wav2vec2_ctc(tmp_path, 16)
+
+
+@pytest.fixture(scope="module")
+def broken_torchaudio(tmp_path_factory):
+    """Environment variables with a torchaudio whose library does not load."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "torchaudio").mkdir()
+    (folder / "torchaudio" / "__init__.py").write_text(
+        "raise OSError('libtorchaudio.so: undefined symbol: aoti_torch')\n"
+    )
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def test_a_torchaudio_that_does_not_load_stops_nothing_else(broken_torchaudio):
+    code = "import auralign.train.brain, auralign.pretrained, auralign.models.whisper; print('ready')"
+    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("ready\n", "")
+
+
+def test_alignment_says_in_one_line_why_torchaudio_does_not_load(broken_torchaudio):
+    code = """
+from auralign import script
+def main(arguments):
+    import torch
+    from auralign.models.ctc import forced_align
+    forced_align(torch.zeros(1, 9, 3), torch.tensor([[1]]), blank=0)
+script.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert (
+        "forced alignment needs torchaudio" in done.stderr and "undefined symbol: aoti_torch" in done.stderr
+    )

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from auralign.data.word_times import plain
+from auralign.models import torchaudio_fault
 from auralign.models.encoder import model_type
 from auralign.models.folder import check_complete, check_files, loading
 from auralign.models.wav2vec2 import MODEL_TYPES
@@ -271,17 +272,16 @@ def forced_align(scores: torch.Tensor, ids: torch.Tensor, *, blank: int) -> tupl
     ids : the units to align, (1, U), without blanks.
     blank : id of the blank.
 
-    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T). Raises ImportError if torchaudio
-    cannot be loaded: only alignment needs it, so nothing else stops when its build does not fit torch's.
+    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T). Raises ValueError if torchaudio cannot
+    be loaded: nothing but alignment needs it.
     """
-    try:
-        from torchaudio.functional import forced_align as align
-    except (ImportError, OSError) as error:  # OSError: its library asks for symbols that this torch does not have
-        reason = str(error).strip().splitlines()
-        raise ImportError(
-            f"forced alignment needs torchaudio, which cannot be loaded beside torch {torch.__version__}: "
-            f"{reason[-1] if reason else type(error).__name__}; install the pair that tools/install.sh installs"
-        ) from error
+    if torchaudio_fault:
+        raise ValueError(
+            f"forced alignment needs torchaudio, which does not load beside torch {torch.__version__}: {torchaudio_fault}; "
+            "install a pair that fits, as requirements.lock names one"
+        )
+    from torchaudio.functional import forced_align as align
+
     return align(scores, ids.to(torch.int32), blank=blank)
 
 

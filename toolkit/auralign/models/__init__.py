@@ -21,7 +21,9 @@ def _load_torchaudio() -> str | None:
             del sys.modules[name]
         empty = types.ModuleType("torchaudio")
         empty.__spec__ = spec or importlib.machinery.ModuleSpec("torchaudio", None)
-        empty.__version__ = importlib.metadata.version("torchaudio") if spec else "2.11"  # SpeechBrain reads it
+        empty.__version__ = (
+            importlib.metadata.version("torchaudio") if spec else "2.11"
+        )  # SpeechBrain reads it
         sys.modules["torchaudio"] = empty
         return " ".join(str(error).split()) or type(error).__name__
     return None

@@ -87,7 +87,7 @@ def test_nested_choice_comes_back(tmp_path):
 
 def test_id_used_twice_is_refused_when_written(tmp_path):
     twice = utterances(["a"]) * 2
-    with pytest.raises(RecordError, match="the id 'u0' is used twice"):
+    with pytest.raises(RecordError, match="the id 'u0' is used twice, it would be on the lines 2 and 3"):
         write_records(tmp_path / "m.jsonl", twice, kind=Utterance)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_id_used_twice_is_refused_when_written(tmp_path):
 def test_id_used_twice_is_refused_when_read(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text(header(Utterance) + to_line(utterances(["a"])[0]) * 2)
-    with pytest.raises(RecordError, match="'u0' is used twice"):
+    with pytest.raises(RecordError, match="'u0' is used twice, on the lines 2 and 3"):
         Records(path, Utterance)
 
 

@@ -135,17 +135,18 @@ def write_records(path, records: Iterable[Any], *, kind: type) -> None:
 
     Raises RecordError on an id or key used twice.
     """
-    seen: set[bytes] = set()
+    seen: dict[bytes, int] = {}
     with write_atomically(path) as file:
         file.write(header(kind))
-        for record in records:
+        for line, record in enumerate(records, start=2):
             identity = _identity(record)
             digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            if digest in seen:
+            first = seen.setdefault(digest, line)
+            if first != line:
                 raise RecordError(
-                    f"{path}: the {_identity_field(kind)} {identity!r} is used twice; ids must be unique"
+                    f"{path}: the {_identity_field(kind)} {identity!r} is used twice, it would be on the lines {first} and "
+                    f"{line}; ids must be unique"
                 )
-            seen.add(digest)
             file.write(to_line(record))
 
 
@@ -259,9 +260,10 @@ class Records:
         self._descriptor = os.open(self.path, os.O_RDONLY)
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
-            row = int(self._order[twice[0]])
+            first, second = (int(self._order[twice[0] + step]) for step in (0, 1))
             raise RecordError(
-                f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique"
+                f"{self.path}: the {_identity_field(kind)} {_identity(self[first])!r} is used twice, on the lines {first + 2} "
+                f"and {second + 2}; ids must be unique"
             )
 
     def __del__(self):

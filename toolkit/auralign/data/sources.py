@@ -7,18 +7,27 @@
     [('a', 'a.wav', 'three five')]
 
 A source is read row by row. Its columns are found by their usual names, or by a mapping; nothing in a source is ever run.
+
+A row without an id gets the name of its audio file, without the ending. If the source has several stretches of one file, each id
+also has the channel and the times, in seconds: `meeting@10-18`, `call@ch1@0.5-2`. The ids depend on the whole source, not on the
+order of its rows, nor on which of them are read.
 """
 
 import csv
 import gzip
+import hashlib
 import json
 import math
 import sys
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from auralign.data.manifest import Rejection
 from auralign.files import write_atomically
 from auralign.records import RecordError, Utterance
 
@@ -29,11 +38,13 @@ COLUMNS = {
     "text": ("text", "sentence", "transcript", "transcription", "normalized_text", "wrd"),
     "seconds": ("seconds", "duration"),
     "start": ("start", "offset"),
+    "end": ("end",),  # instead of seconds
+    "channel": ("channel",),
     "speaker": ("speaker", "speaker_id", "spk_id", "client_id"),
     "language": ("language", "lang", "locale"),
 }
 REQUIRED = ("audio", "text")
-NUMBERS = ("seconds", "start")
+NUMBERS = ("seconds", "start", "end")
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,10 @@ def read_source(
     split: str | None = None,
     columns: Columns | None = None,
     audio_out=None,
-) -> Iterator[Utterance]:
+) -> Iterator[Utterance | Rejection]:
     """The utterances of a source; those whose length it does not tell have infinite `seconds`, up to the file's end.
+
+    A row with the id and the audio of an earlier one is a Rejection.
 
     Arguments
     ---------
@@ -85,8 +98,8 @@ def read_source(
     audio_out : path, optional
         Folder for audio that stands inside the source itself; written when its row is read.
 
-    Raises FileNotFoundError where there is no source; RecordError, naming file and row, where a row cannot be read;
-    ValueError where a column is not found or could be several.
+    Raises FileNotFoundError where there is no source; RecordError, naming file and row, where a row cannot be read, and where
+    two rows give one id to different audio; ValueError where a column is not found or could be several.
     """
     source, columns = Path(source), columns or Columns()
     if not source.exists():
@@ -96,22 +109,30 @@ def read_source(
         raise ValueError(f"form {form!r}: use {', '.join(FORMS)}")
     if split is not None and form not in WITH_SPLITS:
         raise ValueError(f"{source}: {form} has no splits; choose rows by a column: --where split={split}")
-    rows = FORMS[form](source, split) if form in WITH_SPLITS else FORMS[form](source)
+
+    def rows() -> Iterator[tuple[str, dict]]:
+        return FORMS[form](source, split) if form in WITH_SPLITS else FORMS[form](source)
+
     num_rows = num_read = 0
-    for number, (place, row) in enumerate(rows):
+    ids = _Ids(rows, columns)
+    for number, (place, row) in enumerate(rows()):
         num_rows += 1
         fields = find_columns(row, columns, place=place)
         if any(str(_get(row, name, place)) != value for name, value in columns.where.items()):
             continue
         num_read += 1
-        values = {name: _get(row, column, place) for name, column in fields.items()}
-        if isinstance(values["audio"], dict):
-            values.setdefault("id", _inner_id(values["audio"], source, number))
-            values["audio"] = _write_audio(values["audio"], number, audio_out, place)
+        values = _read_values(row, fields, place)
         labels = {name: _get(row, column, place) for name, column in columns.labels.items()}
         told = {name: _get(row, column, place) for name, column in columns.attributes.items()}
         known = {name: value for name, value in told.items() if value not in (None, "")}
-        yield _make_utterance(values, labels, known, place)
+        utterance = _make_utterance(values, labels, known, ids.choose(values, source.stem, number))
+        rejection = ids.find_twice(utterance, values, number, place)
+        if rejection:
+            yield rejection
+            continue
+        if isinstance(values["audio"], dict):
+            utterance = replace(utterance, audio=_write_audio(values["audio"], number, audio_out, place))
+        yield utterance
     if not num_read:
         wanted = " and ".join(f"{name} = {value}" for name, value in columns.where.items())
         raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and num_rows else ""))
@@ -154,23 +175,35 @@ def _get(row: dict, column: str, place: str) -> Any:
     return value
 
 
-def _make_utterance(values: dict, labels: dict, attributes: dict, place: str) -> Utterance:
+def _read_values(row: dict, fields: dict[str, str], place: str) -> dict[str, Any]:
+    """Field to value: numbers as such, None where there is none; `audio` is a path, or a dict that holds the audio itself."""
+    values = {name: _get(row, column, place) for name, column in fields.items()}
     for name in NUMBERS:
         try:
             values[name] = float(values[name]) if values.get(name) not in (None, "") else None
         except (TypeError, ValueError) as error:
             raise RecordError(f"{place}: the {name} {values[name]!r} is no number") from error
+    if values["seconds"] is None and values["end"] is not None:
+        values["seconds"] = values["end"] - (values["start"] or 0.0)
+    inside = values["audio"] if isinstance(values["audio"], dict) else None
+    if inside and inside.get("bytes") is None:
+        values["audio"], inside = inside.get("path") or "", None
     for name in ("audio", "text", "speaker", "language"):
+        if name == "audio" and inside:
+            continue
         if not isinstance(values.get(name, ""), (str, type(None))):
             values[name] = str(values[name]) if name == "speaker" else values[name]
         if not isinstance(values.get(name, ""), (str, type(None))):
             raise RecordError(f"{place}: the {name} is {type(values[name]).__name__}; expected text")
     if not values["audio"]:
         raise RecordError(f"{place}: names no audio")
-    identity = values.get("id")
+    return values
+
+
+def _make_utterance(values: dict, labels: dict, attributes: dict, identity: str) -> Utterance:
     return Utterance(
-        id=Path(values["audio"]).with_suffix("").as_posix() if identity in (None, "") else str(identity),
-        audio=values["audio"],
+        id=identity,
+        audio="" if isinstance(values["audio"], dict) else values["audio"],
         seconds=math.inf if values["seconds"] is None else values["seconds"],
         text=values["text"] or "",
         start=values["start"] or 0.0,
@@ -181,16 +214,141 @@ def _make_utterance(values: dict, labels: dict, attributes: dict, place: str) ->
     )
 
 
-def _inner_id(value: dict, source: Path, number: int) -> str:
-    """The id of audio that stands inside a dataset: its path there, else its row; never the place that it is written to."""
-    path = value.get("path")
-    return Path(path).with_suffix("").as_posix() if path else f"{source.stem}-{number}"
+class _Ids:
+    """Gives ids to the rows that have none, and finds those that are used twice.
+
+    A source in which a row has no id is read once more, before that row, for what it has of each file: 24 bytes a row are kept
+    while it lasts.
+
+    Arguments
+    ---------
+    rows : callable () -> iterator of (place, row)
+        Reads the source from its beginning.
+    columns : Columns
+    """
+
+    def __init__(self, rows: Callable[[], Iterator[tuple[str, dict]]], columns: Columns):
+        self.rows, self.columns = rows, columns
+        self.divided: set[int] | None = None  # files of which there are several stretches, hashed
+        self.shared: set[int] = set()  # names that several files have but for their ending, hashed
+        self.found: dict[int, int] = {}  # hashed id to its place in the following
+        self.numbers, self.contents = array("Q"), [array("Q") for _ in range(3)]
+        self.places: list[str] = []  # of all rows, once two have the same id
+
+    def choose(self, values: dict, stem: str, number: int) -> str:
+        """The id of a row: its own, or one made of its file, channel and times."""
+        if values.get("id") not in (None, ""):
+            return str(values["id"])
+        if not isinstance(values["audio"], dict):
+            if self.divided is None:
+                self._scan()
+            path, name = Path(values["audio"]).as_posix(), _name(values["audio"])
+            name = path if _hash(name) in self.shared else name
+            return name + _stretch(values) if _hash(path) in self.divided else name
+        # The audio itself: reading all of it once more, to see which names are used twice, would take too long.
+        name = _name(values["audio"].get("path") or f"{stem}-{number}")
+        earlier = self.found.get(_hash(name))
+        if earlier is None or self._contents(values)[0] == self.contents[0][earlier]:
+            return name
+        cut = values["start"] or values["seconds"] is not None
+        return name + (
+            _stretch(values) if cut and _hash(name + _stretch(values)) not in self.found else f"@{number}"
+        )
+
+    def find_twice(self, utterance: Utterance, values: dict, number: int, place: str) -> Rejection | None:
+        """Remember a row; a Rejection if an earlier one has its id and its audio.
+
+        Raises RecordError if an earlier one has its id and other audio.
+        """
+        key = _hash(utterance.id)
+        found = self._contents(values, utterance)
+        earlier = self.found.setdefault(key, len(self.numbers))
+        if earlier == len(self.numbers):
+            self.numbers.append(number)
+            for column, value in zip(self.contents, found, strict=True):
+                column.append(value)
+            return None
+        self.places = self.places or [before for before, _ in self.rows()]
+        first = self.places[self.numbers[earlier]]
+        same_clip, same_text, same_rest = (
+            column[earlier] == value for column, value in zip(self.contents, found, strict=True)
+        )
+        if not same_clip:
+            raise RecordError(
+                f"{place}: the id {utterance.id!r} is used twice, first at {first}, and not of the same audio; ids must be "
+                "unique: mend the table, or name a column of other ids (--column id=NAME)"
+            )
+        reason = "the same row twice"
+        if not (same_text and same_rest):
+            reason = f"the same audio twice, with {'other labels' if same_text else 'another text'}"
+        return Rejection(utterance.id, reason, f"{place}: the row of {first} was kept")
+
+    def _contents(self, values: dict, utterance: Utterance | None = None) -> tuple[int, ...]:
+        """Hashes of a row: its clip, and with an utterance its text and all else."""
+        audio = values["audio"]
+        name = (
+            hashlib.sha256(audio["bytes"]).hexdigest() if isinstance(audio, dict) else Path(audio).as_posix()
+        )
+        clip = _hash(repr((name, _stretch(values))))
+        if utterance is None:
+            return (clip,)
+        rest = (utterance.speaker, utterance.language, utterance.attributes, utterance.labels)
+        return clip, _hash(utterance.text), _hash(repr(rest))
+
+    def _scan(self) -> None:
+        names, files, stretches = array("Q"), array("Q"), array("Q")
+        for place, row in self.rows():
+            fields = find_columns(row, self.columns, place=place)
+            try:
+                values = _read_values(row, fields, place)
+            except RecordError:  # said when the row is read; it may be one that is not
+                continue
+            if values.get("id") in (None, "") and isinstance(values["audio"], str):
+                names.append(_hash(_name(values["audio"])))
+                files.append(_hash(Path(values["audio"]).as_posix()))
+                stretches.append(_hash(_stretch(values)))
+        self.divided, self.shared = _find_several(files, stretches), _find_several(names, files)
+
+
+def _find_several(keys: array, values: array) -> set[int]:
+    """The keys that have more than one value."""
+    if not keys:
+        return set()
+    keys, values = np.frombuffer(keys, dtype=np.uint64), np.frombuffer(values, dtype=np.uint64)
+    order = np.lexsort((values, keys))
+    keys, values = keys[order], values[order]
+    several = (keys[1:] == keys[:-1]) & (values[1:] != values[:-1])
+    return set(keys[1:][several].tolist())
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+    )
+
+
+def _name(audio: str) -> str:
+    """A path without its ending."""
+    return Path(audio).with_suffix("").as_posix()
+
+
+def _stretch(values: dict) -> str:
+    """Which part of a file a row is about: "@10-18", "@ch1@0.5-2"; "@0-" is all of it.
+
+    >>> _stretch({"start": 0.1, "seconds": 0.2})
+    '@0.1-0.3'
+    """
+
+    def tell(seconds):
+        return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+    channel, start = values.get("channel"), values.get("start") or 0.0
+    end = "" if values.get("seconds") is None else tell(start + values["seconds"])
+    return ("" if channel in (None, "") else f"@ch{channel}") + f"@{tell(start)}-{end}"
 
 
 def _write_audio(value: dict, number: int, folder, place: str) -> str:
     """The path of audio that a Hugging Face dataset holds as {"bytes": ..., "path": ...}."""
-    if value.get("bytes") is None:
-        return value.get("path") or ""
     if folder is None:
         raise RecordError(f"{place}: holds audio itself, and no folder was given to write it to")
     path = Path(folder) / f"{number:08d}{Path(value.get('path') or '').suffix or '.audio'}"
@@ -362,7 +520,9 @@ def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
                 raise RecordError(f"{place}: begins with no id")
             key, *rest = line.split(None, 1)  # by a space or a tab
             if key in found:
-                raise RecordError(f"{place}: the id {key!r} is used twice; ids must be unique")
+                raise RecordError(
+                    f"{place}: the id {key!r} is used twice, first at {found[key][0]}; ids must be unique"
+                )
             found[key] = (place, rest[0].strip() if rest else "")
     return found
 

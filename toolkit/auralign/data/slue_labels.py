@@ -8,6 +8,8 @@ An entity is a pair (tag, phrase).
 
 import re
 
+from auralign.data.text import compose
+
 RAW_TAGS = tuple(
     "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME"
     " WORK_OF_ART".split()
@@ -54,6 +56,6 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
 
 
 def normalise_phrase(text) -> str:
-    """As phrases are compared: lower case, without . , ! ? ; and with `'s` a word of its own."""
-    text = re.sub(r"[.,!?;]", "", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    """As phrases are compared: composed, lower case, without . , ! ? ; and with `'s` a word of its own."""
+    text = re.sub(r"[.,!?;]", "", compose(text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     return " ".join(re.sub(r"(?<=\w)'s\b", " 's", text).split())

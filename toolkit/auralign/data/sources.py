@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from auralign.data.manifest import Rejection
+from auralign.data.text import compose
 from auralign.files import write_atomically
 from auralign.records import RecordError, Utterance
 
@@ -118,7 +119,9 @@ def read_source(
     for number, (place, row) in enumerate(rows()):
         num_rows += 1
         fields = find_columns(row, columns, place=place)
-        if any(str(_get(row, name, place)) != value for name, value in columns.where.items()):
+        if any(
+            compose(str(_get(row, name, place))) != compose(value) for name, value in columns.where.items()
+        ):
             continue
         num_read += 1
         values = _read_values(row, fields, place)
@@ -293,7 +296,7 @@ class _Ids:
         if utterance is None:
             return (clip,)
         rest = (utterance.speaker, utterance.language, utterance.attributes, utterance.labels)
-        return clip, _hash(utterance.text), _hash(repr(rest))
+        return clip, _hash(compose(utterance.text)), _hash(compose(repr(rest)))
 
     def _scan(self) -> None:
         names, files, stretches = array("Q"), array("Q"), array("Q")

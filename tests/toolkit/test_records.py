@@ -10,6 +10,7 @@ from auralign.records import (
     TargetRequest,
     Utterance,
     header,
+    shorten,
     to_line,
     write_records,
 )
@@ -159,3 +160,10 @@ def test_word_times_come_back(tmp_path):
     ]
     write_records(tmp_path / "m.jsonl", found, kind=Utterance)
     assert list(Records(tmp_path / "m.jsonl", Utterance)) == found
+
+
+@pytest.mark.parametrize(("num_letters", "shown"), [(200, 200), (201, 200), (100_000, 200)])
+def test_a_long_value_is_shortened_in_messages(num_letters, shown):
+    text = shorten("x" * num_letters)
+    assert len(text) == shown
+    assert text.endswith(f"({num_letters} letters)") == (num_letters > 200)

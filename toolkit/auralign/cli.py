@@ -3,10 +3,14 @@
 import argparse
 import inspect
 import os
+import re
 import sys
 
 from auralign import __version__, script
 
+OPTION = re.compile(
+    r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"
+)  # --max_seconds is --max-seconds, as of a recipe's YAML
 MAX_OPTION = 80  # characters of an option that are shown
 
 
@@ -17,7 +21,9 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Parse the command line and do what it says; returns the exit code."""
-    options = make_parser().parse_args(argv)
+    options = make_parser().parse_args(
+        [OPTION.sub(lambda name: name[0].replace("_", "-"), word) for word in argv]
+    )
     return options.do(options) or 0
 
 
@@ -188,7 +194,8 @@ def add_prepare(commands) -> None:
         type=_number,
         default=0.01,
         metavar="SHARE",
-        help="stop above this share (default: %(default)g)",
+        help="stop above this share (default: %(default)g); unless it is 0, not for up to 3 utterances that are at most a "
+        "quarter of all",
     )
     prepare.set_defaults(do=do_prepare)
 

@@ -126,6 +126,22 @@ class Hypothesis:
     transcript: str | None = None
 
 
+MAX_SHOWN = 200  # characters of a value that an error shows
+
+
+def shorten(text: str, limit: int = MAX_SHOWN) -> str:
+    """Text as an error shows it: the middle left out of what is longer than `limit`, such as an answer that loops.
+
+    >>> shorten("three"), shorten("one two " * 1000, 40)
+    ('three', 'one two on ... o one two  (8000 letters)')
+    """
+    if len(text) <= limit:
+        return text
+    told = f" ({len(text)} letters)"
+    room = max(0, limit - len(told) - len(" ... "))
+    return f"{text[: room // 2]} ... {text[len(text) - (room + 1) // 2 :]}{told}"
+
+
 class RecordError(ValueError):
     """A file of records that cannot be read: names the file, the line and the repair."""
 

@@ -404,8 +404,22 @@ def test_files_of_one_name_get_ids_of_their_own(tmp_path, audio, ids):
 
 def test_channels_of_one_recording_get_ids_of_their_own(tmp_path):
     rows = "c.wav,A,0,2,hello\nc.wav,B,0,2,hi\n"
-    found = read(tmp_path / "t.csv", "path,channel,start,duration,text\n" + rows)
+    *found, note = read(tmp_path / "t.csv", "path,channel,start,duration,text\n" + rows)
     assert [u.id for u in found] == ["c@chA@0-2", "c@chB@0-2"]
+    assert note == Note("name a channel, which is not read alone: all channels of a recording are", 2)
+
+
+def test_a_channel_of_somebody_is_none_of_a_recording(tmp_path):
+    found = read(
+        tmp_path / "t.csv", "path,channel,start,duration,text\nv.wav,My Show,0,2,a\nv.wav,My Show,2,2,b\n"
+    )
+    assert [u.id for u in found] == ["v@0-2", "v@2-4"]
+
+
+def test_the_channel_of_a_kaldi_segment_is_told(tmp_path):
+    *found, note = read_source(kaldi(tmp_path, segments="u1 r1 0.1 0.4 1\nu2 r2 0.0 0.5 A\n"))
+    assert [u.id for u in found] == ["u1", "u2"]
+    assert note.count == 2
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ COLUMNS = {
 }
 REQUIRED = ("audio", "text")
 NUMBERS = ("seconds", "start", "end")
+CHANNEL = re.compile(r"(?:ch(?:annel)?[ _-]?)?(\d{1,2}|[A-Za-z]|left|right)(?:\.0)?", re.IGNORECASE)
 SLOT = re.compile(r"\{([^{}]+)\}")  # the place of a column in what is put together of several
 NO_HEADER = "; if the table has no header, name its columns: --names NAME,NAME"
 
@@ -237,7 +238,7 @@ def read_source(
     def rows() -> Iterator[tuple[str, dict]]:
         return FORMS[form](hub or source, **options)
 
-    num_rows = num_read = 0
+    num_rows = num_read = num_channels = 0
     ids, left_out = _Ids(rows, columns, decimal_comma), Counter()
     for number, (place, row) in enumerate(rows()):
         num_rows += 1
@@ -251,6 +252,7 @@ def read_source(
         labels = {name: _get(row, column, place) for name, column in columns.labels.items()}
         told = {name: _get(row, column, place) for name, column in columns.attributes.items()}
         known = {name: value for name, value in told.items() if value not in (None, "")}
+        num_channels += bool(_channel(values))
         utterance = _make_utterance(values, labels, known, ids.choose(values, source.stem, number))
         rejection = ids.find_twice(utterance, values, number, place)
         if rejection:
@@ -262,6 +264,8 @@ def read_source(
     if not num_read:
         wanted = " and ".join(map(str, columns.where))
         raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and num_rows else ""))
+    if num_channels:
+        yield Note("name a channel, which is not read alone: all channels of a recording are", num_channels)
     for column, count in left_out.items():
         yield Note(f"rows left out that have no {column}, by which they were to be chosen", count)
 
@@ -482,9 +486,15 @@ def _stretch(values: dict) -> str:
     def tell(seconds):
         return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
-    channel, start = values.get("channel"), values.get("start") or 0.0
+    channel, start = _channel(values), values.get("start") or 0.0
     end = "" if values.get("seconds") is None else tell(start + values["seconds"])
-    return ("" if channel in (None, "") else f"@ch{channel}") + f"@{tell(start)}-{end}"
+    return (f"@ch{channel}" if channel else "") + f"@{tell(start)}-{end}"
+
+
+def _channel(values: dict) -> str:
+    """Number or letter of a channel of a recording; "" if there is none, or it is something else, such as whose video it is."""
+    match = CHANNEL.fullmatch("" if values.get("channel") is None else str(values["channel"]).strip())
+    return match[1] if match else ""
 
 
 def _write_audio(value: dict, number: int, folder, place: str) -> str:
@@ -631,7 +641,7 @@ def read_kaldi(source: Path) -> Iterator[tuple[str, dict]]:
     """A Kaldi data folder: wav.scp and text, and where they are there segments, utt2spk and utt2lang.
 
     wav.scp:  recording-1 /corpus/a.flac
-    segments: utterance-1 recording-1 0.50 2.75
+    segments: utterance-1 recording-1 0.50 2.75, and perhaps a channel
     text:     utterance-1 THREE FIVE
     """
     recordings = _read_pairs(source / "wav.scp")
@@ -667,6 +677,8 @@ def read_kaldi(source: Path) -> Iterator[tuple[str, dict]]:
             except ValueError as error:
                 raise RecordError(f"{place}: start and end must be seconds; found {rest!r}") from error
             row["seconds"] = end - row["start"]
+            if len(parts) == 4:
+                row["channel"] = parts[3]
         row |= {column: pairs[utt_id][1] for column, pairs in optional.items() if utt_id in pairs}
         yield place, {**row, **{column: row.get(column, "") for column in optional}}
 

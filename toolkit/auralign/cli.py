@@ -218,8 +218,9 @@ def do_prepare(options) -> int:
     """`auralign prepare`."""
     from pathlib import Path
 
+    from auralign.data.conditions import Condition
     from auralign.data.manifest import write_manifest
-    from auralign.data.sources import HERE, Columns, Condition, guess_form, hub_name, read_source
+    from auralign.data.sources import HERE, Columns, guess_form, hub_name, read_source
     from auralign.files import locked
     from auralign.layout import Speech, fill
     from auralign.records import Question, Records, Utterance, write_records

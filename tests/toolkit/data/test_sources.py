@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from auralign.data.conditions import Condition
 from auralign.data.manifest import Note
-from auralign.data.sources import Columns, Condition, guess_form, hub_name, read_source
+from auralign.data.sources import Columns, guess_form, hub_name, read_source
 from auralign.records import RecordError, Utterance
 
 ROWS = [

@@ -8,33 +8,27 @@
 
 A source is read row by row. Its columns are found by their usual names, or by a mapping; nothing in a source is ever run.
 
-A row without an id gets the name of its audio file, without the ending. If the source has several stretches of one file, each id
-also has the channel and the times, in seconds: `meeting@10-18`, `call@ch1@0.5-2`. The ids depend on the whole source, not on the
-order of its rows, nor on which of them are read.
+`auralign.data.ids` says which id a row without one gets.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import json
 import math
-import operator
 import os
 import re
 import sys
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from auralign.data.manifest import Item, Note, Rejection
-from auralign.data.text import compose
+from auralign.data.conditions import ORDER, Condition, is_empty, with_point
+from auralign.data.ids import Ids, channel_of
+from auralign.data.manifest import Item, Note
 from auralign.files import write_atomically
 from auralign.records import RecordError, Utterance, shorten
 
@@ -52,96 +46,8 @@ COLUMNS = {
 }
 REQUIRED = ("audio", "text")
 NUMBERS = ("seconds", "start", "end")
-CHANNEL = re.compile(r"(?:ch(?:annel)?[ _-]?)?(\d{1,2}|[A-Za-z]|left|right)(?:\.0)?", re.IGNORECASE)
 SLOT = re.compile(r"\{([^{}]+)\}")  # the place of a column in what is put together of several
 NO_HEADER = "; if the table has no header, name its columns: --names NAME,NAME"
-
-
-CONDITION = re.compile(
-    r"\s*(?P<column>.+?)\s*(?P<sign>!=|<=|>=|==?|<|>|(?<=\s)in(?=\s))\s*(?P<value>.*?)\s*", re.DOTALL
-)
-NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+")  # 007 is a name
-ORDER = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What a row must fit to be read.
-
-    Arguments
-    ---------
-    column : str
-    sign : str
-        "=", "!=", "<", ">", "<=", ">=", or "in": one of several values.
-    values : tuple of str
-        One unless the sign is "in". A number is compared as a number if the cell holds one too; all else letter by letter.
-
-    >>> Condition.parse("split in dev, test")
-    Condition(column='split', sign='in', values=('dev', 'test'))
-    >>> Condition.parse("seconds<20").fits("7.50", "t.csv:2"), Condition.parse("seconds=7.5").fits("7.50", "t.csv:2")
-    (True, True)
-    """
-
-    column: str
-    sign: str
-    values: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Condition:
-        """Of "duration<20" or "split in dev,test"; raises ValueError on what is no condition."""
-        match = CONDITION.fullmatch(text)
-        values = [match["value"]] if match else []
-        if match and match["sign"] == "in":
-            values = [value.strip() for value in match["value"].strip("()[]").split(",")]
-        if not values or not all(values) or values[0][0] in "=<>!":
-            raise ValueError(
-                f"{text!r} is no condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
-            )
-        if match["sign"] in ORDER and _number(values[0]) is None:
-            raise ValueError(f"{text!r}: {values[0]!r} is no number; {match['sign']} compares numbers")
-        return cls(match["column"], "=" if match["sign"] == "==" else match["sign"], tuple(values))
-
-    def fits(self, cell: Any, place: str, *, decimal_comma: bool = False) -> bool:
-        """Whether a cell fits; an empty one is neither less nor more than a number.
-
-        Raises RecordError, naming `place`, if the order of something is asked for that is no number.
-        """
-        number = _number(cell, decimal_comma=decimal_comma)
-        if self.sign in ORDER:
-            if number is None and not _is_empty(cell):
-                raise RecordError(
-                    f"{place}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
-                )
-            return number is not None and ORDER[self.sign](number, _number(self.values[0]))
-        text, values = (
-            "" if _is_empty(cell) else compose(str(cell)),
-            [compose(value) for value in self.values],
-        )
-        if isinstance(cell, bool):  # True of Python, true of JSON
-            text, values = text.lower(), [value.lower() for value in values]
-        same = text in values or (number is not None and number in map(_number, values))
-        return same != (self.sign == "!=")
-
-    def __str__(self):
-        return f"{self.column} {self.sign} {','.join(self.values)}"
-
-
-def _number(value: Any, *, decimal_comma: bool = False) -> float | None:
-    """A number, or text that is written as one; None for all else."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return None if math.isnan(value) else float(value)
-    text = value.strip() if isinstance(value, str) else ""
-    text = _with_point(text) if decimal_comma else text
-    return float(text) if NUMBER.fullmatch(text) else None
-
-
-def _with_point(text: str) -> str:
-    """A number with a decimal comma as one with a point."""
-    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
-
-
-def _is_empty(cell: Any) -> bool:
-    return cell is None or cell == "" or cell != cell  # NaN
 
 
 @dataclass(frozen=True)
@@ -239,20 +145,25 @@ def read_source(
         return FORMS[form](hub or source, **options)
 
     num_rows = num_read = num_channels = 0
-    ids, left_out = _Ids(rows, columns, decimal_comma), Counter()
+    hint = NO_HEADER if form in TABLES else ""
+
+    def read(row: dict, place: str) -> dict[str, Any]:
+        return _read_values(row, find_columns(row, columns, place=place), place, decimal_comma)
+
+    ids, left_out = Ids(rows, read), Counter()
     for number, (place, row) in enumerate(rows()):
         num_rows += 1
-        fields = find_columns(row, columns, place=place, hint=NO_HEADER if form in TABLES else "")
+        fields = find_columns(row, columns, place=place, hint=hint)
         cells = [(condition, _get(row, condition.column, place)) for condition in columns.where]
         if not all(condition.fits(cell, place, decimal_comma=decimal_comma) for condition, cell in cells):
-            left_out.update({item.column for item, cell in cells if item.sign in ORDER and _is_empty(cell)})
+            left_out.update({item.column for item, cell in cells if item.sign in ORDER and is_empty(cell)})
             continue
         num_read += 1
         values = _read_values(row, fields, place, decimal_comma)
         labels = {name: _get(row, column, place) for name, column in columns.labels.items()}
         told = {name: _get(row, column, place) for name, column in columns.attributes.items()}
         known = {name: value for name, value in told.items() if value not in (None, "")}
-        num_channels += bool(_channel(values))
+        num_channels += bool(channel_of(values))
         utterance = _make_utterance(values, labels, known, ids.choose(values, source.stem, number))
         rejection = ids.find_twice(utterance, values, number, place)
         if rejection:
@@ -320,7 +231,7 @@ def _read_values(row: dict, fields: dict[str, str], place: str, decimal_comma: b
     for name in NUMBERS:
         cell = values.get(name)
         if decimal_comma and isinstance(cell, str):
-            cell = _with_point(cell)
+            cell = with_point(cell)
         try:
             values[name] = float(cell) if cell not in (None, "") else None
         except (TypeError, ValueError) as error:
@@ -354,147 +265,6 @@ def _make_utterance(values: dict, labels: dict, attributes: dict, identity: str)
         attributes=attributes,
         labels=labels,
     )
-
-
-class _Ids:
-    """Gives ids to the rows that have none, and finds those that are used twice.
-
-    A source in which a row has no id is read once more, before that row, for what it has of each file: 24 bytes a row are kept
-    while it lasts.
-
-    Arguments
-    ---------
-    rows : callable () -> iterator of (place, row)
-        Reads the source from its beginning.
-    columns : Columns
-    decimal_comma : bool
-        Whether 1,5 is a number.
-    """
-
-    def __init__(self, rows: Callable[[], Iterator[tuple[str, dict]]], columns: Columns, decimal_comma: bool):
-        self.rows, self.columns, self.decimal_comma = rows, columns, decimal_comma
-        self.divided: set[int] | None = None  # files of which there are several stretches, hashed
-        self.shared: set[int] = set()  # names that several files have but for their ending, hashed
-        self.found: dict[int, int] = {}  # hashed id to its place in the following
-        self.numbers, self.contents = array("Q"), [array("Q") for _ in range(3)]
-        self.places: list[str] = []  # of all rows, once two have the same id
-
-    def choose(self, values: dict, stem: str, number: int) -> str:
-        """The id of a row: its own, or one made of its file, channel and times."""
-        if values.get("id") not in (None, ""):
-            return str(values["id"])
-        if not isinstance(values["audio"], dict):
-            if self.divided is None:
-                self._scan()
-            path, name = Path(values["audio"]).as_posix(), _name(values["audio"])
-            name = path if _hash(name) in self.shared else name
-            return name + _stretch(values) if _hash(path) in self.divided else name
-        # The audio itself: reading all of it once more, to see which names are used twice, would take too long.
-        name = _name(values["audio"].get("path") or f"{stem}-{number}")
-        earlier = self.found.get(_hash(name))
-        if earlier is None or self._contents(values)[0] == self.contents[0][earlier]:
-            return name
-        cut = values["start"] or values["seconds"] is not None
-        return name + (
-            _stretch(values) if cut and _hash(name + _stretch(values)) not in self.found else f"@{number}"
-        )
-
-    def find_twice(self, utterance: Utterance, values: dict, number: int, place: str) -> Rejection | None:
-        """Remember a row; a Rejection if an earlier one has its id and its audio.
-
-        Raises RecordError if an earlier one has its id and other audio.
-        """
-        key = _hash(utterance.id)
-        found = self._contents(values, utterance)
-        earlier = self.found.setdefault(key, len(self.numbers))
-        if earlier == len(self.numbers):
-            self.numbers.append(number)
-            for column, value in zip(self.contents, found, strict=True):
-                column.append(value)
-            return None
-        self.places = self.places or [before for before, _ in self.rows()]
-        first = self.places[self.numbers[earlier]]
-        same_clip, same_text, same_rest = (
-            column[earlier] == value for column, value in zip(self.contents, found, strict=True)
-        )
-        if not same_clip:
-            raise RecordError(
-                f"{place}: the id {utterance.id!r} is used twice, first at {first}, and not of the same audio; ids must be "
-                "unique: mend the table, or name a column of other ids (--column id=NAME)"
-            )
-        reason = "the same row twice"
-        if not (same_text and same_rest):
-            reason = f"the same audio twice, with {'other labels' if same_text else 'another text'}"
-        return Rejection(utterance.id, reason, f"{place}: the row of {first} was kept")
-
-    def _contents(self, values: dict, utterance: Utterance | None = None) -> tuple[int, ...]:
-        """Hashes of a row: its clip, and with an utterance its text and all else."""
-        audio = values["audio"]
-        name = (
-            hashlib.sha256(audio["bytes"]).hexdigest() if isinstance(audio, dict) else Path(audio).as_posix()
-        )
-        clip = _hash(repr((name, _stretch(values))))
-        if utterance is None:
-            return (clip,)
-        rest = (utterance.speaker, utterance.language, utterance.attributes, utterance.labels)
-        return clip, _hash(compose(utterance.text)), _hash(compose(repr(rest)))
-
-    def _scan(self) -> None:
-        names, files, stretches = array("Q"), array("Q"), array("Q")
-        for place, row in self.rows():
-            fields = find_columns(row, self.columns, place=place)
-            try:
-                values = _read_values(row, fields, place, self.decimal_comma)
-            except RecordError:  # said when the row is read; it may be one that is not
-                continue
-            if values.get("id") in (None, "") and isinstance(values["audio"], str):
-                names.append(_hash(_name(values["audio"])))
-                files.append(_hash(Path(values["audio"]).as_posix()))
-                stretches.append(_hash(_stretch(values)))
-        self.divided, self.shared = _find_several(files, stretches), _find_several(names, files)
-
-
-def _find_several(keys: array, values: array) -> set[int]:
-    """The keys that have more than one value."""
-    if not keys:
-        return set()
-    keys, values = np.frombuffer(keys, dtype=np.uint64), np.frombuffer(values, dtype=np.uint64)
-    order = np.lexsort((values, keys))
-    keys, values = keys[order], values[order]
-    several = (keys[1:] == keys[:-1]) & (values[1:] != values[:-1])
-    return set(keys[1:][several].tolist())
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(
-        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
-    )
-
-
-def _name(audio: str) -> str:
-    """A path without its ending."""
-    return Path(audio).with_suffix("").as_posix()
-
-
-def _stretch(values: dict) -> str:
-    """Which part of a file a row is about: "@10-18", "@ch1@0.5-2"; "@0-" is all of it.
-
-    >>> _stretch({"start": 0.1, "seconds": 0.2})
-    '@0.1-0.3'
-    """
-
-    def tell(seconds):
-        return f"{seconds:.6f}".rstrip("0").rstrip(".")
-
-    channel, start = _channel(values), values.get("start") or 0.0
-    end = "" if values.get("seconds") is None else tell(start + values["seconds"])
-    return (f"@ch{channel}" if channel else "") + f"@{tell(start)}-{end}"
-
-
-def _channel(values: dict) -> str:
-    """Number or letter of a channel of a recording; "" if there is none, or it is something else, such as whose video it is."""
-    match = CHANNEL.fullmatch("" if values.get("channel") is None else str(values["channel"]).strip())
-    return match[1] if match else ""
 
 
 def _write_audio(value: dict, number: int, folder, place: str) -> str:

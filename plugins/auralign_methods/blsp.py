@@ -18,9 +18,9 @@ class BLSP(AlignmentMethod):
     Faithful to the paper: one fixed request to continue, its text before the speech, the transcript as Whisper's English
     normaliser leaves it, the target written by the same frozen LLM, greedy, cross-entropy, only the connector trained (the
     paper's is `auralign.models.connectors.ConvolveAndProject`; it cuts answers at 64 tokens). Not faithful: the wording of
-    the request is ours; other languages, which the paper has not, get Whisper's basic normaliser; the paper ends cut-off
-    answers with an end of turn, which teaches a false stop, and here they carry none; the paper first tunes the LLM on
-    instructions, here it comes tuned.
+    the request is ours; other languages, which the paper has not, get Whisper's basic normaliser, but keep their vowel signs;
+    the paper ends cut-off answers with an end of turn, which teaches a false stop, and here they carry none; the paper first
+    tunes the LLM on instructions, here it comes tuned.
 
     Arguments
     ---------
@@ -51,17 +51,18 @@ class BLSP(AlignmentMethod):
         """The request, the speech in its slot, then the LLM's own continuation."""
         text = utterance.text
         if self.normalize:
-            text = _normalizer(utterance.language[:2].lower() in ("", "en"), self.spellings)(text)
+            text = _normalizer(utterance.language[:2].lower() or "en", self.spellings)(text)
         return Layout.of(View((*fill(choice.instruction, Speech(text)), response)))
 
 
 @cache
-def _normalizer(is_english: bool, spellings: str | None):
+def _normalizer(language: str, spellings: str | None):
     """Whisper's, as transformers has them, with curly apostrophes made straight: it knows no others."""
-    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+    from auralign.data.text import basic_normaliser
     from auralign.files import read_json
 
     words = {} if spellings is None else read_json(spellings, repair="copy Whisper's normalizer.json again")
-    normalize = EnglishTextNormalizer(words) if is_english else BasicTextNormalizer()
+    normalize = EnglishTextNormalizer(words) if language == "en" else basic_normaliser(language)
     return lambda text: " ".join(normalize(text.replace("\u2019", "'")).split())

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from auralign import script
+from auralign.data.word_times import plain
 from auralign.files import read_json
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments
 from auralign.score.language import main_code
@@ -103,16 +104,9 @@ def spoken(group):
 chrf = lru_cache(maxsize=2**16)(score_sentence)  # asked to score and to classify
 
 
-def letters(text):
-    """Letters and digits alone, in one case and one form of Unicode."""
-    return "".join(
-        character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum()
-    )
-
-
 def is_copy(answer, said):
-    """Whether an answer is what was said, by its letters: words would not do for languages without spaces."""
-    heard, expected = letters(answer), letters(said)
+    """Whether an answer is what was said, by its letters and their marks: words would not do for languages without spaces."""
+    heard, expected = plain(answer), plain(said)
     return bool(heard and expected) and character_error_rate([expected], [heard]) <= COPIED
 
 

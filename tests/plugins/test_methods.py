@@ -525,3 +525,11 @@ def test_options_that_cannot_be_meant_are_refused(name, options, says):
 
     with pytest.raises(ValueError, match=re.escape(says)):
         assert load_method(name, **options).needs
+
+
+def test_blsp_keeps_the_vowel_signs_of_other_languages():
+    method = load_method("blsp")
+    utterance = Utterance("a", "a.wav", 1.0, "पानी, पीना।", language="hi")
+    (choice,) = method.choices(utterance, Random(1))
+    view = method.layout(utterance, choice, Target("x")).student
+    assert [one.text for one in view.segments if isinstance(one, Speech)] == ["पानी पीना"]

@@ -10,6 +10,7 @@ from auralign.records import (
     TargetRequest,
     Utterance,
     header,
+    shorten,
     to_line,
     write_records,
 )
@@ -87,7 +88,7 @@ def test_nested_choice_comes_back(tmp_path):
 
 def test_id_used_twice_is_refused_when_written(tmp_path):
     twice = utterances(["a"]) * 2
-    with pytest.raises(RecordError, match="the id 'u0' is used twice"):
+    with pytest.raises(RecordError, match="the id 'u0' is used twice, it would be on the lines 2 and 3"):
         write_records(tmp_path / "m.jsonl", twice, kind=Utterance)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +96,7 @@ def test_id_used_twice_is_refused_when_written(tmp_path):
 def test_id_used_twice_is_refused_when_read(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text(header(Utterance) + to_line(utterances(["a"])[0]) * 2)
-    with pytest.raises(RecordError, match="'u0' is used twice"):
+    with pytest.raises(RecordError, match="'u0' is used twice, on the lines 2 and 3"):
         Records(path, Utterance)
 
 
@@ -159,3 +160,10 @@ def test_word_times_come_back(tmp_path):
     ]
     write_records(tmp_path / "m.jsonl", found, kind=Utterance)
     assert list(Records(tmp_path / "m.jsonl", Utterance)) == found
+
+
+@pytest.mark.parametrize(("num_letters", "shown"), [(200, 200), (201, 200), (100_000, 200)])
+def test_a_long_value_is_shortened_in_messages(num_letters, shown):
+    text = shorten("x" * num_letters)
+    assert len(text) == shown
+    assert text.endswith(f"({num_letters} letters)") == (num_letters > 200)

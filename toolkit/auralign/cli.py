@@ -3,10 +3,14 @@
 import argparse
 import inspect
 import os
+import re
 import sys
 
 from auralign import __version__, script
 
+OPTION = re.compile(
+    r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"
+)  # --max_seconds is --max-seconds, as of a recipe's YAML
 MAX_OPTION = 80  # characters of an option that are shown
 
 
@@ -17,7 +21,9 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Parse the command line and do what it says; returns the exit code."""
-    options = make_parser().parse_args(argv)
+    options = make_parser().parse_args(
+        [OPTION.sub(lambda name: name[0].replace("_", "-"), word) for word in argv]
+    )
     return options.do(options) or 0
 
 
@@ -115,11 +121,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed
 AS_TEXT = "answered as the text"  # the group of questions whose right answer is the LLM's own
 PREPARE = """\
 Read every audio file of a corpus of your own once, and write a manifest of those that are sound; what is rejected is listed
-beside it with reasons. The source is JSONL, CSV or TSV (with a header), a Kaldi data folder, a lhotse manifest of cuts, or a
-Hugging Face dataset: parquet files, or a folder that save_to_disk wrote.
+beside it with reasons. The source is JSONL, a table (csv, tsv; its columns apart by , ; | or tabs), a Kaldi data folder, a lhotse
+manifest of cuts, or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or hf://owner/name of the hub.
 """
 
 
@@ -131,19 +138,31 @@ def add_prepare(commands) -> None:
         description=PREPARE,
         epilog='example: auralign prepare test.csv data/test.jsonl --column text=sentence --ask "Translate: {speech}" german',
     )
-    prepare.add_argument("source", metavar="SOURCE", help="file or folder")
+    prepare.add_argument("source", metavar="SOURCE", help="file or folder, or hf://owner/name")
     prepare.add_argument("manifest", metavar="MANIFEST", help="what to write, such as data/train.jsonl")
     prepare.add_argument(
-        "--form", help="jsonl, csv, tsv, kaldi, lhotse, parquet or datasets; else told by the path"
+        "--form", help="jsonl, csv, tsv, kaldi, lhotse, parquet, datasets or hub; else told by the path"
     )
     prepare.add_argument("--split", metavar="NAME", help="of a Hugging Face dataset that has several")
+    prepare.add_argument("--config", metavar="NAME", help="of a dataset of the hub that has several")
+    prepare.add_argument(
+        "--separator",
+        metavar="LETTER",
+        help="between the columns of a table; else found by its header. With ; a number may have a decimal comma",
+    )
+    prepare.add_argument(
+        "--names",
+        metavar="NAME,NAME",
+        help="of the columns of a table without a header, such as LJSpeech's: --names id,raw,text --column audio=wavs/{id}.wav",
+    )
     prepare.add_argument(
         "--column",
         metavar="FIELD=COLUMN",
         action="append",
         default=[],
-        help="column of the id, audio, text, seconds, start, speaker or language, where its name is not a usual one (such as "
-        "path or audio_filepath, sentence or transcript, duration, offset, client_id, locale)",
+        help="column of the id, audio, text, seconds, start, end, channel, speaker or language, where its name is not a usual "
+        "one (such as path or audio_filepath, sentence or transcript, duration, offset, client_id, locale); what holds {NAME} is "
+        "put together of columns",
     )
     prepare.add_argument(
         "--label", metavar="NAME=COLUMN", action="append", default=[], help="keep this column too, as a label"
@@ -157,15 +176,16 @@ def add_prepare(commands) -> None:
     )
     prepare.add_argument(
         "--where",
-        metavar="COLUMN=VALUE",
+        metavar="CONDITION",
         action="append",
         default=[],
-        help="read only the rows with this value",
+        help="read only the rows that fit: COLUMN=VALUE, or != < > <= >= for the =, or COLUMN in VALUE,VALUE; numbers are "
+        "compared as numbers; of several all must fit; quote it for the shell",
     )
     prepare.add_argument(
         "--audio-folder",
         metavar="DIR",
-        help="where relative audio paths start; else beside SOURCE (kaldi, lhotse: here)",
+        help="where relative audio paths start; else beside SOURCE (kaldi, lhotse, hub: here)",
     )
     prepare.add_argument(
         "--ask",
@@ -188,7 +208,8 @@ def add_prepare(commands) -> None:
         type=_number,
         default=0.01,
         metavar="SHARE",
-        help="stop above this share (default: %(default)g)",
+        help="stop above this share (default: %(default)g); unless it is 0, not for up to 3 utterances that are at most a "
+        "quarter of all",
     )
     prepare.set_defaults(do=do_prepare)
 
@@ -197,8 +218,9 @@ def do_prepare(options) -> int:
     """`auralign prepare`."""
     from pathlib import Path
 
+    from auralign.data.conditions import Condition
     from auralign.data.manifest import write_manifest
-    from auralign.data.sources import HERE, Columns, guess_form, read_source
+    from auralign.data.sources import HERE, Columns, guess_form, hub_name, read_source
     from auralign.files import locked
     from auralign.layout import Speech, fill
     from auralign.records import Question, Records, Utterance, write_records
@@ -220,14 +242,18 @@ def do_prepare(options) -> int:
         fields=_pairs(options.column, "--column"),
         labels=labels,
         attributes=_pairs(options.attribute, "--attribute"),
-        where=_pairs(options.where, "--where"),
+        where=tuple(_condition(text, Condition) for text in options.where),
     )
-    form = options.form or (guess_form(source) if source.exists() else None)
+    form = options.form or ("hub" if hub_name(options.source) else None)
+    form = form or (guess_form(source) if source.exists() else None)
     beside = source if source.is_dir() else source.parent
     utterances = read_source(
-        source,
+        options.source,
         form=form,
         split=options.split,
+        config=options.config,
+        separator=SEPARATORS.get(options.separator, options.separator),
+        names=[name.strip() for name in options.names.split(",")] if options.names else None,
         columns=columns,
         audio_out=manifest.with_suffix(".audio"),
     )
@@ -352,6 +378,13 @@ def _number(text: str) -> float:
 
 
 _number.__name__ = "number"  # in argparse's message
+
+
+def _condition(text: str, kind):
+    try:
+        return kind.parse(text)
+    except ValueError as error:
+        raise ValueError(f"--where {error}") from error
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:

@@ -84,7 +84,9 @@ SCHEMA = {
     "verify_audio": Key(
         (bool,), "stage 1 of a recipe reads audio through, not only its headers", default=False
     ),
-    "max_rejected": Key((float,), "share of rejected items above which a stage stops", default=0.01, least=0),
+    "max_rejected": Key(
+        (float,), "share of rejected items above which a stage stops, if more than 3", default=0.01, least=0
+    ),
     "lora": Key(
         (NAME, type(None)),
         "builds a peft.LoraConfig: adapters beside the LLM's frozen weights, trained with the connector",

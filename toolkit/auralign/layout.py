@@ -16,6 +16,8 @@ import dataclasses
 import enum
 from dataclasses import dataclass
 
+from auralign.records import shorten
+
 SLOT = "{speech}"
 MAIN = "speech"  # the branch of the recipe's `encoder` and `connector`
 
@@ -63,7 +65,7 @@ class Speech:
         start, end = self.span
         if not 0 <= start < end <= 1:
             raise ValueError(
-                f"span {self.span} of {self.text!r}: give (start, end) with 0 <= start < end <= 1"
+                f"span {self.span} of {shorten(repr(self.text))}: give (start, end) with 0 <= start < end <= 1"
             )
 
     def __repr__(self):
@@ -109,13 +111,13 @@ class View:
         for place, segment in enumerate(self.segments):
             if not isinstance(segment, Segment):
                 raise ValueError(
-                    f"segment {place} of a view is {type(segment).__name__} {segment!r}; write Text(...), Speech(...) or the "
-                    "`response` that layout is given"
+                    f"segment {place} of a view is {type(segment).__name__} {shorten(repr(segment))}; write Text(...), "
+                    "Speech(...) or the `response` that layout is given"
                 )
         places = [place for place, segment in enumerate(self.segments) if isinstance(segment, Target)]
         if places and places != [len(self.segments) - 1]:
             raise ValueError(
-                f"a view holds one Target, as its last segment; found Targets at {places} of {self.segments}"
+                f"a view holds one Target, as its last segment; found Targets at {places} of {shorten(repr(self.segments))}"
             )
 
     @property
@@ -148,7 +150,7 @@ class Layout:
         for name, view in vars(self).items():
             if not isinstance(view, View) and not (name == "teacher" and view is None):
                 raise ValueError(
-                    f"the {name} of a layout is {type(view).__name__} {view!r}; write View((...))"
+                    f"the {name} of a layout is {type(view).__name__} {shorten(repr(view))}; write View((...))"
                 )
         if self.teacher is None:
             object.__setattr__(self, "teacher", self.student.read())
@@ -168,7 +170,7 @@ def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:
         return speech
     if instruction.count(SLOT) != 1:
         raise ValueError(
-            f"the instruction {instruction!r} needs exactly one {SLOT}: where the speech goes in the prompt"
+            f"the instruction {shorten(repr(instruction))} needs exactly one {SLOT}: where the speech goes in the prompt"
         )
     before, after = instruction.split(SLOT)
     around = (Text(before) if before else None, *speech, Text(after) if after else None)

@@ -23,7 +23,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auralign.layout import Layout, Segment, Speech, Target, Text, View  # noqa: F401 (what a method is written with)
-from auralign.records import Choice, Utterance
+from auralign.records import Choice, Utterance, shorten
 
 if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load torch
     from auralign.losses import Term
@@ -187,8 +187,8 @@ def running(method: AlignmentMethod, hook: str, place: str = "") -> Iterator[Non
         if type(error).__name__ == "OutOfMemoryError":  # of torch: no fault of the method
             raise
         raise MethodFailedError(
-            f"method {method.name!r}: {hook}{place and f' for {place}'} raised {type(error).__name__}: {error} "
-            "(AURALIGN_TRACEBACK=1 shows where)"
+            f"method {method.name!r}: {hook}{place and f' for {place}'} raised {type(error).__name__}: "
+            f"{shorten(str(error), 1000)} (AURALIGN_TRACEBACK=1 shows where)"
         ) from error
 
 

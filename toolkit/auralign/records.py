@@ -126,6 +126,22 @@ class Hypothesis:
     transcript: str | None = None
 
 
+MAX_SHOWN = 200  # characters of a value that an error shows
+
+
+def shorten(text: str, limit: int = MAX_SHOWN) -> str:
+    """Text as an error shows it: the middle left out of what is longer than `limit`, such as an answer that loops.
+
+    >>> shorten("three"), shorten("one two " * 1000, 40)
+    ('three', 'one two on ... o one two  (8000 letters)')
+    """
+    if len(text) <= limit:
+        return text
+    told = f" ({len(text)} letters)"
+    room = max(0, limit - len(told) - len(" ... "))
+    return f"{text[: room // 2]} ... {text[len(text) - (room + 1) // 2 :]}{told}"
+
+
 class RecordError(ValueError):
     """A file of records that cannot be read: names the file, the line and the repair."""
 
@@ -135,17 +151,18 @@ def write_records(path, records: Iterable[Any], *, kind: type) -> None:
 
     Raises RecordError on an id or key used twice.
     """
-    seen: set[bytes] = set()
+    seen: dict[bytes, int] = {}
     with write_atomically(path) as file:
         file.write(header(kind))
-        for record in records:
+        for line, record in enumerate(records, start=2):
             identity = _identity(record)
             digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            if digest in seen:
+            first = seen.setdefault(digest, line)
+            if first != line:
                 raise RecordError(
-                    f"{path}: the {_identity_field(kind)} {identity!r} is used twice; ids must be unique"
+                    f"{path}: the {_identity_field(kind)} {identity!r} is used twice, it would be on the lines {first} and "
+                    f"{line}; ids must be unique"
                 )
-            seen.add(digest)
             file.write(to_line(record))
 
 
@@ -259,9 +276,10 @@ class Records:
         self._descriptor = os.open(self.path, os.O_RDONLY)
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
-            row = int(self._order[twice[0]])
+            first, second = (int(self._order[twice[0] + step]) for step in (0, 1))
             raise RecordError(
-                f"{self.path}: the {_identity_field(kind)} {_identity(self[row])!r} is used twice; ids must be unique"
+                f"{self.path}: the {_identity_field(kind)} {_identity(self[first])!r} is used twice, on the lines {first + 2} "
+                f"and {second + 2}; ids must be unique"
             )
 
     def __del__(self):

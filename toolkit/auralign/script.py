@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "AURALIGN_TRACEBACK"
+LONGEST_LINE = 2000  # characters
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
@@ -25,9 +26,12 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
+        from auralign.records import shorten
+
         line = _in_one_line(error)
         if os.environ.get(TRACEBACK) or line is None:
             raise
+        line = shorten(line, LONGEST_LINE)  # a library may put a whole file into its error
         print(f"{os.path.basename(sys.argv[0])}: error: {line}", file=sys.stderr)
         sys.exit(3 if isinstance(error, StageBusyError) else 2)
 

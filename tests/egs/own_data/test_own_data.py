@@ -103,3 +103,12 @@ def test_help_names_every_form():
 
     printed = check("auralign", "prepare", "--help")
     assert all(form in printed for form in FORMS)
+
+
+@pytest.mark.parametrize("option", ["--max-seconds", "--max_seconds"])
+def test_options_have_dashes_or_underscores(folder, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "r"))
+    where = ["--audio_folder=clips", "--where", "split=test"]
+    code, _, err = run("auralign", "prepare", "clips.csv", "data/test.jsonl", *where, option, "0.1")
+    assert code != 0
+    assert "longer than 0.1 s" in err

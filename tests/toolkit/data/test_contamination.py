@@ -176,3 +176,15 @@ def test_a_kind_that_is_none_is_told(sets):
         ValueError, match="'sentences' is nothing that clips share; there are id, sentence, speaker"
     ):
         exclude_overlap(*sets, kinds=["sentences"])
+
+
+@pytest.mark.parametrize("kind", ["id", "speaker", "text"])
+def test_overlap_is_found_in_every_form_of_unicode(tmp_path, kind):
+    composed = {"id": "a", "text": "x", "speaker": "s"} | {kind: "josé"}
+    other = {"id": "b", "text": "y", "speaker": "t"} | {kind: "jose\u0301"}
+    records = []
+    for name, values in (("train", composed), ("test", other)):
+        path = tmp_path / f"{name}.jsonl"
+        write_records(path, [Utterance(audio="a.wav", seconds=1.0, **values)], kind=Utterance)
+        records.append(Records(path, Utterance))
+    assert find_overlap(records[0], records[1:]).counts == {"sentence" if kind == "text" else kind: 1}

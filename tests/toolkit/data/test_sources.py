@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from auralign.data.sources import Columns, guess_form, read_source
+from auralign.data.conditions import Condition
+from auralign.data.manifest import Note
+from auralign.data.sources import Columns, guess_form, hub_name, read_source
 from auralign.records import RecordError, Utterance
 
 ROWS = [
@@ -341,3 +343,343 @@ def test_attributes_are_kept_where_they_are_known(tmp_path):
     columns = Columns(attributes={"emotion": "mood"})
     found = read_source(write(tmp_path / "t.csv", rows), columns=columns)
     assert [utterance.attributes for utterance in found] == [{"emotion": "happy"}, {}]
+
+
+def read(path, text, **options):
+    """The items of a source that is written first."""
+    return list(read_source(write(path, text), **options))
+
+
+SEGMENTS = [("m.wav", 0, 8, "a"), ("m.wav", 10, 8, "b"), ("m.wav", 10, 9.5, "c"), ("n.wav", 0.5, 1, "d")]
+
+
+@pytest.mark.parametrize("form", ["nemo", "csv", "ends", "datasets"])
+def test_segments_of_one_recording_get_ids_of_their_times(tmp_path, form):
+    columns = ("audio_filepath", "offset", "duration", "text")
+    rows = [dict(zip(columns, row, strict=True)) for row in SEGMENTS]
+    if form == "nemo":
+        source = write(tmp_path / "t.json", "".join(json.dumps(row) + "\n" for row in rows))
+    elif form == "csv":
+        lines = [",".join(map(str, row.values())) for row in rows]
+        source = write(tmp_path / "t.csv", "\n".join([",".join(columns), *lines]) + "\n")
+    elif form == "ends":
+        lines = [f"{audio},{start},{start + seconds},{text}" for audio, start, seconds, text in SEGMENTS]
+        source = write(tmp_path / "t.csv", "\n".join(["path,start,end,text", *lines]) + "\n")
+    else:
+        import datasets
+
+        source = tmp_path / "saved"
+        rows = [{**row, "offset": float(row["offset"]), "duration": float(row["duration"])} for row in rows]
+        datasets.Dataset.from_list(rows).save_to_disk(source)
+    found = list(read_source(source))
+    assert [u.id for u in found] == ["m@0-8", "m@10-18", "m@10-19.5", "n"]
+    assert [(u.start, u.seconds) for u in found] == [(0, 8), (10, 8), (10, 9.5), (0.5, 1)]
+
+
+def test_ids_hang_neither_on_the_order_of_rows_nor_on_which_are_read(tmp_path):
+    rows = ["m.wav,0,8,a,train", "m.wav,10,8,b,test", "n.wav,0,1,c,test"]
+    header = "path,start,duration,text,split\n"
+    forwards = read(tmp_path / "t.csv", header + "\n".join(rows) + "\n")
+    backwards = read(tmp_path / "b.csv", header + "\n".join(rows[::-1]) + "\n")
+    chosen = read(
+        tmp_path / "c.csv", header + "\n".join(rows) + "\n", columns=Columns(where={"split": "test"})
+    )
+    assert [u.id for u in forwards] == ["m@0-8", "m@10-18", "n"]
+    assert [u.id for u in backwards] == ["n", "m@10-18", "m@0-8"]
+    assert [u.id for u in chosen] == ["m@10-18", "n"]
+
+
+@pytest.mark.parametrize(
+    ("audio", "ids"),
+    [
+        (["x/a.wav", "y/a.wav"], ["x/a", "y/a"]),
+        (["a.wav", "a.mp3", "b.wav"], ["a.wav", "a.mp3", "b"]),
+        (["clip.1", "clip.2"], ["clip.1", "clip.2"]),
+        (["./a.wav", "b.wav"], ["a", "b"]),
+    ],
+)
+def test_files_of_one_name_get_ids_of_their_own(tmp_path, audio, ids):
+    rows = "".join(f"{path},{number}\n" for number, path in enumerate(audio))
+    assert [u.id for u in read(tmp_path / "t.csv", "path,text\n" + rows)] == ids
+
+
+def test_channels_of_one_recording_get_ids_of_their_own(tmp_path):
+    rows = "c.wav,A,0,2,hello\nc.wav,B,0,2,hi\n"
+    *found, note = read(tmp_path / "t.csv", "path,channel,start,duration,text\n" + rows)
+    assert [u.id for u in found] == ["c@chA@0-2", "c@chB@0-2"]
+    assert note == Note("name a channel, which is not read alone: all channels of a recording are", 2)
+
+
+def test_a_channel_of_somebody_is_none_of_a_recording(tmp_path):
+    found = read(
+        tmp_path / "t.csv", "path,channel,start,duration,text\nv.wav,My Show,0,2,a\nv.wav,My Show,2,2,b\n"
+    )
+    assert [u.id for u in found] == ["v@0-2", "v@2-4"]
+
+
+def test_the_channel_of_a_kaldi_segment_is_told(tmp_path):
+    *found, note = read_source(kaldi(tmp_path, segments="u1 r1 0.1 0.4 1\nu2 r2 0.0 0.5 A\n"))
+    assert [u.id for u in found] == ["u1", "u2"]
+    assert note.count == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("a.wav,0,1,one,eins", "the same row twice"),
+        ("./a.wav,0.0,1.0,one,eins", "the same row twice"),
+        ("a.wav,0,1,two,eins", "the same audio twice, with another text"),
+        ("a.wav,0,1,one,zwei", "the same audio twice, with other labels"),
+    ],
+)
+def test_a_row_of_audio_that_is_there_already_is_rejected_with_both_lines(tmp_path, second, reason):
+    text = f"path,start,duration,text,german\na.wav,0,1,one,eins\nb.wav,0,1,x,y\n{second}\n"
+    *kept, rejection = read(tmp_path / "t.csv", text, columns=LABELLED)
+    assert [u.id for u in kept] == ["a", "b"]
+    assert (rejection.id, rejection.reason) == ("a", reason)
+    assert rejection.detail == f"{tmp_path}/t.csv:4: the row of {tmp_path}/t.csv:2 was kept"
+
+
+def test_the_same_row_with_an_id_is_rejected_too(tmp_path):
+    first, second = read(tmp_path / "t.csv", "id,path,text\nu,a.wav,one\nu,a.wav,one\n")
+    assert (first.id, second.id, second.reason) == ("u", "u", "the same row twice")
+
+
+def test_an_id_of_two_recordings_is_refused_with_both_lines(tmp_path):
+    with pytest.raises(
+        RecordError, match=r"t.csv:4: the id 'u' is used twice, first at .*t.csv:2, and not of the"
+    ):
+        read(tmp_path / "t.csv", "id,path,text\nu,a.wav,one\nv,b.wav,two\nu,c.wav,three\n")
+
+
+def test_a_supervision_of_two_cuts_is_one_utterance(clips):
+    import lhotse
+
+    recording = lhotse.Recording.from_file(clips / "a.wav")
+    supervision = lhotse.SupervisionSegment("s", recording.id, 0.1, 0.2, text="three")
+    cut = lhotse.MonoCut("c", 0.0, 0.5, 0, supervisions=[supervision], recording=recording)
+    lhotse.CutSet.from_cuts([*lhotse.CutSet.from_cuts([cut]).cut_into_windows(0.25)]).to_file(
+        clips / "cuts.jsonl.gz"
+    )
+    first, second = read_source(clips / "cuts.jsonl.gz")
+    assert (first.id, first.start, first.seconds) == ("s", pytest.approx(0.1), 0.2)
+    assert second.reason == "the same row twice"
+
+
+def test_audio_inside_a_dataset_that_has_one_name_twice_gets_ids_of_its_own(clips, tmp_path):
+    import datasets
+
+    audio = [{"bytes": (clips / f"{name}.wav").read_bytes() + extra, "path": "1.wav"} for name, extra in
+             (("a", b""), ("a", b"more"), ("a", b""))]  # fmt: skip
+    rows = [{"audio": value, "text": "one"} for value in audio]
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "t.parquet")
+    found = list(read_source(tmp_path / "t.parquet", audio_out=tmp_path / "out"))
+    assert [item.id for item in found] == ["1", "1@1", "1"]
+    assert found[2].reason == "the same row twice"
+
+
+def test_segments_of_audio_inside_a_dataset(clips, tmp_path):
+    import datasets
+
+    content = {"bytes": (clips / "a.wav").read_bytes(), "path": "m.wav"}
+    rows = [{"audio": content, "start": start, "duration": 0.1, "text": "x"} for start in (0.0, 0.2)]
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "t.parquet")
+    found = read_source(tmp_path / "t.parquet", audio_out=tmp_path / "out")
+    assert [utterance.id for utterance in found] == ["m", "m@0.2-0.3"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "chosen"),
+    [
+        ("split=train", "ab"),
+        ("split == train", "ab"),
+        ("split!=train", "cd"),
+        ("split in dev, test", "cd"),
+        ("split in (dev)", "c"),
+        ("length<10", "ab"),
+        ("length<=10", "abc"),
+        ("length > 9.5", "cd"),
+        ("length>=1e1", "cd"),
+        ("length=10", "c"),
+        ("length=10.0", "c"),
+        ("length!=10", "abd"),
+        ("length in 9,10.00", "bc"),
+        ("speaker=7", "b"),  # 007 is a name
+        ("speaker=007", "a"),
+        ("name=gr\u00f6\u00dfe", "a"),
+        ("note=a=b", "a"),
+        ("note=x<y", "b"),
+        ("note!=a=b", "bcd"),
+    ],
+)
+def test_rows_are_chosen_by_conditions(tmp_path, condition, chosen):
+    rows = "a,x,train,1.5,007,gro\u0308\u00dfe,a=b\nb,x,train,9,7,n,x<y\nc,x,dev,10,8,n,\nd,x,test,100,9,n,\n"
+    columns = Columns(where=(Condition.parse(condition),))
+    found = read(tmp_path / "t.csv", "path,text,split,length,speaker,name,note\n" + rows, columns=columns)
+    assert "".join(utterance.id for utterance in found) == chosen
+
+
+def test_several_conditions_must_all_fit(tmp_path):
+    where = tuple(map(Condition.parse, ("seconds>=1", "seconds<3")))
+    rows = "".join(json.dumps({"path": f"{n}.wav", "text": "x", "seconds": n}) + "\n" for n in range(5))
+    assert [u.id for u in read(tmp_path / "t.jsonl", rows, columns=Columns(where=where))] == ["1", "2"]
+
+
+def test_rows_without_the_number_that_is_compared_are_counted(tmp_path):
+    rows = '{"path": "a.wav", "text": "x", "snr": null}\n{"path": "b.wav", "text": "x", "snr": 20}\n'
+    columns = Columns(where=(Condition.parse("snr>10"),))
+    utterance, note = read(tmp_path / "t.jsonl", rows, columns=columns)
+    assert (utterance.id, note) == (
+        "b",
+        Note("rows left out that have no snr, by which they were to be chosen", 1),
+    )
+
+
+@pytest.mark.parametrize("condition", ["valid=true", "valid=True", "valid!=false"])
+def test_true_is_true(tmp_path, condition):
+    rows = '{"path": "a.wav", "text": "x", "valid": true}\n{"path": "b.wav", "text": "x", "valid": false}\n'
+    found = read(tmp_path / "t.jsonl", rows, columns=Columns(where=(Condition.parse(condition),)))
+    assert [u.id for u in found] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "split",
+        "=train",
+        "split=",
+        "split in",
+        "split in ,",
+        "in a,b",
+        "length<",
+        "split=>3",
+        "length<many",
+    ],
+)
+def test_what_is_no_condition_is_refused(condition):
+    with pytest.raises(ValueError, match="is no condition|is no number"):
+        Condition.parse(condition)
+
+
+@pytest.mark.parametrize(
+    ("separator", "ending"), [(s, e) for s in ",;|\t" for e in ("csv", "tsv", "txt", "csv.gz")]
+)
+def test_the_separator_of_a_table_is_found(tmp_path, separator, ending):
+    rows = [["path", "sentence", "note"], ["a.wav", "three five", "x"], ["b.wav", "nine", "y"]]
+    text = "".join(separator.join(row) + "\n" for row in rows)
+    path = tmp_path / f"t.{ending}"
+    path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    assert [(u.id, u.text) for u in read_source(path)] == [("a", "three five"), ("b", "nine")]
+
+
+def test_a_separator_within_the_header_does_not_mislead(tmp_path):
+    found = read(tmp_path / "t.csv", "path,sentence,a|b|c|d\na.wav,three | five,x\n")
+    assert found[0].text == "three | five"
+
+
+def test_ljspeech_has_no_header_and_its_audio_is_named_after_the_id(tmp_path):
+    text = 'LJ001-0001|He said "two|he said "two\nLJ001-0002|in 1455|in fourteen fifty-five\n'
+    columns = Columns({"audio": "wavs/{id}.wav"})
+    found = read(tmp_path / "metadata.csv", text, names=["id", "raw", "text"], columns=columns)
+    assert [(u.id, u.audio, u.text) for u in found] == [
+        ("LJ001-0001", "wavs/LJ001-0001.wav", 'he said "two'),
+        ("LJ001-0002", "wavs/LJ001-0002.wav", "in fourteen fifty-five"),
+    ]
+
+
+def test_a_table_of_semicolons_has_decimal_commas(tmp_path):
+    text = 'path;start;duration;text\na.wav;0,5;1,25;"drei; fünf"\nb.wav;1;2.5;1,5\n'
+    where = (Condition.parse("duration<2"),)
+    found = read(tmp_path / "t.csv", text)
+    assert [(u.start, u.seconds, u.text) for u in found] == [(0.5, 1.25, "drei; fünf"), (1.0, 2.5, "1,5")]
+    assert [u.id for u in read(tmp_path / "u.csv", text, columns=Columns(where=where))] == ["a"]
+
+
+def test_a_decimal_comma_between_commas_is_no_number(tmp_path):
+    with pytest.raises(RecordError, match=r"t.csv:2: the seconds '1,25' is no number"):
+        read(tmp_path / "t.csv", 'path,duration,text\na.wav,"1,25",x\n')
+
+
+def test_the_separator_may_be_given(tmp_path):
+    assert read(tmp_path / "t.csv", "path~text\na.wav~one\n", separator="~")[0].text == "one"
+
+
+def test_a_long_row_is_shortened_in_the_error(tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv:2: the column of the audio was not found") as caught:
+        read(tmp_path / "t.csv", f"a.wav|{'three ' * 1000}\nb.wav|two\n")
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+class Hub:
+    """Stands for the functions of `datasets` that read the hub."""
+
+    def __init__(self, monkeypatch, data, offline=False):
+        import datasets
+
+        self.data, self.asked = data, []
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+        monkeypatch.setattr(datasets, "load_dataset", self.load)
+        monkeypatch.setattr(datasets, "get_dataset_split_names", lambda name, config: list(data))
+
+    def load(self, name, config, *, split, **options):
+        self.asked.append((name, config, split, options))
+        return self.data if split is None else self.data[split]
+
+
+@pytest.fixture
+def hub_data():
+    import datasets
+
+    rows = datasets.Dataset.from_list(ROWS)
+    return datasets.DatasetDict({"train": rows, "test": rows.select([1])})
+
+
+@pytest.mark.parametrize("source", ["hf://owner/name", "hf://datasets/owner/name", "owner/name"])
+def test_a_dataset_of_the_hub_is_read(monkeypatch, tmp_path, hub_data, source):
+    monkeypatch.chdir(tmp_path)
+    hub = Hub(monkeypatch, hub_data)
+    found = list(read_source(source, split="test", config="en", columns=LABELLED))
+    assert found == expected()[1:]
+    assert hub.asked == [("owner/name", "en", "test", {})]
+
+
+def test_a_revision_of_the_hub_is_asked_for(monkeypatch, hub_data):
+    hub = Hub(monkeypatch, hub_data)
+    list(read_source("hf://owner/name@v1.0", split="train"))
+    assert hub.asked == [("owner/name", None, "train", {"revision": "v1.0"})]
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_dataset_of_the_hub_with_several_splits_asks_which(monkeypatch, hub_data, offline):
+    Hub(monkeypatch, hub_data, offline)
+    with pytest.raises(ValueError, match="hf://owner/name: has the splits train, test; choose: --split NAME"):
+        list(read_source("hf://owner/name"))
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_the_one_split_of_a_dataset_of_the_hub_is_read(monkeypatch, hub_data, offline):
+    del hub_data["train"]
+    Hub(monkeypatch, hub_data, offline)
+    assert [u.id for u in read_source("hf://owner/name")] == ["u2"]
+
+
+def test_a_dataset_that_is_not_in_the_cache_is_said_in_one_line():
+    with pytest.raises(
+        ValueError, match=r"hf://owner/name: cannot be loaded \(.*HF_HUB_OFFLINE is set"
+    ) as caught:
+        list(read_source("hf://owner/name", split="test"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["data/gone.csv", "gone", "there/name", "a/b/c"])
+def test_a_path_is_no_dataset_of_the_hub(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert hub_name(source) is None
+
+
+@pytest.mark.parametrize("source", ["hf://name", "hf://a/b/c"])
+def test_what_is_no_name_of_the_hub_is_refused(source):
+    with pytest.raises(ValueError, match="give a dataset of the hub as hf://owner/name"):
+        hub_name(source)

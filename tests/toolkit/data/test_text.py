@@ -30,3 +30,13 @@ def test_normalised_text_stays_as_it_is():
 def test_a_manifest_is_normalised_where_every_text_is(tmp_path, text, expected):
     write_records(tmp_path / "a.jsonl", [Utterance("a", "a.wav", 1.0, text)], kind=Utterance)
     assert is_normalised(Records(tmp_path / "a.jsonl", Utterance)) is expected
+
+
+def test_text_that_is_not_composed_is_normalised_all_the_same(tmp_path):
+    write_records(tmp_path / "a.jsonl", [Utterance("a", "a.wav", 1.0, "scho\u0308n")], kind=Utterance)
+    assert normalise("Scho\u0308n!") == "schön"
+    assert is_normalised(Records(tmp_path / "a.jsonl", Utterance))
+
+
+def test_vowel_signs_stay_in_normalised_text():
+    assert normalise("पानी, कि।") == "पानी कि"

@@ -1,6 +1,6 @@
 import pytest
 
-from auralign.records import Hypothesis, RecordError
+from auralign.records import Hypothesis, Question, RecordError, Records, Utterance, write_records
 from auralign.score.columns import read_items
 
 
@@ -49,3 +49,17 @@ def test_no_question_at_all_is_an_error(make_corpus):
     corpus = make_corpus(())
     with pytest.raises(RecordError, match="holds no question"):
         read_items(corpus.questions, corpus.manifest, [])
+
+
+def test_whoever_judges_is_given_texts_in_one_form_of_unicode(tmp_path):
+    write_records(tmp_path / "m.jsonl", [Utterance("a", "a.wav", 1.0, "scho\u0308n")], kind=Utterance)
+    question = Question("k", "a", "g", "t", "{speech}", "u\u0308ber")
+    write_records(tmp_path / "q.jsonl", [question], kind=Question)
+    heard = Hypothesis("k", "a", "speech", "fu\u0308r", "stop")
+    write_records(tmp_path / "h.jsonl", [heard], kind=Hypothesis)
+    (item,) = read_items(
+        Records(tmp_path / "q.jsonl", Question),
+        Records(tmp_path / "m.jsonl", Utterance),
+        [("speech", Records(tmp_path / "h.jsonl", Hypothesis))],
+    )
+    assert (item.question.reference, item.said, item.answers) == ("über", "schön", {"speech": "für"})

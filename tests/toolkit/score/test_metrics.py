@@ -191,3 +191,9 @@ def test_mcnemar_refuses_shares():
 def test_one_speaker_tells_nothing_of_the_spread_between_speakers():
     assert bootstrap_interval([0, 1], clusters=["a", "a"], seed=1) == Estimate(0.5, None, None)
     assert bootstrap_difference([1, 1], [0, 1], clusters=["a", "a"], seed=1) == Estimate(0.5, None, None)
+
+
+def test_texts_are_compared_in_one_form_of_unicode():
+    assert exact_match(["schön"], ["scho\u0308n"]).tolist() == [1]
+    assert word_error_rate(["schön"], ["scho\u0308n"]) == 0
+    assert character_error_rate(["scho\u0308n"], ["schon"]) == 1 / 5

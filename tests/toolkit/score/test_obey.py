@@ -206,3 +206,19 @@ def test_a_task_has_five_wordings_with_the_speech_in_different_places(name):
 )
 def test_a_transcription_is_what_was_said_but_for_a_fifth_of_its_words(answer, said, is_one):
     assert is_transcription(answer, said) is is_one
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [
+        ("first_word", "Cafe\u0301"),
+        ("last_word", "scho\u0308n"),
+        ("upper_case", "CAFE\u0301 SCHO\u0308N"),
+        ("one_word", "Cafe\u0301"),
+        ("spell_first_word", "C-A-F-E\u0301"),
+        ("count_words", "2"),
+        ("json", '{"text": "cafe\u0301 scho\u0308n"}'),
+    ],
+)
+def test_rules_hold_in_every_form_of_unicode(task, answer):
+    assert TASKS[task].check(answer, "café schön")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from auralign.records import Hypothesis, Records, Utterance, write_records
-from auralign.score.recipe import encoder_error_rate
+from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from auralign.score.recipe import Judge, encoder_error_rate
 
 
 def rate(folder, language, said, heard):
@@ -24,3 +24,9 @@ def test_words_of_the_encoder_are_compared_without_case_and_punctuation(tmp_path
 @pytest.mark.parametrize("language", ["zh", "zh-CN"])
 def test_letters_are_counted_where_a_language_has_no_spaces(tmp_path, language):
     assert rate(tmp_path, language, "我从未去过罗马。", "我从未去过罗玛") == ("letter", 1 / 7)
+
+
+def test_a_judge_asked_alone_compares_in_one_form_of_unicode():
+    question = Question("k", "a", "g", "t", "{speech}", "Schön!")
+    assert Judge().is_right("scho\u0308n", question)
+    assert Judge().score("Scho\u0308n!", question, "") == 1

@@ -243,3 +243,105 @@ def test_published_text_gives_the_same_rate_as_the_toolkits_own():
 def test_published_spellings_are_read():
     form = normalised_form("en", GOLDEN / "whisper_english_spelling.json")
     assert (form.split("Colour"), form.name.split()[-2]) == (["color"], "1,739")
+
+
+DECOMPOSED = "scho\u0308n"
+
+
+def test_an_accent_of_its_own_is_part_of_its_letter_in_every_form():
+    found = score([f"{DECOMPOSED} a"], ["schön a"], language="de")
+    assert (found.raw.wer.value, found.normalised.wer.value) == (0, 0)
+    assert "NFC" in found.raw.text
+
+
+def test_letters_of_raw_text_are_composed():
+    # か + dakuten is one letter: 0 edits of 1
+    found = score(["か\u3099"], ["が"], language="ja").raw
+    assert (found.num_edits, found.num_words) == (0, 1)
+
+
+# Wrong words that Whisper's basic normaliser takes for right: only their marks differ.
+MARKS = [
+    ("hi", "कि", "कु"),  # vowel signs
+    ("hi", "हिंदी", "हिदी"),  # anusvara
+    ("hi", "क्त", "कत"),  # virama
+    ("hi", "ज़रा", "जरा"),  # nukta
+    ("mr", "मी", "मा"),
+    ("bn", "কি", "কু"),
+    ("ta", "கி", "கு"),
+    ("te", "కి", "కు"),
+    ("kn", "ಕಿ", "ಕು"),
+    ("ml", "കി", "കു"),
+    ("gu", "કિ", "કુ"),
+    ("pa", "ਕਿ", "ਕੁ"),
+    ("si", "කි", "කු"),
+    ("th", "น้ำ", "นำ"),  # tone
+    ("th", "กี", "กู"),
+    ("lo", "ກີ", "ກູ"),
+    ("km", "គិ", "គុ"),
+    ("my", "ကိ", "ကု"),
+    ("dv", "ކި", "ކު"),
+    ("yo", "ọ\u0301", "ọ\u0300"),  # tones that no letter has composed
+    ("vi", "ma\u0301", "ma\u0300"),
+    ("yi", "אָ", "אַ"),  # in Yiddish points are letters
+    ("ja", "か\u3099", "か"),
+    ("ko", "\u1112\u1161\u11ab", "\u1112\u1161"),
+]
+
+
+@pytest.mark.parametrize(("language", "right", "wrong"), MARKS)
+def test_a_word_with_another_mark_is_wrong(language, right, wrong):
+    found = score([f"{right} {right}"], [f"{wrong} {right}"], language=language).normalised
+    unit = len(normalised_form(language).split(right))
+    assert found.num_words == 2 * unit
+    assert found.num_edits >= 1
+    if found.unit == "word":
+        assert found.wer.value == 1 / 2
+
+
+def test_two_wrong_words_of_hindi_are_an_error_rate_of_one():
+    found = score(["पानी पीना"], ["पाना पाना"], language="hi")
+    assert (found.raw.wer.value, found.normalised.wer.value) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "other"),
+    [
+        ("ar", "مُحَمَّدٌ", "محمد"),  # harakat
+        ("ar", "محـــمد", "محمد"),  # the stroke that makes a word longer
+        ("ar", "ا\u0655سلام", "إسلام"),  # hamza below, composed
+        ("ur", "عیسیٰ", "عیسی"),
+        ("he", "שָׁלוֹם", "שלום"),  # niqqud
+        ("hi", "क\u094d\u200dष", "क्ष"),  # a joiner is not heard
+        ("hi", "\u0958लम", "क\u093cलम"),  # a letter with its nukta
+        ("fa", "می\u200cخواهم", "میخواهم"),
+        ("de", "Zu\u00adcker", "zucker"),  # a soft hyphen
+        ("ja", "葛\U000e0100", "葛"),  # the shape of a letter
+        ("ja", "ｶﾞ", "ガ"),
+        ("vi", "tiê\u0301ng", "tiếng"),
+        ("tr", "İstanbul", "istanbul"),
+        ("fr", "l\u00b4été", "l’été"),  # an accent for an apostrophe has no letter
+        ("th", "ไป\u200bไหน", "ไปไหน"),
+    ],
+)
+def test_what_is_not_heard_is_no_error(language, one, other):
+    assert normalised_form(language).split(one) == normalised_form(language).split(other)
+
+
+@pytest.mark.parametrize(("language", "text"), [("fr", "L’Été, à Noël."), ("ru", "Ещё й"), ("pl", "żółć")])
+def test_languages_whose_letters_are_composed_are_normalised_as_whisper_does(language, text):
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    assert normalised_form(language).split(text) == BasicTextNormalizer()(text.replace("’", "'")).split()
+
+
+def test_the_form_says_how_it_differs_from_whispers():
+    assert normalised_form("hi").name == (
+        "by Whisper's basic normaliser, but marks stay, except harakat, niqqud and what is not seen"
+    )
+    assert "but marks stay" not in normalised_form("en").name
+
+
+@pytest.mark.parametrize("text", ["Re\u0301sume\u0301", "Résumé"])
+def test_english_drops_accents_as_whisper_does(text):
+    assert normalised_form("en").split(text) == ["resume"]

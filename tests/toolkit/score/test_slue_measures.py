@@ -233,3 +233,10 @@ def test_turns_of_one_telephone_call_are_drawn_together():
     found = Failed.to_read("acts").score(question, ["thanks" if one == "thanks" else "?" for one in answers])
     assert found.value == pytest.approx(50)
     assert found.high - found.low > 30  # 44 for twenty, 14 for two hundred
+
+
+@pytest.mark.parametrize("task", ["ner", "title", "question"])
+def test_answers_are_read_in_one_form_of_unicode(task):
+    answers = ["PERSON: José", "PERSON: Jose\u0301"] if task == "ner" else ["José", "Jose\u0301"]
+    composed, other = (read_answer(task, answer) for answer in answers)
+    assert composed == other != None  # noqa: E711 (a phrase was read)

@@ -11,6 +11,7 @@ from auralign.score.translation import (
     choose_tokenizer,
     compare_translations,
     score_comet,
+    score_sentence,
     score_translation,
 )
 
@@ -227,3 +228,10 @@ def test_translation_alone_imports_no_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_translations_are_compared_in_one_form_of_unicode():
+    composed, other = "ein schönes Haus für dich", "ein scho\u0308nes Haus fu\u0308r dich"
+    found = score_translation([composed], [other], utt_ids=["1"], language="de")
+    assert (round(found.bleu.points), round(found.chrf.points)) == (100, 100)
+    assert score_sentence(composed, other) == pytest.approx(100)

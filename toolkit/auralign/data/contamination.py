@@ -19,15 +19,16 @@ import numpy as np
 from tqdm import tqdm
 
 from auralign.data.manifest import Listed
+from auralign.data.text import compose
 from auralign.data.word_times import plain
 from auralign.files import write_atomically
 from auralign.records import Records, Utterance, header, to_line
 
 # What is compared; nothing ("" as a speaker, a sentence of punctuation) is equal to nothing.
 KINDS = {
-    "id": lambda utterance: utterance.id,
+    "id": lambda utterance: compose(utterance.id),
     "sentence": lambda utterance: plain(utterance.text),
-    "speaker": lambda utterance: utterance.speaker,
+    "speaker": lambda utterance: compose(utterance.speaker),
 }
 NUM_EXAMPLES = 5
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from auralign.data.audio import AudioError, describe_audio, read_audio
 from auralign.data.manifest import Item, Note, Rejection
 from auralign.data.word_times import NoWordTimes, Timed, match_words, read_librispeech_alignments
-from auralign.records import RecordError, Utterance
+from auralign.records import RecordError, Utterance, shorten
 
 # Utterances of each subset: a release that was not unpacked to its end lacks whole readers, and rejects nothing.
 PUBLISHED = {
@@ -227,7 +227,8 @@ def read_genders(path) -> dict[str, str]:
         values = [value.strip() for value in line.split("|", maxsplit=4)]  # |CBW|Simon is a name
         if len(values) < 5 or values[1] not in GENDERS:
             raise RecordError(
-                f"{path}:{number}: expected: ID | SEX | SUBSET | MINUTES | NAME, with F or M; found {line.strip()!r}; copy the "
+                f"{path}:{number}: expected: ID | SEX | SUBSET | MINUTES | NAME, with F or M; found "
+                f"{shorten(repr(line.strip()))}; copy the "
                 "file again"
             )
         found[values[0]] = GENDERS[values[1]]

@@ -16,9 +16,13 @@ from tqdm import tqdm
 
 from auralign.data.audio import SAMPLE_RATE, AudioError, describe_audio, read_audio
 from auralign.files import write_atomically
-from auralign.records import Utterance, to_line, write_records
+from auralign.records import Utterance, shorten, to_line, write_records
 
 ACCOUNT = "corpus.json"  # in a recipe's data folder: what stage 1 was told, and what it made
+
+
+# So many items may be rejected whatever the share, as one bad clip of 29 is more than 1 %; but not more than this part of all.
+ALWAYS_ALLOWED, ALWAYS_ALLOWED_SHARE = 3, 0.25
 
 
 class TooManyRejectedError(ValueError):
@@ -49,7 +53,7 @@ class Listed:
     def first(self) -> str:
         """The first item, and what is wrong with it."""
         first = self.items[0]
-        return f"{first['id']} ({first.get('detail') or first['reason']})"
+        return f"{shorten(first['id'])} ({shorten(first.get('detail') or first['reason'])})"
 
     def write_list(self, path) -> None:
         """Write the list, one JSON object a line."""
@@ -61,6 +65,9 @@ class Listed:
 
 class Rejected(Listed):
     """Collects the items that a stage leaves out, and writes them beside what it keeps.
+
+    More than the share `limit` of all items stop the stage. Up to three never do, unless they are more than a quarter of all, or
+    the limit is 0.
 
     >>> rejected = Rejected(limit=0.5)
     >>> rejected.add("a", "no samples")
@@ -78,11 +85,21 @@ class Rejected(Listed):
             f" ({self.reasons()})" if self.items else ""
         )
 
+    def num_allowed(self, num_all: int) -> int:
+        """How many of so many items may be rejected.
+
+        >>> rejected = Rejected(limit=0.01)
+        >>> [rejected.num_allowed(num_all) for num_all in (3, 4, 29, 400, 1000)], Rejected(limit=0).num_allowed(29)
+        ([0, 1, 3, 4, 10], 0)
+        """
+        few = min(ALWAYS_ALLOWED, int(ALWAYS_ALLOWED_SHARE * num_all)) if self.limit else 0
+        return max(few, math.floor(self.limit * num_all)) if self.limit < 1 else num_all
+
     def write(self, path, *, num_kept: int) -> None:
-        """Write the list, then raise TooManyRejectedError where it is longer than the limit, or nothing was kept."""
+        """Write the list, then raise TooManyRejectedError where it is longer than is allowed, or nothing was kept."""
         self.write_list(path)
         num_all = num_kept + len(self.items)
-        if self.items and len(self.items) > self.limit * num_all:
+        if len(self.items) > self.num_allowed(num_all):
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
                 f"{self.first()}; reasons in {path}; mend the data, or raise the limit "
@@ -150,7 +167,7 @@ def write_manifest(
         Rejection among them is listed with the others, a Note told in the summary.
     audio_folder : Path
     limit : float
-        Share of rejected utterances above which TooManyRejectedError is raised.
+        Share of rejected utterances above which TooManyRejectedError is raised, as `Rejected` says.
     max_seconds : float, optional
         Longer utterances are rejected.
     verify : bool

@@ -8,6 +8,9 @@ An entity is a pair (tag, phrase).
 
 import re
 
+from auralign.data.text import compose
+from auralign.records import shorten
+
 RAW_TAGS = tuple(
     "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME"
     " WORK_OF_ART".split()
@@ -46,7 +49,7 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
         phrase = normalise_phrase(text[start : start + length]) if start >= 0 and length > 0 else ""
         if not phrase or start + length > len(text):
             raise ValueError(
-                f"entity {[tag, start, length]} is no phrase of {text!r}, of {len(text)} characters; "
+                f"entity {[tag, start, length]} is no phrase of {shorten(repr(text))}, of {len(text)} characters; "
                 "check that the spans belong to this column of text"
             )
         entities.append((tag, phrase))
@@ -54,6 +57,6 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
 
 
 def normalise_phrase(text) -> str:
-    """As phrases are compared: lower case, without . , ! ? ; and with `'s` a word of its own."""
-    text = re.sub(r"[.,!?;]", "", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    """As phrases are compared: composed, lower case, without . , ! ? ; and with `'s` a word of its own."""
+    text = re.sub(r"[.,!?;]", "", compose(text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     return " ".join(re.sub(r"(?<=\w)'s\b", " 's", text).split())

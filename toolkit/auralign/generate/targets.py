@@ -16,7 +16,7 @@ from auralign.files import hash_value
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check, strip_thinking
 from auralign.method import draw, lay_out, respond, running
-from auralign.records import Choice, Records, Target, TargetRequest, write_records
+from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store, partial_path
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
@@ -34,7 +34,7 @@ def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
             yield Choice(**json.loads(json.dumps(dataclasses.asdict(choice))))
         except TypeError as error:
             raise ValueError(
-                f"method {method.name!r}: the choice {choice} for {utterance.id} is not plain values: {error}"
+                f"method {method.name!r}: the choice {shorten(str(choice))} for {utterance.id} is not plain values: {error}"
             ) from error
 
 
@@ -53,7 +53,7 @@ class TargetWriter:
         `max_new_tokens` and `temperature`.
     seed : int
     max_rejected : float
-        Share of rejected items above which the stage stops.
+        Share of rejected items above which the stage stops, as `auralign.data.manifest.Rejected` says.
     keep_cut_off : bool
         Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected.
     """

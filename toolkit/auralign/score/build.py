@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
+from auralign.records import shorten
 from auralign.score.columns import Item, MethodFiles, read_items
 from auralign.score.ledger import (
     CLASSES,
@@ -193,7 +194,7 @@ def _score_one(score, answer, item):
     value = score(answer, item.question, item.said)
     if not 0 <= value <= 1:
         raise ValueError(
-            f"the answer {answer!r} to {item.question.key!r} has the score {value}; it must be from 0 to 1"
+            f"the answer {shorten(repr(answer))} to {item.question.key!r} has the score {value}; it must be from 0 to 1"
         )
     return float(value)
 
@@ -252,7 +253,7 @@ def _name_class(item, classify):
     name = classify(answer, question, item.item.said)
     if name not in WRONG_CLASSES:
         raise ValueError(
-            f"classify calls the wrong answer {answer!r} to {question.key!r} {name!r}; "
+            f"classify calls the wrong answer {shorten(repr(answer))} to {question.key!r} {shorten(repr(name))}; "
             f"use one of {', '.join(WRONG_CLASSES)}"
         )
     return name

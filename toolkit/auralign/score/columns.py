@@ -1,12 +1,13 @@
 """Questions side by side with the answers of every column: one a question in each, or an error that names it.
 
 A column is one file of hypotheses of one input kind: what the LLM read (text, normalised, transcript) or heard (speech,
-shuffled).
+shuffled). All texts are brought to one form of Unicode here, so that whoever judges them need not.
 """
 
 from dataclasses import dataclass, replace
 
-from auralign.records import Question, RecordError, Records
+from auralign.data.text import compose
+from auralign.records import Question, RecordError, Records, Utterance
 
 REPAIR = "run stage 4 (decode) again"
 
@@ -46,7 +47,10 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
     answers = {kind: _read_column(records, kind, asked, questions.path) for kind, records in columns}
     return [
         Item(
-            question if question.reference is not None else replace(question, reference=answers["text"][key]),
+            replace(
+                question,
+                reference=answers["text"][key] if question.reference is None else compose(question.reference),
+            ),
             _text_of(question, manifest, questions.path),
             {kind: column[key] for kind, column in answers.items()},
         )
@@ -72,7 +76,7 @@ def _read_column(records, kind, asked, asked_path):
                 f"{records.path}: the answer to {hypothesis.key!r} is about utterance "
                 f"{hypothesis.utt_id!r}; the question is about {question.utt_id!r}; {REPAIR}"
             )
-        column[hypothesis.key] = hypothesis.text
+        column[hypothesis.key] = compose(hypothesis.text)
     for key in asked:
         if key not in column:
             raise RecordError(
@@ -87,4 +91,10 @@ def _text_of(question, manifest, asked_path):
             f"{manifest.path}: lacks utterance {question.utt_id!r}, which {asked_path} asks about; "
             "run stage 1 (prepare) again"
         )
-    return manifest[question.utt_id].text
+    return read_utterance(manifest, question.utt_id).text
+
+
+def read_utterance(manifest: Records, utt_id: str) -> Utterance:
+    """An utterance with its text in the form in which texts are compared."""
+    utterance = manifest[utt_id]
+    return replace(utterance, text=compose(utterance.text))

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import jiwer
 import numpy as np
 
+from auralign.data.text import compose
+
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
 DRAWS_IN_MEMORY = 2**22  # counts held at a time: 32 MB, however large the test set
@@ -32,10 +34,10 @@ class Estimate:
 
 
 def exact_match(references, hypotheses) -> np.ndarray:
-    """1 where a hypothesis has word for word the reference (white space aside), else 0: int64 (N,)."""
+    """1 where a hypothesis has word for word the reference (white space and forms of Unicode aside), else 0: int64 (N,)."""
     _check_counts(references, hypotheses)
     matches = [
-        reference.split() == hypothesis.split()
+        compose(reference).split() == compose(hypothesis).split()
         for reference, hypothesis in zip(references, hypotheses, strict=True)
     ]
     return np.array(matches, dtype=np.int64)
@@ -44,7 +46,8 @@ def exact_match(references, hypotheses) -> np.ndarray:
 def word_error_rate(references, hypotheses) -> float:
     """Corpus-level word error rate, as a fraction: all edits / all reference words.
 
-    Text is compared as it is: normalise both sides first. Words against an empty reference are insertions.
+    Text is compared as it is, but for the form of Unicode: normalise both sides first. Words against an empty reference are
+    insertions.
 
     Raises ValueError where the references hold no word at all, and where the counts of texts differ.
     """
@@ -57,7 +60,7 @@ def character_error_rate(references, hypotheses) -> float:
 
 
 def _error_rate(references, hypotheses, *, process, unit):
-    references, hypotheses = list(references), list(hypotheses)
+    references, hypotheses = [compose(text) for text in references], [compose(text) for text in hypotheses]
     _check_counts(references, hypotheses)
     if not any(reference.strip() for reference in references):
         raise ValueError(

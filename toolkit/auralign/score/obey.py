@@ -26,6 +26,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from auralign.data.text import compose
 from auralign.score.metrics import word_error_rate
 from auralign.score.recognition import APOSTROPHES
 
@@ -96,11 +97,12 @@ def is_transcription(answer: str, said: str) -> bool:
 
 def _words(text: str) -> list[str]:
     """In lower case, apostrophes within words kept."""
-    return WORD.findall(text.translate(APOSTROPHES).lower())
+    return WORD.findall(compose(text).translate(APOSTROPHES).lower())
 
 
 def _unfence(answer: str) -> str:
-    fenced = FENCE.fullmatch(answer.strip())
+    answer = compose(answer).strip()
+    fenced = FENCE.fullmatch(answer)
     return (fenced[1] if fenced else answer).strip()
 
 

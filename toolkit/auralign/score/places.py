@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from auralign.data.text import compose
 from auralign.records import Records, write_records
 from auralign.store import Store, partial_path
 
@@ -77,4 +78,4 @@ def read_places(path) -> dict[tuple[str, str], Place]:
 
 def _pairs(located: Located):
     for quote, place in zip(located.quotes, located.places, strict=True):
-        yield (located.key, quote), None if place is None else tuple(place)
+        yield (located.key, compose(quote)), None if place is None else tuple(place)

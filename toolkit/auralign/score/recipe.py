@@ -9,17 +9,18 @@ import shlex
 import string
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from auralign import __version__
 from auralign.data.manifest import ACCOUNT
-from auralign.data.text import is_normalised, normalise
+from auralign.data.text import compose, is_normalised, normalise
 from auralign.files import read_json
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import EXACT, make_ledger, read_methods
-from auralign.score.columns import MethodFiles
+from auralign.score.columns import MethodFiles, read_utterance
 from auralign.score.measures import Measure, measure_tasks
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
 from auralign.score.recognition import raw_form
@@ -38,6 +39,7 @@ NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "An answer is exact when it is word for word the right one, in the LLM's own form.",
 )
+FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
 
 
 class Judge:
@@ -66,12 +68,12 @@ class Judge:
 
 
 def plain(text: str) -> list[str]:
-    """Words in lower case, without punctuation at their edges.
+    """Words in lower case, in one form of Unicode, without punctuation at their edges.
 
     >>> plain("It's THREE, five.")
     ["it's", 'three', 'five']
     """
-    words = (word.strip(string.punctuation) for word in text.lower().split())
+    words = (word.strip(string.punctuation) for word in compose(text).lower().split())
     return [word for word in words if word]
 
 
@@ -189,7 +191,7 @@ def score(methods, shared, command, *, title, judge, notes):
         measure=judge.measure,
         seed=shared.seed,
     )
-    tasks = measure_tasks(items, manifest.__getitem__, judge.measures, seed=shared.seed)
+    tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=shared.seed)
     facts = {
         "command": f"`{command}`",
         "seed": shared.seed,
@@ -202,7 +204,9 @@ def score(methods, shared, command, *, title, judge, notes):
     if "transcript" in read:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
-    write_report(shared.score_folder, ledger, tasks, title=title, facts=facts, notes=notes)
+    write_report(
+        shared.score_folder, ledger, tasks, title=title, facts=facts, notes=(*notes, FORM_OF_UNICODE)
+    )
 
 
 def describe_runs(methods, shared):

@@ -34,6 +34,7 @@ from auralign.data.slue_labels import (
 from auralign.data.slue_labels import COMBINED_MARKS as COMBINED_MARKS
 from auralign.data.slue_labels import COMBINED_TAGS as COMBINED_TAGS
 from auralign.data.slue_labels import entities_from_spans as entities_from_spans
+from auralign.records import shorten
 
 FRAME_S = 0.01
 WORD_TOLERANCE = 0.8
@@ -121,7 +122,9 @@ def combine_tags(entities) -> list[tuple[str, str]]:
     combined = []
     for tag, phrase in entities:
         if tag not in COMBINED_TAG:
-            raise ValueError(f"{phrase!r} has the tag {tag!r}, none of the raw tags {', '.join(RAW_TAGS)}")
+            raise ValueError(
+                f"{shorten(repr(phrase))} has the tag {shorten(repr(tag))}, none of the raw tags {', '.join(RAW_TAGS)}"
+            )
         if COMBINED_TAG[tag] is not None:
             combined.append((COMBINED_TAG[tag], phrase))
     return combined

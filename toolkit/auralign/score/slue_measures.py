@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from auralign.data.slue_labels import COMBINED_TAG, COMBINED_TAGS, DIALOG_ACTS, RAW_TAGS, SENTIMENTS
+from auralign.data.text import compose
 from auralign.records import Utterance
 from auralign.score.measures import Asked, MeanScore, Measure, Measured, Significance
 from auralign.score.metrics import (
@@ -65,6 +66,7 @@ def read_answer(task: str, answer: str):
     ner, nel: a tuple of (tag, phrase); nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three. question:
     the words quoted; title, abstract: the text; all without quotes around, and what announces them ("Answer:", "The title is").
     """
+    answer = compose(answer)
     if task in ("ner", "nel"):
         reading = read_entities(answer, RAW_TAGS if task == "ner" else _BOTH_TAGS)
         return None if reading is None else reading.found

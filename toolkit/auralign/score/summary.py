@@ -21,6 +21,7 @@ from importlib import metadata
 
 import numpy as np
 
+from auralign.data.text import compose
 from auralign.score.metrics import Estimate, bootstrap_interval
 
 VARIANTS = ("rouge1", "rouge2", "rougeL")
@@ -81,6 +82,7 @@ def rouge_scores(references, hypotheses, *, utt_ids, stem=False) -> np.ndarray:
             f"{len(references)} references, {len(hypotheses)} hypotheses and {len(utt_ids)} ids: each talk needs one of each"
         )
     scorer = _make_scorer(stem)
+    references, hypotheses = [compose(text) for text in references], [compose(text) for text in hypotheses]
     found = []
     for utt_id, reference, hypothesis in zip(utt_ids, references, hypotheses, strict=True):
         score = scorer.score(reference, hypothesis)

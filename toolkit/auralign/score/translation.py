@@ -4,8 +4,9 @@
     >>> round(score.bleu.points), score.bleu.signature.split("|version")[0]
     (100, 'nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp')
 
-Texts go in as they are, cased and punctuated: nothing is lowered, stripped of punctuation or tokenised before. BLEU
-(Papineni et al. 2002; Post 2018 for the signature) needs words, so its tokenizer goes by the target language:
+Texts go in as they are, cased and punctuated: nothing is lowered, stripped of punctuation or tokenised before. For BLEU and
+chrF only the form of Unicode is made one: composed (NFC). BLEU (Papineni et al. 2002; Post 2018 for the signature) needs words,
+so its tokenizer goes by the target language:
 
     zh      zh: each Chinese character a word
     ja      ja-mecab, where sacrebleu[ja] is installed; else char, with a note, as its figures are mostly higher
@@ -14,8 +15,8 @@ Texts go in as they are, cased and punctuated: nothing is lowered, stripped of p
 BLEU of two tokenizers cannot be compared; a language without spaces other than these needs `tokenizer="char"`. chrF
 (Popović 2015) goes by characters and needs none.
 
-This module imports nothing but the standard library: unbabel-comet pins versions that auralign has left behind, so
-`score_comet` may run in another environment, with the toolkit on its PYTHONPATH.
+This module and what it imports of auralign need the standard library alone: unbabel-comet pins versions that auralign has left
+behind, so `score_comet` may run in another environment, with the toolkit on its PYTHONPATH.
 
 Legend: N utterances; BLEU and chrF in points, 0 to 100; COMET as its model gives it, mostly 0 to 1.
 """
@@ -27,6 +28,7 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from auralign.data.text import compose
 from auralign.score.language import main_code
 
 TOKENIZERS = ("13a", "zh", "char", "ja-mecab", "ko-mecab", "intl", "none")
@@ -98,7 +100,7 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
     ------
     ValueError : where sacrebleu is missing, the counts differ, nothing is to be scored, or all references are empty.
     """
-    references, hypotheses = list(references), list(hypotheses)
+    references, hypotheses = _compose(references), _compose(hypotheses)
     utt_ids = [str(utt_id) for utt_id in utt_ids]
     _check_texts(references, hypotheses=hypotheses, utt_ids=utt_ids)
     metrics, notes = _make_metrics(language, tokenizer)
@@ -123,7 +125,7 @@ def score_sentence(reference: str, hypothesis: str) -> float:
     >>> score_sentence("Das ist ein Haus.", "Das ist ein Haus."), score_sentence("Das ist ein Haus.", "")
     (100.0, 0.0)
     """
-    return float(_sentence_metric().sentence_score(hypothesis, [reference]).score)
+    return float(_sentence_metric().sentence_score(compose(hypothesis), [compose(reference)]).score)
 
 
 @cache
@@ -141,7 +143,7 @@ def compare_translations(
 
     Raises ValueError also for a seed below 1: sacrebleu takes 0 for "draw anew each time".
     """
-    references, hypotheses, others = list(references), list(hypotheses), list(others)
+    references, hypotheses, others = _compose(references), _compose(hypotheses), _compose(others)
     _check_texts(references, hypotheses=hypotheses, others=others)
     if seed < 1:
         raise ValueError(f"seed {seed}: sacrebleu would not keep to it; use 1 or more")
@@ -273,6 +275,10 @@ def _sacrebleu_seed(seed):
             del os.environ["SACREBLEU_SEED"]
         else:
             os.environ["SACREBLEU_SEED"] = before
+
+
+def _compose(texts) -> list[str]:
+    return [compose(text) for text in texts]
 
 
 def _empty(texts, utt_ids) -> tuple[str, ...]:

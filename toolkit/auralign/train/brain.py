@@ -19,6 +19,7 @@ from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
 from auralign.models.build import build_decoding
 from auralign.models.speech_llm import Named, on_device
+from auralign.records import shorten
 from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
@@ -267,7 +268,9 @@ class AlignmentBrain(sb.Brain):
         )
         for answer in entry["answers"]:
             self.bar.write(
-                f"    {answer['said']!r} -> {answer['answered']!r} (target {answer['target']!r})",
+                "    {said} -> {answered} (target {target})".format(
+                    **{name: shorten(repr(answer[name])) for name in ("said", "answered", "target")}
+                ),
                 file=sys.stderr,
             )
 

@@ -63,7 +63,8 @@ class Examples:
     frames : BranchFrames
         Of `auralign.data.frames`.
     max_rejected : float
-        Share of targets left out (in `rejected`, with reasons) above which writing the list stops the stage.
+        Share of targets left out (in `rejected`, with reasons) above which writing the list stops the stage, as
+        `auralign.data.manifest.Rejected` says.
 
     Raises ValueError on targets of another LLM, template or method.
     """

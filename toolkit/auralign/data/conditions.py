@@ -1,0 +1,102 @@
+"""Conditions on the rows of a source: which of them `auralign prepare --where` reads.
+
+>>> Condition.parse("duration < 20").fits("7.5", "clips.csv:2")
+True
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from auralign.data.text import compose
+from auralign.records import RecordError, shorten
+
+CONDITION = re.compile(
+    r"\s*(?P<column>.+?)\s*(?P<sign>!=|<=|>=|==?|<|>|(?<=\s)in(?=\s))\s*(?P<value>.*?)\s*", re.DOTALL
+)
+NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+")  # 007 is a name
+ORDER = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a row must fit to be read.
+
+    Arguments
+    ---------
+    column : str
+    sign : str
+        "=", "!=", "<", ">", "<=", ">=", or "in": one of several values.
+    values : tuple of str
+        One unless the sign is "in". A number is compared as a number if the cell holds one too; all else letter by letter.
+
+    >>> Condition.parse("split in dev, test")
+    Condition(column='split', sign='in', values=('dev', 'test'))
+    >>> Condition.parse("seconds<20").fits("7.50", "t.csv:2"), Condition.parse("seconds=7.5").fits("7.50", "t.csv:2")
+    (True, True)
+    """
+
+    column: str
+    sign: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Of "duration<20" or "split in dev,test"; raises ValueError on what is no condition."""
+        match = CONDITION.fullmatch(text)
+        values = [match["value"]] if match else []
+        if match and match["sign"] == "in":
+            values = [value.strip() for value in match["value"].strip("()[]").split(",")]
+        if not values or not all(values) or values[0][0] in "=<>!":
+            raise ValueError(
+                f"{text!r} is no condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
+            )
+        if match["sign"] in ORDER and number_of(values[0]) is None:
+            raise ValueError(f"{text!r}: {values[0]!r} is no number; {match['sign']} compares numbers")
+        return cls(match["column"], "=" if match["sign"] == "==" else match["sign"], tuple(values))
+
+    def fits(self, cell: Any, place: str, *, decimal_comma: bool = False) -> bool:
+        """Whether a cell fits; an empty one is neither less nor more than a number.
+
+        Raises RecordError, naming `place`, if the order of something is asked for that is no number.
+        """
+        number = number_of(cell, decimal_comma=decimal_comma)
+        if self.sign in ORDER:
+            if number is None and not is_empty(cell):
+                raise RecordError(
+                    f"{place}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
+                )
+            return number is not None and ORDER[self.sign](number, number_of(self.values[0]))
+        text, values = (
+            "" if is_empty(cell) else compose(str(cell)),
+            [compose(value) for value in self.values],
+        )
+        if isinstance(cell, bool):  # True of Python, true of JSON
+            text, values = text.lower(), [value.lower() for value in values]
+        same = text in values or (number is not None and number in map(number_of, values))
+        return same != (self.sign == "!=")
+
+    def __str__(self):
+        return f"{self.column} {self.sign} {','.join(self.values)}"
+
+
+def number_of(value: Any, *, decimal_comma: bool = False) -> float | None:
+    """A number, or text that is written as one; None for all else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return None if math.isnan(value) else float(value)
+    text = value.strip() if isinstance(value, str) else ""
+    text = with_point(text) if decimal_comma else text
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
+def with_point(text: str) -> str:
+    """A number with a decimal comma as one with a point."""
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+
+
+def is_empty(cell: Any) -> bool:
+    return cell is None or cell == "" or cell != cell  # NaN

@@ -65,7 +65,7 @@ class Samples:
 
 
 def find_samples(path) -> Samples | None:
-    """Where the samples of a WAV, RF64, W64, AIFF, AU or SPHERE file lie; None in others.
+    """Where the samples of a WAV, RF64, W64, AIFF, CAF, AU or SPHERE file lie; None in others.
 
     libsndfile reads what is there of one that was cut, without a word.
     """
@@ -78,6 +78,8 @@ def find_samples(path) -> Samples | None:
             return _find_in_chunks(file, size, "big", b"SSND")
         if head[:4] == b"riff" and head[24:28] == b"wave":
             return _find_in_w64(file, size)
+        if head[:4] == b"caff":
+            return _find_in_caf(file, size)
         if head[:4] == b".snd":  # its offset and size in four bytes each
             start, told = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
             return Samples(start, None if told == 0xFFFFFFFF else told, size - start)
@@ -162,6 +164,20 @@ def _find_in_w64(file, size: int) -> Samples | None:
         if chunk[:4] == b"data":
             return Samples(at + 24, told - 24, size - at - 24)
         at += -(-told // 8) * 8
+
+
+def _find_in_caf(file, size: int) -> Samples | None:
+    """Chunks of a CAF: four letters and a size in 8 bytes, which of the samples may be -1, not known, at the end of the file."""
+    at = 8
+    while True:
+        file.seek(at)
+        chunk = file.read(12)
+        told = int.from_bytes(chunk[4:], "big", signed=True)
+        if len(chunk) < 12 or (told < 0 and chunk[:4] != b"data"):
+            return None
+        if chunk[:4] == b"data":
+            return Samples(at + 12, None if told < 0 else told, size - at - 12)
+        at += 12 + told
 
 
 def _find_in_sphere(head: bytes, size: int) -> Samples | None:

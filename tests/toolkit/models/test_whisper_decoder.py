@@ -343,14 +343,22 @@ def test_words_cannot_be_timed_without_the_heads_that_tell(folder, encoder, tmp_
 
 @pytest.mark.parametrize(
     ("no_speech", "logprob", "silent"),
-    [(0.7, -1.5, True), (0.7, -0.5, False), (0.5, -1.5, False), (0.6, -1.5, False), (0.7, -1.0, True)],
+    [
+        (0.7, -1.5, True),
+        (0.7, -0.5, False),
+        (0.5, -1.5, False),
+        (0.6, -1.5, False),
+        (0.7, -1.0, True),
+        (0.91, -0.1, True),
+    ],
 )
 def test_silence_is_what_sounds_like_none_and_was_written_without_confidence(no_speech, logprob, silent):
     assert Guards().is_silent(no_speech, logprob) is silent
 
 
 def test_a_guard_can_be_left_out():
-    assert not Guards(no_speech_threshold=None).is_silent(1.0, -9.0)
+    assert not Guards(no_speech_threshold=None).is_silent(0.9, -9.0)
+    assert not Guards(silence_threshold=None).is_silent(1.0, -0.9)
     assert Guards(logprob_threshold=None).is_silent(0.7, 0.0)
     assert not Guards(logprob_threshold=None, compression_ratio_threshold=None).is_poor("ha " * 100, -9.0)
 

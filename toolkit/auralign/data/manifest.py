@@ -211,9 +211,9 @@ def write_manifest(
             if users[audio] == 1:
                 noted.add(identity, SHORTER, detail)
         summary.notes.update(item["reason"] for item in noted.items)
-        _noted_path(path).unlink(missing_ok=True)
+        noted_path(path).unlink(missing_ok=True)
         if noted.items:
-            summary.listed = _noted_path(path)
+            summary.listed = noted_path(path)
             noted.write_list(summary.listed)
         # Before the manifest gets its name: one with too much left out never stands there.
         rejected.write(rejected_path(path), num_kept=summary.num_kept)
@@ -298,7 +298,7 @@ def _size(path: str) -> int:
     return found.st_size
 
 
-def _noted_path(path) -> Path:
+def noted_path(path) -> Path:
     """Beside `train.jsonl` stands `train.noted.jsonl`, if there is something in it."""
     return Path(path).with_suffix(".noted.jsonl")
 

@@ -267,6 +267,18 @@ def test_integers_are_samples_too(recipe, model):
     assert model.answer(integers, "sort", sample_rate=rate) == model.answer(audio(recipe), "sort")
 
 
+def test_what_is_odd_in_audio_is_told_in_a_line(recipe, model, capsys):
+    samples, rate = soundfile.read(audio(recipe), dtype="float32")
+    expected = model.answer(samples, "sort", sample_rate=rate)
+    capsys.readouterr()
+    both = np.stack([samples, -samples]) * 32_768
+    assert model.answer(both, "sort", sample_rate=rate) == expected
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        f"warning: the array is scaled from the range of integers (floats up to {np.abs(both).max():.6g}, divided by 32768)",
+        "warning: the array is of channels that cancel each other, the loudest alone read (channel 1 of 2)",
+    ]
+
+
 def test_of_no_audio_there_is_no_answer_and_of_several_no_stream(recipe, model):
     assert model.answer([], "sort") == []
     with pytest.raises(ValueError, match="a stream is the answer to one audio, not to 2"):

@@ -91,7 +91,12 @@ def make_parser() -> argparse.ArgumentParser:
         description="Print the answer of a model folder to a prompt about each audio file.",
     )
     ask.add_argument("folder", metavar="FOLDER", help="model folder, written by export")
-    ask.add_argument("audio", metavar="AUDIO", nargs="+", help="audio files: WAV, FLAC, Opus, MP3, ...")
+    ask.add_argument(
+        "audio",
+        metavar="AUDIO",
+        nargs="+",
+        help="audio files: WAV, FLAC, Opus, MP3, ...; M4A and WebM with auralign[av]",
+    )
     ask.add_argument(
         "prompt",
         metavar="PROMPT",
@@ -124,9 +129,10 @@ def make_parser() -> argparse.ArgumentParser:
 SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed
 AS_TEXT = "answered as the text"  # the group of questions whose right answer is the LLM's own
 PREPARE = """\
-Read every audio file of a corpus of your own once, and write a manifest of those that are sound; what is rejected is listed
-beside it with reasons. The source is JSONL, a table (csv, tsv; its columns apart by , ; | or tabs), a Kaldi data folder, a lhotse
-manifest of cuts, or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or hf://owner/name of the hub.
+Read every audio file of a corpus of your own once, and write a manifest of those that are sound; what is rejected, and what is
+kept and sounds odd, is listed beside it with reasons. The source is JSONL, a table (csv, tsv; its columns apart by , ; | or tabs), a
+Kaldi data folder, a lhotse manifest of cuts, or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or
+hf://owner/name of the hub.
 """
 
 

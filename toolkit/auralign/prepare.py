@@ -19,7 +19,7 @@ from types import SimpleNamespace
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
-from auralign.data.manifest import ACCOUNT, Item, rejected_path, write_manifest
+from auralign.data.manifest import ACCOUNT, Item, noted_path, rejected_path, write_manifest
 from auralign.files import write_json
 from auralign.hparams import HparamsError, load_hparams, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records
@@ -135,9 +135,8 @@ def prepare(
     }
     account = folder / ACCOUNT
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions, account]
-    with Stage(
-        "prepare", folder, inputs=inputs, outputs=outputs, partial=[overlap_path(manifests["train"])]
-    ) as stage:
+    lists = [overlap_path(manifests["train"]), *map(noted_path, manifests.values())]
+    with Stage("prepare", folder, inputs=inputs, outputs=outputs, partial=lists) as stage:
         if stage.complete:
             return
         for split, path in manifests.items():

@@ -19,6 +19,7 @@ import os
 import queue
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from auralign import __version__
-from auralign.data.audio import AudioError, read_audio, resample
+from auralign.data.audio import AudioError, hear, hear_array
 from auralign.files import make_folder_atomically, read_json, write_json
 from auralign.layout import SLOT, Speech, Text, View, fill
 from auralign.method import cite, in_slot, is_assisted
@@ -87,7 +88,8 @@ class PretrainedModel:
 
         Arguments
         ---------
-        audio : path, array (num_samples,) of floats between -1 and 1 or of integers, or list of these
+        audio : path, array or tensor, or list of these
+            Arrays as `auralign.data.audio.hear_array` takes them: floats between -1 and 1 or integers, of one or more channels.
         prompt : str, optional
             What is asked; `{speech}` stands where the speech goes, and without it the speech comes first. None asks nothing.
         sample_rate : int, optional
@@ -99,8 +101,8 @@ class PretrainedModel:
 
         Returns str for one audio, list of str for a list.
 
-        Raises AudioError where audio cannot be used, or is longer than the encoder or the LLM takes; ValueError where an array
-        is empty, not finite or not of one channel.
+        Raises AudioError where audio cannot be used, or is longer than the encoder or the LLM takes. What is odd in it, or was
+        changed on reading, is a line on stderr.
         """
         several = isinstance(audio, (list, tuple))
         if several and not audio:
@@ -188,13 +190,13 @@ class PretrainedModel:
     def _read(self, audio, sample_rate: int | None) -> np.ndarray:
         encoder = self.model.encoder
         if isinstance(audio, (str, os.PathLike)):
-            waveform = read_audio(audio, sample_rate=encoder.sample_rate)
+            heard = hear(audio, sample_rate=encoder.sample_rate)
         else:
-            samples = np.asarray(audio)
-            if samples.dtype.kind in "iu":  # as soundfile and scipy give them when asked for integers
-                samples = samples / np.iinfo(samples.dtype).max
-            rate = sample_rate or encoder.sample_rate
-            waveform = resample(samples.astype(np.float32), rate, encoder.sample_rate)
+            rate = encoder.sample_rate
+            heard = hear_array(audio, sample_rate=sample_rate or rate, wanted_rate=rate)
+        for note, detail in heard.notes:
+            print(f"warning: {_name(audio)} is {note}{f' ({detail})' if detail else ''}", file=sys.stderr)
+        waveform = heard.samples
         seconds = len(waveform) / encoder.sample_rate
         for one in self.model.encoders.values():
             if not one.hears(seconds):

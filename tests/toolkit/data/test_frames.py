@@ -1,11 +1,13 @@
 """Frames from every cache are those of the encoder, whatever the batch."""
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from auralign.data.frames import CachedFrames, LiveFrames, open_frames
 from auralign.models.whisper import load_whisper
-from auralign.records import Records, Utterance
+from auralign.records import Records, Utterance, write_records
 from recipe import make_recipe
 
 
@@ -66,3 +68,17 @@ def test_small_enough_is_kept(encoder, manifest, tmp_path):
 def test_unknown_cache_is_refused(encoder, manifest, tmp_path):
     with pytest.raises(ValueError, match="feature_cache 'ram'"):
         frames_of(encoder, manifest, tmp_path, "ram")
+
+
+@pytest.mark.parametrize(("audio_hash", "num_told"), [("64044 bytes", 1), ("0123456789abcdef", 0)])
+def test_what_stage_1_did_not_see_in_headers_is_told_once(encoder, tmp_path, capsys, audio_hash, num_told):
+    rising = np.linspace(0, 0.3, 16_000) * np.random.default_rng(0).uniform(-1, 1, 16_000)
+    soundfile.write(tmp_path / "a.wav", rising * 32_768, 16_000, subtype="FLOAT")
+    utterances = [
+        Utterance(id=name, audio="a.wav", seconds=1.0, text="x", audio_hash=audio_hash) for name in "ab"
+    ]
+    write_records(tmp_path / "m.jsonl", utterances, kind=Utterance)
+    frames = LiveFrames(encoder, Records(tmp_path / "m.jsonl", Utterance))
+    frames.get([0, 1])
+    frames.get([1])
+    assert capsys.readouterr().err.count("a is scaled from the range of integers") == num_told

@@ -26,7 +26,10 @@ def test_unreadable_audio_is_listed_and_left_out(tmp_path):
     utterances = corpus(tmp_path / "corpus", 3, 1)
     path = tmp_path / "data" / "m.jsonl"
     summary = write_manifest(path, utterances, audio_folder=tmp_path / "corpus", limit=0.5)
-    assert str(summary) == f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (no such file: 1); 3 silent"
+    assert str(summary) == (
+        f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (no such file: 1); 3 silent; "
+        f"what is odd is listed in {path.parent / 'm.noted.jsonl'}"
+    )
     assert [u.id for u in Records(tmp_path / "data" / "m.jsonl", Utterance)] == ["u0", "u1", "u2"]
     rejected = json.loads((tmp_path / "data" / "m.rejected.jsonl").read_text())
     assert (rejected["id"], rejected["reason"]) == ("u3", "no such file")
@@ -108,7 +111,8 @@ def test_text_is_kept_byte_for_byte(tmp_path, text):
 
 def test_what_was_changed_on_reading_is_told(tmp_path):
     (good,) = corpus(tmp_path / "corpus", 1, 0)
-    soundfile.write(tmp_path / "corpus" / "0.wav", np.ones((800, 2)) / 2, 8_000)
+    samples = np.random.default_rng(0).normal(0, 0.1, (800, 2)) * np.linspace(0, 1, 800)[:, None]
+    soundfile.write(tmp_path / "corpus" / "0.wav", samples, 8_000)
     summary = write_manifest(tmp_path / "m.jsonl", [good], audio_folder=tmp_path / "corpus")
     assert summary.notes == {"resampled to 16000 Hz": 1, "averaged over their channels": 1}
 
@@ -141,7 +145,9 @@ def test_what_a_reader_rejects_and_notes_is_listed_and_told(tmp_path):
     items = [Rejection("a.tsv:2", "broken row", "3 columns"), Note("odd"), good, Note("odd", 2)]
     path = tmp_path / "m.jsonl"
     summary = write_manifest(path, items, audio_folder=tmp_path / "corpus", limit=0.5)
-    assert str(summary) == f"1 utterances, 0.1 s, in {path}; 1 of 2 rejected (broken row: 1); 3 odd; 1 silent"
+    assert f"1 utterances, 0.1 s, in {path}; 1 of 2 rejected (broken row: 1); 3 odd; 1 silent;" in str(
+        summary
+    )
     assert json.loads((tmp_path / "m.rejected.jsonl").read_text()) == {
         "id": "a.tsv:2",
         "reason": "broken row",
@@ -164,7 +170,7 @@ def test_a_cut_flac_passes_where_headers_alone_are_read(tmp_path):
 
 
 def test_no_audio_is_read_of_an_utterance_whose_length_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("auralign.data.manifest.read_audio", None)
+    monkeypatch.setattr("auralign.data.manifest.hear", None)
     monkeypatch.setattr("auralign.data.manifest.describe_audio", None)
     path = tmp_path / "m.jsonl"
     summary = write_manifest(
@@ -260,3 +266,58 @@ def test_an_answer_that_loops_is_listed_whole_and_told_in_part(tmp_path):
         rejected.write(tmp_path / "r.jsonl", num_kept=9)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
     assert json.loads((tmp_path / "r.jsonl").read_text())["detail"] == "again " * 5_000
+
+
+def noted(tmp_path, *utterances):
+    """What `write_manifest` lists of what it keeps: (id, reason)."""
+    write_manifest(tmp_path / "m.jsonl", utterances, audio_folder=tmp_path / "corpus")
+    path = tmp_path / "m.noted.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [(item["id"], item["reason"], item.get("detail", "")) for item in map(json.loads, lines)]
+
+
+def put(folder, name, samples, **options):
+    soundfile.write(folder / name, samples, 16_000, **options)
+    return Utterance(id=name[0], audio=name, seconds=math.inf, text="x")
+
+
+def test_what_sounds_odd_is_kept_and_listed_by_name(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    speech = np.random.default_rng(0).uniform(-0.3, 0.3, 32_000) * np.sin(np.arange(32_000) / 4000) ** 2
+    utterances = [
+        put(folder, "a.wav", speech),
+        put(folder, "b.wav", np.zeros(16_000)),
+        put(folder, "c.wav", speech * 32_768, subtype="FLOAT"),
+        put(folder, "d.wav", np.stack([speech, -speech], axis=1)),
+    ]
+    found = noted(tmp_path, *utterances)
+    assert [(identity, reason) for identity, reason, _ in found] == [
+        ("b", "silent"),
+        ("c", "scaled from the range of integers"),
+        ("d", "of channels that cancel each other, the loudest alone read"),
+    ]
+    assert len(Records(tmp_path / "m.jsonl", Utterance)) == 4
+    assert noted(tmp_path, utterances[0]) == []  # and the list of before is gone
+
+
+def test_an_utterance_that_is_shorter_than_its_file_is_listed(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, 64_000) * np.linspace(0, 1, 64_000)
+    whole = put(folder, "a.wav", samples)
+    short = replace(whole, seconds=1.5)
+    assert noted(tmp_path, short) == [
+        ("a", "shorter than their file, of which nothing else is used", "1.50 s of 4.00 s")
+    ]
+    # Those of which an offset is told are segments, and so are those that share their file; a length may be rounded.
+    assert noted(tmp_path, replace(short, start=0.5)) == []
+    assert noted(tmp_path, short, replace(short, id="b", start=1.5)) == []
+    assert noted(tmp_path, replace(short, seconds=3.96)) == []
+
+
+def test_an_utterance_that_is_longer_than_its_file_is_rejected_with_both_lengths(tmp_path):
+    (good,) = corpus(tmp_path / "corpus", 1, 0)
+    kept, _ = checked(tmp_path, good, replace(good, id="long", seconds=0.5))
+    assert len(kept) == 1
+    assert "0.10 s of 0.50 s are there" in (tmp_path / "m.rejected.jsonl").read_text()

@@ -16,6 +16,8 @@ from transformers import (
 from auralign.models.whisper import load_whisper
 from auralign.models.whisper_decoder import (
     ChunkRule,
+    Guards,
+    compression_ratio,
     load_whisper_decoder,
     load_whisper_recognizer,
     nearest_words,
@@ -337,3 +339,109 @@ def test_words_cannot_be_timed_without_the_heads_that_tell(folder, encoder, tmp_
     recognizer = load_whisper_decoder(change(folder, tmp_path, alignment_heads=None), encoder.width)
     with pytest.raises(ValueError, match="its generation_config.json has no alignment_heads"):
         recognizer.locate(*encoder([make_speech(1)]), [["three"]])
+
+
+@pytest.mark.parametrize(
+    ("no_speech", "logprob", "silent"),
+    [
+        (0.7, -1.5, True),
+        (0.7, -0.5, False),
+        (0.5, -1.5, False),
+        (0.6, -1.5, False),
+        (0.7, -1.0, True),
+        (0.91, -0.1, True),
+    ],
+)
+def test_silence_is_what_sounds_like_none_and_was_written_without_confidence(no_speech, logprob, silent):
+    assert Guards().is_silent(no_speech, logprob) is silent
+
+
+def test_a_guard_can_be_left_out():
+    assert not Guards(no_speech_threshold=None).is_silent(0.9, -9.0)
+    assert not Guards(silence_threshold=None).is_silent(1.0, -0.9)
+    assert Guards(logprob_threshold=None).is_silent(0.7, 0.0)
+    assert not Guards(logprob_threshold=None, compression_ratio_threshold=None).is_poor("ha " * 100, -9.0)
+
+
+def test_a_transcript_is_poor_that_repeats_itself_or_is_unlikely():
+    # zlib: "ha " 100 times, 300 bytes, comes to 2 bytes of header, 4 of checksum and a few between
+    assert compression_ratio("ha " * 100) == pytest.approx(300 / 14, rel=0.3)
+    assert compression_ratio("") == 0
+    assert Guards().is_poor("ha " * 100, -0.1)
+    assert Guards().is_poor("three five", -1.1)
+    assert not Guards().is_poor("three five", -0.9)
+
+
+def test_a_chunk_of_silence_has_no_transcript(folder, encoder, monkeypatch):
+    """Of two chunks one sounds of nothing; a random model is confident of no token."""
+    recognizer = load_whisper_decoder(folder, encoder.width)
+    frames, lengths = encoder([make_speech(2), make_speech(2, seed=1)])
+    texts = recognizer.transcribe(frames, lengths)
+    assert all(texts)
+    monkeypatch.setattr(recognizer, "_no_speech", lambda frames: [0.7, 0.5])
+    assert recognizer.transcribe(frames, lengths) == ["", texts[1]]
+
+
+def test_the_probability_of_silence_is_that_behind_the_start(folder, encoder, recognizer):
+    frames, _ = encoder([make_speech(2)])
+    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    config = model.generation_config
+    with torch.no_grad():
+        logits = model(
+            encoder_outputs=(frames,), decoder_input_ids=torch.tensor([[config.decoder_start_token_id]])
+        ).logits[0, 0]
+    expected = logits.softmax(-1)[config.no_timestamps_token_id - 1]
+    with torch.no_grad():
+        assert recognizer._no_speech(frames) == pytest.approx([float(expected)], rel=1e-5)
+
+
+def test_a_transcripts_probability_is_the_mean_over_its_tokens_and_its_end(folder, encoder, tmp_path):
+    """Three tokens are all that may be written, so each step chooses one of three, whose scores are those of the model."""
+    recognizer = load_whisper_decoder(folder, encoder.width, max_new_tokens=3)
+    frames, _ = encoder([make_speech(2)])
+    with torch.no_grad():
+        ((tokens, found),) = recognizer._generate(frames)
+        ids = torch.tensor([[*recognizer.prompt, *tokens]])
+        scores = recognizer.model(encoder_outputs=(frames,), decoder_input_ids=ids[:, :-1]).logits[0]
+    start, config = len(recognizer.prompt) - 1, recognizer.generation
+    scores[:, list(config.suppress_tokens or ())] = -torch.inf
+    scores[start, list(config.begin_suppress_tokens or ())] = -torch.inf
+    logprobs = scores.log_softmax(-1)[start:]
+    total = sum(float(row[token]) for row, token in zip(logprobs, tokens, strict=True))
+    assert len(tokens) == 3
+    assert found == pytest.approx(total / 4, rel=1e-4)  # Whisper counts an end that is not there
+
+
+def test_other_transcripts_are_tried_instead_of_a_poor_one(folder, encoder, monkeypatch):
+    recognizer = load_whisper_decoder(folder, encoder.width, temperatures=(0.5, 1.0), max_new_tokens=5)
+    frames, lengths = encoder([make_speech(2)])
+    given = {0.0: ([1], -2.0), 0.5: ([2], -1.5), 1.0: ([3], -0.5)}
+    asked = []
+
+    def generate(frames, temperature=0.0):
+        asked.append(temperature)
+        return [given[temperature]]
+
+    monkeypatch.setattr(recognizer, "_generate", generate)
+    monkeypatch.setattr(recognizer, "_no_speech", lambda frames: [0.0])
+    assert recognizer._read(frames, lengths)[0][0][1] == [3]
+    assert asked == [0.0, 0.5, 1.0]
+    asked.clear()
+    given[0.5] = ([2], -0.9)
+    assert recognizer._read(frames, lengths)[0][0][1] == [2]
+    assert asked == [0.0, 0.5]
+
+
+def test_what_is_sampled_hangs_on_neither_batch_mates_nor_history(folder, encoder):
+    recognizer = load_whisper_decoder(folder, encoder.width, temperatures=(1.0,), max_new_tokens=8)
+    frames, lengths = encoder([make_speech(2), make_speech(2, seed=1)])
+    state = torch.random.get_rng_state()
+    together = recognizer.transcribe(frames, lengths)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(3)
+    assert [
+        recognizer.transcribe(frames[row : row + 1], lengths[row : row + 1])[0] for row in (0, 1)
+    ] == together
+    assert together != load_whisper_decoder(folder, encoder.width, max_new_tokens=8).transcribe(
+        frames, lengths
+    )

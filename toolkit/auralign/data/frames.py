@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from auralign.data.audio import AudioError, audio_path, read_audio
+from auralign.data.audio import AudioError, audio_path, hear
 from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.records import Records
 
@@ -24,12 +24,13 @@ class LiveFrames:
 
     def __init__(self, encoder, manifest: Records):
         self.encoder, self.manifest = encoder, manifest
+        self._told: set[str] = set()
 
     def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         utterances = [self.manifest[row] for row in rows]
         try:
-            waveforms = [_read(self.manifest, utterance) for utterance in utterances]
+            waveforms = [self._read(utterance) for utterance in utterances]
         except AudioError as error:
             raise ValueError(
                 f"{self.manifest.path}: {error}; stage 1 leaves such files out where it reads them through: run a recipe's with "
@@ -41,6 +42,20 @@ class LiveFrames:
         except ValueError as error:
             names = ", ".join(utterance.id for utterance in utterances)
             raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
+
+    def _read(self, utterance) -> np.ndarray:
+        """Samples of an utterance. What is odd in them, and stage 1 did not see as it read headers alone, is told once."""
+        path = audio_path(self.manifest.path, utterance)
+        heard = hear(path, start=utterance.start, seconds=utterance.seconds)
+        for note, detail in heard.notes if utterance.audio_hash.endswith(" bytes") else ():
+            if note not in self._told:
+                self._told.add(note)
+                print(
+                    f"warning: {self.manifest.path}: {utterance.id} is {note}{f' ({detail})' if detail else ''}, and others "
+                    "may be: stage 1 lists all where it reads them through (--verify_audio true)",
+                    file=sys.stderr,
+                )
+        return heard.samples
 
 
 class CachedFrames:
@@ -186,7 +201,3 @@ def _batches(lengths: np.ndarray, max_frames: float) -> list[list[int]]:
             batches.append([])
         batches[-1].append(int(row))
     return [batch for batch in batches if batch]
-
-
-def _read(manifest: Records, utterance) -> np.ndarray:
-    return read_audio(audio_path(manifest.path, utterance), start=utterance.start, seconds=utterance.seconds)

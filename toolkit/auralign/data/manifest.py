@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from auralign.data.audio import SAMPLE_RATE, AudioError, describe_audio, read_audio
+from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear
 from auralign.files import write_atomically
 from auralign.records import Utterance, shorten, to_line, write_records
 
@@ -27,6 +27,11 @@ ALWAYS_ALLOWED, ALWAYS_ALLOWED_SHARE = 3, 0.25
 
 class TooManyRejectedError(ValueError):
     """More items were rejected than the recipe allows."""
+
+
+AVERAGED = "averaged over their channels"
+SHORTER = "shorter than their file, of which nothing else is used"
+TOLERANCE_SECONDS = 0.05  # by which a length is rounded, or a segment ends before its file
 
 
 class Listed:
@@ -138,11 +143,13 @@ class Summary:
     seconds: float = 0.0
     rejected: str = ""
     notes: Counter = field(default_factory=Counter)
+    listed: Path | None = None  # where those are listed by name that have a note
     verified: bool = True  # whether whole files were read
 
     def __str__(self):
         hours = f"{self.seconds / 3600:.2f} h" if self.seconds >= 360 else f"{self.seconds:.1f} s"
         notes = "".join(f"; {count} {note}" for note, count in sorted(self.notes.items()))
+        notes += f"; what is odd is listed in {self.listed}" if self.listed else ""
         unread = "" if self.verified else "; headers only: no audio was read through"
         return f"{self.num_kept} utterances, {hours}, in {self.path}; {self.rejected}{notes}{unread}"
 
@@ -157,6 +164,8 @@ def write_manifest(
     verify: bool = True,
 ) -> Summary:
     """Look into every utterance's audio, write those that are sound to `path`, the others to `<name>.rejected.jsonl`.
+
+    What is kept and sounds odd, such as silence, is listed in `<name>.noted.jsonl`, if there is any.
 
     Arguments
     ---------
@@ -177,8 +186,10 @@ def write_manifest(
 
     Raises RecordError on an id used twice.
     """
-    rejected = Rejected(limit=limit)
+    rejected, noted = Rejected(limit=limit), Listed()
     summary = Summary(Path(path), verified=verify)
+    shorter: dict[str, tuple[str, str]] = {}  # audio of which a first part is an utterance, and which one
+    users: Counter = Counter()  # utterances of these
 
     def sound() -> Iterator[Utterance]:
         manifest_folder = str(Path(path).parent)
@@ -195,7 +206,9 @@ def write_manifest(
             folder, name = os.path.split(os.path.join(audio_folder, utterance.audio))
             audio = relative(folder) + name
             try:
-                utterance, notes = _check(utterance, manifest_folder, audio, max_seconds, verify)
+                utterance, changes, odd, whole_seconds = _check(
+                    utterance, manifest_folder, audio, max_seconds, verify
+                )
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
             except _Unfit as error:
@@ -203,8 +216,22 @@ def write_manifest(
             else:
                 summary.num_kept += 1
                 summary.seconds += utterance.seconds
-                summary.notes.update(notes)
+                summary.notes.update(changes)
+                for reason, detail in odd:
+                    noted.add(utterance.id, reason, detail)
+                users[audio] += 1
+                if not utterance.start and utterance.seconds < whole_seconds - TOLERANCE_SECONDS:
+                    shorter[audio] = utterance.id, f"{utterance.seconds:.2f} s of {whole_seconds:.2f} s"
                 yield utterance
+        # Of a recording that several utterances share, each is a part.
+        for audio, (identity, detail) in shorter.items():
+            if users[audio] == 1:
+                noted.add(identity, SHORTER, detail)
+        summary.notes.update(item["reason"] for item in noted.items)
+        noted_path(path).unlink(missing_ok=True)
+        if noted.items:
+            summary.listed = noted_path(path)
+            noted.write_list(summary.listed)
         # Before the manifest gets its name: one with too much left out never stands there.
         rejected.write(rejected_path(path), num_kept=summary.num_kept)
 
@@ -234,8 +261,9 @@ def _relative_to(manifest_folder: str) -> Callable[[str], str]:
 
 def _check(
     utterance: Utterance, folder: str, audio: str, max_seconds: float | None, verify: bool
-) -> tuple[Utterance, list[str]]:
-    """The utterance with its length measured and its audio hashed, and what is worth telling of it.
+) -> tuple[Utterance, list[str], tuple[tuple[str, str], ...], float]:
+    """The utterance with its length measured and its audio hashed; how reading changed it; what is odd in it, with its
+    detail; and the seconds of its file, 0 where they are not known.
 
     `audio` is relative to `folder`, the manifest's: it is looked into by the path that later stages take.
     """
@@ -252,17 +280,18 @@ def _check(
     path = os.path.join(folder, audio)
     size = _size(path)
     whole = math.isinf(utterance.seconds)
-    seconds, facts = utterance.seconds, {}
+    seconds, facts, odd, there = utterance.seconds, {}, (), 0.0
     if whole or verify:
         there, rate, channels = describe_audio(path)
         seconds = there - utterance.start if whole else seconds
         facts[f"resampled to {SAMPLE_RATE} Hz"] = rate != SAMPLE_RATE
-        facts["averaged over their channels"] = channels > 1
+        facts[AVERAGED] = channels > 1
     if max_seconds is not None and seconds > max_seconds:  # before it is read: it may be a day long
         raise _Unfit(f"longer than {max_seconds:g} s", f"{seconds:.2f} s")
     if verify:
-        samples = read_audio(path, start=utterance.start, seconds=None if whole else seconds)
-        facts["silent"] = not samples.any()
+        heard = hear(path, start=utterance.start, seconds=None if whole else seconds)
+        samples, odd, there = heard.samples, heard.notes, heard.file_seconds
+        facts[AVERAGED] = channels > 1 and OPPOSITE not in dict(odd)
         digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
         seconds = len(samples) / SAMPLE_RATE if whole else seconds
     elif seconds <= 0:
@@ -270,7 +299,7 @@ def _check(
     else:
         digest = f"{size} bytes"
     found = dataclasses.replace(utterance, audio=audio, seconds=seconds, audio_hash=digest)
-    return found, [note for note, true in facts.items() if true]
+    return found, [note for note, true in facts.items() if true], odd, there
 
 
 def _size(path: str) -> int:
@@ -284,6 +313,11 @@ def _size(path: str) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise _Unfit("no such file", f"{path}: not a file")
     return found.st_size
+
+
+def noted_path(path) -> Path:
+    """Beside `train.jsonl` stands `train.noted.jsonl`, if there is something in it."""
+    return Path(path).with_suffix(".noted.jsonl")
 
 
 def rejected_path(path) -> Path:

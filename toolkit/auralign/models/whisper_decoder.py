@@ -6,8 +6,8 @@
 
 Whisper's decoder always saw 1,500 frames in training: those of the speech and those of the silence that fills 30 s, among
 which it looks for the end. `load_whisper_recognizer` gives it these, by an encoder of its own that pads to the whole window: the
-transcript is then what Whisper's pipeline gives (without its guards against repetition, and without timestamps), and the cascade
-the best that this Whisper can do.
+transcript is then what Whisper's pipeline gives (without timestamps), and the cascade the best that this Whisper can do. `Guards`
+are against what a Whisper writes that hears silence, such as "you".
 
 `load_whisper_decoder` reads the very frames that the connector has, without a second encoder, and these are not what the
 decoder was trained on:
@@ -24,7 +24,9 @@ Axes: B batch, T frames, D width.
 import copy
 import itertools
 import re
+import zlib
 from collections import defaultdict
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -38,6 +40,62 @@ from auralign.models.whisper import MEL_FRAMES_PER_FRAME, WHOLE_WINDOW, load_whi
 TASKS = ("transcribe", "translate")
 WINDOW_SECONDS = 30
 WITHOUT_SPACES = frozenset(("zh", "ja", "th", "lo", "my", "yue"))  # as Whisper's own code has them
+
+
+@dataclass(frozen=True)
+class Guards:
+    """When a transcript is not believed, as Whisper's authors have it (openai/whisper, transcribe.py), with their figures.
+
+    Arguments
+    ---------
+    no_speech_threshold : float, optional
+        A chunk is silent if the decoder's probability of <|nospeech|> is above, and `logprob_threshold` is not reached: its
+        transcript is empty. None: no chunk is.
+    logprob_threshold : float, optional
+        Mean log probability of a transcript's tokens, its end with them, below which it is poor. None: no transcript is, and
+        the probability of <|nospeech|> decides alone.
+    compression_ratio_threshold : float, optional
+        Above which a transcript repeats itself: bytes of the text over those that zlib makes of them.
+    silence_threshold : float, optional
+        The probability of <|nospeech|> above which a chunk is silent however likely its transcript is. This one is ours: by
+        Whisper's own two, digital silence stays "you", which base and tiny.en are sure of (-0.4), at a probability of 0.91 and
+        more; of 84 utterances the greatest was 0.85, a digit of half a second.
+    temperatures : sequence of float
+        Of sampling, tried in turn while the transcript is poor or repeats itself; the last is taken as it is. Whisper's are
+        0.2, 0.4, 0.6, 0.8 and 1.0. None are tried unless given: a transcript is then the likeliest one, the same on every
+        machine, and `compression_ratio_threshold` means nothing.
+    """
+
+    no_speech_threshold: float | None = 0.6
+    logprob_threshold: float | None = -1.0
+    compression_ratio_threshold: float | None = 2.4
+    silence_threshold: float | None = 0.9
+    temperatures: tuple[float, ...] = ()
+
+    def is_silent(self, no_speech: float, logprob: float) -> bool:
+        """Whether nothing was said."""
+        if self.silence_threshold is not None and no_speech > self.silence_threshold:
+            return True
+        if self.no_speech_threshold is None or no_speech <= self.no_speech_threshold:
+            return False
+        return self.logprob_threshold is None or logprob <= self.logprob_threshold
+
+    def is_poor(self, text: str, logprob: float) -> bool:
+        """Whether another transcript is tried."""
+        if self.logprob_threshold is not None and logprob < self.logprob_threshold:
+            return True
+        limit = self.compression_ratio_threshold
+        return limit is not None and compression_ratio(text) > limit
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of a text over those that zlib makes of them.
+
+    >>> compression_ratio("ha " * 100) > 2.4 > compression_ratio("Reverse three, five, nine.")
+    True
+    """
+    content = text.encode()
+    return len(content) / len(zlib.compress(content))
 
 
 class WhisperRecognizer(nn.Module):
@@ -59,12 +117,23 @@ class WhisperRecognizer(nn.Module):
         "transcribe" or "translate".
     max_new_tokens : int
         At most so many of a chunk.
+    guards : Guards, optional
     """
 
-    def __init__(self, model, tokenizer, chunks, *, language: str, task: str, max_new_tokens: int):
+    def __init__(
+        self,
+        model,
+        tokenizer,
+        chunks,
+        *,
+        language: str,
+        task: str,
+        max_new_tokens: int,
+        guards: Guards | None = None,
+    ):
         super().__init__()
         self.model, self.tokenizer, self.chunks = model.eval().requires_grad_(False), tokenizer, chunks
-        self.language = language
+        self.language, self.guards = language, guards or Guards()
         self.prompt = make_prompt(model.generation_config, language=language, task=task)
         room = model.config.max_target_positions - len(self.prompt)
         if not 1 <= max_new_tokens <= room:
@@ -218,26 +287,70 @@ class WhisperRecognizer(nn.Module):
             by_length[piece.shape[1]].append(number)
         tokens: dict[int, list[int]] = {}
         for numbers in by_length.values():
-            found = self._generate(torch.cat([pieces[number] for number in numbers]))
+            found = self._transcribe_batch(torch.cat([pieces[number] for number in numbers]))
             tokens.update(zip(numbers, found, strict=True))
         number = itertools.count()
         return [[(pieces[at], tokens[at]) for at in itertools.islice(number, len(of_one))] for of_one in cut]
 
-    def _generate(self, frames) -> list[list[int]]:
-        """The tokens in frames (B, T, D) without padding; special ones left out."""
+    def _transcribe_batch(self, frames) -> list[list[int]]:
+        """The tokens in frames (B, T, D) without padding, as the guards let them pass."""
+        found = self._generate(frames)
+        guards = self.guards
+        if guards.no_speech_threshold is guards.silence_threshold is None and not guards.temperatures:
+            return [tokens for tokens, _ in found]
+        silence = self._no_speech(frames)
+        return [self._guard(*of_one) for of_one in zip(frames.split(1), found, silence, strict=True)]
+
+    def _guard(self, frames, found: tuple[list[int], float], no_speech: float) -> list[int]:
+        """The tokens of one chunk (1, T, D): none of silence, others instead of poor ones."""
+        tokens, logprob = found
+        for temperature in self.guards.temperatures:
+            if self.guards.is_silent(no_speech, logprob):
+                return []
+            if not self.guards.is_poor(self._decode(tokens).strip(), logprob):
+                return tokens
+            ((tokens, logprob),) = self._generate(frames, temperature)
+        return [] if self.guards.is_silent(no_speech, logprob) else tokens
+
+    def _no_speech(self, frames) -> list[float]:
+        """The probability of <|nospeech|> in frames (B, T, D), where Whisper learned to write it: behind the start."""
+        from transformers.modeling_outputs import BaseModelOutput
+
+        logits = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=frames),
+            decoder_input_ids=self._prompts(len(frames))[:, :1],
+            use_cache=False,
+        ).logits[:, 0]
+        # The token has no name of its own in the config; it stands before <|notimestamps|> in all vocabularies.
+        return logits.float().softmax(-1)[:, self.generation.no_timestamps_token_id - 1].tolist()
+
+    def _generate(self, frames, temperature: float = 0.0) -> list[tuple[list[int], float]]:
+        """The tokens in frames (B, T, D), special ones left out, and their mean log probability with that of their end."""
         from transformers import GenerationMixin
         from transformers.modeling_outputs import BaseModelOutput
 
-        # The Whisper class's own `generate` moves a window over features; here the frames are there.
-        found = GenerationMixin.generate(
-            self.model,
-            encoder_outputs=BaseModelOutput(last_hidden_state=frames),
-            decoder_input_ids=self._prompts(len(frames)),
-            generation_config=self.generation,
-        )
+        config, devices = self.generation, [frames.device] if frames.is_cuda else []
+        if temperature:
+            config = copy.deepcopy(config)
+            config.update(do_sample=True, temperature=temperature, top_k=0, top_p=1.0)
+        logprobs = _LogProbs(config.eos_token_id)
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)  # what is sampled is a function of the frames
+            # The Whisper class's own `generate` moves a window over features; here the frames are there.
+            found = GenerationMixin.generate(
+                self.model,
+                encoder_outputs=BaseModelOutput(last_hidden_state=frames),
+                decoder_input_ids=self._prompts(len(frames)),
+                generation_config=config,
+                logits_processor=[logprobs],
+            )
+        logprobs.add(found)
         special = set(self.tokenizer.all_special_ids)
-        return [
+        rows = [
             [token for token in row if token not in special] for row in found[:, len(self.prompt) :].tolist()
+        ]
+        return [
+            (row, total / (len(row) + 1)) for row, total in zip(rows, logprobs.totals.tolist(), strict=True)
         ]
 
     def _prompts(self, num_rows: int) -> torch.Tensor:
@@ -245,6 +358,30 @@ class WhisperRecognizer(nn.Module):
 
     def _decode(self, tokens: list[int]) -> str:
         return self.tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+class _LogProbs:
+    """Adds up, as a logits processor, the log probabilities (B,) of the tokens that are written up to the first end."""
+
+    def __init__(self, end):
+        self.ends = torch.tensor([end] if isinstance(end, int) else list(end))
+        self.last = None
+
+    def __call__(self, ids, scores):
+        """Before each step: `scores` (B, V) are those from which its token is chosen."""
+        if self.last is None:
+            self.totals = scores.new_zeros(len(scores), dtype=torch.float32)
+            self.ended = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+        else:
+            self.add(ids)
+        self.last = scores.float().log_softmax(-1)
+        return scores
+
+    def add(self, ids) -> None:
+        """Count the last of `ids` (B, U), which the last step wrote."""
+        written = self.last.gather(1, ids[:, -1:])[:, 0]
+        self.totals += torch.where(self.ended, 0.0, written)
+        self.ended |= torch.isin(ids[:, -1], self.ends.to(ids.device))
 
 
 def nearest_words(words: list[str], phrase: list[str]) -> tuple[int, int, int] | None:
@@ -361,6 +498,11 @@ def load_whisper_decoder(
     task: str = "transcribe",
     max_new_tokens: int | None = None,
     chunk_seconds: float | None = None,
+    no_speech_threshold: float | None = 0.6,
+    logprob_threshold: float | None = -1.0,
+    compression_ratio_threshold: float | None = 2.4,
+    silence_threshold: float | None = 0.9,
+    temperatures=(),
     dtype: str = "float32",
 ):
     """Load the decoder of a Whisper folder, to read the frames of its encoder.
@@ -381,6 +523,8 @@ def load_whisper_decoder(
         authors have it.
     chunk_seconds : float, optional
         The encoder's; a recipe passes it on by itself.
+    no_speech_threshold, logprob_threshold, compression_ratio_threshold, silence_threshold, temperatures
+        Of `Guards`: the first three as Whisper's authors have them; no transcript is sampled unless temperatures are given.
     dtype : str
         "float32", "bfloat16" or "float16".
 
@@ -415,6 +559,13 @@ def load_whisper_decoder(
             language=language,
             task=task,
             max_new_tokens=max_new_tokens or model.config.max_target_positions // 2,
+            guards=Guards(
+                no_speech_threshold,
+                logprob_threshold,
+                compression_ratio_threshold,
+                silence_threshold,
+                tuple(temperatures),
+            ),
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -110,7 +110,8 @@ class Stage:
             self._refuse_another_method(before)
             self._say_what_changed(before)
         if finished:
-            self._settle()  # what is left of the run before this finished one
+            if self._is_needed():
+                self._keep_finished()  # what a kill left of the run before this one
             self._move([self._done, *self.outputs], BEFORE)
         else:
             self._done.unlink(missing_ok=True)
@@ -179,7 +180,7 @@ class Stage:
     def _move(self, paths: list[Path], tag: str) -> None:
         for path in paths:
             if path.exists():
-                _remove(_beside(path, tag))
+                self._discard(_beside(path, tag))
                 os.replace(path, _beside(path, tag))
 
     def _settle(self) -> None:

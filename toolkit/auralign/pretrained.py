@@ -7,7 +7,9 @@
     model.answer("a.wav", "what was said? {speech}")
 
 `trainable.safetensors` holds the weights, `auralign.json` names encoder, LLM and connector, `README.md` is the model card.
-The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`.
+The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`. It is made to
+be published: encoder and LLM are told by the hash of their content and by a path from the folder, or by name alone where
+that path would tell of a home; whoever exported it need not say where they are, as that is remembered in the user's cache.
 """
 
 import dataclasses

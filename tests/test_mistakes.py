@@ -153,10 +153,10 @@ MISTAKES = [
     Mistake("a constructor that is not there", TRAIN, r"hparams/sift.yaml: .*load_wisper", yaml("load_whisper", "load_wisper")),
     Mistake("a module that is not there", TRAIN, r"hparams/sift.yaml: .*auralign\.modles", yaml("auralign.models.whisper", "auralign.modles.whisper")),
     Mistake("a reference to nothing", TRAIN, r"hparams/sift.yaml: .*nowhere", yaml("^data_folder.*", "data_folder: !ref <nowhere>/x")),
-    Mistake("an argument that a part does not take", TRAIN, r"StackAndProject.*strides", yaml("stride: 8", "strides: 8")),
+    Mistake("an argument that a part does not take", TRAIN, r"StackAndProject.*strides", both(restart, yaml("stride: 8", "strides: 8"))),
     Mistake("a word that is not among those", TRAIN, r"feature_cache: 'ram': use memory or disk or off", yaml("^feature_cache.*", "feature_cache: ram")),
     Mistake("a precision that is not", TRAIN, r"precision: 'fp8': use fp32 or bf16 or fp16", add("precision: fp8")),
-    Mistake("a device that is not there", TRAIN, r"device 'cuda:77': .*use cpu", add("device: cuda:77")),
+    Mistake("a device that is not there", TRAIN, r"device 'cuda:77': .*use cpu", both(restart, add("device: cuda:77"))),
     Mistake("a YAML that is not UTF-8", TRAIN, r"hparams/sift.yaml: not UTF-8", lambda: Path(SIFT_YAML).write_bytes(Path(SIFT_YAML).read_bytes() + b"# caf\xe9\n")),
     Mistake("a stop string that is empty", TRAIN, r"stop_strings \[''\]: give a list of strings that are not empty", both(restart, yaml("decode_stop_strings: .*", "decode_stop_strings: ['']"))),
     Mistake("a limit of no tokens", TRAIN, r"tokens_per_second 0.0: give a number above 0", both(restart, add("decode_tokens_per_second: 0"))),
@@ -178,17 +178,17 @@ MISTAKES = [
     Mistake("a manifest of a later version", GENERATE, r"data/train.jsonl:1: schema version 9; this auralign reads 1", edit("data/train.jsonl", '"version": 1', '"version": 9')),
     Mistake("an id used twice", GENERATE, r"data/train.jsonl: the id 'train-11' is used twice, on the lines 13 and 14", repeat_last_line("data/train.jsonl")),
     Mistake("no targets", TRAIN, r"no exp/sift/targets/train.jsonl; run stage 2 \(generate\) first", remove("exp/sift/targets/train.jsonl")),
-    Mistake("targets cut in a line", TRAIN, r"targets/train.jsonl:\d+: the last line is cut", cut("exp/sift/targets/train.jsonl", 0.7)),
-    Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM \w+, the recipe now gives \w+; run stage 2 again", yaml("path: models/llm", "path: models/other")),
-    Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", add("system_prompt: be brief")),
-    Mistake("targets of another method", TRAIN, r"was made with method sift 0", rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_])),
-    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: holds a target of gone, which data/train.jsonl has not; run stage 2 again", rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")])),
+    Mistake("targets cut in a line", TRAIN, r"targets/train.jsonl:\d+: the last line is cut", both(restart, cut("exp/sift/targets/train.jsonl", 0.7))),
+    Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM \w+, the recipe now gives \w+; run stage 2 again", both(restart, yaml("path: models/llm", "path: models/other"))),
+    Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", both(restart, add("system_prompt: be brief"))),
+    Mistake("targets of another method", TRAIN, r"was made with method sift 0", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_]))),
+    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: holds a target of gone, which data/train.jsonl has not; run stage 2 again", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
     Mistake("a question about nobody", DECODE, r"data/test.jsonl: no id 'gone'", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], utt_id="gone")])),
     Mistake("a question with no place for the speech", DECODE, r"the instruction 'sort' needs exactly one \{speech\}", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], instruction="sort")])),
     # audio
     Mistake("audio that is gone", TRAIN, r"train-3.flac: .*No such file|train-3.flac: cannot be read as audio", both(restart, remove("data/train-3.flac"))),
     Mistake("audio that was cut", TRAIN, r"train-3.flac: ", both(restart, cut("data/train-3.flac"))),
-    Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_])),
+    Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", both(restart, rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_]))),
     Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 utterances of the test are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
     # models
     Mistake("no LLM", GENERATE, r"no LLM at models/llm: expected a Hugging Face folder", remove("models/llm")),
@@ -197,12 +197,12 @@ MISTAKES = [
     Mistake("an LLM that lacks weights", GENERATE, r"models/llm lacks 1 weights, such as ", weights("models/llm/model.safetensors", without="q_proj")),
     Mistake("an LLM without a tokenizer", GENERATE, r"generate.py: error: .*tokenizer", remove("models/llm/tokenizer.json", "models/llm/tokenizer_config.json")),
     Mistake("an LLM whose config is broken", GENERATE, r"config.json", cut("models/llm/config.json")),
-    Mistake("no encoder", TRAIN, r"no config.json in models/encoder", remove("models/encoder")),
-    Mistake("an LLM for an encoder", TRAIN, r"no preprocessor_config.json in models/llm", yaml("path: models/encoder", "path: models/llm")),
-    Mistake("an encoder whose weights were cut", TRAIN, r"models/encoder: its weights are not whole", cut("models/encoder/model.safetensors")),
-    Mistake("an encoder that lacks weights", TRAIN, r"models/encoder lacks 1 encoder weights, such as", weights("models/encoder/model.safetensors", without="encoder.layers.0.fc1.weight")),
-    Mistake("a layer that the encoder has not", TRAIN, r"layers \[9\]: name one or more of 0 to 2", yaml("path: models/encoder", "path: models/encoder\n    layers: [9]")),
-    Mistake("LoRA on modules that are not there", TRAIN, r"\[?'?nowhere", add("lora: !name:peft.LoraConfig\n    target_modules: [nowhere]")),
+    Mistake("no encoder", TRAIN, r"no config.json in models/encoder", both(restart, remove("models/encoder"))),
+    Mistake("an LLM for an encoder", TRAIN, r"no preprocessor_config.json in models/llm", both(restart, yaml("path: models/encoder", "path: models/llm"))),
+    Mistake("an encoder whose weights were cut", TRAIN, r"models/encoder: its weights are not whole", both(restart, cut("models/encoder/model.safetensors"))),
+    Mistake("an encoder that lacks weights", TRAIN, r"models/encoder lacks 1 encoder weights, such as", both(restart, weights("models/encoder/model.safetensors", without="encoder.layers.0.fc1.weight"))),
+    Mistake("a layer that the encoder has not", TRAIN, r"layers \[9\]: name one or more of 0 to 2", both(restart, yaml("path: models/encoder", "path: models/encoder\n    layers: [9]"))),
+    Mistake("LoRA on modules that are not there", TRAIN, r"\[?'?nowhere", both(restart, add("lora: !name:peft.LoraConfig\n    target_modules: [nowhere]"))),
     # checkpoints
     Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),
     Mistake("a checkpoint for another LLM", DECODE, r"trained with llm '\w+', the recipe builds '\w+'", yaml("path: models/llm", "path: models/other")),
@@ -242,7 +242,7 @@ MISTAKES = [
     Mistake("a method without a YAML", ("auralign", "show", "sit"), r"no hparams/sit.yaml here; .*here are: sift"),
     Mistake("an export over a folder", ("auralign", "export", "sift", "model"), r"model is there already"),
     Mistake("a YAML that is a table", ("train.py", "table.csv"), r"table.csv: holds no keys", write_table("path,text\n")),
-    Mistake("a word for a number of a part", TRAIN, r"connector: cannot be made with what the YAML gives it, .*'stride': 'eight'", yaml("stride: 8", "stride: eight")),
+    Mistake("a word for a number of a part", TRAIN, r"connector: cannot be made with what the YAML gives it, .*'stride': 'eight'", both(restart, yaml("stride: 8", "stride: eight"))),
     Mistake("another method into one folder", GENERATE, r"exp/sift/targets holds a run of the method 'sift', this is 'diva'; give it its own output_folder", yaml("name: sift", "name: diva")),
     Mistake("an encoder for an LLM", GENERATE, r"models/encoder", yaml("path: models/llm", "path: models/encoder")),
     Mistake("an audio folder that is not there", (*PREPARE, "--audio-folder", "clip"), r"--audio-folder clip: no such folder", write_table("path,text\na.wav,one\n")),
@@ -312,7 +312,7 @@ BROKEN_HOOKS = [
     ids=[f"{row[0]}-{row[3][-20:]}" for row in BROKEN_HOOKS],
 )
 def test_a_method_that_fails_is_named(recipe, monkeypatch, hook, broken, command, says):
-    shutil.rmtree("exp/sift") if command is GENERATE else Path("exp/sift/.train.done.json").unlink()
+    shutil.rmtree("exp/sift") if command is GENERATE else restart()
     monkeypatch.setattr(SIFT, hook, broken)
     code, _, err = run(*command)
     check_said(code, err, Mistake("", (), says))

@@ -36,7 +36,12 @@ def main(argv):
         if hparams.method.needs.top_k:
             outputs.append(teacher_path(path, hparams.method.needs))
         with Stage(
-            f"generate {split}", path.parent, inputs=inputs, outputs=outputs, partial=partial
+            f"generate {split}",
+            path.parent,
+            inputs=inputs,
+            outputs=outputs,
+            partial=partial,
+            needed_by=Path(hparams.output_folder) / "checkpoints",
         ) as stage:
             if not stage.complete:
                 print(f"{stage.name}: {write_targets(hparams, manifest, path)}, in {path}")

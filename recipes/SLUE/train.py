@@ -4,6 +4,9 @@
     python train.py hparams/sift.yaml [--lr 3e-4 ...]
     torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda      on four GPUs
 
+A run goes on from its newest checkpoint. What is trained is never replaced: one that differs in more than device, pack size,
+validations or number of steps needs another output_folder, or --restart, which moves the old run into before_<number>.
+
 Reads: <data_folder>/{train,valid}.jsonl, <output_folder>/targets/{train,valid}.jsonl
 Writes: <output_folder>/checkpoints/ (best and last), log.json, curves/ (tensorboard --logdir), and
         {train,valid}.rejected.jsonl: what was left out and why
@@ -17,12 +20,13 @@ from auralign.data.manifest import rejected_path
 from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_model, describe_parts
 from auralign.records import Records, Target, Utterance
-from auralign.stage import Stage, content, describe
+from auralign.stage import content, describe
 from auralign.store import teacher_path
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import initial_folder
 from auralign.train.examples import Examples
 from auralign.train.parallel import is_first, led, on_all_ranks, own_device
+from auralign.train.resume import TrainingStage
 
 SPLITS = ("train", "valid")
 
@@ -46,7 +50,7 @@ def main(argv):
     if hparams.init_from is not None:
         inputs["init_from"] = content(initial_folder(hparams.init_from), made_by="stage 3 of another run")
     outputs = [output / "checkpoints", output / "log.json", *rejected.values()]
-    with led(Stage("train", output, inputs=inputs, outputs=outputs)) as stage:
+    with led(TrainingStage(output, inputs=inputs, outputs=outputs, restart=hparams.restart)) as stage:
         if stage.complete:
             return
         hparams.device = own_device(hparams.device)

@@ -1,5 +1,8 @@
 """Files are whole or absent."""
 
+import os
+import stat
+
 import pytest
 
 from auralign.files import (
@@ -7,6 +10,9 @@ from auralign.files import (
     hash_value,
     make_folder_atomically,
     read_json,
+    recall_place,
+    remember_place,
+    without_places,
     write_atomically,
     write_json,
 )
@@ -84,3 +90,41 @@ def test_broken_json_is_named(tmp_path):
 def test_json_comes_back(tmp_path):
     write_json(tmp_path / "a.json", {"é": [1.5, None]})
     assert read_json(tmp_path / "a.json") == {"é": [1.5, None]}
+
+
+def test_what_a_library_wrote_for_its_owner_alone_is_readable_by_all_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with make_folder_atomically(tmp_path / "model") as temporary:
+            for name, mode in (("weights", 0o600), ("script", 0o700)):
+                (temporary / name).touch()
+                (temporary / name).chmod(mode)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "model").iterdir()}
+    assert modes == {"weights": 0o640, "script": 0o740}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("python score.py --llm_folder /home/anna/models/llm", "python score.py --llm_folder llm"),
+        (
+            "`/scratch/a/b.jsonl`, and/or 3/4 of https://x.org/a/b",
+            "`b.jsonl`, and/or 3/4 of https://x.org/a/b",
+        ),
+        ("../data/x and ./exp/y stay", "../data/x and ./exp/y stay"),
+    ],
+)
+def test_a_text_tells_no_place_of_this_machine(text, told):
+    assert without_places(text) == told
+
+
+def test_a_place_is_remembered_for_this_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "llm").mkdir()
+    remember_place("0a", tmp_path / "llm")
+    assert recall_place("0a") == tmp_path / "llm"
+    (tmp_path / "llm").rmdir()
+    assert recall_place("0a") is None
+    assert recall_place("0b") is None

@@ -2,7 +2,16 @@
 
 import pytest
 
-from auralign.hparams import SCHEMA, HparamsError, load_hparams, load_recipe, parse_arguments
+from auralign.hparams import (
+    CHANGES,
+    SAME,
+    SCHEMA,
+    HparamsError,
+    load_hparams,
+    load_recipe,
+    parse_arguments,
+    settings,
+)
 
 YAML = """\
 seed: 1
@@ -107,3 +116,27 @@ def test_a_recipe_takes_one_yaml():
 
 def test_every_key_says_what_it_means():
     assert all(key.meaning for key in SCHEMA.values())
+
+
+def test_every_key_says_what_a_change_of_it_does_to_a_training():
+    assert {key.change for key in SCHEMA.values()} == set(CHANGES)
+
+
+def test_training_depends_on_the_keys_whose_change_it_notices(tmp_path):
+    keys = set(settings(load(tmp_path), "train"))
+    assert keys == {name for name, key in SCHEMA.items() if key.change != SAME}
+    assert {"lr", "device", "num_steps", "precision", "feature_cache"} <= keys
+    assert not {"num_shown", "restart", "decode_num_beams", "output_folder", "temperature"} & keys
+
+
+@pytest.mark.parametrize(
+    ("words", "overrides"),
+    [
+        (["--restart"], {"restart": "true"}),
+        (["--restart", "false"], {"restart": "false"}),
+        (["--restart", "--lr", "1"], {"restart": "true", "lr": "1"}),
+        (["--restart=true"], {"restart": "true"}),
+    ],
+)
+def test_a_key_that_is_true_or_false_may_stand_alone(words, overrides):
+    assert parse_arguments([*words, "a.yaml"]) == (["a.yaml"], overrides)

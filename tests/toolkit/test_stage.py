@@ -177,3 +177,64 @@ def test_a_file_that_was_changed_with_a_purpose_is_stood_by(tmp_path):
     renew(tmp_path, before=before, after=hash_path(tmp_path / "a"))
     assert run()
     assert (tmp_path / "a").read_text() == "made, and aligned"
+
+
+def test_half_done_work_is_found_again_after_a_run_with_other_inputs_was_begun(tmp_path):
+    for inputs, text in (({"lr": 1}, "dear"), ({"lr": 2}, "other")):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, inputs, text=text, interrupt=True)
+    assert run(tmp_path, {"lr": 1}) == "dear"
+
+
+def test_half_done_work_of_other_inputs_goes_when_the_new_run_is_finished(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
+    run(tmp_path, {"lr": 2})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
+
+
+def test_what_was_begun_over_a_finished_run_is_found_again_too(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    fail(tmp_path, {"lr": 2}, write=True)
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert run(tmp_path, {"lr": 2}) == "half"
+
+
+def test_files_without_a_mark_stay_until_there_are_new_ones(tmp_path):
+    (tmp_path / "out.txt").write_text("of somebody")
+    with pytest.raises(KeyboardInterrupt), Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"]):
+        raise KeyboardInterrupt
+    (kept,) = tmp_path.glob("out.txt.*")
+    assert kept.read_text() == "of somebody"
+
+
+def needed(folder, inputs, text):
+    out = folder / "out.txt"
+    with Stage("demo", folder, inputs=inputs, outputs=[out], needed_by=folder / "checkpoints") as stage:
+        if not stage.complete:
+            out.write_text(text)
+    return out.read_text()
+
+
+def test_what_was_trained_on_is_kept_and_found_again(tmp_path, capsys):
+    assert needed(tmp_path, {"t": 1}, "first") == "first"
+    (tmp_path / "checkpoints" / "step_1").mkdir(parents=True)
+    assert needed(tmp_path, {"t": 2}, "second") == "second"
+    assert "stage 3 will want another output_folder, or --restart" in capsys.readouterr().err
+    assert needed(tmp_path, {"t": 3}, "third") == "third"
+    for inputs, text in (({"t": 1}, "first"), ({"t": 2}, "second"), ({"t": 3}, "third")):
+        assert needed(tmp_path, inputs, "asked again") == text
+
+
+def test_a_helper_of_ones_own_method_is_part_of_its_account(tmp_path, monkeypatch):
+    (tmp_path / "own_helper.py").write_text("WORDS = 1\n")
+    (tmp_path / "own_method.py").write_text(
+        "from auralign_methods.sift import SIFT\nfrom own_helper import WORDS\n\nclass Mine(SIFT):\n    name = 'mine'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import own_method
+
+    before = describe(own_method.Mine())
+    (tmp_path / "own_helper.py").write_text("WORDS = 2\n")
+    after = describe(own_method.Mine())
+    assert {name for name in before if before[name] != after[name]} == {"imported"}

@@ -289,7 +289,7 @@ def do_prepare(options) -> int:
 ALIGN = """\
 Write a manifest again with the times of its utterances' words, from the alignments of others or by CTC. Utterances that have
 them already are left as they are; whoever stays without is listed beside the manifest with the reason. Do it before stage 2: a
-changed manifest has its later stages run again.
+changed manifest has its targets asked for again, and training stops where it would replace a run of before.
 """
 
 

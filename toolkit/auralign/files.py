@@ -15,7 +15,10 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +77,7 @@ def make_folder_atomically(path):
     temporary.mkdir()
     try:
         yield temporary
+        make_readable(temporary)
         for file in filter(Path.is_file, temporary.rglob("*")):
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
@@ -83,6 +87,16 @@ def make_folder_atomically(path):
         sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_readable(folder) -> None:
+    """Give the files of a folder the rights that the umask leaves: safetensors writes its own for the owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in filter(Path.is_file, Path(folder).rglob("*")):
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode | 0o666 & ~umask != mode:
+            file.chmod(mode | 0o666 & ~umask)
 
 
 def temporary_path(path) -> Path:
@@ -154,7 +168,7 @@ def _hash_file(path):
     if status.st_size < REMEMBER_ABOVE_BYTES:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns])
-    remembered = _cache_folder() / key
+    remembered = _cache_folder("hashes") / key
     if remembered.exists():
         return remembered.read_text(encoding="ascii").strip()
     with open(path, "rb") as file:
@@ -167,9 +181,49 @@ def _hash_file(path):
     return digest
 
 
-def _cache_folder():
+def _cache_folder(kind: str) -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "auralign" / "hashes"
+    return Path(home) / "auralign" / kind
+
+
+def remember_place(digest: str, path) -> None:
+    """Keep, for this user on this machine alone, where a file or folder of that content stands."""
+    with (
+        contextlib.suppress(OSError),
+        write_atomically(_cache_folder("places") / digest) as file,
+    ):  # with a read-only home it must be given again
+        file.write(os.path.abspath(path))
+
+
+def recall_place(digest: str) -> Path | None:
+    """Where a file or folder of that content stood when it was last remembered, if something is there still."""
+    with contextlib.suppress(OSError):
+        place = Path((_cache_folder("places") / digest).read_text(encoding="utf-8"))
+        return place if place.exists() else None
+    return None
+
+
+def without_places(text: str) -> str:
+    """A text for others to read: of an absolute path the last name.
+
+    >>> without_places("made of /home/anna/models/llm, see https://example.org/a/b")
+    'made of llm, see https://example.org/a/b'
+    """
+    segment = r"[^\s/'\"`|,;()<>]+"
+    return re.sub(rf"(?<![\w.~/:-])/(?:{segment}/)+({segment})", r"\1", text)
+
+
+def without_places_in_command(words: list[str]) -> str:
+    """A command line for others to read: of an absolute path the last name.
+
+    >>> without_places_in_command(["score.py", "--llm_folder", "/home/anna/my models/llm", "--data=/corpora/x"])
+    'score.py --llm_folder llm --data=x'
+    """
+    told = []
+    for word in words:
+        name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        told.append(f"{name}{equals}{Path(value).name if os.path.isabs(value) else value}")
+    return shlex.join(told)
 
 
 def write_array(path, shape: tuple[int, ...], dtype, fill: Callable) -> None:

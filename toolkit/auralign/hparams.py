@@ -25,133 +25,202 @@ class HparamsError(ValueError):
     """A YAML or an override that cannot be used: names the file, the key and the repair."""
 
 
+# What a changed key does to a training that has begun (`auralign.train.resume`).
+SAME = (
+    "same"  # goes on, bit for bit: the weights do not depend on it, but by files, whose content is compared
+)
+NOTED = "noted"  # goes on, not bit for bit; the checkpoints keep a history of such changes
+STEPS = "steps"  # num_steps: goes on with the rate of the new schedule, unless the run is beyond that step
+FIXED = "fixed"  # stops: what is trained is kept, and the new run needs another output_folder, or --restart
+CHANGES = (SAME, NOTED, STEPS, FIXED)
+
+
 @dataclass(frozen=True)
 class Key:
-    """One key of the schema: its types, its meaning, the stages whose results it changes, its default if it has one, the
-    least number that it may be, or the words."""
+    """One key of the schema.
+
+    Arguments
+    ---------
+    kinds : tuple of type
+    meaning : str
+        Printed by `--help`, and by errors.
+    change : str
+        One of `CHANGES`. All but `SAME` are inputs of stage 3.
+    stages : str
+        The other stages whose results the key changes.
+    default
+        Without one, every YAML must name the key.
+    least : float, optional
+        The smallest number allowed.
+    words : tuple of str
+        The only words allowed, if any are given.
+    alike : tuple of str
+        Words that make no difference to training among themselves.
+    """
 
     kinds: tuple[type, ...]
     meaning: str
+    change: str
     stages: str = ""
     default: Any = ...
     least: float | None = None
     words: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
 
 # A `!name:` constructor loads to functools.partial, or without arguments to the class or function itself.
 NAME = Callable
 
 SCHEMA = {
-    "seed": Key((int,), "all randomness of stages 2 to 4", "generate train", least=0),
-    "data_folder": Key((str,), "what stage 1 wrote"),
-    "output_folder": Key((str,), "targets, checkpoints and hypotheses of this method"),
-    "text_folder": Key((str,), "hypotheses of the same LLM on text, shared by all methods"),
-    "score_folder": Key((str,), "the ledger"),
-    "method": Key((AlignmentMethod,), "the alignment method", "generate train"),
-    "llm": Key((NAME,), "builds the frozen LLM", "generate train decode"),
-    "encoder": Key((NAME,), "builds the frozen speech encoder", "train decode"),
-    "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM", "train"),
+    "seed": Key((int,), "all randomness of stages 2 to 4", FIXED, "generate", least=0),
+    "data_folder": Key((str,), "what stage 1 wrote", SAME),
+    "output_folder": Key((str,), "targets, checkpoints and hypotheses of this method", SAME),
+    "text_folder": Key((str,), "hypotheses of the same LLM on text, shared by all methods", SAME),
+    "score_folder": Key((str,), "the ledger", SAME),
+    "method": Key((AlignmentMethod,), "the alignment method", FIXED, "generate"),
+    "llm": Key((NAME,), "builds the frozen LLM", FIXED, "generate decode"),
+    "encoder": Key((NAME,), "builds the frozen speech encoder", FIXED, "decode"),
+    "connector": Key((NAME,), "builds the connector, given the widths of encoder and LLM", FIXED),
     "recognizer": Key(
         (NAME, type(None)),
         "builds, given the encoder's width, what reads transcripts off its frames: for the matched cascade",
+        SAME,
         "decode",
-        None,
+        default=None,
     ),
     "system_prompt": Key(
         (str, type(None)),
         "default: the template's own; null: none; else this text",
-        "generate train decode",
-        "default",
+        FIXED,
+        "generate decode",
+        default="default",
     ),
-    "template_options": Key((dict,), "arguments of the chat template", "generate train decode", {}),
-    "max_new_tokens": Key((int,), "length limit of targets", "generate", least=1),
-    "temperature": Key((float,), "0 is greedy", "generate", 0.0, least=0),
+    "template_options": Key((dict,), "arguments of the chat template", FIXED, "generate decode", default={}),
+    "max_new_tokens": Key((int,), "length limit of targets", SAME, "generate", least=1),
+    "temperature": Key((float,), "0 is greedy", SAME, "generate", default=0.0, least=0),
     "keep_cut_off": Key(
         (bool,),
         "whether an answer cut off at max_new_tokens may be a target (without an end of turn)",
+        SAME,
         "generate",
-        True,
+        default=True,
     ),
-    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", default=64, least=1),
+    "generate_batch_size": Key((int,), "prompts decoded at once in stage 2", SAME, default=64, least=1),
     "trust_remote_code": Key(
-        (bool,), "run Python code that came with the LLM's folder, where its model needs it", default=False
+        (bool,),
+        "run Python code that came with the LLM's folder, where its model needs it",
+        SAME,
+        default=False,
     ),
     "exclude_overlap": Key(
         (list,),
         "what a training clip of a recipe may not share with a validation or test clip: id, sentence, speaker",
+        SAME,
         default=["id", "sentence"],
     ),
     "verify_audio": Key(
-        (bool,), "stage 1 of a recipe reads audio through, not only its headers", default=False
+        (bool,), "stage 1 of a recipe reads audio through, not only its headers", SAME, default=False
     ),
     "max_rejected": Key(
-        (float,), "share of rejected items above which a stage stops, if more than 3", default=0.01, least=0
+        (float,), "share of rejected items above which a stage stops, if more than 3", SAME, default=0.01, least=0
     ),
     "lora": Key(
         (NAME, type(None)),
         "builds a peft.LoraConfig: adapters beside the LLM's frozen weights, trained with the connector",
-        "train",
-        None,
+        FIXED,
+        default=None,
     ),
     "lora_scope": Key(
-        (str,), "positions that LoRA adapts: all, or those of speech", "train", "all", words=("all", "speech")
+        (str,),
+        "positions that LoRA adapts: all, or those of speech",
+        FIXED,
+        default="all",
+        words=("all", "speech"),
     ),
-    "train_llm": Key((bool,), "train the LLM's own weights too; a copy of them stays", "train", False),
+    "train_llm": Key((bool,), "train the LLM's own weights too; a copy of them stays", FIXED, default=False),
     "branches": Key(
-        (dict,), "further encoders, each with its connector, by name: for methods with several", "train", {}
+        (dict,),
+        "further encoders, each with its connector, by name: for methods with several",
+        FIXED,
+        default={},
     ),
     "heads": Key(
-        (dict,), "builds what a method's loss needs beside the LLM, given its width and outputs", "train", {}
+        (dict,),
+        "builds what a method's loss needs beside the LLM, given its width and outputs",
+        FIXED,
+        default={},
     ),
     "init_from": Key(
         (str, type(None)),
         "output_folder of another run, or a model folder: training begins with its weights",
-        "",
-        None,
+        FIXED,
+        default=None,
     ),
-    "frozen": Key((list,), "parts that stay as init_from gave them, such as connector", "train", []),
-    "lr": Key((float,), "peak learning rate", "train", least=0),
-    "num_steps": Key((int,), "optimiser steps", "train", least=1),
-    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", "train", least=0),
-    "weight_decay": Key((float,), "of AdamW", "train", 0.0, least=0),
-    "max_grad_norm": Key((float,), "gradient clipping", "train", 1.0, least=0),
-    "tokens_per_step": Key((int,), "LLM positions in one optimiser step", "train", least=1),
-    "tokens_per_pack": Key((int,), "LLM positions in one packed forward", "train", least=1),
+    "frozen": Key((list,), "parts that stay as init_from gave them, such as connector", FIXED, default=[]),
+    "lr": Key((float,), "peak learning rate", FIXED, least=0),
+    "num_steps": Key((int,), "optimiser steps", STEPS, least=1),
+    "num_warmup_steps": Key((int,), "linear warm-up; cosine decay to zero after it", FIXED, least=0),
+    "weight_decay": Key((float,), "of AdamW", FIXED, default=0.0, least=0),
+    "max_grad_norm": Key((float,), "gradient clipping", FIXED, default=1.0, least=0),
+    "tokens_per_step": Key((int,), "LLM positions in one optimiser step", FIXED, least=1),
+    "tokens_per_pack": Key((int,), "LLM positions in one packed forward", NOTED, least=1),
     "valid_every": Key(
-        (int,), "steps between validations, each of which writes a checkpoint", "train", least=1
+        (int,), "steps between validations, each of which writes a checkpoint", NOTED, least=1
     ),
-    "num_shown": Key((int,), "answers that a validation prints into the log", default=3, least=0),
+    "num_shown": Key((int,), "answers that a validation prints into the log", SAME, default=3, least=0),
     "feature_cache": Key(
         (str,),
         "memory, disk or off: where the frozen encoder's frames are kept",
+        NOTED,
         words=("memory", "disk", "off"),
+        alike=("memory", "disk"),
     ),
-    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", default=4.0, least=0),
-    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", default=100.0, least=1),
-    "decode_max_new_tokens": Key((int,), "length limit of answers", "decode", least=1),
+    "max_cache_gigabytes": Key((float,), "frames larger than this are not kept", NOTED, default=4.0, least=0),
+    "encode_batch_seconds": Key((float,), "seconds of audio encoded at once", NOTED, default=100.0, least=1),
+    "decode_max_new_tokens": Key((int,), "length limit of answers", SAME, "decode", least=1),
     "decode_tokens_per_second": Key(
-        (float, type(None)), "a second limit: so many tokens for each second of audio", "decode", None
+        (float, type(None)),
+        "a second limit: so many tokens for each second of audio",
+        SAME,
+        "decode",
+        default=None,
     ),
-    "decode_num_beams": Key((int,), "1 is greedy; more is beam search", "decode", 1, least=1),
-    "decode_stop_strings": Key((list,), "an answer ends before the first of them", "decode", []),
-    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64, least=1),
+    "decode_num_beams": Key((int,), "1 is greedy; more is beam search", SAME, "decode", default=1, least=1),
+    "decode_stop_strings": Key(
+        (list,), "an answer ends before the first of them", SAME, "decode", default=[]
+    ),
+    "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", SAME, default=64, least=1),
     "precision": Key(
-        (str,), "fp32; bf16 or fp16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
+        (str,), "fp32; bf16 or fp16 autocast on a GPU", FIXED, default="fp32", words=("fp32", "bf16", "fp16")
     ),
-    "device": Key((str,), "cpu, cuda:N, or cuda: under torchrun a GPU for each process", "train", "cpu"),
+    "device": Key(
+        (str,), "cpu, cuda:N, or cuda: under torchrun a GPU for each process", NOTED, default="cpu"
+    ),
+    "restart": Key(
+        (bool,),
+        "where the folder holds a run of other values, move that aside and begin anew (stages 2 and 3)",
+        SAME,
+        default=False,
+    ),
 }
 
 
 HELP = ("--help", "-h")
+BOOLEANS = ("true", "false")
 
 
 def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
     """The values that change the results of a stage: by these it knows whether it must be run again."""
-    return {name: getattr(hparams, name) for name, key in SCHEMA.items() if stage in key.stages.split()}
+    return {
+        name: getattr(hparams, name)
+        for name, key in SCHEMA.items()
+        if stage in key.stages.split() or (stage == "train" and key.change != SAME)
+    }
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores.
+    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides; dashes in names are underscores, and a key that
+    is true or false may be given without a value.
 
     What asks for help is left out.
 
@@ -166,12 +235,19 @@ def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
             paths.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        if not equals:
+        name = name.replace("-", "_")
+        if not equals and _is_flag(name) and (not rest or rest[0].lower() not in BOOLEANS):
+            value = "true"  # `--restart` alone
+        elif not equals:
             if not rest or rest[0].startswith("--"):
                 raise HparamsError(f"the option {word} needs a value: {word} VALUE")
             value = rest.pop(0)
-        overrides[name.replace("-", "_")] = value
+        overrides[name] = value
     return paths, overrides
+
+
+def _is_flag(name: str) -> bool:
+    return name in SCHEMA and SCHEMA[name].kinds == (bool,)
 
 
 def load_hparams(path, overrides: dict[str, str] | None = None) -> SimpleNamespace:
@@ -230,7 +306,7 @@ def _coerce(name: str, text: str, keys: set[str], path) -> Any:
         raise HparamsError(f"{path}: {name!r} cannot be given on the command line; edit the YAML")
     if type(None) in kinds and text in ("null", "none"):
         return None
-    if bool in kinds and text.lower() in ("true", "false"):
+    if bool in kinds and text.lower() in BOOLEANS:
         return text.lower() == "true"
     try:
         if bool in kinds:

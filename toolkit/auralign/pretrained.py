@@ -7,7 +7,9 @@
     model.answer("a.wav", "what was said? {speech}")
 
 `trainable.safetensors` holds the weights, `auralign.json` names encoder, LLM and connector, `README.md` is the model card.
-The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`.
+The folder is data: `load` runs no code that came with it, and calls nothing but constructors of `auralign.models`. It is made to
+be published: encoder and LLM are told by the hash of their content and by a path from the folder, or by name alone where
+that path would tell of a home; whoever exported it need not say where they are, as that is remembered in the user's cache.
 """
 
 import dataclasses
@@ -32,7 +34,15 @@ from safetensors.torch import load_file, save_file
 
 from auralign import __version__
 from auralign.data.audio import AudioError, hear, hear_array
-from auralign.files import make_folder_atomically, read_json, write_json
+from auralign.files import (
+    hash_path,
+    make_folder_atomically,
+    read_json,
+    recall_place,
+    remember_place,
+    without_places,
+    write_json,
+)
 from auralign.layout import SLOT, Speech, Text, View, fill
 from auralign.method import cite, in_slot, is_assisted
 from auralign.models.build import (
@@ -47,7 +57,9 @@ from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import Renderer
+from auralign.stage import describe
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
+from auralign.train.resume import tell_changes
 
 CONFIG, CARD = "auralign.json", "README.md"
 TRANSCRIPT = "{transcript}"  # where it stands in the slot of a model that is given one beside the speech
@@ -238,8 +250,6 @@ def export(hparams, folder, *, report=None) -> None:
 
     Raises FileExistsError where the folder is there, FileNotFoundError where stage 3 was not run.
     """
-    from auralign.stage import describe
-
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(Path(hparams.output_folder) / "checkpoints").best()
@@ -250,16 +260,20 @@ def export(hparams, folder, *, report=None) -> None:
         "auralign": __version__,
         "method": f"{hparams.method.name} {hparams.method.version}",
         "paper": hparams.method.paper,
-        "llm": {**_account(describe(hparams.llm)), "name": model.llm.name, "revision": model.llm.revision},
-        "encoder": {**_account(describe(hparams.encoder)), "fingerprint": model.encoder.fingerprint},
-        "connector": _account(describe(hparams.connector)),
+        "llm": {
+            **_account(describe(hparams.llm), folder),
+            "name": model.llm.name,
+            "revision": model.llm.revision,
+        },
+        "encoder": {**_account(describe(hparams.encoder), folder), "fingerprint": model.encoder.fingerprint},
+        "connector": _account(describe(hparams.connector), folder),
         "branches": {
             name: {
                 "encoder": {
-                    **_account(describe(parts["encoder"])),
+                    **_account(describe(parts["encoder"]), folder),
                     "fingerprint": model.encoders[name].fingerprint,
                 },
-                "connector": _account(describe(parts["connector"])),
+                "connector": _account(describe(parts["connector"]), folder),
             }
             for name, parts in hparams.branches.items()
         },
@@ -274,6 +288,7 @@ def export(hparams, folder, *, report=None) -> None:
         "decoding": dataclasses.asdict(build_decoding(hparams)),
         "step": best.step,
         "valid_loss": best.valid_loss,
+        "history": best.description.get("history", []),
     }
     if is_assisted(hparams.method):
         config["assisted_slot"] = _account_of_slot(hparams.method, TRANSCRIPT)
@@ -296,17 +311,38 @@ def _account_of_slot(method, transcript: str) -> list:
     ]
 
 
-def _account(described: dict) -> dict:
-    """A constructor's path and arguments, with the paths among them made absolute."""
-    absolute = {
-        name: os.path.abspath(value) if isinstance(value, str) and os.path.exists(value) else value
-        for name, value in described["with"].items()
-    }
-    return {"call": described["call"], "args": described.get("args", []), "with": absolute}
+def _account(described: dict, folder) -> dict:
+    """A constructor's path and arguments for the model folder, which is published: a path among them is told from that
+    folder, or where that would say more of this machine, by its name alone; `places` has the hash of what is there."""
+    told, places = {}, {}
+    for name, value in described["with"].items():
+        if isinstance(value, dict) and "call" in value:
+            value = _account(value, folder)
+        elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
+            places[name] = hash_path(value)
+            remember_place(places[name], value)
+            value = _seen_from(folder, value)
+        told[name] = value
+    args = [
+        Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+        for value in described.get("args", [])
+    ]
+    return {"call": described["call"], "args": args, "with": told} | ({"places": places} if places else {})
+
+
+def _seen_from(folder, path) -> str:
+    """A path from a folder, if both have a folder of this machine in common that is not the root, or a home's parent."""
+    start, target, home = (Path(place).resolve() for place in (folder, path, Path.home()))
+    common = Path(os.path.commonpath([start, target]))
+    is_private = target.is_relative_to(home) and not start.is_relative_to(home)
+    if is_private or (len(common.parts) < 3 and common != home):
+        return target.name
+    return os.path.relpath(target, start)
 
 
 def _card(hparams, config: dict, report) -> str:
-    licence = _licence(config["llm"]["with"].get("path"))
+    licence = _licence(getattr(hparams.llm, "keywords", {}).get("path"))
+    options = _without_folders(hparams.method.options())
     trained = [
         "connector",
         *["LoRA"] * bool(config["lora"]),
@@ -326,10 +362,10 @@ def _card(hparams, config: dict, report) -> str:
         "|---|---|",
         f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
         f"| encoder | {config['encoder']['call']}, {json.dumps(_without_folders(config['encoder']['with']))} |",
-        f"| connector | {config['connector']['call']}, {json.dumps(config['connector']['with'])} |",
+        f"| connector | {config['connector']['call']}, {json.dumps(_without_folders(config['connector']['with']))} |",
         *(
             f"| branch {name} | {parts['encoder']['call']}, {json.dumps(_without_folders(parts['encoder']['with']))}; "
-            f"{parts['connector']['call']}, {json.dumps(parts['connector']['with'])} |"
+            f"{parts['connector']['call']}, {json.dumps(_without_folders(parts['connector']['with']))} |"
             for name, parts in config["branches"].items()
         ),
         *(
@@ -337,25 +373,36 @@ def _card(hparams, config: dict, report) -> str:
             if config["lora"]
             else []
         ),
-        f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(hparams.method.options())} |",
+        f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(options)} |",
         f"| data | {Path(hparams.data_folder).name}; seed {hparams.seed} |",
         f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
+        *(
+            [f"| changed on the way | {'; '.join(map(_tell_entry, config['history']))} |"]
+            if config["history"]
+            else []
+        ),
         "",
         "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
         "",
-        _without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1))
+        without_places(_without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)))
         if report
         else "The gap ledger: not run.",
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _without_folders(arguments: dict) -> dict:
+def _tell_entry(entry: dict) -> str:
+    return f"at step {entry['step']}: {tell_changes(entry)}"
+
+
+def _without_folders(value):
     """A card is published: where things stood on this machine is nobody's business."""
-    return {
-        name: Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
-        for name, value in arguments.items()
-    }
+    if isinstance(value, dict):
+        return {name: _without_folders(item) for name, item in value.items() if name != "places"}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(item) for item in value]
+    outside = isinstance(value, str) and (os.path.isabs(value) or value.startswith(f"..{os.sep}"))
+    return Path(value).name if outside else value
 
 
 def _without_examples(report: str) -> str:
@@ -482,6 +529,14 @@ def _load_branch(name: str, parts: dict, place, encoder, llm) -> Branch:
     return Branch(encoder, _constructor(parts["connector"], place)(encoder.width, llm.width))
 
 
+def _find_place(told: str, digest: str, folder: Path) -> str:
+    """Where something stands that `_account` wrote of: as told, or where this user last had it under that name."""
+    if not (folder / told).exists():
+        place = recall_place(digest)
+        return str(place) if place and place.name == Path(told).name else told
+    return str(folder / told)
+
+
 def _constructor(account: dict, place, *, path_now=None, what: str = "", option: str = ""):
     """A constructor of `auralign.models` with its arguments; anything else that the file names is refused."""
     module, _, name = account["call"].rpartition(".")
@@ -498,6 +553,8 @@ def _constructor(account: dict, place, *, path_now=None, what: str = "", option:
         for key, value in account["with"].items()
         if key != "trust_remote_code"
     }
+    for key, digest in account.get("places", {}).items():
+        arguments[key] = _find_place(arguments[key], digest, Path(place).parent)
     if what:
         arguments["path"] = str(path_now or arguments.get("path"))
         if path_now and not Path(path_now).exists():

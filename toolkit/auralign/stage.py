@@ -12,22 +12,33 @@
 
 A stage is complete when `.<name>.done.json`, written last, names the same inputs and the outputs still have the content
 that it recorded. A stage that was started with the same inputs and not finished is resumed: it finds its partial outputs
-as it left them. With other inputs, what was finished steps aside until the new run is; a run that fails before it has
-written anything, over a misspelt path, puts it back.
+as it left them. With other inputs, what is there steps aside, finished or not, and is removed when the new run is finished.
+Until then a run with the inputs of before finds it again; a run that fails before it has written anything, over a
+misspelt path, puts back what was finished. Training removes nothing at all: see `auralign.train.resume`.
 """
 
+import ast
+import contextlib
 import fcntl
+import importlib.util
 import inspect
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 from auralign.files import hash_path, hash_value, read_json, write_json
 
 
 class StageBusyError(RuntimeError):
     """Another process is running this stage in this folder."""
+
+
+# Names that files get when they step aside: `out.txt.before`. The last two have the hash of their run's inputs behind them.
+BEFORE, UNFINISHED, KEPT = "before", "unfinished", "kept"
 
 
 class Stage:
@@ -45,7 +56,10 @@ class Stage:
     outputs : list of Path
         Files and folders that the stage makes.
     partial : list of Path
-        Where it keeps half-done work: left for a run that resumes, removed for one that starts over.
+        Where it keeps half-done work: left for a run that resumes.
+    needed_by : Path, optional
+        Folder of checkpoints that were trained on the outputs: while it holds any, what stepped aside is kept for good, so that
+        the run can be taken up again.
 
     Attributes
     ----------
@@ -55,12 +69,13 @@ class Stage:
     Raises StageBusyError on entry while another process holds the stage.
     """
 
-    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, partial: list = ()):
+    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, partial: list = (), needed_by=None):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
         self.partial = [Path(path) for path in partial]
+        self.needed_by = needed_by
         mark = name.replace(" ", "_")
         self._done = self.folder / f".{mark}.done.json"
         self._started = self.folder / f".{mark}.started.json"
@@ -70,26 +85,45 @@ class Stage:
     def __enter__(self) -> "Stage":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        aside = _aside(self._done)
-        if aside.exists() and not self._done.exists() and read_json(aside)["inputs"] == self.inputs:
-            self._put_back()  # a run with other inputs was begun and given up
-        if self._done.exists():
-            done = read_json(self._done)
-            if done["inputs"] == self.inputs and self._outputs_stand(done):
-                self.complete = True
-                print(f"{self.name}: already complete for these inputs, skipped", flush=True)
-                return self
-            self._start_over(done["inputs"], finished=self._outputs_stand(done))
-        elif self._started.exists():
-            before = read_json(self._started)
-            if before == self.inputs:
-                print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
-                return self
-            self._start_over(before)
-        else:
-            self._remove_outputs()
-        write_json(self._started, self.inputs)
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.close()
+            raise
         return self
+
+    def _begin(self) -> None:
+        """Find out what is there: finished, to be resumed, or to step aside."""
+        aside = _beside(self._done, BEFORE)
+        if aside.exists() and not self._done.exists() and same(read_json(aside)["inputs"], self.inputs):
+            self._put_back()  # a run with other inputs was begun and given up
+        done = read_json(self._done) if self._done.exists() else None
+        finished = done is not None and self._outputs_stand(done)
+        before = done["inputs"] if done else read_json(self._started) if self._started.exists() else None
+        if finished and same(before, self.inputs):
+            self._skip()
+            return
+        if done is None and before is not None and same(before, self.inputs):
+            print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+            return
+        if before is not None:
+            self._refuse_another_method(before)
+            self._say_what_changed(before)
+        if finished:
+            if self._is_needed():
+                self._keep_finished()  # what a kill left of the run before this one
+            self._move([self._done, *self.outputs], BEFORE)
+        else:
+            self._done.unlink(missing_ok=True)
+            self._leave_unfinished(before)
+        if self._take_up():
+            self._begin()
+        else:
+            write_json(self._started, self.inputs)
+
+    def _skip(self) -> None:
+        self.complete = True
+        print(f"{self.name}: already complete for these inputs, skipped", flush=True)
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is None and not self.complete:
@@ -100,30 +134,79 @@ class Stage:
                 )
             write_json(self._done, {"inputs": self.inputs, "outputs": self._output_hashes()})
             self._started.unlink(missing_ok=True)
-            for path in self._kept():
-                _remove(_aside(path))
-        elif kind is not None and _aside(self._done).exists() and not self._has_written():
-            self._put_back()
-            print(f"{self.name}: what was finished before is kept", file=sys.stderr)
+            self._settle()
+        elif kind is not None:
+            self._fail()
         self._lock.close()
 
-    def _kept(self) -> list[Path]:
-        """What steps aside: the mark last, so that it never stands alone."""
-        return [*self.outputs, self._done]
+    def _fail(self) -> None:
+        """Put back what was finished, when the run that ends with an error has written nothing."""
+        if _beside(self._done, BEFORE).exists() and not any(map(Path.exists, self._work())):
+            self._put_back()
+            print(f"{self.name}: what was finished before is kept", file=sys.stderr)
+
+    def _work(self) -> list[Path]:
+        return [*self.outputs, *self.partial]
 
     def _put_back(self) -> None:
-        for path in self.partial:
-            _remove(path)
-        for path in self._kept():
-            if _aside(
-                path
-            ).exists():  # what has not stepped aside, as after a kill in between, is still the finished one
+        """Restore what was finished; what was begun over it steps aside."""
+        if self._started.exists():
+            self._leave_unfinished(read_json(self._started))
+        # What has not stepped aside, as after a kill in between, is still the finished one. The mark comes last.
+        for path in (*self.outputs, self._done):
+            if _beside(path, BEFORE).exists():
                 _remove(path)
-                os.replace(_aside(path), path)
+                os.replace(_beside(path, BEFORE), path)
+
+    def _leave_unfinished(self, inputs: dict | None) -> None:
+        """Set half-done work aside under the inputs that it was begun with, where these are known."""
+        if any(map(Path.exists, self._work())):
+            self._move([*self._work(), self._started], f"{UNFINISHED}-{_tag(inputs)}")
         self._started.unlink(missing_ok=True)
 
-    def _has_written(self) -> bool:
-        return any(path.exists() for path in (*self.outputs, *self.partial))
+    def _take_up(self) -> bool:
+        """Bring back what an earlier run with the present inputs has left, finished or not."""
+        for name, mark in ((KEPT, self._done), (UNFINISHED, self._started)):
+            tag = f"{name}-{_tag(self.inputs)}"
+            if _beside(mark, tag).exists():
+                self._keep_finished()
+                for path in (*self._work(), mark):
+                    if _beside(path, tag).exists():
+                        _remove(path)
+                        os.replace(_beside(path, tag), path)
+                return True
+        return False
+
+    def _move(self, paths: list[Path], tag: str) -> None:
+        for path in paths:
+            if path.exists():
+                self._discard(_beside(path, tag))
+                os.replace(path, _beside(path, tag))
+
+    def _settle(self) -> None:
+        """The stage is finished: remove what stepped aside for it, unless that is needed."""
+        if self._is_needed():
+            self._keep_finished()
+        for path in (*self._work(), self._done, self._started):
+            for aside in _asides(path):
+                if not (self._is_needed() and f".{KEPT}-" in aside.name):
+                    self._discard(aside)
+
+    def _keep_finished(self) -> None:
+        """Give what was finished before a name of its own, under which a run with its inputs finds it again."""
+        aside = _beside(self._done, BEFORE)
+        if aside.exists():
+            tag = f"{KEPT}-{_tag(read_json(aside)['inputs'])}"
+            for path in (*self.outputs, self._done):
+                if _beside(path, BEFORE).exists():
+                    _remove(_beside(path, tag))
+                    os.replace(_beside(path, BEFORE), _beside(path, tag))
+
+    def _discard(self, aside: Path) -> None:
+        _remove(aside)
+
+    def _is_needed(self) -> bool:
+        return self.needed_by is not None and any(Path(self.needed_by).glob("step_*"))
 
     def _take_lock(self) -> None:
         # The kernel drops the lock with the process, so a killed run never leaves a stale one.
@@ -145,42 +228,44 @@ class Stage:
     def _outputs_stand(self, done: dict) -> bool:
         return all(output.exists() for output in self.outputs) and done["outputs"] == self._output_hashes()
 
-    def _start_over(self, before: dict, *, finished: bool = False) -> None:
-        """Make room for a run with other inputs.
-
-        Raises ValueError where the folder holds a run of another method: its results are not to be lost to a copied YAML.
-        """
+    def _refuse_another_method(self, before: dict) -> None:
+        """Raise ValueError where the folder holds a run of another method: its results are not to be lost to a copied YAML."""
         theirs, ours = (_method_name(inputs) for inputs in (before, self.inputs))
         if theirs != ours:
-            self._lock.close()
             raise ValueError(
                 f"{self.folder} holds a run of the method {theirs!r}, this is {ours!r}; give it its own output_folder"
             )
+
+    def _say_what_changed(self, before: dict) -> None:
         changes = [
             _tell(key, before.get(key), self.inputs.get(key))
             for key in sorted(set(before) | set(self.inputs))
-            if before.get(key) != self.inputs.get(key)
+            if not same(before.get(key), self.inputs.get(key))
         ]
         print(f"{self.name}: {', '.join(changes) or 'an output'} changed, starting over", file=sys.stderr)
-        self._started.unlink(missing_ok=True)
-        if finished:
-            os.replace(self._done, _aside(self._done))
-            for path in self.outputs:
-                _remove(_aside(path))
-                os.replace(path, _aside(path))
-        self._done.unlink(missing_ok=True)
-        self._remove_outputs()
+        if changes and self._is_needed():
+            print(
+                f"{self.name}: the checkpoints in {self.needed_by} were trained on what is there now, which is kept; stage 3 "
+                "will want another output_folder, or --restart",
+                file=sys.stderr,
+            )
 
     def _output_hashes(self) -> dict:
         return {str(number): hash_path(output) for number, output in enumerate(self.outputs)}
 
-    def _remove_outputs(self) -> None:
-        for output in (*self.outputs, *self.partial):
-            _remove(output)
+
+def _beside(path: Path, tag: str) -> Path:
+    return path.with_name(f"{path.name}.{tag}")
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.before")
+def _asides(path: Path) -> list[Path]:
+    """What has stepped aside for `path`, under whatever name."""
+    tag = re.compile(rf"{re.escape(path.name)}\.({BEFORE}|({UNFINISHED}|{KEPT})-\w+)")
+    return [found for found in path.parent.glob("*") if tag.fullmatch(found.name)]
+
+
+def _tag(inputs: dict | None) -> str:
+    return "unknown" if inputs is None else hash_value(inputs)[:12]
 
 
 def _remove(path: Path) -> None:
@@ -205,13 +290,19 @@ def describe(value) -> object:
     """A JSON-able account of a value from a YAML file, by which a stage knows that it changed.
 
     A `!name:` constructor is told by its path and arguments, and by the content of files and folders among them; a method
-    by its options and its source. Raises TypeError on values that are neither plain, nor constructors, nor methods.
+    by its options and its source. A constructor of somebody's own is told by its source too: by the file of its class or
+    function, of the class' parents, and of the modules that these import from outside of the installed packages. The parts
+    that auralign ships and those of the `LIBRARIES` are told by name: an upgrade is no changed input, as it would undo all
+    that was trained; the version of auralign is recorded.
+
+    Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
     if hasattr(value, "func") and hasattr(value, "keywords"):
         call = f"{value.func.__module__}.{value.func.__qualname__}"
         account = {"call": call, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
-        return {**account, "content": [hash_path(path) for path in paths]} if paths else account
+        account |= {"content": [hash_path(path) for path in paths]} if paths else {}
+        return account | _source(value.func)
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -224,12 +315,95 @@ def describe(value) -> object:
         files = {inspect.getsourcefile(kind) for kind in type(value).__mro__ if hasattr(kind, "layout")}
         source = hash_value(sorted(hash_path(file) for file in files))[:16]
         options = describe(value.options())
-        return {"method": value.name, "version": value.version, "options": options, "source": source}
+        account = {"method": value.name, "version": value.version, "options": options, "source": source}
+        imported = own_files(type(value)) - set(map(Path, files))
+        return account | ({"imported": hash_files(imported)} if imported else {})
     if callable(value) and hasattr(value, "__qualname__"):
-        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}}
+        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}} | _source(value)
     raise TypeError(
         f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
     )
+
+
+LIBRARIES = ("auralign", "auralign_methods", "torch", "transformers", "peft", "speechbrain")
+INSTALLED = {"site-packages", "dist-packages"}
+LATER = ("source", "imported")  # what accounts written by an earlier auralign may lack
+
+
+def same(before, now) -> bool:
+    """Whether an account of inputs that was read from a file is that of now, as far as the earlier one goes."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = set(before) | set(now)
+        return all(
+            (name in LATER and name not in before)
+            or (name in before and name in now and same(before[name], now[name]))
+            for name in names
+        )
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(same, before, now))
+    return before == now
+
+
+def _source(made) -> dict:
+    files = own_files(made)
+    return {"source": hash_files(files)} if files else {}
+
+
+def hash_files(files: set[Path]) -> str:
+    """One hash of the contents of files, whatever their names."""
+    return hash_value(sorted(hash_path(file) for file in files))[:16]
+
+
+def own_files(made) -> set[Path]:
+    """The files of Python code that a class, function or class method is written in, as far as they are not auralign's, of
+    its `LIBRARIES` or Python's own; with those of modules that they import and that are in no installed package."""
+    holder = getattr(made, "__self__", made)  # a class method's class
+    kinds = inspect.getmro(holder) if inspect.isclass(holder) else ()
+    found: set[Path] = set()
+    for module in {made.__module__, *(kind.__module__ for kind in kinds)}:
+        _add_own(sys.modules.get(module), found)
+    return found
+
+
+def _add_own(module, found: set[Path]) -> None:
+    """Add the file of a module, unless it is a library's, and those of the modules that it imports."""
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py") or not Path(file).is_file() or Path(file) in found:
+        return
+    if module.__name__.partition(".")[0] in (*LIBRARIES, *sys.stdlib_module_names):
+        return
+    found.add(Path(file))
+    for name in _imports(module, file):
+        imported = sys.modules.get(name) or _find_own(name)
+        if not _is_installed(getattr(imported, "__file__", None)):
+            _add_own(imported, found)
+
+
+def _is_installed(file: str | None) -> bool:
+    return bool(INSTALLED & {*Path(file or "").parts})
+
+
+def _find_own(name: str):
+    """What `_add_own` asks of a module that is not loaded, as when a function imports it later; None of an installed one."""
+    with contextlib.suppress(ImportError, ValueError, AttributeError):
+        top = importlib.util.find_spec(name.partition(".")[0])
+        if top is not None and not _is_installed(top.origin):
+            spec = importlib.util.find_spec(name)
+            return spec and SimpleNamespace(__name__=name, __file__=spec.origin, __package__=spec.parent)
+    return None
+
+
+def _imports(module, file: str) -> Iterator[str]:
+    """Absolute names of what a module's code imports; of `from a import b` both a and a.b, whichever is a module."""
+    for node in ast.walk(ast.parse(Path(file).read_bytes(), filename=file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = (module.__package__ or "").split(".")
+            start = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*start, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
 def _is_path(value) -> bool:

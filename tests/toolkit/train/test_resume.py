@@ -121,6 +121,23 @@ def test_interrupted_equals_uninterrupted(recipe, tmp_path, stop_after):
     assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
 
 
+def test_the_loss_scaler_of_fp16_goes_on_where_it_was(recipe, tmp_path, monkeypatch):
+    real = AlignmentBrain.__init__
+
+    def with_scaler(self, *arguments, **options):
+        real(self, *arguments, **options)
+        self.scaler = torch.GradScaler("cpu", init_scale=2.0**8, growth_interval=3)  # as it is on a GPU
+
+    monkeypatch.setattr(AlignmentBrain, "__init__", with_scaler)
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "resumed", stop_after=9)
+    train(recipe, tmp_path / "resumed")
+    scaler = Checkpoints(tmp_path / "resumed" / "checkpoints").last().load_optimiser()["scaler"]
+    assert (scaler["scale"], scaler["_growth_tracker"]) == (2.0**11, 1)  # doubled at steps 3, 6 and 9 of 10
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+
+
 def test_caches_do_not_change_training_beyond_rounding(recipe, tmp_path):
     for cache in ("memory", "disk", "off"):
         train(recipe, tmp_path / cache, feature_cache=cache)

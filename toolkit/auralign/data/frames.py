@@ -114,7 +114,7 @@ def open_frames(
         _encode_all(encoder, manifest, lengths, array, batch_seconds)
         return CachedFrames(array, lengths)
     stem, of_manifest = manifest.path.stem, hash_path(manifest.path)[:16]
-    path = Path(folder) / f"{stem}.{of_manifest}.{hash_value(encoder.fingerprint)[:16]}.npy"
+    path = Path(folder) / f"{stem}.{of_manifest}.{frames_key(encoder)}.npy"
     with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
         if not path.exists():
             for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
@@ -128,6 +128,17 @@ def open_frames(
                 lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds),
             )
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
+
+
+def made_of(encoder) -> dict | None:
+    """Of an encoder of somebody's own, how `auralign.models.build` made it, with a hash of its code; None of auralign's own."""
+    return getattr(encoder, "made_of", None)
+
+
+def frames_key(encoder) -> str:
+    """Names the frames that an encoder gives, in the names of cached files."""
+    account = made_of(encoder)
+    return hash_value([encoder.fingerprint, account] if account else encoder.fingerprint)[:16]
 
 
 class BranchFrames:

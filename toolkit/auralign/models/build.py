@@ -4,11 +4,12 @@ import inspect
 
 import torch
 
+from auralign.data.frames import made_of
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import Renderer
-from auralign.stage import describe
+from auralign.stage import describe, hash_files, own_files, same
 
 
 def build_llm(hparams):
@@ -40,6 +41,27 @@ def construct(key: str, constructor, *args, **options):
         ) from error
 
 
+def construct_encoder(key: str, constructor):
+    """`construct` for a speech encoder. One of somebody's own is given `made_of`, the account of how it is made: an edited one
+    gives other frames.
+
+    Raises ValueError where it has no `fingerprint`.
+    """
+    encoder = construct(key, constructor)
+    kind = type(encoder)
+    fingerprint = getattr(encoder, "fingerprint", None)
+    if not isinstance(fingerprint, str) or not fingerprint:
+        raise ValueError(
+            f"{key}: {kind.__module__}.{kind.__qualname__} has no fingerprint, so that its cached frames would be taken for "
+            "those of another: at the end of its __init__ write self.fingerprint = hash_value([...]), of auralign.files, with "
+            "all that its frames depend on: hash_path(path) of its weights, and its options"
+        )
+    files = own_files(getattr(constructor, "func", constructor)) | own_files(kind)
+    if files:
+        encoder.made_of = {"constructor": describe(constructor), "source": hash_files(files)}
+    return encoder
+
+
 def check_device(name: str) -> None:
     """Raise ValueError where torch has no such device."""
     try:
@@ -68,6 +90,7 @@ def build_decoding(hparams) -> Decoding:
 
 
 BRANCH = ("encoder", "connector")
+SOURCE_OF = "source of the encoder of "
 
 
 def build_model(hparams):
@@ -76,7 +99,7 @@ def build_model(hparams):
     Raises ValueError where `branches`, `heads` or `frozen` do not fit.
     """
     llm, renderer = build_llm(hparams)
-    encoder = construct("encoder", hparams.encoder).to(hparams.device)
+    encoder = construct_encoder("encoder", hparams.encoder).to(hparams.device)
     torch.manual_seed(hparams.seed)
     connector = construct("connector", hparams.connector, encoder.width, llm.width).to(hparams.device)
     if hparams.lora is not None:
@@ -122,7 +145,7 @@ def build_model(hparams):
 def _build_branch(name: str, parts, llm) -> Branch:
     if not isinstance(parts, dict) or set(parts) != set(BRANCH):
         raise ValueError(f"branches: {name}: give it an encoder and a connector, each a !name: constructor")
-    encoder = construct(f"branches: {name}: encoder", parts["encoder"])
+    encoder = construct_encoder(f"branches: {name}: encoder", parts["encoder"])
     return Branch(
         encoder, construct(f"branches: {name}: connector", parts["connector"], encoder.width, llm.width)
     )
@@ -161,6 +184,9 @@ def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
     # What few recipes have: absent from the accounts of those that have not.
     for name, branch in model.branches.items():
         parts[f"branch {name}"] = [branch.encoder.fingerprint, describe(hparams.branches[name]["connector"])]
+    for name, encoder in model.encoders.items():
+        if made_of(encoder):
+            parts[f"{SOURCE_OF}{name}"] = made_of(encoder)["source"]
     if hparams.lora is not None:
         parts["lora_scope"] = hparams.lora_scope
     if hparams.train_llm:
@@ -174,7 +200,9 @@ def check_parts(description: dict, parts: dict, *, place) -> None:
     """Raise ValueError where a checkpoint's description names other parts than the recipe builds."""
     recorded, built = description["trained_with"], parts["trained_with"]
     for name in {**recorded, **built}:
-        if recorded.get(name) != built.get(name):
+        if name.startswith(SOURCE_OF) and name not in recorded:
+            continue  # of an earlier auralign
+        if not same(recorded.get(name), built.get(name)):
             raise ValueError(
                 f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}; "
                 "use the parts that it was trained with, or run stage 3 again"

@@ -48,7 +48,7 @@ class SpeechEncoder(nn.Module, ABC):
     Attributes
     ----------
     fingerprint : str
-        Names weights and options; frames of equal fingerprints are equal. Set by the loader.
+        Names weights and options; frames of equal fingerprints are equal. Set by the loader: one without is refused.
     """
 
     def __init__(

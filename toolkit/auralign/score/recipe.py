@@ -15,7 +15,7 @@ from pathlib import Path
 from auralign import __version__
 from auralign.data.manifest import ACCOUNT
 from auralign.data.text import compose, is_normalised, normalise
-from auralign.files import read_json
+from auralign.files import read_json, without_places_in_command
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
@@ -119,7 +119,8 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
     }
     with Stage("score", folder, inputs=inputs, outputs=[folder / name for name in FILES]) as stage:
         if not stage.complete:
-            score(methods, shared, command, title=title, judge=judge, notes=notes)
+            told = without_places_in_command(["python", "score.py", *argv])
+            score(methods, shared, told, title=title, judge=judge, notes=notes)
     print_result(folder)
 
 
@@ -230,9 +231,8 @@ def describe_data(folder):
         return {}
     account = read_json(folder / ACCOUNT)
     given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
-    options = " ".join(
-        f"--{name}" if value == "True" else f"--{name} {shlex.quote(value)}" for name, value in given.items()
-    )
+    words = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
+    options = without_places_in_command([word for option in words for word in option])
     return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 

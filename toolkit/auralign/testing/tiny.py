@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from auralign.files import make_readable
+
 # Templates in the shape of well-known ones; the wording is ours.
 CHATML = (
     "{%- for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -127,6 +129,7 @@ def make_tiny_llm(
     torch.manual_seed(seed)
     getattr(transformers, f"{KINDS[kind].classes}ForCausalLM")(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    make_readable(folder)
     return Path(folder)
 
 
@@ -220,6 +223,7 @@ def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16, decoder: bool =
         tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     WhisperFeatureExtractor().save_pretrained(folder)
+    make_readable(folder)
     return Path(folder)
 
 

@@ -21,8 +21,9 @@ from auralign.models.build import build_decoding
 from auralign.models.speech_llm import Named, on_device
 from auralign.records import shorten
 from auralign.train import parallel
-from auralign.train.checkpoint import Checkpoints, initialise
+from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
+from auralign.train.resume import history_of, tell_changes
 
 
 class AlignmentBrain(sb.Brain):
@@ -41,7 +42,8 @@ class AlignmentBrain(sb.Brain):
     folder : Path
         For `checkpoints/`, `curves/` (TensorBoard) and `log.json`.
     description : dict
-        What the checkpoints record: LLM, frame, encoder, connector, method.
+        What the checkpoints record: the inputs of stage 3, LLM, frame, encoder, connector, method. They add the number of
+        ranks, and the `history` of changes under which the run went on.
     """
 
     def __init__(self, model, method, hparams, *, folder, description: dict):
@@ -59,7 +61,7 @@ class AlignmentBrain(sb.Brain):
         self.decoding = build_decoding(hparams)
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
-        self.description = description
+        self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
 
     def run(self, train: Examples, valid: Examples) -> None:
@@ -108,9 +110,14 @@ class AlignmentBrain(sb.Brain):
             state = last.load_optimiser()
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
+            self._follow_schedule()
+            if (
+                "scaler" in state and self.scaler.is_enabled()
+            ):  # none of fp16 in what an earlier auralign wrote
+                self.scaler.load_state_dict(state["scaler"])
             self.optimizer_step = last.step
             self.log = last.description["log"]
-            print(f"going on from step {last.step}", file=sys.stderr)
+            self._remember(last)
         elif self.recipe.init_from is not None:
             print(initialise(self.model, self.recipe.init_from), file=sys.stderr)
         parallel.copy_from_first(self.model.parts.parameters())
@@ -120,6 +127,28 @@ class AlignmentBrain(sb.Brain):
                 shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
             self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
+
+    def _follow_schedule(self) -> None:
+        """Set the rate that this schedule gives for the step reached: of another `num_steps`, not what the checkpoint had."""
+        rates = [
+            base * rate(self.schedule.last_epoch)
+            for base, rate in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.schedule._last_lr = rates
+
+    def _remember(self, last: Checkpoint) -> None:
+        """Say what changed since the last checkpoint, and keep it in those to come."""
+        before = len(last.description.get("history", []))
+        history = history_of(last.description, self.description)
+        if history:
+            self.description["history"] = history
+        changed = "".join(f" with {tell_changes(entry)}" for entry in history[before:])
+        note = (
+            "; recorded in the checkpoints, and not bit for bit what an unbroken run gives" if changed else ""
+        )
+        print(f"going on from step {last.step}{changed}{note}", file=sys.stderr)
 
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step, of which these are this rank's packs. Its loss is a mean over the whole step, however packed."""
@@ -220,6 +249,8 @@ class AlignmentBrain(sb.Brain):
         )
         self._print(self.log[-1])
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
         description = {
             **self.description,
             "step": self.optimizer_step,

@@ -108,6 +108,10 @@ class Checkpoints:
         for folder in set(self.folder.glob("step_*")) - keep:  # also what a killed run left half removed
             shutil.rmtree(folder)
 
+    def exist(self) -> bool:
+        """Whether there is any, sound or not."""
+        return any(not folder.name.endswith(TEMPORARY) for folder in self.folder.glob("step_*"))
+
     def last(self) -> Checkpoint | None:
         """The newest sound checkpoint, or None. By step number: clocks jump."""
         return max(self._all(), key=lambda checkpoint: checkpoint.step, default=None)

@@ -5,11 +5,24 @@ joined, so that no merge crosses the edge between template, instruction, content
 is tokenised with special tokens switched off, so that a transcript holding `<|im_end|>` stays a transcript.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from auralign.files import hash_value
 from auralign.layout import DEFAULT, Speech, System, Target, View
+from auralign.reasoning import (
+    CLOSE,
+    OPEN,
+    SPECIAL,
+    TAG,
+    Pair,
+    Reasoning,
+    ends_answer,
+    find_pairs,
+    render_pairs,
+)
 
 # Stand where content goes while the chat template is rendered; letters only, so that no template trims or escapes them.
 USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "AURALIGNSYSTEM"
@@ -63,8 +76,8 @@ class Rendered:
 class Frame:
     """What the chat template puts before the user's turn, between it and the answer, and after the answer (ids).
 
-    `lead` is the white space that it puts before an answer and not at the end of a prompt: Mistral's answers begin with a
-    space, which the LLM writes itself.
+    `lead` is what it puts before an answer and not at the end of a prompt, which the LLM writes itself: the space of Mistral's
+    answers, the channel of gpt-oss's, or what ends the reasoning that DeepSeek-R1's prompt has opened.
     """
 
     before: tuple[int, ...]
@@ -73,8 +86,36 @@ class Frame:
     lead: str = ""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What an answer says.
+
+    Arguments
+    ---------
+    text : str
+        Without reasoning, and without special tokens.
+    ids : tuple of int, optional
+        In which the LLM wrote just this text; None where something was taken out of it, or no ids are known.
+    thought : bool
+        Whether reasoning was taken out.
+    ended : bool
+        Whether it ends before a special token that ends turns, though the LLM went on.
+    reason : str, optional
+        Why it is no answer.
+    """
+
+    text: str
+    ids: tuple[int, ...] | None
+    thought: bool = False
+    ended: bool = False
+    reason: str | None = None
+
+
+ENDLESS = "reasoning without end"
+
+
 class Renderer:
-    """Renders views for one LLM.
+    """Renders views for one LLM, and reads its answers.
 
     Arguments
     ---------
@@ -84,6 +125,8 @@ class Renderer:
         What a view's DEFAULT means: the template's own, no system prompt, or this text.
     template_options : dict
         Arguments of the chat template, such as `enable_thinking` or `date_string`.
+    stop_ids : sequence of int
+        The ids that the LLM's folder says end an answer.
 
     Raises
     ------
@@ -93,7 +136,12 @@ class Renderer:
     """
 
     def __init__(
-        self, tokenizer, *, system: System | str | None = DEFAULT, template_options: dict | None = None
+        self,
+        tokenizer,
+        *,
+        system: System | str | None = DEFAULT,
+        template_options: dict | None = None,
+        stop_ids=(),
     ):
         if not getattr(tokenizer, "chat_template", None):
             raise ValueError(
@@ -103,6 +151,7 @@ class Renderer:
         self.tokenizer = tokenizer
         self.system = system
         self.template_options = dict(template_options or {})
+        self._folder_stop_ids = tuple(stop_ids)
         self._frames: dict[System | str | None, Frame] = {}
         self._check_text_is_data()
 
@@ -115,7 +164,8 @@ class Renderer:
         if view.target is not None:
             ids = view.target.ids
             if ids is None:
-                ids = self.encode(frame.lead + view.target.text)
+                mark = frame.lead.rstrip()
+                ids = self._encode_frame(mark) + self.encode(frame.lead[len(mark) :] + view.target.text)
             # A target cut off at the length limit has no end of turn: it would teach a false stop.
             end = frame.end if view.target.finished else ()
             pieces.append(Piece(view.target.tag, ids + end, num_end=len(end)))
@@ -125,21 +175,85 @@ class Renderer:
         """Ids of plain text, in which nothing is a special token."""
         return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
-    def decode(self, ids, *, stop_strings=()) -> str:
-        """Text of the ids of an answer, special tokens left out, up to the first of `stop_strings`."""
-        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        ends = [text.find(string) for string in stop_strings if string in text]
-        return text[: min(ends, default=None)].strip()
+    def decode(self, ids) -> str:
+        """Text of ids, special tokens left out."""
+        return self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        ).strip()
 
-    def holds_special(self, ids) -> bool:
-        """Whether special tokens are among the ids of an answer: no text that may be taught."""
-        return bool(set(ids) & set(self.tokenizer.all_special_ids))
+    def read(self, answer, *, stop_strings=()) -> Reading:
+        """What an answer says, up to the first of `stop_strings`.
+
+        Reasoning is taken out. A special token ends the answer if it ends turns or belongs to the template's frame; any other,
+        and reasoning that never ends, is the reason why there is no answer.
+
+        Arguments
+        ---------
+        answer : sequence of int, or str
+            Its ids; or its text with special tokens in it, of an engine that tells no ids.
+        """
+        ids = None if isinstance(answer, str) else tuple(answer)
+        whole = self._mark(answer) if ids is None else self._show(ids)
+        said, thought, closed = self.reasoning.split(whole)
+        if ids is not None and said != whole.strip():
+            ids = None
+        special, reason = SPECIAL.search(said), None if closed else ENDLESS
+        ended = special is not None and (special[1] in self._ends or ends_answer(special[1]))
+        if special is not None:
+            said = said[: special.start()].strip()
+            ids = ids and ids[: next(place for place, token in enumerate(ids) if token in self._special)]
+            if not ended:
+                reason = reason or f"special token {special[1]}"
+        ends = [said.find(string) for string in stop_strings if string in said]
+        return Reading(said[: min(ends, default=None)].strip(), ids, thought, ended, reason)
+
+    @cached_property
+    def reasoning(self) -> Reasoning:
+        """How the LLM marks its reasoning."""
+        pairs = tuple(
+            Pair(self._mark(pair.opener), tuple(map(self._mark, pair.closers))) for pair in self._pairs
+        )
+        head = self._mark(self.frame(DEFAULT).lead.strip())
+        return Reasoning(
+            pairs,
+            heads=(head,) if TAG.search(head) else (),
+            opened=self._opened(self._template(DEFAULT, prompt=True)) is not None,
+        )
+
+    @cached_property
+    def _pairs(self) -> tuple[Pair, ...]:
+        """The marks of reasoning, as the chat template writes them."""
+        declared = [self._chat_template, *self._added.values()]
+        if isinstance(self.system, str):
+            declared.append(self.system)
+        user = {"role": "user", "content": USER_MARK}
+        rendered = render_pairs(
+            lambda message: self._apply([user, {"role": "assistant", **message}]),
+            self._template(DEFAULT, prompt=True),
+        )
+        return (*find_pairs("\n".join(declared)), *rendered)
+
+    def _opened(self, prompt: str) -> str | None:
+        """What ends the reasoning that a prompt leaves open; None where it leaves none."""
+        tail = prompt.rpartition(USER_MARK)[2].rstrip()
+        for pair in self._pairs:
+            if not pair.opener or tail.endswith(pair.opener):
+                return next(filter(self._chat_template.__contains__, pair.closers), pair.closers[0])
+        return None
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        """The ids that end an answer: the template's end of turn, and the tokenizer's end of text."""
-        ends = [self.frame(DEFAULT).end[-1], self.tokenizer.eos_token_id]
-        return tuple(dict.fromkeys(token for token in ends if token is not None))
+        """The ids that end an answer: those of the template's end of turn, of the LLM's folder, and the tokenizer's end of text.
+
+        The end of a turn that also ends reasoning, before the turn with the answer, stops nothing if the folder has others.
+        """
+        end = self.frame(DEFAULT).end[-1]
+        others = [*self._folder_stop_ids, self.tokenizer.eos_token_id]
+        others = [token for token in others if token is not None]
+        within = self._mark(self.tokenizer.decode([end]))
+        if any(within in closer and within != closer for closer in self.reasoning.closers) and others:
+            return tuple(dict.fromkeys(others))
+        return tuple(dict.fromkeys([end, *others]))
 
     @cached_property
     def frame_hash(self) -> str:
@@ -180,19 +294,31 @@ class Renderer:
             )
         before, between = self._split(prompt, USER_MARK)
         begun, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
-        lead = begun.removeprefix(prompt)
         return Frame(
-            lead=lead if lead.isspace() else "",
+            lead=self._lead(prompt, begun),
             before=self._encode_frame(before),
             between=self._encode_frame(between),
-            end=self._end_of_turn(after),
+            end=self._end_of_turn(after, system),
         )
 
+    def _lead(self, prompt: str, begun: str) -> str:
+        """What stands before an answer behind the prompt."""
+        if begun.startswith(prompt):
+            return begun.removeprefix(prompt)
+        closer = self._opened(prompt)
+        return "" if closer is None else f"\n{closer}\n\n"
+
     def _template(self, system, *, prompt: bool) -> str:
+        return self._apply(self._messages(system, prompt=prompt), prompt=prompt)
+
+    def _messages(self, system, *, prompt: bool) -> list[dict]:
         messages = [] if system in (None, DEFAULT) else [{"role": "system", "content": system}]
         messages.append({"role": "user", "content": USER_MARK})
         if not prompt:
             messages.append({"role": "assistant", "content": ASSISTANT_MARK})
+        return messages
+
+    def _apply(self, messages: list[dict], *, prompt: bool = False) -> str:
         return self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=prompt, **self.template_options
         )
@@ -205,21 +331,72 @@ class Renderer:
             )
         return tuple(text.split(mark))
 
+    @property
+    def _chat_template(self) -> str:
+        return self.tokenizer.get_chat_template()
+
+    @cached_property
+    def _added(self) -> dict[int, str]:
+        """Tokens beside the vocabulary that was learned from text, by id."""
+        return {token: added.content for token, added in self.tokenizer.added_tokens_decoder.items()}
+
+    @cached_property
+    def _special(self) -> dict[int, str]:
+        """Special tokens by id: also those that have no role of their own, such as Llama 3's headers."""
+        marked = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+        ids = marked | set(self.tokenizer.all_special_ids) | set(self._folder_stop_ids)
+        return {token: self.tokenizer.decode([token]) for token in sorted(ids)}
+
+    @cached_property
+    def _ends(self) -> frozenset[str]:
+        """Special tokens that end an answer: those at which the LLM stops, and those of the frame, which begin another turn."""
+        frame = self.frame(DEFAULT)
+        ids = {*self.stop_ids, *frame.before, *frame.between, *frame.end}
+        return frozenset(self._special[token] for token in ids if token in self._special)
+
+    def _show(self, ids) -> str:
+        """The text of ids, in which special tokens are marked as such."""
+        shown = []
+        for is_special, run in groupby(ids, key=self._special.__contains__):
+            if is_special:
+                shown += [f"{OPEN}{self._special[token]}{CLOSE}" for token in run]
+            else:
+                shown.append(self.tokenizer.decode(list(run), clean_up_tokenization_spaces=False))
+        return "".join(shown)
+
+    def _mark(self, text: str) -> str:
+        """Text in which what is written like a special token is one."""
+        return self._special_pattern.sub(lambda found: f"{OPEN}{found[0]}{CLOSE}", text)
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern:
+        names = sorted(filter(None, self._special.values()), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
     def _encode_frame(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _end_of_turn(self, text: str) -> tuple[int, ...]:
+    def _end_of_turn(self, text: str, system) -> tuple[int, ...]:
         ids = self._encode_frame(text)
-        special = set(self.tokenizer.all_special_ids)
         for place, token in enumerate(ids):
-            if token in special:
+            if token in self._special:
                 return ids[: place + 1]
+        # GLM-4 writes nothing behind an answer: it stops at what begins the next turn.
+        following = self._encode_frame(self._next_turn(system))
+        if following and following[0] in self._folder_stop_ids:
+            return following[:1]
         if self.tokenizer.eos_token_id is None:
             raise ValueError(
                 f"the chat template of {self.tokenizer.name_or_path} ends a turn with no special token, and its "
                 "tokenizer has no eos_token: an answer would never stop"
             )
         return (self.tokenizer.eos_token_id,)
+
+    def _next_turn(self, system) -> str:
+        """What the template puts between an answer and the user's next words."""
+        messages = self._messages(system, prompt=False)
+        text = self._apply([*messages, {"role": "user", "content": USER_MARK}])
+        return text.rpartition(ASSISTANT_MARK)[2].partition(USER_MARK)[0]
 
     def _can_omit_system(self) -> bool:
         """Whether giving no system message yields no system prompt: Qwen2.5's template would put its own."""

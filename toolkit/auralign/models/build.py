@@ -54,7 +54,7 @@ def check_device(name: str) -> None:
 def make_renderer(llm, system_prompt: str | None, template_options: dict) -> Renderer:
     """The renderer of an LLM's prompts; the system prompt "default" is the one that its template puts there itself."""
     system = DEFAULT if system_prompt == "default" else system_prompt
-    return Renderer(llm.tokenizer, system=system, template_options=template_options)
+    return Renderer(llm.tokenizer, system=system, template_options=template_options, stop_ids=llm.stop_ids)
 
 
 def build_decoding(hparams) -> Decoding:

@@ -43,11 +43,12 @@ from auralign.models.build import (
     check_parts,
     describe_parts,
     make_renderer,
+    prompts_of,
 )
 from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
-from auralign.render import ENDLESS, Renderer
+from auralign.render import ENDLESS, Renderer, tell_change
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 CONFIG, CARD = "auralign.json", "README.md"
@@ -281,7 +282,7 @@ def export(hparams, folder, *, report=None) -> None:
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(Path(hparams.output_folder) / "checkpoints").best()
-    model, renderer = build_model(hparams)
+    model, renderer = build_model(hparams, prompts=prompts_of(best.description))
     check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
     config = {
         "schema": SCHEMA,
@@ -309,6 +310,7 @@ def export(hparams, folder, *, report=None) -> None:
         "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
         "frame_hash": renderer.frame_hash,
+        "prompts": renderer.describe(),
         "decoding": dataclasses.asdict(build_decoding(hparams)),
         "step": best.step,
         "valid_loss": best.valid_loss,
@@ -488,15 +490,18 @@ def _load(
         its_llm.unfreeze()
     made = make_connector(its_encoder.width, its_llm.width)
     model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches).to(device)
-    renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
+    renderer = make_renderer(
+        its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
+    )
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
         ("encoder", its_encoder.fingerprint, config["encoder"]["fingerprint"]),
         ("prompt frame", renderer.frame_hash, config["frame_hash"]),
     ):
         if found != needed:
+            change = tell_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
             raise ValueError(
-                f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
+                f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
             )
     try:
         model.parts.load_state_dict(load_file(folder / WEIGHTS, device=device), strict=True)

@@ -5,6 +5,8 @@ joined, so that no merge crosses the edge between template, instruction, content
 is tokenised with special tokens switched off, so that a transcript holding `<|im_end|>` stays a transcript.
 """
 
+import copy
+import datetime
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +28,21 @@ from auralign.reasoning import (
 
 # Stand where content goes while the chat template is rendered; letters only, so that no template trims or escapes them.
 USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "AURALIGNSYSTEM"
+
+# Llama 3.2's template prints the date by strftime_now, which transformers gives it. Ours gives the renderer's date.
+DATED = (
+    "{%- macro strftime_now(format) %}{% set ns = namespace(text=format) %}{% for code, value in auralign_date.items() %}"
+    "{% set ns.text = ns.text | replace(code, value) %}{% endfor %}{{ ns.text }}{% endmacro +%}"
+)
+CODES = (
+    *(f"%{sign}{letter}" for sign in ("-", "") for letter in "aAbBcCdDeFgGhHIjklmMnNpPrRsStTuUVwWxXyYzZ"),
+    "%%",
+)
+
+
+def today() -> datetime.date:
+    """The date of a prompt that nothing was made with yet."""
+    return datetime.date.today()
 
 
 @dataclass(frozen=True)
@@ -127,6 +144,8 @@ class Renderer:
         Arguments of the chat template, such as `enable_thinking` or `date_string`.
     stop_ids : sequence of int
         The ids that the LLM's folder says end an answer.
+    date : str, optional
+        As YYYY-MM-DD, for a template that prints it: that of what the prompt was first rendered for; today's unless given.
 
     Raises
     ------
@@ -142,6 +161,7 @@ class Renderer:
         system: System | str | None = DEFAULT,
         template_options: dict | None = None,
         stop_ids=(),
+        date: str | None = None,
     ):
         if not getattr(tokenizer, "chat_template", None):
             raise ValueError(
@@ -152,6 +172,7 @@ class Renderer:
         self.system = system
         self.template_options = dict(template_options or {})
         self._folder_stop_ids = tuple(stop_ids)
+        self._date = today() if date is None else datetime.date.fromisoformat(date)
         self._frames: dict[System | str | None, Frame] = {}
         self._check_text_is_data()
 
@@ -255,21 +276,56 @@ class Renderer:
             return tuple(dict.fromkeys(others))
         return tuple(dict.fromkeys([end, *others]))
 
+    @property
+    def date(self) -> str | None:
+        """The date that the template prints, as YYYY-MM-DD; None if it prints none."""
+        other = self.on(self._date + datetime.timedelta(days=400))
+        same = self._template(DEFAULT, prompt=True) == other._template(DEFAULT, prompt=True)
+        return None if same else self._date.isoformat()
+
+    def on(self, date: datetime.date) -> "Renderer":
+        """The same with another date."""
+        other = copy.copy(self)
+        other._date, other._frames = date, {}
+        for name in ("frame_hash", "reasoning", "stop_ids", "_pairs", "_ends"):
+            other.__dict__.pop(name, None)
+        return other
+
     @cached_property
     def frame_hash(self) -> str:
         """Names the frame that targets and checkpoints were made with: its ids and the arguments that shaped it."""
         frames = {
-            str(system): [
-                list(part)
-                for part in (self.frame(system).before, self.frame(system).between, self.frame(system).end)
-            ]
-            + [self.frame(system).lead] * bool(self.frame(system).lead)
-            for system in (DEFAULT, None)
-            if system is DEFAULT or self._can_omit_system()
+            str(system): [list(frame.before), list(frame.between), list(frame.end)]
+            + [frame.lead] * bool(frame.lead)
+            for system, frame in self._all_frames()
         }
         return hash_value({"frames": frames, "options": self.template_options, "system": str(self.system)})[
             :16
         ]
+
+    def describe(self) -> dict:
+        """What is recorded with all that is made with these prompts: `date` first of all, without which they cannot be rendered
+        again, and the frame's pieces, by which an error can say what changed."""
+        frames = {
+            "with the system prompt" if system is DEFAULT else "without a system prompt": {
+                "before the user's words": self.tokenizer.decode(frame.before),
+                "between them and the answer": self.tokenizer.decode(frame.between),
+                "before the answer": frame.lead,
+                "behind the answer": self.tokenizer.decode(frame.end),
+            }
+            for system, frame in self._all_frames()
+        }
+        return {
+            "date": self.date,
+            "frame_hash": self.frame_hash,
+            "frames": frames,
+            "template_options": self.template_options,
+        }
+
+    def _all_frames(self):
+        for system in (DEFAULT, None):
+            if system is DEFAULT or self._can_omit_system():
+                yield system, self.frame(system)
 
     def frame(self, system: System | str | None = DEFAULT) -> Frame:
         """The template's ids around a turn under this system prompt."""
@@ -319,8 +375,14 @@ class Renderer:
         return messages
 
     def _apply(self, messages: list[dict], *, prompt: bool = False) -> str:
+        options = dict(self.template_options)
+        if "strftime_now" in self._chat_template:
+            midnight = datetime.datetime.combine(self._date, datetime.time())
+            options["chat_template"] = DATED + self._chat_template
+            used = f"{self._chat_template}{self.template_options}"
+            options["auralign_date"] = {code: midnight.strftime(code) for code in CODES if code in used}
         return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=prompt, **self.template_options
+            messages, tokenize=False, add_generation_prompt=prompt, **options
         )
 
     def _split(self, text: str, mark: str) -> tuple[str, str]:
@@ -429,3 +491,16 @@ class Renderer:
                     f"the tokenizer of {self.tokenizer.name_or_path} reads {token!r} in plain text as a special token: "
                     "transcripts could break the prompt; use its fast tokenizer (tokenizer.json)"
                 )
+
+
+def tell_change(before: dict | None, now: dict | None) -> str:
+    """What of the prompts changed, from one `Renderer.describe` to another; "" where the first was not recorded."""
+    if not before or not now or "frames" not in before:
+        return ""
+    pairs = [("the date", before["date"], now["date"])]
+    pairs.append(("template_options", before["template_options"], now["template_options"]))
+    for name in {**before["frames"], **now["frames"]}:
+        old, new = before["frames"].get(name, {}), now["frames"].get(name, {})
+        pairs += [(f"{piece} ({name})", old.get(piece), new.get(piece)) for piece in {**old, **new}]
+    changes = [f"{what} was {old!r}, is {new!r}" for what, old, new in pairs if old != new]
+    return f" ({'; '.join(changes) or 'the same words, as other token ids'})"

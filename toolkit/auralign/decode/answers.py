@@ -105,20 +105,15 @@ class Decoder:
                 for batch in self._batches(pending):
                     store.append(self._answer(batch, given, partners))
                     bar.update(len(batch))
-            num_silent = 0
-
-            def written():
-                nonlocal num_silent
-                for question in questions:
-                    hypothesis = store.read(question.key)
-                    num_silent += not hypothesis.text and hypothesis.finish_reason == "length"
-                    yield hypothesis
-
-            write_records(path, written(), kind=Hypothesis)
-        if num_silent:
+            answers = (store.read(question.key) for question in questions)
+            write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())
+        silent = [
+            one.key for one in Records(path, Hypothesis) if not one.text and one.finish_reason == "length"
+        ]
+        if silent:
             print(
-                f"{path}: {num_silent} of {len(questions)} answers said nothing before their length limit, as an LLM that is "
-                "still reasoning; raise decode_max_new_tokens",
+                f"{path}: {len(silent)} of {len(questions)} answers, such as that to {silent[0]}, said nothing before their "
+                "length limit, as an LLM that is still reasoning; raise decode_max_new_tokens",
                 file=sys.stderr,
             )
         partial.unlink()

@@ -85,7 +85,8 @@ class TargetWriter:
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
             return "all targets were there already"  # killed between the last two steps of this function
-        with Store(partial, Target) as store:
+        prompts = self.renderer.describe()
+        with Store(partial, Target, about=prompts) as store:
             self._answer_all(manifest, store)
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
@@ -95,7 +96,7 @@ class TargetWriter:
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
             kept = self._kept(manifest, store, rejected, counts, rejected_path(path))
-            write_records(path, kept, kind=Target)
+            write_records(path, kept, kind=Target, about=prompts)
             counts["utterances about which the method asks nothing"] = self.num_unasked
         partial.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")

@@ -3,17 +3,23 @@
 Generation, training, decoding and export all read their ids here. Every segment is tokenised alone and the ids are
 joined, so that no merge crosses the edge between template, instruction, content and target; what users and corpora wrote
 is tokenised with special tokens switched off, so that a transcript holding `<|im_end|>` stays a transcript.
+
+The frame's ids are those that it has within a whole conversation, and text gets the space that sentencepiece puts before a
+text only where it begins one, so that a turn of one segment has the very ids of `apply_chat_template`. They differ where the
+tokenizer merges letters across an edge: of two segments, or, a byte-level one, of a text and a space that the template writes
+before it.
 """
 
 import copy
 import datetime
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
 from auralign.files import hash_value
-from auralign.layout import DEFAULT, Speech, System, Target, View
+from auralign.layout import DEFAULT, Speech, System, View
 from auralign.reasoning import (
     CLOSE,
     OPEN,
@@ -38,6 +44,8 @@ CODES = (
     *(f"%{sign}{letter}" for sign in ("-", "") for letter in "aAbBcCdDeFgGhHIjklmMnNpPrRsStTuUVwWxXyYzZ"),
     "%%",
 )
+SPACE = "▁"  # how sentencepiece writes it
+PREFIXING = ("Prepend", "Metaspace", "ByteLevel")  # parts of a tokenizer that may put a space before a text
 
 
 def today() -> datetime.date:
@@ -93,6 +101,7 @@ class Rendered:
 class Frame:
     """What the chat template puts before the user's turn, between it and the answer, and after the answer (ids).
 
+    `gap` is the space before the user's words that sentencepiece writes as one token with the first of them.
     `lead` is what it puts before an answer and not at the end of a prompt, which the LLM writes itself: the space of Mistral's
     answers, the channel of gpt-oss's, or what ends the reasoning that DeepSeek-R1's prompt has opened.
     """
@@ -101,6 +110,7 @@ class Frame:
     between: tuple[int, ...]
     end: tuple[int, ...]
     lead: str = ""
+    gap: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,21 +190,53 @@ class Renderer:
         """The whole view: frame, segments and, where it has one, the target with its end of turn."""
         frame = self.frame(view.system)
         pieces = [Piece("frame", frame.before)]
-        pieces += [self._piece(segment) for segment in view.before_target().segments]
+        last, gap = frame.before, frame.gap  # what stands before the next segment
+        for segment in view.before_target().segments:
+            ids = self.encode(gap + segment.text, after=last)
+            pieces.append(self._piece(segment, ids))
+            if isinstance(segment, Speech) or ids:
+                last, gap = ids or None, ""
+        pieces += [Piece("frame", self.encode(gap, after=last))] * bool(gap)
         pieces.append(Piece("frame", frame.between))
         if view.target is not None:
             ids = view.target.ids
             if ids is None:
                 mark = frame.lead.rstrip()
-                ids = self._encode_frame(mark) + self.encode(frame.lead[len(mark) :] + view.target.text)
+                head = self._encode_frame(mark, after=frame.between)
+                ids = head + self.encode(
+                    frame.lead[len(mark) :] + view.target.text, after=frame.between + head
+                )
             # A target cut off at the length limit has no end of turn: it would teach a false stop.
             end = frame.end if view.target.finished else ()
+            if (
+                end[:-1] and ids[1 - len(end) :] == end[:-1]
+            ):  # the LLM has written Llama 2's space before </s> itself
+                ids = ids[: 1 - len(end)]
             pieces.append(Piece(view.target.tag, ids + end, num_end=len(end)))
         return Rendered(tuple(pieces))
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of plain text, in which nothing is a special token."""
-        return tuple(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    def encode(self, text: str, *, after: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Ids of plain text, in which nothing is a special token, behind the ids `after`; within a text unless given."""
+        tokenizer = self._tokenizer_after(after)
+        return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def _tokenizer_after(self, ids: tuple[int, ...] | None):
+        """The tokenizer of a text that stands behind these ids: sentencepiece puts a space before one that begins there."""
+        begins = ids is not None and (not ids or ids[-1] in self._added and self._begins_after_added)
+        return self.tokenizer if begins else self._within
+
+    @cached_property
+    def _within(self):
+        """The tokenizer, without the space that it may put before a text."""
+        return without_prefix(self.tokenizer)
+
+    @cached_property
+    def _begins_after_added(self) -> bool:
+        """Whether the tokenizer puts that space behind an added token, too: Llama's does in its older form."""
+        if self._within is self.tokenizer or not self._added:
+            return False
+        ids = self.tokenizer(f"{next(iter(self._added.values()))}a", add_special_tokens=False)["input_ids"]
+        return ids[1:] == self.tokenizer("a", add_special_tokens=False)["input_ids"]
 
     def decode(self, ids) -> str:
         """Text of ids, special tokens left out."""
@@ -297,6 +339,7 @@ class Renderer:
         frames = {
             str(system): [list(frame.before), list(frame.between), list(frame.end)]
             + [frame.lead] * bool(frame.lead)
+            + [{"gap": frame.gap}] * bool(frame.gap)
             for system, frame in self._all_frames()
         }
         return hash_value({"frames": frames, "options": self.template_options, "system": str(self.system)})[
@@ -308,7 +351,7 @@ class Renderer:
         again, and the frame's pieces, by which an error can say what changed."""
         frames = {
             "with the system prompt" if system is DEFAULT else "without a system prompt": {
-                "before the user's words": self.tokenizer.decode(frame.before),
+                "before the user's words": self.tokenizer.decode(frame.before) + frame.gap,
                 "between them and the answer": self.tokenizer.decode(frame.between),
                 "before the answer": frame.lead,
                 "behind the answer": self.tokenizer.decode(frame.end),
@@ -348,13 +391,15 @@ class Renderer:
                 f"the chat template of {self.tokenizer.name_or_path} leaves out the system prompt {system!r}; use "
                 "system_prompt: null and say it in the instruction"
             )
-        before, between = self._split(prompt, USER_MARK)
-        begun, after = self._split(self._template(system, prompt=False), ASSISTANT_MARK)
+        whole = self._template(system, prompt=False)
+        before, between = self._encode_around(prompt, USER_MARK)
+        text, begun = (self._split(*parts)[0] for parts in ((prompt, USER_MARK), (whole, ASSISTANT_MARK)))
         return Frame(
+            before=before,
+            between=between,
+            end=self._end_of_turn(self._encode_around(whole, ASSISTANT_MARK)[1], system),
             lead=self._lead(prompt, begun),
-            before=self._encode_frame(before),
-            between=self._encode_frame(between),
-            end=self._end_of_turn(after, system),
+            gap=text[len(self._without_gap(text)) :],
         )
 
     def _lead(self, prompt: str, begun: str) -> str:
@@ -432,14 +477,41 @@ class Renderer:
 
     @cached_property
     def _special_pattern(self) -> re.Pattern:
-        names = sorted(filter(None, self._special.values()), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        return _any_of(self._special.values())
 
-    def _encode_frame(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    @cached_property
+    def _added_pattern(self) -> re.Pattern:
+        return _any_of(self._added.values())
 
-    def _end_of_turn(self, text: str, system) -> tuple[int, ...]:
-        ids = self._encode_frame(text)
+    def _encode_frame(self, text: str, *, after: tuple[int, ...] | None = ()) -> tuple[int, ...]:
+        """Ids of what the template writes, in which special tokens are special, behind others."""
+        first = self._added_pattern.search(text)
+        place = len(text) if first is None else first.start()
+        begun = self._tokenizer_after(after)(text[:place], add_special_tokens=False)["input_ids"]
+        return (*begun, *self.tokenizer(text[place:], add_special_tokens=False)["input_ids"])
+
+    def _encode_around(self, text: str, mark: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids before a mark, and the spaces before it, and behind it: as they are in the whole text."""
+        before, behind = self._split(text, mark)
+        start, end = len(self._without_gap(before)), len(before) + len(mark)
+        if self.tokenizer.is_fast:
+            found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            ids, places = tuple(found["input_ids"]), found["offset_mapping"]
+            first = sum(stop <= start for _, stop in places)
+            last = len(ids) - sum(begin >= end for begin, _ in places)
+            is_cut = all(begin >= start for begin, _ in places[first:]) and all(
+                stop <= end for _, stop in places[:last]
+            )
+            if is_cut and first <= last:
+                return ids[:first], ids[last:]
+        return self._encode_frame(before[:start]), self._encode_frame(behind, after=None)
+
+    def _without_gap(self, text: str) -> str:
+        """Without the spaces at its end, if the tokenizer writes a word and the space before it as a word of its own: to
+        sentencepiece a text that stands alone begins with that space."""
+        return text.rstrip(" ") if self.tokenizer.is_fast and _is_sentencepiece(self.tokenizer) else text
+
+    def _end_of_turn(self, ids: tuple[int, ...], system) -> tuple[int, ...]:
         for place, token in enumerate(ids):
             if token in self._special:
                 return ids[: place + 1]
@@ -475,13 +547,10 @@ class Renderer:
         )
         return not injected
 
-    def _piece(self, segment) -> Piece:
+    def _piece(self, segment, ids: tuple[int, ...]) -> Piece:
         if isinstance(segment, Speech):
-            num_read = len(self.encode(segment.text))
-            return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=num_read)
-        if isinstance(segment, Target):
-            raise ValueError("a Target has its own place in a view")
-        return Piece(segment.tag, self.encode(segment.text))
+            return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids))
+        return Piece(segment.tag, ids)
 
     def _check_text_is_data(self) -> None:
         special = set(self.tokenizer.all_special_ids)
@@ -491,6 +560,50 @@ class Renderer:
                     f"the tokenizer of {self.tokenizer.name_or_path} reads {token!r} in plain text as a special token: "
                     "transcripts could break the prompt; use its fast tokenizer (tokenizer.json)"
                 )
+
+
+def _any_of(names) -> re.Pattern:
+    names = sorted(filter(None, names), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
+
+def _is_sentencepiece(tokenizer) -> bool:
+    backend = tokenizer.backend_tokenizer
+    return any(SPACE in repr(part) for part in (backend.normalizer, backend.pre_tokenizer))
+
+
+def without_prefix(tokenizer):
+    """A tokenizer that puts no space before a text: the same where it puts none, or is written in Python."""
+    if not tokenizer.is_fast:
+        return tokenizer
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tokenizer.backend_tokenizer
+    if not any(
+        name in repr(part) for part in (backend.normalizer, backend.pre_tokenizer) for name in PREFIXING
+    ):
+        return tokenizer
+    state = json.loads(backend.to_str())
+    changed = {name: _drop_prefix(state[name]) for name in ("normalizer", "pre_tokenizer")}
+    if all(state[name] == part for name, part in changed.items()):
+        return tokenizer
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps({**state, **changed})))
+
+
+def _drop_prefix(part: dict | None) -> dict | None:
+    """A normalizer or pre-tokenizer of a tokenizer.json that puts no space before a text."""
+    if part is None or part["type"] == "Prepend":
+        return None
+    for parts in ("normalizers", "pretokenizers"):
+        if parts in part:
+            kept = [one for one in map(_drop_prefix, part[parts]) if one is not None]
+            part = {**part, parts: kept}
+    if part["type"] == "Metaspace":
+        return {**part, "prepend_scheme": "never"}
+    if part["type"] == "ByteLevel":
+        return {**part, "add_prefix_space": False}
+    return part
 
 
 def tell_change(before: dict | None, now: dict | None) -> str:

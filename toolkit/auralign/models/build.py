@@ -228,5 +228,5 @@ def check_parts(description: dict, parts: dict, *, place) -> None:
             )
             raise ValueError(
                 f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "
-                "use the parts that it was trained with, or delete it and run stage 3 again"
+                "use the parts that it was trained with, or run stage 3 again; where that finds it complete, delete it first"
             )

@@ -215,7 +215,7 @@ class Examples:
                     change = tell_change(read_about(self.targets.path, Target)[0], self.renderer.describe())
                 raise ValueError(
                     f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {found}, the recipe "
-                    f"now gives {needed}{change}; delete this file and run stage 2 again"
+                    f"now gives {needed}{change}; run stage 2 again; where that finds it complete, delete this file first"
                 )
 
 

@@ -23,7 +23,7 @@ LAYERS = """
     method
     layout
     records
-    files
+    files    reasoning
 """
 LEVEL = {
     part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()

@@ -24,6 +24,7 @@ from auralign.models.build import (
     build_recognizer,
     check_parts,
     describe_parts,
+    prompts_of,
 )
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.stage import Stage, content, describe, require
@@ -76,7 +77,7 @@ def main(argv):
 
 def make_decoder(hparams, best, manifest):
     """The trained model, ready to answer; refuses a checkpoint that was trained with other parts."""
-    model, renderer = build_model(hparams)
+    model, renderer = build_model(hparams, prompts=prompts_of(best.description))
     check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
     best.load_weights(model)
     model.eval()

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import auralign
 from auralign import cli
 from auralign.data.audio import AudioError
 from auralign.hparams import load_hparams
+from auralign.models.llm import Answer
 from auralign.pretrained import CARD, CONFIG, export
 from auralign.records import Hypothesis, Records
 from auralign.testing import make_speech
@@ -360,3 +362,36 @@ def test_the_card_cuts_paths_of_a_report_and_of_options(recipe):
         export(load_hparams("hparams/sift.yaml"), "cut", report=report)
     card = (recipe / "cut" / CARD).read_text()
     assert "- command: `score.py --llm_folder llm`" in card
+
+
+def scripted(model, monkeypatch, text, finish_reason="stop"):
+    """Let the LLM write this, token by token."""
+    ids = tuple(model.renderer.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def answer(prompts, speech, *, streamer=None, **options):
+        if streamer is not None:
+            streamer.put(torch.zeros(1, 0, dtype=torch.long))  # the prompt, of embeddings
+            for token in ids:
+                streamer.put(torch.tensor([token]))
+            streamer.end()
+        return [Answer(ids, finish_reason)]
+
+    monkeypatch.setattr(model.model, "answer", answer)
+
+
+@pytest.mark.parametrize(
+    "text", ["<think>five or\n nine</think>\n\ni heard five nine", "i heard five nine<|im_start|>user\nno"]
+)
+def test_an_answer_is_what_is_said(recipe, model, monkeypatch, text):
+    scripted(model, monkeypatch, text)
+    assert model.answer(audio(recipe), "repeat") == "i heard five nine"
+    pieces = list(model.stream(audio(recipe), "repeat"))
+    assert "".join(pieces).strip() == "i heard five nine"
+    assert len(pieces) > 2
+
+
+def test_reasoning_without_end_is_no_answer_and_said_to_be_none(recipe, model, monkeypatch):
+    scripted(model, monkeypatch, "<think>five or", "length")
+    with pytest.warns(UserWarning, match="never came out of its reasoning; raise max_new_tokens"):
+        assert model.answer(audio(recipe), "repeat") == ""
+    assert "".join(model.stream(audio(recipe), "repeat")) == ""

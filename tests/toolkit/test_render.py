@@ -141,3 +141,75 @@ def test_another_option_of_the_template_is_another_frame():
         Renderer(tokenizer, template_options={"enable_thinking": on}).frame_hash for on in (True, False)
     }
     assert len(hashes) == 2
+
+
+ENDLESS_GLM = (  # GLM-4's: nothing follows an answer but the next turn
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+
+
+def special(template, *tokens):
+    tokenizer = make_tokenizer(template)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": list(tokens)}, replace_extra_special_tokens=False
+    )
+    return tokenizer
+
+
+def test_a_turn_that_the_template_does_not_end_ends_with_the_next_one_at_which_the_llm_stops():
+    tokenizer = special(ENDLESS_GLM, "<|user|>", "<|assistant|>", "<|observation|>")
+    user, observation = tokenizer.convert_tokens_to_ids(["<|user|>", "<|observation|>"])
+    renderer = Renderer(tokenizer, stop_ids=(tokenizer.eos_token_id, user, observation))
+    assert set(renderer.stop_ids) == {tokenizer.eos_token_id, user, observation}
+    assert renderer.frame().end == (user,)
+    assert Renderer(tokenizer).frame().end == (tokenizer.eos_token_id,)
+
+
+def test_a_special_token_of_the_frame_ends_an_answer(tokenizer):
+    text = "i heard five<|im_start|>user\nthree"
+    reading = Renderer(tokenizer).read(tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert (reading.text, reading.ended, reading.reason) == ("i heard five", True, None)
+    assert tokenizer.decode(reading.ids) == "i heard five"
+
+
+def test_another_special_token_in_an_answer_is_no_answer():
+    tokenizer = special(CHATML, "<|tool|>")
+    reading = Renderer(tokenizer).read(tokenizer("three<|tool|>five", add_special_tokens=False)["input_ids"])
+    assert (reading.text, reading.reason) == ("three", "special token <|tool|>")
+
+
+def test_special_tokens_without_a_role_are_special_too():
+    from tokenizers import AddedToken
+
+    tokenizer = make_tokenizer(CHATML.replace("<|im_end|>", "<|eot|>"))
+    tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
+    eot = tokenizer.convert_tokens_to_ids("<|eot|>")
+    assert eot not in tokenizer.all_special_ids
+    assert Renderer(tokenizer).frame().end == (eot,)
+
+
+HARMONY = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}<|start|>assistant<|channel|>final<|message|>{{ m.content }}<|return|>"
+    "{% else %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+OPENED = CHATML.removesuffix("{% endif %}") + "<think>\n{% endif %}{# until </think> #}"
+
+
+@pytest.mark.parametrize(
+    ("template", "target"),
+    [
+        (HARMONY, "<|channel|>final<|message|>five<|return|>"),
+        (OPENED, "\n</think>\n\nfive<|im_end|>"),
+        (CHATML, "five<|im_end|>"),
+    ],
+)
+def test_an_answer_is_taught_as_the_llm_gives_it_without_reasoning(template, target):
+    tokenizer = special(template, "<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>")
+    renderer = Renderer(tokenizer)
+    ids = renderer.render(View((Text("a"), Target("five")))).pieces[-1].ids
+    assert tokenizer.decode(ids) == target
+    assert renderer.read(ids[:-1]).text == "five"
+    if template == HARMONY:
+        assert ids == tuple(tokenizer(target, add_special_tokens=False)["input_ids"])

@@ -16,6 +16,7 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import itertools
 import json
 import os
 import queue
@@ -23,6 +24,7 @@ import re
 import shutil
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +54,12 @@ from auralign.models.build import (
     check_parts,
     describe_parts,
     make_renderer,
+    prompts_of,
 )
 from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
-from auralign.render import Renderer
+from auralign.render import ENDLESS, Renderer, tell_change
 from auralign.stage import describe
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 from auralign.train.resume import tell_changes
@@ -126,8 +129,18 @@ class PretrainedModel:
         asked = self._ask(audio, prompt, sample_rate, transcripts, decoding)
         answers = self.model.answer(**asked)
         strings = asked["decoding"].stop_strings
-        texts = [self.renderer.decode(answer.ids, stop_strings=strings) for answer in answers]
+        readings = [self.renderer.read(answer.ids, stop_strings=strings) for answer in answers]
+        for one, reading in zip(audio, readings, strict=True):
+            if reading.reason:
+                warnings.warn(f"{_name(one)}: {self._tell(reading.reason)}", stacklevel=2)
+        texts = [reading.text for reading in readings]
         return texts if several else texts[0]
+
+    def _tell(self, reason: str) -> str:
+        """Why an answer is not whole, and what to do."""
+        if reason == ENDLESS:
+            return "the LLM never came out of its reasoning; raise max_new_tokens"
+        return f"the answer was cut off before a {reason}"
 
     def stream(
         self,
@@ -140,12 +153,28 @@ class PretrainedModel:
     ) -> Iterator[str]:
         """The answer to one audio piece by piece, as the LLM gives it; joined, the pieces are what `answer` returns, but for
         space around it. Arguments as for `answer`; greedy only."""
-        from transformers import TextIteratorStreamer
+        from transformers.generation.streamers import BaseStreamer
+
+        class Tokens(BaseStreamer):
+            """Hands on the LLM's tokens; what comes first is the prompt."""
+
+            def __init__(self):
+                self.queue: queue.Queue = queue.Queue()
+                self.begun = False
+
+            def put(self, value):
+                if self.begun:
+                    for token in value.flatten().tolist():
+                        self.queue.put(token)
+                self.begun = True
+
+            def end(self):
+                self.queue.put(None)
 
         if isinstance(audio, (list, tuple)):
             raise ValueError(f"a stream is the answer to one audio, not to {len(audio)}; use answer")
         asked = self._ask([audio], prompt, sample_rate, [transcript], {"num_beams": 1, **decoding})
-        streamer = TextIteratorStreamer(self.renderer.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = Tokens()
         failed: queue.Queue = queue.Queue()
 
         def work():
@@ -157,10 +186,22 @@ class PretrainedModel:
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        yield from _before(asked["decoding"].stop_strings, streamer)
+        yield from _before(asked["decoding"].stop_strings, self._say(iter(streamer.queue.get, None)))
         thread.join()
         if not failed.empty():
             raise failed.get()
+
+    def _say(self, tokens: Iterator[int]) -> Iterator[str]:
+        """What the LLM says with its tokens, as soon as it is sure to be said: reasoning is not."""
+        ids, told = [], ""
+        for token in itertools.takewhile(lambda token: token not in self.renderer.stop_ids, tokens):
+            ids.append(token)
+            sure = self.renderer.reasoning.sure(self.renderer.read(ids).text.rstrip("\ufffd"))
+            if sure.startswith(told) and sure != told:
+                yield sure[len(told) :]
+                told = sure
+        text = self.renderer.read(ids).text
+        yield text.removeprefix(told)
 
     @torch.no_grad()
     def _ask(self, audio: list, prompt: str | None, sample_rate: int | None, transcripts, decoding) -> dict:
@@ -253,7 +294,7 @@ def export(hparams, folder, *, report=None) -> None:
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(Path(hparams.output_folder) / "checkpoints").best()
-    model, renderer = build_model(hparams)
+    model, renderer = build_model(hparams, prompts=prompts_of(best.description))
     check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
     config = {
         "schema": SCHEMA,
@@ -285,6 +326,7 @@ def export(hparams, folder, *, report=None) -> None:
         "system_prompt": hparams.system_prompt,
         "template_options": hparams.template_options,
         "frame_hash": renderer.frame_hash,
+        "prompts": renderer.describe(),
         "decoding": dataclasses.asdict(build_decoding(hparams)),
         "step": best.step,
         "valid_loss": best.valid_loss,
@@ -497,15 +539,18 @@ def _load(
         its_llm.unfreeze()
     made = make_connector(its_encoder.width, its_llm.width)
     model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches).to(device)
-    renderer = make_renderer(its_llm, config["system_prompt"], config["template_options"])
+    renderer = make_renderer(
+        its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
+    )
     for what, found, needed in (
         ("LLM", its_llm.revision, config["llm"]["revision"]),
         ("encoder", its_encoder.fingerprint, config["encoder"]["fingerprint"]),
         ("prompt frame", renderer.frame_hash, config["frame_hash"]),
     ):
         if found != needed:
+            change = tell_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
             raise ValueError(
-                f"{folder}: was trained with {what} {needed}, this is {found}; give the one that it was trained with"
+                f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
             )
     try:
         model.parts.load_state_dict(load_file(folder / WEIGHTS, device=device), strict=True)

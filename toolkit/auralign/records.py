@@ -146,14 +146,14 @@ class RecordError(ValueError):
     """A file of records that cannot be read: names the file, the line and the repair."""
 
 
-def write_records(path, records: Iterable[Any], *, kind: type) -> None:
-    """Write records to `path` atomically, header first.
+def write_records(path, records: Iterable[Any], *, kind: type, about: Mapping | None = None) -> None:
+    """Write records to `path` atomically, header first; `about` are facts about all of them, kept in the header.
 
     Raises RecordError on an id or key used twice.
     """
     seen: dict[bytes, int] = {}
     with write_atomically(path) as file:
-        file.write(header(kind))
+        file.write(header(kind, about))
         for line, record in enumerate(records, start=2):
             identity = _identity(record)
             digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -166,9 +166,36 @@ def write_records(path, records: Iterable[Any], *, kind: type) -> None:
             file.write(to_line(record))
 
 
-def header(kind: type) -> str:
+def header(kind: type, about: Mapping | None = None) -> str:
     """The first line of a file of `kind`."""
-    return json.dumps({"schema": kind.__name__, "version": SCHEMA_VERSION}) + "\n"
+    facts = {"about": about} if about else {}
+    return _encode({"schema": kind.__name__, "version": SCHEMA_VERSION, **facts}) + "\n"
+
+
+def read_about(path, kind: type) -> tuple[dict, Any]:
+    """What the header of a file of `kind` says about its records, and the first of them, or None where there is none yet."""
+    with open(path, "rb") as file:
+        first, second = file.readline(), file.readline()
+    about = json.loads(first).get("about", {}) if first.endswith(b"\n") else {}
+    return about, from_line(second, kind, place=f"{path}:2") if second.endswith(b"\n") else None
+
+
+def check_header(line: bytes, kind: type, *, place) -> None:
+    """Raise RecordError where the first line of a file is not the header of a file of `kind`."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "schema" not in found:
+        raise RecordError(f"{place}:1: expected the header {header(kind).strip()}")
+    if found["schema"] != kind.__name__:
+        raise RecordError(
+            f"{place}:1: holds {found['schema']} records; {kind.__name__} records are needed here"
+        )
+    if found.get("version") != SCHEMA_VERSION:
+        raise RecordError(
+            f"{place}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
+        )
 
 
 def to_line(record: Any) -> str:
@@ -257,7 +284,7 @@ class Records:
         offsets, hashes = [], []
         with open(self.path, "rb") as file:
             first = file.readline()
-            self._check_header(first)
+            check_header(first, kind, place=self.path)
             offset = len(first)
             for number, line in enumerate(file, start=2):
                 if not line.endswith(b"\n"):
@@ -285,22 +312,6 @@ class Records:
     def __del__(self):
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
-
-    def _check_header(self, line: bytes) -> None:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or "schema" not in found:
-            raise RecordError(f"{self.path}:1: expected the header {header(self.kind).strip()}")
-        if found["schema"] != self.kind.__name__:
-            raise RecordError(
-                f"{self.path}:1: holds {found['schema']} records; {self.kind.__name__} records are needed here"
-            )
-        if found.get("version") != SCHEMA_VERSION:
-            raise RecordError(
-                f"{self.path}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
-            )
 
     def __len__(self) -> int:
         return len(self._hashes)

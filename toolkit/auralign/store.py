@@ -10,12 +10,12 @@
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from auralign.files import named
-from auralign.records import RecordError, from_line, header, to_line
+from auralign.records import RecordError, check_header, from_line, header, to_line
 
 
 def partial_path(path) -> Path:
@@ -31,12 +31,13 @@ def teacher_path(targets, needs) -> Path:
 class Store:
     """Records with a `key`, on disk in the order in which they were made.
 
-    Opening repairs what a kill left: a torn last line is cut off. `keys` holds what is already there.
+    Opening repairs what a kill left: a torn last line is cut off. `keys` holds what is already there. `about` goes into the
+    header of a new file.
     """
 
-    def __init__(self, path, kind: type):
+    def __init__(self, path, kind: type, *, about: Mapping | None = None):
         self.path = Path(path)
-        self.kind = kind
+        self.kind, self.about = kind, about
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._offsets: dict[str, int] = {}
         self._repair()
@@ -49,7 +50,7 @@ class Store:
     def __enter__(self) -> "Store":
         self._file = open(self.path, "ab")
         if not self._file.tell():
-            self._file.write(header(self.kind).encode("utf-8"))
+            self._file.write(header(self.kind, self.about).encode("utf-8"))
         return self
 
     def __exit__(self, *_) -> None:
@@ -82,10 +83,10 @@ class Store:
                 if number > 1:
                     record = from_line(line, self.kind, place=f"{self.path}:{number}")
                     self._offsets[record.key] = end
-                elif line.decode("utf-8") != header(self.kind):
-                    raise RecordError(
-                        f"{self.path}:1: not a file of {self.kind.__name__} records of this version; delete it and "
-                        "run the stage again"
-                    )
+                else:
+                    try:
+                        check_header(line, self.kind, place=self.path)
+                    except RecordError as error:
+                        raise RecordError(f"{error}; delete the file and run the stage again") from error
                 end += len(line)
             file.truncate(end)

@@ -1,5 +1,6 @@
 """Targets: asked in the very ids, filtered with counts, the same after an interruption."""
 
+import copy
 import json
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from auralign.generate.filters import Answered, check, loops, strip_thinking
 from auralign.generate.targets import TargetWriter
 from auralign.plugins import load_method
 from auralign.records import Records, Target, Utterance, write_records
+from auralign.render import Renderer
 from recipe import make_utterance
 
 
@@ -117,13 +119,13 @@ def test_dropped_answers_are_counted_and_listed(llm, renderer, manifest, tmp_pat
         manifest, tmp_path / "t.jsonl"
     )
     assert summary == (
-        "3 targets; 4 of 7 rejected (empty: 2, looping: 1, refusal: 1); 2 stripped of <think>, "
+        "3 targets; 4 of 7 rejected (empty: 1, looping: 1, reasoning without end: 1, refusal: 1); 2 stripped of reasoning, "
         "1 cut off (kept without an end of turn)"
     )
     reasons = [
         json.loads(line)["reason"] for line in (tmp_path / "t.rejected.jsonl").read_text().splitlines()
     ]
-    assert sorted(reasons) == ["empty", "empty", "looping", "refusal"]
+    assert sorted(reasons) == ["empty", "looping", "reasoning without end", "refusal"]
     assert [target.response for target in Records(tmp_path / "t.jsonl", Target)] == ["fine", "good", "cut"]
 
 
@@ -207,21 +209,42 @@ def test_what_is_taught_is_what_the_llm_wrote_token_by_token(llm, renderer, mani
     assert rewritten  # a sampled answer is seldom what its text would be tokenised to
 
 
-def test_an_answer_that_was_changed_or_holds_special_tokens_is_taught_as_text(
+def test_what_is_taught_of_an_answer_holds_no_reasoning_and_no_special_token(
     llm, renderer, manifest, tmp_path
 ):
-    special = (renderer.tokenizer.convert_tokens_to_ids("<|im_start|>"),)
+    answers = {
+        "<think>hm</think>good": ("good", False),
+        "over<|im_start|>user": ("over", True),
+        "fine": ("fine", True),
+    }
 
     class Engine(Scripted):
         def answer(self, requests):
-            kinds = [("<think>hm</think>good", (1, 2)), ("odd", special), ("fine", (3, 4))]
             for number, request in enumerate(requests):
-                text, ids = kinds[number % 3]
-                yield [Reply(request, text, "stop", ids)]
+                text = list(answers)[number % 3]
+                ids = tuple(renderer.tokenizer(text, add_special_tokens=False)["input_ids"])
+                yield [Reply(request, text, "length", ids)]
 
     make_writer(llm, renderer, Engine([])).write(manifest, tmp_path / "t.jsonl")
-    found = {target.response: target.response_ids for target in Records(tmp_path / "t.jsonl", Target)}
-    assert found == {"good": None, "odd": None, "fine": (3, 4)}
+    found = {target.response: target for target in Records(tmp_path / "t.jsonl", Target)}
+    assert set(found) == {"good", "over", "fine"}
+    for text, has_ids in answers.values():
+        assert found[text].response_ids == (renderer.encode(text) if has_ids else None)
+    assert [found[text].finish_reason for text in ("good", "over", "fine")] == ["length", "stop", "length"]
+
+
+def test_answers_with_other_special_tokens_are_rejected_and_listed(llm, renderer, manifest, tmp_path):
+    answers = [("fine", "stop"), ("thr<|unknown|>ee", "stop")]
+    tokenizer = copy.deepcopy(renderer.tokenizer)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<|unknown|>"]}, replace_extra_special_tokens=False
+    )
+    make_writer(llm, Renderer(tokenizer), Scripted(answers), max_rejected=0.9).write(
+        manifest, tmp_path / "t.jsonl"
+    )
+    rejected = [json.loads(line) for line in (tmp_path / "t.rejected.jsonl").read_text().splitlines()]
+    assert {entry["reason"] for entry in rejected} == {"special token <|unknown|>"}
+    assert {target.response for target in Records(tmp_path / "t.jsonl", Target)} == {"fine"}
 
 
 def test_what_a_method_rejects_is_counted_and_listed(llm, renderer, manifest, tmp_path):

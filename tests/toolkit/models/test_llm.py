@@ -395,3 +395,47 @@ def test_the_lens_reads_a_layer_as_the_head_reads_the_last(llm):
     last = llm.hidden_states(embeddings, positions)
     handle.remove()
     torch.testing.assert_close(llm.lens(before_norm[0]), llm.head(last))
+
+
+@pytest.mark.parametrize("named", [3, [3, 5]])
+def test_ids_that_generation_config_alone_names_end_an_answer(make_llm, tmp_path, named):
+    folder = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": named}))
+    loaded = load_llm(folder)
+    assert set(loaded.stop_ids) == {loaded.tokenizer.eos_token_id, *([named] if named == 3 else named)}
+
+
+def test_ids_that_config_alone_names_end_an_answer(make_llm, tmp_path):
+    folder = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": [7, 9]}))
+    (folder / "generation_config.json").unlink()
+    assert {7, 9} <= set(load_llm(folder).stop_ids)
+
+
+def test_an_ordinary_token_that_only_the_configs_class_names_ends_nothing(make_llm, tmp_path):
+    folder = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    config = json.loads((folder / "config.json").read_text())
+    del config["eos_token_id"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").unlink()
+    loaded = load_llm(folder)
+    default = type(loaded.model.config)().eos_token_id
+    expected = {default} & set(loaded.tokenizer.added_tokens_decoder) | {loaded.tokenizer.eos_token_id}
+    assert set(loaded.stop_ids) == expected
+
+
+def test_an_answer_ends_at_any_stop_id_of_the_folder(make_llm, tmp_path, monkeypatch):
+    from auralign.models.build import make_renderer
+
+    folder = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [20, 21]}))
+    loaded = load_llm(folder)
+    renderer = make_renderer(loaded, "default", {})
+    written = torch.tensor([[30, 31, 21, 40], [30, 31, 32, 33]])
+    monkeypatch.setattr(loaded.model, "generate", lambda **options: written)
+    answers = loaded.generate([loaded.embed((1, 2))] * 2, decoding=Decoding(4), stop_ids=renderer.stop_ids)
+    assert [(answer.ids, answer.finish_reason) for answer in answers] == [
+        ((30, 31), "stop"),
+        ((30, 31, 32, 33), "length"),
+    ]

@@ -1,6 +1,7 @@
 """Answers to questions, batched and resumable, from speech, from another's speech, and from text."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,7 +105,17 @@ class Decoder:
                 for batch in self._batches(pending):
                     store.append(self._answer(batch, given, partners))
                     bar.update(len(batch))
-            write_records(path, (store.read(question.key) for question in questions), kind=Hypothesis)
+            answers = (store.read(question.key) for question in questions)
+            write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())
+        silent = [
+            one.key for one in Records(path, Hypothesis) if not one.text and one.finish_reason == "length"
+        ]
+        if silent:
+            print(
+                f"{path}: {len(silent)} of {len(questions)} answers, such as that to {silent[0]}, said nothing before their "
+                "length limit, as an LLM that is still reasoning; raise decode_max_new_tokens",
+                file=sys.stderr,
+            )
         partial.unlink()
 
     def _batches(self, questions: list[Question]) -> Iterator[list[Question]]:
@@ -163,16 +174,19 @@ class Decoder:
                 stop_ids=self.renderer.stop_ids,
                 seconds=[utterance.seconds for utterance in utterances],
             )
+        readings = [
+            self.renderer.read(answer.ids, stop_strings=self.decoding.stop_strings) for answer in answers
+        ]
         return [
             Hypothesis(
                 key=question.key,
                 utt_id=question.utt_id,
                 input=given,
-                text=self.renderer.decode(answer.ids, stop_strings=self.decoding.stop_strings),
-                finish_reason=answer.finish_reason,
+                text=reading.text,
+                finish_reason="stop" if reading.ended else answer.finish_reason,
                 transcript=text if given == "transcript" else None,
             )
-            for question, answer, text in zip(questions, answers, texts, strict=True)
+            for question, answer, reading, text in zip(questions, answers, readings, texts, strict=True)
         ]
 
     def _transcribe(self, rows: list[int]) -> list[str]:

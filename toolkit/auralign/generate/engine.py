@@ -11,7 +11,7 @@ from auralign.records import TargetRequest
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to one request: its text, why it ended, and the LLM's own ids of it where the engine tells them."""
+    """The answer to one request: its text with special tokens, why it ended, and the LLM's own ids if the engine tells them."""
 
     request: TargetRequest
     text: str
@@ -52,6 +52,6 @@ class TransformersEngine:
                 seeds=[int(hash_value([request.key])[:12], 16) for request in batch],
             )
             yield [
-                Reply(request, self.renderer.decode(answer.ids), answer.finish_reason, answer.ids)
+                Reply(request, self.renderer.tokenizer.decode(answer.ids), answer.finish_reason, answer.ids)
                 for request, answer in zip(batch, answers, strict=True)
             ]

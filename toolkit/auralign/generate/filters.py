@@ -9,6 +9,8 @@
 import re
 from typing import NamedTuple
 
+from auralign.reasoning import Reasoning
+
 # A block of words said again and again at the end; digit strings may well say a word seven times.
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 
@@ -27,13 +29,13 @@ class Answered(NamedTuple):
 
 
 def strip_thinking(text: str) -> tuple[str, bool]:
-    """The answer without its `<think>` block, and whether it had one. A block that never closes leaves nothing.
+    """The answer without its `<think>` block, and whether it had one, where nothing is known of the LLM.
 
-    Some templates open the block in the prompt: what stands before a lone `</think>` is thought, too.
+    A block that never closes leaves nothing. Some templates open the block in the prompt: what stands before a lone `</think>`
+    is thought, too.
     """
-    stripped = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
-    stripped = re.sub(r"^.*</think>", "", stripped, flags=re.DOTALL)
-    return stripped.strip(), stripped != text
+    said, thought, _ = Reasoning().split(text)
+    return said, thought
 
 
 def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:

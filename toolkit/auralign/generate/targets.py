@@ -14,7 +14,7 @@ from auralign import layout
 from auralign.data.manifest import Rejected, rejected_path
 from auralign.files import hash_value
 from auralign.generate.engine import Reply
-from auralign.generate.filters import Answered, check, strip_thinking
+from auralign.generate.filters import Answered, check
 from auralign.method import draw, lay_out, respond, running
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store, partial_path
@@ -85,7 +85,8 @@ class TargetWriter:
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
             return "all targets were there already"  # killed between the last two steps of this function
-        with Store(partial, Target) as store:
+        prompts = self.renderer.describe()
+        with Store(partial, Target, about=prompts) as store:
             self._answer_all(manifest, store)
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
@@ -93,9 +94,9 @@ class TargetWriter:
                     f"see what it asks about: auralign methods {self.method.name}"
                 )
             rejected = Rejected(limit=self.max_rejected)
-            counts = {"stripped of <think>": 0, "cut off (kept without an end of turn)": 0, "written": 0}
+            counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
             kept = self._kept(manifest, store, rejected, counts, rejected_path(path))
-            write_records(path, kept, kind=Target)
+            write_records(path, kept, kind=Target, about=prompts)
             counts["utterances about which the method asks nothing"] = self.num_unasked
         partial.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
@@ -154,24 +155,32 @@ class TargetWriter:
                 continue
             target = store.read(request.key)
             if given is None:
-                text, thought = strip_thinking(target.response)
-                reason = check(Answered(text, target.finish_reason), keep_cut_off=self.keep_cut_off)
+                target, reason, thought = self._read(target)
                 if reason is None:
                     with running(self.method, "reject", target.utt_id):
                         utterance = manifest[target.utt_id]
-                        reason = self.method.reject(utterance, target.choice, text)
-                counts["stripped of <think>"] += thought
-                if thought or self.renderer.holds_special(target.response_ids or ()):
-                    target = replace(target, response=text, response_ids=None)
+                        reason = self.method.reject(utterance, target.choice, target.response)
+                counts["stripped of reasoning"] += thought
             else:
                 reason = "empty" if self.method.needs.target and not given.strip() else None
             if reason:
-                rejected.add(target.utt_id, reason, target.response)
+                rejected.add(target.utt_id, reason, target.response or store.read(request.key).response)
                 continue
             counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
             counts["written"] += 1
             yield target
         rejected.write(rejected_file, num_kept=counts["written"])
+
+    def _read(self, target: Target) -> tuple[Target, str | None, bool]:
+        """The target with what its answer says, why it may not be taught, and whether reasoning was stripped from it."""
+        written = target.response if target.response_ids is None else target.response_ids
+        reading = self.renderer.read(written)
+        finish_reason = "stop" if reading.ended else target.finish_reason
+        reason = reading.reason or check(
+            Answered(reading.text, finish_reason), keep_cut_off=self.keep_cut_off
+        )
+        said = {"response": reading.text, "response_ids": reading.ids, "finish_reason": finish_reason}
+        return replace(target, **said), reason, reading.thought
 
     def _is_too_long(self, request: TargetRequest, given: str | None) -> bool:
         return given is None and len(request.prompt_ids) > self.engine.max_prompt_ids

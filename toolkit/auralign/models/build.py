@@ -1,6 +1,8 @@
 """Build the model that a recipe's YAML names."""
 
 import inspect
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 
@@ -8,16 +10,44 @@ from auralign.data.frames import made_of
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding
 from auralign.models.speech_llm import Branch, SpeechLLM
-from auralign.render import Renderer
+from auralign.records import Hypothesis, Target, read_about
+from auralign.render import Renderer, tell_change, today
 from auralign.stage import describe, hash_files, own_files, same
+from auralign.store import partial_path
+
+MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for
 
 
-def build_llm(hparams):
-    """The frozen LLM on the recipe's device, and the renderer of its prompts."""
+def build_llm(hparams, *, prompts: dict | None = None):
+    """The frozen LLM on the recipe's device, and the renderer of its prompts.
+
+    `prompts` are those that something was made with (`Renderer.describe`); what the recipe has made so far unless given.
+    """
     check_device(hparams.device)
     trust = {"trust_remote_code": True} if hparams.trust_remote_code else {}
     llm = construct("llm", hparams.llm, **trust).to(hparams.device)
-    return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options)
+    prompts = prompts or recorded_prompts(hparams)
+    return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options, prompts=prompts)
+
+
+def recorded_prompts(hparams) -> dict:
+    """What the recipe's targets, or else the answers from text that all its methods share, record of their prompts."""
+    targets = Path(hparams.output_folder) / "targets"
+    places = [(targets / f"{split}.jsonl", Target) for split in ("train", "valid")]
+    places.append((Path(hparams.text_folder) / "hypotheses" / "test.text.jsonl", Hypothesis))
+    for path, kind in places:
+        for file in (path, partial_path(path)):
+            if file.is_file():
+                about, first = read_about(file, kind)
+                if about or kind is Target and first is not None:
+                    return about or {"frame_hash": first.frame_hash}
+    return {}
+
+
+def prompts_of(description: dict) -> dict:
+    """What a checkpoint's description, or a model folder's, records of its prompts."""
+    parts = description.get("trained_with", description)
+    return description.get("prompts") or {"frame_hash": parts["frame_hash"]}
 
 
 def construct(key: str, constructor, *args, **options):
@@ -73,10 +103,28 @@ def check_device(name: str) -> None:
         ) from error
 
 
-def make_renderer(llm, system_prompt: str | None, template_options: dict) -> Renderer:
-    """The renderer of an LLM's prompts; the system prompt "default" is the one that its template puts there itself."""
+def make_renderer(
+    llm, system_prompt: str | None, template_options: dict, *, prompts: dict | None = None
+) -> Renderer:
+    """The renderer of an LLM's prompts; the system prompt "default" is the one that its template puts there itself.
+
+    A template that prints the date prints that of `prompts`, which something was made with. Older files record their frame's
+    hash alone: its date is then looked for.
+    """
+    prompts = prompts or {}
     system = DEFAULT if system_prompt == "default" else system_prompt
-    return Renderer(llm.tokenizer, system=system, template_options=template_options)
+    renderer = Renderer(
+        llm.tokenizer,
+        system=system,
+        template_options=template_options,
+        stop_ids=llm.stop_ids,
+        date=prompts.get("date"),
+    )
+    wanted = prompts.get("frame_hash", renderer.frame_hash)
+    if "date" in prompts or renderer.frame_hash == wanted or renderer.date is None:
+        return renderer
+    earlier = (renderer.on(today() - timedelta(days=days)) for days in range(MAX_DAYS))
+    return next((one for one in earlier if one.frame_hash == wanted), renderer)
 
 
 def build_decoding(hparams) -> Decoding:
@@ -93,12 +141,12 @@ BRANCH = ("encoder", "connector")
 SOURCE_OF = "source of the encoder of "
 
 
-def build_model(hparams):
-    """The SpeechLLM, what is trained in it initialised by the recipe's seed, and the renderer of its prompts.
+def build_model(hparams, *, prompts: dict | None = None):
+    """The SpeechLLM, what is trained in it initialised by the recipe's seed, and the renderer of its prompts (see `build_llm`).
 
     Raises ValueError where `branches`, `heads` or `frozen` do not fit.
     """
-    llm, renderer = build_llm(hparams)
+    llm, renderer = build_llm(hparams, prompts=prompts)
     encoder = construct_encoder("encoder", hparams.encoder).to(hparams.device)
     torch.manual_seed(hparams.seed)
     connector = construct("connector", hparams.connector, encoder.width, llm.width).to(hparams.device)
@@ -193,7 +241,7 @@ def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
         parts["train_llm"] = True
     if model.frozen:
         parts["frozen"] = list(model.frozen)
-    return {"llm_name": model.llm.name, "trained_with": parts}
+    return {"llm_name": model.llm.name, "trained_with": parts, "prompts": renderer.describe()}
 
 
 def check_parts(description: dict, parts: dict, *, place) -> None:
@@ -203,7 +251,10 @@ def check_parts(description: dict, parts: dict, *, place) -> None:
         if name.startswith(SOURCE_OF) and name not in recorded:
             continue  # of an earlier auralign
         if not same(recorded.get(name), built.get(name)):
+            change = (
+                tell_change(description.get("prompts"), parts.get("prompts")) if name == "frame_hash" else ""
+            )
             raise ValueError(
-                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}; "
-                "use the parts that it was trained with, or run stage 3 again"
+                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "
+                "use the parts that it was trained with, or train anew: in another output_folder, or with --restart"
             )

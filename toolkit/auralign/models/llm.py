@@ -107,6 +107,7 @@ class LLM(nn.Module):
         self._trained: list[nn.ParameterDict] = []
         self._original: dict[str, torch.Tensor] = {}
         self._adapted: torch.Tensor | None = None
+        self.stop_ids = find_stop_ids(model, tokenizer)
         self._neutralise_generation_config()
         self._check_head()
 
@@ -428,6 +429,22 @@ class LLM(nn.Module):
                 f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
                 "knows of; please report this class"
             )
+
+
+def find_stop_ids(model, tokenizer) -> tuple[int, ...]:
+    """The ids that end an answer, as generation_config.json, config.json and the tokenizer name them.
+
+    GLM-4 ends its turns with ids that generation_config.json alone names. An id that is only the default of the configuration's
+    class is none where it is an ordinary token.
+    """
+    named = [tokenizer.eos_token_id]
+    default = type(model.config)().eos_token_id
+    for config in (model.generation_config, model.config):
+        ids = config.eos_token_id
+        for token in ids if isinstance(ids, (list, tuple)) else [ids]:
+            if token != default or token in tokenizer.added_tokens_decoder:
+                named.append(token)
+    return tuple(dict.fromkeys(token for token in named if token is not None))
 
 
 def lora_options(values: dict) -> dict:

@@ -548,7 +548,7 @@ def _make_world(counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str,
         for name in branches
     }
     model = SpeechLLM(torch.nn.Identity(), connector, llm, branches=made, heads=heads)
-    return model, Renderer(llm.tokenizer)
+    return model, Renderer(llm.tokenizer, stop_ids=llm.stop_ids)
 
 
 def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:

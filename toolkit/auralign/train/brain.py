@@ -288,7 +288,7 @@ class AlignmentBrain(sb.Brain):
             stop_ids=self.valid.renderer.stop_ids,
             seconds=[seconds],
         )
-        return self.valid.renderer.decode(answer.ids, stop_strings=self.decoding.stop_strings)
+        return self.valid.renderer.read(answer.ids, stop_strings=self.decoding.stop_strings).text
 
     def _print(self, entry: dict) -> None:
         terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]

@@ -18,8 +18,8 @@ from auralign.layout import Target as TargetSegment
 from auralign.losses import TopK
 from auralign.method import lay_out
 from auralign.models.speech_llm import END, Frames
-from auralign.records import Choice, RecordError, Records
-from auralign.render import Rendered, Renderer
+from auralign.records import Choice, RecordError, Records, Target, read_about
+from auralign.render import Rendered, Renderer, tell_change
 from auralign.store import teacher_path
 from auralign.train.parallel import own
 
@@ -211,9 +211,12 @@ class Examples:
         }
         for what, (found, needed) in checks.items():
             if found != needed:
+                change = ""
+                if what == "prompt frame":
+                    change = tell_change(read_about(self.targets.path, Target)[0], self.renderer.describe())
                 raise ValueError(
                     f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {found}, the recipe "
-                    f"now gives {needed}; run stage 2 again"
+                    f"now gives {needed}{change}; run stage 2 again; where that finds it complete, delete this file first"
                 )
 
 

@@ -127,16 +127,18 @@ class LLM(nn.Module):
         Raises ValueError where it names no module of this LLM, would change the frozen weights or train more than
         adapters, or has options beyond `LORA_FIELDS`, or ones that the scope cannot be combined with.
         """
-        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft import inject_adapter_in_model
 
         lora_options(config.to_dict())
-        self.model.add_adapter(config)
+        if self._lora:
+            raise ValueError("lora: this LLM has adapters already; load it again to give it others")
+        # By peft itself: transformers' own functions for adapters refuse versions of peft that are not out yet.
+        inject_adapter_in_model(config, self.model)
         parts = {
             name.replace(".", "/"): nn.ModuleDict(
                 {kind: child for kind, child in layer.named_children() if kind != "base_layer" and len(child)}
             )
-            for name, layer in self.model.named_modules()
-            if isinstance(layer, BaseTunerLayer)
+            for name, layer in self._adapted_layers()
         }
         self._lora = [nn.ModuleDict(parts).float()]  # fp32 also beside a bf16 LLM: its steps are small
         adapters = set(map(id, self._lora[0].parameters()))
@@ -148,6 +150,14 @@ class LLM(nn.Module):
         if scope == SPEECH:
             self._limit_to_speech(config)
         self.eval()  # adapters come in training mode
+
+    def _adapted_layers(self) -> list[tuple[str, nn.Module]]:
+        """The layers of peft that stand for those of the LLM, each with its adapters, by name."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        return [
+            (name, layer) for name, layer in self.model.named_modules() if isinstance(layer, BaseTunerLayer)
+        ]
 
     def _limit_to_speech(self, config) -> None:
         if config.use_dora or any("lora_embedding" in name for name, _ in self.model.named_parameters()):
@@ -220,15 +230,18 @@ class LLM(nn.Module):
         ]
         for name, parameter in parameters.items():
             parameter.data = self._original[name].to(parameter.device)
-        if self._lora:
-            self.model.disable_adapters()
+        layers = (
+            [layer for _, layer in self._adapted_layers() if not layer.disable_adapters] if self._lora else []
+        )
+        for layer in layers:
+            layer.enable_adapters(False)
         try:
             yield
         finally:
-            if self._lora:
-                self.model.enable_adapters()
-                for parameter, learns in learn:  # peft lets all of them learn again
-                    parameter.requires_grad_(learns)
+            for layer in layers:
+                layer.enable_adapters(True)
+            for parameter, learns in learn:  # peft lets all of them learn again
+                parameter.requires_grad_(learns)
             for name, parameter in parameters.items():
                 parameter.data = trained[name]
 

@@ -14,8 +14,10 @@ from auralign.stage import describe
 def build_llm(hparams):
     """The frozen LLM on the recipe's device, and the renderer of its prompts."""
     check_device(hparams.device)
-    trust = {"trust_remote_code": True} if hparams.trust_remote_code else {}
-    llm = construct("llm", hparams.llm, **trust).to(hparams.device)
+    options: dict = {"trust_remote_code": True} if hparams.trust_remote_code else {}
+    if "device" in inspect.signature(hparams.llm).parameters:  # tried where it will run
+        options["device"] = hparams.device
+    llm = construct("llm", hparams.llm, **options).to(hparams.device)
     return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options)
 
 

@@ -8,6 +8,7 @@ Axes: B batch, N positions of a pack, U text positions, M chosen positions, D wi
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,10 +19,24 @@ from torch import nn
 
 from auralign.files import hash_path
 from auralign.models.folder import check_complete, loading, torch_dtype
+from auralign.models.probe import Sharing, probe
 
+# What configs call the length of the context; families without one have no limit.
+CONTEXTS = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
+# Between the head and the logits: config fields that multiply them, and one that divides them.
+FACTORS, DIVISOR = ("logit_scale", "lm_head_multiplier"), "logits_scaling"
 INPUT, LAST = 0, -1  # layers: what is put into the LLM, and what the head reads
 SCOPES = ALL, SPEECH = ("all", "speech")  # positions that LoRA adapts
-FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+FINAL_NORMS = (
+    "norm",
+    "norm_f",
+    "ln_f",
+    "final_layernorm",
+    "final_layer_norm",
+    "embedding_norm",
+    "out_norm",
+    "ln_out",
+)
 LORA_FIELDS = (
     "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias",
@@ -107,8 +122,10 @@ class LLM(nn.Module):
         self._trained: list[nn.ParameterDict] = []
         self._original: dict[str, torch.Tensor] = {}
         self._adapted: torch.Tensor | None = None
+        self._sharing: dict[str, Sharing] = {}  # by kind of device: kernels differ
         self._neutralise_generation_config()
-        self._check_head()
+        for note in self.sharing.notes():
+            print(f"{self.name} ({type(model).__name__}): {note}, which takes longer", file=sys.stderr)
 
     def train(self, mode: bool = True) -> "LLM":
         """Frozen is frozen: stays in eval mode."""
@@ -160,6 +177,12 @@ class LLM(nn.Module):
         ]
 
     def _limit_to_speech(self, config) -> None:
+        from peft.tuners.lora.layer import ParamWrapper
+
+        if any(isinstance(layer, ParamWrapper) for _, layer in self._adapted_layers()):
+            raise ValueError(
+                "lora_scope speech: not on experts, whose weights are one tensor; name other modules in target_modules"
+            )
         if config.use_dora or any("lora_embedding" in name for name, _ in self.model.named_parameters()):
             raise ValueError(
                 "lora_scope speech: not with use_dora, nor on embeddings, which speech does not pass"
@@ -251,9 +274,43 @@ class LLM(nn.Module):
         return self.model.get_input_embeddings().embedding_dim
 
     @property
-    def max_positions(self) -> int:
-        """The longest sequence that it was made for, in positions."""
-        return self.model.config.max_position_embeddings
+    def config(self):
+        """The config of its text part."""
+        return self.model.config.get_text_config(decoder=True)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """What is below its head."""
+        base = self.model.base_model
+        return base if base is not self.model else self.model.get_decoder()
+
+    @property
+    def max_positions(self) -> float:
+        """The longest sequence that it was made for, in positions; infinite where its family has no such limit."""
+        return next((getattr(self.config, name) for name in CONTEXTS if hasattr(self.config, name)), math.inf)
+
+    @property
+    def rope_edges(self) -> list[int]:
+        """Lengths beyond which a sequence is rotated by other factors (LongRoPE, arXiv:2402.13753), in a shared forward all
+        sequences by those of the longest. (Dynamic factors change beyond `max_positions`, which no sequence is.)"""
+        rope = getattr(self.config, "rope_parameters", None) or {}
+        parts = [part for part in (rope, *rope.values()) if isinstance(part, dict)]
+        return sorted(
+            {
+                part["original_max_position_embeddings"]
+                for part in parts
+                if part.get("rope_type") == "longrope"
+            }
+        )
+
+    @property
+    def sharing(self) -> Sharing:
+        """Which sequences may share a forward here; tried at the first use on a kind of device."""
+        kind = self.device.type
+        if kind not in self._sharing:
+            with self.plain():
+                self._sharing[kind] = probe(self.model, self.decoder, self.head)
+        return self._sharing[kind]
 
     @property
     def device(self) -> torch.device:
@@ -280,9 +337,54 @@ class LLM(nn.Module):
         by number or by depth between 0.0 and 1.0.
 
         Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no cache: restarted positions keep the
-        sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error).
+        sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error). Sequences that
+        would change each other all the same (see `sharing`, `rope_edges`) are run in forwards of their own.
         """
-        output = self.model.base_model(
+        if self.sharing.packed and not self.rope_edges:
+            return self._run_packed(embeddings, positions, layers)
+        starts = (positions == 0).nonzero().flatten().tolist()
+        sizes = [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
+        groups = self._run_together(sizes)
+        if self.sharing.packed and len(groups) == 1:
+            return self._run_packed(embeddings, positions, layers)
+        heard = (
+            None if self._adapted is None or self._adapted.shape[1] != len(positions) else self._adapted[0]
+        )
+        parts: dict[int | float, list] = {layer: [None] * len(sizes) for layer in (*layers, INPUT, LAST)}
+        for rows in groups:
+            places = [
+                torch.arange(starts[row], starts[row] + sizes[row], device=positions.device) for row in rows
+            ]
+            run = self._run_packed if self.sharing.packed else self._run_padded
+            chosen = torch.cat(places)
+            with self.adapting(heard[chosen][None]) if heard is not None else contextlib.nullcontext():
+                found = run(embeddings[chosen], positions[chosen], layers)
+            for layer, states in found.items():
+                for row, part in zip(rows, states.split([sizes[row] for row in rows]), strict=True):
+                    parts[layer][row] = part
+        return {**{layer: torch.cat(of_layer) for layer, of_layer in parts.items()}, INPUT: embeddings}
+
+    def _run_together(self, sizes: list[int]) -> list[list[int]]:
+        """Sequences of these sizes, by number, in groups that share a forward."""
+        groups: dict[tuple, list[int]] = {}
+        for row, size in enumerate(sizes):
+            groups.setdefault(tuple(size > edge for edge in self.rope_edges), []).append(row)
+        if self.sharing.packed:
+            return list(groups.values())
+        if not self.sharing.padded:
+            return [[row] for row in range(len(sizes))]
+        batches: list[list[int]] = []
+        for rows in groups.values():
+            for place, row in enumerate(sorted(rows, key=lambda row: (-sizes[row], row))):
+                if place == 0 or (len(batches[-1]) + 1) * sizes[batches[-1][0]] > sum(
+                    sizes
+                ):  # no more than the pack
+                    batches.append([])
+                batches[-1].append(row)
+        return batches
+
+    def _run_packed(self, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
+        output = self.decoder(
             inputs_embeds=embeddings[None],
             position_ids=positions[None],
             use_cache=False,
@@ -291,12 +393,34 @@ class LLM(nn.Module):
         found = {layer: output.hidden_states[self.number_of(layer)][0] for layer in layers}
         return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
 
+    def _run_padded(self, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
+        """`_run_packed` by a batch (B, U, D) of the sequences with padding at the right, and positions of the LLM's own."""
+        starts = (positions == 0).nonzero().flatten().tolist()
+        sizes = [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
+        padded = nn.utils.rnn.pad_sequence(embeddings.split(sizes), batch_first=True)
+        within = (
+            torch.arange(padded.shape[1], device=positions.device)
+            < torch.tensor(sizes, device=positions.device)[:, None]
+        )
+        heard = self._adapted
+        if heard is not None and heard.shape[1] == len(positions):
+            heard = nn.utils.rnn.pad_sequence(heard[0].split(sizes), batch_first=True)
+        with self.adapting(heard):
+            output = self.decoder(
+                inputs_embeds=padded,
+                attention_mask=None if within.all() else within.long(),
+                use_cache=False,
+                output_hidden_states=bool(layers),
+            )
+        found = {layer: output.hidden_states[self.number_of(layer)][within] for layer in layers}
+        return {**found, INPUT: embeddings, LAST: output.last_hidden_state[within]}
+
     def number_of(self, layer: int | float) -> int:
         """The number of a layer, from 0, the input, to that of the last, by number or depth.
 
         Raises ValueError where there is no such layer.
         """
-        num_layers = self.model.config.num_hidden_layers
+        num_layers = self.config.num_hidden_layers
         number = round(layer * num_layers) if isinstance(layer, float) and 0 < layer < 1 else layer
         if not isinstance(number, int) or not -num_layers - 1 <= number <= num_layers:
             raise ValueError(
@@ -309,8 +433,8 @@ class LLM(nn.Module):
         """Logits (M, V) that the head would read off hidden states (M, D) of a layer below the last: the logit lens
         (nostalgebraist, 2020)."""
         for name in FINAL_NORMS:
-            if hasattr(self.model.base_model, name):
-                return self.head(getattr(self.model.base_model, name)(hidden))
+            if hasattr(self.decoder, name):
+                return self.head(getattr(self.decoder, name)(hidden))
         raise ValueError(
             f"{type(self.model).__name__} names its last norm like none of {', '.join(FINAL_NORMS)}"
         )
@@ -318,7 +442,11 @@ class LLM(nn.Module):
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) of hidden states (M, D)."""
         logits = self.model.get_output_embeddings()(hidden)
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        for name in FACTORS:
+            factor = getattr(self.config, name, None)
+            logits = logits * factor if isinstance(factor, float) else logits
+        logits = logits / getattr(self.config, DIVISOR, 1.0)
+        cap = getattr(self.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
     @torch.no_grad()
@@ -350,16 +478,10 @@ class LLM(nn.Module):
             min(decoding.limit(length), self.room(len(prompt)))
             for prompt, length in zip(prompts, seconds, strict=True)
         ]
-        # A row that its batch mates would carry on beyond the context is decoded apart.
-        crowded = [
-            row
-            for row, prompt in enumerate(prompts)
-            if len(prompts) > 1 and len(prompt) + max(limits) > self.max_positions
-        ]
-        if crowded:
-            rest = [row for row in range(len(prompts)) if row not in crowded]
+        groups = self._decoded_together([len(prompt) for prompt in prompts], max(limits, default=0))
+        if len(groups) > 1:
             answers: dict[int, Answer] = {}
-            for rows in [[row] for row in crowded] + [rest] * bool(rest):
+            for rows in groups:
                 found = self.generate(
                     [prompts[row] for row in rows],
                     decoding=decoding,
@@ -412,6 +534,19 @@ class LLM(nn.Module):
             for answer in answers
         ]
 
+    def _decoded_together(self, lengths: list[int], limit: int) -> list[list[int]]:
+        """Prompts of these lengths, by number, in groups that are decoded together for up to `limit` tokens."""
+        groups: dict[tuple, list[int]] = {}
+        for row, length in enumerate(lengths):
+            # A row that its batch mates would carry on beyond the context, or beyond an edge, is decoded apart.
+            crosses = any(length <= edge < length + limit for edge in (*self.rope_edges, self.max_positions))
+            key: tuple = ("alone", row)
+            if not crosses and self.sharing.equal:
+                kind = None if self.sharing.left else length
+                key = (kind, *(length > edge for edge in self.rope_edges))
+            groups.setdefault(key, []).append(row)
+        return list(groups.values())
+
     def room(self, num_positions: int) -> int:
         """How many tokens an answer may have after a prompt of so many positions.
 
@@ -429,18 +564,6 @@ class LLM(nn.Module):
         from transformers import GenerationConfig
 
         self.model.generation_config = GenerationConfig()
-
-    @torch.no_grad()
-    def _check_head(self) -> None:
-        """The head is applied apart from the model (only at targets); see once that this gives the model's own logits."""
-        ids = torch.arange(min(4, self.model.get_input_embeddings().num_embeddings), device=self.device)
-        whole = self.model(input_ids=ids[None], use_cache=False).logits[0]
-        apart = self.head(self.hidden_states(self.embed(ids), torch.arange(len(ids), device=self.device)))
-        if not torch.allclose(whole, apart, rtol=1e-4, atol=1e-4):
-            raise ValueError(
-                f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
-                "knows of; please report this class"
-            )
 
 
 def lora_options(values: dict) -> dict:

@@ -282,7 +282,7 @@ class LLM(nn.Module):
     def decoder(self) -> nn.Module:
         """What is below its head."""
         base = self.model.base_model
-        return base if base is not self.model else self.model.get_decoder()
+        return base if base is not self.model else self.model.model  # Llama 4 gives it another name than it says
 
     @property
     def max_positions(self) -> float:

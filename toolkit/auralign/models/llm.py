@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from auralign.files import hash_path
-from auralign.models.folder import check_complete, loading, torch_dtype
+from auralign.files import hash_path, read_json
+from auralign.models.encoder import LOADERS
+from auralign.models.folder import check_complete, check_finite, check_sound, loading, torch_dtype
 from auralign.models.probe import Sharing, probe
 
 # What configs call the length of the context; families without one have no limit.
@@ -282,7 +283,9 @@ class LLM(nn.Module):
     def decoder(self) -> nn.Module:
         """What is below its head."""
         base = self.model.base_model
-        return base if base is not self.model else self.model.model  # Llama 4 gives it another name than it says
+        return (
+            base if base is not self.model else self.model.model
+        )  # Llama 4 gives it another name than it says
 
     @property
     def max_positions(self) -> float:
@@ -317,8 +320,18 @@ class LLM(nn.Module):
         return self.model.device
 
     def embed(self, ids) -> torch.Tensor:
-        """Embeddings (U, D) of token ids."""
-        return self.model.get_input_embeddings()(torch.as_tensor(ids, dtype=torch.long, device=self.device))
+        """Embeddings (U, D) of token ids.
+
+        Raises ValueError on one beyond them, as of a token that was added to the tokenizer alone.
+        """
+        embeddings = self.model.get_input_embeddings()
+        largest = -1 if isinstance(ids, torch.Tensor) else max(ids, default=-1)
+        if largest >= embeddings.num_embeddings:
+            raise ValueError(
+                f"the token {self.tokenizer.convert_ids_to_tokens(largest)!r} has id {largest}, the LLM {self.name} has "
+                f"{embeddings.num_embeddings} embeddings; leave it out of the text, or resize the embeddings"
+            )
+        return embeddings(torch.as_tensor(ids, dtype=torch.long, device=self.device))
 
     @cached_property
     def mean_embedding(self) -> torch.Tensor:
@@ -645,8 +658,9 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
     trust_remote_code : bool
         Run Python code that came with the folder, where its model needs it. Read that code first.
 
-    Raises FileNotFoundError where the folder is absent; ValueError on an unknown dtype, and on a model that needs code of its
-    own without `trust_remote_code`.
+    Raises FileNotFoundError where the folder or its weights are absent; ValueError on an unknown dtype, on a model that needs
+    code of its own without `trust_remote_code`, on one that is no causal LLM or cannot be given speech, and on files that are
+    not whole, not finite or of another LLM.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -656,6 +670,8 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         )
     where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
+    check_sound(path)
+    _check_causal(path)
     try:
         with loading(path):
             tokenizer = AutoTokenizer.from_pretrained(path, **where)
@@ -668,4 +684,52 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
             "(of auralign ask: --trust-remote-code)"
         ) from error
     check_complete(path, info["missing_keys"], what="weights")
-    return LLM(model.to(device), tokenizer, name=Path(path).name, revision=hash_path(path)[:16])
+    model = model.to(device)
+    check_finite(path, model)
+    _check_tokenizer(path, tokenizer, model.get_input_embeddings().num_embeddings)
+    try:
+        return LLM(model, tokenizer, name=Path(path).name, revision=hash_path(path)[:16])
+    except ValueError as error:  # of the probe
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_causal(path) -> None:
+    config = read_json(Path(path) / "config.json")
+    kind, names = config.get("model_type"), config.get("architectures") or ["a model"]
+    if kind in LOADERS or config.get("is_encoder_decoder"):
+        what = "a speech encoder (encoder: in the YAML)" if kind in LOADERS else "an encoder-decoder model"
+        raise ValueError(
+            f"{path} holds {names[0]}, {what}, not a causal LLM; give one such as Llama or Qwen as the LLM"
+        )
+
+
+def _check_tokenizer(path, tokenizer, num_embeddings: int) -> None:
+    """Raise ValueError where a tokenizer's own tokens, added ones aside, or those of its template have no embeddings."""
+    problem = None
+    if tokenizer.vocab_size > num_embeddings:
+        problem = f"has {tokenizer.vocab_size} tokens"
+    elif tokenizer.chat_template:
+        from jinja2 import TemplateError
+
+        try:
+            chat = [{"role": "user", "content": "x"}]
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            KeyError,
+        ):  # the renderer says what is wrong with a template
+            return
+        beyond = [
+            token
+            for token in tokenizer(text, add_special_tokens=False)["input_ids"]
+            if token >= num_embeddings
+        ]
+        if beyond:
+            problem = f"gives {tokenizer.convert_ids_to_tokens(beyond[0])!r}, which its chat template uses, the id {beyond[0]}"
+    if problem:
+        raise ValueError(
+            f"{path}: the tokenizer {problem}, the LLM has {num_embeddings} embeddings; use the tokenizer that belongs to these "
+            "weights, or a model whose embeddings were resized for the added tokens"
+        )

@@ -198,7 +198,7 @@ MISTAKES = [
     Mistake("an LLM without a tokenizer", GENERATE, r"generate.py: error: .*tokenizer", remove("models/llm/tokenizer.json", "models/llm/tokenizer_config.json")),
     Mistake("an LLM whose config is broken", GENERATE, r"config.json", cut("models/llm/config.json")),
     Mistake("no encoder", TRAIN, r"no config.json in models/encoder", both(restart, remove("models/encoder"))),
-    Mistake("an LLM for an encoder", TRAIN, r"no preprocessor_config.json in models/llm", both(restart, yaml("path: models/encoder", "path: models/llm"))),
+    Mistake("an LLM for an encoder", TRAIN, r"models/llm holds a model of type .qwen2|llama.; expected whisper", both(restart, yaml("path: models/encoder", "path: models/llm"))),
     Mistake("an encoder whose weights were cut", TRAIN, r"models/encoder: its weights are not whole", both(restart, cut("models/encoder/model.safetensors"))),
     Mistake("an encoder that lacks weights", TRAIN, r"models/encoder lacks 1 encoder weights, such as", both(restart, weights("models/encoder/model.safetensors", without="encoder.layers.0.fc1.weight"))),
     Mistake("a layer that the encoder has not", TRAIN, r"layers \[9\]: name one or more of 0 to 2", both(restart, yaml("path: models/encoder", "path: models/encoder\n    layers: [9]"))),

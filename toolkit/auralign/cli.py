@@ -130,8 +130,8 @@ SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed
 AS_TEXT = "answered as the text"  # the group of questions whose right answer is the LLM's own
 PREPARE = """\
 Read every audio file of a corpus of your own once, and write a manifest of those that are sound; what is rejected, and what is
-kept and sounds odd, is listed beside it with reasons. The source is JSONL, a table (csv, tsv; its columns apart by , ; | or tabs),
-a Kaldi data folder, a lhotse manifest of cuts, or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or
+kept and sounds odd, is listed beside it with reasons. The source is JSONL, a table (csv, tsv; columns apart by , ; | or tabs), a
+Kaldi data folder, a lhotse manifest of cuts, or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or
 hf://owner/name of the hub.
 """
 

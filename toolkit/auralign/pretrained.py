@@ -518,7 +518,7 @@ def _load(
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; export the model again")
     trust = {"trust_remote_code": True} if trust_remote_code else {}
-    its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")(**trust).to(device)
+    its_llm = _constructor(config["llm"], path, path_now=llm, what="llm")(**trust, device=device)
     if not isinstance(encoder, SpeechEncoder):
         encoder = _constructor(config["encoder"], path, path_now=encoder, what="encoder")()
     its_encoder = encoder.to(device)

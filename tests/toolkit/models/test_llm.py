@@ -203,6 +203,52 @@ def test_only_adapters_want_a_gradient(adapted):
     assert len(wanted) == len(list(adapted.lora.parameters()))
 
 
+def test_lora_needs_none_of_transformers_own_functions_for_adapters(llm_folder, monkeypatch):
+    import peft
+    from transformers.integrations.peft import PeftAdapterMixin
+
+    def refuse(*_, **__):  # as transformers 5.24.0 does of every peft before 0.22.0
+        raise ValueError("The version of PEFT you are using is not compatible")
+
+    for name, function in vars(PeftAdapterMixin).items():
+        if callable(function):
+            monkeypatch.setattr(PeftAdapterMixin, name, refuse)
+    llm = load_llm(llm_folder)
+    llm.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
+    with llm.plain():
+        pass
+    assert llm.lora is not None
+
+
+@pytest.mark.parametrize("llm_folder", ["llama"], indirect=True)
+def test_names_of_adapters_are_those_of_earlier_checkpoints(llm_folder):
+    import peft
+
+    llm = load_llm(llm_folder)
+    llm.add_lora(peft.LoraConfig(r=2, target_modules=["q_proj"]))
+    assert list(llm.lora.state_dict()) == [
+        f"model/layers/{layer}/self_attn/q_proj.lora_{part}.default.weight"
+        for layer in (0, 1)
+        for part in "AB"
+    ]
+
+
+def test_plain_within_plain_is_plain_to_its_end(adapted, llm, renderer):
+    with adapted.plain():
+        with adapted.plain():
+            pass
+        assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
+    assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
+    assert all(parameter.requires_grad for parameter in adapted.lora.parameters())
+
+
+def test_a_second_lora_is_refused(adapted):
+    from peft import LoraConfig
+
+    with pytest.raises(ValueError, match="lora: this LLM has adapters already"):
+        adapted.add_lora(LoraConfig(target_modules="all-linear"))
+
+
 def test_dropout_of_adapters_is_on_in_training_alone(adapted, renderer):
     adapted.train()
     assert torch.equal(logits(adapted, renderer), logits(adapted, renderer))

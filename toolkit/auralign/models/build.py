@@ -24,8 +24,10 @@ def build_llm(hparams, *, prompts: dict | None = None):
     `prompts` are those that something was made with (`Renderer.describe`); what the recipe has made so far unless given.
     """
     check_device(hparams.device)
-    trust = {"trust_remote_code": True} if hparams.trust_remote_code else {}
-    llm = construct("llm", hparams.llm, **trust).to(hparams.device)
+    options: dict = {"trust_remote_code": True} if hparams.trust_remote_code else {}
+    if "device" in inspect.signature(hparams.llm).parameters:  # tried where it will run
+        options["device"] = hparams.device
+    llm = construct("llm", hparams.llm, **options).to(hparams.device)
     prompts = prompts or recorded_prompts(hparams)
     return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options, prompts=prompts)
 

@@ -26,7 +26,7 @@ from torch import nn
 from auralign.data.word_times import plain
 from auralign.models import torchaudio_fault
 from auralign.models.encoder import model_type
-from auralign.models.folder import check_complete, check_files, loading
+from auralign.models.folder import check_complete, check_files, check_finite, loading
 from auralign.models.wav2vec2 import MODEL_TYPES
 
 HEAD_FILE = "ctc_head.safetensors"
@@ -408,6 +408,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
         model, info = AutoModelForCTC.from_pretrained(path, local_files_only=True, output_loading_info=True)
     missing = [name for name in info["missing_keys"] if name.startswith("lm_head.")]
     check_complete(path, missing, what="weights of a CTC head")
+    check_finite(path, model)
     tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(path, local_files_only=True)
     names = {number: token for token, number in tokenizer.get_vocab().items()}
     num_tokens = model.lm_head.out_features

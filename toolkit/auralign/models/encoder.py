@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from auralign.files import read_json
-from auralign.models.folder import check_files
+from auralign.models.folder import check_files, check_sound
 
 ALL = "all"
 # The loader of each model_type that a folder's config.json may name.
@@ -216,10 +216,12 @@ def model_type(path, known) -> str:
 
     Raises FileNotFoundError where a file that an encoder needs is absent, ValueError where the kind is not among `known`.
     """
-    check_files(path, ("config.json", "preprocessor_config.json"), what="an encoder")
-    found = read_json(Path(path) / "config.json", repair="copy the folder again").get("model_type")
+    check_files(path, ("config.json",), what="an encoder")
+    check_sound(path)
+    found = read_json(Path(path) / "config.json").get("model_type")
     if found not in known:
         raise ValueError(f"{path} holds a model of type {found!r}; expected {', '.join(known)}")
+    check_files(path, ("preprocessor_config.json",), what="an encoder")
     return found
 
 

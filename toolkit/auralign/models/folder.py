@@ -1,13 +1,26 @@
 """What the loaders of Hugging Face folders share: nothing is fetched, nothing is filled in, and what is wrong is named."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from auralign.files import read_json
 
 DTYPES = ("float32", "bfloat16", "float16")
+# What transformers reads beside the weights, where it is there.
+OBJECTS = (
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "chat_template.json",
+)  # fmt: skip
+TEXTS = ("chat_template.jinja", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt")
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # or shards, which an index names
+POINTER, PAGES = b"version https://git-lfs", (b"<!doctype html", b"<html")
+COPY = "copy or download the folder again"
 
 
 def check_files(path, names, *, what: str) -> None:
@@ -15,6 +28,111 @@ def check_files(path, names, *, what: str) -> None:
     for name in names:
         if not (Path(path) / name).is_file():
             raise FileNotFoundError(f"no {name} in {path}; {what} is a downloaded Hugging Face folder")
+
+
+def check_sound(path) -> None:
+    """Raise ValueError where a file that transformers would read is none, such as a pointer of Git LFS or the page of a server's
+    error, or was cut; FileNotFoundError where weights are absent."""
+    for name in (*OBJECTS, *TEXTS):
+        file = Path(path) / name
+        if file.is_file():
+            _check_content(file)
+            if name in OBJECTS and not isinstance(read_json(file, repair=COPY), dict):
+                raise ValueError(f"{file}: not a JSON object, {{...}}; {COPY}")
+    for file in weight_files(path):
+        _check_content(file)
+        if file.suffix == ".safetensors":
+            _check_whole(file)
+
+
+def weight_files(path) -> list[Path]:
+    """The files of a folder's weights.
+
+    Raises FileNotFoundError where one is absent, or all are.
+    """
+    for name in WEIGHTS:
+        file, index = Path(path) / name, Path(path) / f"{name}.index.json"
+        if file.is_file():
+            return [file]
+        if index.is_file():
+            _check_content(index)
+            named = read_json(index, repair=COPY)
+            shards = named.get("weight_map") if isinstance(named, dict) else None
+            if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+                raise ValueError(f"{index}: says no file of each weight (weight_map); {COPY}")
+            found = [Path(path) / shard for shard in sorted(set(shards.values()))]
+            for shard in found:
+                if not shard.is_file():
+                    raise FileNotFoundError(f"no {shard.name} in {path}, which {index.name} names; {COPY}")
+            return found
+    raise FileNotFoundError(f"no weights in {path}: expected {' or '.join(WEIGHTS)}, or their index; {COPY}")
+
+
+def _check_content(file: Path) -> None:
+    with file.open("rb") as opened:
+        start = opened.read(64)
+    problem = None
+    if start.startswith(POINTER):
+        problem = "is a pointer of Git LFS, not the file itself; run git lfs pull there"
+    elif not start:
+        problem = "is empty"
+    elif start.lstrip().lower().startswith(PAGES):
+        problem = "is a web page, perhaps of an error while it was downloaded"
+    if problem:
+        raise ValueError(
+            f"{file}: {problem}{',' if ';' in problem else ';'} {'or ' if ';' in problem else ''}{COPY}"
+        )
+
+
+def _check_whole(file: Path) -> None:
+    """Raise ValueError where a safetensors file is shorter than its header says."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        needed = 8 + length
+        if needed <= size:
+            try:
+                header = json.loads(opened.read(length))
+                needed += max(
+                    (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"),
+                    default=0,
+                )
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                raise ValueError(
+                    f"{file.parent}: its weights are not whole ({file.name} has no header); {COPY}"
+                ) from error
+    if size < needed:
+        raise ValueError(
+            f"{file.parent}: its weights are not whole ({file.name} has {size} of {needed} bytes); {COPY}"
+        )
+
+
+def check_finite(path, model: nn.Module) -> None:
+    """Raise ValueError where a weight is NaN or infinite: on disk, or in the dtype that it was loaded in."""
+    bad = next((name for name, weight in model.named_parameters() if not _is_finite(weight)), None)
+    if bad is None:
+        return
+    for file in weight_files(path):
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 (no mapping)
+                    tensor = opened.get_tensor(name)
+                    if not _is_finite(tensor):
+                        count = int((~tensor.isfinite()).sum())
+                        raise ValueError(
+                            f"{file}: the tensor {name} holds NaN or infinity ({count} of {tensor.numel()} values); {COPY}, or "
+                            "repair what wrote it"
+                        )
+    dtype = str(model.get_parameter(bad).dtype).removeprefix("torch.")
+    raise ValueError(
+        f"{path}: the weight {bad} holds NaN or infinity in {dtype}; load it with dtype: float32 or bfloat16, or {COPY}"
+    )
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    return all(bool(end.isfinite()) for end in torch.aminmax(tensor.detach()))  # one pass, no copy
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -26,7 +144,7 @@ def torch_dtype(name: str) -> torch.dtype:
 
 @contextlib.contextmanager
 def loading(path) -> Iterator[None]:
-    """Around `from_pretrained`: quiet, and ValueError on weights that were cut."""
+    """Around `from_pretrained`: quiet, and ValueError with the folder's name on whatever it cannot load."""
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()  # "Loading weights", which would be printed to logs too
@@ -34,7 +152,16 @@ def loading(path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        raise ValueError(f"{path}: its weights are not whole ({error}); copy the folder again") from error
+        raise ValueError(f"{path}: its weights are not whole ({error}); {COPY}") from error
+    except (ImportError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # transformers and tokenizers raise whatever they meet, often without the file's name
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path}: transformers cannot load it ({type(error).__name__}: {reason[:300]}); {COPY}, or use another model"
+        ) from error
 
 
 def check_complete(path, missing, *, what: str) -> None:

@@ -8,6 +8,7 @@ Axes: B batch, N positions of a pack, U text positions, M chosen positions, D wi
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,12 +17,27 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from auralign.files import hash_path
-from auralign.models.folder import check_complete, loading, torch_dtype
+from auralign.files import hash_path, read_json
+from auralign.models.encoder import LOADERS
+from auralign.models.folder import check_complete, check_finite, check_sound, loading, torch_dtype
+from auralign.models.probe import Sharing, probe
 
+# What configs call the length of the context; families without one have no limit.
+CONTEXTS = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
+# Between the head and the logits: config fields that multiply them, and one that divides them.
+FACTORS, DIVISOR = ("logit_scale", "lm_head_multiplier"), "logits_scaling"
 INPUT, LAST = 0, -1  # layers: what is put into the LLM, and what the head reads
 SCOPES = ALL, SPEECH = ("all", "speech")  # positions that LoRA adapts
-FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+FINAL_NORMS = (
+    "norm",
+    "norm_f",
+    "ln_f",
+    "final_layernorm",
+    "final_layer_norm",
+    "embedding_norm",
+    "out_norm",
+    "ln_out",
+)
 LORA_FIELDS = (
     "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "rank_pattern", "alpha_pattern", "use_rslora", "use_dora", "fan_in_fan_out", "bias", "lora_bias",
@@ -108,8 +124,10 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self._adapted: torch.Tensor | None = None
         self.stop_ids = find_stop_ids(model, tokenizer)
+        self._sharing: dict[str, Sharing] = {}  # by kind of device: kernels differ
         self._neutralise_generation_config()
-        self._check_head()
+        for note in self.sharing.notes():
+            print(f"{self.name} ({type(model).__name__}): {note}, which takes longer", file=sys.stderr)
 
     def train(self, mode: bool = True) -> "LLM":
         """Frozen is frozen: stays in eval mode."""
@@ -128,16 +146,18 @@ class LLM(nn.Module):
         Raises ValueError where it names no module of this LLM, would change the frozen weights or train more than
         adapters, or has options beyond `LORA_FIELDS`, or ones that the scope cannot be combined with.
         """
-        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft import inject_adapter_in_model
 
         lora_options(config.to_dict())
-        self.model.add_adapter(config)
+        if self._lora:
+            raise ValueError("lora: this LLM has adapters already; load it again to give it others")
+        # By peft itself: transformers' own functions for adapters refuse versions of peft that are not out yet.
+        inject_adapter_in_model(config, self.model)
         parts = {
             name.replace(".", "/"): nn.ModuleDict(
                 {kind: child for kind, child in layer.named_children() if kind != "base_layer" and len(child)}
             )
-            for name, layer in self.model.named_modules()
-            if isinstance(layer, BaseTunerLayer)
+            for name, layer in self._adapted_layers()
         }
         self._lora = [nn.ModuleDict(parts).float()]  # fp32 also beside a bf16 LLM: its steps are small
         adapters = set(map(id, self._lora[0].parameters()))
@@ -150,7 +170,21 @@ class LLM(nn.Module):
             self._limit_to_speech(config)
         self.eval()  # adapters come in training mode
 
+    def _adapted_layers(self) -> list[tuple[str, nn.Module]]:
+        """The layers of peft that stand for those of the LLM, each with its adapters, by name."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        return [
+            (name, layer) for name, layer in self.model.named_modules() if isinstance(layer, BaseTunerLayer)
+        ]
+
     def _limit_to_speech(self, config) -> None:
+        from peft.tuners.lora.layer import ParamWrapper
+
+        if any(isinstance(layer, ParamWrapper) for _, layer in self._adapted_layers()):
+            raise ValueError(
+                "lora_scope speech: not on experts, whose weights are one tensor; name other modules in target_modules"
+            )
         if config.use_dora or any("lora_embedding" in name for name, _ in self.model.named_parameters()):
             raise ValueError(
                 "lora_scope speech: not with use_dora, nor on embeddings, which speech does not pass"
@@ -221,15 +255,18 @@ class LLM(nn.Module):
         ]
         for name, parameter in parameters.items():
             parameter.data = self._original[name].to(parameter.device)
-        if self._lora:
-            self.model.disable_adapters()
+        layers = (
+            [layer for _, layer in self._adapted_layers() if not layer.disable_adapters] if self._lora else []
+        )
+        for layer in layers:
+            layer.enable_adapters(False)
         try:
             yield
         finally:
-            if self._lora:
-                self.model.enable_adapters()
-                for parameter, learns in learn:  # peft lets all of them learn again
-                    parameter.requires_grad_(learns)
+            for layer in layers:
+                layer.enable_adapters(True)
+            for parameter, learns in learn:  # peft lets all of them learn again
+                parameter.requires_grad_(learns)
             for name, parameter in parameters.items():
                 parameter.data = trained[name]
 
@@ -239,17 +276,63 @@ class LLM(nn.Module):
         return self.model.get_input_embeddings().embedding_dim
 
     @property
-    def max_positions(self) -> int:
-        """The longest sequence that it was made for, in positions."""
-        return self.model.config.max_position_embeddings
+    def config(self):
+        """The config of its text part."""
+        return self.model.config.get_text_config(decoder=True)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """What is below its head."""
+        base = self.model.base_model
+        return (
+            base if base is not self.model else self.model.model
+        )  # Llama 4 gives it another name than it says
+
+    @property
+    def max_positions(self) -> float:
+        """The longest sequence that it was made for, in positions; infinite where its family has no such limit."""
+        return next((getattr(self.config, name) for name in CONTEXTS if hasattr(self.config, name)), math.inf)
+
+    @property
+    def rope_edges(self) -> list[int]:
+        """Lengths beyond which a sequence is rotated by other factors (LongRoPE, arXiv:2402.13753), in a shared forward all
+        sequences by those of the longest. (Dynamic factors change beyond `max_positions`, which no sequence is.)"""
+        rope = getattr(self.config, "rope_parameters", None) or {}
+        parts = [part for part in (rope, *rope.values()) if isinstance(part, dict)]
+        return sorted(
+            {
+                part["original_max_position_embeddings"]
+                for part in parts
+                if part.get("rope_type") == "longrope"
+            }
+        )
+
+    @property
+    def sharing(self) -> Sharing:
+        """Which sequences may share a forward here; tried at the first use on a kind of device."""
+        kind = self.device.type
+        if kind not in self._sharing:
+            with self.plain():
+                self._sharing[kind] = probe(self.model, self.decoder, self.head)
+        return self._sharing[kind]
 
     @property
     def device(self) -> torch.device:
         return self.model.device
 
     def embed(self, ids) -> torch.Tensor:
-        """Embeddings (U, D) of token ids."""
-        return self.model.get_input_embeddings()(torch.as_tensor(ids, dtype=torch.long, device=self.device))
+        """Embeddings (U, D) of token ids.
+
+        Raises ValueError on one beyond them, as of a token that was added to the tokenizer alone.
+        """
+        embeddings = self.model.get_input_embeddings()
+        largest = -1 if isinstance(ids, torch.Tensor) else max(ids, default=-1)
+        if largest >= embeddings.num_embeddings:
+            raise ValueError(
+                f"the token {self.tokenizer.convert_ids_to_tokens(largest)!r} has id {largest}, the LLM {self.name} has "
+                f"{embeddings.num_embeddings} embeddings; leave it out of the text, or resize the embeddings"
+            )
+        return embeddings(torch.as_tensor(ids, dtype=torch.long, device=self.device))
 
     @cached_property
     def mean_embedding(self) -> torch.Tensor:
@@ -268,9 +351,54 @@ class LLM(nn.Module):
         by number or by depth between 0.0 and 1.0.
 
         Embeddings (N, D), positions (N,) restarting at each sequence. No mask and no cache: restarted positions keep the
-        sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error).
+        sequences apart only then (an all-ones mask, or the default cache, leaks across them without an error). Sequences that
+        would change each other all the same (see `sharing`, `rope_edges`) are run in forwards of their own.
         """
-        output = self.model.base_model(
+        if self.sharing.packed and not self.rope_edges:
+            return self._run_packed(embeddings, positions, layers)
+        starts = (positions == 0).nonzero().flatten().tolist()
+        sizes = [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
+        groups = self._run_together(sizes)
+        if self.sharing.packed and len(groups) == 1:
+            return self._run_packed(embeddings, positions, layers)
+        heard = (
+            None if self._adapted is None or self._adapted.shape[1] != len(positions) else self._adapted[0]
+        )
+        parts: dict[int | float, list] = {layer: [None] * len(sizes) for layer in (*layers, INPUT, LAST)}
+        for rows in groups:
+            places = [
+                torch.arange(starts[row], starts[row] + sizes[row], device=positions.device) for row in rows
+            ]
+            run = self._run_packed if self.sharing.packed else self._run_padded
+            chosen = torch.cat(places)
+            with self.adapting(heard[chosen][None]) if heard is not None else contextlib.nullcontext():
+                found = run(embeddings[chosen], positions[chosen], layers)
+            for layer, states in found.items():
+                for row, part in zip(rows, states.split([sizes[row] for row in rows]), strict=True):
+                    parts[layer][row] = part
+        return {**{layer: torch.cat(of_layer) for layer, of_layer in parts.items()}, INPUT: embeddings}
+
+    def _run_together(self, sizes: list[int]) -> list[list[int]]:
+        """Sequences of these sizes, by number, in groups that share a forward."""
+        groups: dict[tuple, list[int]] = {}
+        for row, size in enumerate(sizes):
+            groups.setdefault(tuple(size > edge for edge in self.rope_edges), []).append(row)
+        if self.sharing.packed:
+            return list(groups.values())
+        if not self.sharing.padded:
+            return [[row] for row in range(len(sizes))]
+        batches: list[list[int]] = []
+        for rows in groups.values():
+            for place, row in enumerate(sorted(rows, key=lambda row: (-sizes[row], row))):
+                if place == 0 or (len(batches[-1]) + 1) * sizes[batches[-1][0]] > sum(
+                    sizes
+                ):  # no more than the pack
+                    batches.append([])
+                batches[-1].append(row)
+        return batches
+
+    def _run_packed(self, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
+        output = self.decoder(
             inputs_embeds=embeddings[None],
             position_ids=positions[None],
             use_cache=False,
@@ -279,12 +407,34 @@ class LLM(nn.Module):
         found = {layer: output.hidden_states[self.number_of(layer)][0] for layer in layers}
         return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
 
+    def _run_padded(self, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
+        """`_run_packed` by a batch (B, U, D) of the sequences with padding at the right, and positions of the LLM's own."""
+        starts = (positions == 0).nonzero().flatten().tolist()
+        sizes = [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
+        padded = nn.utils.rnn.pad_sequence(embeddings.split(sizes), batch_first=True)
+        within = (
+            torch.arange(padded.shape[1], device=positions.device)
+            < torch.tensor(sizes, device=positions.device)[:, None]
+        )
+        heard = self._adapted
+        if heard is not None and heard.shape[1] == len(positions):
+            heard = nn.utils.rnn.pad_sequence(heard[0].split(sizes), batch_first=True)
+        with self.adapting(heard):
+            output = self.decoder(
+                inputs_embeds=padded,
+                attention_mask=None if within.all() else within.long(),
+                use_cache=False,
+                output_hidden_states=bool(layers),
+            )
+        found = {layer: output.hidden_states[self.number_of(layer)][within] for layer in layers}
+        return {**found, INPUT: embeddings, LAST: output.last_hidden_state[within]}
+
     def number_of(self, layer: int | float) -> int:
         """The number of a layer, from 0, the input, to that of the last, by number or depth.
 
         Raises ValueError where there is no such layer.
         """
-        num_layers = self.model.config.num_hidden_layers
+        num_layers = self.config.num_hidden_layers
         number = round(layer * num_layers) if isinstance(layer, float) and 0 < layer < 1 else layer
         if not isinstance(number, int) or not -num_layers - 1 <= number <= num_layers:
             raise ValueError(
@@ -297,8 +447,8 @@ class LLM(nn.Module):
         """Logits (M, V) that the head would read off hidden states (M, D) of a layer below the last: the logit lens
         (nostalgebraist, 2020)."""
         for name in FINAL_NORMS:
-            if hasattr(self.model.base_model, name):
-                return self.head(getattr(self.model.base_model, name)(hidden))
+            if hasattr(self.decoder, name):
+                return self.head(getattr(self.decoder, name)(hidden))
         raise ValueError(
             f"{type(self.model).__name__} names its last norm like none of {', '.join(FINAL_NORMS)}"
         )
@@ -306,7 +456,11 @@ class LLM(nn.Module):
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits (M, V) of hidden states (M, D)."""
         logits = self.model.get_output_embeddings()(hidden)
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        for name in FACTORS:
+            factor = getattr(self.config, name, None)
+            logits = logits * factor if isinstance(factor, float) else logits
+        logits = logits / getattr(self.config, DIVISOR, 1.0)
+        cap = getattr(self.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
     @torch.no_grad()
@@ -338,16 +492,10 @@ class LLM(nn.Module):
             min(decoding.limit(length), self.room(len(prompt)))
             for prompt, length in zip(prompts, seconds, strict=True)
         ]
-        # A row that its batch mates would carry on beyond the context is decoded apart.
-        crowded = [
-            row
-            for row, prompt in enumerate(prompts)
-            if len(prompts) > 1 and len(prompt) + max(limits) > self.max_positions
-        ]
-        if crowded:
-            rest = [row for row in range(len(prompts)) if row not in crowded]
+        groups = self._decoded_together([len(prompt) for prompt in prompts], max(limits, default=0))
+        if len(groups) > 1:
             answers: dict[int, Answer] = {}
-            for rows in [[row] for row in crowded] + [rest] * bool(rest):
+            for rows in groups:
                 found = self.generate(
                     [prompts[row] for row in rows],
                     decoding=decoding,
@@ -400,6 +548,19 @@ class LLM(nn.Module):
             for answer in answers
         ]
 
+    def _decoded_together(self, lengths: list[int], limit: int) -> list[list[int]]:
+        """Prompts of these lengths, by number, in groups that are decoded together for up to `limit` tokens."""
+        groups: dict[tuple, list[int]] = {}
+        for row, length in enumerate(lengths):
+            # A row that its batch mates would carry on beyond the context, or beyond an edge, is decoded apart.
+            crosses = any(length <= edge < length + limit for edge in (*self.rope_edges, self.max_positions))
+            key: tuple = ("alone", row)
+            if not crosses and self.sharing.equal:
+                kind = None if self.sharing.left else length
+                key = (kind, *(length > edge for edge in self.rope_edges))
+            groups.setdefault(key, []).append(row)
+        return list(groups.values())
+
     def room(self, num_positions: int) -> int:
         """How many tokens an answer may have after a prompt of so many positions.
 
@@ -418,18 +579,6 @@ class LLM(nn.Module):
 
         self.model.generation_config = GenerationConfig()
 
-    @torch.no_grad()
-    def _check_head(self) -> None:
-        """The head is applied apart from the model (only at targets); see once that this gives the model's own logits."""
-        ids = torch.arange(min(4, self.model.get_input_embeddings().num_embeddings), device=self.device)
-        whole = self.model(input_ids=ids[None], use_cache=False).logits[0]
-        apart = self.head(self.hidden_states(self.embed(ids), torch.arange(len(ids), device=self.device)))
-        if not torch.allclose(whole, apart, rtol=1e-4, atol=1e-4):
-            raise ValueError(
-                f"{type(self.model).__name__} does more between its last hidden state and its logits than auralign "
-                "knows of; please report this class"
-            )
-
 
 def find_stop_ids(model, tokenizer) -> tuple[int, ...]:
     """The ids that end an answer, as generation_config.json, config.json and the tokenizer name them.
@@ -438,9 +587,10 @@ def find_stop_ids(model, tokenizer) -> tuple[int, ...]:
     class is none where it is an ordinary token.
     """
     named = [tokenizer.eos_token_id]
-    default = type(model.config)().eos_token_id
-    for config in (model.generation_config, model.config):
-        ids = config.eos_token_id
+    text = model.config.get_text_config(decoder=True)
+    default = getattr(type(text)(), "eos_token_id", None)
+    for config in (model.generation_config, text):
+        ids = getattr(config, "eos_token_id", None)
         for token in ids if isinstance(ids, (list, tuple)) else [ids]:
             if token != default or token in tokenizer.added_tokens_decoder:
                 named.append(token)
@@ -526,8 +676,9 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
     trust_remote_code : bool
         Run Python code that came with the folder, where its model needs it. Read that code first.
 
-    Raises FileNotFoundError where the folder is absent; ValueError on an unknown dtype, and on a model that needs code of its
-    own without `trust_remote_code`.
+    Raises FileNotFoundError where the folder or its weights are absent; ValueError on an unknown dtype, on a model that needs
+    code of its own without `trust_remote_code`, on one that is no causal LLM or cannot be given speech, and on files that are
+    not whole, not finite or of another LLM.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -537,6 +688,8 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         )
     where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
+    check_sound(path)
+    _check_causal(path)
     try:
         with loading(path):
             tokenizer = AutoTokenizer.from_pretrained(path, **where)
@@ -549,4 +702,52 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
             "(of auralign ask: --trust-remote-code)"
         ) from error
     check_complete(path, info["missing_keys"], what="weights")
-    return LLM(model.to(device), tokenizer, name=Path(path).name, revision=hash_path(path)[:16])
+    model = model.to(device)
+    check_finite(path, model)
+    _check_tokenizer(path, tokenizer, model.get_input_embeddings().num_embeddings)
+    try:
+        return LLM(model, tokenizer, name=Path(path).name, revision=hash_path(path)[:16])
+    except ValueError as error:  # of the probe
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _check_causal(path) -> None:
+    config = read_json(Path(path) / "config.json")
+    kind, names = config.get("model_type"), config.get("architectures") or ["a model"]
+    if kind in LOADERS or config.get("is_encoder_decoder"):
+        what = "a speech encoder (encoder: in the YAML)" if kind in LOADERS else "an encoder-decoder model"
+        raise ValueError(
+            f"{path} holds {names[0]}, {what}, not a causal LLM; give one such as Llama or Qwen as the LLM"
+        )
+
+
+def _check_tokenizer(path, tokenizer, num_embeddings: int) -> None:
+    """Raise ValueError where a tokenizer's own tokens, added ones aside, or those of its template have no embeddings."""
+    problem = None
+    if tokenizer.vocab_size > num_embeddings:
+        problem = f"has {tokenizer.vocab_size} tokens"
+    elif tokenizer.chat_template:
+        from jinja2 import TemplateError
+
+        try:
+            chat = [{"role": "user", "content": "x"}]
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        except (
+            TemplateError,
+            TypeError,
+            ValueError,
+            KeyError,
+        ):  # the renderer says what is wrong with a template
+            return
+        beyond = [
+            token
+            for token in tokenizer(text, add_special_tokens=False)["input_ids"]
+            if token >= num_embeddings
+        ]
+        if beyond:
+            problem = f"gives {tokenizer.convert_ids_to_tokens(beyond[0])!r}, which its chat template uses, the id {beyond[0]}"
+    if problem:
+        raise ValueError(
+            f"{path}: the tokenizer {problem}, the LLM has {num_embeddings} embeddings; use the tokenizer that belongs to these "
+            "weights, or a model whose embeddings were resized for the added tokens"
+        )

@@ -18,7 +18,7 @@ from torch import nn
 
 from auralign.files import hash_path, hash_value
 from auralign.models.encoder import SpeechEncoder, is_within, model_type
-from auralign.models.folder import check_complete, loading, torch_dtype
+from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
@@ -117,9 +117,10 @@ def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
         model, info = AutoModel.from_pretrained(
             path, local_files_only=True, dtype=torch_dtype(dtype), output_loading_info=True
         )
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
     missing = [name for name in info["missing_keys"] if "masked_spec_embed" not in name]
     check_complete(path, missing, what="encoder weights")
-    extractor = Wav2Vec2FeatureExtractor.from_pretrained(path, local_files_only=True)
+    check_finite(path, model)
     encoder = Wav2Vec2Encoder(model, extractor, layers=layers, chunk_seconds=chunk_seconds)
     encoder.fingerprint = hash_value([hash_path(path), dtype, *encoder.options])
     return encoder

@@ -17,7 +17,7 @@ from transformers.models.whisper import modeling_whisper
 
 from auralign.files import hash_path, hash_value
 from auralign.models.encoder import SpeechEncoder, is_within, model_type
-from auralign.models.folder import check_complete, loading, torch_dtype
+from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 
 TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW = PADDINGS = ("true_length", "30_seconds", "whole_window")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
@@ -197,8 +197,9 @@ def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None
             local_files_only=True,
             dtype=torch_dtype(dtype),
         )
+        extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
     check_complete(path, info["missing_keys"], what="encoder weights")
-    extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
+    check_finite(path, encoder)
     whisper = WhisperEncoder(encoder, extractor, padding=padding, layers=layers, chunk_seconds=chunk_seconds)
     whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.options])
     return whisper

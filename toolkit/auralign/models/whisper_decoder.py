@@ -34,7 +34,7 @@ from torch import nn
 from auralign.data.word_times import plain
 from auralign.models.ctc import check_width
 from auralign.models.encoder import model_type
-from auralign.models.folder import check_complete, check_files, loading, torch_dtype
+from auralign.models.folder import check_complete, check_files, check_finite, loading, torch_dtype
 from auralign.models.whisper import MEL_FRAMES_PER_FRAME, WHOLE_WINDOW, load_whisper
 
 TASKS = ("transcribe", "translate")
@@ -548,6 +548,7 @@ def load_whisper_decoder(
         )
     missing = [name for name in info["missing_keys"] if not name.startswith("model.encoder.")]
     check_complete(path, missing, what="decoder weights")
+    check_finite(path, model)
     check_width(path, model.config.d_model, width)
     model.model.encoder.layers = nn.ModuleList()  # frames come from the encoder of the recipe
     extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)

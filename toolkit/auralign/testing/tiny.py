@@ -4,7 +4,8 @@ make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any 
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,15 @@ PHI_3 = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of LLMs: the name of its classes in transformers, its chat template and its special tokens."""
+    """A family of LLMs: the name of its classes in transformers, its chat template, its special tokens, and what its config has
+    beside or instead of what is common."""
 
     classes: str
     chat_template: str
     special: tuple[str, ...] = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
     end: str = "<|im_end|>"
     begin: str | None = None
+    config: Mapping = field(default_factory=dict)
 
 
 KINDS = {
@@ -83,6 +86,49 @@ KINDS = {
         end="<|endoftext|>",
     ),
 }
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
+MAMBA = {
+    "mamba_d_ssm": 64,
+    "mamba_n_heads": 4,
+    "mamba_d_head": 16,
+    "mamba_n_groups": 1,
+    "mamba_d_state": 16,
+    "mamba_chunk_size": 8,
+    "lm_head_multiplier": 0.5,
+}
+SINKS = {
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+# The first 64 positions of 256 are rotated by other factors than longer sequences.
+LONG_ROPE = {
+    "original_max_position_embeddings": 64,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "original_max_position_embeddings": 64,
+        "short_factor": [1.0, 1.1, 1.3, 1.7],
+        "long_factor": [1.5, 3.0, 5.0, 9.0],
+    },
+}
+# Families that keep sequences apart in some ways alone, or not at all; see `auralign.models.probe`.
+UNUSUAL = {
+    "qwen3_5": Kind("Qwen3_5", CHATML_WITH_THINKING, config=LINEAR),
+    "lfm2": Kind("Lfm2", CHATML, config={"layer_types": ["conv", "full_attention"]}),
+    "gpt_oss": Kind("GptOss", CHATML, config=SINKS),
+    "falcon_h1": Kind("FalconH1", CHATML, config=MAMBA),
+    "minimax": Kind("MiniMax", CHATML, config={**LINEAR, "num_local_experts": 2, "block_size": 8}),
+    "mamba": Kind("Mamba", CHATML, config={"state_size": 8, "time_step_rank": 4}),
+    "bloom": Kind("Bloom", CHATML),
+    "phi3_long": replace(KINDS["phi3"], config=LONG_ROPE),
+}
 TEXT = (
     "system user assistant you said three five nine please repeat the above words and sort them again i heard"
 )
@@ -98,7 +144,7 @@ def make_tiny_llm(
     folder : str or Path
         Where to save it.
     kind : str
-        Of `KINDS`. "llama" has a ChatML template, "llama3" Llama 3's.
+        Of `KINDS`, or of `UNUSUAL`. "llama" has a ChatML template, "llama3" Llama 3's.
     chat_template : str, optional
         Another one.
     seed : int
@@ -108,26 +154,29 @@ def make_tiny_llm(
     """
     import transformers
 
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r}: use {', '.join(KINDS)}")
+    known = {**KINDS, **UNUSUAL}
+    if kind not in known:
+        raise ValueError(f"kind {kind!r}: use {', '.join(known)}")
     tokenizer = make_tokenizer(chat_template, kind=kind)
-    config = getattr(transformers, f"{KINDS[kind].classes}Config")(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=width // 4,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    common = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": width // 4,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    make = getattr(transformers, f"{known[kind].classes}ForCausalLM")
+    config = make.config_class(**{**common, **known[kind].config})
     torch.manual_seed(seed)
-    getattr(transformers, f"{KINDS[kind].classes}ForCausalLM")(config).save_pretrained(folder)
+    make(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     make_readable(folder)
     return Path(folder)
@@ -138,7 +187,7 @@ def make_tokenizer(chat_template: str | None = None, *, kind: str = "llama"):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    its = KINDS[kind]
+    its = {**KINDS, **UNUSUAL}[kind]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

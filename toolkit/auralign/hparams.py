@@ -122,7 +122,11 @@ SCHEMA = {
         (bool,), "stage 1 of a recipe reads audio through, not only its headers", SAME, default=False
     ),
     "max_rejected": Key(
-        (float,), "share of rejected items above which a stage stops, if more than 3", SAME, default=0.01, least=0
+        (float,),
+        "share of rejected items above which a stage stops, if more than 3",
+        SAME,
+        default=0.01,
+        least=0,
     ),
     "lora": Key(
         (NAME, type(None)),

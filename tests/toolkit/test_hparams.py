@@ -2,7 +2,7 @@
 
 import pytest
 
-from auralign.hparams import SCHEMA, HparamsError, load_hparams, load_recipe, parse_arguments
+from auralign.hparams import SCHEMA, HparamsError, load_hparams, load_recipe, parse_arguments, settings
 
 YAML = """\
 seed: 1
@@ -107,3 +107,10 @@ def test_a_recipe_takes_one_yaml():
 
 def test_every_key_says_what_it_means():
     assert all(key.meaning for key in SCHEMA.values())
+
+
+def test_a_key_that_came_later_changes_a_finished_stage_only_where_it_is_set(tmp_path):
+    usual, asked = load(tmp_path), load(tmp_path, batch_invariant="true")
+    for stage in ("generate", "decode"):
+        assert "batch_invariant" not in settings(usual, stage)
+        assert settings(asked, stage) == {**settings(usual, stage), "batch_invariant": True}

@@ -133,19 +133,31 @@ SCHEMA = {
     "decode_num_beams": Key((int,), "1 is greedy; more is beam search", "decode", 1, least=1),
     "decode_stop_strings": Key((list,), "an answer ends before the first of them", "decode", []),
     "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", default=64, least=1),
+    "batch_invariant": Key(
+        (bool,),
+        "decode prompts one by one in stages 2 and 4: in bf16 and fp16 an answer may else depend on its batch mates",
+        "generate decode",
+        False,
+    ),
     "precision": Key(
         (str,), "fp32; bf16 or fp16 autocast on a GPU", "train", "fp32", words=("fp32", "bf16", "fp16")
     ),
     "device": Key((str,), "cpu, cuda:N, or cuda: under torchrun a GPU for each process", "train", "cpu"),
 }
 
+# Keys that came later: at their default they are no change, so that what was finished before stays so.
+LATER = ("batch_invariant",)
 
 HELP = ("--help", "-h")
 
 
 def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
     """The values that change the results of a stage: by these it knows whether it must be run again."""
-    return {name: getattr(hparams, name) for name, key in SCHEMA.items() if stage in key.stages.split()}
+    return {
+        name: getattr(hparams, name)
+        for name, key in SCHEMA.items()
+        if stage in key.stages.split() and not (name in LATER and getattr(hparams, name) == key.default)
+    }
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:

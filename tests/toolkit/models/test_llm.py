@@ -441,3 +441,20 @@ def test_the_lens_reads_a_layer_as_the_head_reads_the_last(llm):
     last = llm.hidden_states(embeddings, positions)
     handle.remove()
     torch.testing.assert_close(llm.lens(before_norm[0]), llm.head(last))
+
+
+def test_in_bf16_answers_do_not_depend_on_batch_mates_where_that_is_asked(tmp_path):
+    from auralign.testing import make_tiny_llm
+
+    llm = load_llm(make_tiny_llm(tmp_path / "qwen2", kind="qwen2", width=64), dtype="bfloat16")
+    torch.manual_seed(0)
+    rows = [llm.embed(torch.randint(5, 300, (size,))) for size in (40, 17, 33, 8, 25, 12, 3, 29)]
+    settings = {"decoding": Decoding(40), "stop_ids": (10_000,)}
+    alone = [llm.generate([row], **settings)[0] for row in rows]  # 4 of these 8 differ in a batch
+    llm.batch_invariant = True
+    sizes = set()
+    hook = llm.decoder.layers[0].register_forward_pre_hook(lambda _, args: sizes.add(len(args[0])))
+    together = llm.generate(rows, **settings)
+    hook.remove()
+    assert together == alone
+    assert sizes == {1}

@@ -5,7 +5,7 @@ import inspect
 import torch
 
 from auralign.layout import DEFAULT
-from auralign.models.llm import ALL, Decoding
+from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import Renderer
 from auralign.stage import describe
@@ -15,9 +15,10 @@ def build_llm(hparams):
     """The frozen LLM on the recipe's device, and the renderer of its prompts."""
     check_device(hparams.device)
     options: dict = {"trust_remote_code": True} if hparams.trust_remote_code else {}
-    if "device" in inspect.signature(hparams.llm).parameters:  # tried where it will run
+    if getattr(hparams.llm, "func", hparams.llm) is load_llm:  # the probe tries it where it will run
         options["device"] = hparams.device
     llm = construct("llm", hparams.llm, **options).to(hparams.device)
+    llm.batch_invariant = hparams.batch_invariant
     return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options)
 
 

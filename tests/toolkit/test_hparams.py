@@ -140,3 +140,10 @@ def test_training_depends_on_the_keys_whose_change_it_notices(tmp_path):
 )
 def test_a_key_that_is_true_or_false_may_stand_alone(words, overrides):
     assert parse_arguments([*words, "a.yaml"]) == (["a.yaml"], overrides)
+
+
+def test_a_key_that_came_later_changes_a_finished_stage_only_where_it_is_set(tmp_path):
+    usual, asked = load(tmp_path), load(tmp_path, batch_invariant="true")
+    for stage in ("generate", "decode"):
+        assert "batch_invariant" not in settings(usual, stage)
+        assert settings(asked, stage) == {**settings(usual, stage), "batch_invariant": True}

@@ -194,6 +194,13 @@ SCHEMA = {
         (list,), "an answer ends before the first of them", SAME, "decode", default=[]
     ),
     "decode_batch_size": Key((int,), "prompts decoded at once in stage 4", SAME, default=64, least=1),
+    "batch_invariant": Key(
+        (bool,),
+        "decode prompts one by one in stages 2 and 4: in bf16 and fp16 an answer may else depend on its batch mates",
+        SAME,
+        "generate decode",
+        default=False,
+    ),
     "precision": Key(
         (str,), "fp32; bf16 or fp16 autocast on a GPU", FIXED, default="fp32", words=("fp32", "bf16", "fp16")
     ),
@@ -208,6 +215,8 @@ SCHEMA = {
     ),
 }
 
+# Keys that came later: at their default they are no change, so that what was finished before stays so.
+LATER = ("batch_invariant",)
 
 HELP = ("--help", "-h")
 BOOLEANS = ("true", "false")
@@ -218,7 +227,8 @@ def settings(hparams: SimpleNamespace, stage: str) -> dict[str, Any]:
     return {
         name: getattr(hparams, name)
         for name, key in SCHEMA.items()
-        if stage in key.stages.split() or (stage == "train" and key.change != SAME)
+        if (stage in key.stages.split() or (stage == "train" and key.change != SAME))
+        and not (name in LATER and getattr(hparams, name) == key.default)
     }
 
 

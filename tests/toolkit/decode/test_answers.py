@@ -46,6 +46,19 @@ def test_batched_equals_one_by_one(parts, tmp_path, given):
     )
 
 
+def test_each_question_is_answered_alone_where_that_is_asked(parts, tmp_path, monkeypatch):
+    _, model, _ = parts
+    sizes, answer = [], model.answer
+    monkeypatch.setattr(
+        model,
+        "answer",
+        lambda prompts, *rest, **options: sizes.append(len(prompts)) or answer(prompts, *rest, **options),
+    )
+    monkeypatch.setattr(model.llm, "batch_invariant", True)
+    decode(parts, tmp_path / "a.jsonl", "speech")
+    assert sizes == [1, 1, 1, 1]
+
+
 def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
     folder, model, renderer = parts
     answers = decode(parts, tmp_path / "a.jsonl", "text")

@@ -485,3 +485,20 @@ def test_an_answer_ends_at_any_stop_id_of_the_folder(make_llm, tmp_path, monkeyp
         ((30, 31), "stop"),
         ((30, 31, 32, 33), "length"),
     ]
+
+
+def test_in_bf16_answers_do_not_depend_on_batch_mates_where_that_is_asked(tmp_path):
+    from auralign.testing import make_tiny_llm
+
+    llm = load_llm(make_tiny_llm(tmp_path / "qwen2", kind="qwen2", width=64), dtype="bfloat16")
+    torch.manual_seed(0)
+    rows = [llm.embed(torch.randint(5, 300, (size,))) for size in (40, 17, 33, 8, 25, 12, 3, 29)]
+    settings = {"decoding": Decoding(40), "stop_ids": (10_000,)}
+    alone = [llm.generate([row], **settings)[0] for row in rows]  # 4 of these 8 differ in a batch
+    llm.batch_invariant = True
+    sizes = set()
+    hook = llm.decoder.layers[0].register_forward_pre_hook(lambda _, args: sizes.add(len(args[0])))
+    together = llm.generate(rows, **settings)
+    hook.remove()
+    assert together == alone
+    assert sizes == {1}

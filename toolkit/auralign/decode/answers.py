@@ -58,7 +58,9 @@ class Decoder:
     ):
         self.method = method
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
-        self.decoding, self.batch_size, self.recognizer = decoding, batch_size, recognizer
+        self.decoding, self.recognizer = decoding, recognizer
+        # Nor may rounding in the connector depend on batch mates.
+        self.batch_size = 1 if model.llm.batch_invariant else batch_size
         self.transcripts: dict[int, str] = {}  # by row of the manifest
 
     def write(

@@ -8,7 +8,7 @@ import torch
 
 from auralign.data.frames import made_of
 from auralign.layout import DEFAULT
-from auralign.models.llm import ALL, Decoding
+from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.records import Hypothesis, Target, read_about
 from auralign.render import Renderer, tell_change, today
@@ -25,9 +25,10 @@ def build_llm(hparams, *, prompts: dict | None = None):
     """
     check_device(hparams.device)
     options: dict = {"trust_remote_code": True} if hparams.trust_remote_code else {}
-    if "device" in inspect.signature(hparams.llm).parameters:  # tried where it will run
+    if getattr(hparams.llm, "func", hparams.llm) is load_llm:  # the probe tries it where it will run
         options["device"] = hparams.device
     llm = construct("llm", hparams.llm, **options).to(hparams.device)
+    llm.batch_invariant = hparams.batch_invariant
     prompts = prompts or recorded_prompts(hparams)
     return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options, prompts=prompts)
 

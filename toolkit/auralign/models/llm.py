@@ -124,6 +124,7 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self._adapted: torch.Tensor | None = None
         self.stop_ids = find_stop_ids(model, tokenizer)
+        self.batch_invariant = False  # in bf16 and fp16: decode prompts one by one
         self._sharing: dict[str, Sharing] = {}  # by kind of device: kernels differ
         self._neutralise_generation_config()
         for note in self.sharing.notes():
@@ -481,7 +482,8 @@ class LLM(nn.Module):
         `heard` (U,) of each prompt says which of its positions are speech. `seconds` of audio in each prompt set its length
         limit where the decoding says so; the LLM's context always does.
         With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
-        that neither batch mates nor order change it.
+        that neither batch mates nor order change it. That holds in fp32: in bf16 and fp16 a batch of another shape rounds
+        otherwise, and where two tokens are about as likely the answer is another one, unless `batch_invariant` is set.
 
         Raises ValueError on a prompt that leaves no room for an answer.
         """
@@ -555,7 +557,7 @@ class LLM(nn.Module):
             # A row that its batch mates would carry on beyond the context, or beyond an edge, is decoded apart.
             crosses = any(length <= edge < length + limit for edge in (*self.rope_edges, self.max_positions))
             key: tuple = ("alone", row)
-            if not crosses and self.sharing.equal:
+            if not crosses and self.sharing.equal and not self.batch_invariant:
                 kind = None if self.sharing.left else length
                 key = (kind, *(length > edge for edge in self.rope_edges))
             groups.setdefault(key, []).append(row)
@@ -695,7 +697,7 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
             tokenizer = AutoTokenizer.from_pretrained(path, **where)
             model, info = AutoModelForCausalLM.from_pretrained(path, **weights, **where)
     except ValueError as error:
-        if trust_remote_code or "trust_remote_code" not in str(error):
+        if trust_remote_code or "trust_remote_code" not in str(error.__cause__):
             raise
         raise ValueError(
             f"{path}: this LLM needs Python code that came with it; read that code, then allow it: --trust_remote_code true "

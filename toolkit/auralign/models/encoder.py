@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from auralign.files import read_json
-from auralign.models.folder import check_files, check_sound
+from auralign.models.folder import check_files, check_sound, read_object
 
 ALL = "all"
 # The loader of each model_type that a folder's config.json may name.
@@ -217,11 +216,11 @@ def model_type(path, known) -> str:
     Raises FileNotFoundError where a file that an encoder needs is absent, ValueError where the kind is not among `known`.
     """
     check_files(path, ("config.json",), what="an encoder")
-    check_sound(path)
-    found = read_json(Path(path) / "config.json").get("model_type")
+    found = read_object(Path(path) / "config.json").get("model_type")
     if found not in known:
         raise ValueError(f"{path} holds a model of type {found!r}; expected {', '.join(known)}")
     check_files(path, ("preprocessor_config.json",), what="an encoder")
+    check_sound(path)
     return found
 
 

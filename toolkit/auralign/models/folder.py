@@ -33,16 +33,25 @@ def check_files(path, names, *, what: str) -> None:
 def check_sound(path) -> None:
     """Raise ValueError where a file that transformers would read is none, such as a pointer of Git LFS or the page of a server's
     error, or was cut; FileNotFoundError where weights are absent."""
-    for name in (*OBJECTS, *TEXTS):
-        file = Path(path) / name
+    for file in [Path(path) / name for name in OBJECTS]:
+        if file.is_file():
+            read_object(file)
+    for file in [Path(path) / name for name in TEXTS]:
         if file.is_file():
             _check_content(file)
-            if name in OBJECTS and not isinstance(read_json(file, repair=COPY), dict):
-                raise ValueError(f"{file}: not a JSON object, {{...}}; {COPY}")
     for file in weight_files(path):
         _check_content(file)
         if file.suffix == ".safetensors":
             _check_whole(file)
+
+
+def read_object(file) -> dict:
+    """The JSON object of a file of a downloaded folder; ValueError where it holds anything else."""
+    _check_content(Path(file))
+    found = read_json(file, repair=COPY)
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: not a JSON object, {{...}}; {COPY}")
+    return found
 
 
 def weight_files(path) -> list[Path]:
@@ -55,9 +64,7 @@ def weight_files(path) -> list[Path]:
         if file.is_file():
             return [file]
         if index.is_file():
-            _check_content(index)
-            named = read_json(index, repair=COPY)
-            shards = named.get("weight_map") if isinstance(named, dict) else None
+            shards = read_object(index).get("weight_map")
             if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
                 raise ValueError(f"{index}: says no file of each weight (weight_map); {COPY}")
             found = [Path(path) / shard for shard in sorted(set(shards.values()))]

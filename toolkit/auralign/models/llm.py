@@ -17,9 +17,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from auralign.files import hash_path, read_json
+from auralign.files import hash_path
 from auralign.models.encoder import LOADERS
-from auralign.models.folder import check_complete, check_finite, check_sound, loading, torch_dtype
+from auralign.models.folder import (
+    check_complete,
+    check_finite,
+    check_sound,
+    loading,
+    read_object,
+    torch_dtype,
+)
 from auralign.models.probe import Sharing, probe
 
 # What configs call the length of the context; families without one have no limit.
@@ -690,8 +697,8 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         )
     where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
-    check_sound(path)
     _check_causal(path)
+    check_sound(path)
     try:
         with loading(path):
             tokenizer = AutoTokenizer.from_pretrained(path, **where)
@@ -714,7 +721,7 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
 
 
 def _check_causal(path) -> None:
-    config = read_json(Path(path) / "config.json")
+    config = read_object(Path(path) / "config.json")
     kind, names = config.get("model_type"), config.get("architectures") or ["a model"]
     if kind in LOADERS or config.get("is_encoder_decoder"):
         what = "a speech encoder (encoder: in the YAML)" if kind in LOADERS else "an encoder-decoder model"

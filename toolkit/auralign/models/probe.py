@@ -18,7 +18,9 @@ from torch import nn
 
 # Beyond how many standard deviations of the logits a sequence counts as moved. LEAK bounds the largest difference of forwards of
 # one shape, in which the mates alone differ: there rounding is the same, and what a mask hides adds an exact zero. SHAPE bounds
-# the root mean square of forwards of two shapes, whose kernels add up in another order.
+# the root mean square of forwards of two shapes, whose kernels add up in another order. Measured on tiny models of 116
+# families (CPU, fp32): packing moves the last hidden states of 37 by 0.4 to 4.8 and of the others by at most 4e-6, padding at the
+# left the logits of 3 by 0.06 to 3.6 and of the others by at most 3e-5.
 LEAK = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 6e-2}
 SHAPE = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 0.15}
 TAKES = "use an LLM whose forward and generate take inputs_embeds, such as Llama or Qwen"

@@ -206,7 +206,7 @@ MISTAKES = [
     # checkpoints
     Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),
     Mistake("a checkpoint for another LLM", DECODE, r"trained with llm '\w+', the recipe builds '\w+'", yaml("path: models/llm", "path: models/other")),
-    Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*run stage 3 again", yaml("stride: 8", "stride: 4")),
+    Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*train anew", yaml("stride: 8", "stride: 4")),
     Mistake("no checkpoint that is whole", DECODE, r"no checkpoint in exp/sift/checkpoints; run stage 3", lambda: [cut(path)() for path in Path("exp/sift/checkpoints").glob("*/trainable.safetensors")]),
     Mistake("scoring before decoding", SCORE, r"no exp/sift/hypotheses/test.speech.jsonl; run stage 4 \(decode\) first", remove("exp/sift/hypotheses/test.speech.jsonl")),
     Mistake("scoring answers to other questions", SCORE, r"run stage 4 \(decode\) again", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(q, key=f"new {q.key}") for q in all_])),

@@ -10,11 +10,11 @@ set -euo pipefail
 
 make_environment_at() { # END of the ranges, RESOLUTION of uv
     "$ROOT/tools/install.sh" install
-    local uv=$ENVIRONMENT/bin/uv
+    local uv=$ENVIRONMENT/bin/uv base=$ENVIRONMENT/bin/python
     ENVIRONMENT=$ROOT/.venv-$1
     echo "== $ENVIRONMENT: every direct requirement at its $1 version"
     cd "$ROOT"
-    [ -x "$ENVIRONMENT/bin/python" ] || "$uv" venv --quiet --seed "$ENVIRONMENT"
+    [ -x "$ENVIRONMENT/bin/python" ] || "$uv" venv --quiet --seed --python "$base" "$ENVIRONMENT"
     export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 # as in install.sh
     "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --upgrade --resolution "$2" -r setup.cfg --extra egs --extra test
     "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --no-deps --no-build-isolation --editable .

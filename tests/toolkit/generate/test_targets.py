@@ -8,9 +8,10 @@ import pytest
 
 from auralign import layout
 from auralign.generate.engine import Reply, TransformersEngine
-from auralign.generate.filters import Answered, check, loops, strip_thinking
+from auralign.generate.filters import Answered, check, loops
 from auralign.generate.targets import TargetWriter
 from auralign.plugins import load_method
+from auralign.reasoning import Reasoning
 from auralign.records import Records, Target, Utterance, write_records
 from auralign.render import Renderer
 from recipe import make_utterance
@@ -186,7 +187,7 @@ def test_loop_must_be_at_the_end():
     ],
 )
 def test_thinking_is_stripped(text, expected):
-    assert strip_thinking(text) == expected
+    assert Reasoning().split(text)[:2] == expected
 
 
 def test_a_prompt_longer_than_the_context_is_not_asked_but_listed(llm, renderer, manifest, tmp_path):

@@ -1,15 +1,11 @@
-"""What may not be taught: answers that are empty, loop, refuse, or never came out of thinking.
+"""What may not be taught: answers that are empty, loop or refuse.
 
 >>> check(Answered("", "stop"))
 'empty'
->>> strip_thinking("<think>two digits</think>i heard five six")
-('i heard five six', True)
 """
 
 import re
 from typing import NamedTuple
-
-from auralign.reasoning import Reasoning
 
 # A block of words said again and again at the end; digit strings may well say a word seven times.
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
@@ -26,16 +22,6 @@ class Answered(NamedTuple):
 
     text: str
     finish_reason: str
-
-
-def strip_thinking(text: str) -> tuple[str, bool]:
-    """The answer without its `<think>` block, and whether it had one, where nothing is known of the LLM.
-
-    A block that never closes leaves nothing. Some templates open the block in the prompt: what stands before a lone `</think>`
-    is thought, too.
-    """
-    said, thought, _ = Reasoning().split(text)
-    return said, thought
 
 
 def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:

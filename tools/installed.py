@@ -15,6 +15,7 @@ Reads: setup.cfg, requirements.lock and the metadata of installed packages; impo
 """
 
 import configparser
+import csv
 import re
 import shutil
 import sys
@@ -226,8 +227,9 @@ def repair(since):
     for folder in PACKAGES.glob("*.dist-info"):
         if folder.stat().st_mtime < since:
             continue
-        files = metadata.Distribution.at(folder).files
-        if files is None or not all((PACKAGES / file).exists() for file in files if file.suffix != ".pyc"):
+        record = folder / "RECORD"  # read here: importlib leaves out the files that are not there
+        files = [row[0] for row in csv.reader(record.open(encoding="utf-8"))] if record.exists() else [record]
+        if not all((PACKAGES / file).exists() for file in files if not str(file).endswith(".pyc")):
             shutil.rmtree(folder)
 
 

@@ -260,9 +260,11 @@ def _decode_by_ffmpeg(path: str, size: int, changed: int) -> tuple[np.ndarray, i
     import av
 
     blocks, rate, told = [], 0, 0.0
+    # Tags are not read; before PyAV 19 one that is no UTF-8 ends the reading all the same.
+    tags = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
         # A file object, and no protocols: a name is never an address, and a playlist opens nothing.
-        with open(path, "rb") as file, av.open(file, metadata_errors="ignore", options=ALONE) as container:
+        with open(path, "rb") as file, av.open(file, options=ALONE, **tags) as container:
             if not container.streams.audio:
                 raise AudioError(f"{path}: holds no sound")
             stream = container.streams.audio[0]

@@ -355,7 +355,8 @@ def test_a_full_disk_is_named_and_is_no_loss(recipe, whole, script, kilobytes):
     for before in STAGES[: STAGES.index(script)]:
         assert run(before, SIFT_YAML)[0] == 0
     code = f"{limit}import runpy, sys; sys.argv = {[script, SIFT_YAML]!r}; runpy.run_path({script!r}, run_name='__main__')"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    # -B: Python takes no notice of a bytecode file that it could write only in part, and would leave it for all who come after.
+    found = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=300)
     says = rf"{script}: error: exp/\S+: File too large; make room and run the same command again"
     check_said(found.returncode, found.stderr, Mistake("", (), says))
     for after in STAGES[STAGES.index(script) :]:

@@ -175,6 +175,8 @@ install_packages() { # EXTRAS...
 
 add() { # ARGUMENTS of uv pip install and of pip install
     local uv quiet=()
+    # as pip does: the first runs are faster, and on a full disk Python leaves bytecode that is cut, which nothing mends
+    export UV_COMPILE_BYTECODE=1
     uv=$(find_uv)
     # uv trusts the certificates of the system, as pip does: a proxy's are among them (the variable was renamed)
     export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1

@@ -131,7 +131,7 @@ def test_prompt_and_turn_of_every_kind_are_the_chat_templates_own(kind):
 def test_thinking_is_switched_by_the_templates_option(thinking, thought):
     options = {} if thinking is None else {"enable_thinking": thinking}
     renderer = Renderer(make_tokenizer(kind="qwen3"), template_options=options)
-    prompt = renderer.decode(renderer.render(View((Text("five"),))).ids)
+    prompt = renderer.tokenizer.decode(renderer.render(View((Text("five"),))).ids, skip_special_tokens=True)
     assert ("<think>\n\n</think>" in prompt) == thought
 
 

@@ -238,12 +238,6 @@ class Renderer:
         ids = self.tokenizer(f"{next(iter(self._added.values()))}a", add_special_tokens=False)["input_ids"]
         return ids[1:] == self.tokenizer("a", add_special_tokens=False)["input_ids"]
 
-    def decode(self, ids) -> str:
-        """Text of ids, special tokens left out."""
-        return self.tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        ).strip()
-
     def read(self, answer, *, stop_strings=()) -> Reading:
         """What an answer says, up to the first of `stop_strings`.
 

@@ -70,7 +70,7 @@ def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
         *renderer.frame().between,
     ]
     (expected,) = model.llm.generate([model.llm.embed(ids)], decoding=Decoding(8), stop_ids=renderer.stop_ids)
-    assert answers[0] == renderer.decode(expected.ids)
+    assert answers[0] == renderer.read(expected.ids).text
 
 
 def test_transcript_input_reads_what_the_recognizer_wrote(parts, tmp_path):

@@ -18,6 +18,7 @@ LAYERS = """
     generate  train    decode  score
     models
     losses    data     hparams  stage  store
+    fingerprint
     render
     plugins
     method

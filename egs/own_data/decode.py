@@ -16,6 +16,7 @@ from auralign import __version__, script
 from auralign.data.frames import recipe_frames
 from auralign.data.text import is_normalised
 from auralign.decode.answers import Decoder
+from auralign.fingerprint import describe
 from auralign.hparams import load_recipe, settings
 from auralign.method import is_assisted
 from auralign.models.build import (
@@ -27,7 +28,7 @@ from auralign.models.build import (
     prompts_of,
 )
 from auralign.records import Hypothesis, Question, Records, Utterance
-from auralign.stage import Stage, content, describe, require
+from auralign.stage import Stage, content, require
 from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoints
 

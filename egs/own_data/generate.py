@@ -12,13 +12,14 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.data.manifest import rejected_path
+from auralign.fingerprint import describe
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
 from auralign.generate.teacher import write_teacher
 from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_llm
 from auralign.records import Records, Target, Utterance
-from auralign.stage import Stage, content, describe
+from auralign.stage import Stage, content
 from auralign.store import partial_path, teacher_path
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from auralign import __version__, script
 from auralign.data.frames import recipe_frames
 from auralign.data.manifest import rejected_path
+from auralign.fingerprint import describe
 from auralign.hparams import load_recipe, settings
 from auralign.models.build import build_model, describe_parts
 from auralign.records import Records, Target, Utterance
-from auralign.stage import content, describe
+from auralign.stage import content
 from auralign.store import teacher_path
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import initial_folder

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.align import locator
+from auralign.fingerprint import describe
 from auralign.hparams import HELP, load_hparams, parse_arguments
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.score import places as locating
@@ -38,7 +39,7 @@ from auralign.score.recipe import (
 )
 from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
 from auralign.score.slue_measures import SPAN_TASKS, answer_score, quotes, read_answer, task_measures
-from auralign.stage import Stage, content, describe
+from auralign.stage import Stage, content
 from auralign.store import partial_path
 
 LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about

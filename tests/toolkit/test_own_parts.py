@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from auralign.fingerprint import describe, own_files, same
 from auralign.models.connectors import StackAndProject
-from auralign.stage import describe, own_files, same
 from recipe import make_recipe, run
 
 YAML = "hparams/sift.yaml"

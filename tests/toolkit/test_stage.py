@@ -5,7 +5,8 @@ import functools
 import pytest
 
 from auralign.files import hash_path
-from auralign.stage import Stage, StageBusyError, content, describe, renew, require
+from auralign.fingerprint import describe
+from auralign.stage import Stage, StageBusyError, content, renew, require
 
 
 def run(folder, inputs, *, text="made", interrupt=False):

@@ -45,6 +45,7 @@ from auralign.files import (
     without_places,
     write_json,
 )
+from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, Text, View, fill
 from auralign.method import cite, in_slot, is_assisted
 from auralign.models.build import (
@@ -60,7 +61,6 @@ from auralign.models.encoder import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.render import ENDLESS, Renderer, tell_change
-from auralign.stage import describe
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 from auralign.train.resume import tell_changes
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from auralign.fingerprint import describe
 from auralign.hparams import SCHEMA, load_hparams
-from auralign.stage import describe
 from local import world
 
 FOLDER = Path(__file__).parents[3] / "egs" / "digits" / "hparams"

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 
 from auralign.data.frames import made_of
+from auralign.fingerprint import describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.records import Hypothesis, Target, read_about
 from auralign.render import Renderer, tell_change, today
-from auralign.stage import describe, hash_files, own_files, same
 from auralign.store import partial_path
 
 MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for

@@ -16,6 +16,7 @@ from auralign import __version__
 from auralign.data.manifest import ACCOUNT
 from auralign.data.text import compose, is_normalised, normalise
 from auralign.files import read_json, without_places_in_command
+from auralign.fingerprint import describe
 from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
@@ -27,7 +28,7 @@ from auralign.score.recognition import raw_form
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
 from auralign.score.task_table import LEGEND, format_tasks
-from auralign.stage import Stage, content, describe
+from auralign.stage import Stage, content
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
 TERMINAL_WIDTH = 110

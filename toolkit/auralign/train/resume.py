@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auralign.files import read_json, write_json
+from auralign.fingerprint import describe, same
 from auralign.hparams import FIXED, NOTED, SAME, SCHEMA, STEPS
-from auralign.stage import BEFORE, Stage, describe, same
+from auralign.stage import BEFORE, Stage
 from auralign.train.checkpoint import Checkpoints
 
 # The inputs of stage 3 with what a change of each means: keys of the YAML, and what `train.py` adds to them.

@@ -1,0 +1,140 @@
+"""What a value of a recipe is, in plain JSON: by that a stage knows whether its inputs changed.
+
+>>> describe({"lr": 1e-3, "strides": (4, 8)})
+{'lr': 0.001, 'strides': [4, 8]}
+"""
+
+import ast
+import contextlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from auralign.files import hash_path, hash_value
+
+
+def describe(value) -> object:
+    """A JSON-able account of a value from a YAML file, by which a stage knows that it changed.
+
+    A `!name:` constructor is told by its path and arguments, and by the content of files and folders among them; a method
+    by its options and its source. A constructor of somebody's own is told by its source too: by the file of its class or
+    function, of the class' parents, and of the modules that these import from outside of the installed packages. The parts
+    that auralign ships and those of the `LIBRARIES` are told by name: an upgrade is no changed input, as it would undo all
+    that was trained; the version of auralign is recorded.
+
+    Raises TypeError on values that are neither plain, nor constructors, nor methods.
+    """
+    if hasattr(value, "func") and hasattr(value, "keywords"):
+        call = f"{value.func.__module__}.{value.func.__qualname__}"
+        account = {"call": call, "args": describe(value.args), "with": describe(value.keywords)}
+        paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
+        account |= {"content": [hash_path(path) for path in paths]} if paths else {}
+        return account | _source(value.func)
+    if isinstance(value, dict):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if hasattr(value, "options") and hasattr(value, "name"):
+        # The source too: whoever writes a method edits it, and its old targets are then no longer what it asks for. Of whole
+        # files, with constants and helpers, and with those of its parents.
+        files = {inspect.getsourcefile(kind) for kind in type(value).__mro__ if hasattr(kind, "layout")}
+        source = hash_value(sorted(hash_path(file) for file in files))[:16]
+        options = describe(value.options())
+        account = {"method": value.name, "version": value.version, "options": options, "source": source}
+        imported = own_files(type(value)) - set(map(Path, files))
+        return account | ({"imported": hash_files(imported)} if imported else {})
+    if callable(value) and hasattr(value, "__qualname__"):
+        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}} | _source(value)
+    raise TypeError(
+        f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
+    )
+
+
+LIBRARIES = ("auralign", "auralign_methods", "torch", "transformers", "peft", "speechbrain")
+INSTALLED = {"site-packages", "dist-packages"}
+LATER = ("source", "imported")  # what accounts written by an earlier auralign may lack
+
+
+def same(before, now) -> bool:
+    """Whether an account of inputs that was read from a file is that of now, as far as the earlier one goes."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = set(before) | set(now)
+        return all(
+            (name in LATER and name not in before)
+            or (name in before and name in now and same(before[name], now[name]))
+            for name in names
+        )
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(map(same, before, now))
+    return before == now
+
+
+def _source(made) -> dict:
+    files = own_files(made)
+    return {"source": hash_files(files)} if files else {}
+
+
+def hash_files(files: set[Path]) -> str:
+    """One hash of the contents of files, whatever their names."""
+    return hash_value(sorted(hash_path(file) for file in files))[:16]
+
+
+def own_files(made) -> set[Path]:
+    """The files of Python code that a class, function or class method is written in, as far as they are not auralign's, of
+    its `LIBRARIES` or Python's own; with those of modules that they import and that are in no installed package."""
+    holder = getattr(made, "__self__", made)  # a class method's class
+    kinds = inspect.getmro(holder) if inspect.isclass(holder) else ()
+    found: set[Path] = set()
+    for module in {made.__module__, *(kind.__module__ for kind in kinds)}:
+        _add_own(sys.modules.get(module), found)
+    return found
+
+
+def _add_own(module, found: set[Path]) -> None:
+    """Add the file of a module, unless it is a library's, and those of the modules that it imports."""
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py") or not Path(file).is_file() or Path(file) in found:
+        return
+    if module.__name__.partition(".")[0] in (*LIBRARIES, *sys.stdlib_module_names):
+        return
+    found.add(Path(file))
+    for name in _imports(module, file):
+        imported = sys.modules.get(name) or _find_own(name)
+        if not _is_installed(getattr(imported, "__file__", None)):
+            _add_own(imported, found)
+
+
+def _is_installed(file: str | None) -> bool:
+    return bool(INSTALLED & {*Path(file or "").parts})
+
+
+def _find_own(name: str):
+    """What `_add_own` asks of a module that is not loaded, as when a function imports it later; None of an installed one."""
+    with contextlib.suppress(ImportError, ValueError, AttributeError):
+        top = importlib.util.find_spec(name.partition(".")[0])
+        if top is not None and not _is_installed(top.origin):
+            spec = importlib.util.find_spec(name)
+            return spec and SimpleNamespace(__name__=name, __file__=spec.origin, __package__=spec.parent)
+    return None
+
+
+def _imports(module, file: str) -> Iterator[str]:
+    """Absolute names of what a module's code imports; of `from a import b` both a and a.b, whichever is a module."""
+    for node in ast.walk(ast.parse(Path(file).read_bytes(), filename=file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = (module.__package__ or "").split(".")
+            start = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*start, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def _is_path(value) -> bool:
+    return isinstance(value, (str, Path)) and bool(str(value)) and Path(value).exists()

@@ -14,17 +14,18 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 # The whole design from top to bottom; the parts of one line do not import each other.
 LAYERS = """
     __init__  cli      testing
-    show      align    script  pretrained  prepare  bench  new
+    show      align    script  steps  pretrained  prepare  bench  new
     generate  train    decode  score
     models
-    losses    data     hparams  stage  store
-    fingerprint
-    render
+    run_folder
+    losses    data     stage  store
+    fingerprint  recipe
+    render    constructor
     plugins
     method
     layout
     records
-    files    reasoning
+    files    reasoning  names  lazy
 """
 LEVEL = {
     part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from auralign.hparams import load_hparams
 from auralign.pretrained import export
+from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.stage import Stage
 from auralign_methods.sift import SIFT
@@ -42,7 +42,7 @@ def whole(tmp_path_factory, make_llm, whisper_folder):
         for script in STAGES:
             code, out, err = run(script, SIFT_YAML)
             assert code == 0, out + err
-        export(load_hparams(SIFT_YAML), "model")
+        export(load_recipe(SIFT_YAML), "model")
     return folder
 
 

@@ -9,13 +9,13 @@ import torch
 from auralign.data.manifest import TooManyRejectedError, rejected_path
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
-from auralign.hparams import load_hparams
 from auralign.layout import Speech, Target, Text, View
 from auralign.models.build import build_model, check_parts, describe_parts
 from auralign.models.connectors import StackAndProject, WindowedQFormer
 from auralign.models.llm import Answer, load_llm
 from auralign.models.speech_llm import SpeechLLM
 from auralign.plugins import find_methods, load_class, load_method
+from auralign.recipe import load_recipe
 from auralign.records import Records, Utterance, write_records
 from auralign.records import Target as TargetRecord
 from auralign.render import Renderer
@@ -79,7 +79,7 @@ def test_trap_2_cut_off_generations_taught_as_complete(recipe, llm_folder):
     renderer = Renderer(llm.tokenizer)
     summary, targets = write_targets(recipe, llm, renderer, response="three five nine")
     assert "12 cut off (kept without an end of turn)" in summary
-    hparams = load_hparams(recipe / "hparams" / "sift.yaml")
+    hparams = load_recipe(recipe / "hparams" / "sift.yaml")
     model, _ = build_model(hparams)
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     examples = Examples(targets, manifest, method=hparams.method, renderer=renderer, model=model, frames=None)
@@ -91,7 +91,7 @@ def test_trap_2_cut_off_generations_taught_as_complete(recipe, llm_folder):
 def test_trap_3_chat_template_drift(recipe, llm_folder):
     llm = load_llm(llm_folder)
     _, targets = write_targets(recipe, llm, Renderer(llm.tokenizer))
-    hparams = load_hparams(recipe / "hparams" / "sift.yaml")
+    hparams = load_recipe(recipe / "hparams" / "sift.yaml")
     model, _ = build_model(hparams)
     drifted = Renderer(llm.tokenizer, system="You are helpful.")
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
@@ -183,7 +183,7 @@ def test_trap_8_truncation_and_pad_lengths(recipe, llm_folder):
         .replace("keep_remainder: True", "keep_remainder: False")
         .replace("stride: 8", "stride: 30")
     )
-    hparams = load_hparams(yaml)
+    hparams = load_recipe(yaml)
     model, _ = build_model(hparams)
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     examples = Examples(
@@ -200,18 +200,18 @@ def test_trap_8_truncation_and_pad_lengths(recipe, llm_folder):
 
 def test_trap_9_llm_swap(recipe, make_llm):
     """A connector belongs to one revision of one LLM."""
-    trained = describe_parts(load_hparams(recipe / "hparams" / "sift.yaml"), *built(recipe))
+    trained = describe_parts(load_recipe(recipe / "hparams" / "sift.yaml"), *built(recipe))
     yaml = recipe / "hparams" / "sift.yaml"
     yaml.write_text(
         yaml.read_text().replace("load_llm\n    path: ", f"load_llm\n    path: {make_llm('qwen3')} # ")
     )
-    swapped = describe_parts(load_hparams(yaml), *built(recipe))
+    swapped = describe_parts(load_recipe(yaml), *built(recipe))
     with pytest.raises(ValueError, match="checkpoint: trained with llm '.*', the recipe builds"):
         check_parts(trained, swapped, place="checkpoint")
 
 
 def built(recipe):
-    return build_model(load_hparams(recipe / "hparams" / "sift.yaml"))
+    return build_model(load_recipe(recipe / "hparams" / "sift.yaml"))
 
 
 def test_trap_10_refusals(recipe, llm_folder):

@@ -168,7 +168,7 @@ def parse_pairs(text):
 
 def check_source(hparams, source, yaml):
     """Refuse speech in another language than the recipe's recognizer writes."""
-    told = getattr(hparams, "source", None)
+    told = hparams.own.get("source")
     if told is not None and main_code(told) != main_code(source):
         raise ValueError(
             f"{yaml}: source is {told!r}, but the pairs are spoken in {source!r}; add --source {main_code(source)}, in all stages"

@@ -22,7 +22,7 @@ import numpy as np
 from auralign import script
 from auralign.data.word_times import plain
 from auralign.files import read_json
-from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments
+from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
 from auralign.score.language import main_code
 from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
@@ -170,7 +170,7 @@ def take_comet(argv):
         return argv, None
     place = argv.index("--comet")
     if place + 1 == len(argv):
-        raise HparamsError("--comet: give a checkpoint: a .ckpt file, or the folder that holds it")
+        raise RecipeError("--comet: give a checkpoint: a .ckpt file, or the folder that holds it")
     checkpoint = Path(argv[place + 1])
     if not checkpoint.exists():
         raise FileNotFoundError(
@@ -184,7 +184,7 @@ def main(argv):
     paths, overrides = parse_arguments(argv)
     files, notes, comet, spellings = [__file__], NOTES, None, None
     if paths and not {*HELP} & {*argv}:
-        hparams = load_hparams(paths[0], overrides)
+        hparams = load_recipe(paths[0], overrides)
         counts = Path(hparams.data_folder) / "counts.json"
         if counts.is_file():
             notes = (*NOTES, *describe_counts(read_json(counts)))

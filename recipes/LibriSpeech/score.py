@@ -15,7 +15,7 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 from functools import lru_cache
 
 from auralign import script
-from auralign.hparams import load_hparams, parse_arguments
+from auralign.recipe import load_recipe, parse_arguments
 from auralign.score import obey
 from auralign.score.measures import MeanScore, WordErrorRate
 from auralign.score.recipe import Judge, score_recipe
@@ -60,7 +60,7 @@ class LibriSpeechJudge(Judge):
 
 def main(argv):
     paths, overrides = parse_arguments(argv)
-    spellings = find_spellings(load_hparams(paths[0], overrides)) if paths else None
+    spellings = find_spellings(load_recipe(paths[0], overrides)) if paths else None
     score_recipe(
         argv,
         title="LibriSpeech",

@@ -20,7 +20,7 @@ from pathlib import Path
 from auralign import __version__, script
 from auralign.align import locator
 from auralign.fingerprint import describe
-from auralign.hparams import HELP, load_hparams, parse_arguments
+from auralign.recipe import HELP, load_recipe, parse_arguments
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.score import places as locating
 from auralign.score import slue, slue_measures
@@ -179,7 +179,7 @@ def main(argv):
     paths, overrides = parse_arguments(argv)
     if paths and not {*HELP} & {*argv}:
         judge, files = make_judge(
-            {Path(path).stem: load_hparams(path, overrides) for path in paths}, yaml=paths[0]
+            {Path(path).stem: load_recipe(path, overrides) for path in paths}, yaml=paths[0]
         )
     score_recipe(
         argv,

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from auralign.generate.targets import draw_choices
-from auralign.hparams import load_hparams
 from auralign.layout import Speech, Target, Text
 from auralign.method import lay_out
 from auralign.models.build import build_decoding, build_model, build_recognizer
+from auralign.recipe import load_recipe
 from auralign.records import Utterance
 from auralign.score.recipe import check_shared
 from auralign.testing import make_speech, make_tiny_llm, make_tiny_whisper
@@ -40,7 +40,7 @@ def header(path):
 
 
 def methods_of(recipe):
-    return {path.stem: load_hparams(path) for path in METHODS if path.parent.parent.name == recipe}
+    return {path.stem: load_recipe(path) for path in METHODS if path.parent.parent.name == recipe}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def load_tiny(path, tiny, monkeypatch):
     """The values of a YAML with tiny models: smoke's own, or stand-ins in fp32."""
     if path.stem == SMOKE:
         monkeypatch.chdir(path.parent.parent)  # its folders are told from there
-        return load_hparams(path)
-    hparams = load_hparams(path, tiny)
+        return load_recipe(path)
+    hparams = load_recipe(path, tiny)
     hparams.llm = functools.partial(hparams.llm, dtype="float32")
     hparams.encoder = functools.partial(hparams.encoder, dtype="float32")
     return hparams
@@ -75,7 +75,7 @@ def test_there_are_recipes():
 
 @every_yaml
 def test_yaml_loads_and_its_method_is_named_at_the_top(path):
-    hparams = load_hparams(path)
+    hparams = load_recipe(path)
     if path.stem == SMOKE:
         return
     assert path.stem.startswith(hparams.method.name)
@@ -120,7 +120,7 @@ def test_each_method_of_a_recipe_writes_into_folders_of_its_own(recipe):
 
 @every_method
 def test_a_step_holds_a_pack_or_more_and_warm_up_ends(path):
-    hparams = load_hparams(path)
+    hparams = load_recipe(path)
     assert hparams.tokens_per_pack <= hparams.tokens_per_step
     assert hparams.num_warmup_steps < hparams.num_steps
     assert hparams.valid_every <= hparams.num_steps
@@ -128,7 +128,7 @@ def test_a_step_holds_a_pack_or_more_and_warm_up_ends(path):
 
 @every_method
 def test_whatever_is_asked_has_speech_in_it(path):
-    hparams = load_hparams(path)
+    hparams = load_recipe(path)
     utterance = Utterance("a", "a.wav", 1.0, "go on", words=(("go", 0.0, 0.5), ("on", 0.5, 1.0)))
     layouts = [
         lay_out(hparams.method, utterance, choice, Target("well"))

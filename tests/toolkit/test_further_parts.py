@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 import auralign
 from auralign import layout
-from auralign.hparams import load_hparams
 from auralign.models.build import build_model
 from auralign.pretrained import export
+from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target, Utterance, write_records
 from auralign.train.checkpoint import FROZEN, Checkpoints
 from recipe import DIGITS, make_recipe, run
@@ -78,7 +78,7 @@ def azeros(recipe):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(recipe)
         said = [succeed(script, "hparams/azeros.yaml") for script in STAGES]
-        export(load_hparams("hparams/azeros.yaml"), "azeros_model")
+        export(load_recipe("hparams/azeros.yaml"), "azeros_model")
     return "\n".join(said)
 
 
@@ -203,12 +203,12 @@ def test_a_whole_llm_is_trained_and_reads_as_it_came(recipe, monkeypatch):
     best = Checkpoints(recipe / "exp/whole_llm/checkpoints").best()
     names = {name.partition(".")[0] for name in best.weights()}
     assert names == {"connector", "llm"}
-    export(load_hparams("hparams/whole_llm.yaml"), "whole_model")
+    export(load_recipe("hparams/whole_llm.yaml"), "whole_model")
     model = auralign.load("whole_model")
     written = Records(recipe / "exp/whole_llm/hypotheses/test.speech.jsonl", Hypothesis)
     files = [recipe / "data" / f"test-{number}.flac" for number in range(4)]
     assert model.answer(files, "repeat {speech}") == [hypothesis.text for hypothesis in written]
-    plain, _ = build_model(load_hparams("hparams/sift.yaml"))
+    plain, _ = build_model(load_recipe("hparams/sift.yaml"))
     ids = list(range(7))
     moved = model.model.llm.embed(ids)
     assert not moved.equal(plain.llm.embed(ids))
@@ -223,7 +223,7 @@ def desta(recipe):
         patch.syspath_prepend(str(recipe))
         for script in (*STAGES, "score.py"):
             succeed(script, "hparams/desta.yaml")
-        export(load_hparams("hparams/desta.yaml"), "desta_model")
+        export(load_recipe("hparams/desta.yaml"), "desta_model")
     return auralign.load(recipe / "desta_model")
 
 
@@ -332,8 +332,8 @@ def distilled(recipe):
 
 def test_a_kept_teacher_is_the_plain_llm_at_each_token_of_the_targets(recipe, distilled):
     rows = np.load(distilled / "targets" / "train.teacher_4_2.npy")
-    model, renderer = build_model(load_hparams(recipe / "hparams" / "sift.yaml"))
-    method = load_hparams(recipe / "hparams" / "kept.yaml").method
+    model, renderer = build_model(load_recipe(recipe / "hparams" / "sift.yaml"))
+    method = load_recipe(recipe / "hparams" / "kept.yaml").method
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     start = 0
     for target in Records(distilled / "targets" / "train.jsonl", Target):

@@ -16,9 +16,9 @@ import torch
 import auralign
 from auralign import cli
 from auralign.data.audio import AudioError
-from auralign.hparams import load_hparams
 from auralign.models.llm import Answer
 from auralign.pretrained import CARD, CONFIG, export
+from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records
 from auralign.testing import make_speech
 from recipe import LORA, make_recipe, run
@@ -33,7 +33,7 @@ def recipe(tmp_path_factory, make_llm, whisper_folder):
         for script in ("generate.py", "train.py", "decode.py"):
             code, out, err = run(script, "hparams/sift.yaml")
             assert code == 0, out + err
-        export(load_hparams("hparams/sift.yaml"), "model")
+        export(load_recipe("hparams/sift.yaml"), "model")
     return folder
 
 
@@ -98,7 +98,7 @@ def test_the_card_names_parts_method_and_training(recipe):
 def test_a_folder_that_is_there_is_not_written_over(recipe, monkeypatch):
     monkeypatch.chdir(recipe)
     with pytest.raises(FileExistsError, match="is there already"):
-        export(load_hparams("hparams/sift.yaml"), "model")
+        export(load_recipe("hparams/sift.yaml"), "model")
 
 
 def changed(recipe, tmp_path, change):
@@ -195,7 +195,7 @@ def adapted(tmp_path_factory, make_llm, whisper_folder):
         for script in ("generate.py", "train.py", "decode.py"):
             code, out, err = run(script, "hparams/sift.yaml")
             assert code == 0, out + err
-        export(load_hparams("hparams/sift.yaml"), "model")
+        export(load_recipe("hparams/sift.yaml"), "model")
     return folder
 
 
@@ -296,7 +296,7 @@ def test_the_card_tells_nothing_of_this_machine_or_of_the_test_set(recipe):
     report.write_text("# The gap ledger\n\n## Wrong answers\n\nsecret words\n\n## How it was made\n\nso\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(recipe)
-        export(load_hparams("hparams/sift.yaml"), "carded", report=report)
+        export(load_recipe("hparams/sift.yaml"), "carded", report=report)
     card = (recipe / "carded" / CARD).read_text()
     assert "How it was made" in card
     assert "secret words" not in card
@@ -330,7 +330,7 @@ def at_home(recipe, tmp_path, monkeypatch):
         text = text.replace(f"path: {found}", f"path: {home}/models/{name}")
     (home / "r/hparams/sift.yaml").write_text(text)
     monkeypatch.chdir(home / "r")
-    export(load_hparams("hparams/sift.yaml"), tmp_path / "published")
+    export(load_recipe("hparams/sift.yaml"), tmp_path / "published")
     return home
 
 
@@ -359,7 +359,7 @@ def test_the_card_cuts_paths_of_a_report_and_of_options(recipe):
     report.write_text("# The gap ledger\n\n- command: `score.py --llm_folder /home/anna/models/llm`\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(recipe)
-        export(load_hparams("hparams/sift.yaml"), "cut", report=report)
+        export(load_recipe("hparams/sift.yaml"), "cut", report=report)
     card = (recipe / "cut" / CARD).read_text()
     assert "- command: `score.py --llm_folder llm`" in card
 

@@ -54,7 +54,7 @@ def test_two_places_of_speech_are_told_apart(folder, capsys):
 
 
 def test_targets_of_another_choice_are_not_shown(folder, capsys):
-    from auralign.hparams import load_hparams
+    from auralign.recipe import load_recipe
     from auralign.records import Choice, Target, write_records
 
     its = {"method": "sift", "method_version": "1", "llm": "x", "llm_revision": "x", "frame_hash": "x"}
@@ -64,7 +64,7 @@ def test_targets_of_another_choice_are_not_shown(folder, capsys):
         Target(key=str(number), utt_id="test-1", choice=choice, response=f"answer {number}", **its)
         for number, choice in enumerate(choices)
     ]
-    hparams = load_hparams("hparams/sift.yaml")
+    hparams = load_recipe("hparams/sift.yaml")
     write_records(folder / hparams.output_folder / "targets" / "test.jsonl", targets, kind=Target)
     cli.run(["show", "sift", "--utt", "test-1"])
     out = capsys.readouterr().out

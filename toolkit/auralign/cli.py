@@ -324,7 +324,7 @@ def do_align(options) -> int:
 
     from auralign.align import align, from_librispeech, from_recipe, from_textgrids
     from auralign.files import hash_path, locked
-    from auralign.hparams import load_hparams
+    from auralign.recipe import load_recipe
     from auralign.records import Records, Utterance
     from auralign.show import find_yaml
     from auralign.stage import renew
@@ -345,7 +345,7 @@ def do_align(options) -> int:
         else:
             sys.path.append(os.getcwd())
             yaml = find_yaml(options.recipe)
-            source = from_recipe(load_hparams(yaml), manifest, place=yaml)
+            source = from_recipe(load_recipe(yaml), manifest, place=yaml)
         before = hash_path(path)
         print(f"align: {align(manifest, source, force=options.force)}")
         renew(path.parent, before=before, after=hash_path(path))
@@ -534,12 +534,12 @@ def do_export(options) -> int:
     """`auralign export`."""
     from pathlib import Path
 
-    from auralign.hparams import load_hparams
     from auralign.pretrained import export
+    from auralign.recipe import load_recipe
     from auralign.show import find_yaml
 
     sys.path.append(os.getcwd())
-    hparams = load_hparams(find_yaml(options.method))
+    hparams = load_recipe(find_yaml(options.method))
     report = Path(hparams.score_folder) / "report.md"
     export(hparams, options.folder, report=report if report.is_file() else None)
     print(f"{options.folder}: {hparams.method.name} of {hparams.output_folder}")

@@ -6,33 +6,37 @@
 
 import ast
 import contextlib
+import functools
 import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 
+from auralign.constructor import Constructor, locate
 from auralign.files import hash_path, hash_value
+from auralign.names import canonical
 
 
 def describe(value) -> object:
-    """A JSON-able account of a value from a YAML file, by which a stage knows that it changed.
+    """A JSON-able account of a value of a recipe, by which a stage knows that it changed. Nothing is imported for it.
 
-    A `!name:` constructor is told by its path and arguments, and by the content of files and folders among them; a method
-    by its options and its source. A constructor of somebody's own is told by its source too: by the file of its class or
-    function, of the class' parents, and of the modules that these import from outside of the installed packages. The parts
-    that auralign ships and those of the `LIBRARIES` are told by name: an upgrade is no changed input, as it would undo all
-    that was trained; the version of auralign is recorded.
+    A constructor is named by its dotted name and arguments, with the content of files and folders among them; a method by its
+    options and its source. A constructor of the user's own is described by its source too: its module's file, and those of
+    the modules that it imports from outside of the installed packages. Parts of auralign and of the `LIBRARIES` are described
+    by name alone: an upgrade is no changed input, as it would undo all that was trained; the version of auralign is recorded.
 
     Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
-    if hasattr(value, "func") and hasattr(value, "keywords"):
-        call = f"{value.func.__module__}.{value.func.__qualname__}"
-        account = {"call": call, "args": describe(value.args), "with": describe(value.keywords)}
+    if isinstance(value, (Constructor, functools.partial)):
+        is_named = isinstance(value, Constructor)
+        name = value.name if is_named else canonical(f"{value.func.__module__}.{value.func.__qualname__}")
+        account = {"call": name, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
         account |= {"content": [hash_path(path) for path in paths]} if paths else {}
-        return account | _source(value.func)
+        return account | _source(named_files(name) if is_named else own_files(value.func))
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,7 +53,8 @@ def describe(value) -> object:
         imported = own_files(type(value)) - set(map(Path, files))
         return account | ({"imported": hash_files(imported)} if imported else {})
     if callable(value) and hasattr(value, "__qualname__"):
-        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}} | _source(value)
+        name = f"{value.__module__}.{value.__qualname__}"
+        return {"call": name, "args": [], "with": {}} | _source(own_files(value))
     raise TypeError(
         f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
     )
@@ -61,8 +66,14 @@ LATER = ("source", "imported")  # what accounts written by an earlier auralign m
 
 
 def same(before, now) -> bool:
-    """Whether an account of inputs that was read from a file is that of now, as far as the earlier one goes."""
+    """Whether an account of inputs that was read from a file is that of now, as far as the earlier one goes.
+
+    An earlier auralign wrote the name under which a class was defined, and of the user's own classes the files of their parents:
+    what differs from that is imported and compared again.
+    """
     if isinstance(before, dict) and isinstance(now, dict):
+        if {"call", "with"} <= before.keys() & now.keys():
+            return _same_call(before, now)
         names = set(before) | set(now)
         return all(
             (name in LATER and name not in before)
@@ -74,8 +85,23 @@ def same(before, now) -> bool:
     return before == now
 
 
-def _source(made) -> dict:
-    files = own_files(made)
+def _same_call(before: dict, now: dict) -> bool:
+    """`same`, for the accounts of two constructors."""
+    parts = ("args", "with", "content")
+    if not all(same(before.get(part, []), now.get(part, [])) for part in parts):
+        return False
+    was = canonical(before["call"]), before.get("source")
+    if was[0] == now["call"] and was[1] in (None, now.get("source")):
+        return True
+    try:
+        made = locate(now["call"])
+        name = canonical(f"{made.__module__}.{made.__qualname__}")
+    except (ValueError, ImportError, AttributeError):
+        return False
+    return was[0] == name and was[1] in (None, _source(own_files(made)).get("source"))
+
+
+def _source(files: set[Path]) -> dict:
     return {"source": hash_files(files)} if files else {}
 
 
@@ -93,6 +119,33 @@ def own_files(made) -> set[Path]:
     for module in {made.__module__, *(kind.__module__ for kind in kinds)}:
         _add_own(sys.modules.get(module), found)
     return found
+
+
+def named_files(name: str) -> set[Path]:
+    """What `own_files` gives for a dotted name, without importing it: nothing is known then of a class' parents."""
+    found: set[Path] = set()
+    _add_own(_find_module(name), found)
+    return found
+
+
+def _find_module(name: str):
+    """What `_add_own` asks of the module that holds a dotted name, from the files on `sys.path`; None if there is none."""
+    parts, spec = name.split("."), None
+    if parts[0] in (*LIBRARIES, *sys.stdlib_module_names):
+        return None
+    for number in range(1, len(parts)):
+        if spec is None:
+            inner = importlib.util.find_spec(parts[0])  # of a top-level package this imports nothing
+        elif spec.submodule_search_locations is None:
+            break
+        else:
+            inner = PathFinder.find_spec(".".join(parts[:number]), spec.submodule_search_locations)
+        if inner is None:
+            break
+        spec = inner
+    if spec is None or not spec.has_location:
+        return None
+    return SimpleNamespace(__name__=spec.name, __file__=spec.origin, __package__=spec.parent)
 
 
 def _add_own(module, found: set[Path]) -> None:

@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
 from auralign.data.manifest import ACCOUNT, Item, noted_path, rejected_path, write_manifest
 from auralign.files import write_json
-from auralign.hparams import HparamsError, load_hparams, parse_arguments
+from auralign.recipe import Recipe, RecipeError, load_recipe, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records
 from auralign.stage import Stage, content
 
@@ -64,27 +63,25 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_options(
-    argv: list[str], parser: argparse.ArgumentParser
-) -> tuple[argparse.Namespace, SimpleNamespace]:
+def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Recipe]:
     """The options, and the values of the YAML with what else stands on the command line.
 
-    Raises HparamsError on what neither knows, FileNotFoundError where there is no corpus.
+    Raises RecipeError on what neither knows, FileNotFoundError where there is no corpus.
     """
     options, rest = parser.parse_known_args(argv)
     words, overrides = parse_arguments(rest)
     if words:
-        raise HparamsError(f"unexpected argument {words[0]!r}; give one YAML, and options")
-    hparams = load_hparams(options.yaml, overrides)
+        raise RecipeError(f"unexpected argument {words[0]!r}; give one YAML, and options")
+    hparams = load_recipe(options.yaml, overrides)
     if options.phrasings > MAX_PHRASINGS:
-        raise HparamsError(f"--phrasings {options.phrasings}: there are {MAX_PHRASINGS} of each task")
+        raise RecipeError(f"--phrasings {options.phrasings}: there are {MAX_PHRASINGS} of each task")
     if not options.data.is_dir() and not getattr(options, "download", False):
         raise FileNotFoundError(f"no folder {options.data}; give the corpus: --data DIR")
     return options, hparams
 
 
 def prepare(
-    hparams: SimpleNamespace,
+    hparams: Recipe,
     splits: dict[str, list[Source]],
     ask: Callable[[Records], Iterable[Question]],
     *,
@@ -99,7 +96,7 @@ def prepare(
 
     Arguments
     ---------
-    hparams : SimpleNamespace
+    hparams : Recipe
     splits : dict of str -> list of Source
         For each of SPLITS at least one.
     ask : callable (Records of Utterance) -> iterable of Question

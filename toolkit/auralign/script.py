@@ -36,6 +36,15 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         sys.exit(3 if isinstance(error, StageBusyError) else 2)
 
 
+def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
+    """`run`, for a script that `torchrun` may start: the processes join before `main`, and only rank 0 prints."""
+    if {"RANK", "LOCAL_RANK"} <= set(os.environ):
+        from auralign.train.parallel import on_all_ranks
+
+        main = on_all_ranks(main)
+    run(main)
+
+
 def _in_one_line(error: Exception) -> str | None:
     """What a user reads of an error that is not our defect; None for one that is, whose traceback we need."""
     from auralign.stage import StageBusyError

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from auralign.hparams import HparamsError, load_hparams
 from auralign.layout import Speech
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out, respond
+from auralign.recipe import RecipeError, load_recipe
 from auralign.records import Records, Target, Utterance
 
 NOT_YET = "(written by the LLM in stage 2)"
@@ -14,12 +14,12 @@ NOT_YET = "(written by the LLM in stage 2)"
 def find_yaml(method: str) -> Path:
     """The YAML of a method: a path as it is, a name in the recipe's `hparams/`.
 
-    Raises HparamsError where there is none.
+    Raises RecipeError where there is none.
     """
     path = Path(method) if method.endswith(".yaml") else Path("hparams") / f"{method}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
-        raise HparamsError(
+        raise RecipeError(
             f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML"
             + (f"; here are: {known}" if known else "")
         )
@@ -30,7 +30,7 @@ def show(method: str, utt_id: str | None) -> None:
     """Print the views of one utterance's examples: pieces, ids, positions, tags and loss mask."""
     from auralign.models.build import build_llm
 
-    hparams = load_hparams(find_yaml(method))
+    hparams = load_recipe(find_yaml(method))
     split, utterance = _find_utterance(Path(hparams.data_folder), utt_id)
     _, renderer = build_llm(hparams)
     print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
@@ -56,8 +56,8 @@ def _find_utterance(folder: Path, utt_id: str | None):
             if utt_id is not None and utt_id in manifest:
                 return split, manifest[utt_id]
     if utt_id is None:
-        raise HparamsError(f"no manifest in {folder}; run stage 1 (prepare) first")
-    raise HparamsError(
+        raise RecipeError(f"no manifest in {folder}; run stage 1 (prepare) first")
+    raise RecipeError(
         f"no utterance {utt_id!r} in {', '.join(f'{folder}/{split}.jsonl' for split in splits)}"
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from auralign.fingerprint import describe
-from auralign.hparams import SCHEMA, load_hparams
+from auralign.recipe import KEYS, load_recipe
 from local import world
 
 FOLDER = Path(__file__).parents[3] / "egs" / "digits" / "hparams"
@@ -32,20 +32,20 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", METHODS)
 def test_yaml_loads_and_is_named_after_its_method(name):
-    assert load_hparams(FOLDER / f"{name}.yaml").method.name == STAGES.get(name, name)
+    assert load_recipe(FOLDER / f"{name}.yaml").method.name == STAGES.get(name, name)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_differ_in_nothing_but_the_method_and_what_it_needs(name):
-    ours, reference = (load_hparams(FOLDER / f"{one}.yaml") for one in (name, "sift"))
-    different = {key for key in SCHEMA if describe(getattr(ours, key)) != describe(getattr(reference, key))}
+    ours, reference = (load_recipe(FOLDER / f"{one}.yaml") for one in (name, "sift"))
+    different = {key for key in KEYS if describe(getattr(ours, key)) != describe(getattr(reference, key))}
     assert different - OWN == NEEDED.get(name, set())
 
 
 @pytest.mark.parametrize("name", ["sit", "transcription"])
 def test_instructions_are_the_training_phrasings_of_repeat(name):
     assert (
-        tuple(load_hparams(FOLDER / f"{name}.yaml").method.instructions) == world.TRAINING_PHRASINGS["repeat"]
+        tuple(load_recipe(FOLDER / f"{name}.yaml").method.instructions) == world.TRAINING_PHRASINGS["repeat"]
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import make_corpus
-from auralign.hparams import load_hparams
+from auralign.recipe import load_recipe
 from recipe import DIGITS, run
 
 YAMLS = sorted(
@@ -42,7 +42,7 @@ def test_fifty_steps_lower_the_loss_and_lead_to_the_ledger(example, monkeypatch,
     monkeypatch.chdir(example)
     succeed("generate.py", yaml)
     succeed("train.py", yaml, *SHORT)
-    hparams = load_hparams(yaml)
+    hparams = load_recipe(yaml)
     first, last = json.loads((Path(hparams.output_folder) / "log.json").read_text())
     assert (first["step"], last["step"]) == (25, 50)
     assert last["train_loss"] < 0.95 * first["train_loss"]
@@ -57,4 +57,4 @@ def test_every_method_has_a_recipe(example, monkeypatch):
 
     monkeypatch.chdir(example)
     shipped = {entry.name for entry in find_methods() if entry.package == "auralign"}
-    assert {load_hparams(path).method.name for path in YAMLS} >= shipped
+    assert {load_recipe(path).method.name for path in YAMLS} >= shipped

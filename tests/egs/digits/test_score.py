@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from auralign.files import read_json
-from auralign.hparams import HparamsError
+from auralign.recipe import RecipeError
 from auralign.records import Choice, Hypothesis, Question, Target, Utterance, write_records
 
 DIGITS = Path(__file__).parents[3] / "egs" / "digits"
@@ -149,7 +149,7 @@ def test_an_absent_file_names_the_stage_that_makes_it(script, run):
 
 
 def test_methods_of_different_data_are_not_compared(script, run):
-    with pytest.raises(HparamsError, match="bad and good cannot be compared: data_folder"):
+    with pytest.raises(RecipeError, match="bad and good cannot be compared: data_folder"):
         script.main([run.yaml("bad"), run.yaml("good", data_folder="elsewhere")])
 
 
@@ -160,7 +160,7 @@ def test_methods_of_different_llms_are_not_compared(script, run):
 
 
 def test_no_yaml_is_an_error_with_an_example(script):
-    with pytest.raises(HparamsError, match="give at least one YAML"):
+    with pytest.raises(RecipeError, match="give at least one YAML"):
         script.main([])
 
 

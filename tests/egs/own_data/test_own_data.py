@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.hparams import load_hparams
+from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Utterance
 from auralign.score.report import read_scores
 from recipe import make_recipe
@@ -83,7 +83,7 @@ def test_without_a_recognizer_there_is_no_cascade(folder):
 
 def test_the_yaml_builds_from_the_digits_models(monkeypatch):
     monkeypatch.chdir(OWN_DATA)
-    hparams = load_hparams(YAML)
+    hparams = load_recipe(YAML)
     encoder, llm = hparams.encoder(), hparams.llm()
     assert hparams.connector(encoder.width, llm.width).num_embeddings(80) == 10
     assert encoder.hears(3600)

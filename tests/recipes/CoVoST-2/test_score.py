@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.hparams import HparamsError
+from auralign.recipe import RecipeError
 from auralign.records import Question, Utterance
 from auralign.score.measures import Asked
 
@@ -124,7 +124,7 @@ def test_the_checkpoint_is_taken_off_the_arguments(tmp_path):
 def test_a_checkpoint_that_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="--comet: no .*none; fetch a checkpoint"):
         recipe.take_comet(["--comet", str(tmp_path / "none")])
-    with pytest.raises(HparamsError, match="--comet: give a checkpoint"):
+    with pytest.raises(RecipeError, match="--comet: give a checkpoint"):
         recipe.take_comet(["--comet"])
 
 

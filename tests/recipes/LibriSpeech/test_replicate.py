@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.hparams import load_hparams, parse_arguments
+from auralign.recipe import load_recipe, parse_arguments
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "recipes" / "LibriSpeech"
@@ -108,7 +108,7 @@ def test_nothing_is_written_where_the_whole_recipe_writes(replicate):
     _, overrides = parse_arguments(options_of(lines)[1])
     written = []
     for method in METHODS:
-        hparams = load_hparams(RECIPE / "hparams" / f"{method}.yaml", overrides)
+        hparams = load_recipe(RECIPE / "hparams" / f"{method}.yaml", overrides)
         written.append(hparams.output_folder)
         folders = (hparams.data_folder, hparams.text_folder, hparams.score_folder, hparams.output_folder)
         assert all(folder.startswith("exp/replicate/") for folder in folders)

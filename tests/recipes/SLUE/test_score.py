@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.hparams import load_hparams
+from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "SLUE"
@@ -149,7 +149,7 @@ def methods(run_folder, monkeypatch):
     monkeypatch.chdir(RECIPE)  # the YAML names the tiny models from there
     folders = {"data_folder": "data", "text_folder": "text", "output_folder": "out", "score_folder": "ledger"}
     overrides = {key: str(run_folder / name) for key, name in folders.items()}
-    return {"smoke": load_hparams("hparams/smoke.yaml", overrides)}
+    return {"smoke": load_recipe("hparams/smoke.yaml", overrides)}
 
 
 @pytest.fixture

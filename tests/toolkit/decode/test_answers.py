@@ -6,10 +6,10 @@ import torch
 
 from auralign.data.frames import BranchFrames, LiveFrames
 from auralign.decode.answers import Decoder, shuffle_partners
-from auralign.hparams import load_hparams
 from auralign.models.build import build_model, check_parts
 from auralign.models.llm import Decoding
 from auralign.plugins import load_method
+from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from recipe import LORA, make_recipe
 
@@ -17,7 +17,7 @@ from recipe import LORA, make_recipe
 @pytest.fixture(scope="module")
 def parts(llm_folder, whisper_folder, tmp_path_factory):
     folder = make_recipe(tmp_path_factory.mktemp("decode") / "r", llm=llm_folder, encoder=whisper_folder)
-    model, renderer = build_model(load_hparams(folder / "hparams" / "sift.yaml"))
+    model, renderer = build_model(load_recipe(folder / "hparams" / "sift.yaml"))
     return folder, model, renderer
 
 
@@ -209,7 +209,7 @@ def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, 
 def test_from_text_the_plain_llm_answers(parts, tmp_path, llm_folder, whisper_folder):
     plain = decode(parts, tmp_path / "plain.jsonl", "text")
     folder = make_recipe(tmp_path / "r", llm=llm_folder, encoder=whisper_folder, more=LORA)
-    model, renderer = build_model(load_hparams(folder / "hparams" / "sift.yaml"))
+    model, renderer = build_model(load_recipe(folder / "hparams" / "sift.yaml"))
     for parameter in model.llm.lora.parameters():
         parameter.data.normal_()
     adapted = (folder, model, renderer)

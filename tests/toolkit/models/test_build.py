@@ -7,11 +7,11 @@ import os
 import pytest
 
 import auralign
-from auralign.hparams import load_hparams
 from auralign.models import build
 from auralign.models.build import build_llm, check_parts, describe_parts
 from auralign.models.llm import load_llm
 from auralign.pretrained import CONFIG, export
+from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target
 from auralign.testing import make_tiny_llm
 from auralign.testing.tiny import CHATML
@@ -80,7 +80,7 @@ def test_what_was_interrupted_goes_on_another_day_bit_for_bit(
     assert contents(folder / "exp") == contents(at_once / "exp")
     on(9)
     monkeypatch.chdir(folder)
-    export(load_hparams("hparams/sift.yaml"), "model")
+    export(load_recipe("hparams/sift.yaml"), "model")
     on(400)
     said = [hypothesis.text for hypothesis in Records("exp/sift/hypotheses/test.speech.jsonl", Hypothesis)]
     assert auralign.load("model").answer("data/test-0.flac", "repeat {speech}") == said[0]
@@ -106,7 +106,7 @@ def test_the_date_is_recorded_with_what_was_made(at_once, monkeypatch):
 def test_another_method_of_the_recipe_asks_under_the_same_date(at_once, on, monkeypatch):
     monkeypatch.chdir(at_once)
     on(3)
-    hparams = load_hparams("hparams/sift.yaml")
+    hparams = load_recipe("hparams/sift.yaml")
     hparams.output_folder = "exp/other"
     assert build_llm(hparams)[1].date == DAY.isoformat()
 
@@ -123,7 +123,7 @@ def test_files_that_record_no_date_are_read_on_another_day(tmp_path, dated, whis
     for path in (folder / "exp/sift/checkpoints").glob("step_*/checkpoint.json"):
         assert json.loads(path.read_text())["prompts"]["date"] == DAY.isoformat()
     monkeypatch.chdir(folder)
-    export(load_hparams("hparams/sift.yaml"), "model")
+    export(load_recipe("hparams/sift.yaml"), "model")
     config = json.loads((folder / "model" / CONFIG).read_text())
     del config["prompts"]
     (folder / "model" / CONFIG).write_text(json.dumps(config))
@@ -155,7 +155,7 @@ def test_a_date_that_the_recipe_gives_is_no_date_of_the_day(dated, on):
 
 def test_a_mismatch_names_the_piece_of_the_frame(at_once, dated, monkeypatch):
     monkeypatch.chdir(at_once)
-    hparams = load_hparams("hparams/sift.yaml")
+    hparams = load_recipe("hparams/sift.yaml")
     model, renderer = build.build_model(hparams)
     before = describe_parts(hparams, model, renderer)
     renderer = renderer.on(DAY + datetime.timedelta(days=31))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from auralign.files import read_json, write_json
-from auralign.hparams import FIXED, NOTED, SAME, SCHEMA, STEPS
+from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.resume import differences
@@ -152,7 +152,7 @@ def reorder():
 
 
 def test_every_key_that_makes_another_run_is_tried():
-    assert {*OPTIONS, *LINES} == {name for name, key in SCHEMA.items() if key.change == FIXED}
+    assert {*OPTIONS, *LINES} == {name for name, key in KEYS.items() if key.change == FIXED}
 
 
 def check_refused(line, said, before):
@@ -219,7 +219,7 @@ NOTED_VALUES = {
 
 
 def test_every_key_of_which_a_history_is_kept_is_tried():
-    assert set(NOTED_VALUES) == {name for name, key in SCHEMA.items() if key.change == NOTED}
+    assert set(NOTED_VALUES) == {name for name, key in KEYS.items() if key.change == NOTED}
 
 
 @pytest.mark.parametrize("key", NOTED_VALUES)
@@ -274,9 +274,7 @@ def test_a_key_that_training_does_not_depend_on_goes_on_bit_for_bit(stopped, who
 
 
 def test_what_is_no_input_of_training_is_in_the_class_of_such():
-    assert all(
-        key.change == SAME for name, key in SCHEMA.items() if name.startswith(("decode_", "generate_"))
-    )
+    assert all(key.change == SAME for name, key in KEYS.items() if name.startswith(("decode_", "generate_")))
 
 
 def rate(step, num_steps):
@@ -413,7 +411,7 @@ def test_a_checkpoint_of_an_earlier_auralign_goes_on(stopped, whole):
 def test_another_version_of_auralign_goes_on_and_is_recorded():
     (found,) = differences({"auralign": "0.1"}, {"auralign": "0.2"})
     assert (found.change, str(found)) == (NOTED, "auralign 0.1 -> 0.2")
-    assert SCHEMA["num_steps"].change == STEPS
+    assert KEYS["num_steps"].change == STEPS
 
 
 def test_targets_that_were_trained_on_are_kept(finished):
@@ -433,11 +431,11 @@ def test_targets_that_were_trained_on_are_kept(finished):
 
 
 def test_the_card_tells_under_which_changes_the_run_went_on(stopped):
-    from auralign.hparams import load_hparams
     from auralign.pretrained import export
+    from auralign.recipe import load_recipe
 
     succeed("train.py", "--device", "cpu:0", "--num_steps", "12")
-    export(load_hparams(YAML), "model")
+    export(load_recipe(YAML), "model")
     history = json.loads(Path("model/auralign.json").read_text())["history"]
     assert history == [{"step": 8, "changed": {"device": ["cpu", "cpu:0"], "num_steps": [10, 12]}}]
     card = Path("model/README.md").read_text()

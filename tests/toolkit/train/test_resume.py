@@ -8,8 +8,8 @@ import torch
 from auralign.data.frames import BranchFrames, open_frames
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
-from auralign.hparams import load_hparams
 from auralign.models.build import build_model, describe_parts
+from auralign.recipe import load_recipe
 from auralign.records import Records, Target, Utterance
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
@@ -53,7 +53,7 @@ def recipe(more, llm_folder, whisper_folder, tmp_path_factory):
 
 
 def load(folder, **overrides):
-    return load_hparams(folder / "hparams" / "sift.yaml", overrides)
+    return load_recipe(folder / "hparams" / "sift.yaml", overrides)
 
 
 def train(folder, output, *, stop_after=None, model=None, **overrides):

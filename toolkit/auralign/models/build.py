@@ -2,7 +2,6 @@
 
 import inspect
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 
@@ -11,40 +10,28 @@ from auralign.fingerprint import describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
-from auralign.records import Hypothesis, Target, read_about
 from auralign.render import Renderer, tell_change, today
-from auralign.store import partial_path
+from auralign.run_folder import RunFolder
 
 MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for
 
 
-def build_llm(hparams, *, prompts: dict | None = None):
+def build_llm(recipe, *, prompts: dict | None = None):
     """The frozen LLM on the recipe's device, and the renderer of its prompts.
 
-    `prompts` are those that something was made with (`Renderer.describe`); what the recipe has made so far unless given.
+    `prompts` are those that something was made with (`Renderer.describe`); by default, what the recipe has made so far.
+
+    Raises RecipeError if the recipe names a class or argument that does not exist, ValueError if there is no such device.
     """
-    check_device(hparams.device)
-    options: dict = {"trust_remote_code": True} if hparams.trust_remote_code else {}
-    if getattr(hparams.llm, "func", hparams.llm) is load_llm:  # the probe tries it where it will run
-        options["device"] = hparams.device
-    llm = construct("llm", hparams.llm, **options).to(hparams.device)
-    llm.batch_invariant = hparams.batch_invariant
-    prompts = prompts or recorded_prompts(hparams)
-    return llm, make_renderer(llm, hparams.system_prompt, hparams.template_options, prompts=prompts)
-
-
-def recorded_prompts(hparams) -> dict:
-    """What the recipe's targets, or else the answers from text that all its methods share, record of their prompts."""
-    targets = Path(hparams.output_folder) / "targets"
-    places = [(targets / f"{split}.jsonl", Target) for split in ("train", "valid")]
-    places.append((Path(hparams.text_folder) / "hypotheses" / "test.text.jsonl", Hypothesis))
-    for path, kind in places:
-        for file in (path, partial_path(path)):
-            if file.is_file():
-                about, first = read_about(file, kind)
-                if about or kind is Target and first is not None:
-                    return about or {"frame_hash": first.frame_hash}
-    return {}
+    recipe.check_constructors()
+    check_device(recipe.device)
+    options: dict = {"trust_remote_code": True} if recipe.trust_remote_code else {}
+    if getattr(recipe.llm, "func", recipe.llm) is load_llm:  # the probe tries it where it will run
+        options["device"] = recipe.device
+    llm = construct("llm", recipe.llm, **options).to(recipe.device)
+    llm.batch_invariant = recipe.batch_invariant
+    prompts = prompts or RunFolder(recipe).prompts()
+    return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, prompts=prompts)
 
 
 def prompts_of(description: dict) -> dict:
@@ -130,53 +117,77 @@ def make_renderer(
     return next((one for one in earlier if one.frame_hash == wanted), renderer)
 
 
-def build_decoding(hparams) -> Decoding:
+def build_decoding(recipe) -> Decoding:
     """How stage 4 decodes."""
     return Decoding(
-        max_new_tokens=hparams.decode_max_new_tokens,
-        tokens_per_second=hparams.decode_tokens_per_second,
-        num_beams=hparams.decode_num_beams,
-        stop_strings=tuple(hparams.decode_stop_strings),
+        max_new_tokens=recipe.decode_max_new_tokens,
+        tokens_per_second=recipe.decode_tokens_per_second,
+        num_beams=recipe.decode_num_beams,
+        stop_strings=tuple(recipe.decode_stop_strings),
     )
+
+
+def build_optimizer(recipe, parameters):
+    """The optimizer of some parameters, and the schedule of its learning rate.
+
+    The optimizer is given `lr` and `weight_decay`, unless the YAML gives it one of its own; the schedule what it takes of
+    `num_warmup_steps` and `num_training_steps`.
+
+    Raises ValueError if the optimizer takes no weight decay and the recipe names one.
+    """
+    taken = inspect.signature(recipe.optimizer.func).parameters
+    options = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    if "weight_decay" not in taken and recipe.weight_decay == 0:
+        del options["weight_decay"]
+    given = {name: value for name, value in options.items() if name not in recipe.optimizer.keywords}
+    optimizer = construct("optimizer", recipe.optimizer, parameters, **given)
+    steps = {"num_warmup_steps": recipe.num_warmup_steps, "num_training_steps": recipe.num_steps}
+    taken = inspect.signature(recipe.lr_scheduler.func).parameters
+    given = {
+        name: value
+        for name, value in steps.items()
+        if name in taken and name not in recipe.lr_scheduler.keywords
+    }
+    return optimizer, construct("lr_scheduler", recipe.lr_scheduler, optimizer, **given)
 
 
 BRANCH = ("encoder", "connector")
 SOURCE_OF = "source of the encoder of "
 
 
-def build_model(hparams, *, prompts: dict | None = None):
+def build_model(recipe, *, prompts: dict | None = None):
     """The SpeechLLM, what is trained in it initialised by the recipe's seed, and the renderer of its prompts (see `build_llm`).
 
     Raises ValueError where `branches`, `heads` or `frozen` do not fit.
     """
-    llm, renderer = build_llm(hparams, prompts=prompts)
-    encoder = construct_encoder("encoder", hparams.encoder).to(hparams.device)
-    torch.manual_seed(hparams.seed)
-    connector = construct("connector", hparams.connector, encoder.width, llm.width).to(hparams.device)
-    if hparams.lora is not None:
-        llm.add_lora(construct("lora", hparams.lora), scope=hparams.lora_scope)
-    if hparams.train_llm:
-        if hparams.lora is not None:
+    llm, renderer = build_llm(recipe, prompts=prompts)
+    encoder = construct_encoder("encoder", recipe.encoder).to(recipe.device)
+    torch.manual_seed(recipe.seed)
+    connector = construct("connector", recipe.connector, encoder.width, llm.width).to(recipe.device)
+    if recipe.lora is not None:
+        llm.add_lora(construct("lora", recipe.lora), scope=recipe.lora_scope)
+    if recipe.train_llm:
+        if recipe.lora is not None:
             raise ValueError(
                 "train_llm and lora: the LLM's own weights are trained, or adapters beside them; leave one out"
             )
         llm.unfreeze()
-    if hparams.lora is None and hparams.lora_scope != ALL:
+    if recipe.lora is None and recipe.lora_scope != ALL:
         raise ValueError(
-            f"lora_scope {hparams.lora_scope}: there is no lora; name its config, or leave lora_scope out"
+            f"lora_scope {recipe.lora_scope}: there is no lora; name its config, or leave lora_scope out"
         )
-    branches = {name: _build_branch(name, parts, llm) for name, parts in hparams.branches.items()}
+    branches = {name: _build_branch(name, parts, llm) for name, parts in recipe.branches.items()}
     heads = {
-        name: construct(f"heads: {name}", hparams.heads.get(name, torch.nn.Linear), llm.width, num_outputs)
-        for name, num_outputs in hparams.method.needs.heads.items()
+        name: construct(f"heads: {name}", recipe.heads.get(name, torch.nn.Linear), llm.width, num_outputs)
+        for name, num_outputs in recipe.method.needs.heads.items()
     }
-    unused = [name for name in hparams.heads if name not in heads]
+    unused = [name for name in recipe.heads if name not in heads]
     if unused:
         raise ValueError(
-            f"heads: the method {hparams.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
+            f"heads: the method {recipe.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
         )
-    model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=hparams.frozen)
-    needs, name = hparams.method.needs, hparams.method.name
+    model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=recipe.frozen)
+    needs, name = recipe.method.needs, recipe.method.name
     if needs.num_tokens and not getattr(connector, "counts_tokens", False):
         raise ValueError(
             f"the method {name!r} needs a connector that makes as many embeddings as told; {type(connector).__name__} "
@@ -186,11 +197,11 @@ def build_model(hparams, *, prompts: dict | None = None):
         raise ValueError(
             f"frozen: {', '.join(model.frozen)} are all parts of this model; nothing is left to train"
         )
-    if model.frozen and hparams.init_from is None:
+    if model.frozen and recipe.init_from is None:
         raise ValueError(
             f"frozen: {model.frozen[0]} would stay as it was drawn at random; name its run: init_from"
         )
-    return model.to(hparams.device), renderer
+    return model.to(recipe.device), renderer
 
 
 def _build_branch(name: str, parts, llm) -> Branch:
@@ -202,18 +213,18 @@ def _build_branch(name: str, parts, llm) -> Branch:
     )
 
 
-def build_recognizer(hparams, encoder):
+def build_recognizer(recipe, encoder):
     """What reads the encoder's own transcripts off its frames, on the recipe's device, or None where it names nothing.
 
     One that takes `width` or `chunk_seconds` is told the encoder's: frames do not say where chunks were joined.
     """
-    if not hparams.recognizer:
+    if not recipe.recognizer:
         return None
-    made = getattr(hparams.recognizer, "func", hparams.recognizer)
+    made = getattr(recipe.recognizer, "func", recipe.recognizer)
     taken = inspect.signature(made).parameters
     options = {name: getattr(encoder, name) for name in ("width", "chunk_seconds") if name in taken}
-    recognizer = construct("recognizer", hparams.recognizer, **options)
-    return recognizer.to(hparams.device) if isinstance(recognizer, torch.nn.Module) else recognizer
+    recognizer = construct("recognizer", recipe.recognizer, **options)
+    return recognizer.to(recipe.device) if isinstance(recognizer, torch.nn.Module) else recognizer
 
 
 def own_encoder(recognizer):
@@ -221,26 +232,26 @@ def own_encoder(recognizer):
     return getattr(recognizer, "encoder", None)
 
 
-def describe_parts(hparams, model: SpeechLLM, renderer: Renderer) -> dict:
+def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
     """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
-    method = hparams.method
+    method = recipe.method
     parts = {
         "llm": model.llm.revision,
         "frame_hash": renderer.frame_hash,
         "encoder": model.encoder.fingerprint,
-        "connector": describe(hparams.connector),
-        "lora": describe(hparams.lora),
+        "connector": describe(recipe.connector),
+        "lora": describe(recipe.lora),
         "method": f"{method.name} {method.version}",
     }
     # What few recipes have: absent from the accounts of those that have not.
     for name, branch in model.branches.items():
-        parts[f"branch {name}"] = [branch.encoder.fingerprint, describe(hparams.branches[name]["connector"])]
+        parts[f"branch {name}"] = [branch.encoder.fingerprint, describe(recipe.branches[name]["connector"])]
     for name, encoder in model.encoders.items():
         if made_of(encoder):
             parts[f"{SOURCE_OF}{name}"] = made_of(encoder)["source"]
-    if hparams.lora is not None:
-        parts["lora_scope"] = hparams.lora_scope
-    if hparams.train_llm:
+    if recipe.lora is not None:
+        parts["lora_scope"] = recipe.lora_scope
+    if recipe.train_llm:
         parts["train_llm"] = True
     if model.frozen:
         parts["frozen"] = list(model.frozen)

@@ -17,8 +17,8 @@ from auralign.data.manifest import ACCOUNT
 from auralign.data.text import compose, is_normalised, normalise
 from auralign.files import read_json, without_places_in_command
 from auralign.fingerprint import describe
-from auralign.hparams import HELP, HparamsError, load_hparams, parse_arguments, settings
 from auralign.method import is_assisted
+from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
 from auralign.score.build import EXACT, make_ledger, read_methods
 from auralign.score.columns import MethodFiles, read_utterance
@@ -93,7 +93,7 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
     notes : sequence of str
         What a reader of the report must know.
 
-    Raises HparamsError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
+    Raises RecipeError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
     """
     if {*HELP} & {*argv}:
         print("usage: score.py YAML [YAML ...] [--KEY VALUE ...]\n")
@@ -102,9 +102,9 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
         )
         return
     paths, overrides = parse_arguments(argv)
-    methods = {Path(path).stem: load_hparams(path, overrides) for path in paths}
+    methods = {Path(path).stem: load_recipe(path, overrides) for path in paths}
     if not methods or len(methods) < len(paths):
-        raise HparamsError(
+        raise RecipeError(
             "give at least one YAML, each of another name: score.py hparams/sit.yaml hparams/sift.yaml"
         )
     shared = check_shared(methods)
@@ -126,15 +126,15 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
 
 
 def check_shared(methods):
-    """The first method's hparams; raises HparamsError where another differs in what all must share."""
+    """The first method's hparams; raises RecipeError where another differs in what all must share."""
     (first, shared), *others = methods.items()
     for name, hparams in others:
         for key in SHARED:
             ours, theirs = getattr(shared, key), getattr(hparams, key)
             if ours != theirs:
-                raise HparamsError(f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}")
-        if describe(settings(shared, "decode")) != describe(settings(hparams, "decode")):
-            raise HparamsError(f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ")
+                raise RecipeError(f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}")
+        if describe(shared.settings("decode")) != describe(hparams.settings("decode")):
+            raise RecipeError(f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ")
     return shared
 
 
@@ -220,7 +220,7 @@ def describe_runs(methods, shared):
     }
     return {
         "auralign": __version__,
-        "encoder": Path(getattr(shared, "encoder_folder", "see the YAML")).name,
+        "encoder": Path(shared.own.get("encoder_folder", "see the YAML")).name,
         "decoding": ", ".join(decoding),
         **{f"training of {name}": account for name, account in trained.items()},
     }

@@ -223,7 +223,7 @@ def normalised_form(language: str, spellings=None) -> TextForm:
 
 def find_spellings(hparams) -> Path | None:
     """Whisper's English spellings, `normalizer.json` of the encoder's folder, where a recipe's YAML names one that has it."""
-    path = Path(getattr(hparams, "encoder_folder", ".")) / "normalizer.json"
+    path = Path(hparams.own.get("encoder_folder", ".")) / "normalizer.json"
     return path if path.is_file() else None
 
 

@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+import auralign.models  # noqa: F401, I001 # before SpeechBrain, which imports torchaudio
 from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError, running
-from auralign.models.build import build_decoding
+from auralign.models.build import build_decoding, build_optimizer
 from auralign.models.speech_llm import Named, on_device
 from auralign.records import shorten
 from auralign.train import parallel
@@ -37,8 +38,7 @@ class AlignmentBrain(sb.Brain):
     ---------
     model : SpeechLLM
     method : AlignmentMethod
-    hparams : SimpleNamespace
-        Of `auralign.hparams`.
+    recipe : Recipe
     folder : Path
         For `checkpoints/`, `curves/` (TensorBoard) and `log.json`.
     description : dict
@@ -46,26 +46,26 @@ class AlignmentBrain(sb.Brain):
         ranks, and the `history` of changes under which the run went on.
     """
 
-    def __init__(self, model, method, hparams, *, folder, description: dict):
+    def __init__(self, model, method, recipe, *, folder, description: dict):
         super().__init__(
             modules=model.trained_parts,
-            hparams=vars(hparams),
+            hparams=vars(recipe),
             run_opts={
-                "device": hparams.device,
-                "precision": hparams.precision,
-                "max_grad_norm": hparams.max_grad_norm,
+                "device": recipe.device,
+                "precision": recipe.precision,
+                "max_grad_norm": recipe.max_grad_norm,
             },
         )
         self.distributed_launch = False  # or Brain would wrap each module in DistributedDataParallel
-        self.model, self.method, self.recipe = model, method, hparams
-        self.decoding = build_decoding(hparams)
+        self.model, self.method, self.recipe = model, method, recipe
+        self.decoding = build_decoding(recipe)
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
 
-    def run(self, train: Examples, valid: Examples) -> None:
-        """Train for `num_steps` steps, or what is left of them."""
+    def run(self, train: Examples, valid: Examples) -> Checkpoint:
+        """Train for `num_steps` steps, or what is left of them; gives the checkpoint with the lowest validation loss."""
         recipe = self.recipe
         self.valid = valid
         self.stream = StepStream(
@@ -87,19 +87,12 @@ class AlignmentBrain(sb.Brain):
             self.curves.close()
             # Also where the last checkpoint was there already: the run may have been killed before it wrote this.
             write_json(self.folder / "log.json", self.log)
+        return self.checkpoints.best()
 
     def init_optimizers(self):
-        """AdamW over what is trained, with linear warm-up and cosine decay to zero."""
-        from transformers import get_cosine_schedule_with_warmup
-
-        recipe = self.recipe
-        self.optimizer = torch.optim.AdamW(
-            self.modules.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        """The recipe's optimizer over what is trained, and the schedule of its learning rate."""
+        self.optimizer, self.schedule = build_optimizer(self.recipe, self.modules.parameters())
         self.optimizers_dict = {"optimizer": self.optimizer}
-        self.schedule = get_cosine_schedule_with_warmup(
-            self.optimizer, recipe.num_warmup_steps, recipe.num_steps
-        )
 
     def on_fit_start(self):
         """Go on from the newest sound checkpoint, where there is one."""
@@ -130,6 +123,8 @@ class AlignmentBrain(sb.Brain):
 
     def _follow_schedule(self) -> None:
         """Set the rate that this schedule gives for the step reached: of another `num_steps`, not what the checkpoint had."""
+        if not isinstance(self.schedule, torch.optim.lr_scheduler.LambdaLR):
+            return  # of other schedules the rate depends on the steps before
         rates = [
             base * rate(self.schedule.last_epoch)
             for base, rate in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)

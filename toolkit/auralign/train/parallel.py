@@ -113,15 +113,13 @@ def led(stage):
 
 
 def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]], int | None]:
-    """Decorates the `main` of a script that `torchrun` may start: joins its processes; without it, changes nothing.
+    """The `main` of a script that `torchrun` has started, which joins its processes first.
 
     Only rank 0 is heard. Where a rank fails, the first to do so tells its error, and `torchrun` ends the others.
     """
 
     @functools.wraps(main)
     def joined(argv):
-        if not {"RANK", "LOCAL_RANK"} <= set(os.environ):
-            return main(argv)
         store, number, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
         # gloo for what lies in memory, such as what `gathered` sends, and nccl for gradients on GPUs
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

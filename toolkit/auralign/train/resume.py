@@ -4,7 +4,7 @@
     ['lr']
 
 A run is begun once and goes on from its newest checkpoint, which says what it was trained with. What changed since is sorted
-by the `change` of its key in `auralign.hparams.SCHEMA`: where the files are kept and what is logged changes no weight; of a
+by the `change` of its key in `auralign.hparams.KEYS`: where the files are kept and what is logged changes no weight; of a
 device, or of the size of a pack, the checkpoints keep a history; more steps are trained with the rates of the new schedule
 from the step reached on, and so are fewer, as long as the run is not beyond them. All else is another run. It is refused
 in one line, unless it is given another `output_folder`, or `--restart`, which moves the old run into `before_1` (or the next
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from auralign.files import read_json, write_json
 from auralign.fingerprint import describe, same
-from auralign.hparams import FIXED, NOTED, SAME, SCHEMA, STEPS
+from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.stage import BEFORE, Stage
 from auralign.train.checkpoint import Checkpoints
 
 # The inputs of stage 3 with what a change of each means: keys of the YAML, and what `train.py` adds to them.
-INPUTS = {name: key.change for name, key in SCHEMA.items() if key.change != SAME} | {
+INPUTS = {name: key.change for name, key in KEYS.items() if key.change != SAME} | {
     "auralign": NOTED,
     "ranks": NOTED,
     "manifests": FIXED,
@@ -59,8 +59,8 @@ def differences(before: dict, now: dict) -> list[Difference]:
     for key, change in INPUTS.items():
         if key not in now or (key not in before and (change == NOTED or not _has_default(key))):
             continue
-        was = before[key] if key in before else describe(SCHEMA[key].default)
-        alike = SCHEMA[key].alike if key in SCHEMA else ()
+        was = before[key] if key in before else describe(KEYS[key].default)
+        alike = KEYS[key].alike if key in KEYS else ()
         if not same(was, now[key]) and not (was in alike and now[key] in alike):
             found.append(Difference(key, was, now[key], change))
     return found
@@ -219,7 +219,7 @@ def _new_folder(folder: Path) -> Path:
 
 
 def _has_default(key: str) -> bool:
-    return key in SCHEMA and SCHEMA[key].default is not ...
+    return key in KEYS and KEYS[key].default is not ...
 
 
 def _parts(name: str, before, now):

@@ -2,16 +2,7 @@
 
 import pytest
 
-from auralign.hparams import (
-    CHANGES,
-    SAME,
-    SCHEMA,
-    HparamsError,
-    load_hparams,
-    load_recipe,
-    parse_arguments,
-    settings,
-)
+from auralign.recipe import CHANGES, KEYS, SAME, RecipeError, load_recipe, parse_arguments, read_arguments
 
 YAML = """\
 seed: 1
@@ -39,7 +30,7 @@ decode_max_new_tokens: 8
 
 def load(tmp_path, text=YAML, **overrides):
     (tmp_path / "a.yaml").write_text(text)
-    return load_hparams(tmp_path / "a.yaml", overrides)
+    return load_recipe(tmp_path / "a.yaml", overrides)
 
 
 def test_references_are_resolved_after_overrides(tmp_path):
@@ -75,7 +66,7 @@ def test_optional_key_gets_its_default_and_takes_an_override(tmp_path):
     ],
 )
 def test_mistake_in_the_file_is_named(tmp_path, change, message):
-    with pytest.raises(HparamsError, match=message):
+    with pytest.raises(RecipeError, match=message):
         load(tmp_path, YAML.replace(*change))
 
 
@@ -88,7 +79,7 @@ def test_mistake_in_the_file_is_named(tmp_path, change, message):
     ],
 )
 def test_mistake_in_an_override_is_named(tmp_path, override, message):
-    with pytest.raises(HparamsError, match=message):
+    with pytest.raises(RecipeError, match=message):
         load(tmp_path, **override)
 
 
@@ -100,31 +91,31 @@ def test_arguments_are_split_into_paths_and_overrides():
 
 
 def test_option_without_a_value_is_named():
-    with pytest.raises(HparamsError, match="--lr needs a value"):
+    with pytest.raises(RecipeError, match="--lr needs a value"):
         parse_arguments(["a.yaml", "--lr", "--seed", "1"])
 
 
 def test_absent_yaml_is_named(tmp_path):
-    with pytest.raises(HparamsError, match="no YAML at"):
-        load_hparams(tmp_path / "a.yaml")
+    with pytest.raises(RecipeError, match="no YAML at"):
+        load_recipe(tmp_path / "a.yaml")
 
 
 def test_a_recipe_takes_one_yaml():
-    with pytest.raises(HparamsError, match="expected one YAML, found 0"):
-        load_recipe(["--lr", "1"])
+    with pytest.raises(RecipeError, match="expected one YAML, found 0"):
+        read_arguments(["--lr", "1"])
 
 
 def test_every_key_says_what_it_means():
-    assert all(key.meaning for key in SCHEMA.values())
+    assert all(key.meaning for key in KEYS.values())
 
 
 def test_every_key_says_what_a_change_of_it_does_to_a_training():
-    assert {key.change for key in SCHEMA.values()} == set(CHANGES)
+    assert {key.change for key in KEYS.values()} == set(CHANGES)
 
 
 def test_training_depends_on_the_keys_whose_change_it_notices(tmp_path):
-    keys = set(settings(load(tmp_path), "train"))
-    assert keys == {name for name, key in SCHEMA.items() if key.change != SAME}
+    keys = set(load(tmp_path).settings("train"))
+    assert keys == {name for name, key in KEYS.items() if key.change != SAME and not key.is_new}
     assert {"lr", "device", "num_steps", "precision", "feature_cache"} <= keys
     assert not {"num_shown", "restart", "decode_num_beams", "output_folder", "temperature"} & keys
 
@@ -145,5 +136,5 @@ def test_a_key_that_is_true_or_false_may_stand_alone(words, overrides):
 def test_a_key_that_came_later_changes_a_finished_stage_only_where_it_is_set(tmp_path):
     usual, asked = load(tmp_path), load(tmp_path, batch_invariant="true")
     for stage in ("generate", "decode"):
-        assert "batch_invariant" not in settings(usual, stage)
-        assert settings(asked, stage) == {**settings(usual, stage), "batch_invariant": True}
+        assert "batch_invariant" not in usual.settings(stage)
+        assert asked.settings(stage) == {**usual.settings(stage), "batch_invariant": True}

@@ -1,0 +1,129 @@
+"""Any value that the YAML names can be changed on the command line: `--connector.stride 4`."""
+
+import pytest
+
+from auralign.constructor import Constructor
+from auralign.recipe import RecipeError, load_recipe
+
+YAML = """\
+seed: 1
+width: 8
+rate: 0.5
+data_folder: data
+output_folder: exp
+text_folder: exp
+score_folder: exp
+method: !apply:auralign.plugins.load_method
+    name: sit
+llm: !name:builtins.dict
+    dtype: float32
+    path: !ref models/<width>
+encoder: !name:builtins.dict
+branches:
+    voice:
+        encoder: !name:builtins.dict
+        connector: !name:builtins.dict {stride: 8}
+connector: !name:builtins.dict
+    stride: 8
+    scale: !ref <rate>
+    beta: 1.0
+max_new_tokens: 8
+lr: 1.0e-3
+num_steps: 10
+num_warmup_steps: 2
+tokens_per_step: 100
+tokens_per_pack: 100
+valid_every: 5
+feature_cache: memory
+decode_max_new_tokens: 8
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    (tmp_path / "a.yaml").write_text(YAML)
+    return lambda **overrides: load_recipe(
+        tmp_path / "a.yaml", {name.replace("__", "."): value for name, value in overrides.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ({"connector__stride": "4"}, 4),
+        ({"connector__stride": "4.5"}, 4.5),
+        ({"connector__stride": "null"}, None),
+        ({"connector__stride": "[1, 2]"}, [1, 2]),
+        ({"connector__stride": "!!python/name:os.system"}, "!!python/name:os.system"),
+    ],
+)
+def test_an_argument_of_a_constructor_is_read_as_yaml_reads_it(load, override, found):
+    assert load(**override).connector.keywords["stride"] == found
+
+
+def test_a_float_stays_a_float(load):
+    assert repr(load(connector__beta="2").connector.keywords["beta"]) == "2.0"
+    assert load(connector__beta="3e-4").connector.keywords["beta"] == 0.0003
+
+
+def test_text_stays_text(load):
+    assert load(llm__dtype="16").llm.keywords["dtype"] == "16"
+
+
+def test_a_reference_is_replaced(load):
+    assert load(llm__path="elsewhere").llm.keywords["path"] == "elsewhere"
+    assert load(connector__scale="2").connector.keywords["scale"] == 2
+
+
+def test_a_reference_follows_the_key_that_it_refers_to(load):
+    assert load(rate="3e-1").connector.keywords["scale"] == 0.3
+    assert load(width="9").llm.keywords["path"] == "models/9"
+
+
+def test_a_constructor_without_arguments_gets_one(load):
+    assert load(encoder__padding="true_length").encoder == Constructor("builtins.dict", padding="true_length")
+
+
+def test_a_part_within_a_part_is_reached(load):
+    recipe = load(branches__voice__connector__stride="2")
+    assert recipe.branches["voice"]["connector"].keywords == {"stride": 2}
+
+
+def test_an_option_of_the_method_is_reached(load):
+    assert load(method__name="distillation", method__temperature="2").method.temperature == 2
+
+
+def test_an_argument_of_a_default_is_reached(load):
+    assert load(optimizer__betas="[0.9, 0.95]").optimizer == Constructor(
+        "torch.optim.AdamW", betas=[0.9, 0.95]
+    )
+    assert load(template_options__enable_thinking="false").template_options == {"enable_thinking": False}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"conector__stride": "4"}, "no key 'conector' to override; did you mean 'connector'"),
+        ({"lr__rate": "4"}, "lr has no parts to override: it is 0.001"),
+        ({"llm__path__x": "4"}, "llm.path has no parts to override: it is a reference, models/<width>"),
+        ({"connector": "4"}, "change a part of it: --connector.NAME VALUE"),
+        ({"method__temprature": "2"}, "does not take these options"),
+    ],
+)
+def test_a_mistake_is_named(load, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load(**override)
+
+
+def test_an_argument_that_nothing_takes_is_named_before_anything_is_built(tmp_path):
+    (tmp_path / "a.yaml").write_text(YAML.replace("llm: !name:builtins.dict", "llm: !name:shutil.move"))
+    with pytest.raises(RecipeError, match="llm: shutil.move takes no 'dtype'"):
+        load_recipe(tmp_path / "a.yaml").check_constructors()
+
+
+def test_the_resolved_text_loads_to_the_same_recipe(load, tmp_path):
+    recipe = load(connector__stride="4", rate="0.25", optimizer__betas="[0.9, 0.95]", system_prompt="null")
+    (tmp_path / "b.yaml").write_text(recipe.source.text)
+    again = load_recipe(tmp_path / "b.yaml")
+    assert again == recipe
+    assert "!ref" not in recipe.source.text

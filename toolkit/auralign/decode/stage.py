@@ -1,0 +1,123 @@
+"""Stage 4 of a recipe: what the LLM is given, and the model that answers."""
+
+import contextlib
+from collections.abc import Iterator
+
+from auralign import __version__
+from auralign.data.text import is_normalised
+from auralign.fingerprint import describe
+from auralign.method import is_assisted
+from auralign.records import Records, Utterance
+from auralign.run_folder import RunFolder
+from auralign.stage import Stage, content, require
+from auralign.store import partial_path
+from auralign.train.checkpoint import Checkpoint, Checkpoints
+from auralign.train.resume import differences
+
+ALONE = "_alone"  # behind an input: without the transcript that the method puts beside the speech
+PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
+
+
+def inputs_of(run: RunFolder) -> list[str]:
+    """What the questions are asked with, the inputs of the plain LLM first.
+
+    "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
+    encoder's own if the recipe names a recognizer, "speech" what is said, "shuffled" what another utterance says. If the method
+    puts a transcript beside the speech, "speech_alone" and "shuffled_alone" do without.
+    """
+    content(run.data.manifest("test"), made_by="stage 1 (prepare)")
+    given = ["text"]
+    if not is_normalised(Records(run.data.manifest("test"), Utterance)):
+        given.append("normalised")
+    if run.recipe.recognizer:
+        given.append("transcript")
+    given += ["speech", "shuffled"]
+    return given + ["speech_alone", "shuffled_alone"] * is_assisted(run.recipe.method)
+
+
+@contextlib.contextmanager
+def decoding(run: RunFolder, given: str) -> Iterator[Stage]:
+    """The stage that writes the answers from one of `inputs_of`.
+
+    Raises FileNotFoundError if an earlier stage was not run.
+    """
+    recipe, path = run.recipe, run.hypotheses(given)
+    inputs = {
+        "auralign": __version__,
+        **describe(recipe.settings("decode")),
+        "data": [
+            content(path, made_by="stage 1 (prepare)")
+            for path in (run.data.manifest("test"), run.data.questions)
+        ],
+    }
+    best = best_checkpoint(run)
+    if path.is_relative_to(run.folder / "hypotheses"):
+        inputs |= {
+            "checkpoint": content(best.folder, made_by="stage 3 (train)"),
+            "parts": describe({name: getattr(recipe, name) for name in PARTS}),
+            "seed": recipe.seed,
+        }
+    with Stage(
+        f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
+    ) as stage:
+        yield stage
+        if not differences(best.description, describe(recipe.settings("train"))):
+            run.write_recipe()  # with how it was decoded; one with other values of stage 3 would not be that of the checkpoint
+
+
+def best_checkpoint(run: RunFolder) -> Checkpoint:
+    """The checkpoint that answers.
+
+    Raises FileNotFoundError if stage 3 is not finished.
+    """
+    require(run.folder, "train", made_by="stage 3 (train)")
+    return Checkpoints(run.checkpoints).best()
+
+
+def make_decoder(run: RunFolder, manifest=None):
+    """The trained model, ready to answer about the utterances of a manifest; the run's test set unless one is given.
+
+    Raises ValueError if the checkpoint was trained with other parts than the recipe names.
+    """
+    from auralign.data.frames import recipe_frames
+    from auralign.decode.answers import Decoder
+    from auralign.models.build import (
+        build_decoding,
+        build_model,
+        build_recognizer,
+        check_parts,
+        describe_parts,
+        prompts_of,
+    )
+
+    recipe, best = run.recipe, best_checkpoint(run)
+    model, renderer = build_model(recipe, prompts=prompts_of(best.description))
+    check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
+    best.load_weights(model)
+    model.eval()
+    manifest = manifest or Records(run.data.manifest("test"), Utterance)
+    return Decoder(
+        model,
+        renderer,
+        manifest,
+        recipe_frames(recipe, model, manifest),
+        method=recipe.method,
+        decoding=build_decoding(recipe),
+        batch_size=recipe.decode_batch_size,
+        recognizer=build_recognizer(recipe, model.encoder),
+    )
+
+
+def write_answers(run: RunFolder, given: str, decoder) -> str:
+    """Answer the run's questions from one of `inputs_of`; gives a summary of one line."""
+    from auralign.records import Hypothesis, Question
+
+    path = run.hypotheses(given)
+    decoder.write(
+        Records(run.data.questions, Question),
+        path,
+        given=given.removesuffix(ALONE),
+        seed=run.recipe.seed,
+        assisted=False if given.endswith(ALONE) else None,
+    )
+    return f"{len(Records(path, Hypothesis))} answers in {path}"

@@ -1,0 +1,340 @@
+"""Read a recipe's YAML: check its keys, apply what the command line changes, and only then build its values.
+
+    >>> parse_arguments(["hparams/sift.yaml", "--lr", "3e-4", "--connector.stride=4", "--restart"])
+    (['hparams/sift.yaml'], {'lr': '3e-4', 'connector.stride': '4', 'restart': 'true'})
+
+The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. A YAML is code all
+the same: it belongs to a recipe or to one's own run, never to a model that somebody else published.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
+from auralign.recipe.keys import RecipeError, names_of, suggest
+from auralign.recipe.recipe import KEYS, Recipe, print_help
+
+HELP = ("--help", "-h")
+RESOLVED = "# All references and overrides are resolved.\n"  # the first line of a run's recipe
+BOOLEANS = ("true", "false")
+NULLS = ("null", "none")
+NUMBER = re.compile(
+    r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"
+)  # of which YAML 1.1 reads 3e-4, without a point, as text
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """Where a recipe was read from.
+
+    Arguments
+    ---------
+    path : Path
+        The YAML.
+    folder : Path
+        What relative paths in it start at: the recipe's folder.
+    text : str
+        The YAML with all references and overrides resolved.
+    overrides : dict of str to str
+    """
+
+    path: Path
+    folder: Path
+    text: str
+    overrides: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Names the run in a ledger: that of the YAML, without its ending."""
+        return self.path.stem
+
+
+def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split `a.yaml b.yaml --lr 3e-4 --num-steps=10` into paths and overrides.
+
+    Dashes in names are underscores, and a key that is true or false may be given without a value. What asks for help is left out.
+
+    Raises RecipeError on an option without a value.
+    """
+    paths, overrides, rest = [], {}, list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word in HELP:
+            continue
+        if not word.startswith("--"):
+            paths.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if not equals and _is_flag(name) and (not rest or rest[0].lower() not in BOOLEANS):
+            value = "true"  # `--restart` alone
+        elif not equals:
+            if not rest or rest[0].startswith("--"):
+                raise RecipeError(f"the option {word} needs a value: {word} VALUE")
+            value = rest.pop(0)
+        overrides[name] = value
+    return paths, overrides
+
+
+def _is_flag(name: str) -> bool:
+    return name in KEYS and KEYS[name].kinds == (bool,)
+
+
+def read_arguments(argv: list[str], *, doc: str = "") -> Recipe:
+    """The recipe of the one YAML that a stage's command line names, with its overrides.
+
+    Arguments
+    ---------
+    argv : list of str
+    doc : str
+        The script's docstring: `--help` prints it, with all keys, and exits.
+
+    Raises RecipeError if it names no YAML, or several.
+    """
+    if {*HELP} & {*argv}:
+        print_help(doc)
+    paths, overrides = parse_arguments(argv)
+    if len(paths) != 1:
+        raise RecipeError(
+            f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
+            "for example: python train.py hparams/sift.yaml --lr 3e-4"
+        )
+    return load_recipe(paths[0], overrides)
+
+
+def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a YAML, checked and with defaults filled in.
+
+    Arguments
+    ---------
+    path : path
+    overrides : dict of str
+        Values by key, as text or of their own type; `connector.stride` is the argument `stride` of `connector`.
+
+    Raises RecipeError on an unknown key (with a suggestion), a missing value, one of a wrong type, and broken YAML.
+    """
+    text = _read(path)
+    overrides = dict(overrides or {})
+    tree = _parse(text, path)
+    # A key of the recipe's own must be of use to another value; where references are resolved, nobody can tell.
+    own = tree if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
+    for name in tree:
+        if name not in KEYS and name not in own:
+            raise RecipeError(f"{path}: unknown key {name!r}{suggest(name, KEYS)}")
+    for name, value in overrides.items():
+        _override(tree, name, value, path)
+    resolved = _resolve(tree, path)
+    values = _build(resolved, path)
+    source = RecipeFile(
+        Path(path), Path.cwd(), resolved, {name: str(value) for name, value in overrides.items()}
+    )
+    return make_recipe(values, path, source=source)
+
+
+def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = None) -> Recipe:
+    """A Recipe of values by key, checked; keys that it has not are its `own`.
+
+    Raises RecipeError on a missing value and on one of a wrong type; `path` names the place.
+    """
+    checked = {}
+    for name, about in KEYS.items():
+        if name not in values:
+            if about.is_required:
+                raise RecipeError(f"{path}: lacks {name!r} ({about.meaning})")
+            continue
+        try:
+            checked[name] = about.check(values[name])
+        except ValueError as error:
+            raise RecipeError(f"{path}: {error}") from error
+    own = {name: value for name, value in values.items() if name not in KEYS}
+    return Recipe(**checked, own=own, source=source)
+
+
+def _read(path) -> str:
+    if not Path(path).is_file():
+        raise RecipeError(f"no YAML at {path}; give the path of a file such as hparams/sift.yaml")
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+
+
+def _parse(text: str, path):
+    """The YAML as a tree that keeps tags, comments and references."""
+    from ruamel.yaml import YAML  # 0.1 s that `auralign --help` does not spend
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        tree = YAML().load(text)
+    except YAMLError as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict) or not tree:
+        raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
+    return tree
+
+
+def _override(tree, name: str, value: Any, path) -> None:
+    """Change one key of the tree, or with dots in the name a key within it."""
+    first, *inner = name.split(".")
+    if first not in tree and first not in KEYS:
+        raise RecipeError(f"{path}: no key {first!r} to override{suggest(first, {*tree, *KEYS})}")
+    if not inner:
+        tree[first] = _typed(first, value, tree, path)
+        return
+    place, node = first, _open(tree, first, path)
+    for part in inner[:-1]:
+        place = f"{place}.{part}"
+        node = _open(node, part, path, place=place)
+    before = node.get(inner[-1])
+    keep_text = isinstance(before, str) and not _is_reference(before)
+    node[inner[-1]] = value if keep_text or not isinstance(value, str) else _guess(value, before)
+
+
+def _open(tree, name: str, path, *, place: str = ""):
+    """The mapping at a key of a tree, made if the key has arguments but the YAML gives none."""
+    from ruamel.yaml import Tag
+    from ruamel.yaml.comments import CommentedMap, TaggedScalar
+
+    place = place or name
+    node = tree.get(name)
+    if isinstance(node, dict):
+        return node
+    default = KEYS[name].default if name in KEYS and node is None else None
+    made = CommentedMap()
+    if isinstance(node, TaggedScalar) and _tag(node).startswith("!") and not node.value:
+        made.yaml_set_ctag(node.tag)  # `!name:some.Class` without arguments
+    elif isinstance(default, Constructor):
+        made.yaml_set_ctag(Tag(suffix=f"!name:{default.name}"))
+    elif not isinstance(default, dict):
+        raise RecipeError(
+            f"{path}: {place} has no parts to override: it is "
+            + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
+        )
+    tree[name] = made
+    return made
+
+
+def _tag(node) -> str:
+    return getattr(getattr(node, "tag", None), "value", None) or ""
+
+
+def _is_reference(node) -> bool:
+    return _tag(node) in ("!ref", "!copy")
+
+
+def _typed(name: str, value: Any, tree, path) -> Any:
+    """The value for a key as it stands in YAML, by the key's type; text comes from the command line."""
+    if not isinstance(value, str):
+        return value
+    if name not in KEYS:  # one of the recipe's own
+        return _guess(value, tree[name]) if isinstance(tree[name], (bool, int, float)) else value
+    kinds = KEYS[name].kinds
+    if type(None) in kinds and value.lower() in NULLS:
+        return None
+    if bool in kinds and value.lower() in BOOLEANS:
+        return value.lower() == "true"
+    if str in kinds:
+        return value
+    if not KEYS[name].is_scalar:
+        found = _guess(value)
+        if isinstance(found, (dict, list)) and isinstance(found, kinds):
+            return found
+        raise RecipeError(
+            f"{path}: {name!r} cannot be given on the command line as {value!r}; edit the YAML, or change a part of it: "
+            f"--{name}.NAME VALUE"
+        )
+    convert = int if int in kinds else float
+    try:
+        if bool in kinds:
+            raise ValueError
+        return convert(value)
+    except ValueError as error:
+        raise RecipeError(f"{path}: --{name} {value}: expected {names_of(kinds)}") from error
+
+
+def _guess(value: str, before: Any = None) -> Any:
+    """What YAML takes a word for; 3e-4 and what replaces a float are numbers."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if NUMBER.fullmatch(value):
+        return float(value)
+    try:
+        found = YAML(typ="safe", pure=True).load(value)
+    except YAMLError:
+        return value
+    if isinstance(before, float) and isinstance(found, int) and not isinstance(found, bool):
+        return float(found)
+    return found if found is None or isinstance(found, (bool, int, float, str, list, dict)) else value
+
+
+def _resolve(tree, path) -> str:
+    """The YAML's text with every reference replaced by what it refers to."""
+    from hyperpyyaml import resolve_references
+    from ruamel.yaml import YAML
+
+    given = io.StringIO()
+    YAML().dump(tree, given)
+    try:
+        resolved = resolve_references(io.StringIO(given.getvalue())).read()
+    except Exception as error:  # HyperPyYAML raises many kinds; a user reads one line with the file's name
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+    return RESOLVED + resolved.removeprefix(RESOLVED)
+
+
+def _build(text: str, path) -> dict[str, Any]:
+    """The values of a YAML without references."""
+    from ruamel.yaml.error import YAMLError
+
+    loader = _loader()(text)
+    try:
+        values = loader.get_single_data()
+    except YAMLError as error:
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+    finally:
+        loader.dispose()
+    try:
+        return {
+            name: realise(value) if isinstance(value, Constructor) else value
+            for name, value in values.items()
+            if not name.startswith("__")
+        }
+    except Exception as error:  # whatever a `!new:` or `!apply:` of the YAML raises
+        raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _loader() -> type:
+    """A YAML loader that makes Constructors of HyperPyYAML's tags, and of no other tag anything."""
+    from ruamel.yaml import SafeLoader
+
+    class Loader(SafeLoader):
+        """Of one document."""
+
+        def dispose(self):
+            """Let the parser go."""
+
+    def construct(kind):
+        def build(loader, name, node):
+            value = None
+            if node.id == "mapping":
+                value = loader.construct_mapping(node, deep=True)
+            elif node.id == "sequence":
+                value = loader.construct_sequence(node, deep=True)
+            args, keywords = (value, {}) if isinstance(value, list) else ((), value or {})
+            made = Constructor(name, *args, **keywords)
+            made.kind = kind
+            return made
+
+        return build
+
+    for kind in (NAME, NEW, APPLY, MODULE):
+        Loader.add_multi_constructor(f"!{kind}:", construct(kind))
+    Loader.add_constructor("!tuple", lambda loader, node: tuple(_guess(f"[{node.value[1:-1]}]")))
+    Loader.add_implicit_resolver("!tuple", re.compile(r"^\(.*\)$"), first="(")
+    return Loader

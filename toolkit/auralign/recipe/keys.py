@@ -1,0 +1,124 @@
+"""What is known of a key of a recipe: its type, bounds and meaning, and what a change of it does."""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from auralign.constructor import Constructor
+from auralign.method import AlignmentMethod, check_options
+
+
+class RecipeError(ValueError):
+    """A YAML or an override that cannot be used: names the file, the key and the repair."""
+
+
+# What a changed key does to a training that has begun (`auralign.train.resume`).
+SAME = "same"  # it goes on, bit for bit: weights do not depend on the key, except by files, whose content is compared
+NOTED = "noted"  # it goes on, not bit for bit; the checkpoints keep a history of such changes
+STEPS = "steps"  # num_steps: it goes on with the rate of the new schedule, unless the run is beyond that step
+FIXED = "fixed"  # it stops: the new run needs another output_folder, or --restart
+CHANGES = (SAME, NOTED, STEPS, FIXED)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of one key.
+
+    Arguments
+    ---------
+    name : str
+    kinds : tuple of type
+        Types of its value.
+    meaning : str
+        Printed by `--help` and by errors.
+    change : str
+        One of `CHANGES`. All but `SAME` are inputs of stage 3.
+    stages : str
+        The other stages whose results the key changes, separated by spaces.
+    default
+        `...` if every YAML must name the key.
+    minimum : float, optional
+        The smallest number allowed.
+    choices : tuple of str
+        The only words allowed, if any are given.
+    alike : tuple of str
+        Words that make no difference to training among themselves.
+    is_new : bool
+        The key came after finished runs: at its default it is no change.
+    """
+
+    name: str
+    kinds: tuple[type, ...]
+    meaning: str
+    change: str
+    stages: str = ""
+    default: Any = ...
+    minimum: float | None = None
+    choices: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    is_new: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether every YAML must name it."""
+        return self.default is ...
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it can be given on the command line as one word."""
+        return not {Constructor, AlignmentMethod, dict, list} & {*self.kinds}
+
+    def check(self, value: Any) -> Any:
+        """The value in the key's type.
+
+        Raises ValueError, without the file's name, if it has another type, is out of bounds or not a known word.
+        """
+        kinds = self.kinds
+        if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if float in kinds and isinstance(value, str):  # YAML 1.1 reads 3e-4, without a point, as a string
+            try:
+                value = float(value)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {value!r} is no number") from error
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ValueError(
+                f"{self.name}: {value!r} is {type(value).__name__}; expected {names_of(kinds)} ({self.meaning})"
+            )
+        if isinstance(value, AlignmentMethod):
+            check_options(value)
+        if self.minimum is not None and value is not None and not self.minimum <= value < math.inf:
+            raise ValueError(
+                f"{self.name}: {value} must be a number of at least {self.minimum} ({self.meaning})"
+            )
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name}: {value!r}: use {' or '.join(self.choices)}")
+        return value
+
+
+def key(meaning: str, change: str, *, default: Any = ..., **more) -> Any:
+    """A field of `Recipe`; the arguments are those of `Key`."""
+    about = {"meaning": meaning, "change": change, "default": default, **more}
+    if default is ...:
+        return dataclasses.field(metadata=about)
+    if isinstance(default, (dict, list)):
+        return dataclasses.field(default_factory=default.copy, metadata=about)
+    return dataclasses.field(default=default, metadata=about)
+
+
+def names_of(kinds) -> str:
+    """Types as a user reads them."""
+    names = {
+        Constructor: "a !name: constructor",
+        type(None): "null",
+        AlignmentMethod: "a method (!apply:auralign.plugins.load_method)",
+    }
+    return " or ".join(names.get(kind, kind.__name__) for kind in kinds)
+
+
+def suggest(name: str, known) -> str:
+    """The nearest known name, or all of them, to be put behind an error."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

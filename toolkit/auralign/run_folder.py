@@ -1,0 +1,241 @@
+"""One run of a recipe on disk: every path that its stages read and write, and the recipe that it was made with.
+
+    run = RunFolder.open("hparams/sift.yaml", {"seed": "2"})       # a YAML, or the name of one in hparams/
+    run = RunFolder.open("exp/synthetic/sift/seed_1")              # a run that a stage has worked in
+    run.targets("train")                                           # exp/synthetic/sift/seed_1/targets/train.jsonl
+
+A stage writes the recipe, with all references and overrides resolved, into the folder: whoever opens the folder later needs
+neither the YAML nor the command line that the run was made with.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from auralign import __version__
+from auralign.files import read_json, write_atomically, write_json
+from auralign.recipe import Recipe, RecipeError, load_recipe, read_arguments
+from auralign.records import Hypothesis, Target, read_about
+from auralign.store import partial_path, teacher_path
+
+SPLITS = ("train", "valid")  # what targets are made of
+ALL_SPLITS = (*SPLITS, "test")
+RECIPE, RUN = "recipe.yaml", "run.json"
+SCHEMA = 1
+
+
+class DataFolder:
+    """What stage 1 writes.
+
+    Arguments
+    ---------
+    folder : path
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def manifest(self, split: str) -> Path:
+        """The utterances of "train", "valid" or "test"."""
+        return self.folder / f"{split}.jsonl"
+
+    @property
+    def questions(self) -> Path:
+        """What is asked about the test utterances."""
+        return self.folder / "test.questions.jsonl"
+
+    @property
+    def account(self) -> Path:
+        """With which options the data was made, and of which parts; not every recipe writes it."""
+        return self.folder / "corpus.json"
+
+    @property
+    def frames(self) -> Path:
+        """The frozen encoder's frames, if they are kept on disk."""
+        return self.folder / "frames"
+
+
+class RunFolder:
+    """The output_folder of a recipe, with the other folders that its stages share.
+
+    Arguments
+    ---------
+    recipe : Recipe
+    """
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        self.folder = Path(recipe.output_folder)
+        self.text_folder = Path(recipe.text_folder)
+        self.score_folder = Path(recipe.score_folder)
+        self.data = DataFolder(recipe.data_folder)
+
+    @classmethod
+    def of_arguments(cls, argv: list[str], *, doc: str = "") -> "RunFolder":
+        """The run of the one YAML, or run folder, on a stage's command line; `--help` prints `doc` and all keys, and exits.
+
+        Raises RecipeError as `auralign.recipe.read_arguments` does.
+        """
+        return cls(read_arguments(argv, doc=doc))
+
+    @classmethod
+    def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
+        """A run by its folder, its YAML, or the name of a YAML in `hparams/`.
+
+        Arguments
+        ---------
+        place : path
+        overrides : dict of str, optional
+            Values for some keys, as on the command line.
+
+        Raises RecipeError if there is no such run or YAML.
+        """
+        path = Path(place)
+        if (path / RECIPE).is_file():
+            with working_in(recipe_folder(path)):
+                return cls(load_recipe(Path(os.path.relpath(path / RECIPE)), overrides))
+        if path.is_dir():
+            raise RecipeError(
+                f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "
+                "skips what is finished and writes it"
+            )
+        return cls(load_recipe(find_yaml(str(place)), overrides))
+
+    @contextlib.contextmanager
+    def working_here(self) -> Iterator[None]:
+        """Work in the recipe's folder, from which the relative paths of its values start."""
+        with working_in(self.recipe.source.folder if self.recipe.source else Path.cwd()):
+            yield
+
+    @property
+    def name(self) -> str:
+        """Names the run in a ledger: that of its YAML, without the ending."""
+        if (self.folder / RUN).is_file() and self._is_opened_by_folder:
+            return read_json(self.folder / RUN)["name"]
+        return self.recipe.source.name if self.recipe.source else self.recipe.method.name
+
+    @property
+    def _is_opened_by_folder(self) -> bool:
+        source = self.recipe.source
+        return source is not None and source.path.name == RECIPE
+
+    def targets(self, split: str) -> Path:
+        """The LLM's answers about the utterances of "train" or "valid"."""
+        return self.folder / "targets" / f"{split}.jsonl"
+
+    def teacher(self, split: str) -> Path:
+        """What stage 2 keeps of the teacher, for a method with `Needs(top_k=...)`."""
+        return teacher_path(self.targets(split), self.recipe.method.needs)
+
+    @property
+    def log(self) -> Path:
+        """What each validation found."""
+        return self.folder / "log.json"
+
+    @property
+    def curves(self) -> Path:
+        """TensorBoard's folder."""
+        return self.folder / "curves"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the best and the last checkpoint."""
+        return self.folder / "checkpoints"
+
+    def hypotheses(self, given: str) -> Path:
+        """The answers from `given`: "speech", "shuffled", and with "_alone" behind it without a transcript beside the speech, are
+        the run's own; "text", "normalised" and "transcript" are shared by all runs of a text_folder."""
+        is_own = given.partition("_")[0] in ("speech", "shuffled")
+        return (self.folder if is_own else self.text_folder) / "hypotheses" / f"test.{given}.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The ledger for people to read."""
+        return self.score_folder / "report.md"
+
+    @property
+    def evaluations(self) -> Path:
+        """A folder for each further test set that `auralign evaluate` was given."""
+        return self.folder / "evaluations"
+
+    def write_recipe(self) -> None:
+        """Keep the recipe in the folder, so that `RunFolder.open` finds it."""
+        source = self.recipe.source
+        if source is None:
+            return  # built in Python: there is no text of it
+        if not self._is_opened_by_folder:
+            about = {
+                "schema": SCHEMA,
+                "auralign": __version__,
+                "name": source.name,
+                "yaml": str(source.path),
+                "overrides": dict(source.overrides),
+                "recipe_folder": os.path.relpath(source.folder, self.folder),
+            }
+            write_json(self.folder / RUN, about)
+        if (
+            not (self.folder / RECIPE).is_file()
+            or (self.folder / RECIPE).read_text(encoding="utf-8") != source.text
+        ):
+            with write_atomically(self.folder / RECIPE) as file:
+                file.write(source.text)
+
+    def prompts(self) -> dict:
+        """What the run's targets, or else the answers from text, record of their prompts (`Renderer.describe`); empty before
+        there are any."""
+        places = [(self.targets(split), Target) for split in SPLITS]
+        places.append((self.hypotheses("text"), Hypothesis))
+        for path, kind in places:
+            for file in (path, partial_path(path)):
+                if file.is_file():
+                    about, first = read_about(file, kind)
+                    if about or kind is Target and first is not None:
+                        return about or {"frame_hash": first.frame_hash}
+        return {}
+
+
+def recipe_folder(run: Path) -> Path:
+    """The folder in which the recipe of a run stands.
+
+    Raises RecipeError if it is not there any more.
+    """
+    place = run / RUN
+    if not place.is_file():
+        return Path.cwd()
+    try:
+        found = (run / read_json(place)["recipe_folder"]).resolve()
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise RecipeError(f"{place}: does not say where the recipe stands; run stage 3 again") from error
+    if not found.is_dir():
+        raise RecipeError(
+            f"{place}: the recipe's folder {found} is not there any more; work in a folder of the same paths, and "
+            f"give the YAML: {run / RECIPE}"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def working_in(folder) -> Iterator[None]:
+    """Work in a folder, whose modules can be imported."""
+    sys.path.append(str(Path(folder).resolve()))  # `!new:my_file.MyMethod` is beside the scripts
+    with contextlib.chdir(folder):
+        yield
+
+
+def find_yaml(name: str) -> Path:
+    """The YAML of a path, or of a name in the recipe's `hparams/`.
+
+    Raises RecipeError if there is none.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("hparams") / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
+        raise RecipeError(
+            f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML or of a run's folder"
+            + (f"; here are: {known}" if known else "")
+        )
+    return path

@@ -1,0 +1,86 @@
+"""Stage 3 of a recipe: what a training depends on, and the examples that it learns from."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+
+from auralign import __version__
+from auralign.data.manifest import rejected_path
+from auralign.fingerprint import describe
+from auralign.run_folder import RECIPE, SPLITS, RunFolder
+from auralign.stage import content
+from auralign.train.checkpoint import initial_folder
+from auralign.train.resume import TrainingStage
+
+
+@contextlib.contextmanager
+def training(run: RunFolder) -> Iterator[TrainingStage]:
+    """The stage that trains. Under `torchrun` rank 0 enters it, and the others learn from it whether it is complete.
+
+    Raises FileNotFoundError if an earlier stage was not run, ValueError if the folder holds a run that this one cannot go on
+    with.
+    """
+    recipe = run.recipe
+    inputs = {
+        "auralign": __version__,
+        **describe(recipe.settings("train")),
+        "manifests": [content(run.data.manifest(split), made_by="stage 1 (prepare)") for split in SPLITS],
+        "targets": [content(run.targets(split), made_by="stage 2 (generate)") for split in SPLITS],
+    }
+    if recipe.method.needs.top_k:
+        inputs["teacher"] = [content(run.teacher(split), made_by="stage 2 (generate)") for split in SPLITS]
+    if recipe.init_from is not None:
+        inputs["init_from"] = content(initial_folder(recipe.init_from), made_by="stage 3 of another run")
+    outputs = [run.checkpoints, run.log, *(rejected_path(run.folder / f"{split}.jsonl") for split in SPLITS)]
+    stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=recipe.restart)
+    with _entered(stage):
+        if os.environ.get("RANK", "0") == "0" and not (stage.complete and (run.folder / RECIPE).exists()):
+            run.write_recipe()
+        yield stage
+
+
+def _entered(stage: TrainingStage):
+    if "RANK" not in os.environ:
+        return stage
+    from auralign.train.parallel import led
+
+    return led(stage)
+
+
+def on_own_device(run: RunFolder) -> RunFolder:
+    """The run on the device of this rank: under `torchrun` each has a GPU of its own."""
+    from auralign.train.parallel import own_device
+
+    return RunFolder(dataclasses.replace(run.recipe, device=own_device(run.recipe.device)))
+
+
+def read_examples(run: RunFolder, split: str, model, renderer):
+    """The `Examples` of "train" or "valid"; what is left out of them is listed in `<split>.rejected.jsonl`."""
+    from auralign.data.frames import recipe_frames
+    from auralign.records import Records, Target, Utterance
+    from auralign.train.examples import Examples
+    from auralign.train.parallel import is_first
+
+    manifest = Records(run.data.manifest(split), Utterance)
+    examples = Examples(
+        Records(run.targets(split), Target),
+        manifest,
+        method=run.recipe.method,
+        renderer=renderer,
+        model=model,
+        frames=recipe_frames(run.recipe, model, manifest),
+        max_rejected=run.recipe.max_rejected,
+    )
+    if is_first():
+        examples.rejected.write(rejected_path(run.folder / f"{split}.jsonl"), num_kept=len(examples))
+    return examples
+
+
+def make_brain(run: RunFolder, stage: TrainingStage, model, renderer):
+    """The `AlignmentBrain` that trains a model; its checkpoints record what they depend on."""
+    from auralign.models.build import describe_parts
+    from auralign.train.brain import AlignmentBrain
+
+    description = {**stage.inputs, **describe_parts(run.recipe, model, renderer)}
+    return AlignmentBrain(model, run.recipe.method, run.recipe, folder=run.folder, description=description)

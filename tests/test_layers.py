@@ -24,7 +24,7 @@ LAYERS = """
     method
     layout
     records
-    files    reasoning
+    files    reasoning  names
 """
 LEVEL = {
     part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from auralign.files import hash_path, hash_value
+from auralign.names import canonical
 
 
 def describe(value) -> object:
@@ -28,7 +29,7 @@ def describe(value) -> object:
     Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
     if hasattr(value, "func") and hasattr(value, "keywords"):
-        call = f"{value.func.__module__}.{value.func.__qualname__}"
+        call = canonical(f"{value.func.__module__}.{value.func.__qualname__}")
         account = {"call": call, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
         account |= {"content": [hash_path(path) for path in paths]} if paths else {}
@@ -49,7 +50,8 @@ def describe(value) -> object:
         imported = own_files(type(value)) - set(map(Path, files))
         return account | ({"imported": hash_files(imported)} if imported else {})
     if callable(value) and hasattr(value, "__qualname__"):
-        return {"call": f"{value.__module__}.{value.__qualname__}", "with": {}} | _source(value)
+        call = canonical(f"{value.__module__}.{value.__qualname__}")
+        return {"call": call, "with": {}} | _source(value)
     raise TypeError(
         f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"
     )

@@ -13,7 +13,7 @@ SECONDS = 120  # a hang fails the test
 # Imported once, in a process that has not computed yet and so can be forked.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    """auralign.script auralign.train.brain auralign.models.build auralign.models.connectors auralign.models.whisper
+    """auralign.script auralign.train.brain auralign.models.build auralign.models.connectors auralign.models.encoders
     auralign_methods.sift hyperpyyaml peft torch._dynamo transformers.generation.utils
     transformers.models.llama.modeling_llama""".split()
 )

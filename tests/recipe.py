@@ -29,7 +29,7 @@ score_folder: exp/ledger
 output_folder: exp/{method}
 llm: !name:auralign.models.llm.load_llm
     path: {llm}
-encoder: !name:auralign.models.whisper.load_whisper
+encoder: !name:auralign.models.encoders.load_whisper
     path: {encoder}
 method: !apply:auralign.plugins.load_method
     name: {method}

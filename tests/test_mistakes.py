@@ -151,7 +151,7 @@ MISTAKES = [
     Mistake("a learning rate that is no number", TRAIN, r"lr: nan must be a number of at least 0", yaml("^lr.*", "lr: .nan")),
     Mistake("YAML that does not parse", TRAIN, r"hparams/sift.yaml: while parsing", yaml("^lr.*", "lr: [1")),
     Mistake("a constructor that is not there", TRAIN, r"hparams/sift.yaml: .*load_wisper", yaml("load_whisper", "load_wisper")),
-    Mistake("a module that is not there", TRAIN, r"hparams/sift.yaml: .*auralign\.modles", yaml("auralign.models.whisper", "auralign.modles.whisper")),
+    Mistake("a module that is not there", TRAIN, r"hparams/sift.yaml: .*auralign\.modles", yaml("auralign.models.encoders", "auralign.modles.encoders")),
     Mistake("a reference to nothing", TRAIN, r"hparams/sift.yaml: .*nowhere", yaml("^data_folder.*", "data_folder: !ref <nowhere>/x")),
     Mistake("an argument that a part does not take", TRAIN, r"StackAndProject.*strides", both(restart, yaml("stride: 8", "strides: 8"))),
     Mistake("a word that is not among those", TRAIN, r"feature_cache: 'ram': use memory or disk or off", yaml("^feature_cache.*", "feature_cache: ram")),

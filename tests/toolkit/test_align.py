@@ -15,10 +15,8 @@ from auralign import cli
 from auralign.align import from_recipe, locator
 from auralign.data.word_times import NoWordTimes
 from auralign.models.build import build_recognizer
-from auralign.models.ctc import CTCRecognizer
-from auralign.models.encoder import SpeechEncoder
-from auralign.models.whisper import load_whisper
-from auralign.models.whisper_decoder import load_whisper_decoder
+from auralign.models.encoders import SpeechEncoder, load_whisper
+from auralign.models.recognizers import CTCRecognizer, load_whisper_decoder
 from auralign.records import Records, Utterance, write_records
 from auralign.testing import make_tiny_whisper
 from recipe import make_recipe
@@ -228,7 +226,7 @@ def test_a_recognizer_that_reads_chunks_is_told_the_encoders(here, tmp_path):
 
 
 def test_a_recipe_aligns_with_its_encoder_and_recognizer(tmp_path, whisper_folder, monkeypatch, capsys):
-    more = f"recognizer: !name:auralign.models.ctc.load_ctc\n    path: {tmp_path}\n"
+    more = f"recognizer: !name:auralign.models.recognizers.load_ctc\n    path: {tmp_path}\n"
     folder = make_recipe(tmp_path / "r", llm="none", encoder=whisper_folder, more=more)
     # Every frame says "three", else blank: other words take a frame each.
     width = load_whisper(whisper_folder).width

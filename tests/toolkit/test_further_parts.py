@@ -22,7 +22,7 @@ STAGES = ("generate.py", "train.py", "decode.py")
 SECOND_STAGE = """\
 branches:
     voice:
-        encoder: !name:auralign.models.whisper.load_whisper
+        encoder: !name:auralign.models.encoders.load_whisper
             path: {encoder}
             layers: [1]
         connector: !name:auralign.models.connectors.StackAndProject

@@ -15,7 +15,7 @@ YAML = "hparams/sift.yaml"
 PARTS = """\
 from auralign.files import hash_path
 from auralign.models.connectors import StackAndProject
-from auralign.models.whisper import load_whisper
+from auralign.models.encoders import load_whisper
 
 
 class MyConnector(StackAndProject):
@@ -40,7 +40,7 @@ def recipe(tmp_path, make_llm, whisper_folder, monkeypatch):
     folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder, cache="disk")
     text = (folder / YAML).read_text()
     text = text.replace("auralign.models.connectors.StackAndProject", "my_parts.MyConnector")
-    text = text.replace("auralign.models.whisper.load_whisper", "my_parts.load_mine")
+    text = text.replace("auralign.models.encoders.load_whisper", "my_parts.load_mine")
     (folder / YAML).write_text(text)
     (folder / "my_parts.py").write_text(PARTS)
     (folder / "my_layers.py").write_text(LAYERS)
@@ -138,7 +138,7 @@ def test_an_encoder_without_a_fingerprint_is_refused(recipe, place):
     assert code == 2
     (line,) = err.strip().splitlines()[-1:]
     assert line.startswith(
-        f"train.py: error: {place}: auralign.models.whisper.WhisperEncoder has no fingerprint"
+        f"train.py: error: {place}: auralign.models.encoders.WhisperEncoder has no fingerprint"
     )
     assert "at the end of its __init__ write self.fingerprint = hash_value([...])" in line
 

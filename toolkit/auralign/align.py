@@ -198,14 +198,15 @@ def _build_parts(hparams, manifest: Records, *, place, to: str):
 
     if not hparams.recognizer:
         raise ValueError(
-            f"{place}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of auralign.models.ctc"
+            f"{place}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of "
+            "auralign.models.recognizers"
         )
     check_device(hparams.device)
     encoder = construct("encoder", hparams.encoder).to(hparams.device)
     recognizer = build_recognizer(hparams, encoder)
     if not hasattr(recognizer, to):
         raise ValueError(
-            f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.ctc.load_ctc makes one "
+            f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.recognizers.load_ctc makes one "
             "that has"
         )
     encoder = own_encoder(recognizer) or encoder

@@ -6,13 +6,11 @@ Nothing is trained and nothing is overwritten: the answers of each test set have
 a hash of all that they depend on.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from auralign import __version__
 from auralign.data.frames import BranchFrames, LiveFrames
-from auralign.data.own import questions_about_all
 from auralign.data.text import is_normalised
 from auralign.decode.answers import Decoder
 from auralign.decode.stage import best_checkpoint, make_decoder
@@ -90,7 +88,9 @@ def evaluate(
     manifest = Records(_existing(manifest, "manifest"), Utterance)
     asked = _questions(manifest, questions, list(ask))
     judge = judge or Judge()
-    source = _Run(model, device) if not (Path(model) / CONFIG).is_file() else _Folder(model, llm, encoder, device)
+    source = (
+        _Run(model, device) if not (Path(model) / CONFIG).is_file() else _Folder(model, llm, encoder, device)
+    )
     inputs = {
         "auralign": __version__,
         "model": source.identity(),
@@ -104,13 +104,24 @@ def evaluate(
     given = [*source.given(manifest), "speech", "shuffled"]
     outputs = [folder / "questions.jsonl", *(folder / f"{name}.jsonl" for name in given)]
     partial = [folder / f"{name}.partial.jsonl" for name in given]
-    with Stage("evaluate", folder, inputs=inputs, outputs=[*outputs, *(folder / name for name in FILES)], partial=partial) as stage:
+    with Stage(
+        "evaluate",
+        folder,
+        inputs=inputs,
+        outputs=[*outputs, *(folder / name for name in FILES)],
+        partial=partial,
+    ) as stage:
         if not stage.complete:
             write_records(folder / "questions.jsonl", asked, kind=Question)
             decoder = source.decoder(manifest)
             for name in given:
                 if not (folder / f"{name}.jsonl").exists() or (folder / f"{name}.partial.jsonl").exists():
-                    decoder.write(Records(folder / "questions.jsonl", Question), folder / f"{name}.jsonl", given=name, seed=seed)
+                    decoder.write(
+                        Records(folder / "questions.jsonl", Question),
+                        folder / f"{name}.jsonl",
+                        given=name,
+                        seed=seed,
+                    )
             _score(folder, manifest, given, source, judge, seed)
     return folder
 
@@ -122,7 +133,12 @@ def _score(folder: Path, manifest: Records, given: list[str], source, judge: Jud
     files = MethodFiles(answers.pop("speech"), answers.pop("shuffled"))
     items = read_methods(asked, manifest, answers, {source.name: files})
     ledger = make_ledger(
-        items, classify=judge.classify, answer_right=judge.is_right, score=judge.score, measure=judge.measure, seed=seed
+        items,
+        classify=judge.classify,
+        answer_right=judge.is_right,
+        score=judge.score,
+        measure=judge.measure,
+        seed=seed,
     )
     facts = {
         "model": source.name,
@@ -211,7 +227,9 @@ def _questions(manifest: Records, questions, ask: list[str]) -> list[Question]:
         return list(questions_about(manifest, [[instruction] for instruction in ask]))
     path = Path(questions or manifest.path.with_suffix(".questions.jsonl"))
     if not path.is_file():
-        raise FileNotFoundError(f"no questions at {path}; give --questions FILE, or --ask 'INSTRUCTION with {SLOT}'")
+        raise FileNotFoundError(
+            f"no questions at {path}; give --questions FILE, or --ask 'INSTRUCTION with {SLOT}'"
+        )
     return list(Records(path, Question))
 
 

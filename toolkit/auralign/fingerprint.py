@@ -53,7 +53,7 @@ def describe(value) -> object:
         imported = own_files(type(value)) - set(map(Path, files))
         return account | ({"imported": hash_files(imported)} if imported else {})
     if callable(value) and hasattr(value, "__qualname__"):
-        name = f"{value.__module__}.{value.__qualname__}"
+        name = canonical(f"{value.__module__}.{value.__qualname__}")
         return {"call": name, "args": [], "with": {}} | _source(own_files(value))
     raise TypeError(
         f"cannot say what {value!r} is: give the YAML plain values, !name: constructors or a method"

@@ -12,6 +12,7 @@ be published: encoder and LLM are told by the hash of their content and by a pat
 that path would tell of a home; whoever exported it need not say where they are, as that is remembered in the user's cache.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -57,9 +58,10 @@ from auralign.models.build import (
     make_renderer,
     prompts_of,
 )
-from auralign.models.encoder import SpeechEncoder
+from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.names import canonical
 from auralign.render import ENDLESS, Renderer, tell_change
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 from auralign.train.resume import tell_changes
@@ -584,11 +586,13 @@ def _find_place(told: str, digest: str, folder: Path) -> str:
 
 def _constructor(account: dict, place, *, path_now=None, what: str = "", option: str = ""):
     """A constructor of `auralign.models` with its arguments; anything else that the file names is refused."""
-    module, _, name = account["call"].rpartition(".")
+    path = canonical(account["call"])
+    module, _, name = path.rpartition(".")
     found = None
     if f"{module}.".startswith(ALLOWED):
-        found = getattr(importlib.import_module(module), name, None)
-    if found is None or getattr(found, "__module__", "") != module:
+        with contextlib.suppress(ModuleNotFoundError):
+            found = getattr(importlib.import_module(module), name, None)
+    if canonical(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}") != path:
         raise ValueError(
             f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
             f"it to load(..., {option or (what or 'connector') + '=...'})"

@@ -28,8 +28,11 @@ import world
 from augment import Strength, augment_features, augment_waveform
 from auralign import script
 from auralign.files import make_folder_atomically, write_atomically
-from auralign.models.ctc import BLANK, HEAD_FILE, TOKENS_FILE, forced_align, load_ctc
-from auralign.models.whisper import WhisperEncoder, count_frames, load_whisper
+from auralign.models.encoders import WhisperEncoder, load_whisper
+from auralign.models.encoders.whisper import count_frames
+from auralign.models.recognizers import forced_align, load_ctc
+from auralign.models.recognizers.ctc import HEAD_FILE, TOKENS_FILE
+from auralign.models.recognizers.units import BLANK
 
 TOKENS = ["<blank>", *world.HEARD_WORDS]
 TOKEN_IDS = {word: index for index, word in enumerate(TOKENS)}

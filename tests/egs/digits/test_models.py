@@ -14,8 +14,8 @@ import build_llm
 import instructions
 import make_corpus
 import world
-from auralign.models.ctc import load_ctc
-from auralign.models.whisper import load_whisper
+from auralign.models.encoders import load_whisper
+from auralign.models.recognizers import load_ctc
 
 MODELS = Path(__file__).parents[3] / "egs" / "digits" / "models"
 

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from auralign.data.frames import CachedFrames, LiveFrames, open_frames
-from auralign.models.whisper import load_whisper
+from auralign.models.encoders import load_whisper
 from auralign.records import Records, Utterance, write_records
 from recipe import make_recipe
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from auralign.models.encoder import load_encoder
+from auralign.models.encoders import load_encoder
 from auralign.models.llm import load_llm
 from auralign.testing import make_tiny_llm, make_tiny_whisper
 

@@ -27,7 +27,7 @@ def whole(tmp_path_factory, make_llm, whisper_folder):
     shutil.copytree(make_llm("llama"), folder / "models" / "llm")
     shutil.copytree(whisper_folder, folder / "models" / "encoder")
     (folder / "mine.py").write_text(
-        "from auralign.models.connectors import StackAndProject\nfrom auralign.models.whisper import load_whisper\n"
+        "from auralign.models.connectors import StackAndProject\nfrom auralign.models.encoders import load_whisper\n"
         "from auralign_methods.sift import SIFT\nimport peft\n\n"
         "def make_lora():\n    return peft.LoraConfig(r=2, target_modules=['q_proj'])\n"
     )

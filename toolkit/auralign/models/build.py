@@ -10,6 +10,7 @@ from auralign.fingerprint import describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.names import canonical
 from auralign.render import Renderer, tell_change, today
 from auralign.run_folder import RunFolder
 
@@ -50,7 +51,7 @@ def construct(key: str, constructor, *args, **options):
     ) as error:  # ValueError: of a partial with an argument that its function has not
         made = getattr(constructor, "func", constructor)
         raise ValueError(
-            f"{key}: {made.__module__}.{made.__qualname__} does not take what the YAML gives it: "
+            f"{key}: {_name(made)} does not take what the YAML gives it: "
             f"{getattr(constructor, 'keywords', {})} ({error}); it takes {inspect.signature(made)}"
         ) from error
     try:
@@ -59,6 +60,10 @@ def construct(key: str, constructor, *args, **options):
         raise ValueError(
             f"{key}: cannot be made with what the YAML gives it, {getattr(constructor, 'keywords', {})} ({error})"
         ) from error
+
+
+def _name(made) -> str:
+    return canonical(f"{made.__module__}.{made.__qualname__}")
 
 
 def construct_encoder(key: str, constructor):
@@ -72,7 +77,7 @@ def construct_encoder(key: str, constructor):
     fingerprint = getattr(encoder, "fingerprint", None)
     if not isinstance(fingerprint, str) or not fingerprint:
         raise ValueError(
-            f"{key}: {kind.__module__}.{kind.__qualname__} has no fingerprint, so that its cached frames would be taken for "
+            f"{key}: {_name(kind)} has no fingerprint, so that its cached frames would be taken for "
             "those of another: at the end of its __init__ write self.fingerprint = hash_value([...]), of auralign.files, with "
             "all that its frames depend on: hash_path(path) of its weights, and its options"
         )

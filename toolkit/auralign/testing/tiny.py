@@ -118,7 +118,7 @@ LONG_ROPE = {
         "long_factor": [1.5, 3.0, 5.0, 9.0],
     },
 }
-# Families that keep sequences apart in some ways alone, or not at all; see `auralign.models.probe`.
+# Families that keep sequences apart in some ways alone, or not at all; see `auralign.models.llm.sharing`.
 UNUSUAL = {
     "qwen3_5": Kind("Qwen3_5", CHATML_WITH_THINKING, config=LINEAR),
     "lfm2": Kind("Lfm2", CHATML, config={"layer_types": ["conv", "full_attention"]}),

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder, is_within, model_type
+from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
+from auralign.models.masks import is_within
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 

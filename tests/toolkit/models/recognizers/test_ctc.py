@@ -22,8 +22,8 @@ from transformers import (
     WavLMForCTC,
 )
 
-from auralign.models.ctc import Characters, CTCRecognizer, load_ctc, load_wav2vec2_ctc, locate_units
-from auralign.models.wav2vec2 import load_wav2vec2
+from auralign.models.encoders import load_wav2vec2
+from auralign.models.recognizers import Characters, CTCRecognizer, load_ctc, load_wav2vec2_ctc, locate_units
 
 TOKENS = ["<blank>", "one", "two"]
 
@@ -414,7 +414,7 @@ def broken_torchaudio(tmp_path_factory):
 
 
 def test_a_torchaudio_that_does_not_load_stops_nothing_else(broken_torchaudio):
-    code = "import auralign.train.brain, auralign.pretrained, auralign.models.whisper; print('ready')"
+    code = "import auralign.train.brain, auralign.pretrained, auralign.models.encoders; print('ready')"
     done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("ready\n", "")
 
@@ -424,7 +424,7 @@ def test_alignment_says_in_one_line_why_torchaudio_does_not_load(broken_torchaud
 from auralign import script
 def main(arguments):
     import torch
-    from auralign.models.ctc import forced_align
+    from auralign.models.recognizers import forced_align
     forced_align(torch.zeros(1, 9, 3), torch.tensor([[1]]), blank=0)
 script.run(main)
 """

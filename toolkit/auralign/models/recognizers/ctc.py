@@ -6,16 +6,13 @@
     recognizer.locate(frames, lengths, phrases)   # [[(31, 47, -0.02)], ...] of [["three five"], ...]
 
 `load_ctc` finds a head of words beside the encoder: `ctc_head.safetensors` (weight (V, D), bias (V,)) and `ctc_tokens.json`
-(V words, of which the first stands for the blank). `load_wav2vec2_ctc` takes the head of characters that a downloaded
-wav2vec2, HuBERT or WavLM was fine-tuned with.
+(V words, of which the first is the blank). `load_wav2vec2_ctc` takes the head of characters that a downloaded wav2vec2, HuBERT
+or WavLM was fine-tuned with.
 
-Axes: B batch, T frames, D width, V vocabulary, N units of a phrase.
+Axes: B batch, T frames, D width, V vocabulary.
 """
 
-import itertools
 import json
-import unicodedata
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,93 +21,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from auralign.data.word_times import plain
-from auralign.models import torchaudio_fault
-from auralign.models.encoder import model_type
+from auralign.models.encoders.encoder import model_type
+from auralign.models.encoders.wav2vec2 import MODEL_TYPES
 from auralign.models.folder import check_complete, check_files, check_finite, loading
-from auralign.models.wav2vec2 import MODEL_TYPES
+from auralign.models.recognizers.alignment import forced_align, locate_units, num_frames_of
+from auralign.models.recognizers.units import Characters, Words
 
 HEAD_FILE = "ctc_head.safetensors"
 TOKENS_FILE = "ctc_tokens.json"
-BLANK = 0
-# How much the likelier of two places counts where the words are the best guess in both; see `locate_units`.
-TIE = 1e-3
-
-
-class Words:
-    """Units that are whole words.
-
-    Arguments
-    ---------
-    tokens : list of str
-        V words; the one at index 0 is the blank and never shown.
-    """
-
-    blank = BLANK
-    between: tuple[int, ...] = ()  # units that stand between two words
-
-    def __init__(self, tokens):
-        self.tokens = list(tokens)
-        self._ids = {}  # by their spelling, and without case and punctuation
-        for number, token in enumerate(self.tokens):
-            if number != BLANK:
-                self._ids.setdefault(plain(token), number)
-                self._ids[token] = number
-
-    def spell(self, word: str) -> list[int]:
-        """The units of a word, none where it is not among the tokens, case and punctuation aside."""
-        found = self._ids.get(word, self._ids.get(plain(word)))
-        return [] if found is None else [found]
-
-    def read(self, ids: Iterable[int]) -> str:
-        """The text of units, in which a blank stands only between others."""
-        return " ".join(self.tokens[number] for number in ids if number != self.blank)
-
-
-class Characters:
-    """Units that are characters, with one for the end of a word.
-
-    Arguments
-    ---------
-    tokens : list of str
-        V of them; "" where an output has no name.
-    blank : int
-    delimiter : str
-        The token between words.
-    special : iterable of str
-        Tokens that are never shown, such as <s>; the blank need not be among them.
-    lowercase : bool
-        Whether text is read in lower case, whatever the case of the tokens.
-    """
-
-    def __init__(self, tokens, *, blank: int, delimiter: str = "|", special=(), lowercase: bool = False):
-        self.tokens, self.blank, self.lowercase = list(tokens), blank, lowercase
-        if delimiter not in self.tokens:
-            raise ValueError(f"no token {delimiter!r} for the end of a word among {' '.join(self.tokens)}")
-        end = self.tokens.index(delimiter)
-        self.between = (end,)
-        hidden = {*special, self.tokens[blank], ""}
-        self._shown = {
-            number: " " if number == end else token
-            for number, token in enumerate(self.tokens)
-            if token not in hidden or number == end
-        }
-        self._ids = {token: number for number, token in self._shown.items() if number != end}
-
-    def spell(self, word: str) -> list[int]:
-        """The units of a word, in the case that the tokens have; characters that are no tokens are left out."""
-        normal = unicodedata.normalize("NFKC", word).replace("’", "'")
-        return [number for character in normal for number in self._find(character)]
-
-    def _find(self, character: str) -> list[int]:
-        for form in (character, character.lower(), character.upper(), character.casefold()):  # ß: SS, ss
-            if all(part in self._ids for part in form):
-                return [self._ids[part] for part in form]
-        return []
-
-    def read(self, ids: Iterable[int]) -> str:
-        """The text of units, in which a blank stands only between others."""
-        text = " ".join("".join(self._shown.get(number, "") for number in ids).split())
-        return text.lower() if self.lowercase else text
 
 
 class CTCRecognizer(nn.Module):
@@ -261,86 +179,6 @@ class CTCRecognizer(nn.Module):
             for run, size, end in zip(runs.tolist(), sizes.tolist(), ends, strict=True)
             if run != self.units.blank
         ]
-
-
-def forced_align(scores: torch.Tensor, ids: torch.Tensor, *, blank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest CTC path that spells `ids`, by torchaudio.
-
-    Arguments
-    ---------
-    scores : log probabilities (1, T, V); torchaudio aligns one utterance at a time.
-    ids : the units to align, (1, U), without blanks.
-    blank : id of the blank.
-
-    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T). Raises ValueError if torchaudio cannot
-    be loaded: nothing but alignment needs it.
-    """
-    if torchaudio_fault:
-        raise ValueError(
-            f"forced alignment needs torchaudio, which does not load beside torch {torch.__version__}: {torchaudio_fault}; "
-            "install a pair that fits, as requirements.lock names one"
-        )
-    from torchaudio.functional import forced_align as align
-
-    return align(scores, ids.to(torch.int32), blank=blank)
-
-
-def num_frames_of(ids: list[int]) -> int:
-    """The fewest frames that say units: one each, and a blank between equal ones."""
-    return len(ids) + sum(one == other for one, other in itertools.pairwise(ids))
-
-
-def locate_units(scores: np.ndarray, ids: list[int], *, blank: int = BLANK) -> tuple[int, int]:
-    """The frames in which units are said, by the best way through [anything] units [anything].
-
-    A frame of "anything" counts as its likeliest token, not as certain: what is hard to hear is so inside the phrase and
-    outside, and costs the phrase nothing; what costs is to read other units than the likeliest. Were it counted as certain,
-    each frame of the phrase would cost, and the best place would be the shortest. Where the units are the best guess in
-    several places, the likelier one is taken, by a weight too small to matter elsewhere. Either way may be left out, so the
-    phrase may stand at the very start or end.
-
-    Arguments
-    ---------
-    scores : (T, V)
-        Log probabilities.
-    ids : list of int
-        The N units, not more than fit into T; see `num_frames_of`.
-    blank : int
-
-    Returns
-    -------
-    start, end : int, in frames, the end exclusive; first and last unit with all frames that are likeliest theirs.
-
-    >>> one, two = np.log([0.1, 0.8, 0.1]), np.log([0.1, 0.1, 0.8])
-    >>> locate_units(np.stack([one, two, two, one, one, two]), [2, 1])
-    (1, 5)
-    """
-    best = scores.argmax(axis=1)
-    states = [blank] * (2 * len(ids) - 1)  # units, and the blanks between
-    states[::2] = ids
-    costs = (1 + TIE) * scores[:, states] - scores.max(axis=1, keepdims=True)  # (T, 2 N - 1)
-    # A unit may follow its predecessor at once, unless it is the same.
-    skips = np.array([at >= 2 and at % 2 == 0 and states[at] != states[at - 2] for at in range(len(states))])
-    value = np.full(len(states), -np.inf)
-    begun = np.zeros(len(states), dtype=np.int64)  # where the best way to each state left "anything"
-    found, start, end = -np.inf, 0, len(scores)
-    for frame, cost in enumerate(costs):
-        ways = np.full((3, len(states)), -np.inf)  # stay, go on, skip the blank
-        ways[0] = value
-        ways[1, 1:] = value[:-1]
-        ways[1, 0] = 0.0
-        ways[2, 2:] = np.where(skips[2:], value[:-2], -np.inf)
-        from_where = ways.argmax(axis=0)
-        at = np.arange(len(states)) - from_where
-        begun = np.where(at < 0, frame, begun[at])
-        value = ways.max(axis=0) + cost
-        if value[-1] > found:
-            found, start, end = value[-1], int(begun[-1]), frame + 1
-    while start > 0 and best[start - 1] == best[start] == ids[0]:
-        start -= 1
-    while end < len(scores) and best[end] == best[end - 1] == ids[-1]:
-        end += 1
-    return start, end
 
 
 def load_ctc(path, width):

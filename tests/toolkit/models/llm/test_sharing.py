@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from auralign.models.llm import Decoding, load_llm
-from auralign.models.probe import Sharing
+from auralign.models.llm import Decoding, Sharing, load_llm
 from auralign.models.speech_llm import score_targets
 from auralign.render import Renderer
 from auralign.testing import make_tiny_llm

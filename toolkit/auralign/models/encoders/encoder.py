@@ -1,4 +1,4 @@
-"""What every frozen speech encoder is: waveforms in, frames out.
+"""The base class of frozen speech encoders: waveforms in, frames out.
 
     encoder = load_encoder("models/wavlm-large", layers="all")
     frames, lengths = encoder([waveform, another])                   # (B, T, width), (B,)
@@ -6,7 +6,6 @@
 Axes: B batch, T frames, D width.
 """
 
-import importlib
 import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -18,13 +17,6 @@ from torch import nn
 from auralign.models.folder import check_files, check_sound, read_object
 
 ALL = "all"
-# The loader of each model_type that a folder's config.json may name.
-LOADERS = {
-    "whisper": "auralign.models.whisper.load_whisper",
-    "wav2vec2": "auralign.models.wav2vec2.load_wav2vec2",
-    "hubert": "auralign.models.wav2vec2.load_wav2vec2",
-    "wavlm": "auralign.models.wav2vec2.load_wav2vec2",
-}
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -194,20 +186,6 @@ class SpeechEncoder(nn.Module, ABC):
     def join(self, hidden_states) -> torch.Tensor:
         """Frames (B, T, width) of hidden states 0 to `num_layers`, each (B, T, D)."""
         return torch.cat([hidden_states[layer] for layer in self.layers], dim=-1)
-
-
-def is_within(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """Lengths (B,) -> (B, size): true before each length.
-
-    Frames beyond an utterance's length are whatever its batch mates made them: nothing may read them.
-    """
-    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
-
-
-def load_encoder(path, **options) -> SpeechEncoder:
-    """The encoder of a Hugging Face folder of any kind in `LOADERS`; options and errors as of its loader."""
-    module, _, name = LOADERS[model_type(path, LOADERS)].rpartition(".")
-    return getattr(importlib.import_module(module), name)(path, **options)
 
 
 def model_type(path, known) -> str:

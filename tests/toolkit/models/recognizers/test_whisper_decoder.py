@@ -13,15 +13,10 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from auralign.models.whisper import load_whisper
-from auralign.models.whisper_decoder import (
-    ChunkRule,
-    Guards,
-    compression_ratio,
-    load_whisper_decoder,
-    load_whisper_recognizer,
-    nearest_words,
-)
+from auralign.models.encoders import load_whisper
+from auralign.models.recognizers import ChunkRule, Guards, load_whisper_decoder, load_whisper_recognizer
+from auralign.models.recognizers.guards import compression_ratio
+from auralign.models.recognizers.nearest import nearest_words
 from auralign.testing import make_speech, make_tiny_whisper
 
 

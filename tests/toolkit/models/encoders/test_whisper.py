@@ -6,8 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
 
-from auralign.models.encoder import load_encoder
-from auralign.models.whisper import load_whisper
+from auralign.models.encoders import load_encoder, load_whisper
 
 
 @pytest.fixture(scope="module")

@@ -24,78 +24,17 @@ Axes: B batch, T frames, D width.
 import copy
 import itertools
 import re
-import zlib
 from collections import defaultdict
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from auralign.data.word_times import plain
-from auralign.models.ctc import check_width
-from auralign.models.encoder import model_type
-from auralign.models.folder import check_complete, check_files, check_finite, loading, torch_dtype
-from auralign.models.whisper import MEL_FRAMES_PER_FRAME, WHOLE_WINDOW, load_whisper
+from auralign.models.recognizers.guards import Guards, LogProbabilities
+from auralign.models.recognizers.nearest import nearest_words
+from auralign.models.recognizers.whisper_prompt import make_prompt
 
-TASKS = ("transcribe", "translate")
-WINDOW_SECONDS = 30
 WITHOUT_SPACES = frozenset(("zh", "ja", "th", "lo", "my", "yue"))  # as Whisper's own code has them
-
-
-@dataclass(frozen=True)
-class Guards:
-    """When a transcript is not believed, as Whisper's authors have it (openai/whisper, transcribe.py), with their figures.
-
-    Arguments
-    ---------
-    no_speech_threshold : float, optional
-        A chunk is silent if the decoder's probability of <|nospeech|> is above, and `logprob_threshold` is not reached: its
-        transcript is empty. None: no chunk is.
-    logprob_threshold : float, optional
-        Mean log probability of a transcript's tokens, its end with them, below which it is poor. None: no transcript is, and
-        the probability of <|nospeech|> decides alone.
-    compression_ratio_threshold : float, optional
-        Above which a transcript repeats itself: bytes of the text over those that zlib makes of them.
-    silence_threshold : float, optional
-        The probability of <|nospeech|> above which a chunk is silent however likely its transcript is. This one is ours: by
-        Whisper's own two, digital silence stays "you", which base and tiny.en are sure of (-0.4), at a probability of 0.91 and
-        more; of 84 utterances the greatest was 0.85, a digit of half a second.
-    temperatures : sequence of float
-        Of sampling, tried in turn while the transcript is poor or repeats itself; the last is taken as it is. Whisper's are
-        0.2, 0.4, 0.6, 0.8 and 1.0. None are tried unless given: a transcript is then the likeliest one, the same on every
-        machine, and `compression_ratio_threshold` means nothing.
-    """
-
-    no_speech_threshold: float | None = 0.6
-    logprob_threshold: float | None = -1.0
-    compression_ratio_threshold: float | None = 2.4
-    silence_threshold: float | None = 0.9
-    temperatures: tuple[float, ...] = ()
-
-    def is_silent(self, no_speech: float, logprob: float) -> bool:
-        """Whether nothing was said."""
-        if self.silence_threshold is not None and no_speech > self.silence_threshold:
-            return True
-        if self.no_speech_threshold is None or no_speech <= self.no_speech_threshold:
-            return False
-        return self.logprob_threshold is None or logprob <= self.logprob_threshold
-
-    def is_poor(self, text: str, logprob: float) -> bool:
-        """Whether another transcript is tried."""
-        if self.logprob_threshold is not None and logprob < self.logprob_threshold:
-            return True
-        limit = self.compression_ratio_threshold
-        return limit is not None and compression_ratio(text) > limit
-
-
-def compression_ratio(text: str) -> float:
-    """Bytes of a text over those that zlib makes of them.
-
-    >>> compression_ratio("ha " * 100) > 2.4 > compression_ratio("Reverse three, five, nine.")
-    True
-    """
-    content = text.encode()
-    return len(content) / len(zlib.compress(content))
 
 
 class WhisperRecognizer(nn.Module):
@@ -197,7 +136,7 @@ class WhisperRecognizer(nn.Module):
         if not getattr(self.generation, "alignment_heads", None):
             raise ValueError(
                 "this Whisper cannot time words: its generation_config.json has no alignment_heads; take them from the model "
-                "that it was made from, or locate by a recognizer of auralign.models.ctc"
+                "that it was made from, or locate by a recognizer of auralign.models.recognizers"
             )
         return [
             self._locate_each(chunks, of_one)
@@ -333,7 +272,7 @@ class WhisperRecognizer(nn.Module):
         if temperature:
             config = copy.deepcopy(config)
             config.update(do_sample=True, temperature=temperature, top_k=0, top_p=1.0)
-        logprobs = _LogProbs(config.eos_token_id)
+        logprobs = LogProbabilities(config.eos_token_id)
         with torch.random.fork_rng(devices):
             torch.manual_seed(0)  # what is sampled is a function of the frames
             # The Whisper class's own `generate` moves a window over features; here the frames are there.
@@ -360,213 +299,6 @@ class WhisperRecognizer(nn.Module):
         return self.tokenizer.decode(tokens, skip_special_tokens=True)
 
 
-class _LogProbs:
-    """Adds up, as a logits processor, the log probabilities (B,) of the tokens that are written up to the first end."""
-
-    def __init__(self, end):
-        self.ends = torch.tensor([end] if isinstance(end, int) else list(end))
-        self.last = None
-
-    def __call__(self, ids, scores):
-        """Before each step: `scores` (B, V) are those from which its token is chosen."""
-        if self.last is None:
-            self.totals = scores.new_zeros(len(scores), dtype=torch.float32)
-            self.ended = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
-        else:
-            self.add(ids)
-        self.last = scores.float().log_softmax(-1)
-        return scores
-
-    def add(self, ids) -> None:
-        """Count the last of `ids` (B, U), which the last step wrote."""
-        written = self.last.gather(1, ids[:, -1:])[:, 0]
-        self.totals += torch.where(self.ended, 0.0, written)
-        self.ended |= torch.isin(ids[:, -1], self.ends.to(ids.device))
-
-
-def nearest_words(words: list[str], phrase: list[str]) -> tuple[int, int, int] | None:
-    """Where in a transcript the words nearest to a phrase stand.
-
-    Those of the fewest edits: words put in, left out or replaced. Of several, the earliest; of those that start there, the
-    ones whose number is nearest to the phrase's.
-
-    Returns
-    -------
-    first, last, edits : int, the last inclusive; None where no word of the phrase is found.
-
-    >>> nearest_words("please sort three nine two".split(), "three five".split())
-    (2, 3, 1)
-    """
-    best = None
-    for first in range(len(words)):
-        column = list(range(len(phrase) + 1))  # edits from the first words of the phrase to no word
-        for last, word in enumerate(words[first : first + 2 * len(phrase)], start=first):
-            before, column = column, [column[0] + 1]
-            for at, wanted in enumerate(phrase):
-                replaced = before[at] + (word != wanted)
-                column.append(min(replaced, before[at + 1] + 1, column[at] + 1))
-            rank = (column[-1], first, abs(last + 1 - first - len(phrase)))
-            if best is None or rank < best[0]:
-                best = (rank, last)
-    if best is None or best[0][0] >= len(phrase):
-        return None
-    (edits, first, _), last = best
-    return first, last, edits
-
-
 def _steps(ends):
     """From running totals to what each adds."""
     return (end - start for start, end in itertools.pairwise((0, *ends)))
-
-
-class ChunkRule:
-    """Where chunks were joined in the frames that a Whisper encoder gave.
-
-    The encoder cuts audio into equal chunks, so the frames of all tell those of each, given how many there are; and they
-    are as few as hold the frames. (Audio that outlasts a whole number of chunks by less than 10 ms each has one chunk more
-    than its frames show. It is then read in chunks too few by one.)
-
-    Arguments
-    ---------
-    extractor : transformers.WhisperFeatureExtractor
-    chunk_seconds : float, optional
-        The encoder's; the window that Whisper hears unless given.
-    """
-
-    def __init__(self, extractor, *, chunk_seconds: float | None = None):
-        self.hop_length = extractor.hop_length
-        seconds = extractor.chunk_length if chunk_seconds is None else chunk_seconds
-        self.max_frames = self._count(int(seconds * extractor.sampling_rate))
-
-    def _count(self, num_samples: int) -> int:
-        return -(-(num_samples // self.hop_length) // MEL_FRAMES_PER_FRAME)
-
-    def lengths(self, num_frames: int) -> list[int]:
-        """Frames of each chunk of audio that has so many."""
-        num_chunks = max(1, -(-num_frames // self.max_frames))
-        each, left = divmod(num_frames, num_chunks)
-        if not left:
-            return [each] * num_chunks
-        # Chunks differ by one sample at most: that it makes a frame of difference tells how many samples there are.
-        shorter = (MEL_FRAMES_PER_FRAME * each + 1) * self.hop_length - 1
-        num_samples = num_chunks * shorter + left
-        edges = [number * num_samples // num_chunks for number in range(num_chunks + 1)]
-        return [self._count(end - start) for start, end in itertools.pairwise(edges)]
-
-
-def make_prompt(config, *, language: str, task: str) -> list[int]:
-    """The tokens that tell Whisper what to write: start, language and task (unless it knows English alone), no timestamps.
-
-    Arguments
-    ---------
-    config : transformers.GenerationConfig
-
-    Raises ValueError on a language or task that it does not know.
-    """
-    if task not in TASKS:
-        raise ValueError(f"task {task!r}: use {' or '.join(TASKS)}")
-    known = {token.strip("<|>"): number for token, number in getattr(config, "lang_to_id", {}).items()}
-    if not getattr(config, "is_multilingual", bool(known)):
-        if (language, task) != ("en", TASKS[0]):
-            raise ValueError(
-                f"language {language!r}, task {task!r}: this Whisper transcribes English (en) alone"
-            )
-        wanted = []
-    elif language not in known:
-        raise ValueError(f"language {language!r}: this Whisper knows {', '.join(sorted(known))}")
-    else:
-        wanted = [known[language], config.task_to_id[task]]
-    return [config.decoder_start_token_id, *wanted, config.no_timestamps_token_id]
-
-
-def load_whisper_recognizer(path, *, dtype: str = "float32", **options):
-    """Load a whole Whisper, which transcribes audio as it was trained to: `encoder` hears it, padded to 30 s.
-
-    Longer audio is heard in equal chunks. Options and errors as of `load_whisper_decoder`, but for chunk_seconds.
-    """
-    encoder = load_whisper(path, padding=WHOLE_WINDOW, chunk_seconds=WINDOW_SECONDS, dtype=dtype)
-    recognizer = load_whisper_decoder(path, encoder.width, dtype=dtype, **options)
-    recognizer.encoder = encoder
-    return recognizer
-
-
-def load_whisper_decoder(
-    path,
-    width,
-    *,
-    language: str = "en",
-    task: str = "transcribe",
-    max_new_tokens: int | None = None,
-    chunk_seconds: float | None = None,
-    no_speech_threshold: float | None = 0.6,
-    logprob_threshold: float | None = -1.0,
-    compression_ratio_threshold: float | None = 2.4,
-    silence_threshold: float | None = 0.9,
-    temperatures=(),
-    dtype: str = "float32",
-):
-    """Load the decoder of a Whisper folder, to read the frames of its encoder.
-
-    Arguments
-    ---------
-    path : str or Path
-        A local Hugging Face folder (WhisperForConditionalGeneration) with preprocessor_config.json, generation_config.json
-        and the tokenizer; the encoder is loaded from the same one.
-    width : int
-        D of the encoder's frames; those of several layers end with the output, which the decoder reads.
-    language : str
-        Of the speech, such as "en"; an English-only Whisper knows "en" alone.
-    task : str
-        "transcribe", or "translate" into English.
-    max_new_tokens : int, optional
-        Of a transcript, of each chunk of long audio; half of what the decoder has positions for unless given, as Whisper's
-        authors have it.
-    chunk_seconds : float, optional
-        The encoder's; a recipe passes it on by itself.
-    no_speech_threshold, logprob_threshold, compression_ratio_threshold, silence_threshold, temperatures
-        Of `Guards`: the first three as Whisper's authors have them; no transcript is sampled unless temperatures are given.
-    dtype : str
-        "float32", "bfloat16" or "float16".
-
-    Raises
-    ------
-    FileNotFoundError : no such folder, or one that lacks a needed file.
-    ValueError : another kind of model, one without decoder weights, for frames of another width, or that does not know the
-        language or task.
-    """
-    from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
-
-    model_type(path, ("whisper",))
-    check_files(path, ("generation_config.json",), what="a Whisper that transcribes")
-    with loading(path):
-        model, info = WhisperForConditionalGeneration.from_pretrained(
-            path,
-            local_files_only=True,
-            dtype=torch_dtype(dtype),
-            output_loading_info=True,
-            attn_implementation="eager",  # gives the attention by which words are timed
-        )
-    missing = [name for name in info["missing_keys"] if not name.startswith("model.encoder.")]
-    check_complete(path, missing, what="decoder weights")
-    check_finite(path, model)
-    check_width(path, model.config.d_model, width)
-    model.model.encoder.layers = nn.ModuleList()  # frames come from the encoder of the recipe
-    extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
-    try:
-        return WhisperRecognizer(
-            model,
-            WhisperTokenizer.from_pretrained(path, local_files_only=True),
-            ChunkRule(extractor, chunk_seconds=chunk_seconds),
-            language=language,
-            task=task,
-            max_new_tokens=max_new_tokens or model.config.max_target_positions // 2,
-            guards=Guards(
-                no_speech_threshold,
-                logprob_threshold,
-                compression_ratio_threshold,
-                silence_threshold,
-                tuple(temperatures),
-            ),
-        )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error

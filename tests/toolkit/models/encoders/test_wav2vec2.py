@@ -15,7 +15,7 @@ from transformers import (
     WhisperConfig,
 )
 
-from auralign.models.wav2vec2 import load_wav2vec2
+from auralign.models.encoders import load_wav2vec2
 
 CLASSES = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),

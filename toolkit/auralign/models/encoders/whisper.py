@@ -16,8 +16,9 @@ from transformers import WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
 
 from auralign.files import hash_path, hash_value
-from auralign.models.encoder import SpeechEncoder, is_within, model_type
+from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
+from auralign.models.masks import is_within
 
 TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW = PADDINGS = ("true_length", "30_seconds", "whole_window")
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution

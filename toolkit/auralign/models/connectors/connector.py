@@ -1,0 +1,38 @@
+"""The base class of connectors: from the frames of a frozen encoder to embeddings of a frozen LLM.
+
+Contract: `connector(frames, lengths, num_tokens=None) -> (embeddings, lengths, extras)`, with frames (B, T, D_encoder) and
+lengths (B,) in frames; embeddings (B, U, D_llm) and lengths (B,) in embeddings; `extras` holds what a loss may need.
+`num_embeddings(num_frames)` says, before any forward, how many embeddings to expect: packing counts with it.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+
+class Connector(nn.Module, ABC):
+    """What every connector is: see the module's docstring.
+
+    One that makes just as many embeddings as it is told tokens says so in `counts_tokens`.
+    """
+
+    counts_tokens = False
+
+    @abstractmethod
+    def forward(self, frames: torch.Tensor, lengths: torch.Tensor, num_tokens: torch.Tensor | None = None):
+        """Embeddings (B, U, D_llm), their lengths (B,), and a dict of extras. Padding frames change nothing."""
+
+    @abstractmethod
+    def num_embeddings(self, num_frames):
+        """How many embeddings to expect for `num_frames` frames (int or integer array)."""
+
+
+def width_of_layer(input_width: int, num_encoder_layers: int) -> int:
+    width, remainder = divmod(input_width, num_encoder_layers)
+    if remainder:
+        raise ValueError(
+            f"frames of width {input_width} do not hold {num_encoder_layers} layers; num_encoder_layers must be the number of "
+            "the encoder's `layers`"
+        )
+    return width

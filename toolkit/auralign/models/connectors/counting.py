@@ -1,0 +1,170 @@
+"""Connectors that make one embedding for each token of the transcript, and predict that number in use."""
+
+import itertools
+import math
+
+import torch
+from torch import nn
+
+from auralign.models.connectors.connector import Connector
+from auralign.models.connectors.qformer import make_qformer
+from auralign.models.masks import is_within
+
+
+class CountedQFormer(Connector):
+    """A Q-Former with one query for each token of the text: the dynamic queries of "Do SLMs Hear Speech as They Read Text?"
+    (2026), in our reading.
+
+    The utterance is cut into as many windows of equal length as it has tokens, and each query reads its own. In use, a linear
+    layer on the mean frame predicts how many tokens a frame stands for. Its `extras` hold `quantity` (B,), the predicted number.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    tokens_per_frame : float
+        What the predictor begins with, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
+    width, num_layers, num_heads : int
+        Of the Q-Former.
+    """
+
+    counts_tokens = True
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        tokens_per_frame: float = 0.08,
+        width: int = 768,
+        num_layers: int = 2,
+        num_heads: int = 12,
+    ):
+        super().__init__()
+        self.tokens_per_frame = tokens_per_frame
+        self.norm = nn.LayerNorm(input_width)
+        self.rate = nn.Linear(input_width, 1)
+        nn.init.zeros_(self.rate.weight)
+        nn.init.constant_(self.rate.bias, math.log(tokens_per_frame))
+        self.query = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.qformer = make_qformer(input_width, width, num_layers, num_heads)
+        self.project = nn.Linear(width, output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`."""
+        within = is_within(lengths, frames.shape[1]).unsqueeze(-1)
+        frames = self.norm(frames) * within
+        mean = frames.sum(1) / lengths.unsqueeze(1)
+        quantity = self.rate(mean).squeeze(1).exp() * lengths
+        if num_tokens is None:  # no more than frames, however far off the prediction is
+            num_tokens = quantity.detach().round().long().clamp(min=1).minimum(lengths)
+        windows = [
+            frames[row, start:end]
+            for row, (length, count) in enumerate(zip(lengths.tolist(), num_tokens.tolist(), strict=True))
+            for start, end in _windows(length, count)
+        ]
+        sizes = torch.tensor([len(window) for window in windows], device=frames.device)
+        read = self.qformer(
+            self.query.expand(len(windows), -1, -1).to(frames.dtype),
+            encoder_hidden_states=nn.utils.rnn.pad_sequence(windows, batch_first=True),
+            encoder_attention_mask=is_within(sizes, int(sizes.max())).long(),
+        ).last_hidden_state
+        rows = self.project(read.squeeze(1)).split(num_tokens.tolist())
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), num_tokens, {"quantity": quantity}
+
+    def num_embeddings(self, num_frames):
+        """An expectation: how many there are hangs on what was said."""
+        return _expected(num_frames, self.tokens_per_frame)
+
+
+class ContinuousIntegrateAndFire(Connector):
+    """As many embeddings as the text has tokens: continuous integrate-and-fire (CIF, arXiv:1905.11235).
+
+    Each frame gets a weight between 0 and 1; whenever the weights add up to one more, an embedding fires: the mean of
+    the frames since the last, weighted. In training the weights are scaled to the number of tokens that were said; in use
+    their own sum, rounded and at least 1, is that number. Of the connector of BLSP-KD (arXiv:2405.19041) the
+    transformer layers before and after are left out. Its `extras` hold `quantity` (B,), the sum before scaling.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    hidden_width : int, optional
+        The LLM's width unless given.
+    kernel_size : int
+        Frames that a weight is computed from; odd.
+    tokens_per_frame : float
+        What the weights begin with, on average, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
+    project_first : bool
+        Project frames to the LLM's width before they are gathered, not after. `extras` then hold these `frames` (B, T, D_llm),
+        their `weights` (B, T) and `lengths` (B,) too: what ACIF aligns.
+    """
+
+    counts_tokens = True
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        hidden_width: int | None = None,
+        kernel_size: int = 5,
+        tokens_per_frame: float = 0.08,
+        project_first: bool = False,
+    ):
+        super().__init__()
+        if kernel_size % 2 == 0 or not 0 < tokens_per_frame < 1:
+            raise ValueError(
+                f"kernel_size {kernel_size}, tokens_per_frame {tokens_per_frame}: use an odd kernel, and a share below 1"
+            )
+        hidden_width = hidden_width or output_width
+        self.tokens_per_frame, self.project_first = tokens_per_frame, project_first
+        self.norm = nn.LayerNorm(input_width)
+        self.convolution = nn.Conv1d(input_width, hidden_width, kernel_size, padding=kernel_size // 2)
+        self.weigh = nn.Linear(hidden_width, 1)
+        nn.init.constant_(self.weigh.bias, math.log(tokens_per_frame / (1 - tokens_per_frame)))
+        self.project = nn.Sequential(
+            nn.Linear(hidden_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, output_width)
+        )
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`."""
+        within = is_within(lengths, frames.shape[1])
+        frames = self.norm(frames) * within.unsqueeze(-1)
+        hidden = nn.functional.gelu(self.convolution(frames.transpose(1, 2)).transpose(1, 2))
+        weights = self.weigh(hidden).squeeze(-1).sigmoid() * within
+        quantity = weights.sum(1)
+        if num_tokens is None:
+            num_tokens = quantity.detach().round().long().clamp(min=1)
+        taken = fire(weights * (num_tokens / quantity).unsqueeze(1), int(num_tokens.max()))
+        if self.project_first:
+            hidden = self.project(hidden)
+            extras = {"quantity": quantity, "frames": hidden, "weights": weights, "lengths": lengths}
+            return torch.einsum("but,btd->bud", taken, hidden), num_tokens, extras
+        return self.project(torch.einsum("but,btd->bud", taken, hidden)), num_tokens, {"quantity": quantity}
+
+    def num_embeddings(self, num_frames):
+        """An expectation: how many there are hangs on what was said."""
+        return _expected(num_frames, self.tokens_per_frame)
+
+
+def fire(weights: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """Frame weights (B, T) -> what each token takes of each frame (B, U, T).
+
+    Token u takes of a frame the part of its weight that lies between u and u + 1 of the sum so far, so that the takings of a
+    token add up to 1, and a frame heavier than 1 fires more than once (equations 1 to 4 of arXiv:1905.11235).
+    """
+    after = weights.cumsum(1).unsqueeze(1)
+    before = after - weights.unsqueeze(1)
+    start = torch.arange(num_tokens, device=weights.device, dtype=weights.dtype)[None, :, None]
+    return (torch.minimum(after, start + 1) - torch.maximum(before, start)).clamp(min=0)
+
+
+def _windows(num_frames: int, num_windows: int) -> list[tuple[int, int]]:
+    """Where equal windows begin and end, in frames; each holds one at least, and shares it where there are too few."""
+    edges = [number * num_frames // max(num_windows, 1) for number in range(num_windows + 1)]
+    return [(start, max(end, start + 1)) for start, end in itertools.pairwise(edges)]
+
+
+def _expected(num_frames, tokens_per_frame: float):
+    return num_frames * round(1000 * tokens_per_frame) // 1000 + 1

@@ -1,0 +1,118 @@
+"""Connectors that lower the frame rate by a fixed factor: stacked frames, or strided convolutions."""
+
+from torch import nn
+
+from auralign.models.connectors.connector import Connector
+from auralign.models.masks import is_within
+
+
+class StackAndProject(Connector):
+    """Stack neighbouring frames, then a two-layer perceptron: the projector of AZeroS (arXiv:2601.06086).
+
+    With stride 4, an encoder of width 768 and an LLM of width 3584 it has 23.86 M parameters (the paper says 23.8 M).
+
+    Arguments
+    ---------
+    input_width : int
+        D of the encoder.
+    output_width : int
+        D of the LLM.
+    stride : int
+        Frames in one embedding.
+    hidden_width : int, optional
+        Of the perceptron; the LLM's width, as in the paper, unless given.
+    keep_remainder : bool
+        False, as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        stride: int = 4,
+        hidden_width: int | None = None,
+        keep_remainder: bool = False,
+    ):
+        super().__init__()
+        if stride < 1:
+            raise ValueError(f"stride {stride}: a connector stacks at least one frame")
+        self.stride = stride
+        self.keep_remainder = keep_remainder
+        hidden_width = hidden_width or output_width
+        self.project = nn.Sequential(
+            nn.Linear(stride * input_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, output_width)
+        )
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        batch, time, width = frames.shape
+        frames = frames * is_within(lengths, time).unsqueeze(-1)
+        frames = nn.functional.pad(frames, (0, 0, 0, -time % self.stride))
+        embeddings = self.project(frames.reshape(batch, -1, self.stride * width))
+        return embeddings, self.num_embeddings(lengths), {}
+
+    def num_embeddings(self, num_frames):
+        """Frames divided by the stride, rounded up when the remainder is kept, otherwise down."""
+        return (
+            (num_frames + self.stride - 1) // self.stride
+            if self.keep_remainder
+            else num_frames // self.stride
+        )
+
+
+class ConvolveAndProject(Connector):
+    """Strided convolutions with gates, then a residual bottleneck: the adapter of BLSP (arXiv:2309.00916).
+
+    With three convolutions, an encoder of width 768 and an LLM of width 4096 it has 47.5 M parameters, as the paper's.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    num_convolutions : int
+        Each halves the frame rate.
+    kernel_size : int
+        Odd.
+    bottleneck_width : int
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        num_convolutions: int = 3,
+        kernel_size: int = 5,
+        bottleneck_width: int = 512,
+    ):
+        super().__init__()
+        if num_convolutions < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"{num_convolutions} convolutions with kernels of {kernel_size}: use at least one, and an odd kernel"
+            )
+        widths = [input_width] * num_convolutions + [output_width]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width, 2 * after, kernel_size, stride=2, padding=kernel_size // 2)
+            for width, after in zip(widths, widths[1:], strict=False)
+        )
+        self.bottleneck = nn.Sequential(
+            nn.Linear(output_width, bottleneck_width, bias=False),
+            nn.GELU(),
+            nn.Linear(bottleneck_width, output_width, bias=False),
+        )
+        self.norm = nn.LayerNorm(output_width)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        for convolution in self.convolutions:
+            frames = frames * is_within(lengths, frames.shape[1]).unsqueeze(-1)
+            frames = nn.functional.glu(convolution(frames.transpose(1, 2)), dim=1).transpose(1, 2)
+            lengths = (lengths + 1) // 2
+        return self.norm(frames + self.bottleneck(frames)), lengths, {}
+
+    def num_embeddings(self, num_frames):
+        """Halved by each convolution, rounded up."""
+        for _ in self.convolutions:
+            num_frames = (num_frames + 1) // 2
+        return num_frames

@@ -1,0 +1,222 @@
+"""Answers of an LLM to prompts that are given as embeddings, decoded together.
+
+Axes: B batch, U positions of a prompt, D width, V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Token ids of one answer without its end of turn, and why it ended: "stop" or "length"."""
+
+    ids: tuple[int, ...]
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded.
+
+    Arguments
+    ---------
+    max_new_tokens : int
+        Length limit of an answer, in tokens.
+    tokens_per_second : float, optional
+        A second limit, in tokens for each second of audio; their product is rounded up. Default: no such limit.
+    num_beams : int
+        1, the default, is greedy; more is beam search.
+    stop_strings : sequence of str
+        An answer ends before the first of them. Default: none.
+
+    Raises ValueError if a number is not above 0, or `stop_strings` is not a list of strings.
+    """
+
+    max_new_tokens: int
+    tokens_per_second: float | None = None
+    num_beams: int = 1
+    stop_strings: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if isinstance(value, (int, float)) and not 0 < value < math.inf:
+                raise ValueError(f"{name} {value}: give a number above 0")
+        strings = self.stop_strings
+        if isinstance(strings, str) or not all(isinstance(string, str) and string for string in strings):
+            shown = strings if isinstance(strings, str) else list(strings)
+            raise ValueError(f"stop_strings {shown!r}: give a list of strings that are not empty")
+        object.__setattr__(self, "stop_strings", tuple(strings))
+
+    def limit(self, seconds: float | None) -> int:
+        """Length limit in tokens of an answer about an utterance of this duration; None: the answer is about no utterance.
+
+        The limit is the same whatever the LLM is given of the utterance: speech, its text, another utterance's speech."""
+        if self.tokens_per_second is None or seconds is None:
+            return self.max_new_tokens
+        return min(self.max_new_tokens, max(1, math.ceil(self.tokens_per_second * seconds)))
+
+
+@torch.no_grad()
+def generate(
+    llm,
+    prompts: list[torch.Tensor],
+    *,
+    decoding: Decoding,
+    stop_ids,
+    heard: list[torch.Tensor] | None = None,
+    seconds: list[float | None] | None = None,
+    temperature: float = 0.0,
+    seeds: list[int] | None = None,
+    streamer=None,
+) -> list[Answer]:
+    """Answer prompts, decoded together with left padding and a key-value cache as far as they do not change each other.
+
+    With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
+    that neither batch mates nor order change it. That holds in fp32: in bf16 and fp16 a batch of another shape rounds
+    differently, and if two tokens are about as likely the answer can change, unless `LLM.batch_invariant` is set.
+
+    Arguments
+    ---------
+    llm : LLM
+    prompts : list of torch.Tensor (U, D)
+        Embeddings.
+    decoding : Decoding
+    stop_ids : sequence of int
+        Token ids that end an answer.
+    heard : list of torch.Tensor (U,) of bool, optional
+        Which positions of each prompt are speech; default none.
+    seconds : list of float or None, optional
+        Duration of the audio in each prompt, for `Decoding.tokens_per_second`.
+    temperature : float
+        0, the default, takes the likeliest token.
+    seeds : list of int, optional
+        A seed for each prompt, needed with a temperature.
+    streamer : transformers.generation.BaseStreamer, optional
+        Receives the tokens of a single prompt as they are decoded.
+
+    Returns list of Answer. Raises ValueError if a prompt leaves no room for an answer in the LLM's context.
+    """
+    limits = [
+        min(decoding.limit(length), llm.room(len(prompt)))
+        for prompt, length in zip(prompts, seconds or [None] * len(prompts), strict=True)
+    ]
+    answers: dict[int, Answer] = {}
+    for rows in _group(llm, [len(prompt) for prompt in prompts], max(limits, default=0)):
+        found = _decode(
+            llm,
+            [prompts[row] for row in rows],
+            [limits[row] for row in rows],
+            decoding,
+            stop_ids,
+            heard=[heard[row] for row in rows] if heard else [],
+            noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows])
+            if temperature > 0
+            else None,
+            streamer=streamer,
+        )
+        answers.update(zip(rows, found, strict=True))
+    return [answers[row] for row in range(len(prompts))]
+
+
+def _decode(
+    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, heard, noise, streamer
+) -> list[Answer]:
+    """Decode prompts in one batch, each up to its own limit."""
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    longest = max(len(prompt) for prompt in prompts)
+    embeddings = torch.stack(
+        [nn.functional.pad(prompt, (0, 0, longest - len(prompt), 0)) for prompt in prompts]
+    )
+    mask = torch.stack([torch.arange(longest) >= longest - len(prompt) for prompt in prompts]).to(llm.device)
+    searches = decoding.num_beams > 1
+    config = GenerationConfig(
+        max_new_tokens=max(limits) + searches,  # beams are ended by LengthLimits, one token later
+        do_sample=False,
+        num_beams=decoding.num_beams,
+        eos_token_id=list(stop_ids),
+        pad_token_id=stop_ids[0],
+        stop_strings=list(decoding.stop_strings) or None,
+    )
+    processors = LogitsProcessorList([noise] if noise else [])
+    if searches:
+        processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
+    speech = torch.zeros_like(mask)
+    for row, positions in enumerate(heard):
+        speech[row, longest - len(positions) :] = positions
+    with llm.adapting(speech):
+        output = llm.model.generate(
+            inputs_embeds=embeddings,
+            attention_mask=mask.long(),
+            generation_config=config,
+            logits_processor=processors,
+            streamer=streamer,
+            tokenizer=llm.tokenizer if decoding.stop_strings else None,
+        )
+    answers = [_cut(row[:limit], stop_ids) for row, limit in zip(output.tolist(), limits, strict=True)]
+    return [
+        replace(answer, finish_reason="stop")
+        if any(string in llm.tokenizer.decode(answer.ids) for string in decoding.stop_strings)
+        else answer
+        for answer in answers
+    ]
+
+
+def _group(llm, lengths: list[int], limit: int) -> list[list[int]]:
+    """Group prompts of these lengths: lists of the numbers of those that are decoded together for up to `limit` tokens."""
+    groups: dict[tuple, list[int]] = {}
+    for row, length in enumerate(lengths):
+        # A row that its batch mates would carry on beyond the context, or beyond an edge, is decoded apart.
+        crosses = any(length <= edge < length + limit for edge in (*llm.rope_edges, llm.max_positions))
+        key: tuple = ("alone", row)
+        if not crosses and llm.sharing.equal and not llm.batch_invariant:
+            kind = None if llm.sharing.left else length
+            key = (kind, *(length > edge for edge in llm.rope_edges))
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+class GumbelNoise:
+    """Turns argmax into sampling: adds noise seeded by (seed of the row, position) to logits / temperature."""
+
+    def __init__(self, temperature: float, seeds: list[int] | None):
+        if seeds is None:
+            raise ValueError("sampling needs a seed for each prompt")
+        self.temperature, self.seeds, self.position = temperature, seeds, 0
+
+    def __call__(self, input_ids, scores):
+        """Noisy scores (B, V)."""
+        noise = torch.empty_like(scores, device="cpu")
+        for row, seed in zip(noise, self.seeds, strict=True):
+            row.exponential_(
+                generator=torch.Generator().manual_seed((seed * 1_000_003 + self.position) % 2**63)
+            )
+        self.position += 1
+        return scores / self.temperature - noise.log().to(scores)
+
+
+class LengthLimits:
+    """Ends each beam at its answer's own limit, as if the answer had been searched alone."""
+
+    def __init__(self, limits: list[int], num_beams: int, stop_id: int):
+        self.limits = torch.tensor(limits).repeat_interleave(num_beams)
+        self.stop_id, self.position = stop_id, 0
+
+    def __call__(self, input_ids, scores):
+        """Scores (B * num_beams, V) in which a beam at its limit can only stop, at no cost."""
+        ended = (self.limits <= self.position).to(scores.device)
+        scores = scores.masked_fill(ended[:, None], -math.inf)
+        scores[ended, self.stop_id] = 0.0
+        self.position += 1
+        return scores
+
+
+def _cut(row: list[int], stop_ids) -> Answer:
+    for place, token in enumerate(row):
+        if token in stop_ids:
+            return Answer(tuple(row[:place]), "stop")
+    return Answer(tuple(row), "length")

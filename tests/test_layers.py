@@ -13,7 +13,8 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 
 # The whole design from top to bottom; the parts of one line do not import each other.
 LAYERS = """
-    __init__  cli      testing
+    __init__  __main__
+    cli       testing
     show      align    script  pretrained  prepare  bench  new
     generate  train    decode  score
     models

@@ -13,8 +13,9 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 
 # The whole design from top to bottom; the parts of one line do not import each other.
 LAYERS = """
-    __init__  cli      testing
-    show      align    script  steps  pretrained  prepare  bench  new
+    __init__  __main__
+    cli       testing
+    show      align    script  steps  evaluation  publish  prepare  bench  new
     generate  train    decode  score
     models
     run_folder

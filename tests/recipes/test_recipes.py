@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from auralign.files import read_json
-from auralign.testing.corpora import make_covost, make_librispeech, make_slue, make_slue_phase_2
+from auralign.testing.corpora.covost import make_covost
+from auralign.testing.corpora.librispeech import make_librispeech
+from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
 from recipe import contents, run, run_script
 
 ROOT = Path(__file__).parent.parent.parent

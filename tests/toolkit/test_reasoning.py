@@ -4,7 +4,7 @@ import pytest
 
 from auralign.reasoning import Reasoning, find_pairs
 from auralign.render import Renderer
-from auralign.testing.tiny import CHATML, make_tokenizer
+from auralign.testing.tiny.llm import CHATML, make_tokenizer
 
 HEAD = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
 TAIL = "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"

@@ -4,7 +4,7 @@ import pytest
 
 from auralign.layout import Speech, Target, Text, View
 from auralign.render import Renderer
-from auralign.testing.tiny import CHATML, CHATML_WITH_DEFAULT, KINDS, make_tokenizer
+from auralign.testing.tiny.llm import CHATML, CHATML_WITH_DEFAULT, KINDS, make_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from auralign.layout import Speech, Target, Text, View
 from auralign.render import Renderer
-from auralign.testing.tiny import GEMMA, PHI_3, TEXT
+from auralign.testing.tiny.llm import GEMMA, PHI_3, TEXT
 
 # As Llama 2's and Mistral 0.1's, whose [INST] is letters; as Mistral 0.3's, whose is a token; as Phi-3's and Zephyr's
 LLAMA_2 = (

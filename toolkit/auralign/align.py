@@ -18,12 +18,38 @@ from auralign.data.word_times import (
     read_librispeech_alignments,
     read_textgrid,
 )
-from auralign.files import write_atomically
+from auralign.files import hash_path, locked, write_atomically
 from auralign.records import RecordError, Records, Utterance, header, to_line
+from auralign.stage import renew
 
 Source = Callable[[Utterance], Timed]
 TEXTGRID = ".TextGrid"
 LIBRISPEECH = ".alignment.txt"
+
+
+def align_file(path, open_source: Callable[[Records], Source], *, force: bool = False) -> str:
+    """Align a manifest that other processes may read, and accept the change, so that completed stages are not run again.
+
+    Arguments
+    ---------
+    path : path
+        Of the manifest.
+    open_source : callable (Records of Utterance) -> Source
+    force : bool
+        As of `align`, whose line is returned.
+
+    Raises FileNotFoundError if there is no manifest; and what `align` and `open_source` raise.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no manifest at {path}; write it first: auralign prepare, or stage 1 of the recipe"
+        )
+    with locked(path.with_name(f".{path.stem}.lock")):
+        before, manifest = hash_path(path), Records(path, Utterance)
+        line = align(manifest, open_source(manifest), force=force)
+        renew(path.parent, before=before, after=hash_path(path))
+    return line
 
 
 def align(manifest: Records, source: Source, *, force: bool = False) -> str:

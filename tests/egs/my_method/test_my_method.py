@@ -94,14 +94,14 @@ def call(python, *arguments, cwd=None, check=True):
 
 
 def test_an_installed_method_is_listed_trains_and_goes_again(environment, tmp_path, make_llm, whisper_folder):
-    assert "ok    my_method" in call(environment, "-m", "auralign.cli", "methods", "--check")
+    assert "ok    my_method" in call(environment, "-m", "auralign", "methods", "--check")
     recipe = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder, method="my_method")
     for script in ("generate.py", "train.py"):
         call(environment, script, "hparams/my_method.yaml", cwd=recipe)
     log = json.loads((recipe / "exp" / "my_method" / "log.json").read_text())
     assert log[-1]["train_loss"] < log[0]["train_loss"]
     call(environment, "-m", "pip", "uninstall", "--quiet", "--yes", "auralign-my-method")
-    assert "my_method" not in call(environment, "-m", "auralign.cli", "methods")
+    assert "my_method" not in call(environment, "-m", "auralign", "methods")
     said = call(environment, "train.py", "hparams/my_method.yaml", cwd=recipe, check=False)
     assert "no alignment method 'my_method'" in said
 

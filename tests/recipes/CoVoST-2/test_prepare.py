@@ -13,7 +13,7 @@ from auralign.layout import Target
 from auralign.method import draw, lay_out, respond
 from auralign.plugins import find_methods, load_method
 from auralign.records import Question, Records, Utterance
-from auralign.testing.corpora import SOUND_CLIPS, make_covost
+from auralign.testing.corpora.covost import SOUND_CLIPS, make_covost
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "CoVoST-2"
 SMOKE = str(RECIPE / "hparams" / "smoke.yaml")

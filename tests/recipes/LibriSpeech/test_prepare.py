@@ -7,7 +7,7 @@ import pytest
 from auralign.files import read_json
 from auralign.records import Question, Records, Utterance
 from auralign.score import obey
-from auralign.testing.corpora import make_librispeech
+from auralign.testing.corpora.librispeech import make_librispeech
 from recipe import run
 
 RECIPE = Path(__file__).parent.parent.parent.parent / "recipes" / "LibriSpeech"

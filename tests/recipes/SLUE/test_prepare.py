@@ -11,7 +11,8 @@ from auralign.data.manifest import Note, Rejection
 from auralign.layout import SLOT
 from auralign.records import Question, Records, Utterance
 from auralign.score.slue_measures import read_answer
-from auralign.testing.corpora import make_slue, make_slue_parquet, make_slue_phase_2
+from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
+from auralign.testing.corpora.slue_parquet import make_slue_parquet
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "SLUE"
 

@@ -7,7 +7,7 @@ import pytest
 from auralign.data.covost import PUBLISHED, read_covost
 from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.records import RecordError, Records, Utterance
-from auralign.testing.corpora import CLIPS, make_covost
+from auralign.testing.corpora.covost import CLIPS, make_covost
 
 
 @pytest.fixture(scope="module")

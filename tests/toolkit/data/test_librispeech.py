@@ -10,7 +10,7 @@ from auralign.data import librispeech
 from auralign.data.librispeech import read_genders, read_librispeech
 from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.records import RecordError, Records, Utterance
-from auralign.testing.corpora import make_librispeech
+from auralign.testing.corpora.librispeech import make_librispeech
 
 MINI = Path(__file__).parents[4] / "shared" / "data" / "librispeech_mini" / "LibriSpeech"
 

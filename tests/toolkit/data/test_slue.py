@@ -9,7 +9,9 @@ from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.data.slue import PUBLISHED, read_slue
 from auralign.records import RecordError, Records, Utterance
 from auralign.score.slue import combine_tags
-from auralign.testing.corpora import SLUE, make_slue, make_slue_parquet, make_slue_phase_2
+from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
+from auralign.testing.corpora.slue_parquet import make_slue_parquet
+from auralign.testing.corpora.slue_rows import SLUE
 
 CASES = [(corpus, split) for corpus, splits in SLUE.items() for split in splits]
 

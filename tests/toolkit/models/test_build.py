@@ -14,7 +14,7 @@ from auralign.pretrained import CONFIG, export
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target
 from auralign.testing import make_tiny_llm
-from auralign.testing.tiny import CHATML
+from auralign.testing.tiny.llm import CHATML
 from recipe import contents, make_recipe, run_script
 
 DAY = datetime.date.today()

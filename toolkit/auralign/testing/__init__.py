@@ -1,7 +1,9 @@
 """For tests: the conformance kit of alignment methods, and tiny models of the real classes in the real format."""
 
 from auralign.testing.checks import CHECKS, CheckFailedError, check_method, parametrize_with_checks
-from auralign.testing.tiny import KINDS, make_speech, make_tiny_llm, make_tiny_whisper, make_tokenizer
+from auralign.testing.tiny.llm import KINDS, make_tiny_llm, make_tokenizer
+from auralign.testing.tiny.speech import make_speech
+from auralign.testing.tiny.whisper import make_tiny_whisper
 
 __all__ = [
     "CHECKS",

@@ -7,7 +7,7 @@ from auralign.models.llm import Decoding, Sharing, load_llm
 from auralign.models.speech_llm import score_targets
 from auralign.render import Renderer
 from auralign.testing import make_tiny_llm
-from auralign.testing.tiny import UNUSUAL
+from auralign.testing.tiny.llm import UNUSUAL
 
 # What each can do, by what is known of its layers.
 PADDED = Sharing(packed=False, padded=True, left=True, equal=True)
@@ -207,7 +207,7 @@ def test_a_kept_teacher_of_a_short_target_does_not_depend_on_a_long_mate(long_ro
 
 @pytest.mark.parametrize("kind", ["cohere", "granite"])
 def test_logits_that_a_family_scales_are_its_own(tmp_path, kind, monkeypatch):
-    from auralign.testing import tiny
+    from auralign.testing.tiny import llm as tiny
 
     scales = {"cohere": {"logit_scale": 0.25}, "granite": {"logits_scaling": 4.0}}
     made = tiny.Kind(kind.title(), tiny.CHATML, config=scales[kind])

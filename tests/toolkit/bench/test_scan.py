@@ -2,14 +2,14 @@ import re
 
 import pytest
 
-from auralign import bench
+from auralign.bench import scan
 from recipe import run
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(bench, "NUM_READERS", 2)
-    monkeypatch.setattr(bench, "NUM_CHAPTERS", 1)
+    monkeypatch.setattr(scan, "NUM_READERS", 2)
+    monkeypatch.setattr(scan, "NUM_CHAPTERS", 1)
 
 
 def test_the_scan_says_how_many_utterances_a_second():

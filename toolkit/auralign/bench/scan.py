@@ -1,22 +1,20 @@
-"""Speed where it is promised: `auralign bench NAME` measures it on this machine. Figures live in BENCHMARKS.md, never in a test.
-
-Ratios and CPU seconds, several repeats: the wall clock of a busy machine says nothing.
-"""
+"""`auralign bench scan`: how fast stage 1 scans a corpus."""
 
 import os
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from auralign.bench.spread import describe_spread
 
 NUM_READERS, NUM_CHAPTERS, NUM_LINES = 20, 5, 50  # of the corpus that is scanned: 5,000 files
 SENTENCE = "GO DO YOU HEAR WHAT IS SAID HERE AND THERE BY SOMEONE OR OTHER ON ANY DAY"
 
 
-def scan(repeats: int) -> str:
-    """Utterances a CPU second that stage 1 makes of LibriSpeech by the headers of its files, on one core."""
+def measure(repeats: int) -> str:
+    """Utterances per CPU second that stage 1 makes of LibriSpeech from the headers of its files, on one core."""
     from auralign.data.librispeech import read_librispeech
     from auralign.data.manifest import write_manifest
 
@@ -28,10 +26,7 @@ def scan(repeats: int) -> str:
             read = read_librispeech(root, "train-clean-100", num_threads=1)
             write_manifest(root / "train.jsonl", read, audio_folder=root, verify=False)
             rates.append(number / (time.process_time() - start))
-    return f"scan: {_spread(rates)} utterances a CPU second, {number} FLAC files by their headers"
-
-
-BENCHMARKS: dict[str, Callable[[int], str]] = {"scan": scan}
+    return f"scan: {describe_spread(rates)} utterances a CPU second, {number} FLAC files by their headers"
 
 
 def _make_tree(folder: Path) -> Path:
@@ -55,9 +50,3 @@ def _make_tree(folder: Path) -> Path:
             (place / f"{reader}-{chapter}.trans.txt").write_text(text)
     (root / "SPEAKERS.TXT").write_text("".join(speakers))
     return root
-
-
-def _spread(values: list[float]) -> str:
-    """Median, least and most."""
-    values = sorted(values)
-    return f"{np.median(values):,.0f} ({values[0]:,.0f} to {values[-1]:,.0f}, {len(values)} runs)"

@@ -1,0 +1,70 @@
+"""A corpus without a recipe becomes a manifest, with questions about it."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from auralign.data.own_corpus import AS_TEXT, prepare_own_corpus, questions_path
+from auralign.records import Question, RecordError, Records, Utterance
+
+TRANSLATE = ("Auf Deutsch: {speech}", "german")
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(8_000, 0.1), 16_000)
+    (tmp_path / "clips.csv").write_text("path,sentence,german\na.wav,three,drei\nb.wav,nine,neun\n")
+    return tmp_path / "clips.csv"
+
+
+def questions(manifest):
+    return list(Records(questions_path(manifest), Question))
+
+
+def test_each_instruction_is_asked_of_each_utterance(clips, tmp_path):
+    manifest = tmp_path / "data" / "test.jsonl"
+    summary, num_questions = prepare_own_corpus(clips, manifest, asked=[("{speech}", None), TRANSLATE])
+    assert (summary.num_kept, num_questions) == (2, 4)
+    assert [(u.id, u.audio, u.labels) for u in Records(manifest, Utterance)] == [
+        ("a", "../a.wav", {"german": "drei"}),
+        ("b", "../b.wav", {"german": "neun"}),
+    ]
+    assert [(q.utt_id, q.group, q.reference) for q in questions(manifest)] == [
+        ("a", AS_TEXT, None),
+        ("b", AS_TEXT, None),
+        ("a", "german", "drei"),
+        ("b", "german", "neun"),
+    ]
+
+
+def test_the_key_of_a_question_changes_with_what_is_asked(clips, tmp_path):
+    keys = []
+    for asked in (TRANSLATE, TRANSLATE, ("Translate: {speech}", "german"), ("Auf Deutsch: {speech}", None)):
+        prepare_own_corpus(clips, tmp_path / "t.jsonl", asked=[asked])
+        keys.append(questions(tmp_path / "t.jsonl")[0].key)
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_an_utterance_without_an_answer_is_named(clips, tmp_path):
+    clips.write_text("path,sentence,german\na.wav,three,\n")
+    with pytest.raises(RecordError, match=r"t.jsonl: a has no answer in the column 'german'"):
+        prepare_own_corpus(clips, tmp_path / "t.jsonl", asked=[TRANSLATE])
+    assert not questions_path(tmp_path / "t.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "options", "message"),
+    [
+        ("t.json", {}, "t.json: the manifest's name ends in .jsonl"),
+        ("t.jsonl", {"asked": [("Translate", None)]}, "needs exactly one {speech}"),
+        ("t.jsonl", {"audio_folder": "gone"}, "--audio-folder gone: no such folder"),
+    ],
+)
+def test_a_mistake_leaves_the_manifest_as_it_is(clips, tmp_path, manifest, options, message):
+    path = tmp_path / manifest
+    path.write_text("before")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        prepare_own_corpus(clips, path, **options)
+    assert path.read_text() == "before"

@@ -1,0 +1,44 @@
+"""The command `auralign`, one module a command.
+
+A command's module has `add(commands)`, which adds its parser, and `do(options)`, which runs it and returns the exit code. Only
+`do` imports what the command needs, so that `auralign --help` answers at once.
+"""
+
+import argparse
+import re
+
+from auralign import __version__, script
+from auralign.cli import align, ask, bench, export, methods, new_method, new_recipe, prepare, show
+
+COMMANDS = (methods, prepare, align, bench, show, new_method, new_recipe, export, ask)  # as --help lists them
+OPTION = re.compile(
+    r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"
+)  # --max_seconds means --max-seconds: YAML keys have underscores
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    script.run(run)
+
+
+def run(argv: list[str]) -> int:
+    """Parse the arguments, run the command that they name and return its exit code."""
+    options = make_parser().parse_args(
+        [OPTION.sub(lambda name: name[0].replace("_", "-"), word) for word in argv]
+    )
+    code: int = options.do(options)
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="auralign",
+        description="Gives text LLMs ears, with targets that the LLM writes itself.",
+        epilog="Training runs from a recipe's folder, for example egs/digits/run.sh --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"auralign {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

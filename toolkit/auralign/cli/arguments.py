@@ -1,0 +1,29 @@
+"""What the commands share: types of arguments, and the import path of a recipe's folder."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def number(text: str) -> float:
+    """A number of at least 0, as a type for argparse, which names this function in its message; NaN is refused."""
+    value = float(text)
+    if not value >= 0:
+        raise ValueError
+    return value
+
+
+def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """{"a": "b"} from ["a=b"]; raises ValueError, naming the option, on anything else and on a name given twice."""
+    found: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value) or name in found:
+            raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
+        found[name] = value
+    return found
+
+
+def import_from_working_folder() -> None:
+    """Make modules in the working folder importable, as they are for a recipe's scripts: its YAML may name them."""
+    sys.path.append(os.getcwd())

@@ -1,0 +1,49 @@
+"""Sources that are text: lines that are checked, and JSONL."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from auralign.data.sources.rows import Rows
+from auralign.records import RecordError
+
+
+def open_text(path: Path) -> TextIO:
+    """A text file, or a gzipped one, in UTF-8 with or without a byte order mark; line ends stay as they are."""
+    if path.name.endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return open(path, encoding="utf-8-sig", newline="")
+
+
+def read_lines(file: TextIO, source: Path) -> Iterator[str]:
+    """The lines of a text file; raises RecordError, naming the line, if it is not UTF-8 or the file is cut."""
+    number = 0
+    try:
+        for number, line in enumerate(file, start=1):  # noqa: B007 (in the error)
+            yield line
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            f"{source}: not UTF-8 after line {number} ({error.reason}); convert it first"
+        ) from error
+    except (EOFError, OSError) as error:  # of gzip
+        raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
+
+
+def read_jsonl(source: Path) -> Rows:
+    """One JSON object a line, such as NeMo's {"audio_filepath": "a.wav", "duration": 1.5, "text": "three five"}."""
+    with open_text(source) as file:
+        for number, line in enumerate(read_lines(file, source), start=1):
+            if not line.strip():
+                continue
+            place = f"{source}:{number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise RecordError(
+                    f"{place}: no JSON object ({error.msg}); was the file cut? copy it again"
+                ) from error
+            if not isinstance(row, dict):
+                raise RecordError(f"{place}: expected a JSON object, found {type(row).__name__}")
+            yield place, row

@@ -1,0 +1,194 @@
+"""Checks of what a method asks and lays out: its choices, and the student's and the teacher's views."""
+
+import contextlib
+import copy
+from dataclasses import replace
+from random import Random
+
+from auralign.layout import Layout, Speech, Target, Text, View
+from auralign.method import AlignmentMethod, MethodFailedError, draw, lay_out
+from auralign.records import Utterance
+from auralign.render import Rendered
+from auralign.testing.checks.failure import fail
+from auralign.testing.world import RESPONSE, UTTERANCES, get_world, make_layouts, tried_utterances
+
+NUM_DRAWS = 20  # a coin that falls the same way twenty times is no coin
+ODD_TEXTS = (
+    "",
+    "مرحبا بالعالم",
+    "三五九",
+    "</s><|im_end|><|eot_id|>",
+    "{speech} {}",
+    "tab\tline\nnul\0",
+    "word " * 500,
+)
+
+
+def check_layout(method: AlignmentMethod) -> None:
+    """Without speech there is nothing to hear, without a target nothing to learn, and the teacher has no ears."""
+    texts = set()
+    if not make_layouts(method):
+        fail(
+            method,
+            "it asks nothing about any utterance",
+            "yield a Choice for one with text, words, gender, age and emotion",
+        )
+    for utterance, layout in make_layouts(method):
+        heard = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
+        texts |= {(utterance.id, segment.text) for segment in heard}
+        if not heard:
+            fail(method, "its student view has no Speech", "put Speech(utterance.text) where the audio goes")
+        if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
+            fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
+        for name, view in (("student", layout.student), ("teacher", layout.teacher)):
+            if view.target is None:
+                fail(method, f"its {name} view has no Target", "put `response` last")
+    if len({text for _, text in texts}) < len({identity for identity, _ in texts}):
+        fail(method, "its Speech stands for the same text whatever was said", "write Speech(utterance.text)")
+
+
+def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
+    """The LLM is asked before there is an answer: another response may change the Target alone, and goes into it as it is."""
+    for utterance in tried_utterances(method):
+        for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
+            laid = {text: lay_out(method, utterance, choice, Target(text)) for text in (RESPONSE, "zyzzyva")}
+            for text, layout in laid.items():
+                if layout.student.target != Target(text):
+                    fail(
+                        method,
+                        f"the response {text!r} becomes {layout.student.target}",
+                        "hand `response` on as it is",
+                    )
+            prompts = {
+                (layout.student.before_target(), layout.teacher.before_target()) for layout in laid.values()
+            }
+            if len(prompts) > 1:
+                fail(
+                    method,
+                    "its prompt changes with the response",
+                    "lay out the prompt from utterance and choice alone",
+                )
+
+
+def check_layout_is_pure(method: AlignmentMethod) -> None:
+    """Targets are asked for and trained on in different runs: what was drawn must be drawn again, and laid out alike."""
+    for utterance in tried_utterances(method):
+        before = copy.deepcopy(utterance)
+        first, *others = (draw(method, utterance, Random("seed")) for _ in range(NUM_DRAWS))
+        again = next((found for found in others if found != first), first)
+        if first != again:
+            fail(
+                method,
+                f"choices draws {first}, then {again}",
+                "draw from the rng that is given, and from nothing else",
+            )
+        for choice in first:
+            laid = [lay_out(method, utterance, choice, Target(RESPONSE)) for _ in range(NUM_DRAWS)]
+            if any(layout != laid[0] for layout in laid):
+                fail(
+                    method,
+                    "layout gives two layouts for one choice",
+                    "draw in `choices` and keep it in the Choice",
+                )
+        if utterance != before:
+            fail(method, "it changes the utterance", "make new values; the records are shared")
+
+
+def check_choices_are_kept(method: AlignmentMethod) -> None:
+    """A choice is kept with its target as JSON; what comes back must lay out as what was drawn."""
+    from auralign.generate.targets import draw_choices
+
+    for utterance in tried_utterances(method):
+        drawn = draw(method, utterance, Random(f"1:{utterance.id}"))
+        for before, after in zip(drawn, draw_choices(method, utterance, 1), strict=True):
+            layouts = [lay_out(method, utterance, choice, Target(RESPONSE)) for choice in (before, after)]
+            if layouts[0] != layouts[1]:
+                fail(
+                    method,
+                    f"the choice {before} is read back as {after}",
+                    "keep plain values: str, numbers, lists, dicts",
+                )
+
+
+def check_odd_texts(method: AlignmentMethod) -> None:
+    """Corpora hold empty lines, other scripts, special tokens and half an hour in one row: text is data."""
+    _, renderer = get_world(method)
+    for text in ODD_TEXTS:
+        utterance = replace(UTTERANCES[0], id="odd", text=text, words=())
+        odd, plain = (make_layouts(method, [said]) for said in (utterance, replace(utterance, text="three")))
+        for (_, layout), (_, other) in zip(odd, plain, strict=True):
+            if _frame(renderer.render(layout.teacher)) != _frame(renderer.render(other.teacher)):
+                fail(
+                    method,
+                    f"the text {text[:20]!r} changes the frame of the prompt",
+                    "leave rendering to the toolkit",
+                )
+
+
+def check_student_is_asked_what_the_teacher_is(method: AlignmentMethod) -> None:
+    """A model trained after another prompt than the one that drew its target learns the difference of the prompts."""
+    for _, layout in make_layouts(method):
+        student, teacher = layout.student.read().before_target(), layout.teacher.before_target()
+        if _said(student) != _said(teacher) or student.system != teacher.system:
+            fail(
+                method,
+                f"the LLM is asked {_said(teacher)!r}, the model is trained after {_said(student)!r}",
+                "use Layout.of(student); where the difference is the method, declare this check in expected_failures",
+            )
+
+
+def check_student_is_not_told(method: AlignmentMethod) -> None:
+    """What the student can read it need not hear: neither the transcript nor an attribute may stand in its text."""
+    for utterance in tried_utterances(method):
+        for name, value in utterance.attributes.items():
+            other = value + 100 if isinstance(value, (int, float)) else "zyzzyva"
+            changed = replace(utterance, attributes={**utterance.attributes, name: other})
+            if _texts_of_students(method, utterance, utterance) != _texts_of_students(
+                method, utterance, changed
+            ):
+                fail(
+                    method,
+                    f"what its student reads changes with the {name} of the utterance",
+                    "give it Speech there; where it is meant, declare it in expected_failures",
+                )
+    secret = Utterance(
+        id="secret",
+        audio="s.flac",
+        seconds=1.0,
+        text="zyzzyva quokka",
+        speaker="rumpelstiltskin",
+        words=(("zyzzyva", 0.0, 0.5), ("quokka", 0.5, 1.0)),
+        attributes={"emotion": "flabbergasted"},
+    )
+    for _, layout in make_layouts(method, [secret]):
+        text = " ".join(_texts_of(layout)).lower()
+        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in text]
+        if told:
+            fail(
+                method,
+                f"its student reads {told}",
+                "give it Speech there; where it is meant, declare it in expected_failures",
+            )
+
+
+def _texts_of(layout: Layout) -> list[str]:
+    """What the student reads."""
+    texts = [segment.text for segment in layout.student.segments if isinstance(segment, Text)]
+    return [*texts, str(layout.student.system)]
+
+
+def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: Utterance) -> list[list[str]]:
+    """What students of a changed utterance read; by the choices for the other where not as much is asked about it."""
+    choices = draw(method, utterance, Random(f"1:{utterance.id}"))
+    with contextlib.suppress(MethodFailedError):  # of a value that the method does not know
+        drawn = draw(method, changed, Random(f"1:{utterance.id}"))
+        choices = drawn if len(drawn) == len(choices) else choices
+    return [_texts_of(lay_out(method, changed, choice, Target(RESPONSE))) for choice in choices]
+
+
+def _said(view: View) -> str:
+    return "".join(segment.text for segment in view.segments)
+
+
+def _frame(rendered: Rendered) -> tuple:
+    return tuple(piece.ids for piece in rendered.pieces if piece.tag == "frame")

@@ -42,8 +42,8 @@ from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 from auralign.records import Utterance
 from auralign.render import Renderer
 from auralign.testing.tiny import make_tiny_llm
-from auralign.train.brain import add_units, compute_loss, compute_terms
 from auralign.train.examples import PackOfExamples
+from auralign.train.step import compute_terms, count_units, loss
 
 UTTERANCES = tuple(
     Utterance(
@@ -373,10 +373,10 @@ def check_teacher_is_matched_by_an_oracle(method) -> None:
         {**counted, "lengths": lengths, "num_tokens": lengths},
         [choice for _, choice, _ in examples],
     )
-    teacher = model.read(views, needs.layers)
+    teacher = model.read(model.pack_text(views), needs.layers)
     if needs.top_k:
         teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
-    for name, term in compute_loss(method, {"student": student, "teacher": teacher}).items():
+    for name, term in loss(method, {"student": student, "teacher": teacher}).items():
         if name not in ("cross_entropy", *method.not_distances) and abs(
             float(term.sum.detach())
         ) > 1e-5 * max(term.count, 1):
@@ -391,7 +391,7 @@ def check_terms_count_their_unit(method) -> None:
     """A term is divided by how many of its unit the step has: one that adds up fewer, or others, is weighed wrongly, and one
     that adds up none, as under a misspelt tag, is no term at all."""
     packs = _packs(method, [[0, 1, 2]])
-    units = add_units(packs)
+    units = count_units(packs)
     model, _ = _world(method)
     for pack in packs:
         for name, term in compute_terms(method, model, pack).items():
@@ -554,7 +554,7 @@ def _make_world(counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str,
 def _loss(method, packs: list[list[int]], *, model=None) -> torch.Tensor:
     """The loss of one step over the first example of each utterance, packed as said."""
     made = _packs(method, packs)
-    units = add_units(made)
+    units = count_units(made)
     model = model or _world(method)[0]
     return sum(total(compute_terms(method, model, pack), units) for pack in made)
 

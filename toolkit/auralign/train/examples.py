@@ -13,11 +13,11 @@ from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
 from auralign.files import hash_value
-from auralign.layout import MAIN
+from auralign.layout import END, MAIN, STUDENT, TEACHER
 from auralign.layout import Target as TargetSegment
-from auralign.losses import TopK
+from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
-from auralign.models.speech_llm import END, Frames
+from auralign.models.speech_llm import Frames
 from auralign.records import Choice, RecordError, Records, Target, read_about
 from auralign.render import Rendered, Renderer, tell_change
 from auralign.store import teacher_path
@@ -37,15 +37,14 @@ class PackOfExamples:
     kept: TopK | None = None
 
     def units(self) -> Counter:
-        """What losses are divided by: sequences, places of speech, tokens under each tag of the student's views, those of
-        speech being its text's, and of the teacher's, with "read " before the tag."""
-        counts = Counter(sequences=len(self.choices), places=0)
-        for name, prefix in (("student", ""), ("teacher", "read ")):
+        """How many of each unit (see `auralign.losses.Term`) the pack has: what losses are divided by."""
+        counts = Counter({SEQUENCES: len(self.choices), PLACES: 0})
+        for name, unit in ((STUDENT, str), (TEACHER, read_unit)):
             for rendered in self.views.get(name, ()):
                 for piece in rendered.pieces:
-                    counts[prefix + piece.tag] += piece.num_read if piece.is_speech else len(piece.ids)
-                    counts["places"] += piece.branch == MAIN
-                    counts[prefix + END] += piece.num_end or 0
+                    counts[unit(piece.tag)] += piece.num_read if piece.is_speech else len(piece.ids)
+                    counts[PLACES] += piece.branch == MAIN
+                    counts[unit(END)] += piece.num_end or 0
         return counts
 
 
@@ -96,21 +95,19 @@ class Examples:
                 ) from error
             self._check(target, model.llm)
             views = self._render(target)
-            sizes.append(len(views["student"].pieces[-1].ids))
+            sizes.append(len(views[STUDENT].pieces[-1].ids))
             frames = {name: int(counts[row]) for name, counts in num_frames.items()}
             deaf = [name for name, count in frames.items() if not count]
             if deaf:
                 problem = model.encoders[deaf[0]].too_long(manifest[row].seconds)
                 self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
                 continue
-            model.check_branches(views["student"])
+            model.check_branches(views[STUDENT])
             heard = [
-                model.num_embeddings(piece, frames, told=method.needs.num_tokens)
-                for piece in views["student"].speech
+                model.num_embeddings(piece, frames, use_token_count=method.needs.num_tokens)
+                for piece in views[STUDENT].speech
             ]
-            length = max(
-                views["student"].num_ids + sum(heard), views.get("teacher", views["student"]).num_ids
-            )
+            length = max(views[STUDENT].num_ids + sum(heard), views.get(TEACHER, views[STUDENT]).num_ids)
             if not all(heard):
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
@@ -167,7 +164,7 @@ class Examples:
         targets = [self.target(example) for example in examples]
         rendered = [self._render(target) for target in targets]
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        labels = [token for views in rendered for token in views["student"].pieces[-1].ids]
+        labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
         return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
 
@@ -190,9 +187,9 @@ class Examples:
         """The views of a target that are computed, by name."""
         utterance = self.manifest[target.utt_id]
         layout = lay_out(self.method, utterance, target.choice, TargetSegment.of(target))
-        views = {"student": layout.student}
+        views = {STUDENT: layout.student}
         if self.method.needs.teacher or self.method.needs.num_tokens:
-            views["teacher"] = layout.teacher
+            views[TEACHER] = layout.teacher
         return {name: self.renderer.render(view) for name, view in views.items()}
 
     def _check(self, target, llm) -> None:

@@ -84,7 +84,8 @@ def test_trap_2_cut_off_generations_taught_as_complete(recipe, llm_folder):
     model, _ = build_model(hparams)
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     examples = Examples(targets, manifest, method=hparams.method, renderer=renderer, model=model, frames=None)
-    views = examples._render(examples.target(0))
+    first = examples.target(0)
+    views = examples._render(examples._lay_out(first, manifest[first.utt_id]))
     assert views["student"].pieces[-1].ids == renderer.encode("three five nine")
     assert views["student"].pieces[-1].num_end == 0
 

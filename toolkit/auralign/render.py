@@ -90,6 +90,12 @@ class Rendered:
         return sum(len(piece.ids) for piece in self.pieces if not piece.is_speech)
 
     @property
+    def before_target(self) -> "Rendered":
+        """The prompt: what `View.before_target` is rendered to."""
+        has_target = bool(self.pieces) and self.pieces[-1].num_end is not None
+        return Rendered(self.pieces[:-1]) if has_target else self
+
+    @property
     def ids(self) -> tuple[int, ...]:
         """All ids in order. Raises ValueError where the view holds speech, which has no ids."""
         if any(piece.is_speech for piece in self.pieces):

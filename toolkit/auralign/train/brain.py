@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from auralign.files import write_json
-from auralign.losses import total
+from auralign.losses import Term, total
 from auralign.method import MethodFailedError
 from auralign.models.build import build_decoding
 from auralign.models.speech_llm import on_device
@@ -159,7 +159,7 @@ class AlignmentBrain(sb.Brain):
         for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
             self._seed(number)
             with self.training_ctx:
-                loss = total(compute_terms(self.method, self.model, pack), units)
+                loss = total(self.terms(pack), units)
             if not loss.requires_grad:
                 raise MethodFailedError(
                     f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on nothing that is trained "
@@ -199,11 +199,15 @@ class AlignmentBrain(sb.Brain):
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
         return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
+    def terms(self, pack: PackOfExamples) -> dict[str, Term]:
+        """The method's terms for one pack; see `auralign.train.step`."""
+        return compute_terms(self.method, self.model, pack)
+
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, added up as sums: the mean is over all of them, not a mean of means."""
         self.units.update(pack.units())
         with self.evaluation_ctx:
-            for name, term in compute_terms(self.method, self.model, pack).items():
+            for name, term in self.terms(pack).items():
                 self.sums[name] += float(term.sum)
                 self.kinds[name] = (term.unit, term.weight)
         return torch.zeros(())

@@ -23,6 +23,7 @@ from auralign.score.recipe import Judge
 from auralign.stage import content
 from auralign.testing.checks import instances
 from auralign.train.examples import Examples
+from hearing import hear
 from recipe import make_recipe
 
 SHIPPED = [entry for entry in find_methods() if entry.package == "auralign"]
@@ -68,7 +69,7 @@ def test_trap_1_off_by_one_kl_masks(model, renderer):
     student = model(model.pack([rendered], [heard]))
     states = student.hidden[-1]
     states.retain_grad()
-    student.divergence(model.read([renderer.render(VIEW.read())]), "target").sum.backward()
+    student.divergence(model.read(model.pack_text([renderer.render(VIEW.read())])), "target").sum.backward()
     touched = states.grad.abs().sum(-1).nonzero().flatten().tolist()
     num_target, num_positions = len(rendered.pieces[-1].ids), rendered.num_ids + 2
     assert touched == list(range(num_positions - num_target - 1, num_positions - 1))
@@ -83,7 +84,8 @@ def test_trap_2_cut_off_generations_taught_as_complete(recipe, llm_folder):
     model, _ = build_model(hparams)
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     examples = Examples(targets, manifest, method=hparams.method, renderer=renderer, model=model, frames=None)
-    views = examples._render(examples.target(0))
+    first = examples.target(0)
+    views = examples._render(examples._lay_out(first, manifest[first.utt_id]))
     assert views["student"].pieces[-1].ids == renderer.encode("three five nine")
     assert views["student"].pieces[-1].num_end == 0
 
@@ -107,7 +109,7 @@ def test_trap_4_batch_dependent_windows_and_position_gaps(model, renderer):
     alone, alone_count, _ = windows(frames[1:, :40], lengths[1:])
     assert counts[1] == alone_count[0] == -(-40 // 17)  # of a third of a second, whatever the longest lasts
     torch.testing.assert_close(batched[1, : counts[1]], alone[0, : counts[1]], atol=1e-5, rtol=1e-5)
-    pack = model.pack([renderer.render(VIEW)] * 2, model.hear(frames[:, :40], torch.tensor([40, 7])))
+    pack = model.pack([renderer.render(VIEW)] * 2, hear(model, frames[:, :40], torch.tensor([40, 7])))
     positions = pack.positions.split(list(pack.sizes))
     assert [part.tolist() for part in positions] == [list(range(size)) for size in pack.sizes]
 
@@ -124,7 +126,7 @@ def test_trap_5_teacher_view_contaminated_by_lora(llm, llm_folder, renderer, sco
     views = [renderer.render(VIEW.read())]
     pack = model.pack(views, [None])
     plain = llm.hidden_states(pack.embeddings.detach(), pack.positions)
-    assert torch.equal(model.read(views).hidden[-1], plain)
+    assert torch.equal(model.read(model.pack_text(views)).hidden[-1], plain)
     assert model(pack).hidden[-1].equal(plain) == (scope == "speech")  # the student reads no speech here
 
 

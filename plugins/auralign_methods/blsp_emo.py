@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import DEFAULT, Layout, Speech, View, fill
+from auralign.layout import DEFAULT, SPEECH, STUDENT, TARGET, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -84,15 +84,15 @@ class BLSPEmo(AlignmentMethod):
         """Cross-entropy of the answer, and of the emotion that the head hears."""
         import torch
 
-        from auralign.losses import Term
+        from auralign.losses import SEQUENCES, Term
 
-        student = views["student"]
-        heard = torch.stack([embeddings.mean(0) for embeddings in student.each("speech", 0)])
+        student = views[STUDENT]
+        heard = torch.stack([embeddings.mean(0) for embeddings in student.each(SPEECH, 0)])
         labels = [self.values.index(choice.options["value"]) for choice in student.choices]
         logits = student.heads["emotion"](heard.float())
         labels = torch.tensor(labels, device=logits.device)
         emotion = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         return {
-            "cross_entropy": student.cross_entropy("target"),
-            "emotion": replace(Term(emotion, len(labels), unit="sequences"), weight=self.head_weight),
+            "cross_entropy": student.cross_entropy(TARGET),
+            "emotion": replace(Term(emotion, len(labels), unit=SEQUENCES), weight=self.head_weight),
         }

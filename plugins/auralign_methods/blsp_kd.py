@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import Layout, Speech, View, fill
+from auralign.layout import SPEECH, STUDENT, TARGET, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -61,11 +61,11 @@ class BLSPKD(AlignmentMethod):
         """Divergence over the response, divergence over the input, error of the number of tokens."""
         from auralign.losses import quantity_error
 
-        student, teacher = views["student"], views["teacher"]
-        response = student.divergence(teacher, "target", temperature=self.temperature)
+        student, teacher = views[STUDENT], views[TEACHER]
+        response = student.divergence(teacher, TARGET, temperature=self.temperature)
         terms = {"response_divergence": replace(response, weight=self.response_weight)}
         if self.input_weight:
-            spoken = student.divergence(teacher, "speech", temperature=self.temperature)
+            spoken = student.divergence(teacher, SPEECH, temperature=self.temperature)
             terms["input_divergence"] = replace(spoken, weight=self.input_weight)
             error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
             terms["quantity"] = replace(error, weight=self.quantity_weight)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import Layout, Speech, View, fill
+from auralign.layout import END, STUDENT, TARGET, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -59,9 +59,9 @@ class Distillation(AlignmentMethod):
 
     def loss(self, views):
         """The divergence over the response, and once more where it ends."""
-        student, teacher = views["student"], views["teacher"]
-        terms = {"divergence": student.divergence(teacher, "target", temperature=self.temperature)}
+        student, teacher = views[STUDENT], views[TEACHER]
+        terms = {"divergence": student.divergence(teacher, TARGET, temperature=self.temperature)}
         if self.end_weight:
-            end = student.divergence(teacher, "end", temperature=self.temperature)
+            end = student.divergence(teacher, END, temperature=self.temperature)
             terms["end_divergence"] = replace(end, weight=self.end_weight)
         return terms

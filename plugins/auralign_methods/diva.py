@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import Layout, Speech, View, fill
+from auralign.layout import FIRST, SPEECH, STUDENT, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -49,13 +49,13 @@ class DiVA(AlignmentMethod):
 
     def loss(self, views):
         """The two distances."""
-        from auralign.losses import distance, join
+        from auralign.losses import SEQUENCES, distance, join, read_unit
 
-        student, teacher = views["student"], views["teacher"]
-        first = distance(student.predicting("first"), teacher.predicting("first"))
-        pairs = zip(student.each("speech", 0), teacher.each("speech", 0), strict=True)
+        student, teacher = views[STUDENT], views[TEACHER]
+        first = distance(student.predicting(FIRST), teacher.predicting(FIRST))
+        pairs = zip(student.each(SPEECH, 0), teacher.each(SPEECH, 0), strict=True)
         inputs = join(distance(heard[-len(read) :], read[-len(heard) :]) for heard, read in pairs)
         return {
-            "first_token": replace(first, weight=self.first_weight, unit="sequences"),
-            "input": replace(inputs, weight=self.input_weight, unit="read speech"),
+            "first_token": replace(first, weight=self.first_weight, unit=SEQUENCES),
+            "input": replace(inputs, weight=self.input_weight, unit=read_unit(SPEECH)),
         }

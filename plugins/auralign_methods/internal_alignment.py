@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import Layout, Speech, View, fill
+from auralign.layout import SPEECH, STUDENT, TARGET, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -70,12 +70,12 @@ class InternalAlignment(AlignmentMethod):
         """Cross-entropy of the answer, cosine distance by layers, error of the number of tokens."""
         from auralign.losses import quantity_error
 
-        student, teacher = views["student"], views["teacher"]
+        student, teacher = views[STUDENT], views[TEACHER]
         layers = (0, *self.depths, -1)
-        distances = [student.cosine_distance(teacher, "speech", layer=layer) for layer in layers]
+        distances = [student.cosine_distance(teacher, SPEECH, layer=layer) for layer in layers]
         error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
         return {
-            "cross_entropy": student.cross_entropy("target"),
+            "cross_entropy": student.cross_entropy(TARGET),
             "cosine": replace(
                 distances[0],
                 sum=sum(distance.sum for distance in distances) / len(layers),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import Layout, Speech, View, fill
+from auralign.layout import SPEECH, STUDENT, TARGET, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -55,8 +55,11 @@ class Wav2Prompt(AlignmentMethod):
 
     @property
     def needs(self):
-        """A connector that counts, and for "distil" the first layer."""
-        return Needs(num_tokens=True, layers=(1,) if self.stage == DISTIL else ())
+        """A connector that counts; the LLM for cross-entropy, and for "distil" its first layer in both views."""
+        if self.stage == DISTIL:
+            return Needs(num_tokens=True, layers=(1,))
+        says = self.stage == JOINT and self.cross_entropy_weight
+        return Needs(num_tokens=True, llm_views=(STUDENT,) if says else ())
 
     def choices(self, utterance, rng):
         """The one choice: repeat."""
@@ -74,25 +77,25 @@ class Wav2Prompt(AlignmentMethod):
         """The terms of the stage."""
         from auralign.losses import quantity_error
 
-        student, teacher = views["student"], views["teacher"]
+        student, teacher = views[STUDENT], views[TEACHER]
         error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
         if self.stage == ALIGN:
-            return {**_align(student, teacher.each("speech", 0)), "quantity": error}
+            return {**_align(student, teacher.each(SPEECH, 0)), "quantity": error}
         quantity = replace(error, weight=self.quantity_weight)
         if self.stage == DISTIL:
-            first = student.divergence(teacher, "speech", layer=1)
+            first = student.divergence(teacher, SPEECH, layer=1)
             return {"first_layer": first, "quantity": quantity}
-        embedding = student.distance(teacher, "speech", layer=0, squared=True)
+        embedding = student.distance(teacher, SPEECH, layer=0, squared=True)
         terms = {"embedding": replace(embedding, weight=self.embedding_weight), "quantity": quantity}
         if self.cross_entropy_weight:
-            said = student.cross_entropy("target")
+            said = student.cross_entropy(TARGET)
             terms["cross_entropy"] = replace(said, weight=self.cross_entropy_weight)
         return terms
 
 
 def _align(student, read):
     """Distance and cosine of what each token's frames gather, by their weights."""
-    from auralign.losses import cosine_distance, distance, join, warp
+    from auralign.losses import cosine_distance, distance, join, read_unit, warp
 
     extras, centre = student.extras, student.llm.mean_embedding
     if "frames" not in extras:
@@ -109,6 +112,6 @@ def _align(student, read):
         distances.append(distance(gathered / norm, tokens / norm, squared=True))
         cosines.append(cosine_distance(gathered - centre, tokens - centre))
     return {
-        "distance": replace(join(distances), weight=0.01, unit="read speech"),
-        "cosine": replace(join(cosines), weight=10.0, unit="read speech"),
+        "distance": replace(join(distances), weight=0.01, unit=read_unit(SPEECH)),
+        "cosine": replace(join(cosines), weight=10.0, unit=read_unit(SPEECH)),
     }

@@ -9,6 +9,7 @@ import pytest
 from auralign.layout import DEFAULT, Speech, Target, Text
 from auralign.plugins import find_methods, load_class, load_method
 from auralign.records import Utterance
+from hearing import hear
 
 UTTERANCE = Utterance(id="u", audio="u.flac", seconds=1.0, text="three five")
 SHIPPED = [entry.name for entry in find_methods() if entry.package == "auralign"]
@@ -128,9 +129,9 @@ def test_distillation_compares_at_temperature_two_and_once_more_at_the_end(llm, 
 
     method, _, layout = example("distillation", instruction="repeat {speech}", end_weight=0.5)
     model = SpeechLLM(torch.nn.Identity(), StackAndProject(6, llm.width, stride=2, keep_remainder=True), llm)
-    (heard,) = model.hear(torch.randn(1, 8, 6), torch.tensor([8]))
+    (heard,) = hear(model, torch.randn(1, 8, 6), torch.tensor([8]))
     student = model(model.pack([renderer.render(layout.student)], [heard]))
-    teacher = model.read([renderer.render(layout.teacher)])
+    teacher = model.read(model.pack_text([renderer.render(layout.teacher)]))
     terms = method.loss({"student": student, "teacher": teacher})
     predicted = [(llm.head(view.predicting("target")) / 2).log_softmax(-1) for view in (student, teacher)]
     by_position = (predicted[1].exp() * (predicted[1] - predicted[0])).sum(-1)
@@ -150,9 +151,9 @@ def test_diva_asks_for_no_answer_and_compares_two_things(llm, renderer):
     (choice,) = method.choices(UTTERANCE, Random(0))
     layout = method.layout(UTTERANCE, choice, Target("", finished=False))
     model = SpeechLLM(torch.nn.Identity(), StackAndProject(6, llm.width, stride=2, keep_remainder=True), llm)
-    (heard,) = model.hear(torch.randn(1, 30, 6), torch.tensor([30]))
+    (heard,) = hear(model, torch.randn(1, 30, 6), torch.tensor([30]))
     student = model(model.pack([renderer.render(layout.student)], [heard]))
-    teacher = model.read([renderer.render(layout.teacher)])
+    teacher = model.read(model.pack_text([renderer.render(layout.teacher)]))
     terms = method.loss({"student": student, "teacher": teacher})
     read = llm.embed(renderer.encode("three five"))
     assert len(read) < len(heard)
@@ -259,10 +260,10 @@ def outputs(method, model, renderer, utterance=TOLD):
     frames = {
         "speech": (torch.randn(1, 12, 6, generator=torch.Generator().manual_seed(3)), torch.tensor([12]))
     }
-    speech, extras = model.listen([student], frames, told=method.needs.num_tokens)
+    speech, extras = model.listen([student], frames, use_token_count=method.needs.num_tokens)
     return {
         "student": model(model.pack([student], speech), method.needs.layers, extras, [choice]),
-        "teacher": model.read([renderer.render(layout.teacher)], method.needs.layers),
+        "teacher": model.read(model.pack_text([renderer.render(layout.teacher)]), method.needs.layers),
     }
 
 

@@ -19,7 +19,7 @@ import re
 import shlex
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -240,3 +240,22 @@ def write_array(path, shape: tuple[int, ...], dtype, fill: Callable) -> None:
     fill(array)
     array.flush()
     os.replace(temporary, path)
+
+
+def write_rows(path, parts: Iterable, dtype) -> int:
+    """Write arrays (n,) end to end as one array of a .npy file, atomically; returns its number of rows.
+
+    For arrays whose number of rows is known only when the last part was made. One part is in memory at a time.
+    """
+    import numpy as np
+
+    about = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+    num_rows = 0
+    with write_atomically(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {**about, "shape": (0,)})
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).tobytes())
+            num_rows += len(part)
+        file.seek(0)  # numpy's headers leave room for the largest number of rows
+        np.lib.format.write_array_header_1_0(file, {**about, "shape": (num_rows,)})
+    return num_rows

@@ -20,6 +20,11 @@ from auralign.records import shorten
 
 SLOT = "{speech}"
 MAIN = "speech"  # the branch of the recipe's `encoder` and `connector`
+STUDENT, TEACHER = "student", "teacher"  # views: what is trained, and what the original LLM reads
+# Tags, by which losses find tokens. Methods may add their own; `TURN` is the chat template's, `FIRST` and `END` are the first
+# position of each target and the tokens that end a turn.
+INSTRUCTION, SPEECH, TARGET = "instruction", "speech", "target"
+TURN, FIRST, END = "frame", "first", "end"
 
 
 class System(enum.Enum):
@@ -39,7 +44,7 @@ class Text:
     """Words that the model reads in the user's turn."""
 
     text: str
-    tag: str = "instruction"
+    tag: str = INSTRUCTION
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Speech:
 
     text: str
     branch: str = MAIN
-    tag: str = "speech"
+    tag: str = SPEECH
     span: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self):
@@ -83,7 +88,7 @@ class Target:
 
     text: str
     finished: bool = True
-    tag: str = "target"
+    tag: str = TARGET
     ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
@@ -148,7 +153,7 @@ class Layout:
 
     def __post_init__(self):
         for name, view in vars(self).items():
-            if not isinstance(view, View) and not (name == "teacher" and view is None):
+            if not isinstance(view, View) and not (name == TEACHER and view is None):
                 raise ValueError(
                     f"the {name} of a layout is {type(view).__name__} {shorten(repr(view))}; write View((...))"
                 )

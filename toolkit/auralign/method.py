@@ -22,7 +22,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auralign.layout import Layout, Segment, Speech, Target, Text, View  # noqa: F401 (what a method is written with)
+from auralign.layout import (  # noqa: F401 (what a method is written with)
+    STUDENT,
+    TARGET,
+    TEACHER,
+    Layout,
+    Segment,
+    Speech,
+    Target,
+    Text,
+    View,
+)
 from auralign.records import Choice, Utterance, shorten
 
 if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load torch
@@ -38,32 +48,36 @@ class MethodFailedError(ValueError):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method's loss reads beside the student's last hidden states. All of it costs time or memory.
+    """What a method's loss reads of the model. Each part costs time or memory.
 
     Arguments
     ---------
     target : bool
         False: the loss reads no response, so the LLM is not asked for any, and the target of every view stays empty.
     teacher : bool
-        Compute the teacher's view too: the plain frozen LLM, without adapters and without a gradient.
+        Compute the teacher's view too: the original LLM, without adapters and without a gradient.
+    llm_views : tuple of str
+        The views for which the LLM is run: "student", "teacher" (if there is one). A view that is left out has its embeddings
+        alone, layer 0; (), for a loss that compares embeddings or the connector's `extras`, runs no LLM at all.
     layers : tuple of int or float
-        Hidden states of these layers too, in every view: their number, or a depth above 0.0 and below 1.0. 0, what is put
-        into the LLM, and -1, what its head reads, are always there.
+        Hidden states of these layers too, in every view for which the LLM is run: their number, or a depth above 0.0 and
+        below 1.0. 0, what is put into the LLM, is always there; -1, what its head reads, wherever the LLM is run.
     num_tokens : bool
-        Tell the connector, in training, how many tokens the text of the speech has: it makes as many embeddings, and is one that
-        counts (`ContinuousIntegrateAndFire`, `CountedQFormer`). The teacher's view is then there too.
+        Pass the transcript's token count to the connector in training; the connector must set `counts_tokens` and make that
+        many embeddings (`ContinuousIntegrateAndFire`, `CountedQFormer`). The teacher's view is then there too.
     top_k : int
-        Instead of the teacher's view, keep its so many largest logits at each token of the target, which stage 2 writes once:
-        `views["teacher"]` then knows nothing but the divergence from it, at `temperature`.
+        Distil from cached logits instead of the teacher's view: stage 2 stores the teacher's `top_k` largest logits at each
+        token of the target. `views["teacher"]` then gives the divergence from it, at `temperature`, and nothing else.
     temperature : float
-        Of what `top_k` keeps.
+        Temperature of the cached log-sum-exp.
     heads : dict of str to int
-        Trained linear layers from the LLM's width to so many outputs, by name, which the loss finds in the student's
-        `heads`; the YAML's `heads` may name others.
+        Trained linear layers, by name, each with its number of outputs; the input is the LLM's width. The loss finds them in
+        the student's `heads`; the YAML's `heads` may name other classes.
     """
 
     target: bool = True
     teacher: bool = False
+    llm_views: tuple[str, ...] = (STUDENT, TEACHER)
     layers: tuple[int | float, ...] = ()
     num_tokens: bool = False
     top_k: int = 0
@@ -78,6 +92,14 @@ class Needs:
         if self.top_k and (self.teacher or self.num_tokens or self.layers):
             raise ValueError(
                 "top_k takes the place of the teacher's view: leave out teacher, num_tokens and layers"
+            )
+        if isinstance(self.llm_views, str) or not {*self.llm_views} <= {STUDENT, TEACHER}:
+            raise ValueError(
+                f"llm_views {self.llm_views!r}: name {STUDENT!r}, {TEACHER!r}, both or none, in a tuple"
+            )
+        if self.layers and not self.llm_views:
+            raise ValueError(
+                f"layers {self.layers}: there are none without the LLM; name a view in llm_views"
             )
         if any(isinstance(layer, float) and not 0 < layer < 1 for layer in self.layers):
             raise ValueError(
@@ -141,11 +163,11 @@ class AlignmentMethod(ABC):
     def loss(self, views: Mapping[str, Any]) -> dict[str, "Term"]:
         """The terms to minimise; cross-entropy on the target by default.
 
-        `views["student"]` is an `auralign.models.speech_llm.ViewOutput`: hidden states and labels by tag, and
-        `cross_entropy(tag)`; `views["teacher"]` is there where `needs` asks for it. A term is a sum with its count, never
-        a mean, so that batches, packs and ranks combine exactly.
+        `views["student"]` is an `auralign.models.views.ViewOutput`: hidden states and labels by tag, and
+        `cross_entropy(tag)`; `views["teacher"]` is there if `needs` asks for it. A term is a sum with its count, never a
+        mean, so that batches, packs and ranks combine exactly.
         """
-        return {"cross_entropy": views["student"].cross_entropy("target")}
+        return {"cross_entropy": views[STUDENT].cross_entropy(TARGET)}
 
     def options(self) -> dict[str, Any]:
         """The method's options as plain values: part of every target's provenance."""

@@ -323,31 +323,35 @@ class Records:
         return self._find(identity) is not None
 
     def __getitem__(self, which: int | str) -> Any:
-        number = self._find(which) if isinstance(which, str) else which
-        if number is None:
-            raise RecordError(f"{self.path}: no {_identity_field(self.kind)} {which!r}")
-        if not 0 <= number < len(self):
-            raise IndexError(f"{self.path}: no row {number} of {len(self)}")
-        start, end = int(self._offsets[number]), int(self._offsets[number + 1])
+        if isinstance(which, str):
+            return self.find(which)[1]
+        if not 0 <= which < len(self):
+            raise IndexError(f"{self.path}: no row {which} of {len(self)}")
+        start, end = int(self._offsets[which]), int(self._offsets[which + 1])
         line = os.pread(self._descriptor, end - start, start)
-        return from_line(line, self.kind, place=f"{self.path}:{number + 2}")
+        return from_line(line, self.kind, place=f"{self.path}:{which + 2}")
 
-    def row(self, identity: str) -> int:
-        """The row number of an id; RecordError where there is none."""
-        number = self._find(identity)
-        if number is None:
+    def find(self, identity: str) -> tuple[int, Any]:
+        """The row number of an id and its record, which is parsed once; RecordError if there is none."""
+        found = self._find(identity)
+        if found is None:
             raise RecordError(
                 f"{self.path}: no {_identity_field(self.kind)} {identity!r}; run the stage that wrote it again"
             )
-        return number
+        return found
 
-    def _find(self, identity: str) -> int | None:
+    def row(self, identity: str) -> int:
+        """The row number of an id; RecordError if there is none."""
+        return self.find(identity)[0]
+
+    def _find(self, identity: str) -> tuple[int, Any] | None:
         wanted = _hash_identity(identity)
         place = int(np.searchsorted(self._hashes, wanted))
         if place < len(self._hashes) and self._hashes[place] == wanted:
             number = int(self._order[place])
-            if _identity(self[number]) == identity:
-                return number
+            record = self[number]
+            if _identity(record) == identity:
+                return number, record
         return None
 
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from itertools import groupby
 
 from auralign.files import hash_value
-from auralign.layout import DEFAULT, Speech, System, View
+from auralign.layout import DEFAULT, TURN, Speech, System, View
 from auralign.reasoning import (
     CLOSE,
     OPEN,
@@ -75,7 +75,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A view as the model reads it, piece by piece. The frame's pieces carry the tag "frame"."""
+    """A view as the model reads it, piece by piece. The chat template's own pieces carry the tag `TURN`."""
 
     pieces: tuple[Piece, ...]
 
@@ -88,6 +88,12 @@ class Rendered:
     def num_ids(self) -> int:
         """Token ids in all, speech not counted."""
         return sum(len(piece.ids) for piece in self.pieces if not piece.is_speech)
+
+    @property
+    def before_target(self) -> "Rendered":
+        """The prompt: what `View.before_target` is rendered to."""
+        has_target = bool(self.pieces) and self.pieces[-1].num_end is not None
+        return Rendered(self.pieces[:-1]) if has_target else self
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -189,15 +195,15 @@ class Renderer:
     def render(self, view: View) -> Rendered:
         """The whole view: frame, segments and, where it has one, the target with its end of turn."""
         frame = self.frame(view.system)
-        pieces = [Piece("frame", frame.before)]
+        pieces = [Piece(TURN, frame.before)]
         last, gap = frame.before, frame.gap  # what stands before the next segment
         for segment in view.before_target().segments:
             ids = self.encode(gap + segment.text, after=last)
             pieces.append(self._piece(segment, ids))
             if isinstance(segment, Speech) or ids:
                 last, gap = ids or None, ""
-        pieces += [Piece("frame", self.encode(gap, after=last))] * bool(gap)
-        pieces.append(Piece("frame", frame.between))
+        pieces += [Piece(TURN, self.encode(gap, after=last))] * bool(gap)
+        pieces.append(Piece(TURN, frame.between))
         if view.target is not None:
             ids = view.target.ids
             if ids is None:

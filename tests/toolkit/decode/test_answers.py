@@ -11,6 +11,7 @@ from auralign.models.llm import Decoding
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from hearing import hear
 from recipe import LORA, make_recipe
 
 
@@ -176,9 +177,9 @@ def test_connector_output_alone_equals_in_a_batch(parts):
     manifest = Records(folder / "data" / "test.jsonl", Utterance)
     live = LiveFrames(model.encoder, manifest)
     with torch.no_grad():
-        together = model.hear(*live.get([0, 1, 2, 3]))
+        together = hear(model, *live.get([0, 1, 2, 3]))
         for row in range(4):
-            torch.testing.assert_close(together[row], model.hear(*live.get([row]))[0], rtol=0, atol=1e-5)
+            torch.testing.assert_close(together[row], hear(model, *live.get([row]))[0], rtol=0, atol=1e-5)
     assert len({len(heard) for heard in together}) > 1
     assert np.isfinite(together[0].numpy()).all()
 

@@ -7,7 +7,8 @@ from auralign.layout import Speech, Target, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject, WindowedQFormer
 from auralign.models.llm import LAST, Decoding, load_llm
-from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
+from auralign.models.speech_llm import Branch, SpeechLLM
+from hearing import hear
 
 VIEWS = [
     View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
@@ -60,7 +61,7 @@ def test_text_loss_is_the_llms_own(model, renderer):
 
 def test_alone_equals_in_a_pack(model, renderer):
     frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
-    speech = model.hear(frames, lengths)
+    speech = hear(model, frames, lengths)
     together = loss_of(model, renderer, VIEWS, speech)
     alone = [loss_of(model, renderer, [view], [heard]) for view, heard in zip(VIEWS, speech, strict=True)]
     torch.testing.assert_close(
@@ -69,7 +70,7 @@ def test_alone_equals_in_a_pack(model, renderer):
 
 
 def test_hidden_states_alone_equal_those_in_a_pack(model, renderer):
-    speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
+    speech = hear(model, torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
     rendered = [renderer.render(view) for view in VIEWS]
     packed = model(model.pack(rendered, speech)).hidden[LAST]
     alone = torch.cat(
@@ -88,7 +89,7 @@ def test_gradient_of_a_step_does_not_depend_on_its_packing(model, renderer):
     for packs in ([[0, 1, 2]], [[0], [1, 2]], [[0], [1], [2]]):
         model.zero_grad()
         for pack in packs:
-            speech = model.hear(frames[pack], lengths[pack])
+            speech = hear(model, frames[pack], lengths[pack])
             term = loss_of(model, renderer, [VIEWS[number] for number in pack], speech)
             total({"cross_entropy": term}, {"target": num_targets}).backward()
         grads.append(torch.cat([p.grad.flatten() for p in model.connector.parameters()]))
@@ -99,7 +100,7 @@ def test_gradient_of_a_step_does_not_depend_on_its_packing(model, renderer):
 def test_answers_alone_equal_answers_in_a_batch(model, renderer):
     frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 3, 6])
     prompts = [renderer.render(view.before_target()) for view in VIEWS]
-    speech = model.hear(frames, lengths)
+    speech = hear(model, frames, lengths)
     together = model.answer(prompts, speech, decoding=Decoding(12), stop_ids=renderer.stop_ids)
     alone = [
         model.answer([prompt], [heard], decoding=Decoding(12), stop_ids=renderer.stop_ids)[0]
@@ -109,7 +110,7 @@ def test_answers_alone_equal_answers_in_a_batch(model, renderer):
 
 
 def test_only_the_connector_has_gradients(model, renderer):
-    speech = model.hear(torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
+    speech = hear(model, torch.randn(3, 9, 6), torch.tensor([9, 3, 6]))
     loss_of(model, renderer, VIEWS, speech).sum.backward()
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert trained == {name for name, _ in model.named_parameters() if name.startswith("connector.")}
@@ -162,7 +163,7 @@ def test_each_place_is_heard_through_its_branch(two, renderer):
     for row, (voice, words) in enumerate(speech):
         of_row = FRAMES[row : row + 1, : LENGTHS[row]], LENGTHS[row : row + 1]
         torch.testing.assert_close(voice, two.branches["voice"].connector(*of_row)[0][0])
-        torch.testing.assert_close(words, two.hear(*of_row)[0])
+        torch.testing.assert_close(words, hear(two, *of_row)[0])
     pack = two.pack(views, speech)
     assert pack.tagged["speech"].numel() == sum(len(part) for of_view in speech for part in of_view)
     assert pack.ids.eq(-1).sum() == pack.tagged["speech"].numel()
@@ -179,8 +180,8 @@ def test_a_span_is_heard_as_if_it_were_all(model, renderer):
         View((Speech("a", span=(0.0, 0.5)), Text(" b "), Speech("c", span=(0.75, 1.0)), Target("x")))
     )
     ((first, last),), _ = model.listen([view], {"speech": (FRAMES[:1], LENGTHS[:1])})
-    torch.testing.assert_close(first, model.hear(FRAMES[:1, :4], torch.tensor([4]))[0])
-    torch.testing.assert_close(last, model.hear(FRAMES[:1, 6:], torch.tensor([2]))[0])
+    torch.testing.assert_close(first, hear(model, FRAMES[:1, :4], torch.tensor([4]))[0])
+    torch.testing.assert_close(last, hear(model, FRAMES[:1, 6:], torch.tensor([2]))[0])
     expected = [model.num_embeddings(piece, {"speech": 8}) for piece in view.speech]
     assert expected == [len(first), len(last)]
 
@@ -188,20 +189,7 @@ def test_a_span_is_heard_as_if_it_were_all(model, renderer):
 def test_a_span_shorter_than_a_frame_is_one_frame(model, renderer):
     view = renderer.render(View((Speech("a", span=(0.99, 1.0)),)))
     ((heard,),), _ = model.listen([view], {"speech": (FRAMES[:1], LENGTHS[:1])})
-    torch.testing.assert_close(heard, model.hear(FRAMES[:1, 7:], torch.tensor([1]))[0])
-
-
-def test_a_loss_on_what_is_put_in_runs_no_llm(model, renderer, monkeypatch):
-    speech = model.hear(FRAMES, LENGTHS)
-    output = model(model.pack([renderer.render(view) for view in VIEWS[:2]], speech))
-    monkeypatch.setattr(model.llm, "run", lambda *arguments: pytest.fail("the LLM ran"))
-    assert len(output.at("speech", 0)) == sum(map(len, speech))
-
-
-def test_a_layer_that_was_not_asked_for_is_named(model, renderer):
-    output = model(model.pack([renderer.render(VIEWS[1])], [torch.zeros(2, model.llm.width)]))
-    with pytest.raises(ValueError, match=r"layer 1 was not asked for.*layers=\(1,\)"):
-        output.at("speech", 1)
+    torch.testing.assert_close(heard, hear(model, FRAMES[:1, 7:], torch.tensor([1]))[0])
 
 
 def test_frozen_parts_are_not_trained_and_stay_in_eval_mode(llm):
@@ -221,54 +209,6 @@ def test_frozen_parts_are_not_trained_and_stay_in_eval_mode(llm):
 def test_an_unknown_frozen_part_is_named(llm):
     with pytest.raises(ValueError, match="frozen: no part 'projector'; this model has connector"):
         SpeechLLM(torch.nn.Identity(), stack(llm, 2), llm, frozen=["projector"])
-
-
-def test_what_is_kept_of_a_teacher_is_what_it_predicts(model, renderer):
-    views = [renderer.render(view.read()) for view in (VIEWS[0], VIEWS[2])]
-    kept = score_targets(model.llm, views, top_k=5, temperature=2.0)
-    teacher = model.read(views)
-    logits = model.llm.head(teacher.predicting("target"))
-    torch.testing.assert_close(kept.logsumexp, (logits / 2).logsumexp(-1))
-    torch.testing.assert_close(kept.logits, logits.topk(5).values)
-    assert len(kept) == len(teacher.labels("target"))
-
-
-@pytest.mark.parametrize("tag", ["target", "end"])
-def test_a_kept_teacher_with_all_logits_is_the_teacher(model, renderer, tag):
-    views = [VIEWS[0], VIEWS[2]]
-    heard = model.hear(FRAMES, LENGTHS)
-    student = model(model.pack([renderer.render(view) for view in views], heard))
-    read = [renderer.render(view.read()) for view in views]
-    vocabulary = model.llm.model.get_input_embeddings().num_embeddings
-    kept = score_targets(model.llm, read, top_k=vocabulary, temperature=2.0)
-    found, expected = (student.divergence(one, tag, temperature=2.0) for one in (kept, model.read(read)))
-    torch.testing.assert_close(found.sum, expected.sum, rtol=1e-4, atol=1e-5)
-    assert (found.count, found.unit) == (expected.count, expected.unit)
-
-
-def test_a_kept_teacher_knows_nothing_but_its_targets(model, renderer):
-    heard = model.hear(FRAMES[:1], LENGTHS[:1])
-    student = model(model.pack([renderer.render(VIEWS[0])], heard))
-    kept = score_targets(model.llm, [renderer.render(VIEWS[0].read())], top_k=3, temperature=2.0)
-    with pytest.raises(ValueError, match=r"divergence at 'speech'.*use Needs\(teacher=True\)"):
-        student.divergence(kept, "speech", temperature=2.0)
-    with pytest.raises(ValueError, match="temperature 1.0: of the teacher are kept"):
-        student.divergence(kept, "target")
-
-
-def test_an_unfrozen_llms_teacher_is_read_by_the_head_that_it_came_with(llm_folder, renderer):
-    """Live and kept, the teacher is the same one: what the LLM learns meanwhile changes neither."""
-    ours = load_llm(llm_folder)
-    ours.unfreeze()
-    for parameter in ours.trained.values():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
-    model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours)
-    student = model(model.pack([renderer.render(VIEWS[0])], model.hear(FRAMES[:1], LENGTHS[:1])))
-    read = [renderer.render(VIEWS[0].read())]
-    vocabulary = ours.model.get_input_embeddings().num_embeddings
-    kept = score_targets(ours, read, top_k=vocabulary, temperature=2.0)
-    found, expected = (student.divergence(one, "target", temperature=2.0) for one in (model.read(read), kept))
-    torch.testing.assert_close(found.sum, expected.sum, rtol=1e-4, atol=1e-5)
 
 
 def test_frozen_lora_stays_frozen_after_the_plain_llm_was_asked(llm_folder):
@@ -292,18 +232,9 @@ def test_frozen_parts_have_no_dropout_even_if_nobody_says_so(llm):
         frozen=["connector"],
     )
     assert not any(module.training for module in model.connector.modules())
-    torch.testing.assert_close(model.hear(FRAMES, LENGTHS)[0], model.hear(FRAMES, LENGTHS)[0], rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("layer", [2, 0.9])
-def test_the_last_layer_by_number_or_depth_is_normed_once(model, renderer, layer):
-    for parameter in (model.llm.model.base_model.norm.weight,):
-        parameter.data.uniform_(0.5, 2.0)
-    heard = model.hear(FRAMES[:1], LENGTHS[:1])
-    student = model(model.pack([renderer.render(VIEWS[0])], heard), (layer,))
-    teacher = model.read([renderer.render(VIEWS[0].read())], (layer,))
-    last, named = (student.divergence(teacher, "target", layer=one).sum for one in (-1, layer))
-    torch.testing.assert_close(named, last)
+    torch.testing.assert_close(
+        hear(model, FRAMES, LENGTHS)[0], hear(model, FRAMES, LENGTHS)[0], rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["a.b", "values", "type", ""])
@@ -317,22 +248,6 @@ def test_a_branch_with_a_name_that_will_not_do_is_refused(llm, name):
         )
 
 
-def test_distances_by_tag_are_counted_by_the_text_that_is_read(model, renderer):
-    read = [renderer.render(VIEWS[0].read())]
-    teacher = model.read(read)
-    heard = model.llm.embed(renderer.encode("three five nine")) + 1.0
-    student = model(model.pack([renderer.render(VIEWS[0])], [heard]))
-    found = student.distance(teacher, "speech", layer=0, squared=True)
-    assert found.sum.item() == pytest.approx(heard.numel(), rel=1e-4)
-    assert (found.unit, student.divergence(teacher, "speech").unit) == ("speech", "speech")
-    with pytest.raises(ValueError, match="compare .predicting.'first'.. of both views"):
-        student.distance(teacher, "first")
-    assert (student.cosine_distance(teacher, "target").unit, student.cross_entropy("first").unit) == (
-        "target",
-        "sequences",
-    )
-
-
 def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_named():
     assert total({"read": Term(torch.tensor(0.0), 0, unit="read")}, {"target": 3}).item() == 0.0
     with pytest.raises(
@@ -340,29 +255,3 @@ def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_nam
         match="the loss term 'a' counts 'tagret', which is no tag of this step's tokens; it has target",
     ):
         total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})
-
-
-def test_a_tag_that_is_heard_here_and_read_there_is_counted_alike_in_any_packing(model, renderer):
-    """Of both, the tokens of the text are counted."""
-    from auralign.records import Choice
-    from auralign.train.brain import add_units
-    from auralign.train.examples import PackOfExamples
-
-    views = [
-        View((Speech("three five", tag="said"), Target("x"))),
-        View((Text("nine", tag="said"), Target("x"))),
-    ]
-    rendered = [renderer.render(view) for view in views]
-    heard = model.hear(FRAMES[:1], LENGTHS[:1])[0]
-    num_tokens = len(renderer.encode("three five")) + len(renderer.encode("nine"))
-    for packs in ([[0, 1]], [[0], [1]], [[1], [0]]):
-        made = [
-            PackOfExamples({"student": [rendered[n] for n in pack]}, {}, tuple(Choice() for _ in pack))
-            for pack in packs
-        ]
-        assert add_units(made)["said"] == num_tokens
-        outputs = [
-            model(model.pack([rendered[n] for n in pack], [[heard], []][pack[0] : pack[0] + len(pack)]))
-            for pack in packs
-        ]
-        assert {output.unit("said") for output in outputs} == {"said"}

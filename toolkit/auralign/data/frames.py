@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from auralign.data.audio import AudioError, audio_path, hear
 from auralign.files import hash_path, hash_value, locked, write_array
-from auralign.records import Records
+from auralign.records import Records, Utterance
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
 
@@ -97,7 +97,7 @@ def open_frames(
     """
     if cache not in ("memory", "disk", "off"):
         raise ValueError(f"feature_cache {cache!r}: use memory, disk or off")
-    lengths = count_frames(encoder, manifest)
+    lengths = np.array([count_frames(encoder, utterance) for utterance in manifest], dtype=np.int64)
     gigabytes = int(lengths.sum()) * encoder.width * BYTES_PER_VALUE / 1e9
     if cache != "off" and gigabytes > max_gigabytes:
         print(
@@ -169,17 +169,11 @@ def recipe_frames(hparams, model, manifest: Records) -> BranchFrames:
     )
 
 
-def count_frames(encoder, manifest: Records) -> np.ndarray:
-    """Frames of every utterance (num_utterances,), from its seconds; 0 for one that is too long for the encoder."""
-    return np.array(
-        [
-            encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
-            if encoder.hears(utterance.seconds)
-            else 0
-            for utterance in manifest
-        ],
-        dtype=np.int64,
-    )
+def count_frames(encoder, utterance: Utterance) -> int:
+    """Frames of an utterance, from its seconds; 0 for one that is too long for the encoder."""
+    if not encoder.hears(utterance.seconds):
+        return 0
+    return encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
 
 
 def _encode_all(

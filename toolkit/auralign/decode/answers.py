@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,13 @@ from auralign.store import Store, partial_path
 
 FROM_TEXT = ("text", "normalised", "transcript")
 INPUTS = ("speech", "shuffled", *FROM_TEXT)
+
+
+class Found(NamedTuple):
+    """An utterance in the manifest: its row, and how long it is."""
+
+    row: int
+    seconds: float
 
 
 class Decoder:
@@ -90,48 +98,66 @@ class Decoder:
                 f"{what} needs a recognizer, for the encoder's own transcript: name one in the YAML"
             )
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
+        asked = list(questions)
+        found = self._find(asked)
         if given not in ("text", "normalised"):
-            self._check_lengths(questions, partners)
+            self._check_lengths(found, partners)
         partial = partial_path(path)
         if Path(path).exists() and not partial.exists():
             return  # killed between the last two steps of this function
         with Store(partial, Hypothesis) as store:
-            pending = [question for question in questions if question.key not in store.keys]
+            pending = [question for question in asked if question.key not in store.keys]
             with tqdm(
-                total=len(questions),
+                total=len(asked),
                 initial=len(store.keys),
                 desc=f"answers from {given}",
                 unit="answer",
                 disable=None,
             ) as bar:
-                for batch in self._batches(pending):
-                    store.append(self._answer(batch, given, partners))
+                for batch in self._batches(pending, found):
+                    rows = [found[question.utt_id].row for question in batch]
+                    store.append(self._answer(batch, rows, given, partners))
                     bar.update(len(batch))
-            answers = (store.read(question.key) for question in questions)
+            silent: list[str] = []
+            answers = self._in_order(asked, store, silent)
             write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())
-        silent = [
-            one.key for one in Records(path, Hypothesis) if not one.text and one.finish_reason == "length"
-        ]
         if silent:
             print(
-                f"{path}: {len(silent)} of {len(questions)} answers, such as that to {silent[0]}, said nothing before their "
+                f"{path}: {len(silent)} of {len(asked)} answers, such as that to {silent[0]}, said nothing before their "
                 "length limit, as an LLM that is still reasoning; raise decode_max_new_tokens",
                 file=sys.stderr,
             )
         partial.unlink()
 
-    def _batches(self, questions: list[Question]) -> Iterator[list[Question]]:
+    def _find(self, questions: list[Question]) -> dict[str, Found]:
+        """The row and length of each utterance that is asked about, by its id; each is parsed once."""
+        found = {}
+        for question in questions:
+            if question.utt_id not in found:
+                row, utterance = self.manifest.find(question.utt_id)
+                found[question.utt_id] = Found(row, utterance.seconds)
+        return found
+
+    def _in_order(self, questions: list[Question], store: Store, silent: list[str]) -> Iterator[Hypothesis]:
+        """The answers in the order of the questions; adds to `silent` the keys of those cut off before they said anything."""
+        for question in questions:
+            answer = store.read(question.key)
+            if not answer.text and answer.finish_reason == "length":
+                silent.append(question.key)
+            yield answer
+
+    def _batches(self, questions: list[Question], found: dict[str, Found]) -> Iterator[list[Question]]:
         """Batches of questions about utterances of similar length, longest first: memory runs out at once or never."""
-        order = sorted(
-            questions, key=lambda question: (-self.manifest[question.utt_id].seconds, question.key)
-        )
+        order = sorted(questions, key=lambda question: (-found[question.utt_id].seconds, question.key))
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
-    def _check_lengths(self, questions: Records, partners) -> None:
-        rows = {self.manifest.row(question.utt_id) for question in questions}
-        heard = [self.manifest[row if partners is None else int(partners[row])] for row in sorted(rows)]
-        seconds = {utterance.id: utterance.seconds for utterance in heard}
+    def _check_lengths(self, found: dict[str, Found], partners) -> None:
+        """Raise ValueError if an encoder cannot encode an utterance whose speech is an input."""
+        seconds = {utt_id: one.seconds for utt_id, one in sorted(found.items(), key=lambda item: item[1].row)}
+        if partners is not None:
+            heard = (self.manifest[int(partners[row])] for row in sorted(one.row for one in found.values()))
+            seconds = {utterance.id: utterance.seconds for utterance in heard}
         for encoder in self.model.encoders.values():
             too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
             if too_long:
@@ -140,9 +166,8 @@ class Decoder:
                     f"{encoder.too_long(seconds[too_long[0]])}"
                 )
 
-    def _answer(self, questions: list[Question], given: str, partners) -> list[Hypothesis]:
-        utterances = [self.manifest[question.utt_id] for question in questions]
-        rows = [self.manifest.row(utterance.id) for utterance in utterances]
+    def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
+        utterances = [self.manifest[row] for row in rows]
         texts = [utterance.text for utterance in utterances]
         heard: list[list[torch.Tensor] | None] = [None] * len(questions)
         if given == "normalised":

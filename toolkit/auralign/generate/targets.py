@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -21,7 +22,9 @@ from auralign.store import Store, partial_path
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
+KEY_LETTERS = 16  # of a target's key: 64 bits in hexadecimal
 UNKNOWN = layout.Target("")  # stands for the answer while the prompt is made
+UNASKED = GIVEN, NONE = ("given", "none")  # finish reasons of targets that the LLM did not write
 
 
 def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
@@ -36,6 +39,27 @@ def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
             raise ValueError(
                 f"method {method.name!r}: the choice {shorten(str(choice))} for {utterance.id} is not plain values: {error}"
             ) from error
+
+
+class Asked:
+    """What was asked, in order, 8 bytes a request: iterating gives the keys.
+
+    `too_long` holds, by number, the utterance and the number of ids of prompts that the LLM cannot read.
+    """
+
+    def __init__(self):
+        self._keys = array("Q")
+        self.too_long: dict[int, tuple[str, int]] = {}
+
+    def add(self, request: TargetRequest, *, max_ids: int | None) -> bool:
+        """Note a request; whether its prompt has at most `max_ids` ids (None: any number, as the LLM will not read it)."""
+        if max_ids is not None and len(request.prompt_ids) > max_ids:
+            self.too_long[len(self._keys)] = (request.utt_id, len(request.prompt_ids))
+        self._keys.append(int(request.key, 16))
+        return len(self._keys) - 1 not in self.too_long
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{key:0{KEY_LETTERS}x}" for key in self._keys)
 
 
 class TargetWriter:
@@ -87,7 +111,7 @@ class TargetWriter:
             return "all targets were there already"  # killed between the last two steps of this function
         prompts = self.renderer.describe()
         with Store(partial, Target, about=prompts) as store:
-            self._answer_all(manifest, store)
+            asked = self._answer_all(manifest, store)
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
                     f"method {self.method.name!r} asks nothing about any of the {len(manifest)} utterances of {manifest.path}; "
@@ -95,7 +119,7 @@ class TargetWriter:
                 )
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
-            kept = self._kept(manifest, store, rejected, counts, rejected_path(path))
+            kept = self._kept(asked, manifest, store, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target, about=prompts)
             counts["utterances about which the method asks nothing"] = self.num_unasked
         partial.unlink()
@@ -118,19 +142,22 @@ class TargetWriter:
                 prompt = self.renderer.render(views.teacher.before_target()).ids
                 asked = [utterance.id, number, prompt, given, self.decoding, self.seed]
                 made_by = [self.method.name, self.method.version, self.llm_revision, self.renderer.frame_hash]
-                key = hash_value([asked, made_by])[:16]
+                key = hash_value([asked, made_by])[:KEY_LETTERS]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
-    def _answer_all(self, manifest: Records, store: Store) -> None:
+    def _answer_all(self, manifest: Records, store: Store) -> "Asked":
+        """Answer every request that has no answer in the store; returns what was asked, in the manifest's order."""
+        asked = Asked()
         pending = (
             (request, given)
             for request, given in self.requests(manifest)
-            if request.key not in store.keys and not self._is_too_long(request, given)
+            if asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids)
+            and request.key not in store.keys
         )
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
             while window := list(islice(pending, WINDOW)):
                 given = [
-                    self._target(Reply(request, text, "given" if self.method.needs.target else "none"))
+                    self._target(Reply(request, text, GIVEN if self.method.needs.target else NONE))
                     for request, text in window
                     if text is not None
                 ]
@@ -139,22 +166,30 @@ class TargetWriter:
                 for batch in self.engine.answer([request for request, text in window if text is None]):
                     store.append(self._target(reply) for reply in batch)
                     bar.update(len(batch))
+        return asked
 
     def _kept(
-        self, manifest: Records, store: Store, rejected: Rejected, counts: dict, rejected_file: Path
+        self,
+        asked: "Asked",
+        manifest: Records,
+        store: Store,
+        rejected: Rejected,
+        counts: dict,
+        rejected_file: Path,
     ) -> Iterator[Target]:
         """Targets in the manifest's order, whatever the order in which they were answered.
 
-        Ends by writing the list of those rejected: before the targets get their name, so that a file with too many left out
-        never stands there.
+        Ends by writing the list of the rejected, before the targets file gets its name: a file of which too many were left out
+        never exists.
         """
-        for request, given in self.requests(manifest):
-            if self._is_too_long(request, given):
-                size = f"{len(request.prompt_ids)} ids of at most {self.engine.max_prompt_ids}"
-                rejected.add(request.utt_id, "prompt longer than the LLM's context", size)
+        for number, key in enumerate(asked):
+            if number in asked.too_long:
+                utt_id, num_ids = asked.too_long[number]
+                size = f"{num_ids} ids of at most {self.engine.max_prompt_ids}"
+                rejected.add(utt_id, "prompt longer than the LLM's context", size)
                 continue
-            target = store.read(request.key)
-            if given is None:
+            target = written = store.read(key)
+            if target.finish_reason not in UNASKED:
                 target, reason, thought = self._read(target)
                 if reason is None:
                     with running(self.method, "reject", target.utt_id):
@@ -162,9 +197,9 @@ class TargetWriter:
                         reason = self.method.reject(utterance, target.choice, target.response)
                 counts["stripped of reasoning"] += thought
             else:
-                reason = "empty" if self.method.needs.target and not given.strip() else None
+                reason = "empty" if self.method.needs.target and not target.response.strip() else None
             if reason:
-                rejected.add(target.utt_id, reason, target.response or store.read(request.key).response)
+                rejected.add(target.utt_id, reason, target.response or written.response)
                 continue
             counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
             counts["written"] += 1
@@ -181,9 +216,6 @@ class TargetWriter:
         )
         said = {"response": reading.text, "response_ids": reading.ids, "finish_reason": finish_reason}
         return replace(target, **said), reason, reading.thought
-
-    def _is_too_long(self, request: TargetRequest, given: str | None) -> bool:
-        return given is None and len(request.prompt_ids) > self.engine.max_prompt_ids
 
     def _target(self, reply: Reply) -> Target:
         request = reply.request

@@ -1,16 +1,17 @@
 """The plain LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 from tqdm import tqdm
 
 from auralign.data.batching import pack
-from auralign.files import write_array
+from auralign.files import write_rows
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out
 from auralign.models.speech_llm import score_targets
-from auralign.records import Records
+from auralign.records import Records, Target
 from auralign.render import Rendered
 from auralign.store import teacher_path
 
@@ -23,25 +24,27 @@ def row_type(k: int) -> np.dtype:
 
 
 def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer) -> str:
-    """Score every target with the plain LLM and write what the method's `needs` keep; returns a line that tells the size.
+    """Score every target with the original LLM and write its `top_k` logits at each token; returns a one-line summary.
 
-    An interrupted run begins again.
+    Each target is laid out and rendered once. An interrupted run begins again.
     """
     needs, path = method.needs, teacher_path(targets.path, method.needs)
 
-    def view(target) -> Rendered:
+    k = min(needs.top_k, llm.model.get_input_embeddings().num_embeddings)
+
+    def view(target: Target) -> Rendered:
         layout = lay_out(method, manifest[target.utt_id], target.choice, TargetSegment.of(target))
         return renderer.render(layout.teacher)
 
-    def fill(array):
-        start = 0
+    def windows() -> Iterator[np.ndarray]:
+        rest = iter(targets)
         with tqdm(
             total=len(targets), desc=f"scoring {targets.path.stem}", unit="target", disable=None
         ) as bar:
-            rest = iter(targets)
             while views := [view(target) for target in islice(rest, WINDOW)]:
                 sizes = [len(one.pieces[-1].ids) for one in views]
-                ends = start + np.cumsum(sizes)
+                ends = np.cumsum(sizes)
+                array = np.empty(ends[-1], row_type(k))
                 for places in pack([one.num_ids for one in views], max_tokens=TOKENS_PER_PACK):
                     chosen = [views[place] for place in places]
                     found = score_targets(llm, chosen, top_k=needs.top_k, temperature=needs.temperature)
@@ -52,9 +55,7 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
                     for name in ("ids", "logits", "logsumexp"):
                         array[name][rows] = getattr(found, name).cpu().numpy()
                     bar.update(len(places))
-                start = int(ends[-1])
+                yield array
 
-    num_rows = sum(len(view(target).pieces[-1].ids) for target in targets)
-    k = min(needs.top_k, llm.model.get_input_embeddings().num_embeddings)
-    write_array(path, (num_rows,), row_type(k), fill)
+    num_rows = write_rows(path, windows(), row_type(k))
     return f"the teacher's {k} largest logits at {num_rows} tokens, {path.stat().st_size / 1e6:.1f} MB"

@@ -4,11 +4,13 @@ from auralign.losses.cross_entropy import cross_entropy
 from auralign.losses.ctc import ctc
 from auralign.losses.distance import cosine_distance, distance, quantity_error
 from auralign.losses.divergence import TopK, bucketed_divergence, divergence
-from auralign.losses.term import Term, join, total
+from auralign.losses.term import PLACES, SEQUENCES, Term, join, read_unit, total
 from auralign.losses.transport import ipot_distance, ipot_plan, sinkhorn_distance
 from auralign.losses.warping import warp
 
 __all__ = [
+    "PLACES",
+    "SEQUENCES",
     "Term",
     "TopK",
     "bucketed_divergence",
@@ -21,6 +23,7 @@ __all__ = [
     "ipot_plan",
     "join",
     "quantity_error",
+    "read_unit",
     "sinkhorn_distance",
     "total",
     "warp",

@@ -2,7 +2,7 @@
 
 import torch
 
-from auralign.losses.term import Term
+from auralign.losses.term import PLACES, Term
 
 
 def distance(hidden: torch.Tensor, teacher: torch.Tensor, *, squared: bool = False) -> Term:
@@ -46,7 +46,7 @@ def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
             f"{len(quantity)} quantities, {len(num_tokens)} numbers of tokens: give one for each place of speech"
         )
     true = num_tokens.to(quantity).clamp(min=1)
-    return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit="places")
+    return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit=PLACES)
 
 
 def _paired(hidden, teacher):

@@ -5,6 +5,20 @@ from dataclasses import dataclass
 
 import torch
 
+from auralign.layout import TARGET
+
+# Units beside the tags of the student's tokens: sequences, and places of the main branch's speech.
+SEQUENCES, PLACES = "sequences", "places"
+
+
+def read_unit(tag: str) -> str:
+    """The unit of the teacher's tokens under a tag.
+
+    >>> read_unit("speech")
+    'read speech'
+    """
+    return f"read {tag}"
+
 
 @dataclass(frozen=True)
 class Term:
@@ -19,16 +33,15 @@ class Term:
     weight : float
         Of this term among the others.
     unit : str
-        What is counted: a tag of the student's tokens ("target", "end"), those of speech being the tokens of its text
-        ("speech"), however many embeddings there are; "read " and a tag of the teacher's tokens ("read speech"); "places" of
-        speech; or "sequences". The trainer knows how many of them an optimiser step has before its first forward, and divides
-        by that.
+        What is counted: a tag of the student's tokens (`TARGET`, `END`), where speech counts as the tokens of its text
+        (`SPEECH`), however many embeddings it has; `read_unit(tag)` for the teacher's tokens under a tag; `PLACES` of speech;
+        or `SEQUENCES`. The trainer counts each of them in an optimiser step before its first forward, and divides by it.
     """
 
     sum: torch.Tensor
     count: int
     weight: float = 1.0
-    unit: str = "target"
+    unit: str = TARGET
 
 
 def join(terms: Iterable[Term]) -> Term:

@@ -1,190 +1,23 @@
-"""A frozen encoder, a connector and a frozen LLM as one model that hears; further encoders with connectors where asked for.
+"""A frozen encoder, a trained connector and a frozen LLM as one model; recipes may add encoders, each with a connector.
+
+What its forward gives to a loss is in `auralign.models.views`; the training step that calls it is `auralign.train.step`.
 
 Axes: B batch, T speech frames, U text positions, N positions of a pack, D width, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
 
-from auralign.layout import MAIN
-from auralign.losses import (
-    Term,
-    TopK,
-    bucketed_divergence,
-    cosine_distance,
-    cross_entropy,
-    distance,
-    divergence,
-)
+from auralign.layout import END, FIRST, MAIN, STUDENT, TEACHER
+from auralign.losses import TopK
 from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
-from auralign.models.llm import INPUT, LAST, LLM, Answer, Decoding
-from auralign.records import Choice
+from auralign.models.llm import INPUT, LLM, Answer, Decoding
+from auralign.models.views import Hidden, Named, Pack, ViewOutput
 from auralign.render import Piece, Rendered
 
 Frames = Mapping[str, tuple[torch.Tensor, torch.Tensor]]  # by branch: frames (B, T, D) and lengths (B,)
-
-FIRST, END = "first", "end"
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Sequences laid end to end.
-
-    Arguments
-    ---------
-    embeddings : torch.Tensor
-        (N, D), speech already in its places.
-    positions : torch.Tensor
-        (N,): restart at 0 with every sequence.
-    ids : torch.Tensor
-        (N,): token ids; -1 where speech stands.
-    tagged : dict of str to torch.Tensor
-        For each tag, the positions (in the pack) of its tokens. `FIRST` is the first position of each target, also where the
-        target is empty: the hidden state before it predicts how the answer begins. `END` are those that end a turn.
-    sizes : tuple of int
-        Positions of each sequence.
-    """
-
-    embeddings: torch.Tensor
-    positions: torch.Tensor
-    ids: torch.Tensor
-    tagged: Mapping[str, torch.Tensor]
-    sizes: tuple[int, ...]
-
-
-class Named(dict):
-    """Values by name, which say how to get one that is not there."""
-
-    def __init__(self, values, repair: str):
-        super().__init__(values)
-        self.repair = repair
-
-    def __missing__(self, name):
-        raise ValueError(f"there is no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
-
-
-class Hidden:
-    """Hidden states (N, D) by layer, computed when one above the input is first asked for: a loss may need none."""
-
-    def __init__(self, inputs: torch.Tensor, run: Callable[[], Mapping[int | float, torch.Tensor]]):
-        self.inputs, self.run = inputs, run
-        self.found: Mapping[int | float, torch.Tensor] = {}
-
-    def __getitem__(self, layer):
-        if layer == INPUT and isinstance(layer, int):
-            return self.inputs
-        if not self.found:
-            self.found = self.run()
-        if layer not in self.found:
-            raise ValueError(
-                f"layer {layer} was not asked for; name it in the method's needs: Needs(layers=({layer},))"
-            )
-        return self.found[layer]
-
-
-@dataclass(frozen=True)
-class ViewOutput:
-    """What the LLM computed for one view of a pack; losses read it by tag, and by layer where the method `needs` it.
-
-    Layer `INPUT`, 0, is what is put into the LLM, `LAST`, -1, what the head reads. Of the student's view alone: `extras` are
-    those of the connector of the main branch, a row for each place of its speech, and the `num_tokens` that it was told;
-    `heads` the trained ones, by name; `choices` those of the method, one for each sequence. `is_plain` of the teacher's, which
-    the LLM's head too reads as it came.
-    """
-
-    pack: Pack
-    hidden: Hidden
-    llm: LLM
-    extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    heads: Mapping[str, nn.Module] = field(default_factory=dict)
-    choices: tuple[Choice, ...] = ()
-    is_plain: bool = False
-
-    def places(self, tag: str) -> torch.Tensor:
-        """Positions (M,) in the pack of the tokens under a tag; none where no view has it."""
-        return self.pack.tagged.get(tag, self.pack.positions.new_zeros(0))
-
-    def labels(self, tag: str) -> torch.Tensor:
-        """Token ids (M,) under a tag."""
-        return self.pack.ids[self.places(tag)]
-
-    def at(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
-        """Hidden states (M, D) at the tokens under a tag."""
-        return self.hidden[layer][self.places(tag)]
-
-    def predicting(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
-        """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
-        return self.hidden[layer][self.places(tag) - 1]
-
-    def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:
-        """`at`, sequence by sequence: hidden states (m, D) of each."""
-        ends = torch.tensor(self.pack.sizes).cumsum(0)
-        counts = torch.searchsorted(self.places(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
-        return list(self.at(tag, layer).split(counts.tolist()))
-
-    def cross_entropy(self, tag: str) -> Term:
-        """Negative log-likelihood of the tokens under a tag; the LM head sees these positions only."""
-        return replace(
-            cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=self.unit(tag)
-        )
-
-    def divergence(
-        self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
-    ) -> Term:
-        """KL from the teacher's prediction of the tokens under a tag to this view's; of a layer below the last, as the
-        LLM's own norm and head read it. Of a teacher that was kept there are the target's tokens, at its temperature, and the
-        last layer."""
-        if isinstance(teacher, TopK):
-            return replace(self._from_kept(teacher, tag, temperature, layer), unit=self.unit(tag))
-        states = self.predicting(tag, layer), teacher.predicting(tag, layer)
-        heads = {"head": self._read_off(layer), "teacher_head": teacher._read_off(layer)}
-        return replace(divergence(*states, **heads, temperature=temperature), unit=self.unit(tag))
-
-    def distance(
-        self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST, squared: bool = False
-    ) -> Term:
-        """Euclidean distance, or its square, of the hidden states at the tokens under a tag, pair by pair."""
-        term = distance(*self._pairs(teacher, tag, layer), squared=squared)
-        return replace(term, unit=self.unit(tag))
-
-    def cosine_distance(self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST) -> Term:
-        """One minus the cosine of the hidden states at the tokens under a tag, pair by pair."""
-        return replace(cosine_distance(*self._pairs(teacher, tag, layer)), unit=self.unit(tag))
-
-    def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):
-        if tag == FIRST:
-            raise ValueError(
-                f"{FIRST!r} is where a target begins, also one of no tokens: compare `predicting({FIRST!r})` of both views"
-            )
-        return self.at(tag, layer), teacher.at(tag, layer)
-
-    def unit(self, tag: str) -> str:
-        """What a term at the tokens under a tag is divided by: each sequence has one `FIRST`."""
-        return "sequences" if tag == FIRST else tag
-
-    def _read_off(self, layer: int | float) -> Callable:
-        """From hidden states (m, D) of a layer to logits (m, V)."""
-        is_last = layer == LAST or self.llm.number_of(layer) == self.llm.number_of(LAST)
-        head = self.llm.head if is_last else self.llm.lens
-
-        def plain_head(hidden):
-            with self.llm.plain():
-                return head(hidden)
-
-        return plain_head if self.is_plain else head
-
-    def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
-        kept, wanted = self.places("target"), self.places(tag)
-        rows = torch.searchsorted(kept, wanted)
-        if layer != LAST or temperature != teacher.temperature or not torch.isin(wanted, kept).all():
-            raise ValueError(
-                f"divergence at {tag!r}, layer {layer}, temperature {temperature}: of the teacher are kept the tokens of the "
-                f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
-            )
-        return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)
 
 
 class Branch(nn.Module):
@@ -283,11 +116,22 @@ class SpeechLLM(nn.Module):
             {name: encoder(waveforms) for name, encoder in self.encoders.items()}, self.llm.device
         )
 
-    def num_embeddings(self, piece: Piece, num_frames: Mapping[str, int], *, told: bool = False) -> int:
-        """How many embeddings to expect of a place of speech, from the frames of its utterance by branch; `told` the number of
-        tokens, as in training, a connector that counts them makes just as many."""
+    def num_embeddings(
+        self, piece: Piece, num_frames: Mapping[str, int], *, use_token_count: bool = False
+    ) -> int:
+        """How many embeddings the connector will make for one place of speech.
+
+        Arguments
+        ---------
+        piece : Piece
+            The place of speech in a rendered view.
+        num_frames : dict of str to int
+            Encoder frames of the utterance, by branch.
+        use_token_count : bool
+            True in training: a connector that counts tokens returns exactly `piece.num_read` embeddings.
+        """
         connector = self.connectors[piece.branch]
-        if told and connector.counts_tokens:
+        if use_token_count and connector.counts_tokens:
             return piece.num_read
         start, end = _cut(piece.span, num_frames[piece.branch])
         return int(connector.num_embeddings(end - start))
@@ -301,28 +145,25 @@ class SpeechLLM(nn.Module):
                     "it to `branches`"
                 )
 
-    def hear(self, frames: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
-        """Embeddings (U, D_llm) of each utterance, from its frames (B, T, D) and lengths (B,) of the main branch."""
-        embeddings, lengths, _ = self.connector(frames, lengths, None)
-        return [row[:length] for row, length in zip(embeddings, lengths.tolist(), strict=True)]
-
-    def listen(self, views: list[Rendered], frames: Frames, *, told: bool = False):
-        """What is heard in the places of speech of rendered views, one view for each utterance.
+    def listen(self, views: list[Rendered], frames: Frames, *, use_token_count: bool = False):
+        """Speech embeddings for every place of speech in rendered views, one view per utterance.
 
         Arguments
         ---------
         views : list of B Rendered
         frames : dict of str to (torch.Tensor, torch.Tensor)
-            By branch, frames (B, T, D) and lengths (B,).
-        told : bool
-            In training: tell connectors how many tokens the text of each place has.
+            By branch, frames (B, T, D) and lengths (B,), in frames.
+        use_token_count : bool
+            True in training: connectors get the token count of the text that each place stands for.
 
         Returns
         -------
-        speech : list of B lists of torch.Tensor (U, D_llm), one for each place
-        extras : dict of the main branch's connector, a row for each of its places in order
+        speech : list of B lists of torch.Tensor
+            One (U, D_llm) for each place of speech.
+        extras : dict of str to torch.Tensor
+            What the connector of the main branch returns beside its embeddings, one row per place of its speech in order.
 
-        Raises ValueError on a branch that the model has not.
+        Raises ValueError if a view names a branch that the model does not have.
         """
         for view in views:
             self.check_branches(view)
@@ -336,7 +177,7 @@ class SpeechLLM(nn.Module):
                 continue
             inputs = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
             num_tokens = None
-            if told:
+            if use_token_count:
                 num_tokens = torch.tensor([piece.num_read for _, _, piece in chosen], device=inputs[1].device)
             embeddings, lengths, found = connector(*inputs, num_tokens)
             for (row, place, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
@@ -386,16 +227,34 @@ class SpeechLLM(nn.Module):
             tuple(sizes),
         )
 
-    def forward(self, pack: Pack, layers=(), extras=None, choices=()) -> ViewOutput:
-        """The student's view of a pack: the LLM runs over it when a loss asks for what it computes."""
+    @torch.no_grad()
+    def pack_text(self, views: list[Rendered]) -> Pack:
+        """`pack` for the teacher: views without speech, embedded by the original LLM, without a gradient."""
+        with self.llm.plain():
+            return self.pack(views, [None] * len(views))
 
-        def run():
+    def forward(self, pack: Pack, layers=(), extras=None, choices=(), *, run_llm: bool = True) -> ViewOutput:
+        """The student's view: the LLM, with its adapters, over a pack.
+
+        Arguments
+        ---------
+        pack : Pack
+        layers : sequence of int or float
+            Layers, by number or depth, whose hidden states are kept beside the input and the last one.
+        extras : dict of str to torch.Tensor, optional
+            Of `listen`.
+        choices : sequence of Choice
+            One per sequence of the pack.
+        run_llm : bool
+            False: only the embeddings are there, layer 0.
+        """
+        hidden = {INPUT: pack.embeddings}
+        if run_llm:
             with self.llm.adapting(pack.ids[None] < 0):
-                return self.llm.run(pack.embeddings, pack.positions, layers)
-
+                hidden = self.llm.run(pack.embeddings, pack.positions, layers)
         return ViewOutput(
             pack,
-            Hidden(pack.embeddings, run),
+            Hidden(hidden, STUDENT),
             self.llm,
             Named(extras or {}, "use a connector that gives it, such as one that counts tokens"),
             Named(
@@ -406,17 +265,13 @@ class SpeechLLM(nn.Module):
         )
 
     @torch.no_grad()
-    def read(self, views: list[Rendered], layers=()) -> ViewOutput:
-        """The teacher: the plain LLM, without adapters and without a gradient, over views that hold no speech."""
-        with self.llm.plain():
-            pack = self.pack(views, [None] * len(views))
-
-        @torch.no_grad()
-        def run():
+    def read(self, pack: Pack, layers=(), *, run_llm: bool = True) -> ViewOutput:
+        """The teacher's view: the original LLM, without adapters and without a gradient, over the pack of `pack_text`."""
+        hidden = {INPUT: pack.embeddings}
+        if run_llm:
             with self.llm.plain():
-                return self.llm.run(pack.embeddings, pack.positions, layers)
-
-        return ViewOutput(pack, Hidden(pack.embeddings, run), self.llm, is_plain=True)
+                hidden = self.llm.run(pack.embeddings, pack.positions, layers)
+        return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_plain=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
         """Raise ValueError where a prompt and its speech, a (U, D) for each place, leave no room for an answer, or nothing was

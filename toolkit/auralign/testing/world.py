@@ -18,8 +18,8 @@ from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
 from auralign.records import Choice, Utterance
 from auralign.render import Renderer
 from auralign.testing.tiny.llm import make_tiny_llm
-from auralign.train.brain import add_units, compute_terms
 from auralign.train.examples import PackOfExamples
+from auralign.train.step import compute_terms, count_units
 
 UTTERANCES = tuple(
     Utterance(
@@ -130,7 +130,7 @@ def compute_step_loss(
         The shared one of the method's world by default.
     """
     made = make_packs(method, packs)
-    units = add_units(made)
+    units = count_units(made)
     model = model or get_world(method)[0]
     return sum(total(compute_terms(method, model, pack), units) for pack in made)
 

@@ -5,7 +5,6 @@ import math
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import speechbrain as sb
@@ -17,14 +16,15 @@ from tqdm import tqdm
 import auralign.models  # noqa: F401, I001 # before SpeechBrain, which imports torchaudio
 from auralign.files import write_json
 from auralign.losses import Term, total
-from auralign.method import MethodFailedError, running
+from auralign.method import MethodFailedError
 from auralign.models.build import build_decoding, build_optimizer
-from auralign.models.speech_llm import Named, on_device
+from auralign.models.speech_llm import on_device
 from auralign.records import shorten
 from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 from auralign.train.resume import history_of, tell_changes
+from auralign.train.step import compute_terms, count_units
 
 
 class AlignmentBrain(sb.Brain):
@@ -148,7 +148,7 @@ class AlignmentBrain(sb.Brain):
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step, of which these are this rank's packs. Its loss is a mean over the whole step, however packed."""
         units: Counter = Counter()
-        for theirs in parallel.gathered(add_units(packs)):
+        for theirs in parallel.gathered(count_units(packs)):
             units.update(theirs)
         step_loss = torch.zeros((), device=self.device)
         for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
@@ -194,8 +194,8 @@ class AlignmentBrain(sb.Brain):
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
         return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
-    def terms(self, pack: PackOfExamples):
-        """The method's terms for one pack."""
+    def terms(self, pack: PackOfExamples) -> dict[str, Term]:
+        """The method's terms for one pack; see `auralign.train.step`."""
         return compute_terms(self.method, self.model, pack)
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
@@ -299,51 +299,6 @@ class AlignmentBrain(sb.Brain):
                 ),
                 file=sys.stderr,
             )
-
-
-def add_units(packs: list[PackOfExamples]) -> Counter:
-    """What an optimiser step's terms are divided by; also what it has none of."""
-    units: Counter = Counter()
-    for pack in packs:
-        units.update(pack.units())
-    return units
-
-
-def compute_terms(method, model, pack: PackOfExamples) -> dict[str, Term]:
-    """A method's terms for one pack.
-
-    Raises MethodFailedError where its `loss` fails, or gives something else than terms.
-    """
-    needs, students = method.needs, pack.views["student"]
-    speech, extras = model.listen(students, on_device(pack.frames, model.llm.device), told=needs.num_tokens)
-    student = model(model.pack(students, speech), needs.layers, extras, pack.choices)
-    outputs = Named({"student": student}, "name it in the method's needs: Needs(teacher=True)")
-    if "teacher" in pack.views:
-        outputs["teacher"] = model.read(pack.views["teacher"], needs.layers)
-    elif pack.kept is not None:
-        outputs["teacher"] = pack.kept.to(model.llm.device)
-    return compute_loss(method, outputs)
-
-
-def compute_loss(method, outputs: Mapping) -> dict[str, Term]:
-    """A method's terms for outputs by view, checked."""
-    with running(method, "loss"):
-        terms = method.loss(outputs)
-    if not isinstance(terms, Mapping) or not terms:
-        raise MethodFailedError(
-            f"method {method.name!r}: loss must give a dict of at least one Term by name; it gave {type(terms).__name__}"
-        )
-    for name, term in terms.items():
-        if not isinstance(term, Term):
-            raise MethodFailedError(
-                f"method {method.name!r}: its loss gives {type(term).__name__} as {name!r}; give a Term(sum, count, unit=...)"
-            )
-        if not isinstance(term.sum, torch.Tensor) or term.sum.ndim:
-            raise MethodFailedError(
-                f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; give a "
-                "scalar tensor: add it up"
-            )
-    return terms
 
 
 class _Stretches:

@@ -13,12 +13,12 @@ from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
 from auralign.data.manifest import Rejected
 from auralign.files import hash_value
-from auralign.layout import MAIN
+from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout
 from auralign.layout import Target as TargetSegment
-from auralign.losses import TopK
+from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
-from auralign.models.speech_llm import END, Frames
-from auralign.records import Choice, RecordError, Records, Target, read_about
+from auralign.models.speech_llm import Frames
+from auralign.records import Choice, RecordError, Records, Target, Utterance, read_about
 from auralign.render import Rendered, Renderer, tell_change
 from auralign.store import teacher_path
 from auralign.train.parallel import own
@@ -37,15 +37,14 @@ class PackOfExamples:
     kept: TopK | None = None
 
     def units(self) -> Counter:
-        """What losses are divided by: sequences, places of speech, tokens under each tag of the student's views, those of
-        speech being its text's, and of the teacher's, with "read " before the tag."""
-        counts = Counter(sequences=len(self.choices), places=0)
-        for name, prefix in (("student", ""), ("teacher", "read ")):
+        """How many of each unit (see `auralign.losses.Term`) the pack has: what losses are divided by."""
+        counts = Counter({SEQUENCES: len(self.choices), PLACES: 0})
+        for name, unit in ((STUDENT, str), (TEACHER, read_unit)):
             for rendered in self.views.get(name, ()):
                 for piece in rendered.pieces:
-                    counts[prefix + piece.tag] += piece.num_read if piece.is_speech else len(piece.ids)
-                    counts["places"] += piece.branch == MAIN
-                    counts[prefix + END] += piece.num_end or 0
+                    counts[unit(piece.tag)] += piece.num_read if piece.is_speech else len(piece.ids)
+                    counts[PLACES] += piece.branch == MAIN
+                    counts[unit(END)] += piece.num_end or 0
         return counts
 
 
@@ -84,33 +83,32 @@ class Examples:
         self.method, self.renderer = method, renderer
         self.rejected = Rejected(limit=max_rejected)
         rows, lengths, chosen, sizes = [], [], [], []
-        num_frames = {name: count_frames(encoder, manifest) for name, encoder in model.encoders.items()}
         for number, target in enumerate(
             tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
         ):
             try:
-                row = manifest.row(target.utt_id)
+                row, utterance = manifest.find(target.utt_id)
             except RecordError as error:
                 raise ValueError(
                     f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
                 ) from error
-            self._check(target, model.llm)
-            views = self._render(target)
-            sizes.append(len(views["student"].pieces[-1].ids))
-            frames = {name: int(counts[row]) for name, counts in num_frames.items()}
-            deaf = [name for name, count in frames.items() if not count]
+            layout = self._lay_out(target, utterance)
+            views = self._render(layout)
+            teacher = views[TEACHER] if TEACHER in views else renderer.render(layout.teacher.before_target())
+            self._check(target, teacher.before_target.ids, model.llm)
+            sizes.append(len(views[STUDENT].pieces[-1].ids))
+            num_frames = {name: count_frames(encoder, utterance) for name, encoder in model.encoders.items()}
+            deaf = [name for name, count in num_frames.items() if not count]
             if deaf:
-                problem = model.encoders[deaf[0]].too_long(manifest[row].seconds)
+                problem = model.encoders[deaf[0]].too_long(utterance.seconds)
                 self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
                 continue
-            model.check_branches(views["student"])
+            model.check_branches(views[STUDENT])
             heard = [
-                model.num_embeddings(piece, frames, told=method.needs.num_tokens)
-                for piece in views["student"].speech
+                model.num_embeddings(piece, num_frames, use_token_count=method.needs.num_tokens)
+                for piece in views[STUDENT].speech
             ]
-            length = max(
-                views["student"].num_ids + sum(heard), views.get("teacher", views["student"]).num_ids
-            )
+            length = max(views[STUDENT].num_ids + sum(heard), views.get(TEACHER, views[STUDENT]).num_ids)
             if not all(heard):
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
@@ -152,9 +150,8 @@ class Examples:
 
     def prompt(self, example: int):
         """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance."""
-        target = self.target(example)
-        utterance = self.manifest[target.utt_id]
-        student = lay_out(self.method, utterance, target.choice, TargetSegment(target.response)).student
+        target, utterance = self.target(example), self.manifest[int(self.rows[example])]
+        student = self._lay_out(target, utterance).student
         return target, self.renderer.render(student.before_target()), utterance
 
     def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
@@ -165,9 +162,12 @@ class Examples:
     def _pack(self, examples: list[int]) -> PackOfExamples:
         frames = self.frames.get([int(self.rows[example]) for example in examples])
         targets = [self.target(example) for example in examples]
-        rendered = [self._render(target) for target in targets]
+        rendered = [
+            self._render(self._lay_out(target, self.manifest[int(self.rows[example])]))
+            for target, example in zip(targets, examples, strict=True)
+        ]
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        labels = [token for views in rendered for token in views["student"].pieces[-1].ids]
+        labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
         return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
 
@@ -186,20 +186,18 @@ class Examples:
         parts = (torch.from_numpy(rows[name].copy()) for name in ("ids", "logits", "logsumexp"))
         return TopK(*parts, needs.temperature)
 
-    def _render(self, target) -> dict[str, Rendered]:
-        """The views of a target that are computed, by name."""
-        utterance = self.manifest[target.utt_id]
-        layout = lay_out(self.method, utterance, target.choice, TargetSegment.of(target))
-        views = {"student": layout.student}
+    def _lay_out(self, target: Target, utterance: Utterance) -> Layout:
+        return lay_out(self.method, utterance, target.choice, TargetSegment.of(target))
+
+    def _render(self, layout: Layout) -> dict[str, Rendered]:
+        """The views that training computes, by name."""
+        views = {STUDENT: layout.student}
         if self.method.needs.teacher or self.method.needs.num_tokens:
-            views["teacher"] = layout.teacher
+            views[TEACHER] = layout.teacher
         return {name: self.renderer.render(view) for name, view in views.items()}
 
-    def _check(self, target, llm) -> None:
-        """Refuse a target that the LLM did not give to just this prompt."""
-        utterance = self.manifest[target.utt_id]
-        views = lay_out(self.method, utterance, target.choice, TargetSegment(target.response))
-        prompt = self.renderer.render(views.teacher.before_target()).ids
+    def _check(self, target: Target, prompt: tuple[int, ...], llm) -> None:
+        """Raise ValueError unless this LLM answered this prompt, token by token, for this method."""
         checks = {
             "LLM": (target.llm_revision, llm.revision),
             "prompt frame": (target.frame_hash, self.renderer.frame_hash),

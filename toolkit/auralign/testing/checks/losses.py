@@ -9,7 +9,7 @@ from auralign.method import AlignmentMethod
 from auralign.models.speech_llm import score_targets
 from auralign.testing.checks.failure import fail
 from auralign.testing.world import compute_step_loss, get_world, make_examples, make_packs
-from auralign.train.brain import add_units, compute_loss, compute_terms
+from auralign.train.step import compute_terms, count_units, loss
 
 NUM_STEPS, LEARNED = 30, 0.75  # steps in which the loss falls below this part of what it was
 
@@ -57,10 +57,10 @@ def check_teacher_is_matched_by_an_oracle(method: AlignmentMethod) -> None:
         {**counted, "lengths": lengths, "num_tokens": lengths},
         [choice for _, choice, _ in examples],
     )
-    teacher = model.read(views, needs.layers)
+    teacher = model.read(model.pack_text(views), needs.layers)
     if needs.top_k:
         teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
-    for name, term in compute_loss(method, {"student": student, "teacher": teacher}).items():
+    for name, term in loss(method, {"student": student, "teacher": teacher}).items():
         if name not in ("cross_entropy", *method.not_distances) and abs(
             float(term.sum.detach())
         ) > 1e-5 * max(term.count, 1):
@@ -75,7 +75,7 @@ def check_terms_count_their_unit(method: AlignmentMethod) -> None:
     """A term is divided by how many of its unit the step has: one that adds up fewer, or others, is weighed wrongly, and one
     that adds up none, as under a misspelt tag, is no term at all."""
     packs = make_packs(method, [[0, 1, 2]])
-    units = add_units(packs)
+    units = count_units(packs)
     model, _ = get_world(method)
     for pack in packs:
         for name, term in compute_terms(method, model, pack).items():

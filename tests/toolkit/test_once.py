@@ -1,0 +1,133 @@
+"""Stages 2 to 4 parse a row, draw, lay out and render once for each target: at a million utterances twice is an hour."""
+
+from collections import Counter
+
+import pytest
+from auralign.hparams import load_hparams
+
+from auralign import records
+from auralign.data.frames import recipe_frames
+from auralign.decode.answers import Decoder
+from auralign.generate.engine import TransformersEngine
+from auralign.generate.targets import TargetWriter
+from auralign.generate.teacher import write_teacher
+from auralign.models.build import build_decoding, build_model
+from auralign.records import Question, Records, Target, Utterance
+from auralign.render import Renderer
+from auralign.train.examples import Examples
+from recipe import make_recipe
+
+NUM_UTTERANCES = 12  # of the recipe's train split
+TOP_K = "method: !apply:auralign.plugins.load_method\n    name: distillation\n    top_k: 4\n"
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Counts calls by name: `parse <kind>`, `choices`, `layout`, `render`."""
+    counts: Counter = Counter()
+
+    def count(owner, name, label):
+        real = getattr(owner, name)
+
+        def counted(*arguments, **options):
+            counts[label(*arguments)] += 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(records, "from_line", lambda line, kind: f"parse {kind.__name__}")
+    count(Renderer, "render", lambda *arguments: "render")
+    counts.of_method = lambda method: [
+        count(type(method), hook, lambda *arguments, hook=hook: hook) for hook in ("choices", "layout")
+    ]
+    return counts
+
+
+def make(tmp_path, llm_folder, whisper_folder, method, more=""):
+    """A recipe's folder, values, model and renderer."""
+    folder = make_recipe(tmp_path / "r", llm=llm_folder, encoder=whisper_folder, method=method)
+    yaml = folder / "hparams" / f"{method}.yaml"
+    if more:
+        old = f"method: !apply:auralign.plugins.load_method\n    name: {method}\n"
+        yaml.write_text(yaml.read_text().replace(old, more))
+    hparams = load_hparams(yaml)
+    return folder, hparams, *build_model(hparams)
+
+
+def write_targets(folder, hparams, model, renderer):
+    """Stage 2 on the train split; returns its manifest and targets."""
+    writer = TargetWriter(
+        hparams.method,
+        renderer,
+        TransformersEngine(model.llm, renderer, batch_size=4),
+        llm_name="tiny",
+        llm_revision=model.llm.revision,
+        decoding={"max_new_tokens": 6, "temperature": 0.0},
+        seed=1,
+        max_rejected=0.5,
+    )
+    manifest = Records(folder / "data" / "train.jsonl", Utterance)
+    writer.write(manifest, folder / "train.jsonl")
+    return manifest, Records(folder / "train.jsonl", Target)
+
+
+def test_stage_2_draws_lays_out_and_renders_each_target_once(tmp_path, llm_folder, whisper_folder, calls):
+    made = make(tmp_path, llm_folder, whisper_folder, "sit")
+    calls.of_method(made[1].method)
+    calls.clear()
+    _, targets = write_targets(*made)
+    assert len(targets) == NUM_UTTERANCES
+    assert {name: calls[name] for name in ("choices", "layout", "render")} == dict.fromkeys(
+        ("choices", "layout", "render"), NUM_UTTERANCES
+    )
+
+
+def test_a_kept_teacher_is_laid_out_and_rendered_once(tmp_path, llm_folder, whisper_folder, calls):
+    folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, "distillation", TOP_K)
+    manifest, targets = write_targets(folder, hparams, model, renderer)
+    calls.of_method(hparams.method)
+    calls.clear()
+    write_teacher(targets, manifest, method=hparams.method, llm=model.llm, renderer=renderer)
+    once = ("parse Target", "parse Utterance", "layout", "render")
+    assert calls == dict.fromkeys(once, NUM_UTTERANCES)
+
+
+@pytest.mark.parametrize("method", ["sit", "distillation"])
+def test_stage_3_reads_each_target_once_and_renders_each_view_once(
+    tmp_path, llm_folder, whisper_folder, calls, method
+):
+    folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, method)
+    manifest, targets = write_targets(folder, hparams, model, renderer)
+    frames = recipe_frames(hparams, model, manifest)
+    calls.of_method(hparams.method)
+    calls.clear()
+    options = {"method": hparams.method, "renderer": renderer, "model": model, "max_rejected": 0.5}
+    examples = Examples(targets, manifest, frames=frames, **options)
+    assert len(examples) == NUM_UTTERANCES
+    once = ("parse Target", "parse Utterance", "layout")
+    assert calls == {**dict.fromkeys(once, NUM_UTTERANCES), "render": 2 * NUM_UTTERANCES}
+    calls.clear()
+    list(examples.packs(range(NUM_UTTERANCES), tokens_per_pack=100))
+    num_views = 2 if hparams.method.needs.teacher else 1
+    assert calls == {**dict.fromkeys(once, NUM_UTTERANCES), "render": num_views * NUM_UTTERANCES}
+
+
+def test_stage_4_reads_each_utterance_once_and_once_for_each_question(
+    tmp_path, llm_folder, whisper_folder, calls
+):
+    folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, "sift")
+    manifest = Records(folder / "data" / "test.jsonl", Utterance)
+    questions = Records(folder / "data" / "test.questions.jsonl", Question)
+    decoder = Decoder(
+        model,
+        renderer,
+        manifest,
+        recipe_frames(hparams, model, manifest),
+        method=hparams.method,
+        decoding=build_decoding(hparams),
+        batch_size=4,
+    )
+    calls.clear()
+    decoder.write(questions, folder / "a.jsonl", given="speech")
+    assert calls["parse Utterance"] == len(manifest) + len(questions)
+    assert calls["parse Question"] == calls["render"] == len(questions)

@@ -1,0 +1,206 @@
+"""What a method's loss reads: for each view of a pack, its tokens by tag and the hidden states that the LLM computed.
+
+Axes: N positions of a pack, M positions under a tag, D width, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+
+from auralign.layout import FIRST, TARGET
+from auralign.losses import (
+    SEQUENCES,
+    Term,
+    TopK,
+    bucketed_divergence,
+    cosine_distance,
+    cross_entropy,
+    distance,
+    divergence,
+)
+from auralign.models.llm import LAST, LLM
+from auralign.records import Choice
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Sequences laid end to end.
+
+    Arguments
+    ---------
+    embeddings : torch.Tensor
+        (N, D): token embeddings, with speech embeddings at the positions of speech.
+    positions : torch.Tensor
+        (N,): position of each embedding in its sequence, from 0.
+    ids : torch.Tensor
+        (N,): token ids; -1 at positions of speech.
+    tagged : dict of str to torch.Tensor
+        For each tag, the positions (M,) in the pack of its tokens. `FIRST` is the first position of each target, also of an
+        empty one: the hidden state before it predicts how the answer begins. `END` are the tokens that end a turn.
+    sizes : tuple of int
+        Positions of each sequence.
+    """
+
+    embeddings: torch.Tensor
+    positions: torch.Tensor
+    ids: torch.Tensor
+    tagged: Mapping[str, torch.Tensor]
+    sizes: tuple[int, ...]
+
+
+class Named(dict):
+    """Values by name; asking for a missing one raises a ValueError that says how to get it."""
+
+    def __init__(self, values, repair: str):
+        super().__init__(values)
+        self.repair = repair
+
+    def __missing__(self, name):
+        raise ValueError(f"there is no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
+
+
+class Hidden(dict):
+    """Hidden states (N, D) of one view by layer; asking for others raises a ValueError that names the `needs` to set."""
+
+    def __init__(self, states: Mapping[int | float, torch.Tensor], view: str):
+        super().__init__(states)
+        self.view = view
+
+    def __missing__(self, layer):
+        if LAST not in self:
+            raise ValueError(
+                f"layer {layer}: the LLM is not run for the {self.view}'s view, which has layer 0 alone; add {self.view!r} to "
+                "llm_views in the method's needs: Needs(llm_views=(...))"
+            )
+        raise ValueError(
+            f"layer {layer} was not asked for; name it in the method's needs: Needs(layers=({layer},))"
+        )
+
+
+@dataclass(frozen=True)
+class ViewOutput:
+    """One view of a pack, with what the LLM computed for it. Losses read it by tag and layer.
+
+    Layer `INPUT`, 0, is what is put into the LLM; `LAST`, -1, is what the LM head reads; others are there if the method's
+    `needs` name them.
+
+    Arguments
+    ---------
+    pack : Pack
+    hidden : Hidden
+        Hidden states (N, D) by layer.
+    llm : LLM
+    extras : dict of str to torch.Tensor
+        Student only: what the main branch's connector returns beside its embeddings, one row per place of its speech; with
+        `Needs(num_tokens=True)` also `num_tokens`, the token counts that it was given.
+    heads : dict of str to torch.nn.Module
+        Student only: the trained heads.
+    choices : tuple of Choice
+        Student only: the method's choices, one per sequence.
+    is_plain : bool
+        True for the teacher: the original LM head reads its hidden states.
+    """
+
+    pack: Pack
+    hidden: Hidden
+    llm: LLM
+    extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    heads: Mapping[str, nn.Module] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
+    is_plain: bool = False
+
+    def places(self, tag: str) -> torch.Tensor:
+        """Positions (M,) in the pack of the tokens under a tag; empty if no view has the tag."""
+        return self.pack.tagged.get(tag, self.pack.positions.new_zeros(0))
+
+    def labels(self, tag: str) -> torch.Tensor:
+        """Token ids (M,) under a tag."""
+        return self.pack.ids[self.places(tag)]
+
+    def at(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
+        """Hidden states (M, D) at the tokens under a tag."""
+        return self.hidden[layer][self.places(tag)]
+
+    def predicting(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
+        """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
+        return self.hidden[layer][self.places(tag) - 1]
+
+    def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:
+        """`at`, sequence by sequence: one (m, D) for each."""
+        ends = torch.tensor(self.pack.sizes).cumsum(0)
+        counts = torch.searchsorted(self.places(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
+        return list(self.at(tag, layer).split(counts.tolist()))
+
+    def cross_entropy(self, tag: str) -> Term:
+        """Negative log-likelihood of the tokens under a tag; the LM head is applied at these positions only."""
+        return replace(
+            cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=self.unit(tag)
+        )
+
+    def divergence(
+        self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
+    ) -> Term:
+        """KL from the teacher's prediction of the tokens under a tag to this view's.
+
+        Arguments
+        ---------
+        teacher : ViewOutput or TopK
+            A TopK (`Needs(top_k=...)`) covers the target's tokens, at its own temperature and the last layer only.
+        tag : str
+        temperature : float
+            Divides both logits.
+        layer : int or float
+            A layer below the last is read through the LLM's own final norm and head.
+
+        Raises ValueError if a TopK does not cover what is asked for.
+        """
+        if isinstance(teacher, TopK):
+            return replace(self._from_kept(teacher, tag, temperature, layer), unit=self.unit(tag))
+        states = self.predicting(tag, layer), teacher.predicting(tag, layer)
+        heads = {"head": self._read_off(layer), "teacher_head": teacher._read_off(layer)}
+        return replace(divergence(*states, **heads, temperature=temperature), unit=self.unit(tag))
+
+    def distance(
+        self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST, squared: bool = False
+    ) -> Term:
+        """Euclidean distance, or its square, of the hidden states at the tokens under a tag, pair by pair."""
+        term = distance(*self._pairs(teacher, tag, layer), squared=squared)
+        return replace(term, unit=self.unit(tag))
+
+    def cosine_distance(self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST) -> Term:
+        """One minus the cosine of the hidden states at the tokens under a tag, pair by pair."""
+        return replace(cosine_distance(*self._pairs(teacher, tag, layer)), unit=self.unit(tag))
+
+    def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):
+        if tag == FIRST:
+            raise ValueError(
+                f"{FIRST!r} is where a target begins, also one of no tokens: compare `predicting({FIRST!r})` of both views"
+            )
+        return self.at(tag, layer), teacher.at(tag, layer)
+
+    def unit(self, tag: str) -> str:
+        """The unit by which a term at the tokens under a tag is divided: each sequence has one `FIRST`."""
+        return SEQUENCES if tag == FIRST else tag
+
+    def _read_off(self, layer: int | float) -> Callable:
+        """From hidden states (m, D) of a layer to logits (m, V)."""
+        is_last = layer == LAST or self.llm.number_of(layer) == self.llm.number_of(LAST)
+        head = self.llm.head if is_last else self.llm.lens
+
+        def plain_head(hidden):
+            with self.llm.plain():
+                return head(hidden)
+
+        return plain_head if self.is_plain else head
+
+    def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
+        kept, wanted = self.places(TARGET), self.places(tag)
+        rows = torch.searchsorted(kept, wanted)
+        if layer != LAST or temperature != teacher.temperature or not torch.isin(wanted, kept).all():
+            raise ValueError(
+                f"divergence at {tag!r}, layer {layer}, temperature {temperature}: of the teacher are kept the tokens of the "
+                f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
+            )
+        return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)

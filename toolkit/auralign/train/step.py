@@ -1,0 +1,115 @@
+"""The forward of a training step, from a pack of examples to the terms of its loss: assemble, run, loss.
+
+    inputs = assemble(model, pack, needs)      speech through encoder frames and connector, text through the LLM's embeddings
+    outputs = run(model, inputs, needs)        the LLM over the student's view, the original LLM over the teacher's
+    terms = loss(method, outputs)              the method's terms: sums with their counts
+
+`auralign.train.brain` divides the terms by the units of the whole optimiser step (`count_units`, `auralign.losses.total`) and
+calls backward.
+
+Axes: B examples of a pack, T speech frames, U speech embeddings, N positions of all sequences of a pack, D width.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from auralign.layout import STUDENT, TEACHER
+from auralign.losses import Term, TopK
+from auralign.method import AlignmentMethod, MethodFailedError, Needs, running
+from auralign.models.speech_llm import SpeechLLM, on_device
+from auralign.models.views import Named, Pack, ViewOutput
+from auralign.records import Choice
+from auralign.train.examples import PackOfExamples
+
+
+def compute_terms(method: AlignmentMethod, model: SpeechLLM, pack: PackOfExamples) -> dict[str, Term]:
+    """A method's terms for one pack.
+
+    Raises MethodFailedError if its `loss` raises, or returns something else than terms.
+    """
+    inputs = assemble(model, pack, method.needs)
+    outputs = run(model, inputs, method.needs)
+    return loss(method, outputs)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What goes into the LLM, view by view, and what the loss reads beside it.
+
+    Arguments
+    ---------
+    student : Pack
+        Embeddings (N, D) of the B student views, speech embeddings at the positions of speech.
+    teacher : Pack, optional
+        Embeddings of the B teacher views, all text.
+    kept : TopK, optional
+        In place of the teacher: its largest logits at the tokens of the targets, computed in stage 2.
+    extras : dict of str to torch.Tensor
+        What the main branch's connector returns beside its embeddings.
+    choices : tuple of B Choice
+    """
+
+    student: Pack
+    teacher: Pack | None
+    kept: TopK | None
+    extras: Mapping[str, torch.Tensor]
+    choices: tuple[Choice, ...]
+
+
+def assemble(model: SpeechLLM, pack: PackOfExamples, needs: Needs) -> Inputs:
+    """Frames (B, T, D) to speech embeddings (U, D), put among the text embeddings of each view, B sequences end to end."""
+    students, teachers = pack.views[STUDENT], pack.views.get(TEACHER)
+    device = model.llm.device
+    speech, extras = model.listen(students, on_device(pack.frames, device), use_token_count=needs.num_tokens)
+    return Inputs(
+        student=model.pack(students, speech),
+        teacher=None if teachers is None else model.pack_text(teachers),
+        kept=None if pack.kept is None else pack.kept.to(device),
+        extras=extras,
+        choices=pack.choices,
+    )
+
+
+def run(model: SpeechLLM, inputs: Inputs, needs: Needs) -> dict[str, ViewOutput | TopK]:
+    """By view, hidden states (N, D) of the layers that the method's `needs` name; of a view without the LLM, layer 0."""
+    outputs = Named({}, "name it in the method's needs: Needs(teacher=True)")
+    outputs[STUDENT] = model(
+        inputs.student, needs.layers, inputs.extras, inputs.choices, run_llm=STUDENT in needs.llm_views
+    )
+    if inputs.teacher is not None:
+        outputs[TEACHER] = model.read(inputs.teacher, needs.layers, run_llm=TEACHER in needs.llm_views)
+    elif inputs.kept is not None:
+        outputs[TEACHER] = inputs.kept
+    return outputs
+
+
+def loss(method: AlignmentMethod, outputs: Mapping[str, ViewOutput | TopK]) -> dict[str, Term]:
+    """The method's terms, by name, for outputs by view, checked."""
+    with running(method, "loss"):
+        terms = method.loss(outputs)
+    if not isinstance(terms, Mapping) or not terms:
+        raise MethodFailedError(
+            f"method {method.name!r}: loss must give a dict of at least one Term by name; it gave {type(terms).__name__}"
+        )
+    for name, term in terms.items():
+        if not isinstance(term, Term):
+            raise MethodFailedError(
+                f"method {method.name!r}: its loss gives {type(term).__name__} as {name!r}; give a Term(sum, count, unit=...)"
+            )
+        if not isinstance(term.sum, torch.Tensor) or term.sum.ndim:
+            raise MethodFailedError(
+                f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; give a "
+                "scalar tensor: add it up"
+            )
+    return terms
+
+
+def count_units(packs: Iterable[PackOfExamples]) -> Counter:
+    """How many of each unit these packs have: what the terms of an optimiser step are divided by. Zeros are kept."""
+    units: Counter = Counter()
+    for pack in packs:
+        units.update(pack.units())
+    return units

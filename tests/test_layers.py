@@ -17,6 +17,7 @@ LAYERS = """
     show      align    script  pretrained  prepare  bench  new
     generate  train    decode  score
     models
+    versions
     losses    data     hparams  stage  store
     fingerprint
     render

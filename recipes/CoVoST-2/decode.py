@@ -29,8 +29,8 @@ from auralign.models.build import (
 )
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.stage import Stage, content, require
-from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoints
+from auralign.versions import current_checkpoints
 
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 
@@ -41,8 +41,9 @@ def main(argv):
     manifest, questions = (
         Path(hparams.data_folder) / name for name in ("test.jsonl", "test.questions.jsonl")
     )
-    require(output, "train", made_by="stage 3 (train)")
-    best = Checkpoints(output / "checkpoints").best()
+    checkpoints = current_checkpoints(output)
+    require(checkpoints.parent, "train", made_by="stage 3 (train)")
+    best = Checkpoints(checkpoints).best()
     asked = {
         "auralign": __version__,
         **describe(settings(hparams, "decode")),
@@ -66,12 +67,15 @@ def main(argv):
     for given, folder, inputs, assisted in jobs:
         name = f"{given}_alone" if assisted is False else given
         path = folder / "hypotheses" / f"test.{name}.jsonl"
-        with Stage(
-            f"decode {name}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
-        ) as stage:
+        with Stage(f"decode {name}", path.parent, inputs=inputs, outputs=[path]) as stage:
             if not stage.complete:
                 decoder().write(
-                    Records(questions, Question), path, given=given, seed=hparams.seed, assisted=assisted
+                    Records(questions, Question),
+                    path,
+                    given=given,
+                    seed=hparams.seed,
+                    assisted=assisted,
+                    partial=stage.partial(path),
                 )
                 print(f"{stage.name}: {len(Records(path, Hypothesis))} answers in {path}")
 

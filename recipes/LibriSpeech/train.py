@@ -4,12 +4,12 @@
     python train.py hparams/sift.yaml [--lr 3e-4 ...]
     torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda      on four GPUs
 
-A run goes on from its newest checkpoint. What is trained is never replaced: one that differs in more than device, pack size,
-validations or number of steps needs another output_folder, or --restart, which moves the old run into before_<number>.
+A run continues from its newest checkpoint. What was trained is never replaced: a run that differs in more than device, pack
+size, validations or number of steps needs another output_folder, or --restart, which trains in the next train_<number>.
 
 Reads: <data_folder>/{train,valid}.jsonl, <output_folder>/targets/{train,valid}.jsonl
 Writes: <output_folder>/checkpoints/ (best and last), log.json, curves/ (tensorboard --logdir), and
-        {train,valid}.rejected.jsonl: what was left out and why
+        {train,valid}.rejected.jsonl: what was left out and why; after --restart in <output_folder>/train_<number>/
 """
 
 from pathlib import Path
@@ -28,6 +28,7 @@ from auralign.train.checkpoint import initial_folder
 from auralign.train.examples import Examples
 from auralign.train.parallel import is_first, led, on_all_ranks, own_device
 from auralign.train.resume import TrainingStage
+from auralign.versions import current_targets
 
 SPLITS = ("train", "valid")
 
@@ -37,8 +38,8 @@ def main(argv):
     hparams = load_recipe(argv)
     data, output = Path(hparams.data_folder), Path(hparams.output_folder)
     manifests = {split: data / f"{split}.jsonl" for split in SPLITS}
-    targets = {split: output / "targets" / f"{split}.jsonl" for split in SPLITS}
-    rejected = {split: rejected_path(output / f"{split}.jsonl") for split in SPLITS}
+    targets = {split: current_targets(output) / f"{split}.jsonl" for split in SPLITS}
+    rejected = {split: rejected_path(f"{split}.jsonl").name for split in SPLITS}
     inputs = {
         "auralign": __version__,
         **describe(settings(hparams, "train")),
@@ -50,7 +51,7 @@ def main(argv):
         inputs["teacher"] = [content(path, made_by="stage 2 (generate)") for path in kept]
     if hparams.init_from is not None:
         inputs["init_from"] = content(initial_folder(hparams.init_from), made_by="stage 3 of another run")
-    outputs = [output / "checkpoints", output / "log.json", *rejected.values()]
+    outputs = ["checkpoints", "log.json", *rejected.values()]
     with led(TrainingStage(output, inputs=inputs, outputs=outputs, restart=hparams.restart)) as stage:
         if stage.complete:
             return
@@ -69,9 +70,9 @@ def main(argv):
                 max_rejected=hparams.max_rejected,
             )
             if is_first():
-                examples[split].rejected.write(rejected[split], num_kept=len(examples[split]))
+                examples[split].rejected.write(stage.folder / rejected[split], num_kept=len(examples[split]))
         description = {**inputs, **describe_parts(hparams, model, renderer)}
-        brain = AlignmentBrain(model, hparams.method, hparams, folder=output, description=description)
+        brain = AlignmentBrain(model, hparams.method, hparams, folder=stage.folder, description=description)
         brain.run(examples["train"], examples["valid"])
         best = brain.checkpoints.best()
         print(f"{stage.name}: lowest validation loss {best.valid_loss:.3f}, at step {best.step}")

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from auralign.data.frames import made_of
+from auralign.files import partial_paths
 from auralign.fingerprint import describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.records import Hypothesis, Target, read_about
 from auralign.render import Renderer, tell_change, today
-from auralign.store import partial_path
+from auralign.versions import current_targets
 
 MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for
 
@@ -35,11 +36,11 @@ def build_llm(hparams, *, prompts: dict | None = None):
 
 def recorded_prompts(hparams) -> dict:
     """What the recipe's targets, or else the answers from text that all its methods share, record of their prompts."""
-    targets = Path(hparams.output_folder) / "targets"
+    targets = current_targets(hparams.output_folder)
     places = [(targets / f"{split}.jsonl", Target) for split in ("train", "valid")]
     places.append((Path(hparams.text_folder) / "hypotheses" / "test.text.jsonl", Hypothesis))
     for path, kind in places:
-        for file in (path, partial_path(path)):
+        for file in (path, *partial_paths(path)):
             if file.is_file():
                 about, first = read_about(file, kind)
                 if about or kind is Target and first is not None:

@@ -15,10 +15,13 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  __main__
     cli       testing
-    show      align    script  steps  evaluation  publish  prepare  bench  new
-    generate  train    decode  score
+    show      align    script  steps  evaluation  prepare  bench  new
+    publish   pretrained
+    decode    score
+    generate  train
     models
     run_folder
+    versions
     losses    data     stage  store
     fingerprint  recipe
     render    constructor

@@ -20,7 +20,7 @@ def main(argv):
     for given in steps.inputs_of(run):
         with steps.decoding(run, given) as stage:
             if not stage.complete:
-                print(f"{stage.name}: {steps.write_answers(run, given, decoder())}")
+                print(f"{stage.name}: {steps.write_answers(run, given, stage, decoder())}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda      on four GPUs
 
 A run goes on from its newest checkpoint. What is trained is never replaced: a run that differs in more than device, pack size,
-validations or number of steps needs another output_folder, or --restart, which trains beside the old run.
+validations or number of steps needs another output_folder, or --restart, which trains in the next train_<number>.
 
 Reads: <data_folder>/{train,valid}.jsonl, <output_folder>/targets/{train,valid}.jsonl
 Writes: <output_folder>/checkpoints/ (best and last), log.json, curves/ (tensorboard --logdir), and
@@ -21,7 +21,7 @@ def main(argv):
         if not stage.complete:
             run = steps.on_own_device(run)
             model, renderer = steps.build_model(run.recipe)
-            train, valid = (steps.read_examples(run, split, model, renderer) for split in steps.SPLITS)
+            train, valid = (steps.read_examples(run, split, stage, model, renderer) for split in steps.SPLITS)
             best = steps.make_brain(run, stage, model, renderer).run(train, valid)
             print(f"{stage.name}: lowest validation loss {best.valid_loss:.3f}, at step {best.step}")
 

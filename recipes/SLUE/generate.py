@@ -3,6 +3,9 @@
 
     python generate.py hparams/sift.yaml [--temperature 0.7 --method.NAME VALUE ...]
 
+Targets that a model was trained on are never replaced: if other values would change them, the stage stops and says so. With
+--restart it writes them to the next targets_<number>.
+
 Reads: <data_folder>/{train,valid}.jsonl
 Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each a list of what was rejected and why; for a method that
         distils from a teacher computed once, <name>.teacher_<k>_<temperature>.npy
@@ -17,7 +20,7 @@ def main(argv):
         with steps.generating(run, split) as stage:
             if not stage.complete:
                 llm, renderer = steps.build_llm(run.recipe)
-                print(f"{stage.name}: {steps.write_targets(run, split, llm, renderer)}")
+                print(f"{stage.name}: {steps.write_targets(run, split, stage, llm, renderer)}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ from auralign.score.recipe import (
 from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
 from auralign.score.slue_measures import SPAN_TASKS, answer_score, quotes, read_answer, task_measures
 from auralign.stage import Stage, content
-from auralign.store import partial_path
 
 LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about
 NOTES = (
@@ -147,11 +146,16 @@ def locate_answers(methods, *, yaml):
             path.parent,
             inputs={**inputs, "answers": answers},
             outputs=[output],
-            partial=[partial_path(output)],
         ) as stage:
             if not stage.complete:
                 wanted = wanted_quotes(asked, Records(path, Hypothesis), with_references=kind == "text")
-                write_places(output, wanted, lambda utt_id, phrases: listen()(utt_id, phrases), known)
+                write_places(
+                    output,
+                    wanted,
+                    lambda utt_id, phrases: listen()(utt_id, phrases),
+                    known,
+                    partial=stage.partial(output),
+                )
         found = read_places(output)
         known.update(found)
         written.append(output)

@@ -1,25 +1,44 @@
-"""A stage is skipped when complete, resumed when interrupted, redone when its inputs changed."""
+"""A stage is skipped if complete, resumed if interrupted, run again if its inputs changed; no kill loses what was finished."""
 
 import functools
+import itertools
+import json
+import subprocess
+import sys
 
 import pytest
 
-from auralign.files import hash_path
+from auralign.files import hash_path, read_json, write_atomically, write_json
 from auralign.fingerprint import describe
 from auralign.stage import Stage, StageBusyError, content, renew, require
 
 
-def run(folder, inputs, *, text="made", interrupt=False):
-    """What the stage found at its start: "complete", or its partial output."""
+def run(folder, inputs, *, text="made", interrupt=False, protected=()):
+    """What the stage found at its start: "complete", or its half-done work."""
     out = folder / "out.txt"
-    with Stage("demo", folder, inputs=inputs, outputs=[out]) as stage:
+    with Stage("demo", folder, inputs=inputs, outputs=[out], protected=protected) as stage:
         if stage.complete:
             return "complete"
-        found = out.read_text() if out.exists() else ""
-        out.write_text(text)
+        partial = stage.partial(out)
+        found = partial.read_text() if partial.exists() else ""
+        partial.write_text(text)
         if interrupt:
             raise KeyboardInterrupt
+        with write_atomically(out) as file:
+            file.write(text)
         return found
+
+
+def interrupt(folder, inputs, text="half"):
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, inputs, text=text, interrupt=True)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+FINISHED = [".demo.done.json", ".demo.lock", "out.txt"]
 
 
 def test_complete_stage_is_skipped_and_says_so(tmp_path, capsys):
@@ -28,11 +47,11 @@ def test_complete_stage_is_skipped_and_says_so(tmp_path, capsys):
     assert "demo: already complete for these inputs, skipped" in capsys.readouterr().out
 
 
-def test_interrupted_stage_finds_its_partial_output(tmp_path, capsys):
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
+def test_interrupted_stage_finds_its_half_done_work(tmp_path, capsys):
+    interrupt(tmp_path, {"lr": 1})
     assert run(tmp_path, {"lr": 1}) == "half"
     assert "resuming" in capsys.readouterr().err
+    assert names(tmp_path) == FINISHED
 
 
 def test_changed_input_starts_over_and_is_named(tmp_path, capsys):
@@ -41,22 +60,32 @@ def test_changed_input_starts_over_and_is_named(tmp_path, capsys):
     assert "demo: lr (1 -> 2) changed, starting over" in capsys.readouterr().err
 
 
-def test_changed_input_of_an_interrupted_stage_starts_over(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
-    assert run(tmp_path, {"lr": 2}) == ""
+def test_half_done_work_of_other_inputs_is_neither_read_nor_lost(tmp_path):
+    interrupt(tmp_path, {"lr": 1}, "dear")
+    interrupt(tmp_path, {"lr": 2}, "other")
+    assert run(tmp_path, {"lr": 1}) == "dear"
+    assert names(tmp_path) == FINISHED
 
 
-def test_half_done_work_of_other_inputs_is_removed(tmp_path):
-    half = tmp_path / "half"
-    for inputs, expected in (({"lr": 1}, False), ({"lr": 1}, True), ({"lr": 2}, False)):
-        with (
-            pytest.raises(KeyboardInterrupt),
-            Stage("demo", tmp_path, inputs=inputs, outputs=[], partial=[half]),
-        ):
-            assert half.exists() == expected
-            half.write_text("")
-            raise KeyboardInterrupt
+def test_half_done_work_of_an_earlier_auralign_is_found(tmp_path):
+    (tmp_path / "out.partial.jsonl").write_text("dear")
+    write_json(tmp_path / ".demo.started.json", {"lr": 1})
+    assert run(tmp_path, {"lr": 1}) == "dear"
+    assert names(tmp_path) == FINISHED
+
+
+def test_leftovers_of_an_earlier_auralign_break_nothing(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    for name in (
+        ".demo.done.json.before",
+        "out.txt.before",
+        "out.txt.kept-0123456789ab",
+        "out.txt.unfinished-unknown",
+    ):
+        (tmp_path / name).write_text("{}")
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    run(tmp_path, {"lr": 2})
+    assert (tmp_path / "out.txt.kept-0123456789ab").exists()
 
 
 def test_unfinished_stage_is_named(tmp_path):
@@ -113,38 +142,6 @@ def test_absent_input_names_the_stage_that_makes_it(tmp_path):
         content(tmp_path / "train.jsonl", made_by="stage 1 (prepare)")
 
 
-def fail(folder, inputs, *, write=False):
-    with (
-        pytest.raises(ValueError, match="no such LLM"),
-        Stage("demo", folder, inputs=inputs, outputs=[folder / "out.txt"]),
-    ):
-        if write:
-            (folder / "out.txt").write_text("half")
-        raise ValueError("no such LLM")
-
-
-def test_a_run_that_fails_at_once_costs_nothing_of_the_one_before(tmp_path, capsys):
-    run(tmp_path, {"lr": 1}, text="dear")
-    fail(tmp_path, {"lr": 2})
-    assert "what was finished before is kept" in capsys.readouterr().err
-    assert (tmp_path / "out.txt").read_text() == "dear"
-    assert run(tmp_path, {"lr": 1}) == "complete"
-
-
-def test_a_run_that_has_written_something_goes_on_with_it(tmp_path):
-    run(tmp_path, {"lr": 1}, text="dear")
-    fail(tmp_path, {"lr": 2}, write=True)
-    assert run(tmp_path, {"lr": 2}) == "half"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
-
-
-def test_a_run_that_was_given_up_gives_back_the_one_before(tmp_path):
-    run(tmp_path, {"lr": 1}, text="dear")
-    fail(tmp_path, {"lr": 2}, write=True)
-    assert run(tmp_path, {"lr": 1}) == "complete"
-    assert (tmp_path / "out.txt").read_text() == "dear"
-
-
 def test_another_methods_run_is_not_replaced(tmp_path):
     method = {"method": "sit", "version": "1"}
     run(tmp_path, {"method": method}, text="dear")
@@ -155,16 +152,7 @@ def test_another_methods_run_is_not_replaced(tmp_path):
     assert run(tmp_path, {"method": method}) == "complete"
 
 
-def test_a_kill_while_stepping_aside_costs_nothing(tmp_path):
-    run(tmp_path, {"lr": 1}, text="dear")
-    (tmp_path / ".demo.done.json").rename(
-        tmp_path / ".demo.done.json.before"
-    )  # the first of the two has moved
-    assert run(tmp_path, {"lr": 1}) == "complete"
-    assert (tmp_path / "out.txt").read_text() == "dear"
-
-
-def test_a_file_that_was_changed_with_a_purpose_is_stood_by(tmp_path):
+def test_a_deliberately_changed_output_is_accepted(tmp_path):
     def run():
         with Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "a", tmp_path / "b"]) as stage:
             if not stage.complete:
@@ -180,51 +168,120 @@ def test_a_file_that_was_changed_with_a_purpose_is_stood_by(tmp_path):
     assert (tmp_path / "a").read_text() == "made, and aligned"
 
 
-def test_half_done_work_is_found_again_after_a_run_with_other_inputs_was_begun(tmp_path):
-    for inputs, text in (({"lr": 1}, "dear"), ({"lr": 2}, "other")):
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, inputs, text=text, interrupt=True)
-    assert run(tmp_path, {"lr": 1}) == "dear"
-
-
-def test_half_done_work_of_other_inputs_goes_when_the_new_run_is_finished(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, {"lr": 1}, text="half", interrupt=True)
-    run(tmp_path, {"lr": 2})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
-
-
-def test_what_was_begun_over_a_finished_run_is_found_again_too(tmp_path):
+def test_the_old_version_stays_until_the_new_one_is_whole(tmp_path, capsys):
     run(tmp_path, {"lr": 1}, text="dear")
-    fail(tmp_path, {"lr": 2}, write=True)
+    interrupt(tmp_path, {"lr": 2})
+    assert "what was finished before is kept" in capsys.readouterr().err
+    assert content(tmp_path / "out.txt", made_by="demo") == hash_path(tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "dear"
     assert run(tmp_path, {"lr": 1}) == "complete"
     assert run(tmp_path, {"lr": 2}) == "half"
 
 
-def test_files_without_a_mark_stay_until_there_are_new_ones(tmp_path):
-    (tmp_path / "out.txt").write_text("of somebody")
-    with pytest.raises(KeyboardInterrupt), Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"]):
-        raise KeyboardInterrupt
-    (kept,) = tmp_path.glob("out.txt.*")
-    assert kept.read_text() == "of somebody"
+def test_outputs_of_which_some_are_new_are_refused(tmp_path):
+    outputs = [tmp_path / "a", tmp_path / "b"]
+    for inputs, broken in (({"lr": 1}, False), ({"lr": 2}, True)):
+        try:
+            with Stage("demo", tmp_path, inputs=inputs, outputs=outputs):
+                for output in outputs:
+                    output.write_text(str(inputs))
+                    if broken:
+                        raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            pass
+    for output in outputs:
+        with pytest.raises(
+            FileNotFoundError, match=r"stage 2 \(generate\) is not finished in .*; run it first"
+        ):
+            content(output, made_by="stage 2 (generate)")
+    with pytest.raises(FileNotFoundError, match="is not finished"):
+        require(tmp_path, "demo", made_by="stage 2 (generate)")
 
 
-def needed(folder, inputs, text):
-    out = folder / "out.txt"
-    with Stage("demo", folder, inputs=inputs, outputs=[out], needed_by=folder / "checkpoints") as stage:
-        if not stage.complete:
-            out.write_text(text)
-    return out.read_text()
+def test_what_was_trained_on_is_not_replaced(tmp_path):
+    run(tmp_path, {"lr": 1}, text="dear")
+    protected = {hash_path(tmp_path / "out.txt")}
+    with pytest.raises(
+        ValueError,
+        match=r"trained on .*out.txt, and lr \(1 -> 2\) changed; .* another output_folder, or --restart",
+    ):
+        run(tmp_path, {"lr": 2}, protected=protected)
+    assert run(tmp_path, {"lr": 1}, protected=protected) == "complete"
+    assert run(tmp_path, {"lr": 2}, protected={"another"}) == ""
 
 
-def test_what_was_trained_on_is_kept_and_found_again(tmp_path, capsys):
-    assert needed(tmp_path, {"t": 1}, "first") == "first"
-    (tmp_path / "checkpoints" / "step_1").mkdir(parents=True)
-    assert needed(tmp_path, {"t": 2}, "second") == "second"
-    assert "stage 3 will want another output_folder, or --restart" in capsys.readouterr().err
-    assert needed(tmp_path, {"t": 3}, "third") == "third"
-    for inputs, text in (({"t": 1}, "first"), ({"t": 2}, "second"), ({"t": 3}, "third")):
-        assert needed(tmp_path, inputs, "asked again") == text
+# A stage of two files, with half-done work; the process ends before its n-th change of a name on the disk.
+KILLED = """
+import json, os, sys
+from pathlib import Path
+folder, inputs, moment = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+calls = 0
+
+def dying(real):
+    def call(*arguments, **options):
+        global calls
+        calls += 1
+        if calls == moment:
+            os._exit(9)
+        return real(*arguments, **options)
+    return call
+
+os.replace, os.unlink = dying(os.replace), dying(os.unlink)
+Path.unlink = dying(Path.unlink)
+from auralign.files import write_atomically
+from auralign.stage import Stage
+
+outputs = [folder / "a", folder / "b"]
+with Stage("demo", folder, inputs=inputs, outputs=outputs) as stage:
+    if not stage.complete:
+        for output in outputs:
+            with open(stage.partial(output), "a") as file:
+                file.write("work\\n")
+        for output in outputs:
+            with write_atomically(output) as file:
+                file.write(f"{output.name} of {inputs}")
+"""
+
+
+def start(folder, inputs, moment=0):
+    """A process that dies at that moment, or else runs to its end."""
+    command = [sys.executable, "-c", KILLED, folder, json.dumps(inputs), str(moment)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def consumed(folder):
+    """What a later stage reads: of one run, or nothing."""
+    try:
+        for output in ("a", "b"):
+            content(folder / output, made_by="demo")
+    except FileNotFoundError:
+        return None
+    first, second = ((folder / output).read_text().partition(" of ")[2] for output in ("a", "b"))
+    assert first == second
+    return first
+
+
+@pytest.mark.parametrize("again", [{"lr": 2}, {"lr": 1}], ids=["the same again", "back to the one before"])
+def test_a_kill_at_any_moment_ends_in_the_same_files(tmp_path, again):
+    for moment in itertools.count(1):
+        folder = tmp_path / str(moment)
+        start(folder, {"lr": 1})
+        code = start(folder, {"lr": 2}, moment).returncode
+        before = consumed(folder)
+        assert before in ("{'lr': 1}", "{'lr': 2}", None)
+        found = start(folder, again)
+        assert found.returncode == 0, found.stderr
+        if before == str(again) == "{'lr': 1}":  # no output was replaced: nothing is done again
+            assert "already complete" in found.stdout
+        assert consumed(folder) == str(again)
+        assert read_json(folder / ".demo.done.json")["inputs"] == again
+        assert {".demo.done.json", ".demo.lock", "a", "b"} == {
+            name for name in names(folder) if "partial" not in name and not name.endswith(".tmp")
+        }
+        if code == 0:
+            break
+        assert code == 9
+    assert moment > 8  # the mark of the start, two outputs, the mark of the end, and what is removed
 
 
 def test_a_helper_of_ones_own_method_is_part_of_its_account(tmp_path, monkeypatch):

@@ -108,6 +108,25 @@ def temporary_path(path) -> Path:
     return Path(path).with_name(f"{Path(path).name}{TEMPORARY}")
 
 
+def partial_path(path, tag: str = "") -> Path:
+    """File beside `path` for half-done work, which a later run continues; `tag` keeps work of different inputs apart.
+
+    >>> partial_path("targets/train.jsonl", "1f0c").name
+    'train.partial-1f0c.jsonl'
+    """
+    return Path(path).with_suffix(f".partial{tag and '-'}{tag}.jsonl")
+
+
+def partial_paths(path) -> list[Path]:
+    """The files with half-done work that are beside `path`, under any tag."""
+    stem = re.escape(partial_path(path).name.removesuffix(".jsonl"))
+    return sorted(
+        found
+        for found in Path(path).parent.glob("*.jsonl")
+        if re.fullmatch(rf"{stem}(-\w+)?\.jsonl", found.name)
+    )
+
+
 @contextlib.contextmanager
 def locked(path):
     """Wait for, then hold, the lock file `path`; the kernel drops it with the process, so a kill leaves no stale lock."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
-from auralign.data.manifest import ACCOUNT, Item, noted_path, rejected_path, write_manifest
+from auralign.data.manifest import ACCOUNT, Item, rejected_path, write_manifest
 from auralign.files import write_json
 from auralign.recipe import Recipe, RecipeError, load_recipe, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records
@@ -132,8 +132,7 @@ def prepare(
     }
     account = folder / ACCOUNT
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions, account]
-    lists = [overlap_path(manifests["train"]), *map(noted_path, manifests.values())]
-    with Stage("prepare", folder, inputs=inputs, outputs=outputs, partial=lists) as stage:
+    with Stage("prepare", folder, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
         for split, path in manifests.items():
@@ -145,6 +144,7 @@ def prepare(
                 verify=verify or options.verify or hparams.verify_audio,
             )
             print(f"{stage.name}: {summary}")
+        overlap_path(manifests["train"]).unlink(missing_ok=True)  # of the manifest that was replaced
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
         train = Records(manifests["train"], Utterance)
         print(f"{stage.name}: {exclude_overlap(train, [valid, test], kinds=hparams.exclude_overlap)}")

@@ -65,6 +65,7 @@ from auralign.names import canonical
 from auralign.render import ENDLESS, Renderer, tell_change
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 from auralign.train.resume import tell_changes
+from auralign.versions import current_checkpoints
 
 CONFIG, CARD = "auralign.json", "README.md"
 TRANSCRIPT = "{transcript}"  # where it stands in the slot of a model that is given one beside the speech
@@ -295,7 +296,7 @@ def export(hparams, folder, *, report=None) -> None:
     """
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
-    best = Checkpoints(Path(hparams.output_folder) / "checkpoints").best()
+    best = Checkpoints(current_checkpoints(hparams.output_folder)).best()
     model, renderer = build_model(hparams, prompts=prompts_of(best.description))
     check_parts(best.description, describe_parts(hparams, model, renderer), place=best.folder)
     config = {

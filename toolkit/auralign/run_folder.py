@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.files import read_json, write_atomically, write_json
+from auralign.files import partial_paths, read_json, write_atomically, write_json
 from auralign.recipe import Recipe, RecipeError, load_recipe, read_arguments
 from auralign.records import Hypothesis, Target, read_about
-from auralign.store import partial_path, teacher_path
+from auralign.store import teacher_path
+from auralign.versions import current_targets, trainings
 
 SPLITS = ("train", "valid")  # what targets are made of
 ALL_SPLITS = (*SPLITS, "test")
 RECIPE, RUN = "recipe.yaml", "run.json"
+CHECKPOINTS, LOG = "checkpoints", "log.json"
 SCHEMA = 1
 
 
@@ -125,7 +127,7 @@ class RunFolder:
 
     def targets(self, split: str) -> Path:
         """The LLM's answers about the utterances of "train" or "valid"."""
-        return self.folder / "targets" / f"{split}.jsonl"
+        return current_targets(self.folder) / f"{split}.jsonl"
 
     def teacher(self, split: str) -> Path:
         """What stage 2 keeps of the teacher, for a method with `Needs(top_k=...)`."""
@@ -134,17 +136,17 @@ class RunFolder:
     @property
     def log(self) -> Path:
         """What each validation found."""
-        return self.folder / "log.json"
+        return trainings(self.folder).current / LOG
 
     @property
     def curves(self) -> Path:
         """TensorBoard's folder."""
-        return self.folder / "curves"
+        return trainings(self.folder).current / "curves"
 
     @property
     def checkpoints(self) -> Path:
         """The folder of the best and the last checkpoint."""
-        return self.folder / "checkpoints"
+        return trainings(self.folder).current / CHECKPOINTS
 
     def hypotheses(self, given: str) -> Path:
         """The answers from `given`: "speech", "shuffled", and with "_alone" behind it without a transcript beside the speech, are
@@ -190,7 +192,7 @@ class RunFolder:
         places = [(self.targets(split), Target) for split in SPLITS]
         places.append((self.hypotheses("text"), Hypothesis))
         for path, kind in places:
-            for file in (path, partial_path(path)):
+            for file in (path, *partial_paths(path)):
                 if file.is_file():
                     about, first = read_about(file, kind)
                     if about or kind is Target and first is not None:

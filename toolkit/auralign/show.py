@@ -7,6 +7,7 @@ from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out, respond
 from auralign.recipe import RecipeError, load_recipe
 from auralign.records import Records, Target, Utterance
+from auralign.versions import current_targets
 
 NOT_YET = "(written by the LLM in stage 2)"
 
@@ -68,7 +69,7 @@ def _examples(hparams, split: str, utterance):
     from auralign.generate.targets import draw_choices
 
     method = hparams.method
-    path = Path(hparams.output_folder) / "targets" / f"{split}.jsonl"
+    path = current_targets(hparams.output_folder) / f"{split}.jsonl"
     records = Records(path, Target) if path.is_file() else ()
     found = [target for target in records if target.utt_id == utterance.id]
     for choice in draw_choices(method, utterance, hparams.seed):

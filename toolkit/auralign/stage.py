@@ -1,4 +1,4 @@
-"""One stage of a recipe: skipped when complete, resumed when interrupted, redone when its inputs changed.
+"""One stage of a recipe: skipped if complete, resumed if interrupted, run again if its inputs changed.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -10,30 +10,25 @@
     >>> run()
     demo: already complete for these inputs, skipped
 
-A stage is complete when `.<name>.done.json`, written last, names the same inputs and the outputs still have the content
-that it recorded. A stage that was started with the same inputs and not finished is resumed: it finds its partial outputs
-as it left them. With other inputs, what is there steps aside, finished or not, and is removed when the new run is finished.
-Until then a run with the inputs of before finds it again; a run that fails before it has written anything, over a
-misspelt path, puts back what was finished. Training removes nothing at all: see `auralign.train.resume`.
+A stage is complete if `.<name>.done.json` holds the same inputs and the hashes of the outputs as they are on disk. A stage
+writes each output under another name and renames it, so the old version of a file is in place until the new one is whole.
+Half-done work has the hash of its inputs in its name (`Stage.partial`): a run with other inputs neither reads nor removes it.
+Until all outputs are written, a stage has a mark `.<name>.started.json`, which names them; `require` and `content` refuse
+outputs of which some are new and others old. Folders with numbered versions, such as checkpoints, are in `auralign.versions`.
 """
 
 import fcntl
 import os
-import re
-import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from auralign.files import hash_path, hash_value, read_json, write_json
+from auralign.files import hash_path, hash_value, partial_path, partial_paths, read_json, write_json
 from auralign.fingerprint import same
 
 
 class StageBusyError(RuntimeError):
     """Another process is running this stage in this folder."""
-
-
-# Names that files get when they step aside: `out.txt.before`. The last two have the hash of their run's inputs behind them.
-BEFORE, UNFINISHED, KEPT = "before", "unfinished", "kept"
 
 
 class Stage:
@@ -42,40 +37,41 @@ class Stage:
     Arguments
     ---------
     name : str
-        Shown to the user, and part of the file names of the stage's marks. Without what may change between two runs into
-        one folder, so that the second sees the first.
-    folder : Path
-        Where the marks are kept.
+        Shown to the user, and part of the names of the marks. It must not contain a value that may change between two runs in
+        one folder, because the second run finds the first by its name.
+    folder : str or Path
+        Folder of the marks.
     inputs : dict
         JSON-able: everything that the outputs depend on (content hashes of files, settings).
     outputs : list of Path
         Files and folders that the stage makes.
-    partial : list of Path
-        Where it keeps half-done work: left for a run that resumes.
-    needed_by : Path, optional
-        Folder of checkpoints that were trained on the outputs: while it holds any, what stepped aside is kept for good, so that
-        the run can be taken up again.
+    protected : collection of str
+        Content hashes of outputs that must not be replaced, because checkpoints were trained on them. Default: none.
 
     Attributes
     ----------
     complete : bool
-        True inside the `with` block when there is nothing to do.
+        True inside the `with` block if there is nothing to do.
 
-    Raises StageBusyError on entry while another process holds the stage.
+    Raises
+    ------
+    StageBusyError
+        On entry, if another process runs the stage.
+    ValueError
+        On entry, if the folder holds a run of another method, or a protected output that would be replaced.
     """
 
-    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, partial: list = (), needed_by=None):
+    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, protected: Collection[str] = ()):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
-        self.partial = [Path(path) for path in partial]
-        self.needed_by = needed_by
-        mark = name.replace(" ", "_")
-        self._done = self.folder / f".{mark}.done.json"
-        self._started = self.folder / f".{mark}.started.json"
-        self._lock_path = self.folder / f".{mark}.lock"
+        self.protected = protected
         self.complete = False
+
+    def partial(self, path) -> Path:
+        """File for half-done work on the output `path`, which a resumed run with the same inputs finds again."""
+        return partial_path(path, hash_value(self.inputs)[:12])
 
     def __enter__(self) -> "Stage":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -87,125 +83,89 @@ class Stage:
             raise
         return self
 
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is not None:
+                self._fail()
+            elif not self.complete:
+                self._finish()
+        finally:
+            self._lock.close()
+
     def _begin(self) -> None:
-        """Find out what is there: finished, to be resumed, or to step aside."""
-        aside = _beside(self._done, BEFORE)
-        if aside.exists() and not self._done.exists() and same(read_json(aside)["inputs"], self.inputs):
-            self._put_back()  # a run with other inputs was begun and given up
-        done = read_json(self._done) if self._done.exists() else None
-        finished = done is not None and self._outputs_stand(done)
-        before = done["inputs"] if done else read_json(self._started) if self._started.exists() else None
-        if finished and same(before, self.inputs):
+        """Find out what is there: complete, to be resumed, or of other inputs."""
+        if self._is_finished() and same(read_json(self._done)["inputs"], self.inputs):
             self._skip()
             return
-        if done is None and before is not None and same(before, self.inputs):
-            print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
-            return
+        before = begun_with(self.folder, self.name)
         if before is not None:
             self._refuse_another_method(before)
-            self._say_what_changed(before)
-        if finished:
-            if self._is_needed():
-                self._keep_finished()  # what a kill left of the run before this one
-            self._move([self._done, *self.outputs], BEFORE)
+        self._refuse_protected(before)
+        started = _started_with(self._started)
+        if started is not None and same(started, self.inputs):
+            self._name_partials()
+            is_resumed = True
         else:
-            self._done.unlink(missing_ok=True)
-            self._leave_unfinished(before)
-        if self._take_up():
-            self._begin()
-        else:
-            write_json(self._started, self.inputs)
+            is_resumed = any(self.partial(output).exists() for output in self.outputs)
+        if is_resumed:
+            print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+        elif before is not None:
+            print(f"{self.name}: {self._changes(before)} changed, starting over", file=sys.stderr)
+        self._start()
+
+    def _name_partials(self) -> None:
+        """Add the hash of the inputs to the names of half-done work that an earlier auralign left."""
+        for output in self.outputs:
+            if partial_path(output).exists():
+                os.replace(partial_path(output), self.partial(output))
+
+    def _start(self) -> None:
+        outputs = [os.path.relpath(output, self.folder) for output in self.outputs]
+        write_json(self._started, {"inputs": self.inputs, "outputs": outputs})
 
     def _skip(self) -> None:
+        self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
+        for output in self.outputs:
+            self.partial(output).unlink(
+                missing_ok=True
+            )  # of a run that was killed after its mark was written
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
 
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is None and not self.complete:
-            missing = [str(output) for output in self.outputs if not output.exists()]
-            if missing:
-                raise RuntimeError(
-                    f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage"
-                )
-            write_json(self._done, {"inputs": self.inputs, "outputs": self._output_hashes()})
-            self._started.unlink(missing_ok=True)
-            self._settle()
-        elif kind is not None:
-            self._fail()
-        self._lock.close()
+    def _finish(self) -> None:
+        missing = [str(output) for output in self.outputs if not output.exists()]
+        if missing:
+            raise RuntimeError(
+                f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage"
+            )
+        # The outputs are whole, also if a kill prevents the next line: the partial files make the next run short.
+        self._started.unlink(missing_ok=True)
+        write_json(self._done, {"inputs": self.inputs, "outputs": _hashes(self.outputs)})
+        for output in self.outputs:
+            for path in partial_paths(output):
+                path.unlink()
 
     def _fail(self) -> None:
-        """Put back what was finished, when the run that ends with an error has written nothing."""
-        if _beside(self._done, BEFORE).exists() and not any(map(Path.exists, self._work())):
-            self._put_back()
+        """If a run ends with an error before it has replaced an output, the finished run is still valid."""
+        if not self.complete and self._is_finished():
+            self._started.unlink(missing_ok=True)
             print(f"{self.name}: what was finished before is kept", file=sys.stderr)
 
-    def _work(self) -> list[Path]:
-        return [*self.outputs, *self.partial]
+    @property
+    def _done(self) -> Path:
+        return _mark(self.folder, self.name, "done")
 
-    def _put_back(self) -> None:
-        """Restore what was finished; what was begun over it steps aside."""
-        if self._started.exists():
-            self._leave_unfinished(read_json(self._started))
-        # What has not stepped aside, as after a kill in between, is still the finished one. The mark comes last.
-        for path in (*self.outputs, self._done):
-            if _beside(path, BEFORE).exists():
-                _remove(path)
-                os.replace(_beside(path, BEFORE), path)
+    @property
+    def _started(self) -> Path:
+        return _mark(self.folder, self.name, "started")
 
-    def _leave_unfinished(self, inputs: dict | None) -> None:
-        """Set half-done work aside under the inputs that it was begun with, where these are known."""
-        if any(map(Path.exists, self._work())):
-            self._move([*self._work(), self._started], f"{UNFINISHED}-{_tag(inputs)}")
-        self._started.unlink(missing_ok=True)
-
-    def _take_up(self) -> bool:
-        """Bring back what an earlier run with the present inputs has left, finished or not."""
-        for name, mark in ((KEPT, self._done), (UNFINISHED, self._started)):
-            tag = f"{name}-{_tag(self.inputs)}"
-            if _beside(mark, tag).exists():
-                self._keep_finished()
-                for path in (*self._work(), mark):
-                    if _beside(path, tag).exists():
-                        _remove(path)
-                        os.replace(_beside(path, tag), path)
-                return True
-        return False
-
-    def _move(self, paths: list[Path], tag: str) -> None:
-        for path in paths:
-            if path.exists():
-                self._discard(_beside(path, tag))
-                os.replace(path, _beside(path, tag))
-
-    def _settle(self) -> None:
-        """The stage is finished: remove what stepped aside for it, unless that is needed."""
-        if self._is_needed():
-            self._keep_finished()
-        for path in (*self._work(), self._done, self._started):
-            for aside in _asides(path):
-                if not (self._is_needed() and f".{KEPT}-" in aside.name):
-                    self._discard(aside)
-
-    def _keep_finished(self) -> None:
-        """Give what was finished before a name of its own, under which a run with its inputs finds it again."""
-        aside = _beside(self._done, BEFORE)
-        if aside.exists():
-            tag = f"{KEPT}-{_tag(read_json(aside)['inputs'])}"
-            for path in (*self.outputs, self._done):
-                if _beside(path, BEFORE).exists():
-                    _remove(_beside(path, tag))
-                    os.replace(_beside(path, BEFORE), _beside(path, tag))
-
-    def _discard(self, aside: Path) -> None:
-        _remove(aside)
-
-    def _is_needed(self) -> bool:
-        return self.needed_by is not None and any(Path(self.needed_by).glob("step_*"))
+    def _is_finished(self) -> bool:
+        """Whether the outputs are as the mark of a finished run says, for whatever inputs."""
+        return _are_as_recorded(self.outputs, self._done)
 
     def _take_lock(self) -> None:
         # The kernel drops the lock with the process, so a killed run never leaves a stale one.
-        self._lock = open(self._lock_path, "a+", encoding="utf-8")
+        self._lock = open(_mark(self.folder, self.name, "lock"), "a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -220,54 +180,64 @@ class Stage:
         self._lock.write(f"process {os.getpid()}")
         self._lock.flush()
 
-    def _outputs_stand(self, done: dict) -> bool:
-        return all(output.exists() for output in self.outputs) and done["outputs"] == self._output_hashes()
-
     def _refuse_another_method(self, before: dict) -> None:
-        """Raise ValueError where the folder holds a run of another method: its results are not to be lost to a copied YAML."""
+        """Raise ValueError if the folder holds a run of another method: a copied YAML must not replace its results."""
         theirs, ours = (_method_name(inputs) for inputs in (before, self.inputs))
         if theirs != ours:
             raise ValueError(
                 f"{self.folder} holds a run of the method {theirs!r}, this is {ours!r}; give it its own output_folder"
             )
 
-    def _say_what_changed(self, before: dict) -> None:
+    def _refuse_protected(self, before: dict | None) -> None:
+        """Raise ValueError if an output that checkpoints were trained on would be replaced."""
+        for output in self.outputs:
+            if self.protected and output.exists() and hash_path(output) in self.protected:
+                raise ValueError(
+                    f"{self.name}: checkpoints were trained on {output}, and {self._changes(before or {})} changed; give this "
+                    "run another output_folder, or --restart, which keeps that version and makes a new one beside it "
+                    "(with run.sh: -- --restart)"
+                )
+
+    def _changes(self, before: dict) -> str:
+        """The changed inputs; plain values with what they were and are."""
         changes = [
-            _tell(key, before.get(key), self.inputs.get(key))
+            _show_change(key, before.get(key), self.inputs.get(key))
             for key in sorted(set(before) | set(self.inputs))
             if not same(before.get(key), self.inputs.get(key))
         ]
-        print(f"{self.name}: {', '.join(changes) or 'an output'} changed, starting over", file=sys.stderr)
-        if changes and self._is_needed():
-            print(
-                f"{self.name}: the checkpoints in {self.needed_by} were trained on what is there now, which is kept; stage 3 "
-                "will want another output_folder, or --restart",
-                file=sys.stderr,
-            )
-
-    def _output_hashes(self) -> dict:
-        return {str(number): hash_path(output) for number, output in enumerate(self.outputs)}
+        return ", ".join(changes) or "an output"
 
 
-def _beside(path: Path, tag: str) -> Path:
-    return path.with_name(f"{path.name}.{tag}")
+def _mark(folder, name: str, kind: str) -> Path:
+    suffix = "lock" if kind == "lock" else f"{kind}.json"
+    return Path(folder) / f".{name.replace(' ', '_')}.{suffix}"
 
 
-def _asides(path: Path) -> list[Path]:
-    """What has stepped aside for `path`, under whatever name."""
-    tag = re.compile(rf"{re.escape(path.name)}\.({BEFORE}|({UNFINISHED}|{KEPT})-\w+)")
-    return [found for found in path.parent.glob("*") if tag.fullmatch(found.name)]
+def _hashes(outputs: list[Path]) -> dict:
+    return {str(number): hash_path(output) for number, output in enumerate(outputs)}
 
 
-def _tag(inputs: dict | None) -> str:
-    return "unknown" if inputs is None else hash_value(inputs)[:12]
+def _are_as_recorded(outputs: list[Path], done: Path) -> bool:
+    """Whether the mark `done` exists and the outputs have the content that it recorded."""
+    return (
+        done.exists()
+        and all(output.exists() for output in outputs)
+        and read_json(done)["outputs"] == _hashes(outputs)
+    )
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _being_replaced(started: Path) -> list[Path]:
+    """Outputs that the mark `started` names, unless all are still those of a finished run. An earlier auralign named none."""
+    outputs = [started.parent / name for name in read_json(started).get("outputs", ())]
+    done = started.with_name(started.name.replace(".started.json", ".done.json"))
+    return [] if _are_as_recorded(outputs, done) else outputs
+
+
+def _started_with(mark: Path) -> dict | None:
+    if not mark.exists():
+        return None
+    started = read_json(mark)
+    return started.get("inputs", started)  # an earlier auralign wrote the inputs alone
 
 
 def _method_name(inputs: dict) -> str | None:
@@ -275,14 +245,27 @@ def _method_name(inputs: dict) -> str | None:
     return method.get("method") if isinstance(method, dict) else None
 
 
-def _tell(key: str, before, now) -> str:
-    """A changed input: plain values with what they were and are."""
+def _show_change(key: str, before, now) -> str:
     plain = all(value is None or isinstance(value, (bool, int, float)) for value in (before, now))
     return f"{key} ({before} -> {now})" if plain else key
 
 
+def begun_with(folder, name: str) -> dict | None:
+    """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if there is none."""
+    done = _mark(folder, name, "done")
+    return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+
+
 def renew(folder, *, before: str, after: str) -> None:
-    """Let the finished stages of a folder stand by a file that was changed with a purpose: its hash was `before`, is `after`."""
+    """Accept a deliberately changed output, so that completed stages are not run again.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Folder of the stages' marks.
+    before, after : str
+        Content hash of the output before and after the change.
+    """
     for mark in Path(folder).glob(".*.done.json"):
         done = read_json(mark)
         outputs = {number: after if value == before else value for number, value in done["outputs"].items()}
@@ -291,14 +274,24 @@ def renew(folder, *, before: str, after: str) -> None:
 
 
 def require(folder, name: str, *, made_by: str) -> None:
-    """Raise FileNotFoundError where the stage `name` was never finished in `folder`: half its work is not to be used."""
-    mark = name.replace(" ", "_")
-    if not (Path(folder) / f".{mark}.done.json").exists():
+    """Raise FileNotFoundError if the stage `name` in `folder` is not finished; `made_by` names it in the message."""
+    started = _mark(folder, name, "started")
+    if not _mark(folder, name, "done").exists() or (started.exists() and _being_replaced(started)):
         raise FileNotFoundError(f"{made_by} is not finished in {folder}; run it first")
 
 
 def content(path, *, made_by: str) -> str:
-    """Hash of a file or folder that another stage made; FileNotFoundError names that stage where it is absent."""
-    if not Path(path).exists():
+    """Hash of a file or folder that another stage made.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is absent, or if the stage that makes it was started and has not finished. `made_by` names the stage.
+    """
+    path = Path(path)
+    if not path.exists():
         raise FileNotFoundError(f"no {path}; run {made_by} first")
+    for mark in path.parent.glob(".*.started.json"):
+        if path in _being_replaced(mark):
+            raise FileNotFoundError(f"{made_by} is not finished in {path.parent}; run it first")
     return hash_path(path)

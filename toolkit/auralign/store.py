@@ -18,11 +18,6 @@ from auralign.files import named
 from auralign.records import RecordError, check_header, from_line, header, to_line
 
 
-def partial_path(path) -> Path:
-    """Beside `train.jsonl` grows `train.partial.jsonl`."""
-    return Path(path).with_suffix(".partial.jsonl")
-
-
 def teacher_path(targets, needs) -> Path:
     """Beside `train.jsonl` stands `train.teacher_32_2.npy`: of the teacher, 32 logits at each token, at temperature 2."""
     return Path(targets).with_suffix(f".teacher_{needs.top_k}_{needs.temperature:g}.npy")

@@ -101,10 +101,23 @@ class Rejected(Listed):
         return max(few, math.floor(self.limit * num_all)) if self.limit < 1 else num_all
 
     def write(self, path, *, num_kept: int) -> None:
-        """Write the list, then raise TooManyRejectedError where it is longer than is allowed, or nothing was kept."""
+        """Write the list.
+
+        Raises
+        ------
+        TooManyRejectedError
+            If the list is longer than is allowed, or nothing was kept. If there is a list of an earlier run at `path`, it
+            stays there, beside what that run kept, and the new one is written to `<name>.stopped.jsonl`.
+        """
+        path, num_all = Path(path), num_kept + len(self.items)
+        too_many = len(self.items) > self.num_allowed(num_all)
+        stopped = path.with_suffix(".stopped.jsonl")
+        if (too_many or not num_kept) and path.exists():
+            path = stopped
+        else:
+            stopped.unlink(missing_ok=True)
         self.write_list(path)
-        num_all = num_kept + len(self.items)
-        if len(self.items) > self.num_allowed(num_all):
+        if too_many:
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
                 f"{self.first()}; reasons in {path}; mend the data, or raise the limit "

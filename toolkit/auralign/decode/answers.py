@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from auralign.data.frames import LiveFrames
 from auralign.data.text import normalise
+from auralign.files import partial_path
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.build import own_encoder
@@ -19,7 +20,7 @@ from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
-from auralign.store import Store, partial_path
+from auralign.store import Store
 
 FROM_TEXT = ("text", "normalised", "transcript")
 INPUTS = ("speech", "shuffled", *FROM_TEXT)
@@ -72,7 +73,14 @@ class Decoder:
         self.transcripts: dict[int, str] = {}  # by row of the manifest
 
     def write(
-        self, questions: Records, path, *, given: str, seed: int = 0, assisted: bool | None = None
+        self,
+        questions: Records,
+        path,
+        *,
+        given: str,
+        seed: int = 0,
+        assisted: bool | None = None,
+        partial: Path | None = None,
     ) -> None:
         """Write one Hypothesis for each question to `path`, in the order of the questions.
 
@@ -84,8 +92,10 @@ class Decoder:
         assisted : bool, optional
             Whether the encoder's transcript of what is heard stands beside the speech; where the method puts it there unless
             given. It is empty without.
+        partial : Path, optional
+            File of the answers so far, from which an interrupted run continues; the caller removes it. Default:
+            `<name>.partial.jsonl` beside `path`, which is removed at the end.
 
-        What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
         From text the plain LLM answers, without LoRA. Raises ValueError where an utterance is too long for the encoder, or
         a prompt for the LLM.
         """
@@ -102,10 +112,8 @@ class Decoder:
         found = self._find(asked)
         if given not in ("text", "normalised"):
             self._check_lengths(found, partners)
-        partial = partial_path(path)
-        if Path(path).exists() and not partial.exists():
-            return  # killed between the last two steps of this function
-        with Store(partial, Hypothesis) as store:
+        answered = partial or partial_path(path)
+        with Store(answered, Hypothesis) as store:
             pending = [question for question in asked if question.key not in store.keys]
             with tqdm(
                 total=len(asked),
@@ -127,7 +135,8 @@ class Decoder:
                 "length limit, as an LLM that is still reasoning; raise decode_max_new_tokens",
                 file=sys.stderr,
             )
-        partial.unlink()
+        if partial is None:
+            answered.unlink()
 
     def _find(self, questions: list[Question]) -> dict[str, Found]:
         """The row and length of each utterance that is asked about, by its id; each is parsed once."""

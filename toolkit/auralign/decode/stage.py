@@ -10,7 +10,6 @@ from auralign.method import is_assisted
 from auralign.records import Records, Utterance
 from auralign.run_folder import RunFolder
 from auralign.stage import Stage, content, require
-from auralign.store import partial_path
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 
@@ -57,9 +56,7 @@ def decoding(run: RunFolder, given: str) -> Iterator[Stage]:
             "parts": describe({name: getattr(recipe, name) for name in PARTS}),
             "seed": recipe.seed,
         }
-    with Stage(
-        f"decode {given}", path.parent, inputs=inputs, outputs=[path], partial=[partial_path(path)]
-    ) as stage:
+    with Stage(f"decode {given}", path.parent, inputs=inputs, outputs=[path]) as stage:
         yield stage
         if not differences(best.description, describe(recipe.settings("train"))):
             run.write_recipe()  # with how it was decoded; one with other values of stage 3 would not be that of the checkpoint
@@ -70,7 +67,7 @@ def best_checkpoint(run: RunFolder) -> Checkpoint:
 
     Raises FileNotFoundError if stage 3 is not finished.
     """
-    require(run.folder, "train", made_by="stage 3 (train)")
+    require(run.checkpoints.parent, "train", made_by="stage 3 (train)")
     return Checkpoints(run.checkpoints).best()
 
 
@@ -108,7 +105,7 @@ def make_decoder(run: RunFolder, manifest=None):
     )
 
 
-def write_answers(run: RunFolder, given: str, decoder) -> str:
+def write_answers(run: RunFolder, given: str, stage: Stage, decoder) -> str:
     """Answer the run's questions from one of `inputs_of`; gives a summary of one line."""
     from auralign.records import Hypothesis, Question
 
@@ -119,5 +116,6 @@ def write_answers(run: RunFolder, given: str, decoder) -> str:
         given=given.removesuffix(ALONE),
         seed=run.recipe.seed,
         assisted=False if given.endswith(ALONE) else None,
+        partial=stage.partial(path),
     )
     return f"{len(Records(path, Hypothesis))} answers in {path}"

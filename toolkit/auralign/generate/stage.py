@@ -6,46 +6,50 @@ from collections.abc import Iterator
 from auralign import __version__
 from auralign.data.manifest import rejected_path
 from auralign.fingerprint import describe
-from auralign.run_folder import RunFolder
+from auralign.run_folder import SPLITS, RunFolder
 from auralign.stage import Stage, content
-from auralign.store import partial_path
+from auralign.store import teacher_path
+from auralign.versions import choose_targets, target_folders, trained_on
 
 
 @contextlib.contextmanager
 def generating(run: RunFolder, split: str) -> Iterator[Stage]:
     """The stage that writes the targets of "train" or "valid".
 
-    Raises FileNotFoundError if stage 1 was not run.
+    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them; after the last
+    of `SPLITS` it is the one that later stages read.
+
+    Raises FileNotFoundError if stage 1 was not run, ValueError if it would replace targets that a model was trained on.
     """
-    path = run.targets(split)
+    settings = {"auralign": __version__, **describe(run.recipe.settings("generate"))}
+    inputs = {
+        f"generate {name}": {
+            **settings,
+            "manifest": content(run.data.manifest(name), made_by="stage 1 (prepare)"),
+        }
+        for name in SPLITS
+    }
+    folder = choose_targets(run.folder, inputs, restart=run.recipe.restart)
+    name, path = f"generate {split}", folder / run.targets(split).name
     outputs = [path, rejected_path(path)]
     if run.recipe.method.needs.top_k:
-        outputs.append(run.teacher(split))
-    with Stage(
-        f"generate {split}",
-        path.parent,
-        inputs={
-            "auralign": __version__,
-            **describe(run.recipe.settings("generate")),
-            "manifest": content(run.data.manifest(split), made_by="stage 1 (prepare)"),
-        },
-        outputs=outputs,
-        partial=[partial_path(path)],
-        needed_by=run.checkpoints,
-    ) as stage:
+        outputs.append(teacher_path(path, run.recipe.method.needs))
+    with Stage(name, folder, inputs=inputs[name], outputs=outputs, protected=trained_on(run.folder)) as stage:
         yield stage
-        if not run.checkpoints.exists():  # the recipe that a model was trained with stays
-            run.write_recipe()
+    if split == SPLITS[-1]:
+        target_folders(run.folder).make_current(folder)
+    if not run.checkpoints.exists():  # the recipe that a model was trained with stays
+        run.write_recipe()
 
 
-def write_targets(run: RunFolder, split: str, llm, renderer) -> str:
+def write_targets(run: RunFolder, split: str, stage: Stage, llm, renderer) -> str:
     """Ask the LLM about every utterance of a split, by the engine of transformers; gives a summary of one line."""
     from auralign.generate.engine import TransformersEngine
     from auralign.generate.targets import TargetWriter
     from auralign.generate.teacher import write_teacher
     from auralign.records import Records, Target, Utterance
 
-    recipe, path = run.recipe, run.targets(split)
+    recipe, path = run.recipe, stage.outputs[0]
     writer = TargetWriter(
         recipe.method,
         renderer,
@@ -58,7 +62,7 @@ def write_targets(run: RunFolder, split: str, llm, renderer) -> str:
         keep_cut_off=recipe.keep_cut_off,
     )
     utterances = Records(run.data.manifest(split), Utterance)
-    summary = writer.write(utterances, path)
+    summary = writer.write(utterances, path, partial=stage.partial(path))
     if recipe.method.needs.top_k:
         kept = Records(path, Target)
         summary += f"; {write_teacher(kept, utterances, method=recipe.method, llm=llm, renderer=renderer)}"

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from auralign import layout
 from auralign.data.manifest import Rejected, rejected_path
-from auralign.files import hash_value
+from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check
 from auralign.method import draw, lay_out, respond, running
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
-from auralign.store import Store, partial_path
+from auralign.store import Store
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
@@ -100,17 +100,15 @@ class TargetWriter:
         self.decoding, self.seed = decoding, seed
         self.max_rejected, self.keep_cut_off = max_rejected, keep_cut_off
 
-    def write(self, manifest: Records, path) -> str:
+    def write(self, manifest: Records, path, *, partial: Path | None = None) -> str:
         """Write all targets of `manifest` to `path`; returns a one-line summary.
 
-        What is answered is kept in `<name>.partial.jsonl` until all is there, so an interrupted run goes on where it was.
-        Raises TooManyRejectedError.
+        `partial` is the file of the answers so far, from which an interrupted run continues; the caller removes it. Default:
+        `<name>.partial.jsonl` beside `path`, which is removed at the end. Raises TooManyRejectedError.
         """
-        partial = partial_path(path)
-        if Path(path).exists() and not partial.exists():
-            return "all targets were there already"  # killed between the last two steps of this function
         prompts = self.renderer.describe()
-        with Store(partial, Target, about=prompts) as store:
+        answered = partial or partial_path(path)
+        with Store(answered, Target, about=prompts) as store:
             asked = self._answer_all(manifest, store)
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
@@ -122,7 +120,8 @@ class TargetWriter:
             kept = self._kept(asked, manifest, store, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target, about=prompts)
             counts["utterances about which the method asks nothing"] = self.num_unasked
-        partial.unlink()
+        if partial is None:
+            answered.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
         return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
             f"; {notes}" if notes else ""

@@ -17,8 +17,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from auralign.data.text import compose
+from auralign.files import partial_path
 from auralign.records import Records, write_records
-from auralign.store import Store, partial_path
+from auralign.store import Store
 
 Place = tuple[float, float] | None
 
@@ -38,7 +39,12 @@ def places_path(path) -> Path:
 
 
 def write_places(
-    path, wanted: dict[str, list[str]], locate: Callable, known: dict[tuple[str, str], Place]
+    path,
+    wanted: dict[str, list[str]],
+    locate: Callable,
+    known: dict[tuple[str, str], Place],
+    *,
+    partial: Path | None = None,
 ) -> None:
     """Locate quotes and write a Located for each utterance; a run that was killed goes on where it was.
 
@@ -50,9 +56,12 @@ def write_places(
         As `auralign.align.locator` makes one; asked only for what is not known.
     known : dict
         (utterance id, quote) to its place; what is found is added.
+    partial : Path, optional
+        File of the places so far, from which a run that was killed continues; the caller removes it. Default:
+        `<name>.partial.jsonl` beside `path`, which is removed at the end.
     """
-    partial = partial_path(path)
-    with Store(partial, Located) as store:
+    located = partial or partial_path(path)
+    with Store(located, Located) as store:
         for utt_id in store.keys:
             known.update(_pairs(store.read(utt_id)))
         pending = [utt_id for utt_id in wanted if utt_id not in store.keys]
@@ -65,7 +74,8 @@ def write_places(
             places = tuple(known[utt_id, quote] for quote in quotes)
             store.append([Located(utt_id, tuple(quotes), places)])
         write_records(path, (store.read(utt_id) for utt_id in wanted), kind=Located)
-    partial.unlink()
+    if partial is None:
+        located.unlink()
 
 
 def read_places(path) -> dict[tuple[str, str], Place]:

@@ -29,6 +29,7 @@ from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
 from auralign.score.task_table import LEGEND, format_tasks
 from auralign.stage import Stage, content
+from auralign.versions import current_targets
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
 TERMINAL_WIDTH = 110
@@ -144,8 +145,7 @@ def input_files(methods, shared):
     names = ("test.jsonl", "test.questions.jsonl", *([ACCOUNT] if (data / ACCOUNT).exists() else []))
     files = [(data / name, "stage 1 (prepare)") for name in names]
     files += [(text_file(shared, kind), "stage 4 (decode)") for kind in text_kinds(shared)]
-    for output in (Path(hparams.output_folder) for hparams in methods.values()):
-        files.append((output / "targets" / "train.jsonl", "stage 2 (generate)"))
+    files += [(targets_file(hparams), "stage 2 (generate)") for hparams in methods.values()]
     for kinds, hparams in columns(methods).values():
         files += [(method_file(hparams, kind), "stage 4 (decode)") for kind in kinds]
     return files
@@ -168,6 +168,10 @@ def text_kinds(shared):
     content(path, made_by="stage 1 (prepare)")
     other = [] if is_normalised(Records(path, Utterance)) else ["normalised"]
     return ("text", *other, *(["transcript"] if shared.recognizer else []))
+
+
+def targets_file(hparams):
+    return current_targets(hparams.output_folder) / "train.jsonl"
 
 
 def text_file(shared, kind):
@@ -245,7 +249,7 @@ def find_llm(methods):
     """Name and content hash of the one LLM that wrote all methods' targets."""
     found = {}
     for name, hparams in methods.items():
-        target = Records(Path(hparams.output_folder) / "targets" / "train.jsonl", Target)[0]
+        target = Records(targets_file(hparams), Target)[0]
         found[name] = f"{target.llm}, revision {target.llm_revision}"
     if len(set(found.values())) > 1:
         raise RecordError(f"targets were written by different LLMs: {found}; run stage 2 (generate) again")

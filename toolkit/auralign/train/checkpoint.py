@@ -20,6 +20,7 @@ from auralign.files import (
     write_json,
 )
 from auralign.stage import require
+from auralign.versions import current_checkpoints
 
 WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "trainable.safetensors",
@@ -139,15 +140,26 @@ class Checkpoints:
 
 
 def initial_folder(path) -> Path:
-    """Where the weights stand that `init_from` names: the best checkpoint of a run's output_folder, or a model folder.
+    """Folder of the weights that `init_from` names.
 
-    Raises FileNotFoundError where there are none.
+    Arguments
+    ---------
+    path : str or Path
+        A run's output_folder, whose best checkpoint of the current version is used; the folder of one of its versions, or its
+        `checkpoints`; or a model folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no weights, or the training is not finished.
     """
-    if (Path(path) / "checkpoints").is_dir():
-        require(path, "train", made_by="init_from: stage 3 (train)")
-        return Checkpoints(Path(path) / "checkpoints").best().folder
-    if (Path(path) / WEIGHTS).is_file():
-        return Path(path)
+    path = Path(path)
+    checkpoints = path if Checkpoints(path).exist() else current_checkpoints(path)
+    if checkpoints.is_dir():
+        require(checkpoints.parent, "train", made_by="init_from: stage 3 (train)")
+        return Checkpoints(checkpoints).best().folder
+    if (path / WEIGHTS).is_file():
+        return path
     raise FileNotFoundError(
         f"init_from: no trained weights in {path}; run stage 3 of the YAML whose output_folder it is, or give a model folder"
     )

@@ -106,9 +106,9 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter], loss: torch.Tensor) 
 
 @contextlib.contextmanager
 def led(stage):
-    """Around the work of a `Stage` that rank 0 alone enters; whether it is `complete` all ranks learn from it."""
+    """Around the work of a `Stage` that rank 0 alone enters; all ranks get its `complete` and its `folder`."""
     with stage if is_first() else contextlib.nullcontext():
-        stage.complete = gathered(stage.complete)[0]
+        stage.complete, stage.folder = gathered((stage.complete, stage.folder))[0]
         yield stage
 
 

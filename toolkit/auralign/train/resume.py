@@ -1,28 +1,30 @@
-"""A training that cannot be lost: which changes it goes on with, and where what stands in the way goes.
+"""A training that cannot be lost: which changes it continues with, and which need a run of their own.
 
     >>> [found.key for found in differences({"lr": 0.01, "device": "cpu"}, {"lr": 0.005, "device": "cpu"})]
     ['lr']
 
-A run is begun once and goes on from its newest checkpoint, which says what it was trained with. What changed since is sorted
-by the `change` of its key in `auralign.hparams.KEYS`: where the files are kept and what is logged changes no weight; of a
-device, or of the size of a pack, the checkpoints keep a history; more steps are trained with the rates of the new schedule
-from the step reached on, and so are fewer, as long as the run is not beyond them. All else is another run. It is refused
-in one line, unless it is given another `output_folder`, or `--restart`, which moves the old run into `before_1` (or the next
-number) below its folder. Nothing here removes a checkpoint.
+A training is begun once and continues from its newest checkpoint, which records what it was trained with. A value that changed
+since is treated by the `change` of its key in `auralign.recipe.KEYS`. Where files are kept and what is logged changes no
+weight. If the device or the size of a pack changes, the checkpoints keep a history of it. If the number of steps changes, the
+training continues with the learning rates of the new schedule, unless it is already beyond its end. Every other change is
+another run: it is refused in one line, unless it has another `output_folder`, or `--restart`, which trains in a new numbered
+folder (`auralign.versions`). Nothing here removes, moves or replaces a checkpoint of another run.
 """
 
 import json
-import os
 import re
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auralign.files import read_json, write_json
+from auralign.files import read_json
 from auralign.fingerprint import describe, same
 from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
-from auralign.stage import BEFORE, Stage
+from auralign.stage import Stage, begun_with
 from auralign.train.checkpoint import Checkpoints
+from auralign.versions import trainings
 
 # The inputs of stage 3 with what a change of each means: keys of the YAML, and what `train.py` adds to them.
 INPUTS = {name: key.change for name, key in KEYS.items() if key.change != SAME} | {
@@ -37,7 +39,7 @@ LONGEST_VALUE = 60  # characters of a changed value in a line
 
 @dataclass(frozen=True)
 class Difference:
-    """An input of training that is not what it was; `change` is one of `auralign.hparams.CHANGES`."""
+    """An input of training that is not what it was; `change` is one of `auralign.recipe.CHANGES`."""
 
     key: str
     before: object
@@ -67,126 +69,102 @@ def differences(before: dict, now: dict) -> list[Difference]:
 
 
 class TrainingStage(Stage):
-    """The stage that trains: it goes on with what was trained, or refuses; it never starts over.
+    """The stage that trains: it continues a run or refuses to; with `restart` it trains another version and keeps the old one.
 
     Arguments
     ---------
-    folder : path
-        The output_folder.
+    output_folder : str or Path
+        Folder of the run. The training is in one of `auralign.versions.trainings(output_folder)`, which is the attribute
+        `folder` inside the `with` block.
     inputs : dict
-        Of `INPUTS`; the description of each checkpoint holds them too.
-    outputs : list of Path
-        With the folder `checkpoints`.
+        Values of `INPUTS`; the description of each checkpoint holds them too.
+    outputs : sequence of str
+        Names of what is written in that folder, with "checkpoints".
     restart : bool
-        Move a run with other inputs aside. One with the same inputs goes on, so that a command that was killed can be given
-        again.
+        Whether a run with other inputs begins a version of its own instead of being refused. If a version was begun with the
+        same inputs, that one is continued, so that a command that was killed can be given again. Default: False.
 
-    Raises ValueError on entry where a run stands that this one cannot go on with.
+    Raises
+    ------
+    ValueError
+        On entry, if there is a run that this one cannot continue.
     """
 
-    def __init__(self, folder, *, inputs: dict, outputs: list, restart: bool = False):
-        super().__init__("train", folder, inputs=inputs, outputs=outputs)
-        self.restart = restart
-        self._checkpoints = Checkpoints(self.folder / "checkpoints")
-        self._moved: Path | None = None
+    def __init__(self, output_folder, *, inputs: dict, outputs: Sequence[str], restart: bool = False):
+        self.versions = trainings(output_folder)
+        super().__init__("train", self.versions.folder, inputs=inputs, outputs=[])
+        self.names, self.restart = outputs, restart
 
     def _begin(self) -> None:
-        if not self._checkpoints.exist():
-            super()._begin()  # nothing is trained yet
+        self.folder = self.versions.current
+        if self.restart:
+            self.folder = self.versions.choose(has_inputs=self._has_inputs, may_change=self._is_untrained)
+        self.outputs = [self.folder / name for name in self.names]
+        if self._is_untrained(self.folder):
+            super()._begin()
             return
-        done = self._find_done()
-        if done is not None and not differences(done["inputs"], self.inputs):
-            self._skip()
-            return
-        last = self._checkpoints.last()
-        before = last.description if last else self._read_inputs()
-        changes = differences(done["inputs"] if done else before, self.inputs)
-        if changes and self.restart:
-            self._move_aside()
-        elif done is not None and all(change.change == NOTED for change in changes):
+        finished = self._is_finished()
+        last = Checkpoints(self.folder / "checkpoints").last()
+        before = read_json(self._done)["inputs"] if finished else last.description if last else self._begun()
+        changes = differences(before, self.inputs)
+        if finished and all(change.change == NOTED for change in changes):
             self._skip()  # what was trained stays as it is
             return
-        else:
-            self._refuse(changes, step=last.step if last else 0)
-            print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
-            if self._done.exists():
-                os.replace(self._done, self._done_before)
-        write_json(self._started, self.inputs)
+        self._refuse(changes, step=last.step if last else 0)
+        print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+        self._start()
 
-    @property
-    def _done_before(self) -> Path:
-        return self._done.with_name(f"{self._done.name}.{BEFORE}")
+    def _skip(self) -> None:
+        super()._skip()
+        self._make_current()
 
-    def _find_done(self) -> dict | None:
-        """The mark of a finished run, if the outputs are still what it says. Also of one that another run was to go on with
-        and was killed before it had written anything."""
-        for mark in (self._done, self._done_before):
-            if mark.exists():
-                done = read_json(mark)
-                if self._outputs_stand(done):
-                    os.replace(mark, self._done)
-                    return done
-        return None
+    def _finish(self) -> None:
+        super()._finish()
+        self._make_current()
 
-    def _read_inputs(self) -> dict:
-        """The inputs of a run without a sound checkpoint, by its marks."""
-        if self._done.exists():
-            return read_json(self._done)["inputs"]
-        return read_json(self._started) if self._started.exists() else {}
+    def _make_current(self) -> None:
+        if self.folder != self.versions.current:
+            self.versions.make_current(self.folder)
+            print(
+                f"{self.name}: later stages now read {self.folder}; earlier versions are kept",
+                file=sys.stderr,
+            )
+
+    def _fail(self) -> None:
+        super()._fail()
+        if self.folder not in (self.versions.first, self.versions.current) and self._is_untrained(
+            self.folder
+        ):
+            shutil.rmtree(self.folder)
+            print(f"{self.name}: what was trained before is kept", file=sys.stderr)
+
+    def _is_untrained(self, version: Path) -> bool:
+        return not Checkpoints(version / "checkpoints").exist()
+
+    def _has_inputs(self, version: Path) -> bool:
+        """Whether a version was trained with these inputs, to its end or not."""
+        last = Checkpoints(version / "checkpoints").last()
+        return last is not None and all(
+            change.change == NOTED for change in differences(last.description, self.inputs)
+        )
+
+    def _begun(self) -> dict:
+        """The inputs of a version without a sound checkpoint."""
+        return begun_with(self.folder, self.name) or {}
 
     def _refuse(self, changes: list[Difference], *, step: int) -> None:
-        told = [change for change in changes if change.change == FIXED]
+        fixed = [change for change in changes if change.change == FIXED]
         least = ""
         for change in changes:
             if change.change == STEPS and change.now < step:
-                told.append(change)
+                fixed.append(change)
                 least = f"give num_steps {step} or more, "
-        if told:
+        if fixed:
             ways = f"{least or 'give '}{'or ' * bool(least)}this one another output_folder, or --restart"
             raise ValueError(
                 f"{self.folder} holds a run, trained to step {step}, that this one cannot go on with: "
-                f"{', '.join(map(str, told))}; {ways}, which moves that run aside (with run.sh: -- --restart)"
+                f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- --restart)"
             )
-
-    def _move_aside(self) -> None:
-        """Move all that the run has written into a folder of its own; the checkpoints last, as they say what it was."""
-        self._moved = _new_folder(self.folder)
-        for path in self._of_run(self.folder):
-            if path.exists():
-                os.replace(path, self._moved / path.name)
-        print(f"{self.name}: the run that was here is now in {self._moved}", file=sys.stderr)
-
-    def _of_run(self, folder: Path) -> list[Path]:
-        outputs = sorted((path.name for path in self.outputs), key=self._checkpoints.folder.name.__eq__)
-        names = [self._done.name, self._done_before.name, self._started.name, "curves", *outputs]
-        return [folder / name for name in names]
-
-    def _fail(self) -> None:
-        """Put back what stood there, if the run that ends with an error has trained nothing."""
-        if self.complete:
-            return
-        if self._moved is not None and not self._checkpoints.exist():
-            for path in self._of_run(self.folder):
-                self._discard(path)
-            for path in self._of_run(self._moved):
-                if path.exists():
-                    os.replace(path, self.folder / path.name)
-            self._moved.rmdir()
-        elif self._find_done() is not None:
-            self._started.unlink(missing_ok=True)
-        elif not self._checkpoints.exist():
-            super()._fail()
-            return
-        else:
-            return
-        print(f"{self.name}: what was trained before is kept", file=sys.stderr)
-
-    def _discard(self, aside: Path) -> None:
-        """Remove what stepped aside, unless it was trained: an earlier auralign let checkpoints step aside."""
-        if Checkpoints(aside).exist():
-            os.replace(aside, _new_folder(self.folder) / self._checkpoints.folder.name)
-        else:
-            super()._discard(aside)
 
 
 def history_of(last: dict, now: dict) -> list[dict]:
@@ -205,17 +183,6 @@ def tell_changes(entry: dict) -> str:
     return ", ".join(
         f"{key} {_show(before)} -> {_show(now)}" for key, (before, now) in entry["changed"].items()
     )
-
-
-def _new_folder(folder: Path) -> Path:
-    """Make `before_<number>` below a folder, with a number that is free."""
-    number = 1
-    while True:
-        try:
-            (folder / f"before_{number}").mkdir()
-            return folder / f"before_{number}"
-        except FileExistsError:
-            number += 1
 
 
 def _has_default(key: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auralign import __version__
 from auralign.data.manifest import rejected_path
 from auralign.fingerprint import describe
-from auralign.run_folder import RECIPE, SPLITS, RunFolder
+from auralign.run_folder import CHECKPOINTS, LOG, RECIPE, SPLITS, RunFolder
 from auralign.stage import content
 from auralign.train.checkpoint import initial_folder
 from auralign.train.resume import TrainingStage
@@ -32,7 +32,7 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
         inputs["teacher"] = [content(run.teacher(split), made_by="stage 2 (generate)") for split in SPLITS]
     if recipe.init_from is not None:
         inputs["init_from"] = content(initial_folder(recipe.init_from), made_by="stage 3 of another run")
-    outputs = [run.checkpoints, run.log, *(rejected_path(run.folder / f"{split}.jsonl") for split in SPLITS)]
+    outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
     stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=recipe.restart)
     with _entered(stage):
         if os.environ.get("RANK", "0") == "0" and not (stage.complete and (run.folder / RECIPE).exists()):
@@ -55,7 +55,7 @@ def on_own_device(run: RunFolder) -> RunFolder:
     return RunFolder(dataclasses.replace(run.recipe, device=own_device(run.recipe.device)))
 
 
-def read_examples(run: RunFolder, split: str, model, renderer):
+def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, renderer):
     """The `Examples` of "train" or "valid"; what is left out of them is listed in `<split>.rejected.jsonl`."""
     from auralign.data.frames import recipe_frames
     from auralign.records import Records, Target, Utterance
@@ -73,7 +73,7 @@ def read_examples(run: RunFolder, split: str, model, renderer):
         max_rejected=run.recipe.max_rejected,
     )
     if is_first():
-        examples.rejected.write(rejected_path(run.folder / f"{split}.jsonl"), num_kept=len(examples))
+        examples.rejected.write(rejected_path(stage.folder / f"{split}.jsonl"), num_kept=len(examples))
     return examples
 
 
@@ -83,4 +83,4 @@ def make_brain(run: RunFolder, stage: TrainingStage, model, renderer):
     from auralign.train.brain import AlignmentBrain
 
     description = {**stage.inputs, **describe_parts(run.recipe, model, renderer)}
-    return AlignmentBrain(model, run.recipe.method, run.recipe, folder=run.folder, description=description)
+    return AlignmentBrain(model, run.recipe.method, run.recipe, folder=stage.folder, description=description)

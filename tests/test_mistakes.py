@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from auralign.hparams import load_hparams
-from auralign.pretrained import export
+from auralign.publish.export import export
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.stage import Stage
 from auralign_methods.sift import SIFT

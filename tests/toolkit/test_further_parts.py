@@ -13,7 +13,7 @@ import auralign
 from auralign import layout
 from auralign.hparams import load_hparams
 from auralign.models.build import build_model
-from auralign.pretrained import export
+from auralign.publish.export import export
 from auralign.records import Hypothesis, Records, Target, Utterance, write_records
 from auralign.train.checkpoint import FROZEN, Checkpoints
 from recipe import DIGITS, make_recipe, run

@@ -535,7 +535,7 @@ def do_export(options) -> int:
     from pathlib import Path
 
     from auralign.hparams import load_hparams
-    from auralign.pretrained import export
+    from auralign.publish.export import export
     from auralign.show import find_yaml
 
     sys.path.append(os.getcwd())
@@ -549,7 +549,7 @@ def do_export(options) -> int:
 def do_ask(options) -> int:
     """`auralign ask`. Audio that cannot be used is named, the rest is answered; returns 1 then."""
     from auralign.data.audio import AudioError
-    from auralign.pretrained import load
+    from auralign.publish.load import load
 
     if options.transcript is not None and len(options.audio) > 1:
         raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")

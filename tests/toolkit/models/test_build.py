@@ -11,7 +11,8 @@ from auralign.hparams import load_hparams
 from auralign.models import build
 from auralign.models.build import build_llm, check_parts, describe_parts
 from auralign.models.llm import load_llm
-from auralign.pretrained import CONFIG, export
+from auralign.publish.export import export
+from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Records, Target
 from auralign.testing import make_tiny_llm
 from auralign.testing.tiny import CHATML

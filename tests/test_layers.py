@@ -16,7 +16,7 @@ LAYERS = """
     __init__  __main__
     cli       testing
     show      align    script  steps  evaluation  prepare  bench  new
-    publish   pretrained
+    publish
     decode    score
     generate  train
     models

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.pretrained import export
+from auralign.publish.export import export
 from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.stage import Stage

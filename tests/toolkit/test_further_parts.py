@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import auralign
 from auralign import layout
 from auralign.models.build import build_model
-from auralign.pretrained import export
+from auralign.publish.export import export
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target, Utterance, write_records
 from auralign.train.checkpoint import FROZEN, Checkpoints

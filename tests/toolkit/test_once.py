@@ -3,7 +3,6 @@
 from collections import Counter
 
 import pytest
-from auralign.hparams import load_hparams
 
 from auralign import records
 from auralign.data.frames import recipe_frames
@@ -12,6 +11,7 @@ from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
 from auralign.generate.teacher import write_teacher
 from auralign.models.build import build_decoding, build_model
+from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Target, Utterance
 from auralign.render import Renderer
 from auralign.train.examples import Examples
@@ -50,7 +50,7 @@ def make(tmp_path, llm_folder, whisper_folder, method, more=""):
     if more:
         old = f"method: !apply:auralign.plugins.load_method\n    name: {method}\n"
         yaml.write_text(yaml.read_text().replace(old, more))
-    hparams = load_hparams(yaml)
+    hparams = load_recipe(yaml)
     return folder, hparams, *build_model(hparams)
 
 

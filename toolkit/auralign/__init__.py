@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str):
     """`auralign.load`, fetched when it is asked for: it needs torch."""
     if name == "load":
-        from auralign.pretrained import load
+        from auralign.publish.load import load
 
         return load
     raise AttributeError(f"module 'auralign' has no attribute {name!r}")

@@ -10,7 +10,8 @@ import auralign
 from auralign.models import build
 from auralign.models.build import build_llm, check_parts, describe_parts
 from auralign.models.llm import load_llm
-from auralign.pretrained import CONFIG, export
+from auralign.publish.export import export
+from auralign.publish.model_folder import CONFIG
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target
 from auralign.testing import make_tiny_llm

@@ -431,7 +431,7 @@ def test_targets_that_were_trained_on_are_kept(finished):
 
 
 def test_the_card_tells_under_which_changes_the_run_went_on(stopped):
-    from auralign.pretrained import export
+    from auralign.publish.export import export
     from auralign.recipe import load_recipe
 
     succeed("train.py", "--device", "cpu:0", "--num_steps", "12")

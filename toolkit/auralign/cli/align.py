@@ -58,9 +58,9 @@ def _open_source(options: argparse.Namespace, manifest):
         return from_textgrids(options.textgrids, options.tier or "words")
     if options.librispeech:
         return from_librispeech(options.librispeech)
-    from auralign.hparams import load_hparams
+    from auralign.recipe import load_recipe
     from auralign.show import find_yaml
 
     import_from_working_folder()
     yaml = find_yaml(options.recipe)
-    return from_recipe(load_hparams(yaml), manifest, place=yaml)
+    return from_recipe(load_recipe(yaml), manifest, place=yaml)

@@ -54,7 +54,7 @@ def add(commands) -> None:
 def do(options: argparse.Namespace) -> int:
     """Print an answer for each audio file that can be used, and an error for each other; returns 1 if there is one."""
     from auralign.data.audio import AudioError
-    from auralign.pretrained import load
+    from auralign.publish.load import load
 
     if options.transcript is not None and len(options.audio) > 1:
         raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")

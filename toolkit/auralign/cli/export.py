@@ -21,12 +21,12 @@ def do(options: argparse.Namespace) -> int:
     """Write the model folder, with the report of the scores if there is one."""
     from pathlib import Path
 
-    from auralign.hparams import load_hparams
-    from auralign.pretrained import export
+    from auralign.publish.export import export
+    from auralign.recipe import load_recipe
     from auralign.show import find_yaml
 
     import_from_working_folder()
-    hparams = load_hparams(find_yaml(options.method))
+    hparams = load_recipe(find_yaml(options.method))
     report = Path(hparams.score_folder) / "report.md"
     export(hparams, options.folder, report=report if report.is_file() else None)
     print(f"{options.folder}: {hparams.method.name} of {hparams.output_folder}")

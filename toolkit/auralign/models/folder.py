@@ -12,7 +12,7 @@ from torch import nn
 from auralign.files import read_json
 
 DTYPES = ("float32", "bfloat16", "float16")
-# What transformers reads beside the weights, where it is there.
+# What transformers reads beside the weights, if present.
 OBJECTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "chat_template.json",
@@ -24,15 +24,15 @@ COPY = "copy or download the folder again"
 
 
 def check_files(path, names, *, what: str) -> None:
-    """Raise FileNotFoundError where a folder lacks a file that `what` needs."""
+    """Raise FileNotFoundError if a folder lacks a file that `what` needs."""
     for name in names:
         if not (Path(path) / name).is_file():
             raise FileNotFoundError(f"no {name} in {path}; {what} is a downloaded Hugging Face folder")
 
 
 def check_sound(path) -> None:
-    """Raise ValueError where a file that transformers would read is none, such as a pointer of Git LFS or the page of a server's
-    error, or was cut; FileNotFoundError where weights are absent."""
+    """Raise ValueError if a file that transformers would read is truncated or is another thing, such as a pointer of Git LFS or
+    the error page of a server; FileNotFoundError if weights are absent."""
     for file in [Path(path) / name for name in OBJECTS]:
         if file.is_file():
             read_object(file)
@@ -46,7 +46,7 @@ def check_sound(path) -> None:
 
 
 def read_object(file) -> dict:
-    """The JSON object of a file of a downloaded folder; ValueError where it holds anything else."""
+    """The JSON object of a file of a downloaded folder; ValueError if the file holds anything else."""
     _check_content(Path(file))
     found = read_json(file, repair=COPY)
     if not isinstance(found, dict):
@@ -57,7 +57,7 @@ def read_object(file) -> dict:
 def weight_files(path) -> list[Path]:
     """The files of a folder's weights.
 
-    Raises FileNotFoundError where one is absent, or all are.
+    Raises FileNotFoundError if one of them is absent, or all are.
     """
     for name in WEIGHTS:
         file, index = Path(path) / name, Path(path) / f"{name}.index.json"
@@ -92,7 +92,7 @@ def _check_content(file: Path) -> None:
 
 
 def _check_whole(file: Path) -> None:
-    """Raise ValueError where a safetensors file is shorter than its header says."""
+    """Raise ValueError if a safetensors file is shorter than its header says."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
@@ -115,7 +115,7 @@ def _check_whole(file: Path) -> None:
 
 
 def check_finite(path, model: nn.Module) -> None:
-    """Raise ValueError where a weight is NaN or infinite: on disk, or in the dtype that it was loaded in."""
+    """Raise ValueError if a weight is NaN or infinite, on disk or in the dtype that it was loaded in."""
     bad = next((name for name, weight in model.named_parameters() if not _is_finite(weight)), None)
     if bad is None:
         return
@@ -143,7 +143,7 @@ def _is_finite(tensor: torch.Tensor) -> bool:
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """The dtype of that name; ValueError on others than `DTYPES`."""
+    """The dtype of that name; ValueError if it is not in `DTYPES`."""
     if name not in DTYPES:
         raise ValueError(f"dtype {name!r}: use {', '.join(DTYPES)}")
     return getattr(torch, name)
@@ -151,7 +151,7 @@ def torch_dtype(name: str) -> torch.dtype:
 
 @contextlib.contextmanager
 def loading(path) -> Iterator[None]:
-    """Around `from_pretrained`: quiet, and ValueError with the folder's name on whatever it cannot load."""
+    """Context manager around `from_pretrained`: no progress bars; a ValueError names a folder that cannot be loaded."""
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()  # "Loading weights", which would be printed to logs too
@@ -172,7 +172,7 @@ def loading(path) -> Iterator[None]:
 
 
 def check_complete(path, missing, *, what: str) -> None:
-    """Raise ValueError where weights are not in the folder; transformers would fill in random ones."""
+    """Raise ValueError if weights are missing from the folder; transformers would fill in random ones."""
     if missing:
         raise ValueError(
             f"{path} lacks {len(missing)} {what}, such as {min(missing)}; copy the folder again, or give one of the right kind"

@@ -1,11 +1,6 @@
 """Greedy and forced CTC on hand-made logits, of words and of characters."""
 
-import itertools
 import json
-import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -23,7 +18,7 @@ from transformers import (
 )
 
 from auralign.models.encoders import load_wav2vec2
-from auralign.models.recognizers import Characters, CTCRecognizer, load_ctc, load_wav2vec2_ctc, locate_units
+from auralign.models.recognizers import CTCRecognizer, load_ctc, load_wav2vec2_ctc
 
 TOKENS = ["<blank>", "one", "two"]
 
@@ -152,171 +147,7 @@ def test_half_precision_is_aligned():
     assert recognizer.align(frames, torch.tensor([3]), ["one"]) == [[("one", 1, 2)]]
 
 
-def log_frames(*ids, sure=0.8, tokens=TOKENS):
-    """Frames whose logits are log probabilities: so sure of these tokens, the others share the rest."""
-    rest = (1 - sure) / (len(tokens) - 1)
-    return torch.log(rest + (sure - rest) * torch.nn.functional.one_hot(torch.tensor(ids), len(tokens)))
-
-
-def locate(phrase, frames, *, tokens=TOKENS, length=None):
-    recognizer = CTCRecognizer(identity_head(), tokens)
-    ((found,),) = recognizer.locate(frames[None], torch.tensor([length or len(frames)]), [[phrase]])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("ids", "span"),
-    [
-        ((0, 1, 0, 2, 2, 0, 1, 1, 0), (3, 8)),  # in the middle
-        ((2, 0, 1, 0, 2, 0), (0, 3)),  # at the very start
-        ((0, 1, 2, 2, 1), (2, 5)),  # at the very end
-        ((2, 1), (0, 2)),  # and nothing else
-        ((0, 2, 2, 2, 0, 0, 1, 1, 0), (1, 8)),  # with all frames of its first and last word
-    ],
-)
-def test_a_phrase_is_found_inside_other_words(ids, span):
-    start, end, score = locate("two one", log_frames(*ids))
-    assert (start, end) == span
-    assert score == pytest.approx(math.log(0.8))  # blanks say nothing of the words
-
-
-def test_the_likelier_of_two_places_is_taken():
-    frames = torch.cat([log_frames(0, 1, 2, 0, sure=0.7), log_frames(1, 0, 2, 0), log_frames(1, 2, sure=0.7)])
-    assert locate("one two", frames) == (4, 7, pytest.approx(math.log(0.8)))
-
-
-def test_a_place_that_is_hard_to_hear_is_not_shortened():
-    # In the second frame the blank is likeliest, but hardly: to leave it out would be to read it as a word.
-    frames = torch.log(
-        torch.tensor([[0.1, 0.5, 0.4], [0.4, 0.3, 0.3], [0.4, 0.3, 0.3], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]])
-    )
-    assert locate("one two", frames)[:2] == (0, 4)
-
-
-def test_a_phrase_that_is_not_said_scores_low():
-    said, absent = locate("one", log_frames(0, 1, 1, 0)), locate("two", log_frames(0, 1, 1, 0))
-    assert said[2] == pytest.approx(math.log(0.8))
-    assert absent[2] == pytest.approx(math.log(0.1))
-
-
-def test_a_word_twice_in_a_phrase_has_a_blank_between():
-    assert locate("one one", log_frames(1, 1, 2, 1, 0, 1, 0))[:2] == (3, 6)
-
-
-def test_a_phrase_may_end_where_its_last_word_goes_on_with_another():
-    assert locate("One!", log_frames(2, 1, 2, 2))[:2] == (1, 2)
-
-
-def test_frames_beyond_the_length_hold_no_phrase():
-    assert locate("two", log_frames(0, 2, 0, 2, 2), length=3)[:2] == (1, 2)
-
-
-@pytest.mark.parametrize("phrase", ["three", "one three", "", "–", "one two one two one"])
-def test_a_phrase_that_cannot_be_spelled_or_fitted_has_no_place(phrase):
-    assert locate(phrase, log_frames(0, 1, 2, 0)) is None
-
-
-def test_the_best_place_is_that_of_all_ways_written_out():
-    """Against every way through 6 frames of random scores, by the definition in `locate_units`."""
-    generator = torch.Generator().manual_seed(0)
-    for ids in ([1], [1, 2], [2, 2], [1, 2, 1]):
-        scores = torch.randn(6, 3, generator=generator).log_softmax(-1).double().numpy()
-        best = (-math.inf, None)
-        for start, end in itertools.combinations(range(7), 2):
-            for way in itertools.product(range(3), repeat=end - start):
-                runs = [label for label, _ in itertools.groupby(way) if label != 0]
-                if runs == ids and way[0] == ids[0] and way[-1] == ids[-1]:
-                    cost = sum(
-                        (1 + 1e-3) * scores[start + at, label] - scores[start + at].max()
-                        for at, label in enumerate(way)
-                    )
-                    best = max(best, (cost, (start, end)))
-        start, end = locate_units(scores, ids)
-        first, last = best[1]
-        most = scores.argmax(1).tolist()
-        assert start <= first < last <= end
-        assert set(most[start:first]) <= {ids[0]} and set(most[last:end]) <= {ids[-1]}
-
-
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", "H", "E", "L", "O", "S", "'"]
-
-
-def spell(*tokens):
-    """Frames of one letter each."""
-    return torch.nn.functional.one_hot(torch.tensor([LETTERS.index(token) for token in tokens]), len(LETTERS))
-
-
-def letters(**options):
-    head = torch.nn.Linear(len(LETTERS), len(LETTERS))
-    with torch.no_grad():
-        head.weight.copy_(torch.eye(len(LETTERS)))
-        head.bias.zero_()
-    return CTCRecognizer(head, Characters(LETTERS, blank=0, special=LETTERS[:4], **options))
-
-
-@pytest.mark.parametrize(
-    ("tokens", "text"),
-    [
-        (("H", "E", "E", "L", "<pad>", "L", "O"), "HELLO"),
-        (("H", "E", "L", "L", "O"), "HELO"),
-        (("|", "H", "E", "|", "<pad>", "|", "|", "O", "|"), "HE O"),
-        (("<s>", "H", "<unk>", "O", "</s>"), "HO"),
-        (("<pad>", "|", "<pad>"), ""),
-    ],
-)
-def test_letters_are_read_as_words(tokens, text):
-    frames = spell(*tokens)[None].float()
-    assert letters().transcribe(frames, torch.tensor([len(tokens)])) == [text]
-
-
-def test_capitals_are_read_in_lower_case_when_asked():
-    frames = spell("H", "E", "|", "O")[None].float()
-    assert letters(lowercase=True).transcribe(frames, torch.tensor([4])) == ["he o"]
-
-
-def align_letters(text, *tokens):
-    (found,) = letters().align(10 * spell(*tokens)[None].float(), torch.tensor([len(tokens)]), [text])
-    return found
-
-
-def test_a_word_spans_its_letters():
-    said = ("<pad>", "H", "H", "E", "|", "H", "O", "<pad>", "O", "<pad>")
-    assert align_letters("he, Hoo!", *said) == [("he,", 1, 4), ("Hoo!", 5, 9)]
-
-
-def test_letters_that_are_no_tokens_are_left_out():
-    assert align_letters("hé-E'S – ho", "H", "E", "'", "S", "|", "H", "O") == [
-        ("hé-E'S", 0, 4),
-        ("ho", 5, 7),
-    ]
-    assert align_letters("Oß O’s", "O", "S", "<pad>", "S", "|", "O", "'", "S") == [
-        ("Oß", 0, 4),
-        ("O’s", 5, 8),
-    ]
-
-
-def test_a_word_without_a_letter_that_is_a_token_is_unknown():
-    assert letters().unknown_words("he 1990 – || ü") == ["1990", "ü"]
-    assert align_letters("he 1990", "H", "E", "|", "O") is None
-
-
-def test_letters_need_a_frame_each_and_one_between_words():
-    said = ["H", "E", "|", "H", "O", "<pad>", "O"]
-    assert align_letters("he hoo", *said) is not None
-    assert align_letters("he hoo", *said[:6]) is None
-
-
-def test_a_phrase_of_letters_is_found():
-    said = ["O", "|", "H", "E", "<pad>", "|", "S", "O", "|", "H"]
-    ((found,),) = letters().locate(10 * spell(*said)[None].float(), torch.tensor([10]), [["he so"]])
-    assert found[:2] == (2, 8)
-
-
-def test_letters_need_a_token_for_the_end_of_a_word():
-    with pytest.raises(ValueError, match="no token '|' for the end of a word among a b"):
-        Characters(["a", "b"], blank=0)
-
-
 MODELS = {
     "wav2vec2": (Wav2Vec2Config, Wav2Vec2ForCTC),
     "hubert": (HubertConfig, HubertForCTC),
@@ -399,38 +230,3 @@ def test_a_vocabulary_for_each_language_is_refused(tmp_path):
     (save_ctc(tmp_path) / "vocab.json").write_text('{"eng": {"a": 0}}')
     with pytest.raises(ValueError, match="has a vocabulary for each language"):
         load_wav2vec2_ctc(tmp_path, 16)
-
-
-@pytest.fixture(scope="module")
-def broken_torchaudio(tmp_path_factory):
-    """Environment variables with a torchaudio whose library does not load."""
-    folder = tmp_path_factory.mktemp("broken")
-    (folder / "torchaudio").mkdir()
-    (folder / "torchaudio" / "__init__.py").write_text(
-        "raise OSError('libtorchaudio.so: undefined symbol: aoti_torch')\n"
-    )
-    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def test_a_torchaudio_that_does_not_load_stops_nothing_else(broken_torchaudio):
-    code = "import auralign.train.brain, auralign.pretrained, auralign.models.encoders; print('ready')"
-    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("ready\n", "")
-
-
-def test_alignment_says_in_one_line_why_torchaudio_does_not_load(broken_torchaudio):
-    code = """
-from auralign import script
-def main(arguments):
-    import torch
-    from auralign.models.recognizers import forced_align
-    forced_align(torch.zeros(1, 9, 3), torch.tensor([[1]]), blank=0)
-script.run(main)
-"""
-    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert (
-        "forced alignment needs torchaudio" in done.stderr and "undefined symbol: aoti_torch" in done.stderr
-    )

@@ -14,9 +14,7 @@ from transformers import (
 )
 
 from auralign.models.encoders import load_whisper
-from auralign.models.recognizers import ChunkRule, Guards, load_whisper_decoder, load_whisper_recognizer
-from auralign.models.recognizers.guards import compression_ratio
-from auralign.models.recognizers.nearest import nearest_words
+from auralign.models.recognizers import load_whisper_decoder, load_whisper_recognizer
 from auralign.testing import make_speech, make_tiny_whisper
 
 
@@ -165,30 +163,6 @@ def test_chunks_of_a_language_without_spaces_are_joined_without(folder, encoder)
     assert translated._join([" a", "b ", "", "c"]) == "a b c"
 
 
-@pytest.mark.parametrize("seconds", [30, 7.33, 1])
-def test_the_chunks_of_all_frames_are_found_from_their_number(folder, seconds):
-    encoder = load_whisper(folder, chunk_seconds=seconds)
-    rule = ChunkRule(encoder.extractor, chunk_seconds=seconds)
-    rng = np.random.default_rng(0)
-    one = int(seconds * 16_000)
-    # Not of the first 10 ms behind a whole number of chunks, for each chunk: see ChunkRule.
-    sizes = [*rng.integers(400, 5 * one, size=3000), one, 2 * one, 5 * one]
-    sure = [size for size in sizes if size % one == 0 or size % one > 160 * (size // one + 2)]
-    assert len(sure) > 2000
-    for size in sure:
-        edges = encoder._edges(size)
-        wanted = [encoder.num_chunk_frames(end - start) for start, end in zip(edges, edges[1:], strict=False)]
-        assert rule.lengths(encoder.num_frames(size)) == wanted
-
-
-def test_chunks_that_cannot_be_told_are_still_all_frames(folder):
-    rule = ChunkRule(load_whisper(folder).extractor, chunk_seconds=2)
-    for num_frames in range(1, 1000):
-        lengths = rule.lengths(num_frames)
-        assert sum(lengths) == num_frames
-        assert max(lengths) <= 100
-
-
 def test_files_as_first_published_are_read(folder, encoder, recognizer, tmp_path):
     """vocab.json and merges.txt, without tokenizer.json."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
@@ -303,22 +277,6 @@ def test_phrases_are_located_among_the_words_of_all_chunks(recognizer, monkeypat
     ]
 
 
-@pytest.mark.parametrize(
-    ("words", "phrase", "place"),
-    [
-        ("a b c a b", "a b", (0, 1, 0)),
-        ("a x b a b", "a b", (3, 4, 0)),
-        ("x a c x", "a b", (1, 2, 1)),
-        ("x b", "a b", (0, 1, 1)),
-        ("x y", "a b", None),
-        ("", "a", None),
-        ("a", "", None),
-    ],
-)
-def test_the_nearest_words_have_fewest_edits(words, phrase, place):
-    assert nearest_words(words.split(), phrase.split()) == place
-
-
 def test_a_whole_phrase_is_located_in_what_was_transcribed(encoder, recognizer):
     frames, lengths = encoder([make_speech(2), make_speech(3, seed=1)])
     texts = recognizer.transcribe(frames, lengths)
@@ -334,37 +292,6 @@ def test_words_cannot_be_timed_without_the_heads_that_tell(folder, encoder, tmp_
     recognizer = load_whisper_decoder(change(folder, tmp_path, alignment_heads=None), encoder.width)
     with pytest.raises(ValueError, match="its generation_config.json has no alignment_heads"):
         recognizer.locate(*encoder([make_speech(1)]), [["three"]])
-
-
-@pytest.mark.parametrize(
-    ("no_speech", "logprob", "silent"),
-    [
-        (0.7, -1.5, True),
-        (0.7, -0.5, False),
-        (0.5, -1.5, False),
-        (0.6, -1.5, False),
-        (0.7, -1.0, True),
-        (0.91, -0.1, True),
-    ],
-)
-def test_silence_is_what_sounds_like_none_and_was_written_without_confidence(no_speech, logprob, silent):
-    assert Guards().is_silent(no_speech, logprob) is silent
-
-
-def test_a_guard_can_be_left_out():
-    assert not Guards(no_speech_threshold=None).is_silent(0.9, -9.0)
-    assert not Guards(silence_threshold=None).is_silent(1.0, -0.9)
-    assert Guards(logprob_threshold=None).is_silent(0.7, 0.0)
-    assert not Guards(logprob_threshold=None, compression_ratio_threshold=None).is_poor("ha " * 100, -9.0)
-
-
-def test_a_transcript_is_poor_that_repeats_itself_or_is_unlikely():
-    # zlib: "ha " 100 times, 300 bytes, comes to 2 bytes of header, 4 of checksum and a few between
-    assert compression_ratio("ha " * 100) == pytest.approx(300 / 14, rel=0.3)
-    assert compression_ratio("") == 0
-    assert Guards().is_poor("ha " * 100, -0.1)
-    assert Guards().is_poor("three five", -1.1)
-    assert not Guards().is_poor("three five", -0.9)
 
 
 def test_a_chunk_of_silence_has_no_transcript(folder, encoder, monkeypatch):

@@ -12,9 +12,9 @@ from torch import nn
 
 
 class Connector(nn.Module, ABC):
-    """What every connector is: see the module's docstring.
+    """The base class of connectors; the module's docstring has the contract.
 
-    One that makes just as many embeddings as it is told tokens says so in `counts_tokens`.
+    A connector that emits exactly `num_tokens` embeddings, if it is given that number, sets `counts_tokens`.
     """
 
     counts_tokens = False

@@ -15,17 +15,18 @@ class CountedQFormer(Connector):
     """A Q-Former with one query for each token of the text: the dynamic queries of "Do SLMs Hear Speech as They Read Text?"
     (2026), in our reading.
 
-    The utterance is cut into as many windows of equal length as it has tokens, and each query reads its own. In use, a linear
-    layer on the mean frame predicts how many tokens a frame stands for. Its `extras` hold `quantity` (B,), the predicted number.
+    The utterance is cut into as many windows of equal length as it has tokens, and each query reads its own window. In use, a
+    linear layer on the mean frame predicts the number of tokens per frame. The `extras` hold `quantity` (B,), the predicted
+    number of tokens.
 
     Arguments
     ---------
     input_width, output_width : int
         D of the encoder and of the LLM.
     tokens_per_frame : float
-        What the predictor begins with, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
+        The predictor's initial value, which `num_embeddings` expects; the default 0.08 is 4 tokens in 50 frames, one second.
     width, num_layers, num_heads : int
-        Of the Q-Former.
+        Size of the Q-Former; default 768, 2, 12.
     """
 
     counts_tokens = True
@@ -56,7 +57,7 @@ class CountedQFormer(Connector):
         frames = self.norm(frames) * within
         mean = frames.sum(1) / lengths.unsqueeze(1)
         quantity = self.rate(mean).squeeze(1).exp() * lengths
-        if num_tokens is None:  # no more than frames, however far off the prediction is
+        if num_tokens is None:  # at most one token per frame, whatever the prediction
             num_tokens = quantity.detach().round().long().clamp(min=1).minimum(lengths)
         windows = [
             frames[row, start:end]
@@ -73,31 +74,31 @@ class CountedQFormer(Connector):
         return nn.utils.rnn.pad_sequence(rows, batch_first=True), num_tokens, {"quantity": quantity}
 
     def num_embeddings(self, num_frames):
-        """An expectation: how many there are hangs on what was said."""
+        """The expected number; the actual one depends on the speech."""
         return _expected(num_frames, self.tokens_per_frame)
 
 
 class ContinuousIntegrateAndFire(Connector):
-    """As many embeddings as the text has tokens: continuous integrate-and-fire (CIF, arXiv:1905.11235).
+    """One embedding for each token of the text: continuous integrate-and-fire (CIF, arXiv:1905.11235).
 
-    Each frame gets a weight between 0 and 1; whenever the weights add up to one more, an embedding fires: the mean of
-    the frames since the last, weighted. In training the weights are scaled to the number of tokens that were said; in use
-    their own sum, rounded and at least 1, is that number. Of the connector of BLSP-KD (arXiv:2405.19041) the
-    transformer layers before and after are left out. Its `extras` hold `quantity` (B,), the sum before scaling.
+    Each frame gets a weight between 0 and 1; each time the weights add up to one more, an embedding fires: the weighted mean
+    of the frames since the last. In training the weights are scaled to the transcript's token count; in use their own sum,
+    rounded and at least 1, is the count. The transformer layers of BLSP-KD's connector (arXiv:2405.19041) are left out. The
+    `extras` hold `quantity` (B,), the sum before scaling.
 
     Arguments
     ---------
     input_width, output_width : int
         D of the encoder and of the LLM.
     hidden_width : int, optional
-        The LLM's width unless given.
+        Width between convolution and projection; default the LLM's width.
     kernel_size : int
-        Frames that a weight is computed from; odd.
+        Frames that a weight is computed from, odd; default 5.
     tokens_per_frame : float
-        What the weights begin with, on average, and what `num_embeddings` expects: 0.08 is 4 tokens a second of 50 frames.
+        The weights' initial mean, which `num_embeddings` expects; the default 0.08 is 4 tokens in 50 frames, one second.
     project_first : bool
-        Project frames to the LLM's width before they are gathered, not after. `extras` then hold these `frames` (B, T, D_llm),
-        their `weights` (B, T) and `lengths` (B,) too: what ACIF aligns.
+        Project frames to the LLM's width before they are gathered, not after; default False. `extras` then also hold these
+        `frames` (B, T, D_llm), their `weights` (B, T) and `lengths` (B,), which ACIF aligns.
     """
 
     counts_tokens = True
@@ -144,15 +145,15 @@ class ContinuousIntegrateAndFire(Connector):
         return self.project(torch.einsum("but,btd->bud", taken, hidden)), num_tokens, {"quantity": quantity}
 
     def num_embeddings(self, num_frames):
-        """An expectation: how many there are hangs on what was said."""
+        """The expected number; the actual one depends on the speech."""
         return _expected(num_frames, self.tokens_per_frame)
 
 
 def fire(weights: torch.Tensor, num_tokens: int) -> torch.Tensor:
-    """Frame weights (B, T) -> what each token takes of each frame (B, U, T).
+    """Frame weights (B, T) -> the share of each frame in each token (B, U, T).
 
-    Token u takes of a frame the part of its weight that lies between u and u + 1 of the sum so far, so that the takings of a
-    token add up to 1, and a frame heavier than 1 fires more than once (equations 1 to 4 of arXiv:1905.11235).
+    Token u takes the part of a frame's weight that lies between u and u + 1 of the running sum, so that the shares of a token
+    add up to 1, and a frame heavier than 1 fires more than once (equations 1 to 4 of arXiv:1905.11235).
     """
     after = weights.cumsum(1).unsqueeze(1)
     before = after - weights.unsqueeze(1)
@@ -161,7 +162,7 @@ def fire(weights: torch.Tensor, num_tokens: int) -> torch.Tensor:
 
 
 def _windows(num_frames: int, num_windows: int) -> list[tuple[int, int]]:
-    """Where equal windows begin and end, in frames; each holds one at least, and shares it where there are too few."""
+    """(start, end) of equal windows, in frames; each holds at least one frame, shared if there are too few."""
     edges = [number * num_frames // max(num_windows, 1) for number in range(num_windows + 1)]
     return [(start, max(end, start + 1)) for start, end in itertools.pairwise(edges)]
 

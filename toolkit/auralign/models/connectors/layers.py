@@ -19,7 +19,7 @@ class WeightedLayers(Connector):
     num_encoder_layers : int
         Layers in one frame.
     connector : constructor of a Connector
-        Called with the width of one layer and that of the LLM.
+        Called with the width of one layer and that of the LLM; default `StackAndProject`.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class WeightedLayers(Connector):
         self.counts_tokens = self.connector.counts_tokens
 
     def forward(self, frames, lengths, num_tokens=None):
-        """See `Connector.forward`; extras are the other connector's."""
+        """See `Connector.forward`; the extras are the inner connector's."""
         layers = frames.unflatten(-1, (self.num_encoder_layers, -1))
         mixed = torch.einsum("btld,l->btd", layers, self.layer_scores.softmax(dim=0).to(frames.dtype))
         return self.connector(mixed, lengths, num_tokens)
 
     def num_embeddings(self, num_frames):
-        """The other connector's."""
+        """The inner connector's number."""
         return self.connector.num_embeddings(num_frames)

@@ -8,7 +8,7 @@ from auralign.models.masks import is_within
 
 
 def make_qformer(input_width: int, width: int, num_layers: int, num_heads: int) -> nn.Module:
-    """The Q-Former of BLIP-2 (arXiv:2301.12597), with cross-attention in every layer, as transformers has it."""
+    """The Q-Former of BLIP-2 (arXiv:2301.12597) with cross-attention in every layer, by transformers."""
     from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
     return Blip2QFormerModel(
@@ -34,12 +34,13 @@ class WindowedQFormer(Connector):
     input_width, output_width : int
         D of the encoder and of the LLM.
     window_seconds : float
+        Duration of a window; default 1/3 s.
     frames_per_second : float
-        Of the encoder.
+        Frame rate of the encoder; default 50.
     num_queries : int
-        Embeddings in one window.
+        Embeddings in one window; default 1.
     width, num_layers, num_heads : int
-        Of the Q-Former.
+        Size of the Q-Former; default 768, 2, 12.
     """
 
     def __init__(
@@ -73,15 +74,15 @@ class WindowedQFormer(Connector):
         frames = nn.functional.pad(self.norm(frames), (0, 0, 0, -time % self.window))
         frames = frames.reshape(-1, self.window, width)  # (windows of the whole batch, frames, D)
         within = within.reshape(-1, self.window)
-        heard = within[:, 0]  # the others are padding from their first frame on
+        used = within[:, 0]  # the other windows are padding from their first frame
         read = self.qformer(
-            self.queries.expand(int(heard.sum()), -1, -1).to(frames.dtype),
-            encoder_hidden_states=frames[heard],
-            encoder_attention_mask=within[heard].long(),
+            self.queries.expand(int(used.sum()), -1, -1).to(frames.dtype),
+            encoder_hidden_states=frames[used],
+            encoder_attention_mask=within[used].long(),
         ).last_hidden_state
         projected = self.project(read)
-        embeddings = projected.new_zeros(len(heard), self.num_queries, projected.shape[-1])
-        embeddings[heard] = projected
+        embeddings = projected.new_zeros(len(used), self.num_queries, projected.shape[-1])
+        embeddings[used] = projected
         return (
             embeddings.reshape(batch, -1, projected.shape[-1]),
             self.num_embeddings(lengths),
@@ -103,11 +104,11 @@ class MultiLayerQFormer(Connector):
     input_width, output_width : int
         D of the encoder's frames (all layers together) and of the LLM.
     num_encoder_layers : int
-        Layers in one frame.
+        Layers in one frame; default 4.
     num_queries : int
-        Embeddings of a clip.
+        Embeddings of a clip; default 64.
     width, num_layers, num_heads : int
-        Of the Q-Former, which the encoder's layers share.
+        Size of the Q-Former, which the encoder's layers share; default 1280, 6, 20.
     """
 
     def __init__(

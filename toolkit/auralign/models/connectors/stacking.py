@@ -18,11 +18,11 @@ class StackAndProject(Connector):
     output_width : int
         D of the LLM.
     stride : int
-        Frames in one embedding.
+        Frames in one embedding; default 4.
     hidden_width : int, optional
-        Of the perceptron; the LLM's width, as in the paper, unless given.
+        Width of the perceptron; default the LLM's width, as in the paper.
     keep_remainder : bool
-        False, as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
+        False (default), as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class ConvolveAndProject(Connector):
     input_width, output_width : int
         D of the encoder and of the LLM.
     num_convolutions : int
-        Each halves the frame rate.
+        Each halves the frame rate; default 3.
     kernel_size : int
-        Odd.
+        Frames that a convolution reads, odd; default 5.
     bottleneck_width : int
+        Width of the residual bottleneck; default 512.
     """
 
     def __init__(

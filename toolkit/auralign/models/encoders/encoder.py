@@ -20,7 +20,7 @@ ALL = "all"
 
 
 class SpeechEncoder(nn.Module, ABC):
-    """A speech encoder of transformers: always in eval mode, no parameter trained, no utterance touched by its batch mates.
+    """A speech encoder of transformers: frozen, always in eval mode; no utterance depends on its batch mates.
 
     Arguments
     ---------
@@ -29,17 +29,18 @@ class SpeechEncoder(nn.Module, ABC):
     hidden_width : int
         D of one layer.
     num_layers : int
-        Transformer layers; hidden state 0 is what the first of them reads, hidden state `num_layers` the output.
+        Transformer layers; hidden state 0 is the input of the first, hidden state `num_layers` the output.
     layers : "all", sequence of int, or None
-        Which hidden states a frame holds, end to end; negative ones count from the output. None: the output alone.
+        Which hidden states a frame holds, concatenated; negative numbers count from the output. Default: the output alone.
     chunk_seconds : float, optional
-        Longer audio is cut into equal chunks of at most this, each encoded alone, and their frames are joined. Without
-        it, audio longer than the encoder hears is refused.
+        Longer audio is cut into equal chunks of at most this duration, each is encoded alone, and their frames are joined.
+        Default: audio longer than `window_seconds` is refused.
 
     Attributes
     ----------
     fingerprint : str
-        Names weights and options; frames of equal fingerprints are equal. Set by the loader: one without is refused.
+        Hash of weights and options: encoders of equal fingerprints give equal frames. The loader sets it; an encoder without
+        one is refused.
     """
 
     def __init__(
@@ -70,23 +71,23 @@ class SpeechEncoder(nn.Module, ABC):
         self.eval()
 
     def train(self, mode: bool = True):
-        """Stay in eval mode: a frozen encoder gives the same frames whatever is trained behind it."""
+        """Stay in eval mode: the frames of a frozen encoder do not change in training."""
         return super().train(False)
 
     @property
     def width(self) -> int:
-        """Of a frame: D times the number of layers in it."""
+        """Width of a frame: D times the number of layers in it."""
         return self.hidden_width * len(self.layers)
 
     @property
     def options(self) -> list:
-        """The options, as far as they are not the usual ones: for the fingerprint."""
+        """Options that differ from their default, for the fingerprint."""
         layers = [] if self.layers == (self.num_layers,) else [*self.layers]
         return layers if self.chunk_seconds is None else [*layers, f"chunks of {self.chunk_seconds:g} s"]
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of the waveforms."""
+        """Sampling rate of the waveforms, in Hz."""
         return self.extractor.sampling_rate
 
     @property
@@ -96,11 +97,11 @@ class SpeechEncoder(nn.Module, ABC):
 
     @property
     def window_seconds(self) -> float | None:
-        """The longest audio that it hears at once, or None where there is no limit."""
+        """Duration of the longest audio that can be encoded at once; None if there is no limit."""
         return None
 
     def hears(self, seconds: float) -> bool:
-        """Whether it takes audio of so many seconds, in chunks or at once."""
+        """Whether audio of this duration can be encoded, in chunks or at once."""
         return self.chunk_seconds is not None or seconds <= (self.window_seconds or np.inf)
 
     def seconds_at(self, frame: int, *, seconds: float, num_frames: int) -> float:
@@ -109,14 +110,14 @@ class SpeechEncoder(nn.Module, ABC):
 
     @abstractmethod
     def num_chunk_frames(self, num_samples: int) -> int:
-        """Frames of a waveform of so many samples that is encoded at once."""
+        """Number of frames of a waveform of `num_samples` that is encoded at once."""
 
     @abstractmethod
     def encode(self, waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """`forward` for waveforms that are sound and short enough to be encoded at once."""
+        """`forward` for waveforms that were checked and are short enough to be encoded at once."""
 
     def num_frames(self, num_samples: int) -> int:
-        """Frames of a waveform of so many samples."""
+        """Number of frames of a waveform of `num_samples`."""
         return sum(
             self.num_chunk_frames(end - start) for start, end in itertools.pairwise(self._edges(num_samples))
         )
@@ -156,7 +157,7 @@ class SpeechEncoder(nn.Module, ABC):
             yield from (one[:length] for one, length in zip(frames, lengths.tolist(), strict=True))
 
     def _edges(self, num_samples: int) -> list[int]:
-        """Where a waveform's chunks begin and end, in samples: equal parts, so that none is a scrap."""
+        """Edges of a waveform's chunks, in samples: equal parts, so that none is very short."""
         num_chunks = 1
         if self.chunk_seconds is not None:
             num_chunks = max(1, -(-num_samples // int(self.chunk_seconds * self.sample_rate)))
@@ -177,7 +178,7 @@ class SpeechEncoder(nn.Module, ABC):
                 raise ValueError(f"{place} {self.too_long(seconds)}")
 
     def too_long(self, seconds: float) -> str:
-        """What is wrong with audio that it does not hear, and the repair."""
+        """An error message for audio that is too long, with the repair."""
         return (
             f"lasts {seconds:.2f} s, this encoder hears {self.window_seconds:g} s at once; cut it into utterances, or give "
             f"the encoder chunk_seconds: {self.window_seconds:g}"
@@ -189,9 +190,9 @@ class SpeechEncoder(nn.Module, ABC):
 
 
 def model_type(path, known) -> str:
-    """The kind of model in a folder.
+    """The `model_type` of a folder's model.
 
-    Raises FileNotFoundError where a file that an encoder needs is absent, ValueError where the kind is not among `known`.
+    Raises FileNotFoundError if a file that an encoder needs is absent, ValueError if the type is not among `known`.
     """
     check_files(path, ("config.json",), what="an encoder")
     found = read_object(Path(path) / "config.json").get("model_type")

@@ -25,7 +25,7 @@ MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
 
 
 class WeightsOfEncoder(modeling_whisper.WhisperEncoder):
-    """Loads without a word about the decoder weights that it leaves on disk."""
+    """Loads without a warning about the decoder weights that stay on disk."""
 
     _keys_to_ignore_on_load_unexpected = [r"^(model\.)?decoder\.", r"^proj_out\."]
 
@@ -38,8 +38,8 @@ class WhisperEncoder(SpeechEncoder):
     encoder : transformers.models.whisper.modeling_whisper.WhisperEncoder
     extractor : transformers.WhisperFeatureExtractor
     padding : str
-        "true_length" encodes what there is; "30_seconds" pads as Whisper was trained, and gives the frames of what there is;
-        "whole_window" gives also those of the silence behind it: 1,500 for each 30 s that were begun.
+        "true_length" (default) encodes the audio without padding; "30_seconds" pads as in Whisper's training, and gives the
+        frames of the audio; "whole_window" gives those of the padding too: 1,500 for each 30 s or part of it.
     """
 
     def __init__(self, encoder, extractor, *, padding="true_length", **options):
@@ -60,7 +60,7 @@ class WhisperEncoder(SpeechEncoder):
         return self.extractor.chunk_length
 
     def num_mel_frames(self, num_samples):
-        # Less than an analysis window is padded to one: the Fourier transform needs as much.
+        # Audio shorter than an analysis window is padded to one: the Fourier transform needs it.
         return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
 
     def num_chunk_frames(self, num_samples):
@@ -123,7 +123,7 @@ class WhisperEncoder(SpeechEncoder):
         return frames[:, : int(lengths.max())], lengths
 
     def transform(self, mel, mel_lengths):
-        """Features to frames, with all that stands behind an utterance's end masked.
+        """Features to frames, with everything behind an utterance's end masked.
 
         Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced,
         padding is zero before each convolution (as the convolution's own edge is) and invisible to attention.
@@ -152,14 +152,12 @@ class WhisperEncoder(SpeechEncoder):
 
 
 def count_frames(mel_lengths):
-    """Mel frames (B,) -> frames (B,): the second convolution takes every other position, from the first
-    on.
-    """
+    """Mel frames (B,) -> frames (B,): the second convolution takes every other position, beginning with the first."""
     return (mel_lengths + MEL_FRAMES_PER_FRAME - 1) // MEL_FRAMES_PER_FRAME
 
 
 def attention_mask(lengths, hidden):
-    """Additive mask (B, 1, 1, T) for hidden states (B, T, D), or None where there is no padding to hide."""
+    """Additive mask (B, 1, 1, T) for hidden states (B, T, D), or None if there is no padding to hide."""
     within = is_within(lengths, hidden.shape[1])
     if within.all():
         return None

@@ -1,12 +1,12 @@
-"""Which sequences may share a forward of an LLM without changing each other: tried on a few tokens, as not every family
+"""Which sequences may share a forward of an LLM without changing each other: probed on a few tokens, as not every family
 keeps them apart.
 
     probe(model, decoder, head)          # Sharing(packed=True, padded=True, left=True, equal=True) of a Llama
 
 Laid end to end with restarted positions, sequences are kept apart by the mask that transformers makes of the positions. Layers
 that read no mask (linear attention, convolutions, state spaces) carry one sequence into the next, and so do attention layers
-whose family makes its mask in another way. Padding at the right is harmless to whatever is causal; padding at the left is not
-where a layer reads the padding first.
+whose family makes its mask in another way. Padding at the right is harmless to a causal model; padding at the left is harmful if
+a layer reads the padding first.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ TAKES = "use an LLM whose forward and generate take inputs_embeds, such as Llama
 
 @dataclass(frozen=True)
 class Sharing:
-    """What sequences that share a forward do not change each other in.
+    """In which arrangements sequences share a forward without changing each other.
 
     Arguments
     ---------
@@ -48,7 +48,7 @@ class Sharing:
     equal: bool
 
     def notes(self) -> list[str]:
-        """What it costs, where sequences do not share all they might."""
+        """One sentence for each arrangement that is slower because sequences would change each other."""
         notes = []
         if not self.packed:
             how = "padded to equal lengths" if self.padded else "run one by one"
@@ -160,7 +160,7 @@ class Family:
 def probe(model, decoder: nn.Module, head) -> Sharing:
     """What sequences may share; see `Family` for the arguments.
 
-    Raises ValueError where the LLM cannot be given speech: it does not take embeddings, is not causal, or does more than
+    Raises ValueError if the LLM cannot be given speech: it does not take embeddings, is not causal, or does more than
     auralign knows of.
     """
     name = type(model).__name__

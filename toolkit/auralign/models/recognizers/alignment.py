@@ -20,12 +20,16 @@ def forced_align(scores: torch.Tensor, ids: torch.Tensor, *, blank: int) -> tupl
 
     Arguments
     ---------
-    scores : log probabilities (1, T, V); torchaudio aligns one utterance at a time.
-    ids : the units to align, (1, U), without blanks.
-    blank : id of the blank.
+    scores : torch.Tensor (1, T, V)
+        Log probabilities; torchaudio aligns one utterance at a time.
+    ids : torch.Tensor (1, N) of int
+        The units to align, without blanks.
+    blank : int
+        Index of the blank.
 
-    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T). Raises ValueError if torchaudio cannot
-    be loaded: nothing but alignment needs it.
+    Returns the unit or blank of each frame, (1, T), and its log probability, (1, T).
+
+    Raises ValueError if torchaudio cannot be loaded: nothing but alignment needs it.
     """
     if torchaudio_fault:
         raise ValueError(
@@ -38,30 +42,31 @@ def forced_align(scores: torch.Tensor, ids: torch.Tensor, *, blank: int) -> tupl
 
 
 def num_frames_of(ids: list[int]) -> int:
-    """The fewest frames that say units: one each, and a blank between equal ones."""
+    """The fewest frames in which units fit: one for each, and a blank between equal neighbours."""
     return len(ids) + sum(one == other for one, other in itertools.pairwise(ids))
 
 
 def locate_units(scores: np.ndarray, ids: list[int], *, blank: int = BLANK) -> tuple[int, int]:
     """The frames in which units are said, by the best way through [anything] units [anything].
 
-    A frame of "anything" counts as its likeliest token, not as certain: what is hard to hear is so inside the phrase and
-    outside, and costs the phrase nothing; what costs is to read other units than the likeliest. Were it counted as certain,
-    each frame of the phrase would cost, and the best place would be the shortest. Where the units are the best guess in
-    several places, the likelier one is taken, by a weight too small to matter elsewhere. Either way may be left out, so the
-    phrase may stand at the very start or end.
+    A frame of "anything" counts as its likeliest token, not as certain: an unclear frame is unclear inside the phrase and
+    outside, and costs the phrase nothing; the cost is that of reading other units than the likeliest. If it counted as
+    certain, each frame of the phrase would cost, and the best position would be the shortest. If the units are the best guess
+    in several positions, the likelier one is taken, by a weight too small to matter otherwise. Either "anything" may be empty,
+    so that the phrase may be at the very start or end.
 
     Arguments
     ---------
     scores : (T, V)
         Log probabilities.
     ids : list of int
-        The N units, not more than fit into T; see `num_frames_of`.
+        The N units, at most as many as fit into T; see `num_frames_of`.
     blank : int
+        Index of the blank; default 0.
 
     Returns
     -------
-    start, end : int, in frames, the end exclusive; first and last unit with all frames that are likeliest theirs.
+    start, end : int, in frames, the end exclusive; first and last unit include all frames whose likeliest token they are.
 
     >>> one, two = np.log([0.1, 0.8, 0.1]), np.log([0.1, 0.1, 0.8])
     >>> locate_units(np.stack([one, two, two, one, one, two]), [2, 1])
@@ -74,7 +79,9 @@ def locate_units(scores: np.ndarray, ids: list[int], *, blank: int = BLANK) -> t
     # A unit may follow its predecessor at once, unless it is the same.
     skips = np.array([at >= 2 and at % 2 == 0 and states[at] != states[at - 2] for at in range(len(states))])
     value = np.full(len(states), -np.inf)
-    begun = np.zeros(len(states), dtype=np.int64)  # where the best way to each state left "anything"
+    begun = np.zeros(
+        len(states), dtype=np.int64
+    )  # the frame at which the best way to each state left "anything"
     found, start, end = -np.inf, 0, len(scores)
     for frame, cost in enumerate(costs):
         ways = np.full((3, len(states)), -np.inf)  # stay, go on, skip the blank

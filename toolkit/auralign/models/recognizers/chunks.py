@@ -6,17 +6,17 @@ from auralign.models.encoders.whisper import MEL_FRAMES_PER_FRAME
 
 
 class ChunkRule:
-    """Where chunks were joined in the frames that a Whisper encoder gave.
+    """Finds the edges of chunks in the frames of a Whisper encoder.
 
-    The encoder cuts audio into equal chunks, so the frames of all tell those of each, given how many there are; and they
-    are as few as hold the frames. (Audio that outlasts a whole number of chunks by less than 10 ms each has one chunk more
-    than its frames show. It is then read in chunks too few by one.)
+    The encoder cuts audio into equal chunks, as few as possible, so the total number of frames determines the number of chunks
+    and the frames of each. (Audio that exceeds a whole number of chunks by less than 10 ms per chunk has one chunk more than
+    its frames show. It is then read in one chunk too few.)
 
     Arguments
     ---------
     extractor : transformers.WhisperFeatureExtractor
     chunk_seconds : float, optional
-        The encoder's; the window that Whisper hears unless given.
+        The encoder's; default the window of Whisper, 30 s.
     """
 
     def __init__(self, extractor, *, chunk_seconds: float | None = None):
@@ -28,12 +28,12 @@ class ChunkRule:
         return -(-(num_samples // self.hop_length) // MEL_FRAMES_PER_FRAME)
 
     def lengths(self, num_frames: int) -> list[int]:
-        """Frames of each chunk of audio that has so many."""
+        """Number of frames of each chunk of audio that has `num_frames`."""
         num_chunks = max(1, -(-num_frames // self.max_frames))
         each, left = divmod(num_frames, num_chunks)
         if not left:
             return [each] * num_chunks
-        # Chunks differ by one sample at most: that it makes a frame of difference tells how many samples there are.
+        # Chunks differ by at most one sample; that this changes the number of frames determines the number of samples.
         shorter = (MEL_FRAMES_PER_FRAME * each + 1) * self.hop_length - 1
         num_samples = num_chunks * shorter + left
         edges = [number * num_samples // num_chunks for number in range(num_chunks + 1)]

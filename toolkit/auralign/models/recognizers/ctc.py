@@ -39,7 +39,7 @@ class CTCRecognizer(nn.Module):
     head : torch.nn.Linear
         From D to V.
     units : Words, Characters, or list of str
-        What the outputs stand for; a list is of the tokens of `Words`.
+        The meaning of the outputs; a list holds the tokens of `Words`.
     """
 
     def __init__(self, head, units):
@@ -76,11 +76,11 @@ class CTCRecognizer(nn.Module):
 
     @torch.no_grad()
     def align(self, frames, lengths, texts):
-        """When the words of a text were said: the likeliest way through the frames that spells it.
+        """Align the words of a text with the frames, by the likeliest way through the frames that spells it.
 
         The text is taken as true, whatever was said. A span ends with the last frame of its word, and is shorter than the
-        word: CTC is sure of one for a few frames, mostly late in it, and says blank before and behind. Nothing holds it there,
-        so a span tells which word is said about then, not where its sounds begin and end.
+        word: CTC is sure of a word for a few frames, mostly late in it, and predicts blanks before and after. Its training
+        does not constrain these frames, so a span says which word is spoken around it, not when its sounds begin and end.
 
         Arguments
         ---------
@@ -91,7 +91,7 @@ class CTCRecognizer(nn.Module):
         Returns
         -------
         list of B lists of (word, start, end), in frames, the end exclusive; words of punctuation alone are left out. None
-        instead of a list where the text holds `unknown_words`, or is too long for its frames.
+        instead of a list if the text holds `unknown_words`, or is too long for its frames.
         """
         return [
             self._align_one(row, text)
@@ -100,10 +100,10 @@ class CTCRecognizer(nn.Module):
 
     @torch.no_grad()
     def locate(self, frames, lengths, phrases):
-        """Where phrases are said inside longer audio, each where it fits best; see `locate_units`.
+        """Find phrases inside longer audio, each in the frames that fit best; see `locate_units`.
 
-        A phrase has a place wherever it is said or not: the score tells. It is the mean log probability of its units, each
-        unit's that of its frames: near 0 where the encoder hears the phrase, far below where it hears other words.
+        A phrase that was not said is located too: the score says whether it was. The score is the mean log probability of its
+        units, each averaged over its frames: near 0 if the encoder recognizes the phrase, far below if it recognizes others.
 
         Arguments
         ---------
@@ -113,7 +113,7 @@ class CTCRecognizer(nn.Module):
 
         Returns
         -------
-        list of B lists of (start, end, score), in frames, the end exclusive. None instead of a place where the phrase holds
+        list of B lists of (start, end, score), in frames, the end exclusive. None instead of a tuple if the phrase holds
         `unknown_words`, or no word at all, or is too long for its frames.
         """
         return [
@@ -122,7 +122,7 @@ class CTCRecognizer(nn.Module):
         ]
 
     def unknown_words(self, text):
-        """The words of a text that the tokens cannot spell, case and punctuation aside."""
+        """The words of a text that the tokens cannot spell, ignoring case and punctuation."""
         return [word for word in text.split() if plain(word) and not self.units.spell(word)]
 
     def _scores(self, frames):
@@ -182,7 +182,7 @@ class CTCRecognizer(nn.Module):
 
 
 def load_ctc(path, width):
-    """Load the recognizer that lies beside an encoder.
+    """Load the recognizer in an encoder's folder.
 
     Arguments
     ---------
@@ -221,7 +221,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     width : int
         D of the encoder's frames; those of several layers end with the output, which the head reads.
     lowercase : bool
-        Whether transcripts are in lower case; else they are as the vocabulary spells, which is often in capitals.
+        Whether transcripts are lower-cased; default False, they have the case of the vocabulary, which is often capitals.
 
     Raises
     ------
@@ -268,6 +268,6 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
 
 
 def check_width(place, width_read: int, width: int) -> None:
-    """Raise ValueError where frames of `width` do not end with a layer of the width that `place` reads."""
+    """Raise ValueError if frames of `width` do not end with a layer of the width that `place` reads."""
     if width % width_read:
         raise ValueError(f"{place} is for frames of width {width_read}, the encoder's have {width}")

@@ -2,14 +2,14 @@
 
 
 def nearest_words(words: list[str], phrase: list[str]) -> tuple[int, int, int] | None:
-    """Where in a transcript the words nearest to a phrase stand.
+    """Find the words of a transcript that are nearest to a phrase.
 
-    Those of the fewest edits: words put in, left out or replaced. Of several, the earliest; of those that start there, the
-    ones whose number is nearest to the phrase's.
+    The nearest words need the fewest edits: words inserted, deleted or replaced. Of several candidates, the earliest is taken;
+    of those that start there, the one whose number of words is nearest to the phrase's.
 
     Returns
     -------
-    first, last, edits : int, the last inclusive; None where no word of the phrase is found.
+    first, last, edits : int, the last inclusive; None if no word of the phrase is found.
 
     >>> nearest_words("please sort three nine two".split(), "three five".split())
     (2, 3, 1)

@@ -17,11 +17,11 @@ class Words:
     Arguments
     ---------
     tokens : list of str
-        V words; the one at index 0 is the blank and never shown.
+        V words; the word at index 0 is the blank, which is never shown.
     """
 
     blank = BLANK
-    between: tuple[int, ...] = ()  # units that stand between two words
+    between: tuple[int, ...] = ()  # units between two words
 
     def __init__(self, tokens):
         self.tokens = list(tokens)
@@ -32,12 +32,12 @@ class Words:
                 self._ids[token] = number
 
     def spell(self, word: str) -> list[int]:
-        """The units of a word, none where it is not among the tokens, case and punctuation aside."""
+        """The units of a word, ignoring case and punctuation; empty if the word is not among the tokens."""
         found = self._ids.get(word, self._ids.get(plain(word)))
         return [] if found is None else [found]
 
     def read(self, ids: Iterable[int]) -> str:
-        """The text of units, in which a blank stands only between others."""
+        """The text of units, from which repeats were removed; a blank is not shown."""
         return " ".join(self.tokens[number] for number in ids if number != self.blank)
 
 
@@ -47,14 +47,17 @@ class Characters:
     Arguments
     ---------
     tokens : list of str
-        V of them; "" where an output has no name.
+        V tokens; "" for an output without a name.
     blank : int
+        Index of the blank.
     delimiter : str
-        The token between words.
+        The token between words; default "|".
     special : iterable of str
-        Tokens that are never shown, such as <s>; the blank need not be among them.
+        Tokens that are never shown, such as <s>; the blank need not be among them. Default none.
     lowercase : bool
-        Whether text is read in lower case, whatever the case of the tokens.
+        Whether transcripts are lower-cased; default False, they have the case of the tokens.
+
+    Raises ValueError if the delimiter is not among the tokens.
     """
 
     def __init__(self, tokens, *, blank: int, delimiter: str = "|", special=(), lowercase: bool = False):
@@ -72,7 +75,7 @@ class Characters:
         self._ids = {token: number for number, token in self._shown.items() if number != end}
 
     def spell(self, word: str) -> list[int]:
-        """The units of a word, in the case that the tokens have; characters that are no tokens are left out."""
+        """The units of a word, in the case of the tokens; characters without a token are left out."""
         normal = unicodedata.normalize("NFKC", word).replace("’", "'")
         return [number for character in normal for number in self._find(character)]
 
@@ -83,6 +86,6 @@ class Characters:
         return []
 
     def read(self, ids: Iterable[int]) -> str:
-        """The text of units, in which a blank stands only between others."""
+        """The text of units, from which repeats were removed; a blank is not shown."""
         text = " ".join("".join(self._shown.get(number, "") for number in ids).split())
         return text.lower() if self.lowercase else text

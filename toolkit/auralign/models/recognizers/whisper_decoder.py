@@ -7,7 +7,7 @@
 Whisper's decoder always saw 1,500 frames in training: those of the speech and those of the silence that fills 30 s, among
 which it looks for the end. `load_whisper_recognizer` gives it these, by an encoder of its own that pads to the whole window: the
 transcript is then what Whisper's pipeline gives (without timestamps), and the cascade the best that this Whisper can do. `Guards`
-are against what a Whisper writes that hears silence, such as "you".
+reject what a Whisper writes for silence, such as "you".
 
 `load_whisper_decoder` reads the very frames that the connector has, without a second encoder, and these are not what the
 decoder was trained on:
@@ -40,8 +40,8 @@ WITHOUT_SPACES = frozenset(("zh", "ja", "th", "lo", "my", "yue"))  # as Whisper'
 class WhisperRecognizer(nn.Module):
     """Whisper's decoder, frozen, greedy.
 
-    Utterances are read together only where they have equally many frames: its attention to frames has no mask. So nothing
-    is touched by batch mates.
+    Utterances are decoded together only if they have the same number of frames, as its attention to frames has no mask: no
+    transcript depends on batch mates.
 
     Arguments
     ---------
@@ -55,7 +55,7 @@ class WhisperRecognizer(nn.Module):
     task : str
         "transcribe" or "translate".
     max_new_tokens : int
-        At most so many of a chunk.
+        Length limit of the transcript of a chunk.
     guards : Guards, optional
     """
 
@@ -113,7 +113,7 @@ class WhisperRecognizer(nn.Module):
 
     @torch.no_grad()
     def locate(self, frames, lengths, phrases):
-        """Where phrases are said inside longer audio: the times of the words of its own transcript that are nearest to each.
+        """Find phrases inside longer audio: the times of those words of the transcript that are nearest to each.
 
         Words are timed by the decoder's attention to frames, of those heads that the folder names: transformers' dynamic time
         warping, as Whisper's authors do it. The first word of a chunk takes the silence before it, and times are off by
@@ -127,11 +127,11 @@ class WhisperRecognizer(nn.Module):
 
         Returns
         -------
-        list of B lists of (start, end, score), in frames, the end exclusive; a score is 0 where the very words were
-        transcribed, and less by one over the number of words for each that was not. None instead of a place where no word of
-        the phrase was.
+        list of B lists of (start, end, score), in frames, the end exclusive. The score is 0 if exactly these words were
+        transcribed, and lower by one over the number of words for each word that was not. None instead of a tuple if no word
+        of the phrase was transcribed.
 
-        Raises ValueError where the folder names no heads to time words by.
+        Raises ValueError if the folder names no heads to time words by.
         """
         if not getattr(self.generation, "alignment_heads", None):
             raise ValueError(
@@ -260,7 +260,7 @@ class WhisperRecognizer(nn.Module):
             decoder_input_ids=self._prompts(len(frames))[:, :1],
             use_cache=False,
         ).logits[:, 0]
-        # The token has no name of its own in the config; it stands before <|notimestamps|> in all vocabularies.
+        # The config does not name the token; it precedes <|notimestamps|> in all vocabularies.
         return logits.float().softmax(-1)[:, self.generation.no_timestamps_token_id - 1].tolist()
 
     def _generate(self, frames, temperature: float = 0.0) -> list[tuple[list[int], float]]:

@@ -14,9 +14,9 @@ WINDOW_SECONDS = 30
 
 
 def load_whisper_recognizer(path, *, dtype: str = "float32", **options):
-    """Load a whole Whisper, which transcribes audio as it was trained to: `encoder` hears it, padded to 30 s.
+    """Load a whole Whisper, which transcribes audio as in its training: its own `encoder` pads the audio to 30 s.
 
-    Longer audio is heard in equal chunks. Options and errors as of `load_whisper_decoder`, but for chunk_seconds.
+    Longer audio is encoded in equal chunks. Options and errors are those of `load_whisper_decoder`, except chunk_seconds.
     """
     encoder = load_whisper(path, padding=WHOLE_WINDOW, chunk_seconds=WINDOW_SECONDS, dtype=dtype)
     recognizer = load_whisper_decoder(path, encoder.width, dtype=dtype, **options)
@@ -53,20 +53,19 @@ def load_whisper_decoder(
     task : str
         "transcribe", or "translate" into English.
     max_new_tokens : int, optional
-        Of a transcript, of each chunk of long audio; half of what the decoder has positions for unless given, as Whisper's
-        authors have it.
+        Length limit of the transcript of a chunk; default half of the decoder's positions, as in Whisper's own code.
     chunk_seconds : float, optional
         The encoder's; a recipe passes it on by itself.
     no_speech_threshold, logprob_threshold, compression_ratio_threshold, silence_threshold, temperatures
-        Of `Guards`: the first three as Whisper's authors have them; no transcript is sampled unless temperatures are given.
+        See `Guards`. The defaults of the first three are those of Whisper's own code; no transcript is sampled by default.
     dtype : str
         "float32", "bfloat16" or "float16".
 
     Raises
     ------
     FileNotFoundError : no such folder, or one that lacks a needed file.
-    ValueError : another kind of model, one without decoder weights, for frames of another width, or that does not know the
-        language or task.
+    ValueError : the model is of another kind, has no decoder weights, reads frames of another width, or does not know the
+        language or the task.
     """
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 

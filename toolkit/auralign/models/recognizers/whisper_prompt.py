@@ -4,13 +4,18 @@ TASKS = ("transcribe", "translate")
 
 
 def make_prompt(config, *, language: str, task: str) -> list[int]:
-    """The tokens that tell Whisper what to write: start, language and task (unless it knows English alone), no timestamps.
+    """The tokens of Whisper's prompt: start, language and task (unless the model is English-only), no timestamps.
 
     Arguments
     ---------
     config : transformers.GenerationConfig
+        Of the Whisper.
+    language : str
+        Such as "en".
+    task : str
+        "transcribe" or "translate".
 
-    Raises ValueError on a language or task that it does not know.
+    Returns list of int. Raises ValueError if the model does not know the language or the task.
     """
     if task not in TASKS:
         raise ValueError(f"task {task!r}: use {' or '.join(TASKS)}")

@@ -1,0 +1,43 @@
+"""Loading an LLM: what is recorded, and what is refused."""
+
+import json
+import shutil
+
+import pytest
+
+from auralign.models.llm import load_llm
+
+
+def test_revision_is_the_hash_of_the_folders_content(llm_folder, llm, tmp_path):
+    copy = shutil.copytree(llm_folder, tmp_path / "another_name")
+    assert load_llm(copy).revision == llm.revision
+    (copy / "extra.json").write_text("{}")
+    assert load_llm(copy).revision != llm.revision
+
+
+def test_absent_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no LLM at .*absent"):
+        load_llm(tmp_path / "absent")
+
+
+def test_unknown_dtype_is_refused(llm_folder):
+    with pytest.raises(ValueError, match="float8"):
+        load_llm(llm_folder, dtype="float8")
+
+
+def test_each_kind_is_tested_on_its_own_class(llm, llm_folder):
+    assert llm.model.config.model_type == llm_folder.name.replace("llama3", "llama")
+
+
+def test_code_of_a_folder_runs_only_when_allowed(llm_folder, tmp_path, capsys):
+    folder = shutil.copytree(llm_folder, tmp_path / "custom")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "homemade",
+        "auto_map": {"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text("print('CODE RAN')\nC = M = None\n")
+    with pytest.raises(ValueError, match="--trust_remote_code true"):
+        load_llm(folder)
+    assert "CODE RAN" not in capsys.readouterr().out

@@ -1,0 +1,94 @@
+"""The model folder that is written: what it holds, and that it tells nothing of this machine."""
+
+import json
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+import auralign
+from auralign import cli
+from auralign.publish.export import export
+from auralign.publish.model_folder import CARD, CONFIG
+from auralign.recipe import load_recipe
+
+
+def audio(recipe, number=0):
+    return recipe / "data" / f"test-{number}.flac"
+
+
+def test_a_folder_that_is_there_is_not_written_over(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(FileExistsError, match="is there already"):
+        export(load_recipe("hparams/sift.yaml"), "model")
+
+
+def test_export_and_ask_from_the_command_line(recipe, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    assert cli.run(["export", "sift", str(tmp_path / "exported")]) == 0
+    capsys.readouterr()
+    assert cli.run(["ask", str(tmp_path / "exported"), str(audio(recipe)), "sort"]) == 0
+    assert capsys.readouterr().out.strip() == auralign.load("model").answer(audio(recipe), "sort")
+
+
+def test_a_model_folder_holds_no_path_of_this_machine(recipe, make_llm, whisper_folder):
+    places = [str(place) for place in (recipe, make_llm("llama"), whisper_folder, recipe.parent)]
+    for path in (recipe / "model").iterdir():
+        assert not [place for place in places if place.encode() in path.read_bytes()], path
+
+
+def test_others_can_read_a_model_folder(recipe):
+    umask = os.umask(0)
+    os.umask(umask)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (recipe / "model").iterdir()}
+    assert modes == dict.fromkeys(("trainable.safetensors", CONFIG, CARD), 0o666 & ~umask)
+
+
+@pytest.fixture
+def at_home(recipe, tmp_path, monkeypatch):
+    """Models in a home, and an export to outside of it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    home = recipe.parent / "anna"
+    shutil.copytree(recipe, home / "r", dirs_exist_ok=True)
+    monkeypatch.setattr(Path, "home", lambda: home)
+    text = (home / "r/hparams/sift.yaml").read_text()
+    for name in ("llm", "encoder"):
+        (found,) = re.findall(rf"^{name}: .*\n    path: (.*)", text, flags=re.MULTILINE)
+        shutil.copytree(found, home / "models" / name, dirs_exist_ok=True)
+        text = text.replace(f"path: {found}", f"path: {home}/models/{name}")
+    (home / "r/hparams/sift.yaml").write_text(text)
+    monkeypatch.chdir(home / "r")
+    export(load_recipe("hparams/sift.yaml"), tmp_path / "published")
+    return home
+
+
+def test_a_folder_of_a_home_is_told_by_its_name_and_hash(at_home, tmp_path):
+    config = json.loads((tmp_path / "published" / CONFIG).read_text())
+    assert (config["llm"]["with"], config["encoder"]["with"]) == ({"path": "llm"}, {"path": "encoder"})
+    assert config["llm"]["places"]["path"].startswith(config["llm"]["revision"])
+    assert "anna" not in (tmp_path / "published" / CARD).read_text()
+
+
+def test_who_exported_a_model_loads_it_without_saying_where_things_are(at_home, tmp_path, recipe):
+    assert auralign.load(tmp_path / "published").answer(audio(recipe), "sort")
+
+
+def test_who_did_not_is_asked_where_the_llm_is(at_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another"))
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"its llm stood at llm, where nothing is; give its place: load\(..., llm=PATH",
+    ):
+        auralign.load(tmp_path / "published")
+
+
+def test_parts_are_written_by_their_canonical_names(recipe):
+    config = json.loads((recipe / "model" / CONFIG).read_text())
+    assert [config[part]["call"] for part in ("llm", "encoder", "connector")] == [
+        "auralign.models.llm.load_llm",
+        "auralign.models.encoders.load_whisper",
+        "auralign.models.connectors.StackAndProject",
+    ]

@@ -1,0 +1,102 @@
+"""The model card of a model folder."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from auralign.files import without_places
+from auralign.method import cite
+from auralign.train.resume import tell_changes
+
+
+def make_card(recipe, config: dict, report=None) -> str:
+    """The model card, in Markdown: parts, method, training, and how to use the model.
+
+    Arguments
+    ---------
+    recipe : Recipe
+    config : dict
+        The content of `auralign.json`.
+    report : path, optional
+        Report of stage 5, whose ledger goes into the card without examples; default "not run".
+
+    Returns str. No path of this machine and no sentence of a test set is in it.
+    """
+    licence = _licence(getattr(recipe.llm, "keywords", {}).get("path"))
+    options = _without_folders(recipe.method.options())
+    trained = [
+        "connector",
+        *["LoRA"] * bool(config["lora"]),
+        *["the weights of the LLM"] * config["train_llm"],
+    ]
+    lines = [
+        f"# {config['llm']['name']} with ears, by {recipe.method.name}",
+        "",
+        "A connector that lets an LLM hear through a frozen speech encoder. This folder holds what was trained, the",
+        f"{' and '.join(trained)}: encoder and LLM are needed beside it.",
+        "",
+        "    import auralign",
+        '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... if they are elsewhere',
+        '    model.answer("speech.wav", "What was said?")',
+        "",
+        "| part | what |",
+        "|---|---|",
+        f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
+        f"| encoder | {config['encoder']['call']}, {json.dumps(_without_folders(config['encoder']['with']))} |",
+        f"| connector | {config['connector']['call']}, {json.dumps(_without_folders(config['connector']['with']))} |",
+        *(
+            f"| branch {name} | {parts['encoder']['call']}, {json.dumps(_without_folders(parts['encoder']['with']))}; "
+            f"{parts['connector']['call']}, {json.dumps(_without_folders(parts['connector']['with']))} |"
+            for name, parts in config["branches"].items()
+        ),
+        *(
+            [f"| LoRA | {json.dumps(config['lora'])}, on positions: {config['lora_scope']} |"]
+            if config["lora"]
+            else []
+        ),
+        f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(options)} |",
+        f"| data | {Path(recipe.data_folder).name}; seed {recipe.seed} |",
+        f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
+        *(
+            [f"| changed on the way | {'; '.join(map(_tell_entry, config['history']))} |"]
+            if config["history"]
+            else []
+        ),
+        "",
+        "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
+        "",
+        without_places(_without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)))
+        if report
+        else "The gap ledger: not run.",
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _tell_entry(entry: dict) -> str:
+    return f"at step {entry['step']}: {tell_changes(entry)}"
+
+
+def _without_folders(value):
+    """Paths outside the model folder cut to their names: cards are published."""
+    if isinstance(value, dict):
+        return {name: _without_folders(item) for name, item in value.items() if name != "places"}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(item) for item in value]
+    outside = isinstance(value, str) and (os.path.isabs(value) or value.startswith(f"..{os.sep}"))
+    return Path(value).name if outside else value
+
+
+def _without_examples(report: str) -> str:
+    """The report without the sentences of its test set."""
+    return re.sub(r"^## Wrong answers\n.*?(?=^## )", "", report, flags=re.MULTILINE | re.DOTALL)
+
+
+def _licence(path) -> str:
+    """The licence that the front matter of an LLM's own model card names."""
+    card = Path(path or "") / "README.md"
+    if path and card.is_file():
+        found = re.search(r"^license: *(\S+)", card.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if found:
+            return found.group(1)
+    return "not stated beside it; see its source"

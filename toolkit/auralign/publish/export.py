@@ -1,0 +1,103 @@
+"""Write the best checkpoint of a recipe as a model folder."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from auralign import __version__
+from auralign.files import make_folder_atomically, write_json
+from auralign.fingerprint import describe
+from auralign.method import is_assisted
+from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
+from auralign.models.llm import lora_options
+from auralign.publish.card import make_card
+from auralign.publish.model_folder import (
+    CARD,
+    CONFIG,
+    SCHEMA,
+    TRANSCRIPT,
+    account_of_part,
+    account_of_slot,
+)
+from auralign.run_folder import RunFolder
+from auralign.train.checkpoint import WEIGHTS, Checkpoints
+
+
+def export(recipe, folder, *, report=None) -> None:
+    """Write a recipe's best checkpoint as a model folder.
+
+    Arguments
+    ---------
+    recipe : Recipe
+    folder : path
+        Must not exist yet.
+    report : path, optional
+        Report of stage 5, whose ledger and pictures go into the folder; default none.
+
+    Raises
+    ------
+    FileExistsError : the folder exists.
+    FileNotFoundError : stage 3 was not run.
+    ValueError : the recipe builds other parts than the checkpoint was trained with.
+    """
+    if Path(folder).exists():
+        raise FileExistsError(f"{folder} is there already; give another name, or remove it")
+    best = Checkpoints(RunFolder(recipe).checkpoints).best()
+    model, renderer = build_model(recipe, prompts=prompts_of(best.description))
+    check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
+    config = _describe(recipe, folder, best, model, renderer)
+    for_the_loss = tuple(f"{name}_head." for name in model.heads)
+    weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
+    with make_folder_atomically(folder) as temporary:
+        save_file(weights, temporary / WEIGHTS)
+        write_json(temporary / CONFIG, config)
+        card = make_card(recipe, config, report)
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
+            shutil.copy(picture, temporary)
+
+
+def _describe(recipe, folder, best, model, renderer) -> dict:
+    """The content of `auralign.json`."""
+    config = {
+        "schema": SCHEMA,
+        "auralign": __version__,
+        "method": f"{recipe.method.name} {recipe.method.version}",
+        "paper": recipe.method.paper,
+        "llm": {
+            **account_of_part(describe(recipe.llm), folder),
+            "name": model.llm.name,
+            "revision": model.llm.revision,
+        },
+        **_describe_branch(recipe.encoder, recipe.connector, model.encoder, folder),
+        "branches": {
+            name: _describe_branch(parts["encoder"], parts["connector"], model.encoders[name], folder)
+            for name, parts in recipe.branches.items()
+        },
+        "lora": None if recipe.lora is None else lora_options(recipe.lora().to_dict()),
+        "lora_scope": recipe.lora_scope,
+        "train_llm": recipe.train_llm,
+        "slot": account_of_slot(recipe.method, ""),
+        "sample_rate": model.encoder.sample_rate,
+        "system_prompt": recipe.system_prompt,
+        "template_options": recipe.template_options,
+        "frame_hash": renderer.frame_hash,
+        "prompts": renderer.describe(),
+        "decoding": dataclasses.asdict(build_decoding(recipe)),
+        "step": best.step,
+        "valid_loss": best.valid_loss,
+        "history": best.description.get("history", []),
+    }
+    if is_assisted(recipe.method):
+        config["assisted_slot"] = account_of_slot(recipe.method, TRANSCRIPT)
+    return config
+
+
+def _describe_branch(encoder, connector, built, folder) -> dict:
+    """Constructors of an encoder and its connector; `built` is the encoder itself."""
+    return {
+        "encoder": {**account_of_part(describe(encoder), folder), "fingerprint": built.fingerprint},
+        "connector": account_of_part(describe(connector), folder),
+    }

@@ -1,0 +1,132 @@
+"""Load a model folder, and refuse parts that the model was not trained with."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from auralign.models.build import check_device, make_renderer, prompts_of
+from auralign.models.encoders import SpeechEncoder
+from auralign.models.llm import ALL, Decoding, lora_options
+from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.publish.model_folder import CONFIG, constructor_of, read_config
+from auralign.publish.pretrained import PretrainedModel
+from auralign.render import tell_change
+from auralign.train.checkpoint import WEIGHTS
+
+
+def load(
+    folder,
+    *,
+    llm=None,
+    encoder=None,
+    connector=None,
+    branches=None,
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+) -> PretrainedModel:
+    """Load a model folder.
+
+    Arguments
+    ---------
+    folder : path
+        Written by `auralign export`.
+    llm, encoder : path, optional
+        Where they are now; default where the folder says. Another LLM or encoder than the model was trained with is refused.
+        An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
+    connector : constructor, optional
+        Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
+    branches : dict of str to path, optional
+        Where the encoders of further branches are now, by name; or the encoders themselves, as for `encoder`.
+    device : str
+        "cpu" (default) or "cuda:N".
+    trust_remote_code : bool
+        Run Python code that came with the LLM, if it needs it; default False. Nothing in the folder can set this.
+
+    Returns PretrainedModel.
+
+    Raises
+    ------
+    FileNotFoundError : the folder, the LLM or the encoder is absent.
+    ValueError : LLM, encoder or prompts are not those that the model was trained with, or the folder names a constructor that
+        is not auralign's.
+    """
+    config = read_config(folder)
+    check_device(device)
+    try:
+        return _load(Path(folder), config, llm, encoder, connector, branches, device, trust_remote_code)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{Path(folder) / CONFIG}: does not say what a model folder says ({type(error).__name__}: {error}); export the model "
+            "again"
+        ) from error
+
+
+def _load(
+    folder: Path, config: dict, llm, encoder, connector, branches, device: str, trust_remote_code: bool
+) -> PretrainedModel:
+    path = folder / CONFIG
+    trust = {"trust_remote_code": True} if trust_remote_code else {}
+    its_llm = constructor_of(config["llm"], path, path_now=llm, what="llm")(**trust, device=device)
+    if not isinstance(encoder, SpeechEncoder):
+        encoder = constructor_of(config["encoder"], path, path_now=encoder, what="encoder")()
+    its_encoder = encoder.to(device)
+    make_connector = connector or constructor_of(config["connector"], path)
+    named = config.get("branches", {})
+    unknown = sorted(set(branches or ()) - set(named))
+    if unknown:
+        raise ValueError(f"{path}: has no branch {unknown[0]!r}; it has {', '.join(named) or 'none'}")
+    made_branches = {
+        name: _load_branch(name, parts, path, (branches or {}).get(name), its_llm)
+        for name, parts in named.items()
+    }
+    if config["lora"] is not None:
+        from peft import LoraConfig
+
+        its_llm.add_lora(LoraConfig(**lora_options(config["lora"])), scope=config.get("lora_scope", ALL))
+    if config.get("train_llm"):
+        its_llm.unfreeze()
+    made = make_connector(its_encoder.width, its_llm.width)
+    model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches).to(device)
+    renderer = make_renderer(
+        its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
+    )
+    _check_trained_with(folder, config, its_llm, its_encoder, renderer)
+    _load_weights(model, folder / WEIGHTS, device)
+    return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
+
+
+def _check_trained_with(folder: Path, config: dict, llm, encoder, renderer) -> None:
+    """Raise ValueError if LLM, encoder or prompt frame are not those that the model was trained with."""
+    for what, found, needed in (
+        ("LLM", llm.revision, config["llm"]["revision"]),
+        ("encoder", encoder.fingerprint, config["encoder"]["fingerprint"]),
+        ("prompt frame", renderer.frame_hash, config["frame_hash"]),
+    ):
+        if found != needed:
+            change = tell_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
+            raise ValueError(
+                f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
+            )
+
+
+def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
+    try:
+        model.parts.load_state_dict(load_file(path, device=device), strict=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
+            f"folder again ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _load_branch(name: str, parts: dict, place, encoder, llm) -> Branch:
+    if not isinstance(encoder, SpeechEncoder):
+        option = f"branches={{{name!r}: PATH}}"
+        encoder = constructor_of(parts["encoder"], place, path_now=encoder, what="encoder", option=option)()
+    if encoder.fingerprint != parts["encoder"]["fingerprint"]:
+        raise ValueError(
+            f"{place}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
+            f"{encoder.fingerprint}; give the one that it was trained with"
+        )
+    return Branch(encoder, constructor_of(parts["connector"], place)(encoder.width, llm.width))

@@ -1,0 +1,190 @@
+"""The content of `auralign.json`: how parts are written, read and checked.
+
+A part (encoder, connector, LLM) is written as {"call": constructor, "args": [...], "with": {argument: value}, "places":
+{argument: hash of the folder at that path}}. A file is not trusted: it can name only constructors of `auralign.models`.
+"""
+
+import contextlib
+import functools
+import importlib
+import os
+from pathlib import Path
+
+from auralign import __version__
+from auralign.files import hash_path, read_json, recall_place, remember_place
+from auralign.layout import Speech, Text
+from auralign.method import in_slot
+from auralign.names import canonical
+
+CONFIG, CARD = "auralign.json", "README.md"
+TRANSCRIPT = "{transcript}"  # marks the transcript in the slot of a model that is given one beside the speech
+SCHEMA = 1
+ALLOWED = "auralign.models."
+NEEDED = (
+    "llm",
+    "encoder",
+    "connector",
+    "lora",
+    "system_prompt",
+    "template_options",
+    "frame_hash",
+    "slot",
+    "decoding",
+)
+
+
+def read_config(folder) -> dict:
+    """Read the `auralign.json` of a model folder.
+
+    Arguments
+    ---------
+    folder : path
+        Written by `auralign.publish.export.export`, of this auralign or an earlier one.
+
+    Returns dict.
+
+    Raises
+    ------
+    FileNotFoundError : the folder is not a model folder.
+    ValueError : the file is not JSON, has another schema, or lacks a field.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"no {CONFIG} in {folder}; give a folder that `auralign export` wrote")
+    config = read_json(path, repair="export or copy the folder again")
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: not a JSON object, {{...}}; export or copy the folder again")
+    if config.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: schema {config.get('schema')}, this auralign {__version__} reads {SCHEMA}")
+    missing = [name for name in NEEDED if name not in config]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}; export the model again")
+    return config
+
+
+def account_of_slot(method, transcript: str) -> list:
+    """The segments that replace `{speech}`, as JSON: ["text", text] or ["speech", branch, start, end].
+
+    Arguments
+    ---------
+    method : AlignmentMethod
+    transcript : str
+        "" if the model is used without one, else `TRANSCRIPT`.
+
+    Returns list.
+    """
+    return [
+        ["speech", segment.branch, *segment.span] if isinstance(segment, Speech) else ["text", segment.text]
+        for segment in in_slot(method, transcript)
+    ]
+
+
+def segments_of_slot(account: list, transcript: str) -> list[Speech | Text]:
+    """The segments that `account_of_slot` wrote, with a transcript in the place of `TRANSCRIPT`."""
+    return [
+        Speech("", branch=value, span=tuple(span) or (0.0, 1.0))
+        if kind == "speech"
+        else Text(value.replace(TRANSCRIPT, transcript), tag="slot")
+        for kind, value, *span in account
+    ]
+
+
+def account_of_part(described: dict, folder) -> dict:
+    """A constructor and its arguments as they are published.
+
+    Arguments
+    ---------
+    described : dict
+        What `auralign.fingerprint.describe` says of the constructor.
+    folder : path
+        The model folder. Paths among the arguments are written from there, or by their name alone if the path would reveal
+        more of this machine.
+
+    Returns dict with "call", "args", "with", and "places", the hash of the content of each path, if there are paths.
+    """
+    written, places = {}, {}
+    for name, value in described["with"].items():
+        if isinstance(value, dict) and "call" in value:
+            value = account_of_part(value, folder)
+        elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
+            places[name] = hash_path(value)
+            remember_place(places[name], value)
+            value = _seen_from(folder, value)
+        written[name] = value
+    args = [
+        Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+        for value in described.get("args", [])
+    ]
+    account = {"call": canonical(described["call"]), "args": args, "with": written}
+    return account | ({"places": places} if places else {})
+
+
+def _seen_from(folder, path) -> str:
+    """A path relative to a folder, or its name alone if the two share only the root or the parent of a home folder."""
+    start, target, home = (Path(place).resolve() for place in (folder, path, Path.home()))
+    common = Path(os.path.commonpath([start, target]))
+    is_private = target.is_relative_to(home) and not start.is_relative_to(home)
+    if is_private or (len(common.parts) < 3 and common != home):
+        return target.name
+    return os.path.relpath(target, start)
+
+
+def _find_path(written: str, digest: str, folder: Path) -> str:
+    """Resolve a path of an account: as written, or where this user last had content of this hash under that name."""
+    if not (folder / written).exists():
+        remembered = recall_place(digest)
+        return str(remembered) if remembered and remembered.name == Path(written).name else written
+    return str(folder / written)
+
+
+def constructor_of(
+    account: dict, place, *, path_now=None, what: str = "", option: str = ""
+) -> functools.partial:
+    """The constructor of an account, with its arguments.
+
+    Arguments
+    ---------
+    account : dict
+        Written by `account_of_part`; names of an earlier auralign are accepted.
+    place : Path
+        The file that holds it: paths are resolved from its folder, and errors name it.
+    path_now : path, optional
+        Where the part's folder is now; default where the account says.
+    what : str
+        The kind of part, "llm" or "encoder", if it is loaded from a folder.
+    option : str
+        The argument of `load` by which the user can give another; default `what`.
+
+    Raises
+    ------
+    FileNotFoundError : the part's folder is absent.
+    ValueError : the account names anything but a constructor of `auralign.models`.
+    """
+    path = canonical(account["call"])
+    module, _, name = path.rpartition(".")
+    found = None
+    if f"{module}.".startswith(ALLOWED):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = getattr(importlib.import_module(module), name, None)
+    if canonical(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}") != path:
+        raise ValueError(
+            f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
+            f"it to load(..., {option or (what or 'connector') + '=...'})"
+        )
+    arguments = {
+        key: constructor_of(value, place) if isinstance(value, dict) and "call" in value else value
+        for key, value in account["with"].items()
+        if key != "trust_remote_code"
+    }
+    for key, digest in account.get("places", {}).items():
+        arguments[key] = _find_path(arguments[key], digest, Path(place).parent)
+    if what:
+        arguments["path"] = str(path_now or arguments.get("path"))
+        if path_now and not Path(path_now).exists():
+            raise FileNotFoundError(f"no {what} at {path_now}: no such folder")
+        if not Path(arguments["path"]).exists():
+            raise FileNotFoundError(
+                f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., "
+                f"{option or what + '=PATH'})"
+            )
+    return functools.partial(found, *account["args"], **arguments)

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 
-from auralign.data.manifest import TooManyRejectedError, rejected_path
+from auralign.data.rejected import TooManyRejectedError, rejected_path
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
 from auralign.layout import Speech, Target, Text, View

@@ -12,7 +12,8 @@ from pathlib import Path
 from random import Random
 
 from auralign import __version__, script
-from auralign.data.manifest import rejected_path, write_manifest
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import rejected_path
 from auralign.records import Question, RecordError, Records, Utterance, write_records
 from auralign.stage import Stage, content
 from local.world import NUM_TRAINING_PHRASINGS, TASKS, reference

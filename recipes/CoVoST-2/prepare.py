@@ -24,7 +24,7 @@ from auralign import script
 from auralign.data import covost
 from auralign.data.archives import ARCHIVES, fetch, is_half_unpacked
 from auralign.data.covost import read_covost
-from auralign.data.manifest import Note, Rejection
+from auralign.data.rejected import Note, Rejection
 from auralign.files import write_json
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import Records, Utterance

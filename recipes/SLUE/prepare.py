@@ -18,7 +18,7 @@ from pathlib import Path
 from auralign import script
 from auralign.data import slue, slue_labels
 from auralign.data.archives import HUB_DATA, fetch, is_half_unpacked
-from auralign.data.manifest import Note, Rejection
+from auralign.data.rejected import Note, Rejection
 from auralign.data.slue import PARQUET_SPLITS, PUBLISHED, read_slue
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import RecordError, Utterance

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from auralign.data.manifest import Listed
+from auralign.data.rejected import Listed
 from auralign.data.word_times import (
     NoWordTimes,
     Timed,

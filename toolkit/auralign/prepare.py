@@ -18,7 +18,8 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
-from auralign.data.manifest import ACCOUNT, Item, rejected_path, write_manifest
+from auralign.data.manifest import ACCOUNT, write_manifest
+from auralign.data.rejected import Item, rejected_path
 from auralign.files import write_json
 from auralign.recipe import Recipe, RecipeError, load_recipe, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from auralign.data.manifest import TooManyRejectedError
+from auralign.data.rejected import TooManyRejectedError
 from auralign.files import read_json
 from auralign.layout import Target
 from auralign.method import draw, lay_out, respond

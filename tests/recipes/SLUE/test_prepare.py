@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.data.manifest import Note, Rejection
+from auralign.data.rejected import Note, Rejection
 from auralign.layout import SLOT
 from auralign.records import Question, Records, Utterance
 from auralign.score.slue_measures import read_answer

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from auralign.data.conditions import Condition
-from auralign.data.manifest import Note
+from auralign.data.rejected import Note
 from auralign.data.sources import Columns, read_source
 from source_forms import read, write
 

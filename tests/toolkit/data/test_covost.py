@@ -5,7 +5,8 @@ import math
 import pytest
 
 from auralign.data.covost import PUBLISHED, read_covost
-from auralign.data.manifest import Note, Rejection, write_manifest
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import Note, Rejection
 from auralign.records import RecordError, Records, Utterance
 from auralign.testing.corpora.covost import CLIPS, make_covost
 

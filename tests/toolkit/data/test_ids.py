@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from auralign.data.manifest import Note
+from auralign.data.rejected import Note
 from auralign.data.sources import Columns, read_source
 from auralign.records import RecordError
 from source_forms import LABELLED, read, write

@@ -8,7 +8,8 @@ import pytest
 
 from auralign.data import librispeech
 from auralign.data.librispeech import read_genders, read_librispeech
-from auralign.data.manifest import Note, Rejection, write_manifest
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import Note, Rejection
 from auralign.records import RecordError, Records, Utterance
 from auralign.testing.corpora.librispeech import make_librispeech
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from auralign.data.manifest import Note, Rejected, Rejection, TooManyRejectedError, write_manifest
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import Note, Rejection, TooManyRejectedError
 from auralign.records import Records, Utterance
 
 
@@ -231,41 +232,6 @@ def test_audio_beside_the_manifest_is_told_by_its_name(tmp_path):
     path = tmp_path / "corpus" / "m.jsonl"
     write_manifest(path, utterances, audio_folder=tmp_path / "corpus")
     assert Records(path, Utterance)[0].audio == "0.wav"
-
-
-@pytest.mark.parametrize(
-    ("num_good", "num_bad", "limit", "stops"),
-    [
-        (28, 1, 0.01, False),  # one bad clip of 29
-        (9, 3, 0.01, False),
-        (8, 3, 0.01, True),  # more than a quarter
-        (2, 1, 0.01, True),
-        (36, 4, 0.01, True),  # more than three, and more than the share
-        (36, 4, 0.1, False),
-        (28, 1, 0.0, True),  # none, as told
-    ],
-)
-def test_a_few_may_be_rejected_before_the_share_counts(tmp_path, num_good, num_bad, limit, stops):
-    rejected = Rejected(limit=limit)
-    for number in range(num_bad):
-        rejected.add(str(number), "bad audio")
-    if stops:
-        with pytest.raises(TooManyRejectedError, match=f"{num_bad} of {num_good + num_bad} rejected"):
-            rejected.write(tmp_path / "r.jsonl", num_kept=num_good)
-    else:
-        rejected.write(tmp_path / "r.jsonl", num_kept=num_good)
-    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == num_bad
-
-
-def test_an_answer_that_loops_is_listed_whole_and_told_in_part(tmp_path):
-    rejected = Rejected(limit=0.0)
-    rejected.add("a", "looping", "again " * 5_000)
-    with pytest.raises(
-        TooManyRejectedError, match=r"the first is a \(again again .*\(30000 letters\)\)"
-    ) as caught:
-        rejected.write(tmp_path / "r.jsonl", num_kept=9)
-    assert len(str(caught.value)) < 500 + len(str(tmp_path))
-    assert json.loads((tmp_path / "r.jsonl").read_text())["detail"] == "again " * 5_000
 
 
 def noted(tmp_path, *utterances):

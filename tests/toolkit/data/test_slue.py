@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from auralign.data.manifest import Note, Rejection, write_manifest
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import Note, Rejection
 from auralign.data.slue import PUBLISHED, read_slue
 from auralign.records import RecordError, Records, Utterance
 from auralign.score.slue import combine_tags

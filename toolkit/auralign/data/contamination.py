@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from auralign.data.manifest import Listed
+from auralign.data.rejected import Listed
 from auralign.data.text import compose
 from auralign.data.word_times import plain
 from auralign.files import write_atomically

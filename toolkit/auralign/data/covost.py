@@ -17,7 +17,7 @@ from math import inf
 from pathlib import Path
 from sys import intern
 
-from auralign.data.manifest import Item, Note, Rejection
+from auralign.data.rejected import Item, Note, Rejection
 from auralign.records import RecordError, Utterance
 
 # Values of the column `split` that make up each split of version 2.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auralign.data.manifest import Rejection
+from auralign.data.rejected import Rejection
 from auralign.data.text import compose
 from auralign.records import RecordError, Utterance
 

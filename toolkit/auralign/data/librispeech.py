@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from auralign.data.audio import AudioError, describe_audio, read_audio
-from auralign.data.manifest import Item, Note, Rejection
+from auralign.data.rejected import Item, Note, Rejection
 from auralign.data.word_times import NoWordTimes, Timed, match_words, read_librispeech_alignments
 from auralign.records import RecordError, Utterance, shorten
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign.data.audio import AudioError, describe_audio
-from auralign.data.manifest import Item, Note, Rejection
+from auralign.data.rejected import Item, Note, Rejection
 from auralign.data.slue_labels import COMBINED_TAGS, DIALOG_ACTS, RAW_TAGS, SENTIMENTS, entities_from_spans
 from auralign.data.sources import read_parquet
 from auralign.data.word_times import NoWordTimes, Timed, match_words, plain

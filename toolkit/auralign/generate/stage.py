@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from auralign import __version__
-from auralign.data.manifest import rejected_path
+from auralign.data.rejected import rejected_path
 from auralign.fingerprint import describe
 from auralign.run_folder import SPLITS, RunFolder
 from auralign.stage import Stage, content

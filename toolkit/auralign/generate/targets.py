@@ -12,7 +12,7 @@ from random import Random
 from tqdm import tqdm
 
 from auralign import layout
-from auralign.data.manifest import Rejected, rejected_path
+from auralign.data.rejected import Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
-from auralign.data.manifest import Rejected
+from auralign.data.rejected import Rejected
 from auralign.files import hash_value
 from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout
 from auralign.layout import Target as TargetSegment

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from auralign import __version__
-from auralign.data.manifest import rejected_path
+from auralign.data.rejected import rejected_path
 from auralign.fingerprint import describe
 from auralign.run_folder import CHECKPOINTS, LOG, RECIPE, SPLITS, RunFolder
 from auralign.stage import content

@@ -11,7 +11,7 @@ from typing import Any
 
 from auralign.data.conditions import ORDER, is_empty
 from auralign.data.ids import Ids, channel_of
-from auralign.data.manifest import Item, Note
+from auralign.data.rejected import Item, Note
 from auralign.data.sources.columns import Columns, find_columns, get_cell, read_values
 from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.hugging_face import hub_name, write_audio

@@ -1,0 +1,140 @@
+"""What a stage leaves out, and what it keeps although something is odd about it: counted by reason and listed in files."""
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from auralign.files import write_atomically
+from auralign.records import Utterance, shorten
+
+# Up to this many items may be rejected whatever the limit, as one bad clip of 29 is more than 1 %, but at most this share of all.
+ALWAYS_ALLOWED, ALWAYS_ALLOWED_SHARE = 3, 0.25
+
+
+class TooManyRejectedError(ValueError):
+    """More items were rejected than the recipe allows."""
+
+
+class Listed:
+    """Items with what is wrong with them: counted by reason, and listed in a file.
+
+    >>> listed = Listed()
+    >>> listed.add("a", "no samples")
+    >>> listed.reasons()
+    'no samples: 1'
+    """
+
+    def __init__(self):
+        self.items: list[dict] = []
+
+    def add(self, identity: str, reason: str, detail: str = "") -> None:
+        """List one item. `reason` is counted; `detail` is only kept."""
+        self.items.append({"id": identity, "reason": reason, **({"detail": detail} if detail else {})})
+
+    def reasons(self) -> str:
+        """Each reason, and how many items have it."""
+        counts = Counter(item["reason"] for item in self.items)
+        return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
+
+    def first(self) -> str:
+        """The first item, and what is wrong with it."""
+        first = self.items[0]
+        return f"{shorten(first['id'])} ({shorten(first.get('detail') or first['reason'])})"
+
+    def write_list(self, path) -> None:
+        """Write the list, one JSON object a line."""
+        with write_atomically(path) as file:
+            for item in self.items:
+                line = json.dumps(item, ensure_ascii=False) + "\n"
+                file.write(line.encode("utf-8", "backslashreplace").decode())  # ids too may be broken
+
+
+class Rejected(Listed):
+    """Collects the items that a stage leaves out, and writes them beside what it keeps.
+
+    More than the share `limit` of all items stop the stage. Up to three never do, unless they are more than a quarter of all, or
+    the limit is 0.
+
+    >>> rejected = Rejected(limit=0.5)
+    >>> rejected.add("a", "no samples")
+    >>> rejected.summary(num_kept=3)
+    '1 of 4 rejected (no samples: 1)'
+    """
+
+    def __init__(self, *, limit: float):
+        super().__init__()
+        self.limit = limit
+
+    def summary(self, *, num_kept: int) -> str:
+        """One line: how many were rejected, and why."""
+        return f"{len(self.items)} of {num_kept + len(self.items)} rejected" + (
+            f" ({self.reasons()})" if self.items else ""
+        )
+
+    def num_allowed(self, num_all: int) -> int:
+        """How many of `num_all` items may be rejected.
+
+        >>> rejected = Rejected(limit=0.01)
+        >>> [rejected.num_allowed(num_all) for num_all in (3, 4, 29, 400, 1000)], Rejected(limit=0).num_allowed(29)
+        ([0, 1, 3, 4, 10], 0)
+        """
+        few = min(ALWAYS_ALLOWED, int(ALWAYS_ALLOWED_SHARE * num_all)) if self.limit else 0
+        return max(few, math.floor(self.limit * num_all)) if self.limit < 1 else num_all
+
+    def write(self, path, *, num_kept: int) -> None:
+        """Write the list.
+
+        Raises
+        ------
+        TooManyRejectedError
+            If the list is longer than is allowed, or nothing was kept. If there is a list of an earlier run at `path`, it
+            stays there, beside what that run kept, and the new one is written to `<name>.stopped.jsonl`.
+        """
+        path, num_all = Path(path), num_kept + len(self.items)
+        too_many = len(self.items) > self.num_allowed(num_all)
+        stopped = path.with_suffix(".stopped.jsonl")
+        if (too_many or not num_kept) and path.exists():
+            path = stopped
+        else:
+            stopped.unlink(missing_ok=True)
+        self.write_list(path)
+        if too_many:
+            raise TooManyRejectedError(
+                f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
+                f"{self.first()}; reasons in {path}; mend the data, or raise the limit "
+                "(max_rejected of the recipe's YAML; of auralign prepare --max-rejected)"
+            )
+        if not num_kept:
+            raise TooManyRejectedError(f"nothing was kept; see {path}")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Something that the reader of a corpus found and cannot make an utterance of; it is listed as rejected."""
+
+    id: str
+    reason: str  # is counted
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something else that the reader of a corpus found: shown in the summary, as "3 silent"; nothing is rejected by it."""
+
+    text: str
+    count: int = 1
+
+
+Item = Utterance | Rejection | Note  # what the reader of a corpus gives
+
+
+def noted_path(path) -> Path:
+    """`train.noted.jsonl` beside `train.jsonl`."""
+    return Path(path).with_suffix(".noted.jsonl")
+
+
+def rejected_path(path) -> Path:
+    """`train.rejected.jsonl` beside `train.jsonl`."""
+    return Path(path).with_suffix(".rejected.jsonl")

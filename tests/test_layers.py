@@ -15,7 +15,8 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  cli      testing
     show      align    script  pretrained  prepare  bench  new
-    generate  train    decode  score
+    generate  train    decode  corpora
+    score
     models
     losses    data     hparams  stage  store
     fingerprint

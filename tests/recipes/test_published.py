@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from auralign.corpora.slue.scoring import score_entities
 from auralign.prepare import Source, prepare, questions_about, read_options, recipe_parser
 from auralign.records import Question, Records, Utterance
 from auralign.score.measures import Asked, MeanScore, Measure, Measured, Significance, Translation
 from auralign.score.recipe import Judge, plain, score_recipe
-from auralign.score.slue import score_entities
 from recipe import SMOKE, run, run_stages
 
 ROOT = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
+from auralign.corpora.slue.reading import PUBLISHED, read_slue
+from auralign.corpora.slue.scoring import combine_tags
 from auralign.data.manifest import Note, Rejection, write_manifest
-from auralign.data.slue import PUBLISHED, read_slue
 from auralign.records import RecordError, Records, Utterance
-from auralign.score.slue import combine_tags
 from auralign.testing.corpora import SLUE, make_slue, make_slue_parquet, make_slue_phase_2
 
 CASES = [(corpus, split) for corpus, splits in SLUE.items() for split in splits]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auralign.score.places import places_path, read_places, write_places
+from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.store import partial_path
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from auralign.data.covost import PUBLISHED, read_covost
+from auralign.corpora.covost import PUBLISHED, read_covost
 from auralign.data.manifest import Note, Rejection, write_manifest
 from auralign.records import RecordError, Records, Utterance
 from auralign.testing.corpora import CLIPS, make_covost

@@ -24,7 +24,7 @@ LAYERS = """
     plugins
     method
     layout
-    records
+    records  text
     files    reasoning
 """
 LEVEL = {

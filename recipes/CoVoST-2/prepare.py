@@ -28,7 +28,7 @@ from auralign.data.manifest import Note, Rejection
 from auralign.files import write_json
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import Records, Utterance
-from auralign.score.language import main_code
+from auralign.text.language import main_code
 
 SPLITS = {"train": "train", "valid": "dev", "test": "test"}  # ours to CoVoST's
 PAIRS = [name.removeprefix("covost_v2.") for name in ARCHIVES if name.startswith("covost_v2.")]

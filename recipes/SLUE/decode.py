@@ -14,7 +14,6 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.data.frames import recipe_frames
-from auralign.data.text import is_normalised
 from auralign.decode.answers import Decoder
 from auralign.fingerprint import describe
 from auralign.hparams import load_recipe, settings
@@ -30,6 +29,7 @@ from auralign.models.build import (
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.stage import Stage, content, require
 from auralign.store import partial_path
+from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoints
 
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")

@@ -33,14 +33,15 @@ from auralign.score.recipe import (
     check_shared,
     columns,
     method_file,
-    plain,
     score_recipe,
     text_file,
     text_kinds,
 )
-from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.stage import Stage, content
 from auralign.store import partial_path
+from auralign.text.forms import normalised_form, raw_form
+from auralign.text.words import words
 
 RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how answers are read, located and scored
 LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about
@@ -108,7 +109,7 @@ def repeats(answer, said):
     """Whether an answer writes down what was said: all of it, or a long piece."""
     if is_transcription(answer, said):
         return True
-    heard, spoken = plain(answer), plain(said)
+    heard, spoken = words(answer), words(said)
     inside = f" {' '.join(heard)} " in f" {' '.join(spoken)} "
     around = f" {' '.join(spoken)} " in f" {' '.join(heard)} "
     return (inside and len(heard) >= LONG) or (around and len(spoken) >= LONG)

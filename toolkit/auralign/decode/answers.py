@@ -10,7 +10,6 @@ import torch
 from tqdm import tqdm
 
 from auralign.data.frames import LiveFrames
-from auralign.data.text import normalise
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.build import own_encoder
@@ -19,6 +18,7 @@ from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store, partial_path
+from auralign.text.words import normalise
 
 FROM_TEXT = ("text", "normalised", "transcript")
 INPUTS = ("speech", "shuffled", *FROM_TEXT)

@@ -23,11 +23,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from auralign.data.word_times import plain
 from auralign.models import torchaudio_fault
 from auralign.models.encoder import model_type
 from auralign.models.folder import check_complete, check_files, check_finite, loading
 from auralign.models.wav2vec2 import MODEL_TYPES
+from auralign.text.words import plain
 
 HEAD_FILE = "ctc_head.safetensors"
 TOKENS_FILE = "ctc_tokens.json"

@@ -31,11 +31,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from auralign.data.word_times import plain
 from auralign.models.ctc import check_width
 from auralign.models.encoder import model_type
 from auralign.models.folder import check_complete, check_files, check_finite, loading, torch_dtype
 from auralign.models.whisper import MEL_FRAMES_PER_FRAME, WHOLE_WINDOW, load_whisper
+from auralign.text.words import plain
 
 TASKS = ("transcribe", "translate")
 WINDOW_SECONDS = 30

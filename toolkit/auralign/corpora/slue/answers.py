@@ -26,7 +26,7 @@ from auralign.corpora.slue.labels import (
     SENTIMENTS,
     normalise_phrase,
 )
-from auralign.data.text import compose
+from auralign.text.characters import compose, straighten
 
 SPAN_TASKS = ("question", "nel")
 TEXT_TASKS = ("title", "abstract")
@@ -203,7 +203,7 @@ def read_sentiment(answer) -> str | None:
     In any case and punctuation: the label alone, or with words like `I think it is` and `overall`, or in an
     answer that speaks of a `sentiment`, `label`, `answer` or `class`. Two labels, or a negation, are None.
     """
-    words = re.findall(r"[a-z]+(?:'[a-z]+)?", answer.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    words = re.findall(r"[a-z]+(?:'[a-z]+)?", straighten(answer).lower())
     named = [label for label in SENTIMENTS if label.lower() in words]
     if len(named) != 1 or any(word in _NEGATIONS or word.endswith("n't") for word in words):
         return None

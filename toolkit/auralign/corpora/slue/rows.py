@@ -23,8 +23,9 @@ from auralign.corpora.slue.tables import (
     read_tuples,
 )
 from auralign.data.audio import describe_audio
-from auralign.data.word_times import NoWordTimes, Timed, match_words, plain
+from auralign.data.word_times import NoWordTimes, Timed, match_words
 from auralign.records import Utterance
+from auralign.text.words import plain
 
 MIXED = ("<mixed>", "Disagreement")  # sentiments on which the annotators did not agree
 TOLERANCE_SECONDS = 0.05  # a clip may end so far behind its audio: both were rounded

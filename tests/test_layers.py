@@ -17,8 +17,8 @@ LAYERS = """
     cli       testing
     show      align    script  steps  evaluation  prepare  bench  new
     publish
-    decode    score
-    generate  train
+    decode    corpora
+    generate  train    score
     models
     run_folder
     versions
@@ -28,7 +28,7 @@ LAYERS = """
     plugins
     method
     layout
-    records
+    records  text
     files    reasoning  names  lazy
 """
 LEVEL = {

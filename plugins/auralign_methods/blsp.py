@@ -57,12 +57,7 @@ class BLSP(AlignmentMethod):
 
 @cache
 def _normalizer(language: str, spellings: str | None):
-    """Whisper's, as transformers has them, with curly apostrophes made straight: it knows no others."""
-    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+    """Whisper's normaliser; made once, as it loads transformers."""
+    from auralign.text.whisper import read_spellings, whisper_normaliser
 
-    from auralign.data.text import basic_normaliser
-    from auralign.files import read_json
-
-    words = {} if spellings is None else read_json(spellings, repair="copy Whisper's normalizer.json again")
-    normalize = EnglishTextNormalizer(words) if language == "en" else basic_normaliser(language)
-    return lambda text: " ".join(normalize(text.replace("\u2019", "'")).split())
+    return whisper_normaliser(language, read_spellings(spellings))

@@ -21,14 +21,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from auralign import script
-from auralign.data import covost
-from auralign.data.archives import ARCHIVES, fetch, is_half_unpacked
-from auralign.data.covost import read_covost
+from auralign.corpora import covost
+from auralign.corpora.archives import ARCHIVES, fetch, is_half_unpacked
+from auralign.corpora.covost import read_covost
 from auralign.data.rejected import Note, Rejection
 from auralign.files import write_json
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import Records, Utterance
-from auralign.score.language import main_code
+from auralign.text.language import main_code
 
 SPLITS = {"train": "train", "valid": "dev", "test": "test"}  # ours to CoVoST's
 PAIRS = [name.removeprefix("covost_v2.") for name in ARCHIVES if name.startswith("covost_v2.")]

@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 
 from auralign import script
-from auralign.data.word_times import plain
 from auralign.files import read_json
 from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
-from auralign.score.language import main_code
 from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
 from auralign.score.recipe import Judge, score_recipe
-from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.score.translation import score_comet, score_sentence
+from auralign.text.forms import normalised_form, raw_form
+from auralign.text.language import main_code
+from auralign.text.words import plain
 
 COPIED = 0.2  # share of letters that may differ in a copy of what was said
 SCRIPT_SHARE = 0.8  # of an answer's letters, in the script of the target: names may stay as they are

@@ -15,8 +15,8 @@ from dataclasses import replace
 from random import Random
 
 from auralign import script
-from auralign.data.archives import fetch, is_half_unpacked
-from auralign.data.librispeech import MINI, PUBLISHED, read_librispeech
+from auralign.corpora.archives import fetch, is_half_unpacked
+from auralign.corpora.librispeech import MINI, PUBLISHED, read_librispeech
 from auralign.prepare import (
     Source,
     listing,

@@ -19,7 +19,8 @@ from auralign.recipe import load_recipe, parse_arguments
 from auralign.score import obey
 from auralign.score.measures import MeanScore, WordErrorRate
 from auralign.score.recipe import Judge, score_recipe
-from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import find_spellings, word_accuracy
+from auralign.text.forms import normalised_form, raw_form
 
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",

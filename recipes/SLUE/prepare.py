@@ -16,16 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from auralign import script
-from auralign.data import slue, slue_labels
-from auralign.data.archives import HUB_DATA, fetch, is_half_unpacked
+from auralign.corpora import slue
+from auralign.corpora.archives import HUB_DATA, fetch, is_half_unpacked
+from auralign.corpora.slue.answers import read_answer
+from auralign.corpora.slue.labels import DIALOG_ACTS
+from auralign.corpora.slue.reading import PARQUET_SPLITS, PUBLISHED, read_slue
 from auralign.data.rejected import Note, Rejection
-from auralign.data.slue import PARQUET_SPLITS, PUBLISHED, read_slue
 from auralign.prepare import Source, listing, prepare, questions_about, read_options, recipe_parser, scripts
 from auralign.records import RecordError, Utterance
-from auralign.score import slue as slue_scores
-from auralign.score import slue_measures
-from auralign.score.slue_measures import read_answer
 
+RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how the corpora are read and their answers judged
 DEFAULT_CORPORA = "voxpopuli voxceleb hvb"
 TASKS = {
     "voxpopuli": ("asr", "ner"),
@@ -87,7 +87,7 @@ ACTS = ", ".join(
         "statement_open": "statement_open (greets, opens)",
         "statement_problem": "statement_problem (why one calls)",
     }.get(act, act)
-    for act in slue_labels.DIALOG_ACTS
+    for act in DIALOG_ACTS
 )
 PROMPTS = {
     "asr": (
@@ -200,9 +200,7 @@ def main(argv):
         options=options,
         inputs={
             "corpora": {corpus: listing(*folders(options.data, corpus)) for corpus in corpora},
-            "scripts": scripts(
-                __file__, slue.__file__, slue_labels.__file__, slue_scores.__file__, slue_measures.__file__
-            ),
+            "scripts": scripts(__file__, *RULES),
         },
     )
 

@@ -19,28 +19,30 @@ from pathlib import Path
 
 from auralign import __version__, script
 from auralign.align import locator
+from auralign.corpora import slue
+from auralign.corpora.slue.answers import SPAN_TASKS, quotes, read_answer
+from auralign.corpora.slue.measures import answer_score, task_measures
+from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
 from auralign.recipe import HELP, load_recipe, parse_arguments
 from auralign.records import Hypothesis, Question, Records, Utterance
-from auralign.score import places as locating
-from auralign.score import slue, slue_measures
 from auralign.score.measures import WordErrorRate
 from auralign.score.obey import is_transcription
-from auralign.score.places import places_path, read_places, write_places
 from auralign.score.recipe import (
     Judge,
     check_shared,
     columns,
     method_file,
-    plain,
     score_recipe,
     text_file,
     text_kinds,
 )
-from auralign.score.recognition import find_spellings, normalised_form, raw_form, word_accuracy
-from auralign.score.slue_measures import SPAN_TASKS, answer_score, quotes, read_answer, task_measures
+from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.stage import Stage, content
+from auralign.text.forms import normalised_form, raw_form
+from auralign.text.words import words
 
+RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how answers are read, located and scored
 LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
@@ -106,7 +108,7 @@ def repeats(answer, said):
     """Whether an answer writes down what was said: all of it, or a long piece."""
     if is_transcription(answer, said):
         return True
-    heard, spoken = plain(answer), plain(said)
+    heard, spoken = words(answer), words(said)
     inside = f" {' '.join(heard)} " in f" {' '.join(spoken)} "
     around = f" {' '.join(spoken)} " in f" {' '.join(heard)} "
     return (inside and len(heard) >= LONG) or (around and len(spoken) >= LONG)
@@ -125,9 +127,7 @@ def locate_answers(methods, *, yaml):
     inputs = {
         "auralign": __version__,
         "listening": describe({"encoder": shared.encoder, "recognizer": shared.recognizer}),
-        "rules": [
-            content(module.__file__, made_by="git checkout") for module in (slue, slue_measures, locating)
-        ],
+        "rules": [content(path, made_by="git checkout") for path in RULES],
         **hashes,
     }
     files = [("text", kind, text_file(shared, kind)) for kind in text_kinds(shared)]
@@ -189,7 +189,7 @@ def main(argv):
         argv,
         title="SLUE",
         judge=judge,
-        files=[__file__, slue.__file__, slue_measures.__file__, *files],
+        files=[__file__, *RULES, *files],
         notes=NOTES,
     )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from auralign.corpora.slue.scoring import score_entities
 from auralign.prepare import Source, prepare, questions_about, read_options, recipe_parser
 from auralign.records import Question, Records, Utterance
 from auralign.score.measures import Asked, MeanScore, Measure, Measured, Significance, Translation
-from auralign.score.recipe import Judge, plain, score_recipe
-from auralign.score.slue import score_entities
+from auralign.score.recipe import Judge, score_recipe
+from auralign.text.words import words
 from recipe import SMOKE, run, run_stages
 
 ROOT = Path(__file__).parents[2]
@@ -184,9 +185,9 @@ def read_order(answer):
     slots = []
     for name, colon, value in (pair.partition(":") for pair in pairs):
         name = names.get(name.strip().lower())
-        if not (name and colon and plain(value)):
+        if not (name and colon and words(value)):
             return None
-        slots.append((name, " ".join(plain(value))))
+        slots.append((name, " ".join(words(value))))
     return (intent.lower(), slots) if re.fullmatch(r"\w+", intent) else None
 
 

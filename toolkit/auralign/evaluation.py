@@ -11,7 +11,6 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.frames import BranchFrames, LiveFrames
-from auralign.data.text import is_normalised
 from auralign.decode.answers import Decoder
 from auralign.decode.stage import best_checkpoint, make_decoder
 from auralign.files import hash_path, hash_value, read_json
@@ -24,6 +23,7 @@ from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RunFolder
 from auralign.stage import Stage
+from auralign.text.words import is_normalised
 
 TITLE = "The gap ledger of {manifest}"
 DECODE_BATCH_SIZE = 16

@@ -12,7 +12,8 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 from auralign import script
 from auralign.score.measures import WordErrorRate
 from auralign.score.recipe import Judge, score_recipe
-from auralign.score.recognition import normalised_form, raw_form, word_accuracy
+from auralign.score.recognition import word_accuracy
+from auralign.text.forms import normalised_form, raw_form
 
 RAW, NORMALISED = raw_form("en"), normalised_form("en")
 

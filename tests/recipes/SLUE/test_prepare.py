@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from auralign.corpora.slue import labels
+from auralign.corpora.slue.answers import read_answer
 from auralign.data.rejected import Note, Rejection
 from auralign.layout import SLOT
 from auralign.records import Question, Records, Utterance
-from auralign.score.slue_measures import read_answer
 from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
 from auralign.testing.corpora.slue_parquet import make_slue_parquet
 
@@ -181,10 +182,10 @@ def test_five_wordings_with_one_slot(task):
 @pytest.mark.parametrize(
     ("task", "labels"),
     [
-        ("ner", prepare.slue_labels.RAW_TAGS),
-        ("nel", prepare.slue_labels.COMBINED_TAGS),
-        ("acts", prepare.slue_labels.DIALOG_ACTS),
-        ("sentiment", prepare.slue_labels.SENTIMENTS),
+        ("ner", labels.RAW_TAGS),
+        ("nel", labels.COMBINED_TAGS),
+        ("acts", labels.DIALOG_ACTS),
+        ("sentiment", labels.SENTIMENTS),
     ],
 )
 def test_every_wording_names_all_labels(task, labels):

@@ -16,7 +16,6 @@ from auralign.score.measures import (
     WordErrorRate,
     measure_tasks,
 )
-from auralign.score.recognition import raw_form
 from auralign.score.task_table import (
     comparison_rows,
     format_tasks,
@@ -27,6 +26,7 @@ from auralign.score.task_table import (
     wording_rows,
 )
 from auralign.score.translation import compare_translations
+from auralign.text.forms import raw_form
 
 RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
 

@@ -15,7 +15,7 @@ SENTENCE = "GO DO YOU HEAR WHAT IS SAID HERE AND THERE BY SOMEONE OR OTHER ON AN
 
 def measure(repeats: int) -> str:
     """Utterances per CPU second that stage 1 makes of LibriSpeech from the headers of its files, on one core."""
-    from auralign.data.librispeech import read_librispeech
+    from auralign.corpora.librispeech import read_librispeech
     from auralign.data.manifest import write_manifest
 
     with tempfile.TemporaryDirectory() as place:

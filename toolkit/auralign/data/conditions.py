@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from auralign.data.text import compose
 from auralign.records import RecordError, shorten
+from auralign.text.characters import compose
 
 CONDITION = re.compile(
     r"\s*(?P<column>.+?)\s*(?P<sign>!=|<=|>=|==?|<|>|(?<=\s)in(?=\s))\s*(?P<value>.*?)\s*", re.DOTALL

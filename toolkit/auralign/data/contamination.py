@@ -19,10 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from auralign.data.rejected import Listed
-from auralign.data.text import compose
-from auralign.data.word_times import plain
 from auralign.files import write_atomically
 from auralign.records import Records, Utterance, header, to_line
+from auralign.text.characters import compose
+from auralign.text.words import plain
 
 # What is compared; nothing ("" as a speaker, a sentence of punctuation) is equal to nothing.
 KINDS = {

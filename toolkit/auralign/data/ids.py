@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from auralign.data.rejected import Rejection
-from auralign.data.text import compose
 from auralign.records import RecordError, Utterance
+from auralign.text.characters import compose
 
 CHANNEL = re.compile(r"(?:ch(?:annel)?[ _-]?)?(\d{1,2}|[A-Za-z]|left|right)(?:\.0)?", re.IGNORECASE)
 

@@ -9,11 +9,11 @@ not know, is kept: a word was said there, and it stands for whichever the transc
 """
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import NoReturn
 
 from auralign.records import RecordError
+from auralign.text.words import plain
 
 UNKNOWN = "<unk>"
 # Labels of intervals in which no word was said. `spn` is spoken noise: a cough.
@@ -90,18 +90,6 @@ def _mend(words: Timed, seconds: float):
         start = min(max(start, before), seconds)
         before = min(max(start, end), seconds)
         yield word, start, before
-
-
-def plain(word: str) -> str:
-    """A word without case, punctuation and symbols; marks stay, as a vowel sign makes another word.
-
-    >>> plain("Don’t!"), plain("«C'est»"), plain("–")
-    ('dont', 'cest', '')
-    """
-    folded = unicodedata.normalize("NFKC", word).casefold()
-    return "".join(
-        character for character in folded if unicodedata.category(character)[0] not in ("P", "S", "Z", "C")
-    )
 
 
 def read_textgrid(path, tier: str = "words") -> Timed:

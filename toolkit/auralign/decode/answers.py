@@ -11,7 +11,6 @@ import torch
 from tqdm import tqdm
 
 from auralign.data.frames import LiveFrames
-from auralign.data.text import normalise
 from auralign.files import partial_path
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
@@ -21,6 +20,7 @@ from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store
+from auralign.text.words import normalise
 
 FROM_TEXT = ("text", "normalised", "transcript")
 INPUTS = ("speech", "shuffled", *FROM_TEXT)

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator
 
 from auralign import __version__
-from auralign.data.text import is_normalised
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.records import Records, Utterance
 from auralign.run_folder import RunFolder
 from auralign.stage import Stage, content, require
+from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 

@@ -6,8 +6,8 @@ shuffled). All texts are brought to one form of Unicode here, so that whoever ju
 
 from dataclasses import dataclass, replace
 
-from auralign.data.text import compose
 from auralign.records import Question, RecordError, Records, Utterance
+from auralign.text.characters import compose
 
 REPAIR = "run stage 4 (decode) again"
 

@@ -21,8 +21,9 @@ import numpy as np
 
 from auralign.records import Question, Utterance
 from auralign.score.metrics import CONFIDENCE, bootstrap_difference, bootstrap_interval, mcnemar
-from auralign.score.recognition import TextForm, error_rate, error_rate_difference
+from auralign.score.recognition import error_rate, error_rate_difference
 from auralign.score.translation import compare_translations, score_translation
+from auralign.text.forms import TextForm
 
 SIGNIFICANT = 1 - CONFIDENCE
 CASCADE = "matched cascade"
@@ -113,7 +114,7 @@ class WordErrorRate(Measure):
     Arguments
     ---------
     form : TextForm
-        Such as `auralign.score.recognition.raw_form("en")`.
+        Such as `auralign.text.forms.raw_form("en")`.
     name : str
     """
 
@@ -124,17 +125,10 @@ class WordErrorRate(Measure):
         self.form, self.name = form, name
 
     def score(self, asked, answers):
-        rate = error_rate(
-            self.form,
-            asked.references,
-            answers,
-            utt_ids=asked.utt_ids,
-            speakers=asked.speakers,
-            seed=asked.seed,
-        )
+        rate = error_rate(self.form, asked.references, answers, speakers=asked.speakers, seed=asked.seed)
         note = f"{self.name}: {rate.unit}s {rate.text}"
-        if rate.empty_references:
-            note += f"; {len(rate.empty_references)} references hold none and are kept"
+        if rate.num_empty_references:
+            note += f"; {rate.num_empty_references} references hold none and are kept"
         return Measured(*_percent(rate.wer), note)
 
     def compare(self, asked, answers, others):

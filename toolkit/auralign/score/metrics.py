@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import jiwer
 import numpy as np
 
-from auralign.data.text import compose
+from auralign.text.characters import compose
 
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95

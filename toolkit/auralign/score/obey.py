@@ -26,9 +26,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auralign.data.text import compose
 from auralign.score.metrics import word_error_rate
-from auralign.score.recognition import APOSTROPHES
+from auralign.text.characters import compose, straighten
+from auralign.text.words import english_words
 
 TOLERANCE = 0.2
 """Share of the words said that may differ in a sentence given back."""
@@ -40,7 +40,6 @@ OPENING = "ANSWER"
 NUM_ITEMS = 3
 MAX_DIGITS = 6  # of a number of words; int() refuses thousands
 
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 # "1. go", "2) do", "(c) you", "- hear": what stands before an item
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
@@ -89,15 +88,10 @@ class ObeyTask:
 
 def is_transcription(answer: str, said: str) -> bool:
     """Whether the answer is what was said, case and punctuation aside, with at most 20 % of its words edited."""
-    heard, expected = _words(answer), _words(said)
+    heard, expected = english_words(answer), english_words(said)
     if not heard or not expected:
         return False
     return word_error_rate([" ".join(expected)], [" ".join(heard)]) <= TOLERANCE
-
-
-def _words(text: str) -> list[str]:
-    """In lower case, apostrophes within words kept."""
-    return WORD.findall(compose(text).translate(APOSTROPHES).lower())
 
 
 def _unfence(answer: str) -> str:
@@ -119,21 +113,21 @@ def _upper_case(answer: str, said: str) -> bool:
 
 
 def _first_word(answer: str, said: str) -> bool:
-    return _placed_word(answer, "first") in _words(said)[:1]
+    return _placed_word(answer, "first") in english_words(said)[:1]
 
 
 def _last_word(answer: str, said: str) -> bool:
-    return _placed_word(answer, "last") in _words(said)[-1:]
+    return _placed_word(answer, "last") in english_words(said)[-1:]
 
 
 def _placed_word(answer: str, place: str) -> str | None:
-    found = PLACED_WORD.fullmatch(" ".join(_words(answer)))
+    found = PLACED_WORD.fullmatch(" ".join(english_words(answer)))
     return found["word"] if found and found["place"] in (None, place) else None
 
 
 def _count_words(answer: str, said: str) -> bool:
-    numbers, others = _read_numbers(_words(answer))
-    return numbers == [len(_words(said))] and COUNT_FRAME.issuperset(others)
+    numbers, others = _read_numbers(english_words(answer))
+    return numbers == [len(english_words(said))] and COUNT_FRAME.issuperset(others)
 
 
 def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
@@ -165,7 +159,7 @@ def _list_of_three(answer: str, said: str) -> bool:
     if len(lines) > NUM_ITEMS and lines[0].rstrip(" *_").endswith(":"):
         lines = lines[1:]
     items = [MARK.sub("", line, count=1) for line in lines]
-    if len(items) != NUM_ITEMS or not all(map(_words, items)):
+    if len(items) != NUM_ITEMS or not all(map(english_words, items)):
         return False
     marked = [bool(MARK.match(line)) for line in lines]
     # A transcript may be broken into lines, but nobody marks them.
@@ -190,8 +184,8 @@ def _in_script(text: str, name: str) -> bool:
 
 
 def _contains_word(answer: str, said: str) -> bool:
-    right, wrong = ("yes", "no") if ASKED_WORD in _words(said) else ("no", "yes")
-    words = _words(answer)
+    right, wrong = ("yes", "no") if ASKED_WORD in english_words(said) else ("no", "yes")
+    words = english_words(answer)
     return words[:1] == [right] and wrong not in words and YES_NO_FRAME.issuperset(words[1:])
 
 
@@ -209,13 +203,13 @@ def _begins_with(answer: str, said: str) -> bool:
     del said  # what follows is free
     bare = _bare(answer)
     rest = bare.removeprefix(OPENING)
-    return rest != bare and not rest[0:1].isalnum() and bool(_words(rest))
+    return rest != bare and not rest[0:1].isalnum() and bool(english_words(rest))
 
 
 def _spell_first_word(answer: str, said: str) -> bool:
     letters = re.split(r"[\s.,–—-]+", _bare(answer))
-    expected = "".join(_words(said)[:1]).replace("'", "")
-    spelt = "".join(letters).lower().translate(APOSTROPHES).replace("'", "")
+    expected = "".join(english_words(said)[:1]).replace("'", "")
+    spelt = straighten("".join(letters).lower(), opening=True).replace("'", "")
     return all(len(letter) == 1 for letter in letters) and spelt == expected != ""
 
 

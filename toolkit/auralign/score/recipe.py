@@ -6,7 +6,6 @@ A recipe's `score.py` is a judge and a title around this.
 """
 
 import shlex
-import string
 import textwrap
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.manifest import ACCOUNT
-from auralign.data.text import compose, is_normalised, normalise
 from auralign.files import read_json, without_places_in_command
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
@@ -24,11 +22,12 @@ from auralign.score.build import EXACT, make_ledger, read_methods
 from auralign.score.columns import MethodFiles, read_utterance
 from auralign.score.measures import Measure, measure_tasks
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
-from auralign.score.recognition import raw_form
 from auralign.score.report import FILES, read_scores, write_report
 from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
 from auralign.score.task_table import LEGEND, format_tasks
 from auralign.stage import Stage, content
+from auralign.text.forms import raw_form
+from auralign.text.words import is_normalised, normalise, words
 from auralign.versions import current_targets
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
@@ -58,25 +57,15 @@ class Judge:
 
     def classify(self, answer: str, question: Question, said: str) -> str:
         """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`."""
-        return "transcribed" if plain(answer) == plain(said) else "other"
+        return "transcribed" if words(answer) == words(said) else "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
         """Whether an answer has the right content, in whatever form: here, case and punctuation aside."""
-        return plain(answer) == plain(question.reference)
+        return words(answer) == words(question.reference)
 
     def measures(self, group: str, task: str) -> Sequence[Measure]:
         """The field's measures of a task in a group of questions, shown beside the ledger; none unless a recipe has some."""
         return ()
-
-
-def plain(text: str) -> list[str]:
-    """Words in lower case, in one form of Unicode, without punctuation at their edges.
-
-    >>> plain("It's THREE, five.")
-    ["it's", 'three', 'five']
-    """
-    words = (word.strip(string.punctuation) for word in compose(text).lower().split())
-    return [word for word in words if word]
 
 
 def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTES) -> None:
@@ -236,8 +225,8 @@ def describe_data(folder):
         return {}
     account = read_json(folder / ACCOUNT)
     given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
-    words = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
-    options = without_places_in_command([word for option in words for word in option])
+    parts = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
+    options = without_places_in_command([word for part in parts for word in part])
     return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 

@@ -21,8 +21,8 @@ from importlib import metadata
 
 import numpy as np
 
-from auralign.data.text import compose
 from auralign.score.metrics import Estimate, bootstrap_interval
+from auralign.text.characters import compose
 
 VARIANTS = ("rouge1", "rouge2", "rougeL")
 

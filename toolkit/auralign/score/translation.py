@@ -28,8 +28,8 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from auralign.data.text import compose
-from auralign.score.language import main_code
+from auralign.text.characters import compose
+from auralign.text.language import main_code
 
 TOKENIZERS = ("13a", "zh", "char", "ja-mecab", "ko-mecab", "intl", "none")
 """Those of sacrebleu that download nothing."""

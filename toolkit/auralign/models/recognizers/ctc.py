@@ -20,12 +20,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from auralign.data.word_times import plain
 from auralign.models.encoders.encoder import model_type
 from auralign.models.encoders.wav2vec2 import MODEL_TYPES
 from auralign.models.folder import check_complete, check_files, check_finite, loading
 from auralign.models.recognizers.alignment import forced_align, locate_units, num_frames_of
 from auralign.models.recognizers.units import Characters, Words
+from auralign.text.words import plain
 
 HEAD_FILE = "ctc_head.safetensors"
 TOKENS_FILE = "ctc_tokens.json"

@@ -6,7 +6,7 @@ Axes: V vocabulary.
 import unicodedata
 from collections.abc import Iterable
 
-from auralign.data.word_times import plain
+from auralign.text.words import plain
 
 BLANK = 0
 

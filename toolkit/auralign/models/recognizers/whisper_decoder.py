@@ -29,10 +29,10 @@ from collections import defaultdict
 import torch
 from torch import nn
 
-from auralign.data.word_times import plain
 from auralign.models.recognizers.guards import Guards, LogProbabilities
 from auralign.models.recognizers.nearest import nearest_words
 from auralign.models.recognizers.whisper_prompt import make_prompt
+from auralign.text.words import plain
 
 WITHOUT_SPACES = frozenset(("zh", "ja", "th", "lo", "my", "yue"))  # as Whisper's own code has them
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from auralign.data.download import download, unpack
+from auralign.corpora.download import download, unpack
 from auralign.files import read_json
 
 LIBRISPEECH_LICENCE = (

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from auralign.data.text import compose
-from auralign.files import partial_path
 from auralign.records import Records, write_records
-from auralign.store import Store
+from auralign.store import Store, partial_path
+from auralign.text.characters import compose
 
 Place = tuple[float, float] | None
 

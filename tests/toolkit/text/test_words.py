@@ -1,7 +1,7 @@
 import pytest
 
-from auralign.data.text import is_normalised, normalise
 from auralign.records import Records, Utterance, write_records
+from auralign.text.words import english_words, is_normalised, normalise, words
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_text_that_is_not_composed_is_normalised_all_the_same(tmp_path):
 
 def test_vowel_signs_stay_in_normalised_text():
     assert normalise("पानी, कि।") == "पानी कि"
+
+
+def test_words_of_any_language_keep_their_marks_and_lose_punctuation_at_their_edges():
+    assert words("‘It’s’ (well-known), कि!") == ["‘it's", "well-known", "कि"]
+
+
+def test_english_words_are_parted_by_hyphens():
+    assert english_words("A well-known 'tis o‘clock_2") == ["a", "well", "known", "tis", "o'clock", "2"]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from auralign.data.covost import PUBLISHED, read_covost
+from auralign.corpora.covost import PUBLISHED, read_covost
 from auralign.data.manifest import write_manifest
 from auralign.data.rejected import Note, Rejection
 from auralign.records import RecordError, Records, Utterance

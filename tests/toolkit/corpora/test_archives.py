@@ -7,11 +7,11 @@ import tarfile
 
 import pytest
 
-from auralign.data import archives
-from auralign.data.archives import ARCHIVES, Archive, fetch, is_half_unpacked
-from auralign.data.covost import PUBLISHED as COVOST_LANGUAGES
-from auralign.data.download import DownloadError
-from auralign.data.librispeech import PUBLISHED as LIBRISPEECH_SUBSETS
+from auralign.corpora import archives
+from auralign.corpora.archives import ARCHIVES, Archive, fetch, is_half_unpacked
+from auralign.corpora.covost import PUBLISHED as COVOST_LANGUAGES
+from auralign.corpora.download import DownloadError
+from auralign.corpora.librispeech import PUBLISHED as LIBRISPEECH_SUBSETS
 from file_server import serve
 
 FROM_ENGLISH = "de tr fa sv-SE mn zh-CN cy ca sl et id ar ta lv ja".split()

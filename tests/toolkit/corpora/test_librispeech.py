@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from auralign.data import librispeech
-from auralign.data.librispeech import read_genders, read_librispeech
+from auralign.corpora import librispeech
+from auralign.corpora.librispeech import read_genders, read_librispeech
 from auralign.data.manifest import write_manifest
 from auralign.data.rejected import Note, Rejection
 from auralign.records import RecordError, Records, Utterance

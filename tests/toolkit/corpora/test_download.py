@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from auralign.data.download import DownloadError, download, unpack
+from auralign.corpora.download import DownloadError, download, unpack
 from file_server import serve
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB

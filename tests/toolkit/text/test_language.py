@@ -1,6 +1,6 @@
 import pytest
 
-from auralign.score.language import main_code
+from auralign.text.language import main_code
 
 
 @pytest.mark.parametrize(

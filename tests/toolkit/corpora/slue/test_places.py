@@ -2,8 +2,8 @@
 
 import pytest
 
-from auralign.files import partial_path
-from auralign.score.places import places_path, read_places, write_places
+from auralign.corpora.slue.places import places_path, read_places, write_places
+from auralign.store import partial_path
 
 
 def test_a_quote_is_looked_for_once(tmp_path):

@@ -1,25 +1,14 @@
-"""Measures of the SLUE tasks over answers, against the scores of auralign.score.slue and values by hand."""
+"""Measures of the SLUE tasks over answers, against the scores of auralign.corpora.slue.scoring and values by hand."""
 
 import numpy as np
 import pytest
 
+from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters
+from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, QuestionF1
+from auralign.corpora.slue.measures import Failed, Rouge, answer_score
+from auralign.corpora.slue.scoring import score_dialog_acts, score_entities, score_sentiment
 from auralign.records import Question, Utterance
 from auralign.score.measures import Asked
-from auralign.score.slue import score_dialog_acts, score_entities, score_sentiment
-from auralign.score.slue_measures import (
-    DialogActF1,
-    EntityF1,
-    EntityFrameF1,
-    EntityWordF1,
-    Failed,
-    QuestionF1,
-    Rouge,
-    SentimentF1,
-    answer_score,
-    clusters,
-    quotes,
-    read_answer,
-)
 
 
 def asked(references, *, labels=None, words=None, speakers=None):
@@ -49,35 +38,6 @@ def f1_of(counts):
     right, expected, found = np.moveaxis(counts.sum(axis=2), 1, 0)
     size = expected + found
     return np.divide(2 * right, size, out=np.zeros_like(size), where=size > 0).mean()
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ("three kinds", "three kinds"),
-        ('"Three  kinds."', "Three kinds."),
-        ("Answer: three kinds", "three kinds"),
-        ("The answer is 'three kinds'", "three kinds"),
-        ('The answer is "three kinds".', "three kinds"),
-        ("```\nthree kinds\n```", "three kinds"),
-        ("answering machines", "answering machines"),
-        ("...", None),
-        ("", None),
-    ],
-)
-def test_a_quotation_is_read_without_what_announces_it(answer, expected):
-    assert read_answer("question", answer) == expected
-
-
-def test_a_task_without_a_reader_is_named():
-    with pytest.raises(ValueError, match="task 'asr'"):
-        read_answer("asr", "hello")
-
-
-def test_only_span_tasks_quote():
-    assert quotes("ner", "GPE: malta") == []
-    assert quotes("nel", "PLACE: malta\nPLACE: malta\nGPE: rome") == ["malta", "rome"]
-    assert quotes("nel", "I do not know") == []
 
 
 @pytest.mark.parametrize(
@@ -233,10 +193,3 @@ def test_turns_of_one_telephone_call_are_drawn_together():
     found = Failed.to_read("acts").score(question, ["thanks" if one == "thanks" else "?" for one in answers])
     assert found.value == pytest.approx(50)
     assert found.high - found.low > 30  # 44 for twenty, 14 for two hundred
-
-
-@pytest.mark.parametrize("task", ["ner", "title", "question"])
-def test_answers_are_read_in_one_form_of_unicode(task):
-    answers = ["PERSON: José", "PERSON: Jose\u0301"] if task == "ner" else ["José", "Jose\u0301"]
-    composed, other = (read_answer(task, answer) for answer in answers)
-    assert composed == other != None  # noqa: E711 (a phrase was read)

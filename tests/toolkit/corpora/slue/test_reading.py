@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from auralign.corpora.slue.reading import PUBLISHED, read_slue
+from auralign.corpora.slue.scoring import combine_tags
 from auralign.data.manifest import write_manifest
 from auralign.data.rejected import Note, Rejection
-from auralign.data.slue import PUBLISHED, read_slue
 from auralign.records import RecordError, Records, Utterance
-from auralign.score.slue import combine_tags
 from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
 from auralign.testing.corpora.slue_parquet import make_slue_parquet
 from auralign.testing.corpora.slue_rows import SLUE

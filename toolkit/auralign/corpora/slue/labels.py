@@ -8,8 +8,8 @@ An entity is a pair (tag, phrase).
 
 import re
 
-from auralign.data.text import compose
 from auralign.records import shorten
+from auralign.text.characters import compose, straighten
 
 RAW_TAGS = tuple(
     "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME"
@@ -57,6 +57,9 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
 
 
 def normalise_phrase(text) -> str:
-    """As phrases are compared: composed, lower case, without . , ! ? ; and with `'s` a word of its own."""
-    text = re.sub(r"[.,!?;]", "", compose(text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    """As SLUE's own scorer compares phrases: lower case, without . , ! ? ; and with `'s` a word of its own.
+
+    Here texts are composed and apostrophes made straight before, on both sides.
+    """
+    text = re.sub(r"[.,!?;]", "", straighten(compose(text)).lower())
     return " ".join(re.sub(r"(?<=\w)'s\b", " 's", text).split())

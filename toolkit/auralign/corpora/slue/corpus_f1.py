@@ -1,0 +1,192 @@
+"""F1 of a whole test set of a SLUE task, with intervals over speakers: 2 right / (expected + found), of which speakers are drawn.
+
+Legend: N answers; L labels over which an F1 is averaged, 1 if everything is counted together; R resamples.
+"""
+
+from abc import abstractmethod
+from collections import Counter
+
+import numpy as np
+
+from auralign.corpora.slue.answers import read_answer
+from auralign.corpora.slue.labels import DIALOG_ACTS, SENTIMENTS
+from auralign.corpora.slue.scoring import combine_tags, score_dialog_acts, score_entities, score_sentiment
+from auralign.score.measures import Asked, Measure, Measured, Significance
+from auralign.score.metrics import CONFIDENCE, mcnemar, resample_means
+
+
+def clusters(asked: Asked) -> list[str]:
+    """Who speaks; where nobody is known the document, which several questions may be about, the telephone call, of which an
+    utterance is a turn, or the utterance itself."""
+    return [
+        utterance.speaker
+        or utterance.labels.get("document_id")
+        or utterance.labels.get("issue_id")
+        or utterance.id
+        for utterance in asked.utterances
+    ]
+
+
+class CorpusF1(Measure):
+    """An F1 over counts of all answers; the interval is over speakers.
+
+    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; where no answer is exact, as
+    times never are, by the first alone.
+    """
+
+    unit = "%"
+    task: str  # whose reader reads the answers
+    rule: str  # what it averages
+    has_exact = True
+
+    @abstractmethod
+    def fraction(self, asked: Asked, answers: list[str]) -> float:
+        """The F1, 0 to 1."""
+
+    @abstractmethod
+    def counts(self, asked: Asked, answers: list[str]) -> np.ndarray:
+        """float64 (L, 3, N): right, expected and found of each label and answer."""
+
+    def note(self, asked: Asked) -> str:
+        """What a reader must know."""
+        del asked  # of use to others
+        return f'{self.name}: {self.rule}; an answer that cannot be read is wrong, and stays in; how many are: "not read"'
+
+    def score(self, asked, answers):
+        low, high = _interval(self._resample(asked, self.counts(asked, answers)))
+        if len(set(clusters(asked))) == 1:
+            low = high = None  # one speaker tells nothing of the spread between them
+        return Measured(percent(self.fraction(asked, answers)), percent(low), percent(high), self.note(asked))
+
+    def compare(self, asked, answers, others):
+        sides = [self.counts(asked, one) for one in (answers, others)]
+        resampled = self._resample(asked, np.concatenate(sides))
+        half = len(sides[0])
+        low, high = _interval(resampled[:, :half], minus=resampled[:, half:])
+        p_value, test = None, "bootstrap over speakers"
+        if self.has_exact:
+            p_value, test = (
+                mcnemar(*(self._exact(asked, one) for one in (answers, others))),
+                "McNemar, answers all right, and bootstrap over speakers",
+            )
+        if len(set(clusters(asked))) == 1:
+            low = high = None
+        difference = self.fraction(asked, answers) - self.fraction(asked, others)
+        return Significance(percent(difference), percent(low), percent(high), p_value, test)
+
+    def read(self, answers: list[str]) -> list:
+        """What the answers say, None for each that cannot be read."""
+        return [read_answer(self.task, answer) for answer in answers]
+
+    def _exact(self, asked, answers) -> list[int]:
+        pairs = zip(self.read(asked.references), self.read(answers), strict=True)
+        return [int(found is not None and Counter(found) == Counter(right)) for right, found in pairs]
+
+    def _resample(self, asked, counts) -> np.ndarray:
+        """F1 of each label, under resampled speakers: (R, L)."""
+        num_labels, _, num_answers = counts.shape
+        means = resample_means(
+            counts.reshape(3 * num_labels, num_answers), clusters=clusters(asked), seed=asked.seed
+        ).reshape(-1, num_labels, 3)
+        right, expected, found = np.moveaxis(means, -1, 0)
+        size = expected + found
+        return np.divide(2 * right, size, out=np.zeros_like(size), where=size > 0)
+
+
+def _interval(resampled, *, minus=None):
+    values = resampled.mean(axis=1) - (0 if minus is None else minus.mean(axis=1))
+    return np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+
+
+def percent(value):
+    return None if value is None else 100 * float(value)
+
+
+def _count_labels(labels, references, predictions) -> np.ndarray:
+    """(L, 3, N) of references and predictions that are collections of labels, None for one that is not read."""
+    sides = [
+        np.array([[(side or {})[label] if side else 0 for side in one] for label in labels], dtype=np.float64)
+        for one in ([Counter(set(x)) for x in references], [Counter(set(x or ())) for x in predictions])
+    ]
+    return np.stack([np.minimum(*sides), *sides], axis=1)
+
+
+class EntityF1(CorpusF1):
+    """Micro F1 of named entities; repeats count.
+
+    Arguments
+    ---------
+    tags : str
+        "raw" or "combined": both sides are raw, and brought to combined tags before they are counted.
+    label_only : bool
+        Whether tags alone are compared: "label-F1".
+    """
+
+    task = "ner"
+
+    def __init__(self, tags: str = "raw", *, label_only: bool = False):
+        if tags not in ("raw", "combined"):
+            raise ValueError(f"tags {tags!r}: raw or combined")
+        self.combined, self.label_only = tags == "combined", label_only
+        self.name = f"{'label-F1' if label_only else 'F1'} {tags}"
+        self.rule = "micro, of all entities together; one counts as often as its utterance holds it"
+
+    def _sides(self, asked, answers):
+        return [
+            [self._combine(entities) for entities in self.read(texts)]
+            for texts in (asked.references, answers)
+        ]
+
+    def _combine(self, entities):
+        return combine_tags(entities) if self.combined and entities is not None else entities
+
+    def _exact(self, asked, answers):
+        return [
+            int(found is not None and self._bag(found) == self._bag(right))
+            for right, found in zip(*self._sides(asked, answers), strict=True)
+        ]
+
+    def _bag(self, entities) -> Counter:
+        return Counter(tag if self.label_only else (tag, phrase) for tag, phrase in entities or ())
+
+    def fraction(self, asked, answers):
+        return score_entities(*self._sides(asked, answers), label_only=self.label_only).micro.f1
+
+    def counts(self, asked, answers):
+        bags = [[self._bag(entities) for entities in side] for side in self._sides(asked, answers)]
+        counts = [
+            [(right & found).total(), right.total(), found.total()]
+            for right, found in zip(*bags, strict=True)
+        ]
+        return np.array(counts, dtype=np.float64).T[None]
+
+
+class SentimentF1(CorpusF1):
+    """Macro F1 over exactly the three sentiments."""
+
+    name, task, rule = "macro F1", "sentiment", "the mean over the three sentiments"
+
+    def fraction(self, asked, answers):
+        return score_sentiment(self.read(asked.references), self.read(answers)).macro.f1
+
+    def counts(self, asked, answers):
+        sides = [
+            [[label] if label else [] for label in self.read(texts)] for texts in (asked.references, answers)
+        ]
+        return _count_labels(SENTIMENTS, *sides)
+
+    def _exact(self, asked, answers):
+        pairs = zip(self.read(asked.references), self.read(answers), strict=True)
+        return [int(right == found) for right, found in pairs]
+
+
+class DialogActF1(CorpusF1):
+    """Macro F1 over all 18 acts: one that nobody has scores 0."""
+
+    name, task, rule = "macro F1", "acts", "the mean over all 18 acts"
+
+    def fraction(self, asked, answers):
+        return score_dialog_acts(self.read(asked.references), self.read(answers)).macro.f1
+
+    def counts(self, asked, answers):
+        return _count_labels(DIALOG_ACTS, self.read(asked.references), self.read(answers))

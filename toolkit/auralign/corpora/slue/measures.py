@@ -1,0 +1,120 @@
+"""The measures of the SLUE tasks over an LLM's answers, and what one answer is worth.
+
+`task_measures` names those of a task; `answer_score` is what the gap ledger counts for a single answer.
+"""
+
+from collections import Counter
+
+from auralign.corpora.slue.answers import TEXT_TASKS, quotes, read_answer
+from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent
+from auralign.corpora.slue.labels import COMBINED_TAG
+from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, Places, QuestionF1, place_of
+from auralign.corpora.slue.spans import frame_f1
+from auralign.records import Utterance
+from auralign.score.measures import MeanScore, Measure, Measured, Significance
+from auralign.score.metrics import bootstrap_difference
+from auralign.score.summary import VARIANTS, rouge_scores, score_summaries
+
+
+def answer_score(task: str, answer: str, reference: str, utterance: Utterance, places: Places) -> float:
+    """0 to 1: F1 of the entities or acts of this utterance, a sentiment right or wrong, frame-F1 of a question, ROUGE-L."""
+    found = read_answer(task, answer)
+    if found is None:
+        return 0.0
+    if task == "question":
+        return _span_score(utterance, places, found)
+    right = read_answer(task, reference)
+    if task in TEXT_TASKS:
+        return float(rouge_scores([right], [found], utt_ids=[utterance.id])[0, VARIANTS.index("rougeL")])
+    if task == "sentiment":
+        return float(found == right)
+    if task == "nel":  # in raw or combined tags, as the LLM likes
+        right, found = (
+            [(COMBINED_TAG.get(tag) or tag, phrase) for tag, phrase in side] for side in (right, found)
+        )
+    sides = [Counter(right), Counter(found)]
+    total = sum(sides, Counter()).total()
+    return 2 * (sides[0] & sides[1]).total() / total if total else 1.0
+
+
+def _span_score(utterance: Utterance, places: Places, quote: str) -> float:
+    place = place_of(places, utterance, quote)
+    return max(frame_f1(place, span) for span in utterance.labels["answer_spans"]) if place else 0.0
+
+
+class Rouge(Measure):
+    """Mean ROUGE F1 of titles or abstracts, `variant` of auralign.score.summary.VARIANTS."""
+
+    unit = "%"
+
+    def __init__(self, variant: str):
+        self.variant, self.name = variant, f"ROUGE-{variant.removeprefix('rouge')}"
+
+    def score(self, asked, answers):
+        found = score_summaries(
+            self._read(asked.references),
+            self._read(answers),
+            utt_ids=asked.utt_ids,
+            clusters=clusters(asked),
+            seed=asked.seed,
+        )
+        estimate = getattr(found, self.variant)
+        return Measured(
+            *map(percent, (estimate.value, estimate.low, estimate.high)), f"{self.name}: {found.signature}"
+        )
+
+    def compare(self, asked, answers, others):
+        at = VARIANTS.index(self.variant)
+        sides = [
+            rouge_scores(self._read(asked.references), self._read(one), utt_ids=asked.utt_ids)[:, at]
+            for one in (answers, others)
+        ]
+        found = bootstrap_difference(*sides, clusters=clusters(asked), seed=asked.seed)
+        return Significance(
+            *map(percent, (found.value, found.low, found.high)), None, "bootstrap over speakers"
+        )
+
+    def _read(self, answers):
+        return [read_answer("title", answer) or "" for answer in answers]
+
+
+class Failed(MeanScore):
+    """Share of answers with which something went wrong before they could be scored."""
+
+    lower_is_better = True
+
+    def clusters(self, asked):
+        return clusters(asked)
+
+    @classmethod
+    def to_read(cls, task: str) -> "Failed":
+        """Answers that are in no form that the task's reader knows."""
+        return cls(lambda answer, question, said: float(read_answer(task, answer) is None), "not read")
+
+    @classmethod
+    def to_locate(cls, task: str, places: Places) -> "Failed":
+        """Answers of which a quote could not be located."""
+
+        def missed(answer, question, said):
+            del said  # where it is not does not depend on the text
+            return float(any(places[question.utt_id, quote] is None for quote in quotes(task, answer)))
+
+        return cls(missed, "quote not located")
+
+
+def task_measures(task: str, places: Places) -> tuple[Measure, ...]:
+    """The measures of a task; recognition has its own (`auralign.score.measures.WordErrorRate`)."""
+    unread = Failed.to_read(task)
+    if task == "ner":
+        kinds = [(tags, label_only) for tags in ("raw", "combined") for label_only in (False, True)]
+        return (*(EntityF1(tags, label_only=label_only) for tags, label_only in kinds), unread)
+    if task == "sentiment":
+        return SentimentF1(), unread
+    if task == "acts":
+        return DialogActF1(), unread
+    if task in TEXT_TASKS:
+        return (*map(Rouge, VARIANTS), unread)
+    located = Failed.to_locate(task, places)
+    if task == "question":
+        return QuestionF1(places), unread, located
+    return EntityFrameF1(places), EntityWordF1(places), unread, located

@@ -1,0 +1,64 @@
+"""The two forms in which error rates are counted: as text is written, and as Whisper's paper normalises it.
+
+>>> raw_form("en").split("It’s 20."), normalised_form("en").split("IT'S TWENTY")
+(['It’s', '20.'], ['it', 'is', '20'])
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auralign.text.characters import compose
+from auralign.text.language import main_code
+from auralign.text.whisper import read_spellings, whisper_normaliser
+
+# Scored by letters: five as in Whisper's paper, and Cantonese and Khmer, which do not separate words by spaces either.
+WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue", "km")
+MARKS = "but marks stay, except harakat, niqqud and what is not seen"  # how other languages differ from Whisper's form
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """What is done to a text, on both sides, before its words are compared."""
+
+    name: str
+    unit: str  # word or letter
+    split: Callable[[str], list[str]]
+
+
+def raw_form(language: str) -> TextForm:
+    """Text as it is written: by white space, or by character if the language writes no spaces."""
+    if main_code(language) in WITHOUT_SPACES:
+        return TextForm(
+            "as written (in NFC), by character", "letter", lambda text: list("".join(compose(text).split()))
+        )
+    return TextForm("as written (in NFC)", "word", lambda text: compose(text).split())
+
+
+def normalised_form(language: str, spellings=None) -> TextForm:
+    """Whisper's form: numbers as digits, contractions and spelling for English; else lower case without symbols, with marks.
+
+    Arguments
+    ---------
+    language : str
+        Code such as `en` or `zh-CN`.
+    spellings : mapping or path of a JSON file, optional
+        British to American spelling, for English; Whisper's own has 1,739 entries. None is {}.
+
+    Raises ValueError if spellings are given for another language than English, or are not a mapping of words.
+    """
+    code = main_code(language)
+    if code == "en":
+        spellings = read_spellings(spellings)
+        known = f"with {len(spellings):,} spellings" if spellings else "without its list of British spellings"
+        return _form(f"by Whisper's English normaliser {known}", "word", whisper_normaliser(code, spellings))
+    if spellings:
+        raise ValueError(f"spellings are given for {language!r}; they belong to English, so leave them out")
+    name, by_letter = f"by Whisper's basic normaliser, {MARKS}", code in WITHOUT_SPACES
+    normalise = whisper_normaliser(code, split_letters=by_letter)
+    return (
+        _form(name + "; letters split", "letter", normalise) if by_letter else _form(name, "word", normalise)
+    )
+
+
+def _form(name, unit, normalise):
+    return TextForm(name, unit, lambda text: normalise(text).split())

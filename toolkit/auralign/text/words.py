@@ -1,0 +1,64 @@
+"""Words of a text without case and punctuation: for the ledger, for judges, for rules and for alignments.
+
+>>> normalise('He said: "It’s 3.5 €, the boys’ price!"')
+"he said it's 3.5 € the boys' price"
+>>> words("It’s THREE, five."), english_words("It’s a well-known fact.")
+(["it's", 'three', 'five'], ["it's", 'a', 'well', 'known', 'fact'])
+>>> plain("Don’t!"), plain("«C'est»"), plain("–")
+('dont', 'cest', '')
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from typing import TYPE_CHECKING
+
+from auralign.text.characters import compose, straighten
+
+if TYPE_CHECKING:
+    from auralign.records import Records
+
+# An apostrophe beside a letter, a point between digits, and signs that stand for words belong to the words.
+KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
+ENGLISH_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def normalise(text: str) -> str:
+    """Text as a faultless recognizer would write it: lower case, no punctuation, single spaces; numbers and symbols stay.
+
+    The gap ledger compares it with the reference text: what is lost by it, no speech encoder could recover.
+    """
+    text = straighten(compose(text)).lower()
+    kept = {match.start() for match in KEPT.finditer(text)}
+    letters = (
+        letter if position in kept or unicodedata.category(letter)[0] != "P" else " "
+        for position, letter in enumerate(text)
+    )
+    return " ".join("".join(letters).split())
+
+
+def is_normalised(manifest: Records) -> bool:
+    """Whether every text of a manifest is normalised as it is, so that reading both would be reading twice."""
+    return all(compose(utterance.text) == normalise(utterance.text) for utterance in manifest)
+
+
+def words(text: str) -> list[str]:
+    """Words in lower case, split by white space, without ASCII punctuation at their edges: of any language."""
+    found = (word.strip(string.punctuation) for word in straighten(compose(text)).lower().split())
+    return [word for word in found if word]
+
+
+def english_words(text: str) -> list[str]:
+    """Runs of letters and digits in lower case, with the apostrophes within them; a hyphen separates words.
+
+    Of English alone: the vowel signs of other scripts are not letters to a regular expression.
+    """
+    return ENGLISH_WORD.findall(straighten(compose(text), opening=True).lower())
+
+
+def plain(text: str) -> str:
+    """A word or a sentence without case, punctuation, symbols and spaces; marks stay, as a vowel sign makes another word."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in folded if unicodedata.category(letter)[0] not in ("P", "S", "Z", "C"))

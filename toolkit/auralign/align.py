@@ -164,12 +164,12 @@ def _find(folder, ending: str) -> dict[str, list[Path]]:
     return found
 
 
-def from_recipe(hparams, manifest: Records, *, place) -> Source:
+def from_recipe(recipe, manifest: Records, *, place) -> Source:
     """The source that aligns by CTC, with the encoder and the recognizer of a recipe's YAML.
 
     Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot align.
     """
-    encoder, recognizer, frames = _build_parts(hparams, manifest, place=place, to="align")
+    encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="align")
 
     def listen(utterance: Utterance) -> Timed:
         if not encoder.hears(utterance.seconds):
@@ -190,7 +190,7 @@ Place = tuple[float, float, float]
 Locator = Callable[[str, list[str]], list[Place | None]]
 
 
-def locator(hparams, manifest: Records, *, place) -> Locator:
+def locator(recipe, manifest: Records, *, place) -> Locator:
     """What tells where phrases are said in an utterance, with the encoder and the recognizer of a recipe's YAML.
 
     For tasks that ask for a place in the audio, where the LLM quotes words.
@@ -203,7 +203,7 @@ def locator(hparams, manifest: Records, *, place) -> Locator:
 
     Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot locate.
     """
-    encoder, recognizer, frames = _build_parts(hparams, manifest, place=place, to="locate")
+    encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="locate")
 
     def locate(utt_id: str, phrases: list[str]) -> list[Place | None]:
         batch, lengths = frames.get([manifest.row(utt_id)])
@@ -217,19 +217,19 @@ def locator(hparams, manifest: Records, *, place) -> Locator:
     return locate
 
 
-def _build_parts(hparams, manifest: Records, *, place, to: str):
+def _build_parts(recipe, manifest: Records, *, place, to: str):
     """The encoder, recognizer and frames that a recipe names, to "align" or to "locate"."""
     from auralign.data.frames import LiveFrames
     from auralign.models.build import build_recognizer, check_device, construct, own_encoder
 
-    if not hparams.recognizer:
+    if not recipe.recognizer:
         raise ValueError(
             f"{place}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of "
             "auralign.models.recognizers"
         )
-    check_device(hparams.device)
-    encoder = construct("encoder", hparams.encoder).to(hparams.device)
-    recognizer = build_recognizer(hparams, encoder)
+    check_device(recipe.device)
+    encoder = construct("encoder", recipe.encoder).to(recipe.device)
+    recognizer = build_recognizer(recipe, encoder)
     if not hasattr(recognizer, to):
         raise ValueError(
             f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.recognizers.load_ctc makes one "

@@ -1,44 +1,39 @@
 """Any finished model on any test set: `auralign evaluate`, `auralign.evaluate`.
 
-    scores = auralign.evaluate("exp/synthetic/sift/seed_1", "data/other.jsonl", ask=["Repeat: {speech}"])
+    folder = auralign.evaluate("exp/synthetic/sift/seed_1", "data/other.jsonl", ask=["Repeat: {speech}"])
 
-Nothing is trained and nothing is overwritten: the answers of each test set have a folder of their own, named by the manifest and
+Nothing is trained and nothing is overwritten: the answers to each test set have a folder of their own, named by the manifest and
 a hash of all that they depend on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from auralign import __version__
 from auralign.data.frames import BranchFrames, LiveFrames
+from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
 from auralign.decode.stage import best_checkpoint, make_decoder
 from auralign.files import hash_path, hash_value, read_json
-from auralign.ledger.build import make_ledger, read_methods
-from auralign.ledger.columns import MethodFiles
-from auralign.ledger.report import FILES, write_report
-from auralign.ledger.stage import Judge
+from auralign.fingerprint import describe
+from auralign.layout import SLOT, Speech, fill
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RunFolder
+from auralign.score.build import make_ledger, read_methods
+from auralign.score.columns import MethodFiles
+from auralign.score.recipe import Judge
+from auralign.score.report import FILES, read_scores, write_report
+from auralign.score.table import describe_result, format_rate, format_table, main_group
 from auralign.stage import Stage
 from auralign.text.words import is_normalised
+from auralign.train.checkpoint import WEIGHTS
 
+QUESTIONS = "questions.jsonl"
 TITLE = "The gap ledger of {manifest}"
 DECODE_BATCH_SIZE = 16
-
-
-class _Slot:
-    """What `Decoder` asks of a method, for a model folder: it says what is put into the prompt, and no more."""
-
-    name = "of a model folder"
-
-    def __init__(self, pretrained):
-        self._pretrained = pretrained
-
-    def slot(self, utterance):
-        return tuple(self._pretrained.slot(utterance.text or None))
 
 
 def evaluate(
@@ -53,6 +48,7 @@ def evaluate(
     llm=None,
     encoder=None,
     device: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Path:
     """Answer the questions of a test set with a finished model, and set the answers to speech against those to text.
 
@@ -68,8 +64,8 @@ def evaluate(
     ask : sequence of str, optional
         Instructions with a `{speech}` slot, asked about every utterance, instead of `questions`.
     output : path, optional
-        Where the evaluation's folder is made; by default `evaluations` in the run's folder, or beside the model folder
-        `<its name>.evaluations`.
+        Where the evaluation's folder is made; by default `evaluations` in the run's folder, or `<name>.evaluations` beside the
+        model folder.
     judge : Judge, optional
         Says what an answer is worth; by default exact answers count.
     seed : int
@@ -78,62 +74,65 @@ def evaluate(
         Where a model folder's LLM and encoder are now.
     device : str, optional
         "cpu" or "cuda:N"; by default the run's, or the CPU.
+    overrides : dict of str, optional
+        Other values for keys of a run's recipe, such as `decode_num_beams`.
 
-    Returns Path: the folder with `questions.jsonl`, the answers (`speech.jsonl`, `shuffled.jsonl`, `text.jsonl`, ...), `scores.json`,
-    `report.md` and `ledger.png`.
+    Returns Path: the folder with `questions.jsonl`, the answers (`speech.jsonl`, `shuffled.jsonl`, `text.jsonl`, ...),
+    `scores.json`, `report.md` and `ledger.png`.
 
-    Raises FileNotFoundError if the model, the manifest or the questions are not there, ValueError if both `questions` and `ask` are
-    given.
+    Raises
+    ------
+    FileNotFoundError
+        If the model, the manifest or the questions are not there.
+    ValueError
+        If both `questions` and `ask` are given, or an instruction has no slot.
     """
-    manifest = Records(_existing(manifest, "manifest"), Utterance)
-    asked = _questions(manifest, questions, list(ask))
+    utterances = Records(_existing(manifest, "manifest"), Utterance)
+    asked = _read_questions(utterances, questions, list(ask))
     judge = judge or Judge()
-    source = (
-        _Run(model, device) if not (Path(model) / CONFIG).is_file() else _Folder(model, llm, encoder, device)
-    )
+    options = {**(overrides or {}), **({"device": device} if device else {})}
+    is_folder = (Path(model) / CONFIG).is_file()
+    source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)
     inputs = {
         "auralign": __version__,
         "model": source.identity(),
-        "manifest": hash_path(manifest.path),
+        "manifest": hash_path(utterances.path),
         "questions": hash_value([vars(question) for question in asked]),
         "judge": f"{type(judge).__module__}.{type(judge).__qualname__}",
         "seed": seed,
     }
-    fixed = {name: value for name, value in inputs.items() if name != "auralign"}
-    folder = Path(output or source.output) / f"{manifest.path.stem}-{hash_value(fixed)[:8]}"
-    given = [*source.given(manifest), "speech", "shuffled"]
-    outputs = [folder / "questions.jsonl", *(folder / f"{name}.jsonl" for name in given)]
-    partial = [folder / f"{name}.partial.jsonl" for name in given]
-    with Stage(
-        "evaluate",
-        folder,
-        inputs=inputs,
-        outputs=[*outputs, *(folder / name for name in FILES)],
-        partial=partial,
-    ) as stage:
+    named_by = hash_value({name: value for name, value in inputs.items() if name != "auralign"})
+    folder = Path(output or source.output) / f"{utterances.path.stem}-{named_by[:8]}"
+    answers = {
+        given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), "speech", "shuffled")
+    }
+    outputs = [folder / QUESTIONS, *answers.values(), *(folder / name for name in FILES)]
+    with Stage("evaluate", folder, inputs=inputs, outputs=outputs) as stage:
         if not stage.complete:
-            write_records(folder / "questions.jsonl", asked, kind=Question)
-            decoder = source.decoder(manifest)
-            for name in given:
-                if not (folder / f"{name}.jsonl").exists() or (folder / f"{name}.partial.jsonl").exists():
+            write_records(folder / QUESTIONS, asked, kind=Question)
+            decoder = source.make_decoder(utterances)
+            for given, path in answers.items():
+                if not path.exists():  # else a run was killed: the folder's name holds the hash of its inputs
                     decoder.write(
-                        Records(folder / "questions.jsonl", Question),
-                        folder / f"{name}.jsonl",
-                        given=name,
+                        Records(folder / QUESTIONS, Question),
+                        path,
+                        given=given,
                         seed=seed,
+                        partial=stage.partial(path),
                     )
-            _score(folder, manifest, given, source, judge, seed)
+            _score(folder, utterances, answers, source.name, judge, seed)
     return folder
 
 
-def _score(folder: Path, manifest: Records, given: list[str], source, judge: Judge, seed: int) -> None:
-    """Write the ledger of the answers in a folder."""
-    answers = {name: Records(folder / f"{name}.jsonl", Hypothesis) for name in given}
-    asked = Records(folder / "questions.jsonl", Question)
-    files = MethodFiles(answers.pop("speech"), answers.pop("shuffled"))
-    items = read_methods(asked, manifest, answers, {source.name: files})
+def _score(
+    folder: Path, manifest: Records, answers: Mapping[str, Path], name: str, judge: Judge, seed: int
+) -> None:
+    """Write the ledger of the answers."""
+    read = {given: Records(path, Hypothesis) for given, path in answers.items()}
+    asked = Records(folder / QUESTIONS, Question)
+    files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
     ledger = make_ledger(
-        items,
+        read_methods(asked, manifest, read, {name: files}),
         classify=judge.classify,
         answer_right=judge.is_right,
         score=judge.score,
@@ -141,37 +140,62 @@ def _score(folder: Path, manifest: Records, given: list[str], source, judge: Jud
         seed=seed,
     )
     facts = {
-        "model": source.name,
+        "model": name,
         "auralign": __version__,
         "manifest": manifest.path.name,
         "questions": len(asked),
         "utterances": ledger.num_utterances,
         "seed": seed,
     }
-    write_report(folder, ledger, (), title=TITLE.format(manifest=manifest.path.name), facts=facts)
+    write_report(folder, ledger, title=TITLE.format(manifest=manifest.path.name), facts=facts)
+
+
+def describe_evaluations(folder: Path) -> str:
+    """The ledger of an evaluation, and a line for each evaluation of the same model, oldest first."""
+    ledger, _, facts = read_scores(folder / "scores.json")
+    size = f"{facts['questions']} questions about {facts['utterances']} utterances"
+    rows = [("evaluation", "measure", "text", "speech", "floor")]
+    for path in sorted(folder.parent.glob("*/scores.json"), key=lambda path: path.stat().st_mtime):
+        other = read_scores(path)[0]
+        rates = other.row(other.methods[0], main_group(other)).rates
+        shown = map(format_rate, (rates.text, rates.speech, rates.shuffled))
+        rows.append((path.parent.name, other.measure, *shown))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        [
+            f"The gap ledger: {ledger.measure} to {size}\n",
+            format_table(ledger),
+            f"\n{describe_result(ledger)}\n",
+            "Evaluations of this model:",
+            *(
+                "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+                for row in rows
+            ),
+            f"\nReport: {folder / 'report.md'}",
+        ]
+    )
 
 
 class _Run:
     """A run as `evaluate` sees it."""
 
-    def __init__(self, place, device: str | None):
-        self.run = RunFolder.open(place, {"device": device} if device else None)
+    def __init__(self, place, overrides: Mapping[str, Any]):
+        self.run = RunFolder.open(place, overrides)
         self.name = self.run.name
         with self.run.working_here():
             self.output = self.run.evaluations.resolve()
 
     def identity(self) -> str:
-        """What its answers depend on."""
-        recipe = self.run.recipe
+        """A hash of what its answers depend on."""
         with self.run.working_here():
             checkpoint = hash_path(best_checkpoint(self.run).folder)
-        return hash_value([checkpoint, describe(recipe.settings("decode"))])
+            return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
-    def given(self, manifest: Records) -> list[str]:
+    def texts(self, manifest: Records) -> list[str]:
         """What the plain LLM reads."""
         return _texts(manifest) + ["transcript"] * bool(self.run.recipe.recognizer)
 
-    def decoder(self, manifest: Records) -> Decoder:
+    def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""
         with self.run.working_here():
             return make_decoder(self.run, manifest)
@@ -180,21 +204,21 @@ class _Run:
 class _Folder:
     """A model folder as `evaluate` sees it."""
 
-    def __init__(self, place, llm, encoder, device: str | None):
+    def __init__(self, place, llm, encoder, device: str):
         self.folder = Path(place).resolve()
         self.name = self.folder.name
         self.output = self.folder.with_name(f"{self.name}.evaluations")
-        self.options = {"llm": llm, "encoder": encoder, "device": device or "cpu"}
+        self.options = {"llm": llm, "encoder": encoder, "device": device}
 
     def identity(self) -> str:
-        """What its answers depend on."""
+        """A hash of what its answers depend on."""
         return hash_value([read_json(self.folder / CONFIG), hash_path(self.folder / WEIGHTS)])
 
-    def given(self, manifest: Records) -> list[str]:
+    def texts(self, manifest: Records) -> list[str]:
         """What the plain LLM reads."""
         return _texts(manifest)
 
-    def decoder(self, manifest: Records) -> Decoder:
+    def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""
         loaded = load(self.folder, **self.options)
         frames = {name: LiveFrames(encoder, manifest) for name, encoder in loaded.model.encoders.items()}
@@ -209,6 +233,19 @@ class _Folder:
         )
 
 
+class _Slot:
+    """What `Decoder` asks of a method, for a model folder: which segments replace the prompt's `{speech}` slot."""
+
+    name = "of a model folder"
+
+    def __init__(self, pretrained):
+        self._pretrained = pretrained
+
+    def slot(self, utterance: Utterance):
+        is_assisted = "assisted_slot" in self._pretrained.config
+        return tuple(self._pretrained.slot(utterance.text if is_assisted else None))
+
+
 def _texts(manifest: Records) -> list[str]:
     return ["text"] if is_normalised(manifest) else ["text", "normalised"]
 
@@ -219,21 +256,17 @@ def _existing(path, what: str) -> Path:
     return Path(path)
 
 
-def _questions(manifest: Records, questions, ask: list[str]) -> list[Question]:
+def _read_questions(manifest: Records, questions, ask: list[str]) -> list[Question]:
     """The questions of a file, or an instruction about every utterance."""
     if ask and questions:
         raise ValueError("questions and ask: give one of them")
     if ask:
-        return list(questions_about(manifest, [[instruction] for instruction in ask]))
-    path = Path(questions or manifest.path.with_suffix(".questions.jsonl"))
+        for instruction in ask:
+            fill(instruction, Speech(""))  # raises if it has no slot
+        return list(make_questions(manifest, [(instruction, None) for instruction in ask]))
+    path = Path(questions or questions_path(manifest.path))
     if not path.is_file():
         raise FileNotFoundError(
             f"no questions at {path}; give --questions FILE, or --ask 'INSTRUCTION with {SLOT}'"
         )
     return list(Records(path, Question))
-
-
-def beside(folder: Path) -> list[Path]:
-    """The evaluations of the same model, oldest first."""
-    found = [path for path in folder.parent.glob("*/scores.json")]
-    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]

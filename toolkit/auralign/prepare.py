@@ -1,7 +1,7 @@
 """Stage 1 of a recipe: its splits as checked manifests, free of what the test sets hold, and the questions of the evaluation.
 
-    options, hparams = read_options(argv, parser)
-    prepare(hparams, {"train": [Source(...)], "valid": [Source(...)], "test": [Source(...)]}, ask, options=options, ...)
+    options, recipe = read_options(argv, parser)
+    prepare(recipe, {"train": [Source(...)], "valid": [Source(...)], "test": [Source(...)]}, ask, options=options, ...)
 
 A recipe's `prepare.py` says where its corpus is read and what is asked about it; all else is here.
 """
@@ -18,14 +18,15 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
-from auralign.data.manifest import ACCOUNT, write_manifest
+from auralign.data.manifest import write_manifest
 from auralign.data.rejected import Item, rejected_path
 from auralign.files import write_json
 from auralign.recipe import Recipe, RecipeError, load_recipe, parse_arguments
 from auralign.records import Question, Records, Utterance, write_records
+from auralign.run_folder import ALL_SPLITS as SPLITS
+from auralign.run_folder import DataFolder
 from auralign.stage import Stage, content
 
-SPLITS = ("train", "valid", "test")
 MAX_PHRASINGS = 5
 NO_INPUTS = ("yaml", "download")  # options that do not change what is made of a corpus
 
@@ -73,16 +74,16 @@ def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argp
     words, overrides = parse_arguments(rest)
     if words:
         raise RecipeError(f"unexpected argument {words[0]!r}; give one YAML, and options")
-    hparams = load_recipe(options.yaml, overrides)
+    recipe = load_recipe(options.yaml, overrides)
     if options.phrasings > MAX_PHRASINGS:
         raise RecipeError(f"--phrasings {options.phrasings}: there are {MAX_PHRASINGS} of each task")
     if not options.data.is_dir() and not getattr(options, "download", False):
         raise FileNotFoundError(f"no folder {options.data}; give the corpus: --data DIR")
-    return options, hparams
+    return options, recipe
 
 
 def prepare(
-    hparams: Recipe,
+    recipe: Recipe,
     splits: dict[str, list[Source]],
     ask: Callable[[Records], Iterable[Question]],
     *,
@@ -97,7 +98,7 @@ def prepare(
 
     Arguments
     ---------
-    hparams : Recipe
+    recipe : Recipe
     splits : dict of str -> list of Source
         For each of SPLITS at least one.
     ask : callable (Records of Utterance) -> iterable of Question
@@ -118,22 +119,22 @@ def prepare(
             f"nothing to make the {empty[0]} split of, a recipe needs {', '.join(SPLITS)}: name a part of the corpus for it, "
             f"as in {empty[0]}=NAME (--splits; chosen now: {chosen or 'none'})"
         )
-    folder = Path(hparams.data_folder)
-    manifests = {split: folder / f"{split}.jsonl" for split in SPLITS}
-    questions = folder / "test.questions.jsonl"
+    data = DataFolder(recipe.data_folder)
+    manifests = {split: data.manifest(split) for split in SPLITS}
+    questions = data.questions
     inputs = {
         "auralign": __version__,
         "options": {
             name: str(value) for name, value in sorted(vars(options).items()) if name not in NO_INPUTS
         },
-        "max_rejected": hparams.max_rejected,
-        "verify": hparams.verify_audio,
-        "exclude_overlap": hparams.exclude_overlap,
+        "max_rejected": recipe.max_rejected,
+        "verify": recipe.verify_audio,
+        "exclude_overlap": recipe.exclude_overlap,
         **inputs,
     }
-    account = folder / ACCOUNT
+    account = data.account
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions, account]
-    with Stage("prepare", folder, inputs=inputs, outputs=outputs) as stage:
+    with Stage("prepare", data.folder, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
         for split, path in manifests.items():
@@ -141,14 +142,14 @@ def prepare(
                 path,
                 _read(splits[split], options.limit),
                 audio_folder=".",
-                limit=hparams.max_rejected,
-                verify=verify or options.verify or hparams.verify_audio,
+                limit=recipe.max_rejected,
+                verify=verify or options.verify or recipe.verify_audio,
             )
             print(f"{stage.name}: {summary}")
         overlap_path(manifests["train"]).unlink(missing_ok=True)  # of the manifest that was replaced
         valid, test = (Records(manifests[split], Utterance) for split in ("valid", "test"))
         train = Records(manifests["train"], Utterance)
-        print(f"{stage.name}: {exclude_overlap(train, [valid, test], kinds=hparams.exclude_overlap)}")
+        print(f"{stage.name}: {exclude_overlap(train, [valid, test], kinds=recipe.exclude_overlap)}")
         shared = find_overlap(valid, [test])
         print(f"{stage.name}: {shared}")
         if shared.counts["id"]:

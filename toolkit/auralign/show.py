@@ -1,42 +1,27 @@
 """Print one example as the model reads it: `auralign show`."""
 
-from pathlib import Path
-
 from auralign.layout import Speech
 from auralign.layout import Target as TargetSegment
 from auralign.method import lay_out, respond
-from auralign.recipe import RecipeError, load_recipe
+from auralign.recipe import RecipeError
 from auralign.records import Records, Target, Utterance
-from auralign.versions import current_targets
+from auralign.run_folder import ALL_SPLITS, RunFolder
 
 NOT_YET = "(written by the LLM in stage 2)"
 
 
-def find_yaml(method: str) -> Path:
-    """The YAML of a method: a path as it is, a name in the recipe's `hparams/`.
+def show(run: RunFolder, utt_id: str | None) -> None:
+    """Print the views of one utterance's examples: pieces, ids, positions, tags and loss mask.
 
-    Raises RecipeError where there is none.
+    Raises RecipeError if no manifest of the run has the utterance.
     """
-    path = Path(method) if method.endswith(".yaml") else Path("hparams") / f"{method}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
-        raise RecipeError(
-            f"no {path} here; go to a recipe's folder such as egs/digits, or give the path of a YAML"
-            + (f"; here are: {known}" if known else "")
-        )
-    return path
-
-
-def show(method: str, utt_id: str | None) -> None:
-    """Print the views of one utterance's examples: pieces, ids, positions, tags and loss mask."""
     from auralign.models.build import build_llm
 
-    hparams = load_recipe(find_yaml(method))
-    split, utterance = _find_utterance(Path(hparams.data_folder), utt_id)
-    _, renderer = build_llm(hparams)
+    split, utterance = _find_utterance(run, utt_id)
+    _, renderer = build_llm(run.recipe)
     print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
-    for number, (choice, target) in enumerate(_examples(hparams, split, utterance)):
-        layout = lay_out(hparams.method, utterance, choice, target)
+    for number, (choice, target) in enumerate(_examples(run, split, utterance)):
+        layout = lay_out(run.recipe.method, utterance, choice, target)
         print(f"\nexample {number}: task {choice.task!r}, instruction {choice.instruction!r}")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             print(
@@ -46,10 +31,9 @@ def show(method: str, utt_id: str | None) -> None:
             _print_view(renderer, view)
 
 
-def _find_utterance(folder: Path, utt_id: str | None):
-    splits = ("train", "valid", "test")
-    for split in splits:
-        path = folder / f"{split}.jsonl"
+def _find_utterance(run: RunFolder, utt_id: str | None):
+    manifests = {split: run.data.manifest(split) for split in ALL_SPLITS}
+    for split, path in manifests.items():
         if path.is_file():
             manifest = Records(path, Utterance)
             if utt_id is None and len(manifest):
@@ -57,22 +41,18 @@ def _find_utterance(folder: Path, utt_id: str | None):
             if utt_id is not None and utt_id in manifest:
                 return split, manifest[utt_id]
     if utt_id is None:
-        raise RecipeError(f"no manifest in {folder}; run stage 1 (prepare) first")
-    raise RecipeError(
-        f"no utterance {utt_id!r} in {', '.join(f'{folder}/{split}.jsonl' for split in splits)}"
-    )
+        raise RecipeError(f"no manifest in {run.data.folder}; run stage 1 (prepare) first")
+    raise RecipeError(f"no utterance {utt_id!r} in {', '.join(map(str, manifests.values()))}")
 
 
-def _examples(hparams, split: str, utterance):
-    """Each choice with its target: the one on disk where it was asked for by just this choice, or what the corpus holds, or a
-    stand-in."""
+def _examples(run: RunFolder, split: str, utterance):
+    """Each choice with its target: that on disk if it was made for just this choice, or what the corpus holds, or a stand-in."""
     from auralign.generate.targets import draw_choices
 
-    method = hparams.method
-    path = current_targets(hparams.output_folder) / f"{split}.jsonl"
+    method, path = run.recipe.method, run.targets(split)
     records = Records(path, Target) if path.is_file() else ()
     found = [target for target in records if target.utt_id == utterance.id]
-    for choice in draw_choices(method, utterance, hparams.seed):
+    for choice in draw_choices(method, utterance, run.recipe.seed):
         target = next((target for target in found if target.choice == choice), None)
         if target is not None:
             yield choice, TargetSegment.of(target)

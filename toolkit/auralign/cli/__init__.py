@@ -8,9 +8,21 @@ import argparse
 import re
 
 from auralign import __version__, script
-from auralign.cli import align, ask, bench, export, methods, new_method, new_recipe, prepare, show
+from auralign.cli import align, ask, bench, evaluate, export, methods, new_method, new_recipe, prepare, show
+from auralign.cli.arguments import parse_overrides
 
-COMMANDS = (methods, prepare, align, bench, show, new_method, new_recipe, export, ask)  # as --help lists them
+COMMANDS = (
+    methods,
+    prepare,
+    align,
+    bench,
+    show,
+    new_method,
+    new_recipe,
+    evaluate,
+    export,
+    ask,
+)  # as --help lists them
 OPTION = re.compile(
     r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"
 )  # --max_seconds means --max-seconds: YAML keys have underscores
@@ -23,9 +35,14 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Parse the arguments, run the command that they name and return its exit code."""
-    options = make_parser().parse_args(
+    parser = make_parser()
+    options, rest = parser.parse_known_args(
         [OPTION.sub(lambda name: name[0].replace("_", "-"), word) for word in argv]
     )
+    if rest and "overrides" not in options:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides = parse_overrides(rest)
     code: int = options.do(options)
     return code
 

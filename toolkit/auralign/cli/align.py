@@ -58,9 +58,8 @@ def _open_source(options: argparse.Namespace, manifest):
         return from_textgrids(options.textgrids, options.tier or "words")
     if options.librispeech:
         return from_librispeech(options.librispeech)
-    from auralign.recipe import load_recipe
-    from auralign.show import find_yaml
+    from auralign.run_folder import RunFolder
 
     import_from_working_folder()
-    yaml = find_yaml(options.recipe)
-    return from_recipe(load_recipe(yaml), manifest, place=yaml)
+    run = RunFolder.open(options.recipe)
+    return from_recipe(run.recipe, manifest, place=options.recipe)

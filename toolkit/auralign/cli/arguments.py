@@ -24,6 +24,28 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
+RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow: --seed 2, --llm_folder DIR"
+
+
+def add_run(parser) -> None:
+    """The argument by which a command finds a run, with `options.overrides` for keys of its YAML."""
+    parser.add_argument("run", metavar="RUN", help=RUN_HELP)
+    parser.set_defaults(overrides={})
+
+
+def parse_overrides(words: list[str]) -> dict[str, str]:
+    """Values by key, of what follows a command's own options.
+
+    Raises RecipeError on words that belong to no option.
+    """
+    from auralign.recipe import RecipeError, parse_arguments
+
+    others, overrides = parse_arguments(words)
+    if others:
+        raise RecipeError(f"unexpected argument {others[0]!r}")
+    return overrides
+
+
 def import_from_working_folder() -> None:
     """Make modules in the working folder importable, as they are for a recipe's scripts: its YAML may name them."""
     sys.path.append(os.getcwd())

@@ -1,8 +1,8 @@
-"""`auralign export`: write a trained connector as a model folder."""
+"""`auralign export`: write what a run has trained as a model folder."""
 
 import argparse
 
-from auralign.cli.arguments import import_from_working_folder
+from auralign.cli.arguments import add_run
 
 
 def add(commands) -> None:
@@ -10,9 +10,10 @@ def add(commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a trained connector as a model folder",
-        description="Write a recipe's best checkpoint as a model folder; run it in the recipe's folder, after stage 3.",
+        description="Write the best checkpoint of a run as a model folder, after stage 3.",
+        epilog="example: auralign export exp/synthetic/sift/seed_1 my_model",
     )
-    parser.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
+    add_run(parser)
     parser.add_argument("folder", metavar="FOLDER", help="model folder to write; it must not exist yet")
     parser.set_defaults(do=do)
 
@@ -22,12 +23,11 @@ def do(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from auralign.publish.export import export
-    from auralign.recipe import load_recipe
-    from auralign.show import find_yaml
+    from auralign.run_folder import RunFolder
 
-    import_from_working_folder()
-    hparams = load_recipe(find_yaml(options.method))
-    report = Path(hparams.score_folder) / "report.md"
-    export(hparams, options.folder, report=report if report.is_file() else None)
-    print(f"{options.folder}: {hparams.method.name} of {hparams.output_folder}")
+    folder = Path(options.folder).resolve()
+    run = RunFolder.open(options.run, options.overrides)
+    with run.working_here():
+        export(run.recipe, folder, report=run.report if run.report.is_file() else None)
+    print(f"{options.folder}: {run.recipe.method.name} of {run.folder}")
     return 0

@@ -2,7 +2,7 @@
 
 import argparse
 
-from auralign.cli.arguments import import_from_working_folder
+from auralign.cli.arguments import add_run
 
 
 def add(commands) -> None:
@@ -12,15 +12,17 @@ def add(commands) -> None:
         help="print one example as the model reads it",
         description="Print the rendered views of one utterance: text, token ids, positions, tags, loss mask.",
     )
-    parser.add_argument("method", metavar="METHOD", help="name of a YAML in hparams/, or the path of one")
+    add_run(parser)
     parser.add_argument("--utt", metavar="ID", help="utterance id (default: the first of the training set)")
     parser.set_defaults(do=do)
 
 
 def do(options: argparse.Namespace) -> int:
     """Print the views."""
+    from auralign.run_folder import RunFolder
     from auralign.show import show
 
-    import_from_working_folder()
-    show(options.method, options.utt)
+    run = RunFolder.open(options.run, options.overrides)
+    with run.working_here():
+        show(run, options.utt)
     return 0

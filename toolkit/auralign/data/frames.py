@@ -152,17 +152,17 @@ class BranchFrames:
         return {name: frames.get(rows) for name, frames in self.branches.items()}
 
 
-def recipe_frames(hparams, model, manifest: Records) -> BranchFrames:
+def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
     """`open_frames` of each of the model's encoders, by a recipe's values; the disk cache stands beside the manifest."""
     return BranchFrames(
         {
             name: open_frames(
                 encoder,
                 manifest,
-                cache=hparams.feature_cache,
+                cache=recipe.feature_cache,
                 folder=manifest.path.parent / "frames",
-                max_gigabytes=hparams.max_cache_gigabytes,
-                batch_seconds=hparams.encode_batch_seconds,
+                max_gigabytes=recipe.max_cache_gigabytes,
+                batch_seconds=recipe.encode_batch_seconds,
             )
             for name, encoder in model.encoders.items()
         }

@@ -16,8 +16,8 @@ from auralign.versions import choose_targets, target_folders, trained_on
 def generating(run: RunFolder, split: str) -> Iterator[Stage]:
     """The stage that writes the targets of "train" or "valid".
 
-    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them; after the last
-    of `SPLITS` it is the one that later stages read.
+    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them; after the
+    last of `SPLITS` it is the one that later stages read.
 
     Raises FileNotFoundError if stage 1 was not run, ValueError if it would replace targets that a model was trained on.
     """

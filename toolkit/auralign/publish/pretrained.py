@@ -168,7 +168,7 @@ class PretrainedModel:
                 raise ValueError(f"the prompt holds {word}; did you mean {SLOT}?")
         if prompt is not None and SLOT not in prompt:
             prompt = f"{SLOT}\n{prompt}"
-        prompts = [self.renderer.render(View(fill(prompt, *self._slot(text)))) for text in transcripts]
+        prompts = [self.renderer.render(View(fill(prompt, *self.slot(text)))) for text in transcripts]
         waveforms = [self._read(one, sample_rate) for one in audio]
         speech, _ = self.model.listen(prompts, self.model.encode(waveforms))
         for one, rendered, heard in zip(audio, prompts, speech, strict=True):
@@ -184,7 +184,7 @@ class PretrainedModel:
             "seconds": [len(waveform) / self.model.encoder.sample_rate for waveform in waveforms],
         }
 
-    def _slot(self, transcript: str | None) -> list:
+    def slot(self, transcript: str | None) -> list:
         """The segments that replace `{speech}` in a prompt."""
         if transcript and "assisted_slot" not in self.config:
             raise ValueError("this model was trained without a transcript beside the speech; leave it out")

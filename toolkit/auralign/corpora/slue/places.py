@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from auralign.files import partial_path
 from auralign.records import Records, write_records
-from auralign.store import Store, partial_path
+from auralign.store import Store
 from auralign.text.characters import compose
 
 Place = tuple[float, float] | None

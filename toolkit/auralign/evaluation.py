@@ -253,7 +253,7 @@ def _texts(manifest: Records) -> list[str]:
 def _existing(path, what: str) -> Path:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no {what} at {path}")
-    return Path(path)
+    return Path(path).resolve()
 
 
 def _read_questions(manifest: Records, questions, ask: list[str]) -> list[Question]:

@@ -24,7 +24,7 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
-RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow: --seed 2, --llm_folder DIR"
+RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"
 
 
 def add_run(parser) -> None:

@@ -76,7 +76,7 @@ def make_decoder(run: RunFolder, manifest=None):
 
     Raises ValueError if the checkpoint was trained with other parts than the recipe names.
     """
-    from auralign.data.frames import recipe_frames
+    from auralign.data.frames import BranchFrames, LiveFrames, recipe_frames
     from auralign.decode.answers import Decoder
     from auralign.models.build import (
         build_decoding,
@@ -92,12 +92,18 @@ def make_decoder(run: RunFolder, manifest=None):
     check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
     best.load_weights(model)
     model.eval()
-    manifest = manifest or Records(run.data.manifest("test"), Utterance)
+    if manifest is None:
+        manifest = Records(run.data.manifest("test"), Utterance)
+        frames = recipe_frames(recipe, model, manifest)
+    else:  # nothing is kept beside the user's own files
+        frames = BranchFrames(
+            {name: LiveFrames(encoder, manifest) for name, encoder in model.encoders.items()}
+        )
     return Decoder(
         model,
         renderer,
         manifest,
-        recipe_frames(recipe, model, manifest),
+        frames,
         method=recipe.method,
         decoding=build_decoding(recipe),
         batch_size=recipe.decode_batch_size,

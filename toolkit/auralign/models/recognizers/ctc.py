@@ -161,7 +161,7 @@ class CTCRecognizer(nn.Module):
         return start, end, float(np.mean([score for *_, score in units]))
 
     def _join(self, spelled: list[list[int]]) -> list[int]:
-        """The units of words, one after the other, with what stands between two."""
+        """The units of words, concatenated, with the units between two words."""
         ids: list[int] = []
         for number, units in enumerate(spelled):
             ids += [*(self.units.between if number else ()), *units]

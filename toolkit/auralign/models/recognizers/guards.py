@@ -26,7 +26,7 @@ class Guards:
         more; of 84 utterances the greatest was 0.85, a digit of half a second.
     temperatures : sequence of float
         Of sampling, tried in turn while the transcript is poor or repeats itself; the last is taken as it is. Whisper's are
-        0.2, 0.4, 0.6, 0.8 and 1.0. None are tried unless given: a transcript is then the likeliest one, the same on every
+        0.2, 0.4, 0.6, 0.8 and 1.0. The default is none: the transcript is then the likeliest one, the same on every
         machine, and `compression_ratio_threshold` means nothing.
     """
 

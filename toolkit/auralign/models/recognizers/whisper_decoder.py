@@ -12,11 +12,11 @@ reject what a Whisper writes for silence, such as "you".
 `load_whisper_decoder` reads the very frames that the connector has, without a second encoder, and these are not what the
 decoder was trained on:
 
-* "true_length": the encoder heard no silence behind the speech. Expect repetitions and words that nobody said, above all on
+* "true_length": the encoder reads no silence behind the speech. Expect repetitions and words that nobody said, above all on
   short utterances.
-* "30_seconds": these frames are Whisper's very own, but those behind the end of the speech are cut off, as no connector reads
-  them. It should be near.
-* "whole_window": the same as by `load_whisper_recognizer`.
+* "30_seconds": these frames equal Whisper's own, but those behind the end of the speech are cut off, as no connector reads
+  them. The transcript should be close to Whisper's.
+* "whole_window": the same frames as by `load_whisper_recognizer`.
 
 Axes: B batch, T frames, D width.
 """
@@ -26,6 +26,7 @@ import itertools
 import re
 from collections import defaultdict
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -161,7 +162,7 @@ class WhisperRecognizer(nn.Module):
         return found
 
     def _words(self, text: str) -> list[str]:
-        """What is compared: words, or characters where there are no spaces, without case and punctuation."""
+        """The words of a text, or characters in a language without spaces, without case and punctuation."""
         return [plain(match[0]) for match in self._match_words(text) if plain(match[0])]
 
     def _match_words(self, text: str):
@@ -174,7 +175,7 @@ class WhisperRecognizer(nn.Module):
         ends = itertools.accumulate(
             (len(self._decode(tokens[: number + 1])) for number in range(len(tokens))), max
         )
-        token_at = [number for number, size in enumerate(_steps(ends)) for _ in range(size)]
+        token_at = np.repeat(np.arange(len(tokens)), np.diff([0, *ends]))
         found = []
         for match in self._match_words(self._decode(tokens)):
             word, first, last = plain(match[0]), token_at[match.start()], token_at[match.end() - 1]
@@ -252,7 +253,7 @@ class WhisperRecognizer(nn.Module):
         return [] if self.guards.is_silent(no_speech, logprob) else tokens
 
     def _no_speech(self, frames) -> list[float]:
-        """The probability of <|nospeech|> in frames (B, T, D), where Whisper learned to write it: behind the start."""
+        """The probability of <|nospeech|> in frames (B, T, D), where its training put it: after the start token."""
         from transformers.modeling_outputs import BaseModelOutput
 
         logits = self.model(
@@ -297,8 +298,3 @@ class WhisperRecognizer(nn.Module):
 
     def _decode(self, tokens: list[int]) -> str:
         return self.tokenizer.decode(tokens, skip_special_tokens=True)
-
-
-def _steps(ends):
-    """From running totals to what each adds."""
-    return (end - start for start, end in itertools.pairwise((0, *ends)))

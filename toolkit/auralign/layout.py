@@ -54,11 +54,11 @@ class Speech:
     Arguments
     ---------
     text : str
-        Stands there when the LLM reads instead of hears.
+        What the teacher reads in its place.
     branch : str
-        The encoder and connector that it is heard through: `MAIN`, or one of the recipe's `branches`.
+        The encoder and connector that embed it: `MAIN` (default), or one of the recipe's `branches`.
     span : (float, float)
-        The part of the utterance that is heard, in shares of its length; all of it unless given.
+        Start and end of the part of the utterance that is embedded, as shares of its length; default: all of it.
     """
 
     text: str
@@ -83,7 +83,7 @@ class Speech:
 class Target:
     """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn.
 
-    `ids` are those in which the LLM itself wrote it; None where the text comes from elsewhere.
+    `ids` are the token ids that the LLM itself wrote; None if the text comes from elsewhere.
     """
 
     text: str
@@ -127,11 +127,11 @@ class View:
 
     @property
     def target(self) -> Target | None:
-        """The answer to learn, or None where the view ends with the prompt."""
+        """The answer to learn, or None if the view ends with the prompt."""
         return self.segments[-1] if self.segments and isinstance(self.segments[-1], Target) else None
 
     def read(self) -> "View":
-        """The view in which every `Speech` is the text that it stands for."""
+        """The view with the text of every `Speech` in its place."""
         return self._replace(
             tuple(Text(s.text, s.tag) if isinstance(s, Speech) else s for s in self.segments)
         )
@@ -146,7 +146,7 @@ class View:
 
 @dataclass(frozen=True)
 class Layout:
-    """The named views of one example. The teacher, unless given, reads what the student hears."""
+    """The named views of one example. By default the teacher is the student's view with its speech read as text."""
 
     student: View
     teacher: View | None = None
@@ -169,7 +169,7 @@ class Layout:
 def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:
     """The user's turn for an instruction template with one `{speech}` slot and what stands in it; None is no instruction.
 
-    Raises ValueError where the template has no slot, or several.
+    Raises ValueError if the template has no slot, or several.
     """
     if instruction is None:
         return speech

@@ -1,4 +1,4 @@
-"""The contract of an alignment method: three hooks, of which the last is rarely needed.
+"""The contract of an alignment method: three hooks; the last one is rarely needed.
 
     >>> class Echo(AlignmentMethod):
     ...     "Answers what the LLM answers to the bare transcript."
@@ -10,8 +10,8 @@
     >>> Echo().version
     '1'
 
-A method is found by its entry point in the group `auralign.methods` (`auralign.plugins`), reads nothing but what it is
-given, and imports no torch: the toolkit computes, the method says what.
+A method is found by its entry point in the group `auralign.methods` (`auralign.plugins`). Its hooks read their arguments only,
+and its module imports no torch: the toolkit computes, the method says what.
 """
 
 import contextlib
@@ -113,7 +113,7 @@ class AlignmentMethod(ABC):
     name: ClassVar[str] = ""
     """Equals the name of the entry point."""
     paper: ClassVar[str] = ""
-    """arXiv id of the paper that describes the method, or its title and year where it has none."""
+    """arXiv id of the paper that describes the method, or its title and year if it has no arXiv id."""
     fidelity: ClassVar[str] = "smoke"
     """How far it was tried: "smoke" (runs, its loss falls), "mechanism" (what it is for shows in miniature), "replicated" (a
     published figure was reached)."""
@@ -128,7 +128,7 @@ class AlignmentMethod(ABC):
     attributes_tried: ClassVar[Mapping[str, Any]] = {}
     """Attributes that the utterances of `auralign.testing` have beside, or instead of, age 30, gender female, emotion happy."""
     not_distances: ClassVar[tuple[str, ...]] = ()
-    """Terms of the loss, beside "cross_entropy", that are not zero where the student reads what the teacher reads."""
+    """Terms of the loss, beside "cross_entropy", that are not zero if the student reads what the teacher reads."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of `auralign.testing` that cannot hold for this method, by name, each with the reason."""
 
@@ -145,16 +145,16 @@ class AlignmentMethod(ABC):
         """How the example reads: prompt, speech and `response` in their places. Pure: equal arguments, equal layout."""
 
     def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
-        """The target where the corpus holds it already; None (the usual case) asks the LLM."""
+        """The target if the corpus holds it already; None (the usual case) asks the LLM."""
         return None
 
     def slot(self, utterance: Utterance) -> tuple[Segment, ...]:
-        """What stands in the `{speech}` slot of a prompt when the trained model is used: the speech alone unless the method
-        trains on more. Nothing is known of the utterance then but its `text`: the encoder's own transcript, or nothing."""
+        """Segments that replace `{speech}` at inference: the speech alone, unless the method trains on more. Of the utterance
+        only `text` is known then: the encoder's own transcript, or an empty string."""
         return (Speech(utterance.text),)
 
     def reject(self, utterance: Utterance, choice: Choice, response: str) -> str | None:
-        """Why an answer of the LLM may not be taught, in a few words that are counted; None where it may.
+        """Why an answer of the LLM may not be taught, in a few words that are counted; None if it may.
 
         Asked after the toolkit's own filters (empty, looping, refusing answers).
         """
@@ -175,7 +175,7 @@ class AlignmentMethod(ABC):
 
 
 def check_options(method: AlignmentMethod) -> None:
-    """Raise ValueError where an option that is a list of words is given as one word: its letters would be taken for them."""
+    """Raise ValueError if an option that is a list of strings is a bare string: it would be iterated character by character."""
     if not dataclasses.is_dataclass(method):
         return
     for option in dataclasses.fields(method):
@@ -200,7 +200,7 @@ def cite(paper: str) -> str:
 
 @contextlib.contextmanager
 def running(method: AlignmentMethod, hook: str, place: str = "") -> Iterator[None]:
-    """Around a method's own code: whatever it raises becomes a MethodFailedError that says where."""
+    """Context manager for a method's own code: its exceptions become a MethodFailedError that names hook and utterance."""
     try:
         yield
     except (MethodFailedError, MemoryError):
@@ -232,7 +232,7 @@ def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, respo
 
 
 def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> str | None:
-    """The response that the corpus holds, checked; None where the LLM is asked."""
+    """The response that the corpus holds, checked; None if the LLM is asked."""
     with running(method, "given_response", utterance.id):
         response = method.given_response(utterance, choice)
     if response is not None:
@@ -241,7 +241,7 @@ def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> st
 
 
 def in_slot(method: AlignmentMethod, transcript: str = "") -> tuple[Segment, ...]:
-    """What stands in the `{speech}` slot in use, checked: of the utterance the method learns nothing but the transcript."""
+    """Segments that replace `{speech}` at inference, validated; the method sees only the transcript."""
     known = Utterance(id="", audio="", seconds=1.0, text=transcript)
     with running(method, "slot"):
         segments = tuple(method.slot(known))

@@ -45,7 +45,7 @@ class Decoder:
     frames : BranchFrames
         Of `auralign.data.frames`.
     method : AlignmentMethod
-        Says what stands in a question's `{speech}` slot when the model hears.
+        Its `slot` gives the segments that replace a question's `{speech}`.
     decoding : Decoding
     batch_size : int
     recognizer : callable, optional
@@ -90,14 +90,13 @@ class Decoder:
             What the LLM is given: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
             transcript; "normalised", that without case and punctuation; "transcript", the encoder's own.
         assisted : bool, optional
-            Whether the encoder's transcript of what is heard stands beside the speech; where the method puts it there unless
-            given. It is empty without.
+            Whether the encoder's transcript is put beside the speech (False: an empty text); default: as the method does it.
         partial : Path, optional
             File of the answers so far, from which an interrupted run continues; the caller removes it. Default:
             `<name>.partial.jsonl` beside `path`, which is removed at the end.
 
-        From text the plain LLM answers, without LoRA. Raises ValueError where an utterance is too long for the encoder, or
-        a prompt for the LLM.
+        Text is given to the original LLM, without LoRA. Raises ValueError if an utterance is too long for the encoder, or a
+        prompt for the LLM.
         """
         if given not in INPUTS:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
@@ -241,7 +240,7 @@ class Decoder:
 def shuffle_partners(manifest: Records, seed: int) -> np.ndarray:
     """For each row of the manifest (num_utterances,), the row of another utterance with another text.
 
-    Raises ValueError where all utterances say the same.
+    Raises ValueError if all utterances have the same text.
     """
     texts = [utterance.text for utterance in manifest]
     if len(set(texts)) < 2:

@@ -23,7 +23,7 @@ from auralign.store import Store
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
 KEY_LETTERS = 16  # of a target's key: 64 bits in hexadecimal
-UNKNOWN = layout.Target("")  # stands for the answer while the prompt is made
+UNKNOWN = layout.Target("")  # in place of the answer while the prompt is made
 UNASKED = GIVEN, NONE = ("given", "none")  # finish reasons of targets that the LLM did not write
 
 
@@ -128,7 +128,7 @@ class TargetWriter:
         )
 
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
-        """Every request in the manifest's order, with the response where the corpus holds it."""
+        """Every request in the manifest's order, with the response if the corpus holds it, else None."""
         self.num_unasked = 0
         for utterance in manifest:
             choices = list(draw_choices(self.method, utterance, self.seed))

@@ -37,9 +37,9 @@ def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
     ---------
     quantity, num_tokens : torch.Tensor
         (P,), of each place of speech: `extras["quantity"]` of a connector that counts, and the `extras["num_tokens"]` that it
-        was told. No tokens count as one.
+        was given. No tokens count as one.
 
-    Returns a Term whose count is P and whose unit is "places". Raises ValueError where they differ in number.
+    Returns a Term whose count is P and whose unit is `PLACES`. Raises ValueError if they differ in number.
     """
     if len(quantity) != len(num_tokens):
         raise ValueError(

@@ -29,11 +29,11 @@ class Term:
     sum : torch.Tensor
         Scalar: the loss added up over what it counts.
     count : int
-        How many positions were added up; 0 where a pack has none.
+        How many positions were added up; 0 if a pack has none.
     weight : float
         Of this term among the others.
     unit : str
-        What is counted: a tag of the student's tokens (`TARGET`, `END`), where speech counts as the tokens of its text
+        What is counted: a tag of the student's tokens (`TARGET`, `END`); speech counts as the tokens of its text
         (`SPEECH`), however many embeddings it has; `read_unit(tag)` for the teacher's tokens under a tag; `PLACES` of speech;
         or `SEQUENCES`. The trainer counts each of them in an optimiser step before its first forward, and divides by it.
     """

@@ -44,7 +44,7 @@ class SpeechLLM(nn.Module):
     frozen : sequence of str, optional
         Names of `parts` that are not trained: those of an earlier stage.
 
-    Raises ValueError where `frozen` names no part.
+    Raises ValueError if `frozen` names a part that the model does not have.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class SpeechLLM(nn.Module):
         return int(connector.num_embeddings(end - start))
 
     def check_branches(self, view: Rendered) -> None:
-        """Raise ValueError where a view hears through a branch that the model has not."""
+        """Raise ValueError if a view uses a branch that the model does not have."""
         for piece in view.speech:
             if piece.branch not in self.connectors:
                 raise ValueError(
@@ -189,10 +189,15 @@ class SpeechLLM(nn.Module):
         ], extras
 
     def embed(self, rendered: Rendered, speech=None) -> torch.Tensor:
-        """Embeddings (N, D) of one rendered view, with `speech` in the places of its speech: (U, D) for all of them, or a list
-        of one for each.
+        """Embeddings (N, D) of one rendered view.
 
-        Raises ValueError where the view has speech and none is given.
+        Arguments
+        ---------
+        rendered : Rendered
+        speech : torch.Tensor or list of torch.Tensor, optional
+            Speech embeddings (U, D): one tensor for all places of speech, or one for each.
+
+        Raises ValueError if the view has speech and none is given.
         """
         parts, heard = [], _for_each(rendered, speech)
         for piece in rendered.pieces:
@@ -274,8 +279,8 @@ class SpeechLLM(nn.Module):
         return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_plain=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
-        """Raise ValueError where a prompt and its speech, a (U, D) for each place, leave no room for an answer, or nothing was
-        heard."""
+        """Raise ValueError if a prompt and its speech, a (U, D) for each place, leave no room for an answer, or if the
+        connector made no embedding of a place."""
         heard = [] if speech is None else [len(part) for part in speech]
         if speech is not None and not all(heard):
             raise ValueError("the speech is too short for the connector, which makes no embedding of it")
@@ -292,7 +297,7 @@ class SpeechLLM(nn.Module):
         seconds: list[float | None] | None = None,
         streamer=None,
     ) -> list[Answer]:
-        """Answers to prompts, each with its own speech (see `embed`), or None where it holds none.
+        """Answers to prompts, each with its own speech (see `embed`), or None if it has no speech.
 
         `seconds` of the utterance that each prompt is about may limit its answer. `streamer`, of transformers, is given the
         tokens of a single prompt one by one.
@@ -328,7 +333,7 @@ def _for_each(rendered: Rendered, speech) -> Iterator[torch.Tensor]:
 
 
 def _cut(span: tuple[float, float], num_frames: int) -> tuple[int, int]:
-    """The first frame of a span, and the one behind its last: at least one where there is any."""
+    """The first frame of a span, and the one behind its last: at least one if there is any."""
     start, end = (round(share * num_frames) for share in span)
     start = max(0, min(start, num_frames - 1))
     return start, min(max(end, start + 1), num_frames)

@@ -1,4 +1,7 @@
-"""The training loop: SpeechBrain's `Brain`, where one optimiser step is a list of packs, dealt out over the ranks."""
+"""The training loop: SpeechBrain's `Brain`, in which an optimiser step is a list of packs, distributed over the ranks.
+
+The forward of a pack is `auralign.train.step`.
+"""
 
 import itertools
 import math
@@ -28,7 +31,7 @@ from auralign.train.step import compute_terms, count_units
 
 
 class AlignmentBrain(sb.Brain):
-    """Trains what the recipe trains: the connector, and where asked for LoRA, the LLM, heads, branches.
+    """Trains what the recipe trains: the connector, and if it says so LoRA, the LLM, heads, branches.
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
     an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step, pack) alone, and so not on how
@@ -85,7 +88,7 @@ class AlignmentBrain(sb.Brain):
             )
         if parallel.is_first():
             self.curves.close()
-            # Also where the last checkpoint was there already: the run may have been killed before it wrote this.
+            # Also if no step was left: the run may have been killed after its last checkpoint, before it wrote this.
             write_json(self.folder / "log.json", self.log)
         return self.checkpoints.best()
 
@@ -95,7 +98,7 @@ class AlignmentBrain(sb.Brain):
         self.optimizers_dict = {"optimizer": self.optimizer}
 
     def on_fit_start(self):
-        """Go on from the newest sound checkpoint, where there is one."""
+        """Continue from the newest sound checkpoint, if there is one."""
         super().on_fit_start()
         last = self.checkpoints.last()
         if last is not None:
@@ -146,7 +149,7 @@ class AlignmentBrain(sb.Brain):
         print(f"going on from step {last.step}{changed}{note}", file=sys.stderr)
 
     def fit_batch(self, packs: list[PackOfExamples]):
-        """One optimiser step, of which these are this rank's packs. Its loss is a mean over the whole step, however packed."""
+        """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, however they were packed."""
         units: Counter = Counter()
         for theirs in parallel.gathered(count_units(packs)):
             units.update(theirs)

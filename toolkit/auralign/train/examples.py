@@ -28,7 +28,7 @@ from auralign.train.parallel import own
 class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
-    The teacher's views are there where the method needs them, or what was `kept` of it at the tokens of the targets.
+    A method that needs the teacher gets its views, or in `kept` its cached logits at the tokens of the targets.
     """
 
     views: dict[str, list[Rendered]]
@@ -155,7 +155,7 @@ class Examples:
         return target, self.renderer.render(student.before_target()), utterance
 
     def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
-        """Lay examples into packs, each read when it is asked for; every rank has its own of them."""
+        """Lay examples into packs, each read when the iterator reaches it; every rank gets its own."""
         for places in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
             yield self._pack([int(examples[place]) for place in places])
 
@@ -221,7 +221,7 @@ class Examples:
 class StepStream(IterableDataset):
     """The optimiser steps from `start` up to `stop`, lists of this rank's packs: a function of (seed, step), never of history.
 
-    `stop` is moved on by the trainer from one validation to the next; iterating goes on where the last one ended.
+    The trainer moves `stop` from one validation to the next; iterating again continues after the last step.
     """
 
     def __init__(self, examples: Examples, *, tokens_per_step: int, tokens_per_pack: int, seed: int):

@@ -5,7 +5,7 @@
 
 Each rank holds the whole model and backpropagates its own packs of an optimiser step, or none. As a loss is divided by the
 units of the whole step, the gradient of the step is the sum over the ranks, however the packs are dealt: one all-reduce.
-(`DistributedDataParallel` divides by the number of ranks, and hangs where one has nothing to backpropagate.)
+(`DistributedDataParallel` divides by the number of ranks, and hangs if one has nothing to backpropagate.)
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-PATIENCE = timedelta(days=7)  # rank 0 may hash and encode for hours; torchrun ends all where one has failed
+PATIENCE = timedelta(days=7)  # rank 0 may hash and encode for hours; torchrun ends all if one has failed
 
 
 def rank() -> int:
@@ -42,9 +42,9 @@ def own(items: Iterable) -> Iterator:
 
 
 def own_device(name: str) -> str:
-    """The device of this rank, where the recipe names `name`: each has a GPU of its own.
+    """The device of this rank if the recipe names `name`: each rank has its own GPU.
 
-    Raises ValueError where several ranks would share the one GPU that it names.
+    Raises ValueError if several ranks would share the GPU that it names.
     """
     if not _is_joined() or name.partition(":")[0] != "cuda":
         return name
@@ -79,13 +79,13 @@ def copy_from_first(parameters: Iterable[torch.nn.Parameter]) -> None:
 def sum_gradients(parameters: Iterable[torch.nn.Parameter], loss: torch.Tensor) -> torch.Tensor:
     """Make each gradient its sum over the ranks, and return the sum of their losses, in one all-reduce.
 
-    A parameter without a gradient on any rank keeps none, and with it what the optimiser does to such.
+    A parameter without a gradient on any rank keeps `grad=None`, so that the optimiser skips it.
 
     Arguments
     ---------
     parameters : iterable of torch.nn.Parameter
     loss : torch.Tensor
-        Scalar. Not finite on one rank, it is so on all.
+        Scalar. If it is not finite on one rank, the sum is not finite on any.
     """
     if num_ranks() == 1:
         return loss
@@ -106,7 +106,7 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter], loss: torch.Tensor) 
 
 @contextlib.contextmanager
 def led(stage):
-    """Around the work of a `Stage` that rank 0 alone enters; all ranks get its `complete` and its `folder`."""
+    """Context manager: rank 0 runs the `Stage` and broadcasts its `complete` and its `folder`."""
     with stage if is_first() else contextlib.nullcontext():
         stage.complete, stage.folder = gathered((stage.complete, stage.folder))[0]
         yield stage
@@ -115,7 +115,7 @@ def led(stage):
 def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]], int | None]:
     """The `main` of a script that `torchrun` has started, which joins its processes first.
 
-    Only rank 0 is heard. Where a rank fails, the first to do so tells its error, and `torchrun` ends the others.
+    Only rank 0 prints. If ranks fail, the first one prints its error, and `torchrun` ends the others.
     """
 
     @functools.wraps(main)

@@ -209,7 +209,7 @@ SCHEMA = {
     ),
     "restart": Key(
         (bool,),
-        "where the folder holds a run of other values, move that aside and begin anew (stages 2 and 3)",
+        "if the folder holds a run of other values, keep it and begin a new numbered version beside it (stages 2 and 3)",
         SAME,
         default=False,
     ),

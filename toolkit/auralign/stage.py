@@ -126,7 +126,9 @@ class Stage:
     def _skip(self) -> None:
         self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
         for output in self.outputs:
-            self.partial(output).unlink(missing_ok=True)  # of a run that was killed after its mark was written
+            self.partial(output).unlink(
+                missing_ok=True
+            )  # of a run that was killed after its mark was written
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
 
@@ -252,6 +254,12 @@ def begun_with(folder, name: str) -> dict | None:
     """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if there is none."""
     done = _mark(folder, name, "done")
     return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+
+
+def output_hashes(folder, name: str) -> set[str]:
+    """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if there is none."""
+    done = _mark(folder, name, "done")
+    return set(read_json(done)["outputs"].values()) if done.exists() else set()
 
 
 def renew(folder, *, before: str, after: str) -> None:

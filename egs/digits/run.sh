@@ -4,7 +4,7 @@
 #   ./run.sh                                          all: minutes on a laptop, no download but the Python packages
 #   ./run.sh --method sift --stage train              one method (or sit,sift), from stage train on
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
-#                                                     what was trained otherwise is moved to before_1, never replaced
+#                                                     --restart trains in train_2 and keeps what was trained before
 #   ./run.sh --speech recorded --corpus DIR           on recordings: DIR holds <digit>_<speaker>_<take>.wav or .flac
 #   ./run.sh --rebuild-models                         train models/ again first (recorded: the encoder alone)
 #

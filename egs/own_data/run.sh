@@ -3,7 +3,7 @@
 #
 #   ./run.sh --table clips.csv --audio-folder clips   a CSV with the columns path, sentence and split (train, valid, test)
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
-#                                                     what was trained otherwise is moved to before_1, never replaced
+#                                                     --restart trains in train_2 and keeps what was trained before
 #   ./run.sh                                          as it stands: the speech and the models of ../digits, minutes
 #
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.

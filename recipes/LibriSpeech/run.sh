@@ -6,8 +6,8 @@
 #   ./run.sh ... --splits "train-clean-100 dev-clean test-clean test-other"
 #   ./run.sh --data DIR/LibriSpeech --download ...      fetches what is missing of it first (openslr.org, CC BY 4.0)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
-#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML; what was
-#                                                                 trained with others is moved to before_1, never replaced
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
+#                                                                 --restart trains in train_2 and keeps what was trained before
 #
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail

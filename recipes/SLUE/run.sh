@@ -7,8 +7,8 @@
 #   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches voxpopuli and voxceleb first (CC0, CC BY 4.0; test sets blind)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
-#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML; what was
-#                                                                 trained with others is moved to before_1, never replaced
+#   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
+#                                                                 --restart trains in train_2 and keeps what was trained before
 #
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail

@@ -256,6 +256,12 @@ def begun_with(folder, name: str) -> dict | None:
     return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
 
 
+def output_hashes(folder, name: str) -> set[str]:
+    """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if there is none."""
+    done = _mark(folder, name, "done")
+    return set(read_json(done)["outputs"].values()) if done.exists() else set()
+
+
 def renew(folder, *, before: str, after: str) -> None:
     """Accept a deliberately changed output, so that completed stages are not run again.
 

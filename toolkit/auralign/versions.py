@@ -19,7 +19,7 @@ from pathlib import Path
 
 from auralign.files import hash_path, read_json, write_atomically
 from auralign.fingerprint import same
-from auralign.stage import begun_with
+from auralign.stage import begun_with, output_hashes
 
 
 class Versions:
@@ -57,9 +57,12 @@ class Versions:
         return [*(self._numbered(number) for number in self._numbers()), self.first]
 
     def choose(self, *, has_inputs: Callable[[Path], bool], may_change: Callable[[Path], bool]) -> Path:
-        """The version for a restart: the newest that was begun with its inputs, or that may be replaced, or else a new one."""
+        """The version for a run: one that was begun with its inputs, else one that it may change, else a new one.
+
+        The current version is asked first, then the others from the newest to the first.
+        """
         for suits in (has_inputs, may_change):
-            for version in self.all():
+            for version in (self.current, *self.all()):
                 if suits(version):
                     return version
         return self._numbered(max(self._numbers(), default=1) + 1)
@@ -111,17 +114,19 @@ def choose_targets(output_folder, inputs: Mapping[str, dict], *, restart: bool) 
     inputs : mapping of str to dict
         Name of each stage to its inputs.
     restart : bool
-        Whether targets that checkpoints were trained on make way for a new version.
+        Whether this run may begin a new version. Without it, `Stage` refuses to replace what was trained on.
     """
     versions, protected = target_folders(output_folder), trained_on(output_folder)
 
+    def hashes(version: Path) -> set[str]:
+        return {hash_path(path) for path in version.glob("*") if path.is_file()}
+
     def has_inputs(version: Path) -> bool:
         before = {name: begun_with(version, name) for name in inputs}
-        return all(before[name] is not None and same(before[name], inputs[name]) for name in inputs)
+        known = all(before[name] is not None and same(before[name], inputs[name]) for name in inputs)
+        return known and all(output_hashes(version, name) <= hashes(version) for name in inputs)
 
     def may_change(version: Path) -> bool:
-        return not any(hash_path(path) in protected for path in version.glob("*") if path.is_file())
+        return not restart or hashes(version).isdisjoint(protected)
 
-    if not restart:
-        return versions.current
     return versions.choose(has_inputs=has_inputs, may_change=may_change)

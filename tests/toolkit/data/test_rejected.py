@@ -40,3 +40,19 @@ def test_an_answer_that_loops_is_listed_whole_and_told_in_part(tmp_path):
         rejected.write(tmp_path / "r.jsonl", num_kept=9)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
     assert json.loads((tmp_path / "r.jsonl").read_text())["detail"] == "again " * 5_000
+
+
+def test_the_list_of_a_finished_run_stays_when_a_later_one_is_stopped(tmp_path):
+    path, stopped = tmp_path / "r.jsonl", tmp_path / "r.stopped.jsonl"
+    for id_, limit in (("first", 1), ("second", 0), ("third", 1)):
+        rejected = Rejected(limit=limit)
+        rejected.add(id_, "silent")
+        if limit:
+            rejected.write(path, num_kept=9)
+            assert id_ in path.read_text()
+            assert not stopped.exists()
+        else:
+            with pytest.raises(TooManyRejectedError, match=r"reasons in .*r\.stopped\.jsonl"):
+                rejected.write(path, num_kept=9)
+            assert "first" in path.read_text()
+            assert "second" in stopped.read_text()

@@ -13,7 +13,8 @@ from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.resume import differences
-from recipe import make_recipe, run
+from auralign.versions import current_checkpoints, current_targets, trainings
+from recipe import contents, make_recipe, run, run_script
 
 YAML = "hparams/sift.yaml"
 CHECKPOINTS = Path("exp/sift/checkpoints")
@@ -69,6 +70,16 @@ def stopped(interrupted, tmp_path, monkeypatch):
 def finished(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(whole, tmp_path / "r"))
     return tmp_path / "r"
+
+
+@pytest.fixture(scope="module")
+def once_restarted(whole, tmp_path_factory):
+    """The finished recipe, trained once more with another rate."""
+    folder = shutil.copytree(whole, tmp_path_factory.mktemp("restarted") / "r")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeed("train.py", "--lr", "3e-4", "--restart")
+    return folder
 
 
 def stop_at(patch, step):
@@ -158,9 +169,7 @@ def test_every_key_that_makes_another_run_is_tried():
 def check_refused(line, said, before):
     assert re.search(said, line), line
     assert line.startswith("train.py: error: exp/sift holds a run, trained to step ")
-    assert line.endswith(
-        "give this one another output_folder, or --restart, which moves that run aside (with run.sh: -- --restart)"
-    )
+    assert "give this one another output_folder, or --restart" in line
     assert files() == before
 
 
@@ -326,49 +335,64 @@ def test_a_run_that_cannot_start_costs_nothing(finished):
     assert "already complete" in succeed("train.py")
 
 
-def test_restart_moves_the_old_run_aside(begun):
-    before = {name.replace("exp/sift/", "exp/sift/before_1/"): content for name, content in files().items()}
+def test_a_restart_trains_beside_the_old_run(begun):
+    before = contents("exp")
     said = succeed("train.py", "--lr", "3e-4", "--restart")
-    assert "train: the run that was here is now in exp/sift/before_1" in said
-    assert files("exp/sift/before_1/checkpoints") == before
-    assert (last()["lr"], last()["step"]) == (3e-4, NUM_STEPS)
-    assert "history" not in last()
+    assert "train: later stages now read exp/sift/train_2" in said
+    assert contents("exp").items() >= before.items()
+    assert trainings("exp/sift").all() == [Path("exp/sift/train_2"), Path("exp/sift")]
+    assert current_checkpoints("exp/sift") == Path("exp/sift/train_2/checkpoints")
+    description = Checkpoints("exp/sift/train_2/checkpoints").last().description
+    assert (description["lr"], description["step"], "history" in description) == (3e-4, NUM_STEPS, False)
+    assert "train: already complete" in succeed("train.py", "--lr", "3e-4")  # without --restart
+    assert "lr 0.0003 -> 0.01" in refuse()
 
 
-def test_restarts_do_not_collide(finished):
-    first = weights()
+def test_restarts_get_numbers_and_find_what_was_trained_before(finished, capsys):
     succeed("train.py", "--lr", "3e-4", "--restart", "true")
-    second = weights()
+    second = files("exp/sift/train_2")
     succeed("train.py", "--lr", "3e-5", "--restart", "true")
-    aside = [
-        path.read_bytes()
-        for path in sorted(Path("exp/sift").glob("before_*/checkpoints/step_00000010/trainable*"))
-    ]
-    assert aside == [first, second]
+    assert files("exp/sift/train_2") == second
+    assert current_checkpoints("exp/sift").parent == Path("exp/sift/train_3")
+    for arguments, folder in ((("--lr", "3e-4"), "exp/sift/train_2"), ((), "exp/sift")):
+        assert "already complete" in succeed("train.py", *arguments, "--restart")
+        assert current_checkpoints("exp/sift").parent == Path(folder)
+    assert files("exp/sift/train_2") == second
 
 
-def test_a_restart_that_was_killed_goes_on_when_given_again(finished, monkeypatch):
+def test_until_a_restart_is_finished_the_old_run_is_in_use(finished, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 6)
         assert run("train.py", YAML, "--lr", "3e-4", "--restart")[0] == 130
+    assert "decode speech" in succeed("decode.py")
+    assert "train: already complete" in succeed("train.py")
     assert "going on from step 4" in succeed("train.py", "--lr", "3e-4", "--restart")
     assert "already complete" in succeed("train.py", "--lr", "3e-4", "--restart")
-    assert not Path("exp/sift/before_2").exists()
+    assert not Path("exp/sift/train_3").exists()
 
 
-def test_a_restart_that_cannot_start_puts_the_old_run_back(begun):
-    before = files("exp/sift")
+def test_a_restart_that_cannot_start_leaves_nothing(begun):
+    before = contents("exp/sift")
     code, _, err = run("train.py", YAML, "--lr", "3e-4", "--device", "cuda:77", "--restart")
     assert (code, "what was trained before is kept" in err) == (2, True)
-    assert files("exp/sift") == before
+    assert contents("exp/sift") == before
+    assert not Path("exp/sift/train_2").exists()
 
 
-def test_a_run_moved_aside_can_be_trained_from(finished):
+@pytest.mark.parametrize(
+    "moved", ["exp/sift/before_1", None], ids=["of an earlier auralign", "the first version"]
+)
+def test_a_version_that_is_not_the_current_one_can_be_trained_from(finished, moved):
+    if moved:  # as an earlier auralign moved it
+        Path(moved).mkdir()
+        for name in (".train.done.json", "log.json", "curves", "checkpoints"):
+            Path("exp/sift", name).rename(Path(moved, name))
     succeed("train.py", "--lr", "3e-4", "--restart")
     more = ("--output_folder", "exp/next")
     succeed("generate.py", *more)
-    assert "initialised from exp/sift/before_1/checkpoints/" in succeed(
-        "train.py", *more, "--init_from", "exp/sift/before_1"
+    checkpoints = f"{moved or 'exp/sift'}/checkpoints/"
+    assert f"initialised from {checkpoints}" in succeed(
+        "train.py", *more, "--init_from", moved or checkpoints
     )
 
 
@@ -414,20 +438,56 @@ def test_another_version_of_auralign_goes_on_and_is_recorded():
     assert KEYS["num_steps"].change == STEPS
 
 
-def test_targets_that_were_trained_on_are_kept(finished):
-    path = Path("exp/sift/targets/train.jsonl")
-    before, trained = path.read_bytes(), files()
-    said = succeed("generate.py", "--max_new_tokens", "3")
+def test_targets_that_were_trained_on_are_never_replaced(finished):
+    before = contents("exp")
+    line = refuse("--max_new_tokens", "3", script="generate.py")
     assert (
-        "the checkpoints in exp/sift/checkpoints were trained on what is there now, which is kept; stage 3 will want"
-        in said
+        "checkpoints were trained on exp/sift/targets/train.jsonl, and max_new_tokens (8 -> 3) changed"
+        in line
     )
-    assert path.read_bytes() != before
+    assert "another output_folder, or --restart" in line
+    assert contents("exp") == before
+
+
+def test_a_restart_writes_targets_of_its_own_and_trains_on_them(finished, monkeypatch):
+    before = contents("exp")
+    shorter = ("--max_new_tokens", "3", "--restart")
+    succeed("generate.py", *shorter)
+    assert "already complete" in succeed("generate.py", *shorter)
+    assert current_targets("exp/sift") == Path("exp/sift/targets_2")
     assert "targets[0]" in refuse("--max_new_tokens", "3")
-    assert "already complete" in succeed("generate.py")  # it is there again, and was not asked for
-    assert path.read_bytes() == before
-    assert "train: already complete" in succeed("train.py")
-    assert files() == trained
+    succeed("train.py", *shorter)
+    succeed("decode.py", *shorter)
+    now = contents("exp")
+    assert now.items() >= {k: v for k, v in before.items() if "hypotheses" not in k}.items()
+    assert now["sift/targets_2/train.jsonl"] != before["sift/targets/train.jsonl"]
+    assert "already complete" in succeed("generate.py")  # and back again, without asking or training
+    assert "already complete" in succeed("train.py", "--restart")
+    assert current_targets("exp/sift") == Path("exp/sift/targets")
+    assert current_checkpoints("exp/sift") == CHECKPOINTS
+
+
+def test_targets_that_were_edited_and_trained_on_stay(finished):
+    path = Path("exp/sift/targets/train.jsonl")
+    edit_file(path, '"seed": 1', '"seed":  1')
+    succeed("train.py", "--restart")
+    edited = path.read_bytes()
+    assert "trained on exp/sift/targets/train.jsonl, and an output changed" in refuse(script="generate.py")
+    succeed("generate.py", "--restart")
+    assert current_targets("exp/sift") == Path("exp/sift/targets_2")
+    assert path.read_bytes() == edited
+
+
+@pytest.mark.parametrize("moment", [("replace", 1), ("replace", 10), ("unlink", 2)])
+def test_a_restart_that_is_killed(finished, once_restarted, moment):
+    """What was finished stays, and the same command again ends in the files of an unbroken restart."""
+    before = contents("exp")
+    command = ("train.py", YAML, "--lr", "3e-4", "--restart")
+    assert run_script(finished, *command, killed_at=moment, check=False).returncode == 137
+    assert contents("exp").items() >= before.items()
+    assert "already complete" in succeed("train.py")
+    run_script(finished, *command)
+    assert contents("exp") == contents(once_restarted / "exp")
 
 
 def test_the_card_tells_under_which_changes_the_run_went_on(stopped):

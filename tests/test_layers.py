@@ -14,7 +14,7 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 # The whole design from top to bottom; the parts of one line do not import each other.
 LAYERS = """
     __init__  cli      testing
-    show      align    script  pretrained  prepare  bench  new
+    show      align    script  pretrained  prepare  bench  new  ledger
     generate  train    decode  corpora
     score
     models

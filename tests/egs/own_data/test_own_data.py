@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from auralign.hparams import load_hparams
+from auralign.ledger.report import read_scores
 from auralign.records import Question, Records, Utterance
-from auralign.score.report import read_scores
 from recipe import make_recipe
 from test_mistakes import run
 

@@ -16,7 +16,7 @@ LAYERS = """
     __init__  __main__
     cli       testing
     show      align    script  steps  evaluation  prepare  bench  new
-    publish
+    publish   ledger
     decode    corpora
     generate  train    score
     models

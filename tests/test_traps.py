@@ -19,7 +19,7 @@ from auralign.recipe import load_recipe
 from auralign.records import Records, Utterance, write_records
 from auralign.records import Target as TargetRecord
 from auralign.render import Renderer
-from auralign.score.recipe import Judge
+from auralign.score.judge import Judge
 from auralign.stage import content
 from auralign.testing.checks import instances
 from auralign.train.examples import Examples

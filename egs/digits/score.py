@@ -18,7 +18,8 @@ Writes:
 """
 
 from auralign import script
-from auralign.score.recipe import Judge, score_recipe
+from auralign.ledger.recipe import score_recipe
+from auralign.score.judge import Judge
 from local import world
 
 NOTES = (

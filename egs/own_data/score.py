@@ -10,7 +10,8 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
 from auralign import script
-from auralign.score.recipe import Judge, score_recipe
+from auralign.ledger.recipe import score_recipe
+from auralign.score.judge import Judge
 
 
 def main(argv):

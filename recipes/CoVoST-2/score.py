@@ -21,10 +21,11 @@ import numpy as np
 
 from auralign import script
 from auralign.files import read_json
+from auralign.ledger.recipe import score_recipe
 from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
+from auralign.score.judge import Judge
 from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
-from auralign.score.recipe import Judge, score_recipe
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.score.translation import score_comet, score_sentence
 from auralign.text.forms import normalised_form, raw_form

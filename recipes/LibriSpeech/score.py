@@ -15,10 +15,11 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 from functools import lru_cache
 
 from auralign import script
+from auralign.ledger.recipe import score_recipe
 from auralign.recipe import load_recipe, parse_arguments
 from auralign.score import obey
+from auralign.score.judge import Judge
 from auralign.score.measures import MeanScore, WordErrorRate
-from auralign.score.recipe import Judge, score_recipe
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.text.forms import normalised_form, raw_form
 

@@ -24,19 +24,12 @@ from auralign.corpora.slue.answers import SPAN_TASKS, quotes, read_answer
 from auralign.corpora.slue.measures import answer_score, task_measures
 from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
+from auralign.ledger.recipe import check_shared, columns, method_file, score_recipe, text_file, text_kinds
 from auralign.recipe import HELP, load_recipe, parse_arguments
 from auralign.records import Hypothesis, Question, Records, Utterance
+from auralign.score.judge import Judge
 from auralign.score.measures import WordErrorRate
 from auralign.score.obey import is_transcription
-from auralign.score.recipe import (
-    Judge,
-    check_shared,
-    columns,
-    method_file,
-    score_recipe,
-    text_file,
-    text_kinds,
-)
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.stage import Stage, content
 from auralign.text.forms import normalised_form, raw_form

@@ -10,11 +10,11 @@ import torch
 
 from auralign.generate.targets import draw_choices
 from auralign.layout import Speech, Target, Text
+from auralign.ledger.recipe import check_shared
 from auralign.method import lay_out
 from auralign.models.build import build_decoding, build_model, build_recognizer
 from auralign.recipe import load_recipe
 from auralign.records import Utterance
-from auralign.score.recipe import check_shared
 from auralign.testing import make_speech, make_tiny_llm, make_tiny_whisper
 
 ROOT = Path(__file__).parent.parent.parent / "recipes"

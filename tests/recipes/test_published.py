@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from auralign.corpora.slue.scoring import score_entities
+from auralign.ledger.recipe import score_recipe
 from auralign.prepare import Source, prepare, questions_about, read_options, recipe_parser
 from auralign.records import Question, Records, Utterance
+from auralign.score.judge import Judge
 from auralign.score.measures import Asked, MeanScore, Measure, Measured, Significance, Translation
-from auralign.score.recipe import Judge, score_recipe
 from auralign.text.words import words
 from recipe import SMOKE, run, run_stages
 

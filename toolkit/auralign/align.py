@@ -10,14 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from auralign.corpora.librispeech import read_alignments
 from auralign.data.rejected import Listed
-from auralign.data.word_times import (
-    NoWordTimes,
-    Timed,
-    match_words,
-    read_librispeech_alignments,
-    read_textgrid,
-)
+from auralign.data.word_times import NoWordTimes, Timed, match_words, read_textgrid
 from auralign.files import hash_path, locked, write_atomically
 from auralign.records import RecordError, Records, Utterance, header, to_line
 from auralign.stage import renew
@@ -137,7 +132,7 @@ def from_librispeech(folder) -> Source:
             f"{folder}: holds one chapter twice ({twice[0]}, {twice[1]}); give the folder of one"
         )
     # A few chapters at a time: a manifest has their utterances together, or nearly so.
-    read_chapter = lru_cache(maxsize=8)(read_librispeech_alignments)
+    read_chapter = lru_cache(maxsize=8)(read_alignments)
 
     def read(utterance: Utterance) -> Timed:
         name = PurePosixPath(utterance.id).name

@@ -18,15 +18,16 @@ from auralign.decode.stage import best_checkpoint, make_decoder
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, fill
+from auralign.ledger.build import make_ledger, read_methods
+from auralign.ledger.columns import MethodFiles
+from auralign.ledger.report import FILES, read_scores, write_report
+from auralign.ledger.summary import describe_result, main_group
+from auralign.ledger.tables import format_ledger, format_rate
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RunFolder
-from auralign.score.build import make_ledger, read_methods
-from auralign.score.columns import MethodFiles
-from auralign.score.recipe import Judge
-from auralign.score.report import FILES, read_scores, write_report
-from auralign.score.table import describe_result, format_rate, format_table, main_group
+from auralign.score.judge import Judge
 from auralign.stage import Stage
 from auralign.text.words import is_normalised
 from auralign.train.checkpoint import WEIGHTS
@@ -164,7 +165,7 @@ def describe_evaluations(folder: Path) -> str:
     return "\n".join(
         [
             f"The gap ledger: {ledger.measure} to {size}\n",
-            format_table(ledger),
+            format_ledger(ledger),
             f"\n{describe_result(ledger)}\n",
             "Evaluations of this model:",
             *(

@@ -10,8 +10,9 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
 from auralign import script
+from auralign.ledger.recipe import score_recipe
+from auralign.score.judge import Judge
 from auralign.score.measures import WordErrorRate
-from auralign.score.recipe import Judge, score_recipe
 from auralign.score.recognition import word_accuracy
 from auralign.text.forms import normalised_form, raw_form
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from auralign.ledger.report import read_scores
 from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Utterance
-from auralign.score.report import read_scores
 from recipe import make_recipe
 from test_mistakes import run
 

@@ -4,12 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from auralign.data.word_times import (
-    NoWordTimes,
-    match_words,
-    read_librispeech_alignments,
-    read_textgrid,
-)
+from auralign.data.word_times import NoWordTimes, match_words, read_textgrid
 from auralign.records import RecordError
 
 GRIDS = Path(__file__).parents[4] / "shared" / "data" / "format_zoo" / "textgrid"
@@ -162,46 +157,6 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, raw, says):
     (tmp_path / "u.TextGrid").write_bytes(raw)
     with pytest.raises(RecordError, match=f"u.TextGrid: {says}"):
         read_textgrid(tmp_path / "u.TextGrid")
-
-
-CHAPTER = '84-121123-0000 ",GO,,DO,YOU,HEAR," "0.490,0.890,1.270,1.380,1.490,1.890,2.09"\n'
-
-
-def write_chapter(folder, text):
-    path = folder / "84-121123.alignment.txt"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_a_librispeech_word_starts_where_the_one_before_it_ends(tmp_path):
-    assert read_librispeech_alignments(write_chapter(tmp_path, CHAPTER)) == {
-        "84-121123-0000": [
-            ("GO", 0.49, 0.89),
-            ("DO", 1.27, 1.38),
-            ("YOU", 1.38, 1.49),
-            ("HEAR", 1.49, 1.89),
-        ]
-    }
-
-
-def test_silence_of_no_length_is_left_out(tmp_path):
-    path = write_chapter(tmp_path, '1-2-3 ",A," "0,0.5,0.5"\n\n')
-    assert read_librispeech_alignments(path) == {"1-2-3": [("A", 0.0, 0.5)]}
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ('1-2-3 ",A," "0,0.5"', ":2: expected: ID"),
-        ('1-2-3 ",A," "0,0.5,x"', ":2: expected: ID"),
-        ('1-2-3 ",A," "0,0.', ":2: expected: ID .*was the file cut"),
-        ("1-2-3", ":2: expected: ID"),
-        (CHAPTER.strip(), ":2: the id '84-121123-0000' is used twice"),
-    ],
-)
-def test_a_broken_chapter_is_named_with_its_line(tmp_path, line, says):
-    with pytest.raises(RecordError, match=f"84-121123.alignment.txt{says}"):
-        read_librispeech_alignments(write_chapter(tmp_path, CHAPTER + line + "\n"))
 
 
 def match(text, *timed, seconds=2.0):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from auralign.data.audio import AudioError, describe_audio, read_audio
 from auralign.data.rejected import Item, Note, Rejection
-from auralign.data.word_times import NoWordTimes, Timed, match_words, read_librispeech_alignments
+from auralign.data.word_times import NoWordTimes, Timed, match_words, without_silence
 from auralign.records import RecordError, Utterance, shorten
 
 # Utterances of each subset: a release that was not unpacked to its end lacks whole readers, and rejects nothing.
@@ -35,6 +35,7 @@ MINI = ("train-clean-5", "dev-clean-2")  # the subsets of mini_librispeech
 GENDERS = {"F": "female", "M": "male"}
 AUDIO, TRANSCRIPT, ALIGNMENT = ".flac", ".trans.txt", ".alignment.txt"
 ID = re.compile(r"(\d+-\d+)-\d+")
+ALIGNMENT_LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
 
 
 def read_librispeech(
@@ -189,7 +190,7 @@ def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Itera
 
 def _read_alignment(chapter: Path) -> dict[str, Timed] | None:
     path = chapter / f"{chapter.parent.name}-{chapter.name}{ALIGNMENT}"
-    return read_librispeech_alignments(path) if path.is_file() else None
+    return read_alignments(path) if path.is_file() else None
 
 
 def _match(identity: str, text: str, timed: dict[str, Timed], seconds: float):
@@ -232,4 +233,37 @@ def read_genders(path) -> dict[str, str]:
                 "file again"
             )
         found[values[0]] = GENDERS[values[1]]
+    return found
+
+
+def read_alignments(path) -> dict[str, Timed]:
+    """The words of the utterances of one chapter, `<speaker>-<chapter>.alignment.txt`, by utterance id.
+
+    A line is an id, then words and the times at which they end, both quoted, with commas between; an empty word is silence:
+    84-121123-0000 ",GO,,DO," "0.490,0.890,1.270,1.380,2.09"
+
+    Raises RecordError, naming the line, on one of another form and on an id used twice.
+    """
+    found: dict[str, Timed] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8 ({error.reason}); copy the file again") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        match = ALIGNMENT_LINE.fullmatch(line.strip())
+        words, ends = (match[2].split(","), match[3].split(",")) if match else ((), ())
+        try:
+            ends = [float(end) for end in ends]
+        except ValueError:
+            words = ()
+        if not words or len(words) != len(ends):
+            raise RecordError(
+                f'{path}:{number}: expected: ID "WORD,WORD" "END,END", with as many ends, in seconds, as words; was the file '
+                "cut? copy it again"
+            )
+        if match[1] in found:
+            raise RecordError(f"{path}:{number}: the id {match[1]!r} is used twice; ids must be unique")
+        found[match[1]] = without_silence(list(zip(words, [0.0, *ends], ends, strict=False)))
     return found

@@ -112,10 +112,11 @@ def read_textgrid(path, tier: str = "words") -> Timed:
         )
     if tiers[names[0]] is None:
         raise RecordError(f"{path}: the tier {names[0]!r} holds points; words need intervals")
-    return _without_silence(tiers[names[0]])
+    return without_silence(tiers[names[0]])
 
 
-def _without_silence(intervals: Timed) -> Timed:
+def without_silence(intervals: Timed) -> Timed:
+    """The words of intervals, without those in which no word was said."""
     found = []
     for label, start, end in intervals:
         word = label.strip()
@@ -211,39 +212,3 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
         values.place = behind.start()
         values.fail(f"{behind[0][:40]!r} behind the last of what it announces")
     return tiers
-
-
-LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
-
-
-def read_librispeech_alignments(path) -> dict[str, Timed]:
-    """The words of the utterances of one chapter, `<speaker>-<chapter>.alignment.txt`, by utterance id.
-
-    A line is an id, then words and the times at which they end, both quoted, with commas between; an empty word is silence:
-    84-121123-0000 ",GO,,DO," "0.490,0.890,1.270,1.380,2.09"
-
-    Raises RecordError, naming the line, on one of another form and on an id used twice.
-    """
-    found: dict[str, Timed] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 ({error.reason}); copy the file again") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        match = LINE.fullmatch(line.strip())
-        words, ends = (match[2].split(","), match[3].split(",")) if match else ((), ())
-        try:
-            ends = [float(end) for end in ends]
-        except ValueError:
-            words = ()
-        if not words or len(words) != len(ends):
-            raise RecordError(
-                f'{path}:{number}: expected: ID "WORD,WORD" "END,END", with as many ends, in seconds, as words; was the file '
-                "cut? copy it again"
-            )
-        if match[1] in found:
-            raise RecordError(f"{path}:{number}: the id {match[1]!r} is used twice; ids must be unique")
-        found[match[1]] = _without_silence(list(zip(words, [0.0, *ends], ends, strict=False)))
-    return found

@@ -1,1 +1,1 @@
-"""Answers against references: exact match, error rates, intervals, the gap ledger and its report."""
+"""Metrics and measures of answers, their intervals, and the judging of single answers."""

@@ -1,21 +1,20 @@
-"""The field's measures of a task (word error rate, BLEU, F1, ...), beside the ledger, over the phrasings in which it was asked.
+"""The field's measures of answers to a whole test set (word error rate, BLEU, a mean score), as papers print them.
 
-    >>> spread = Spread.over([Measured(0.10), Measured(0.30)], lower_is_better=True)
-    >>> spread.mean, spread.worst, round(spread.deviation, 3)
-    (0.2, 0.3, 0.141)
+    >>> question = Question("q", "utt", "clean", "asr", None, "three five")
+    >>> asked = Asked((question,), (Utterance("utt", "utt.wav", 1.0, "three five"),), seed=1)
+    >>> right = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
+    >>> right.score(asked, ["three five"]).value
+    100.0
 
-A ledger scores answer by answer; these are of a whole test set, and what papers print. A model that obeys one wording of an
-instruction and not another shows in the worst and the deviation.
+The gap ledger scores answer by answer; `auralign.ledger.tasks` shows these measures beside it.
 
-Legend: N questions of one group, task and phrasing; P phrasings.
+Legend: N questions of one group, task and phrasing.
 """
 
-import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 
@@ -26,8 +25,6 @@ from auralign.score.translation import compare_translations, score_translation
 from auralign.text.forms import TextForm
 
 SIGNIFICANT = 1 - CONFIDENCE
-CASCADE = "matched cascade"
-COLUMNS = ("text", "normalised", "transcript", "speech", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -221,161 +218,6 @@ class MeanScore(Measure):
                 )
             ]
         )
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A measure over P phrasings."""
-
-    values: tuple[Measured, ...]
-    mean: float
-    worst: float
-    deviation: float  # of the sample; 0 for one phrasing
-    low: float | None = None  # interval of all phrasings together
-    high: float | None = None
-
-    @classmethod
-    def over(
-        cls, values: Iterable[Measured], *, lower_is_better: bool, together: Measured | None = None
-    ) -> "Spread":
-        """`together` is the measure of all phrasings' answers in one: it gives the interval."""
-        values = tuple(values)
-        numbers = [measured.value for measured in values]
-        worst = max(numbers) if lower_is_better else min(numbers)
-        deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-        interval = (together.low, together.high) if together else (None, None)
-        return cls(values, statistics.fmean(numbers), worst, deviation, *interval)
-
-
-@dataclass(frozen=True)
-class TaskComparison:
-    """Answers to speech against others, phrasing by phrasing."""
-
-    method: str
-    other: str
-    values: tuple[Significance, ...]
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(value.difference for value in self.values)
-
-    @property
-    def num_significant(self) -> int:
-        return sum(value.is_significant for value in self.values)
-
-
-@dataclass(frozen=True)
-class TaskTable:
-    """One measure of one task in one group: what reading gives, and each method by speech and by another's."""
-
-    group: str
-    task: str
-    measure: str
-    unit: str
-    lower_is_better: bool
-    num_questions: int  # of a phrasing; the largest
-    num_phrasings: int
-    wordings: tuple[str | None, ...]  # of each phrasing that of its first question
-    read: dict[str, Spread]  # text, normalised, transcript
-    heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
-    comparisons: tuple[TaskComparison, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-
-def measure_tasks(
-    columns: dict[str, list], utterances: Callable[[str], Utterance], measures, *, seed: int
-) -> list[TaskTable]:
-    """The measures of all tasks.
-
-    Arguments
-    ---------
-    columns : dict of str -> list of Item
-        By method; of `auralign.score.columns.read_items`.
-    utterances : callable (utterance id) -> Utterance
-    measures : callable (group, task) -> sequence of Measure
-        Of a task in a group; empty for one that the ledger alone tells of.
-    seed : int
-        Of the resamples.
-    """
-    first = next(iter(columns.values()))
-    places: dict[tuple[str, str], dict[int, list[int]]] = {}
-    for place, item in enumerate(first):
-        question = item.question
-        places.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(place)
-    tables = []
-    for (group, task), phrasings in places.items():
-        wanted = measures(group, task)
-        if not wanted:
-            continue
-        asked = [_ask(first, chosen, utterances, seed) for chosen in phrasings.values()]
-        answers = {
-            method: [_pick(items, chosen) for chosen in phrasings.values()]
-            for method, items in columns.items()
-        }
-        tables += [_measure(measure, group, task, asked, answers) for measure in wanted]
-    return tables
-
-
-def pool(asked: list[Asked]) -> Asked:
-    """The questions of all phrasings in one."""
-    return Asked(
-        tuple(question for one in asked for question in one.questions),
-        tuple(utterance for one in asked for utterance in one.utterances),
-        asked[0].seed,
-    )
-
-
-def _ask(items, places, utterances, seed) -> Asked:
-    questions = tuple(items[place].question for place in places)
-    return Asked(questions, tuple(utterances(question.utt_id) for question in questions), seed)
-
-
-def _pick(items, places) -> dict[str, list[str]]:
-    """Input kind to answers."""
-    return {kind: [items[place].answers[kind] for place in places] for kind in items[places[0]].answers}
-
-
-def _measure(measure, group, task, asked, answers) -> TaskTable:
-    def spread(method, kind):
-        found = [measure.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
-        notes.update(dict.fromkeys(measured.note for measured in found if measured.note))
-        together = None
-        if kind == "speech":  # the interval is shown of this column alone
-            given = [answer for one in answers[method] for answer in one[kind]]
-            together = measure.score(pool(asked), given)
-        return Spread.over(found, lower_is_better=measure.lower_is_better, together=together)
-
-    def compare(method, other, name, kind):
-        pairs = zip(asked, answers[method], answers[other], strict=True)
-        return TaskComparison(
-            method,
-            name,
-            tuple(measure.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs),
-        )
-
-    notes: dict[str, None] = {}
-    methods = list(answers)
-    kinds = [kind for kind in COLUMNS if kind in answers[methods[0]][0]]
-    read = {kind: spread(methods[0], kind) for kind in kinds if kind not in ("speech", "shuffled")}
-    heard = {method: {kind: spread(method, kind) for kind in ("speech", "shuffled")} for method in methods}
-    comparisons = [
-        compare(method, method, CASCADE, "transcript") for method in methods if "transcript" in kinds
-    ]
-    comparisons += [compare(method, other, other, "speech") for other, method in combinations(methods, 2)]
-    return TaskTable(
-        group=group,
-        task=task,
-        measure=measure.name,
-        unit=measure.unit,
-        lower_is_better=measure.lower_is_better,
-        num_questions=max(len(one.questions) for one in asked),
-        num_phrasings=len(asked),
-        wordings=tuple(one.questions[0].instruction for one in asked),
-        read=read,
-        heard=heard,
-        comparisons=tuple(comparisons),
-        notes=tuple(notes),
-    )
 
 
 def _percent(estimate):

@@ -17,7 +17,9 @@ whole sentence is to be given back, up to 20 % of its words may differ: a word m
 Ask a task of utterances that it `can_tell`: of a sentence of one word the first word is all of it.
 
 An answer stands alone. Around it count for nothing: white space, quotes, asterisks, a code fence, and the punctuation at
-its end. Where a short sentence is taken too ("The first word is go."), `meaning` says so.
+its end. If a short sentence is accepted too ("The first word is go."), `meaning` says so.
+
+One file of more than 300 lines, as half of it is the wordings: each is read beside the rule that judges its answers.
 """
 
 import json

@@ -73,8 +73,10 @@ def test_rates_of_a_task_cover_its_questions_only(make_corpus):
     assert speech == {"x": (2, 1 / 2), "y": (1, 1)}
 
 
-def test_form_is_ignored_by_the_judge_given(corpus):
-    ledger = corpus.ledger(answer_right=lambda answer, question: answer in ("t", question.reference))
+def test_form_is_ignored_by_the_judge_given(corpus, make_judge):
+    ledger = corpus.ledger(
+        judge=make_judge(is_right=lambda answer, question: answer in ("t", question.reference))
+    )
     assert ledger.row("far", "unseen tasks").form_ignored == 3 / 4
 
 
@@ -87,9 +89,9 @@ def test_examples_take_the_commonest_class_first_from_unseen_tasks(ledger):
     assert found == [("unseen tasks", name) for name in ("transcribed", "wrong task", "transcribed")]
 
 
-def test_an_unknown_class_is_refused_with_the_answer(corpus):
+def test_an_unknown_class_is_refused_with_the_answer(corpus, make_judge):
     with pytest.raises(ValueError, match="'t' to 'c-se' 'silly'; use one of wrong content"):
-        corpus.ledger(classify=lambda answer, question, said: "silly")
+        corpus.ledger(judge=make_judge(classify=lambda answer, question, said: "silly"))
 
 
 def test_no_method_is_an_error(corpus):
@@ -103,12 +105,14 @@ def test_the_ceiling_of_recovery_is_normalised_text(corpus):
     assert row.recovery.value == pytest.approx((3 / 4 - 1 / 4) / (2 / 4 - 1 / 4))
 
 
-def test_an_answer_is_worth_what_the_judge_says(corpus):
-    ledger = corpus.ledger(score=lambda answer, question, said: 0.5 if answer == "t" else 0.0)
+def test_an_answer_is_worth_what_the_judge_says(corpus, make_judge):
+    ledger = corpus.ledger(
+        judge=make_judge(score=lambda answer, question, said: 0.5 if answer == "t" else 0.0)
+    )
     row = ledger.row("far", "unseen tasks")
     assert (row.rates.speech, row.answers["transcribed"], row.answers["right"]) == (2 * 0.5 / 4, 2, 0)
 
 
-def test_a_score_beyond_one_is_refused_with_the_answer(corpus):
+def test_a_score_beyond_one_is_refused_with_the_answer(corpus, make_judge):
     with pytest.raises(ValueError, match="has the score 2; it must be from 0 to 1"):
-        corpus.ledger(score=lambda answer, question, said: 2)
+        corpus.ledger(judge=make_judge(score=lambda answer, question, said: 2))

@@ -2,9 +2,10 @@
 
 import pytest
 
+from auralign.ledger.build import make_ledger, read_methods
+from auralign.ledger.columns import MethodFiles
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
-from auralign.score.build import build_ledger
-from auralign.score.columns import MethodFiles
+from auralign.score.judge import Judge
 
 QUESTIONS = tuple(
     Question(f"{utt}-{group[:2]}", utt, group, "reverse", "reverse {speech}", f"right {utt}")
@@ -53,11 +54,17 @@ class Corpus:
             },
         }
         options = {name: make() for name, make in defaults.items() if name not in options} | options
-        return build_ledger(self.questions, self.manifest, **{"classify": classify, "seed": 1} | options)
+        judge, methods = options.pop("judge", MarkJudge()), options.pop("methods")
+        return make_ledger(read_methods(self.questions, self.manifest, options, methods), judge, seed=1)
 
 
-def classify(answer, question, said):
-    return {"t": "transcribed", "w": "wrong task"}.get(answer, "other")
+class MarkJudge(Judge):
+    """Reads an answer's class off its mark; says nothing about its form."""
+
+    is_right = None
+
+    def classify(self, answer, question, said):
+        return {"t": "transcribed", "w": "wrong task"}.get(answer, "other")
 
 
 @pytest.fixture
@@ -68,6 +75,19 @@ def corpus(tmp_path):
 @pytest.fixture
 def make_corpus(tmp_path):
     return lambda questions: Corpus(tmp_path, questions)
+
+
+@pytest.fixture
+def make_judge():
+    """A MarkJudge with other methods: each takes what the judge's own takes, without `self`."""
+
+    def make(**methods):
+        judge = MarkJudge()
+        for name, method in methods.items():
+            setattr(judge, name, method)
+        return judge
+
+    return make
 
 
 @pytest.fixture

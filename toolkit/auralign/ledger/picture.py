@@ -5,8 +5,8 @@ version only.
 """
 
 from auralign.files import write_atomically
-from auralign.score.ledger import CLASSES, Ledger
-from auralign.score.table import main_group
+from auralign.ledger.ledger import CLASSES, Ledger
+from auralign.ledger.summary import main_group
 
 # Okabe and Ito's palette for methods, Tol's muted one for wrong answers: told apart by colour-blind readers.
 METHOD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

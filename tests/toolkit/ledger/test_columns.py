@@ -1,7 +1,7 @@
 import pytest
 
+from auralign.ledger.columns import read_items
 from auralign.records import Hypothesis, Question, RecordError, Records, Utterance, write_records
-from auralign.score.columns import read_items
 
 
 def test_answers_stand_beside_their_questions_whatever_the_order_of_the_file(corpus):

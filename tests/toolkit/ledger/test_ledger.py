@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 
-from auralign.score.ledger import Ledger
+from auralign.ledger.ledger import Ledger
 
 
 def test_a_ledger_survives_json(ledger):
@@ -11,7 +11,7 @@ def test_a_ledger_survives_json(ledger):
 
 def test_scoring_imports_neither_torch_nor_matplotlib():
     code = (
-        "import sys, auralign.score.build, auralign.score.report, auralign.score.columns\n"
+        "import sys, auralign.ledger.build, auralign.ledger.report, auralign.ledger.columns\n"
         "print({'torch', 'matplotlib'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 """The gap ledger: what speech draws from the LLM, between a floor (another's speech) and the text.
 
 A row is one method on one group of questions. Every answer to speech is named by what became of it, so that
-each lost point has a cause. `build.py` makes the ledger, `table.py`, `picture.py` and `report.py` show it.
+each lost point has a cause. `build.py` makes the ledger; `tables.py`, `summary.py`, `picture.py` and `report.py` show it.
 
     recovery = (speech - shuffled) / (normalised - shuffled)
 
@@ -12,12 +12,11 @@ score from 0 to 1; where nobody says otherwise, it is 1 for an exact answer, els
 import dataclasses
 from dataclasses import dataclass
 
+from auralign.score.judge import RIGHT, WRONG_CLASSES
 from auralign.score.metrics import Estimate
 
 GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
 """The order of the rows; groups of other names follow in the order in which they are met."""
-RIGHT = "right"
-WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
 CLASSES = (RIGHT, *WRONG_CLASSES)
 
 

@@ -5,101 +5,40 @@ from itertools import combinations
 
 import numpy as np
 
+from auralign.ledger.columns import Item, MethodFiles, read_items
+from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Rates, Row
 from auralign.records import shorten
-from auralign.score.columns import Item, MethodFiles, read_items
-from auralign.score.ledger import (
-    CLASSES,
-    GROUPS,
-    RIGHT,
-    WRONG_CLASSES,
-    Difference,
-    Example,
-    Ledger,
-    Rates,
-    Row,
-)
+from auralign.score.judge import RIGHT, WRONG_CLASSES, Judge
 from auralign.score.metrics import (
     CONFIDENCE,
     NUM_RESAMPLES,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_recovery,
-    exact_match,
 )
 
-EXACT = "exact answers"
 EXAMPLES_PER_METHOD = 3
 
 
-def build_ledger(
-    questions,
-    manifest,
-    *,
-    text,
-    normalised=None,
-    transcript=None,
-    methods: dict[str, MethodFiles],
-    classify,
-    answer_right=None,
-    score=None,
-    measure=EXACT,
-    seed,
-    num_resamples=NUM_RESAMPLES,
-    confidence=CONFIDENCE,
-) -> Ledger:
+def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Ledger:
     """Set every method's answers against the references, the text ceiling, the cascade and the floor.
 
     Arguments
     ---------
-    questions : Records of Question
-    manifest : Records of Utterance
-        What was said, for `classify` and the examples.
-    text, normalised, transcript : Records of Hypothesis
-        Shared by the methods: the plain LLM's answers to the reference text and, where given, to the text without case and
-        punctuation and to the encoder's own transcript.
-    methods : dict of str -> MethodFiles
-        In the order of the table.
-    classify : callable (answer, question, text of the utterance) -> one of WRONG_CLASSES
-        Asked about answers after speech whose score is below 1.
-    answer_right : callable (answer, question) -> bool, optional
-        Whether an answer is right when its own form is set aside.
-    score : callable (answer, question, text of the utterance) -> 0 to 1, optional
-        What an answer is worth; 1 for an exact one, else 0, unless given.
-    measure : str
-        What the scores are called.
-    seed, num_resamples, confidence
+    items : dict of str -> list of Item
+        By method, in the order of the table, as `read_methods` gives them.
+    judge : Judge
+        Scores the answers; classifies those to speech whose score is below 1.
+    seed : int
         Of the bootstrap, which draws utterances.
 
-    Raises RecordError where questions and answers do not match one to one, ValueError on an unknown class.
+    Raises ValueError if there is no method, a score is not from 0 to 1, or the class of an answer is unknown.
     """
-    read = {"text": text, "normalised": normalised, "transcript": transcript}
-    options = {"score": score, "measure": measure, "num_resamples": num_resamples, "confidence": confidence}
-    return make_ledger(
-        read_methods(questions, manifest, read, methods),
-        classify=classify,
-        answer_right=answer_right,
-        seed=seed,
-        **options,
-    )
-
-
-def make_ledger(
-    items: dict[str, list[Item]],
-    *,
-    classify,
-    answer_right=None,
-    score=None,
-    measure=EXACT,
-    seed,
-    num_resamples=NUM_RESAMPLES,
-    confidence=CONFIDENCE,
-) -> Ledger:
-    """`build_ledger` of what `read_methods` gave; the other arguments are the same."""
     if not items:
         raise ValueError("no method to score: give at least one")
     methods = list(items)
-    bootstrap = {"seed": seed, "num_resamples": num_resamples, "confidence": confidence}
-    columns = {name: _score_all(score or _exactness, found) for name, found in items.items()}
+    bootstrap = {"seed": seed, "num_resamples": NUM_RESAMPLES, "confidence": CONFIDENCE}
+    columns = {name: _score_all(judge.score, found) for name, found in items.items()}
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
     rows, differences, wrong = [], [], []
@@ -109,8 +48,8 @@ def make_ledger(
             for method, items in columns.items()
         }
         for method, items in members.items():
-            classes = [_name_class(item, classify) for item in items]
-            rows.append(_make_row(method, group, items, classes, answer_right, bootstrap))
+            classes = [_name_class(item, judge.classify) for item in items]
+            rows.append(_make_row(method, group, items, classes, judge.is_right, bootstrap))
             wrong += [
                 _make_example(method, item, name)
                 for item, name in zip(items, classes, strict=True)
@@ -126,11 +65,11 @@ def make_ledger(
         rows=tuple(rows),
         differences=tuple(differences),
         examples=tuple(examples),
-        # Where none of them is there, the recipe has its own, and misses nothing.
+        # A recipe with none of these groups has its own, and lacks nothing.
         absent_groups=tuple(group for group in GROUPS if group not in groups)
         if {*GROUPS} & {*groups}
         else (),
-        measure=measure,
+        measure=judge.measure,
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )
@@ -169,17 +108,23 @@ class _Scored:
         return self.item.answers["speech"]
 
 
-def _exactness(answer, question, said):
-    return int(exact_match([question.reference], [answer])[0])
-
-
 def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> dict[str, list[Item]]:
-    """The questions with their answers, for each method; `read` holds the Records of what all share, None where absent."""
+    """The questions with their answers, for each method.
+
+    Arguments
+    ---------
+    questions : Records of Question
+    manifest : Records of Utterance
+    read : dict of str -> Records of Hypothesis
+        By input kind (text, normalised, transcript): what the plain LLM answered to text, the same for all methods.
+    methods : dict of str -> MethodFiles
+
+    Raises RecordError if questions and answers do not match one to one.
+    """
     found = {}
     for name, files in methods.items():
-        sources = {"speech": files.speech, "shuffled": files.shuffled, **read}
-        there = [(kind, records) for kind, records in sources.items() if records is not None]
-        found[name] = read_items(questions, manifest, there)
+        columns = {"speech": files.speech, "shuffled": files.shuffled, **read}
+        found[name] = read_items(questions, manifest, columns.items())
     return found
 
 

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from auralign.score.picture import draw_ledger
+from auralign.ledger.picture import draw_ledger
 
 
 def test_the_picture_is_a_png_of_readme_width(ledger, tmp_path):

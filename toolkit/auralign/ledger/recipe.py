@@ -7,7 +7,6 @@ A recipe's `score.py` is a judge and a title around this.
 
 import shlex
 import textwrap
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,19 +14,21 @@ from auralign import __version__
 from auralign.data.manifest import ACCOUNT
 from auralign.files import read_json, without_places_in_command
 from auralign.fingerprint import describe
+from auralign.ledger.build import make_ledger, read_methods
+from auralign.ledger.columns import MethodFiles, read_utterance
+from auralign.ledger.report import FILES, read_scores, write_report
+from auralign.ledger.summary import describe_result, main_group
+from auralign.ledger.tables import format_differences, format_ledger, format_legend
+from auralign.ledger.task_tables import LEGEND, format_tasks
+from auralign.ledger.tasks import measure_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
-from auralign.score.build import EXACT, make_ledger, read_methods
-from auralign.score.columns import MethodFiles, read_utterance
-from auralign.score.measures import Measure, measure_tasks
-from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, exact_match, word_error_rate
-from auralign.score.report import FILES, read_scores, write_report
-from auralign.score.table import describe_result, format_differences, format_legend, format_table, main_group
-from auralign.score.task_table import LEGEND, format_tasks
+from auralign.score.judge import Judge
+from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.stage import Stage, content
 from auralign.text.forms import raw_form
-from auralign.text.words import is_normalised, normalise, words
+from auralign.text.words import is_normalised, normalise
 from auralign.versions import current_targets
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
@@ -41,31 +42,6 @@ NOTES = (
     "An answer is exact when it is word for word the right one, in the LLM's own form.",
 )
 FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
-
-
-class Judge:
-    """What became of an answer; this one knows nothing of the tasks. A recipe that does says more, in a subclass.
-
-    One that cannot tell form from content says `is_right = None`.
-    """
-
-    measure = EXACT  # what its scores are called
-
-    def score(self, answer: str, question: Question, said: str) -> float:
-        """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
-        return float(exact_match([question.reference], [answer])[0])
-
-    def classify(self, answer: str, question: Question, said: str) -> str:
-        """The class of a wrong answer to speech, of `auralign.score.ledger.WRONG_CLASSES`."""
-        return "transcribed" if words(answer) == words(said) else "other"
-
-    def is_right(self, answer: str, question: Question) -> bool:
-        """Whether an answer has the right content, in whatever form: here, case and punctuation aside."""
-        return words(answer) == words(question.reference)
-
-    def measures(self, group: str, task: str) -> Sequence[Measure]:
-        """The field's measures of a task in a group of questions, shown beside the ledger; none unless a recipe has some."""
-        return ()
 
 
 def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTES) -> None:
@@ -178,14 +154,7 @@ def score(methods, shared, command, *, title, judge, notes):
         for name, (kinds, hparams) in columns(methods).items()
     }
     items = read_methods(questions, manifest, read, files)
-    ledger = make_ledger(
-        items,
-        classify=judge.classify,
-        answer_right=judge.is_right,
-        score=judge.score,
-        measure=judge.measure,
-        seed=shared.seed,
-    )
+    ledger = make_ledger(items, judge, seed=shared.seed)
     tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=shared.seed)
     facts = {
         "command": f"`{command}`",
@@ -270,7 +239,7 @@ def print_result(folder):
         )
     print(f"\nThe gap ledger: {ledger.measure} to {size}")
     print(f"\nColumns:\n{format_legend(ledger)}")
-    print(f"\n{format_table(ledger)}")
+    print(f"\n{format_ledger(ledger)}")
     if ledger.differences:
         print(f"\nDifferences in {ledger.measure} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from auralign.score.report import FILES, format_report, read_scores, write_report
+from auralign.ledger.report import FILES, format_report, read_scores, write_report
 
 FACTS = {"seed": 1, "command": "python score.py"}
 

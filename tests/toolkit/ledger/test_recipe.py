@@ -2,8 +2,9 @@
 
 import pytest
 
+from auralign.ledger.recipe import encoder_error_rate
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
-from auralign.score.recipe import Judge, encoder_error_rate
+from auralign.score.judge import Judge
 
 
 def rate(folder, language, said, heard):

@@ -1,0 +1,52 @@
+import pytest
+
+from auralign.ledger.tables import format_differences, format_ledger, format_legend
+
+
+def test_a_row_shows_its_columns_in_order(ledger):
+    block = format_ledger(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()
+    assert block[1].split()[:5] == ["near", "1.00", "0.75", "0.25", "0.75"]
+
+
+def test_undefined_values_are_a_dash(ledger):
+    far = format_ledger(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()[0].split()
+    assert far[6:8] == ["0.00", "-"]  # recovery, its interval (a resample closes the gap)
+
+
+def test_an_absent_group_is_said_to_be_absent(ledger):
+    assert "no instruction: not in this corpus" in format_ledger(ledger).splitlines()
+
+
+def test_the_table_fits_a_terminal_of_110_columns(corpus, make_judge):
+    methods = {name: corpus.method(name, "1ttw11tt", "1-------") for name in ("transcription", "sit", "sift")}
+    ledger = corpus.ledger(methods=methods, judge=make_judge(is_right=lambda answer, question: True))
+    assert max(map(len, format_ledger(ledger).splitlines())) <= 110
+
+
+def test_every_header_of_the_table_is_in_the_legend(ledger):
+    for header in (
+        "text",
+        "cascade",
+        "floor",
+        "speech",
+        "95 % interval",
+        "recovery",
+        "transcribed",
+    ):
+        assert f"\n  {header}  " in "\n" + format_legend(ledger)
+
+
+@pytest.mark.parametrize(("judge", "is_there"), [(None, False), (lambda answer, question: True, True)])
+def test_any_form_is_a_column_where_somebody_judges_it(corpus, judge, is_there, make_judge):
+    assert ("any form" in format_legend(corpus.ledger(judge=make_judge(is_right=judge)))) is is_there
+
+
+def test_normalised_text_is_a_column_where_it_is_another_text(corpus):
+    ledger = corpus.ledger(normalised=corpus.answers("normalised", "1---1111"))
+    assert "(speech - floor) / (normalised text - floor)" in format_legend(ledger)
+    row = format_ledger(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()[1]
+    assert row.split()[1:4] == ["1.00", "0.25", "0.75"]  # text, normalised text, cascade
+
+
+def test_differences_carry_sign_and_interval(ledger):
+    assert format_differences(ledger, "unseen tasks").startswith("  near - far  +0.50  (")

@@ -1,0 +1,117 @@
+"""Measures of a task over its phrasings, and how they are shown."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from auralign.ledger.columns import Item
+from auralign.ledger.task_tables import (
+    comparison_table,
+    format_tasks,
+    list_wordings,
+    task_table,
+    wording_table,
+)
+from auralign.ledger.tasks import CASCADE, Spread, measure_tasks, tables_from_list, tables_to_list
+from auralign.records import Question, Utterance
+from auralign.score.measures import MeanScore, Measured
+
+RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
+
+
+@pytest.mark.parametrize(("lower_is_better", "worst"), [(True, 4), (False, 1)])
+def test_the_worst_phrasing_is_by_the_direction_of_the_measure(lower_is_better, worst):
+    spread = Spread.over([Measured(1.0), Measured(4.0), Measured(1.0)], lower_is_better=lower_is_better)
+    assert (spread.mean, spread.worst, spread.deviation) == (2, worst, pytest.approx(3**0.5))
+
+
+def test_one_phrasing_deviates_by_nothing():
+    assert Spread.over([Measured(1.0)], lower_is_better=True).deviation == 0
+
+
+def items(speech, *, phrasings=2, transcript="right"):
+    """One utterance, asked in several phrasings."""
+    return [
+        Item(
+            Question(f"q{n}", "u", "clean", "asr", None, "right", phrasing=n),
+            "right",
+            {"text": "right", "transcript": transcript, "speech": speech[n], "shuffled": "wrong"},
+        )
+        for n in range(phrasings)
+    ]
+
+
+def tables(columns, measures=lambda group, task: (RIGHT,)):
+    return measure_tasks(columns, lambda utt_id: Utterance(utt_id, "x.wav", 1.0, "right"), measures, seed=1)
+
+
+def test_a_task_is_measured_by_phrasing_and_column():
+    (table,) = tables({"m": items(["right", "wrong"])})
+    speech = table.heard["m"]["speech"]
+    assert [measured.value for measured in speech.values] == [100, 0]
+    assert (table.num_questions, table.num_phrasings, speech.mean, speech.worst) == (1, 2, 50, 0)
+    assert {kind: spread.mean for kind, spread in table.read.items()} == {"text": 100, "transcript": 100}
+
+
+def test_a_method_is_compared_with_the_cascade_and_with_other_methods():
+    (table,) = tables({"one": items(["right", "wrong"]), "two": items(["right", "right"])})
+    assert [(c.method, c.other, c.mean) for c in table.comparisons] == [
+        ("one", CASCADE, -50),
+        ("two", CASCADE, 0),
+        ("two", "one", 50),
+    ]
+
+
+def test_a_task_without_measures_is_left_to_the_ledger():
+    assert tables({"m": items(["right", "wrong"])}, lambda group, task: ()) == []
+
+
+def test_tables_survive_json():
+    found = tables({"one": items(["right", "wrong"]), "two": items(["right", "right"])})
+    assert tables_from_list(json.loads(json.dumps(tables_to_list(found)))) == found
+
+
+def test_a_row_shows_mean_worst_and_deviation():
+    (row,) = task_table(tables({"m": items(["right", "wrong"])})).rows
+    assert row == (
+        ["clean", "asr", "right (%)", "m", "1 x 2", "100.00", "-", "100.00", "0.00"]
+        + ["50.00", "-", "0.00", "70.71"]
+    )
+
+
+def test_a_comparison_says_in_how_many_phrasings_chance_does_not_explain_it():
+    (row,) = comparison_table(tables({"m": items(["right", "wrong"])})).rows
+    assert row == [
+        "clean",
+        "asr",
+        "right (%)",
+        "m",
+        CASCADE,
+        "-50.00",
+        "0 of 2",
+        "McNemar, and bootstrap over speakers",
+    ]
+
+
+def test_the_terminal_leaves_out_columns_that_hold_nothing():
+    shown = format_tasks(tables({"m": items(["right", "wrong"])}))
+    assert "normalised" not in shown
+    assert "clean: asr" in shown
+
+
+def test_each_wording_has_its_own_figure():
+    table = wording_table(tables({"m": items(["right", "wrong"])}))
+    assert table.headers[4:] == ["1", "2"]
+    assert table.rows == [["clean", "asr", "right (%)", "m", "100.00", "0.00"]]
+
+
+def test_wordings_are_listed_by_their_number():
+    asked = [
+        replace(item, question=replace(item.question, instruction=f"say {{speech}} {n}"))
+        for n, item in enumerate(items("ab"))
+    ]
+    assert list_wordings(tables({"m": asked})) == [
+        "clean, asr, 1: 'say {speech} 0'",
+        "clean, asr, 2: 'say {speech} 1'",
+    ]

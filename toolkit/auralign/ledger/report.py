@@ -1,0 +1,113 @@
+"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for people.
+
+The same inputs give the same bytes: nothing here knows the time or the machine.
+"""
+
+from pathlib import Path
+
+from auralign.files import read_json, write_atomically, write_json
+from auralign.ledger.ledger import Ledger
+from auralign.ledger.picture import draw_ledger
+from auralign.ledger.summary import describe_result
+from auralign.ledger.tables import (
+    difference_table,
+    ledger_columns,
+    ledger_table,
+    rates_by_task,
+    wrong_answers,
+)
+from auralign.ledger.task_tables import LEGEND, comparison_table, list_wordings, task_table, wording_table
+from auralign.ledger.tasks import TaskTable, tables_from_list, tables_to_list
+
+FILES = ("scores.json", "report.md", "ledger.png")
+
+
+def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> None:
+    """Write `scores.json`, `report.md` and `ledger.png` into a folder, each atomically.
+
+    Arguments
+    ---------
+    folder : str or Path
+    ledger : Ledger
+    tasks : sequence of TaskTable
+        The field's measures; empty where the ledger says all.
+    title : str
+        Heading of the report.
+    facts : dict of str -> JSON value
+        How the numbers were made: seeds, hashes, commands, error rates.
+    notes : sequence of str
+        What a reader must know to read the columns aright.
+    """
+    folder = Path(folder)
+    draw_ledger(ledger, folder / "ledger.png")
+    with write_atomically(folder / "report.md") as file:
+        file.write(format_report(ledger, tasks, title=title, facts=facts, notes=notes))
+    write_json(
+        folder / "scores.json",
+        {
+            "title": title,
+            "facts": facts,
+            "notes": list(notes),
+            "ledger": ledger.to_dict(),
+            "tasks": tables_to_list(tasks),
+        },
+    )
+
+
+def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
+    """The ledger, the measures of the tasks and the facts of a `scores.json`."""
+    values = read_json(path)
+    return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
+
+
+def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> str:
+    """The report, in Markdown."""
+    sections = [
+        f"# {title}",
+        describe_result(ledger),
+        "![The gap ledger](ledger.png)",
+        *_task_sections(tasks),
+        "## The gap ledger",
+        ledger_table(ledger).to_markdown(),
+        _absent(ledger),
+        _legend(ledger),
+        f"## {ledger.measure.capitalize()} to speech, by task",
+        rates_by_task(ledger).to_markdown(),
+        "## Methods against each other",
+        difference_table(ledger).to_markdown()
+        if ledger.differences
+        else "One method only: nothing to compare.",
+        "## Wrong answers",
+        wrong_answers(ledger).to_markdown() if ledger.examples else "None.",
+        "## How it was made",
+        "\n".join(f"- {name}: {value}" for name, value in facts.items()),
+        "\n".join(f"- {note}" for note in notes),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _task_sections(tasks):
+    if not tasks:
+        return []
+    notes = dict.fromkeys(note for table in tasks for note in table.notes)
+    compared = comparison_table(tasks)
+    return [
+        "## The measures of the tasks",
+        task_table(tasks).to_markdown(),
+        LEGEND,
+        "\n".join(f"- {note}" for note in notes),
+        compared.to_markdown() if compared.rows else "",
+        "## Speech, wording by wording",
+        wording_table(tasks).to_markdown(),
+        "\n".join(f"- {line}" for line in list_wordings(tasks)),
+    ]
+
+
+def _absent(ledger):
+    return "\n".join(f"- {group}: not in this corpus" for group in ledger.absent_groups)
+
+
+def _legend(ledger):
+    return "\n".join(
+        f"- **{column.header}**: {column.meaning}" for column in ledger_columns(ledger) if column.meaning
+    )

@@ -1,0 +1,66 @@
+"""The result of a ledger in words: every number and every name is read off the ledger."""
+
+from auralign.ledger.ledger import Ledger
+from auralign.ledger.tables import format_interval, format_rate
+from auralign.score.judge import WRONG_CLASSES
+
+MAIN_GROUP = "unseen tasks"  # what the ledger is for: does speech obey what it was never trained to obey?
+IN_WORDS = {
+    "wrong content": "the right form around wrong words",
+    "wrong task": "the answer to another task",
+    "transcribed": "what was said, written down instead of obeyed",
+    "other": "of no known kind",
+}
+
+
+def main_group(ledger: Ledger) -> str:
+    """What the words and the picture's classes are about: unseen tasks, or else the first group."""
+    return MAIN_GROUP if MAIN_GROUP in ledger.groups else ledger.groups[0]
+
+
+def describe_result(ledger: Ledger) -> str:
+    """The result in words: who recovers most where it counts, how surely, and what the wrong answers do."""
+    rows = sorted(
+        (ledger.row(method, main_group(ledger)) for method in ledger.methods), key=_merit, reverse=True
+    )
+    margin = _describe_margin(ledger, rows[0], rows[1]) if len(rows) > 1 else ""
+    wrong = "; ".join(_describe_wrong(row) for row in rows)
+    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.measure)}{margin}. What the wrong answers are: {wrong}."
+
+
+def _merit(row):
+    return (float("-inf") if row.recovery.value is None else row.recovery.value, row.speech.value)
+
+
+def _describe_best(rows, measure):
+    best = rows[0]
+    if best.recovery.value is None:
+        values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
+        return f"reading gains nothing over the floor, so recovery is undefined; {measure}: {values}"
+    values = [f"{row.method} {format_rate(row.recovery.value)}" for row in rows]
+    if len(rows) == 1:
+        return f"recovery of what reading gains over the floor: {values[0]}"
+    return f"{best.method} recovers most of what reading gains over the floor ({', '.join(values)})"
+
+
+def _describe_margin(ledger, best, second):
+    """A warning where the paired difference of the best two may as well be nothing."""
+    names = {best.method, second.method}
+    found = next(
+        item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names
+    )
+    if found.estimate.low is not None and not found.estimate.low <= 0 <= found.estimate.high:
+        return ""
+    interval = format_interval(found.estimate)
+    return (
+        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.measure}: {interval})"
+    )
+
+
+def _describe_wrong(row):
+    wrong = {name: row.answers[name] for name in WRONG_CLASSES}
+    total = sum(wrong.values())
+    if not total:
+        return f"{row.method} has none"
+    name = max(wrong, key=wrong.get)
+    return f"{row.method} has {total}, {100 * wrong[name] / total:.0f} % of them {IN_WORDS[name]}"

@@ -1,0 +1,91 @@
+"""One table in two renderings: aligned text for the terminal, Markdown for the report.
+
+>>> table = Table(("questions", "method", "95 % interval"), [["unseen", "sift", "0.40..0.60"]], num_texts=2)
+>>> print(table.to_text(heading=lambda row: row[0], without=(0,)))
+              95 %
+  method  interval
+unseen
+  sift  0.40..0.60
+>>> print(table.to_markdown())
+| questions | method | 95 % interval |
+| :-- | :-- | --: |
+| unseen | sift | 0.40..0.60 |
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+NOT_DEFINED = "-"
+LONGEST_TEXT = 80  # characters of a cell of Markdown
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text under headers.
+
+    Arguments
+    ---------
+    headers : sequence of str
+        Empty for a table without headers.
+    rows : list of list of str
+    num_texts : int
+        How many of the first columns hold words; the others hold numbers and are aligned right.
+    """
+
+    headers: Sequence[str]
+    rows: list[list[str]]
+    num_texts: int
+
+    def empty_columns(self) -> tuple[int, ...]:
+        """The columns whose cells are all NOT_DEFINED."""
+        return tuple(at for at, cells in enumerate(zip(*self.rows, strict=True)) if {*cells} == {NOT_DEFINED})
+
+    def to_text(
+        self, *, heading: Callable[[list[str]], str] | None = None, without: Collection[int] = ()
+    ) -> str:
+        """Aligned lines; the last word of a header is below the others, so that its column is narrow.
+
+        Arguments
+        ---------
+        heading : callable (row) -> str, optional
+            Names the block of a row, on a line above its first row.
+        without : collection of int
+            The columns that are left out.
+        """
+        shown = [at for at in range(len(self.headers or self.rows[0])) if at not in without]
+        stacked = [("", "", *(self.headers[at].rsplit(" ", 1)))[-2:] for at in shown if self.headers]
+        heads = [list(level) for level in zip(*stacked, strict=True)]
+        cells = [[row[at] for at in shown] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*heads, *cells, strict=True)]
+        num_texts = sum(at < self.num_texts for at in shown)
+        lines = [_align(head, widths, num_texts) for head in heads if any(head)]
+        block = None
+        for row, line in zip(self.rows, cells, strict=True):
+            if heading is not None and heading(row) != block:
+                block = heading(row)
+                lines.append(block)
+            lines.append(_align(line, widths, num_texts))
+        return "\n".join(lines)
+
+    def to_markdown(self) -> str:
+        """The table in Markdown; the cells are data, whatever markup an LLM wrote into them."""
+        marks = [":--" if at < self.num_texts else "--:" for at in range(len(self.headers))]
+        lines = (self.headers, marks, *self.rows)
+        return "\n".join("| " + " | ".join(map(_escape, cells)) + " |" for cells in lines)
+
+
+def _align(cells, widths, num_texts):
+    texts, numbers = (
+        [f"{cell:{side}{width}}" for cell, width in list(zip(cells, widths, strict=True))[part]]
+        for side, part in (("<", slice(num_texts)), (">", slice(num_texts, None)))
+    )
+    return "  " + " ".join(["  ".join(texts), *numbers]).rstrip()
+
+
+def _escape(text):
+    """Text as one cell: bars, breaks and markup are data."""
+    text = " ".join(text.split())
+    text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    for letter in "\\|<>*_`[]":
+        text = text.replace(letter, f"\\{letter}")
+    return text

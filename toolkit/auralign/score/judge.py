@@ -1,0 +1,50 @@
+"""The judge of single answers; a recipe that knows its tasks writes a subclass.
+
+>>> question = Question("q", "utt", "seen tasks", "repeat", "repeat {speech}", "three five")
+>>> judge = Judge()
+>>> judge.score("Three five.", question, "three five"), judge.is_right("Three five.", question)
+(0.0, True)
+>>> judge.classify("Three five.", question, "three five")
+'transcribed'
+"""
+
+from collections.abc import Sequence
+
+from auralign.records import Question
+from auralign.score.measures import Measure
+from auralign.score.metrics import exact_match
+from auralign.text.words import words
+
+EXACT = "exact answers"
+RIGHT = "right"
+WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
+
+
+class Judge:
+    """Judges answers without knowledge of the tasks; a recipe that knows more says so in a subclass.
+
+    Attributes
+    ----------
+    measure : str
+        What the scores are called.
+    is_right : method or None
+        None in a subclass that cannot distinguish form from content.
+    """
+
+    measure = EXACT
+
+    def score(self, answer: str, question: Question, said: str) -> float:
+        """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
+        return float(exact_match([question.reference], [answer])[0])
+
+    def classify(self, answer: str, question: Question, said: str) -> str:
+        """The class of a wrong answer to speech, one of WRONG_CLASSES."""
+        return "transcribed" if words(answer) == words(said) else "other"
+
+    def is_right(self, answer: str, question: Question) -> bool:
+        """Whether an answer has the right content, whatever its form: here, case and punctuation are ignored."""
+        return words(answer) == words(question.reference)
+
+    def measures(self, group: str, task: str) -> Sequence[Measure]:
+        """The field's measures of a task in a group of questions, shown beside the ledger; none by default."""
+        return ()

@@ -18,7 +18,7 @@ Writes:
 """
 
 from auralign import script
-from auralign.ledger.recipe import score_recipe
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score.judge import Judge
 from local import world
 
@@ -45,7 +45,7 @@ class DigitsJudge(Judge):
 
 def main(argv):
     score_recipe(
-        argv,
+        Comparison.of_arguments(argv, doc=__doc__),
         title="The gap ledger of spoken digits",
         judge=DigitsJudge(),
         files=[__file__, world.__file__],

@@ -10,12 +10,13 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
 from auralign import script
-from auralign.ledger.recipe import score_recipe
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score.judge import Judge
 
 
 def main(argv):
-    score_recipe(argv, title="The gap ledger", judge=Judge(), files=[__file__])
+    runs = Comparison.of_arguments(argv, doc=__doc__)
+    score_recipe(runs, title="The gap ledger", judge=Judge(), files=[__file__])
 
 
 if __name__ == "__main__":

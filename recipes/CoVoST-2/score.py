@@ -21,8 +21,8 @@ import numpy as np
 
 from auralign import script
 from auralign.files import read_json
-from auralign.ledger.recipe import score_recipe
-from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
+from auralign.ledger.recipe import Comparison, score_recipe
+from auralign.recipe import RecipeError
 from auralign.score.judge import Judge
 from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
@@ -183,22 +183,18 @@ def take_comet(argv):
 
 def main(argv):
     argv, checkpoint = take_comet(argv)
-    paths, overrides = parse_arguments(argv)
-    files, notes, comet, spellings = [__file__], NOTES, None, None
-    if paths and not {*HELP} & {*argv}:
-        hparams = load_recipe(paths[0], overrides)
-        counts = Path(hparams.data_folder) / "counts.json"
-        if counts.is_file():
-            notes = (*NOTES, *describe_counts(read_json(counts)))
-            files.append(counts)
-        spellings = find_spellings(hparams)
-        files += [spellings] if spellings else []
+    runs = Comparison.of_arguments(argv, doc=__doc__)
+    spellings, counts = find_spellings(runs.recipe), runs.first.data.folder / "counts.json"
+    files, notes, comet = [__file__, *([spellings] if spellings else [])], NOTES, None
+    if counts.is_file():
+        notes = (*NOTES, *describe_counts(read_json(counts)))
+        files.append(counts)
     if checkpoint:
         import torch
 
         comet = Comet(checkpoint, int(torch.cuda.is_available()))
         files.append(checkpoint)
-    score_recipe(argv, title="CoVoST 2", judge=CovostJudge(comet, spellings), files=files, notes=notes)
+    score_recipe(runs, title="CoVoST 2", judge=CovostJudge(comet, spellings), files=files, notes=notes)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 from functools import lru_cache
 
 from auralign import script
-from auralign.ledger.recipe import score_recipe
-from auralign.recipe import load_recipe, parse_arguments
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score import obey
 from auralign.score.judge import Judge
 from auralign.score.measures import MeanScore, WordErrorRate
@@ -61,10 +60,10 @@ class LibriSpeechJudge(Judge):
 
 
 def main(argv):
-    paths, overrides = parse_arguments(argv)
-    spellings = find_spellings(load_recipe(paths[0], overrides)) if paths else None
+    runs = Comparison.of_arguments(argv, doc=__doc__)
+    spellings = find_spellings(runs.recipe)
     score_recipe(
-        argv,
+        runs,
         title="LibriSpeech",
         judge=LibriSpeechJudge(spellings),
         files=[__file__, obey.__file__, *([spellings] if spellings else [])],

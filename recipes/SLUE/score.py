@@ -24,8 +24,7 @@ from auralign.corpora.slue.answers import SPAN_TASKS, quotes, read_answer
 from auralign.corpora.slue.measures import answer_score, task_measures
 from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
-from auralign.ledger.recipe import check_shared, columns, method_file, score_recipe, text_file, text_kinds
-from auralign.recipe import HELP, load_recipe, parse_arguments
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.score.judge import Judge
 from auralign.score.measures import WordErrorRate
@@ -107,11 +106,10 @@ def repeats(answer, said):
     return (inside and len(heard) >= LONG) or (around and len(spoken) >= LONG)
 
 
-def locate_answers(methods, *, yaml):
-    """(utterance id, quote) to its place, for all answers to the span tasks, and the files where that stands."""
-    shared = check_shared(methods)
-    data = Path(shared.data_folder)
-    paths = [data / "test.jsonl", data / "test.questions.jsonl"]
+def locate_answers(runs):
+    """(utterance id, quote) to its place, for all answers to the span tasks, and the files that hold it."""
+    recipe, data = runs.recipe, runs.first.data
+    paths = [data.manifest("test"), data.questions]
     hashes = {path.name: content(path, made_by="stage 1 (prepare)") for path in paths}
     manifest, questions = Records(paths[0], Utterance), Records(paths[1], Question)
     asked = {question.key: question for question in questions if question.task in SPAN_TASKS}
@@ -119,19 +117,17 @@ def locate_answers(methods, *, yaml):
         return {}, []
     inputs = {
         "auralign": __version__,
-        "listening": describe({"encoder": shared.encoder, "recognizer": shared.recognizer}),
+        "listening": describe({"encoder": recipe.encoder, "recognizer": recipe.recognizer}),
         "rules": [content(path, made_by="git checkout") for path in RULES],
         **hashes,
     }
-    files = [("text", kind, text_file(shared, kind)) for kind in text_kinds(shared)]
-    files += [
-        (name, kind, method_file(hparams, kind))
-        for name, (kinds, hparams) in columns(methods).items()
-        for kind in kinds
-    ]
-    listen = cache(lambda: locator(shared, manifest, place=yaml))  # built when the first quote needs it
+    answered = [*runs.texts().values(), *(path for pair in runs.columns().values() for path in pair)]
+    listen = cache(
+        lambda: locator(recipe, manifest, place=recipe.source.path)
+    )  # built when the first quote needs it
     known, written = {}, []
-    for _, kind, path in files:
+    for path in answered:
+        kind = path.stem.removeprefix("test.")
         answers = content(path, made_by="stage 4 (decode)")
         output = places_path(path)
         with Stage(
@@ -172,28 +168,17 @@ def wanted_quotes(asked, answers, *, with_references):
 
 
 def main(argv):
-    judge, files = Judge(), []
-    paths, overrides = parse_arguments(argv)
-    if paths and not {*HELP} & {*argv}:
-        judge, files = make_judge(
-            {Path(path).stem: load_recipe(path, overrides) for path in paths}, yaml=paths[0]
-        )
+    runs = Comparison.of_arguments(argv, doc=__doc__)
+    places, files = locate_answers(runs)
+    spellings = find_spellings(runs.recipe)
+    manifest = Records(runs.first.data.manifest("test"), Utterance)
     score_recipe(
-        argv,
+        runs,
         title="SLUE",
-        judge=judge,
-        files=[__file__, *RULES, *files],
+        judge=SlueJudge(manifest, places, spellings),
+        files=[__file__, *RULES, *files, *([spellings] if spellings else [])],
         notes=NOTES,
     )
-
-
-def make_judge(methods, *, yaml):
-    """The judge, and the files that its verdicts depend on."""
-    places, files = locate_answers(methods, yaml=yaml)
-    first = next(iter(methods.values()))
-    spellings = find_spellings(first)
-    manifest = Records(Path(first.data_folder) / "test.jsonl", Utterance)
-    return SlueJudge(manifest, places, spellings), [*files, *([spellings] if spellings else [])]
 
 
 if __name__ == "__main__":

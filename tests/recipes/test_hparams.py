@@ -10,11 +10,12 @@ import torch
 
 from auralign.generate.targets import draw_choices
 from auralign.layout import Speech, Target, Text
-from auralign.ledger.recipe import check_shared
+from auralign.ledger.recipe import Comparison
 from auralign.method import lay_out
 from auralign.models.build import build_decoding, build_model, build_recognizer
 from auralign.recipe import load_recipe
 from auralign.records import Utterance
+from auralign.run_folder import RunFolder
 from auralign.testing import make_speech, make_tiny_llm, make_tiny_whisper
 
 ROOT = Path(__file__).parent.parent.parent / "recipes"
@@ -98,11 +99,12 @@ def test_yaml_fits_on_two_screens(path):
 @every_recipe
 def test_methods_of_a_recipe_can_be_compared(recipe):
     methods = methods_of(recipe)
-    shared = check_shared(methods)
+    shared = Comparison({name: RunFolder(found) for name, found in methods.items()}, []).recipe
     for name, hparams in methods.items():
-        assert (hparams.llm_folder, hparams.encoder_folder) == (shared.llm_folder, shared.encoder_folder), (
-            name
-        )
+        folders = [
+            [found.own[key] for key in ("llm_folder", "encoder_folder")] for found in (hparams, shared)
+        ]
+        assert folders[0] == folders[1], name
         assert build_decoding(hparams) == build_decoding(shared), name
 
 

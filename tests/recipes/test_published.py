@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from auralign.corpora.slue.scoring import score_entities
-from auralign.ledger.recipe import score_recipe
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.prepare import Source, prepare, questions_about, read_options, recipe_parser
 from auralign.records import Question, Records, Utterance
 from auralign.score.judge import Judge
@@ -137,7 +137,9 @@ def test_published_arabic_commands_are_translated(tmp_path):
         tmp_path,
         data=DATA / "arabic_commands",
         prepare=prepare_arabic,
-        score=lambda argv: score_recipe(argv, title="ar-en", judge=TranslationJudge(), files=[__file__]),
+        score=lambda argv: score_recipe(
+            Comparison.of_arguments(argv), title="ar-en", judge=TranslationJudge(), files=[__file__]
+        ),
         **FEW,
     )
     found = manifests(tmp_path)
@@ -270,7 +272,9 @@ def test_published_coffee_orders_are_read_as_intent_and_slots(tmp_path):
         tmp_path,
         data=DATA / "picovoice_s2i",
         prepare=prepare_orders,
-        score=lambda argv: score_recipe(argv, title="orders", judge=OrderJudge(), files=[__file__]),
+        score=lambda argv: score_recipe(
+            Comparison.of_arguments(argv), title="orders", judge=OrderJudge(), files=[__file__]
+        ),
         **FEW,
     )
     found = manifests(tmp_path)

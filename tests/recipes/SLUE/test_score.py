@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from auralign.recipe import load_recipe
+from auralign.ledger.recipe import Comparison
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from auralign.run_folder import RunFolder
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "SLUE"
 
@@ -145,11 +146,11 @@ def write_answers(root, kind, folder, questions, text):
 
 
 @pytest.fixture
-def methods(run_folder, monkeypatch):
+def runs(run_folder, monkeypatch):
     monkeypatch.chdir(RECIPE)  # the YAML names the tiny models from there
     folders = {"data_folder": "data", "text_folder": "text", "output_folder": "out", "score_folder": "ledger"}
     overrides = {key: str(run_folder / name) for key, name in folders.items()}
-    return {"smoke": load_recipe("hparams/smoke.yaml", overrides)}
+    return Comparison({"smoke": RunFolder.open("hparams/smoke.yaml", overrides)}, [])
 
 
 @pytest.fixture
@@ -161,52 +162,53 @@ def looked_for(monkeypatch):
         calls.append((utt_id, list(phrases)))
         return [(2.0, 3.0, -0.1) if phrase == "rome" else None for phrase in phrases]
 
-    monkeypatch.setattr(score, "locator", lambda hparams, manifest, *, place: locate)
+    monkeypatch.setattr(score, "locator", lambda recipe, manifest, *, place: locate)
     return calls
 
 
-def test_quotes_of_span_tasks_are_located_once(methods, looked_for, capsys):
-    places, files = score.locate_answers(methods, yaml="smoke.yaml")
+def test_quotes_of_span_tasks_are_located_once(runs, looked_for, capsys):
+    places, files = score.locate_answers(runs)
     assert looked_for == [("u", ["rome"]), ("u", ["malta"])]
     assert places == {("u", "rome"): (2.0, 3.0), ("u", "malta"): None}
     assert len(files) == 4
     assert "locate speech: 1 quotes, 1 of them could not be located" in capsys.readouterr().out
 
 
-def test_a_second_run_locates_nothing(methods, looked_for, capsys):
-    first = score.locate_answers(methods, yaml="smoke.yaml")
+def test_a_second_run_locates_nothing(runs, looked_for, capsys):
+    first = score.locate_answers(runs)
     looked_for.clear()
-    assert score.locate_answers(methods, yaml="smoke.yaml") == first
+    assert score.locate_answers(runs) == first
     assert looked_for == []
     assert capsys.readouterr().out.count("already complete") == 4
 
 
-def test_new_answers_are_located_and_the_other_columns_stay(methods, looked_for, run_folder, capsys):
-    score.locate_answers(methods, yaml="smoke.yaml")
+def test_new_answers_are_located_and_the_other_columns_stay(runs, looked_for, run_folder, capsys):
+    score.locate_answers(runs)
     looked_for.clear()
     questions = list(Records(run_folder / "data/test.questions.jsonl", Question))
     write_answers(run_folder, "speech", "out", questions, "train")
-    places, _ = score.locate_answers(methods, yaml="smoke.yaml")
+    places, _ = score.locate_answers(runs)
     assert looked_for == [("u", ["train"])]
     assert places["u", "train"] is None
 
 
-def test_answers_that_are_not_there_name_the_stage(methods, run_folder, looked_for):
+def test_answers_that_are_not_there_name_the_stage(runs, run_folder, looked_for):
     (run_folder / "out/hypotheses/test.speech.jsonl").unlink()
     with pytest.raises(FileNotFoundError, match=r"test\.speech\.jsonl; run stage 4 \(decode\) first"):
-        score.locate_answers(methods, yaml="smoke.yaml")
+        score.locate_answers(runs)
 
 
-def test_without_span_tasks_nothing_is_located(methods, run_folder, looked_for):
+def test_without_span_tasks_nothing_is_located(runs, run_folder, looked_for):
     write_records(
         run_folder / "data/test.questions.jsonl",
         [question("sentiment", "Neutral", utt_id="v")],
         kind=Question,
     )
-    assert score.locate_answers(methods, yaml="smoke.yaml") == ({}, [])
+    assert score.locate_answers(runs) == ({}, [])
     assert looked_for == []
 
 
 def test_help_needs_no_yaml(capsys):
-    score.main(["--help"])
-    assert "usage: score.py" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        score.main(["--help"])
+    assert "python score.py" in capsys.readouterr().out

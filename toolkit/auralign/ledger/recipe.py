@@ -1,19 +1,20 @@
 """Stage 5 of a recipe: its methods' answers set against those to text, in a ledger, with the recipe's own judge.
 
-    score_recipe(sys.argv[1:], title="The gap ledger of my corpus", judge=Judge(), files=[__file__])
+    runs = Comparison.of_arguments(sys.argv[1:], doc=__doc__)
+    score_recipe(runs, title="The gap ledger of my corpus", judge=Judge(), files=[__file__])
 
 A recipe's `score.py` is a judge and a title around this.
 """
 
 import shlex
 import textwrap
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from auralign import __version__
-from auralign.data.manifest import ACCOUNT
 from auralign.files import read_json, without_places_in_command
-from auralign.fingerprint import describe
+from auralign.fingerprint import describe, same
 from auralign.ledger.build import make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
@@ -22,14 +23,14 @@ from auralign.ledger.tables import format_differences, format_ledger, format_leg
 from auralign.ledger.task_tables import LEGEND, format_tasks
 from auralign.ledger.tasks import measure_tasks
 from auralign.method import is_assisted
-from auralign.recipe import HELP, RecipeError, load_recipe, parse_arguments
+from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
+from auralign.run_folder import DataFolder, RunFolder
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.stage import Stage, content
 from auralign.text.forms import raw_form
 from auralign.text.words import is_normalised, normalise
-from auralign.versions import current_targets
 
 SHARED = ("data_folder", "text_folder", "score_folder", "seed")
 TERMINAL_WIDTH = 110
@@ -44,13 +45,91 @@ NOTES = (
 FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
 
 
-def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTES) -> None:
+class Comparison:
+    """Runs that are set against each other, on one test set and with one LLM.
+
+    Arguments
+    ---------
+    runs : dict of str -> RunFolder
+        By the name that each has in the ledger, at least one.
+    command : list of str
+        Told in the report.
+
+    Raises RecipeError if the runs cannot be compared.
+    """
+
+    def __init__(self, runs: Mapping[str, RunFolder], command: list[str]):
+        self.runs, self.command = dict(runs), command
+        (first, self.first), *others = self.runs.items()
+        self.recipe = self.first.recipe
+        for name, run in others:
+            for key in SHARED:
+                ours, theirs = getattr(self.recipe, key), getattr(run.recipe, key)
+                if ours != theirs:
+                    raise RecipeError(
+                        f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}"
+                    )
+            if not same(describe(self.recipe.settings("decode")), describe(run.recipe.settings("decode"))):
+                raise RecipeError(
+                    f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ"
+                )
+
+    @classmethod
+    def of_arguments(cls, argv: list[str], *, doc: str = "") -> "Comparison":
+        """The runs of the YAMLs or run folders on a command line, with its overrides; `--help` prints `doc` and exits.
+
+        Raises RecipeError if there is none, or two have one name.
+        """
+        if {*HELP} & {*argv}:
+            print_help(doc)
+        places, overrides = parse_arguments(argv)
+        found = [RunFolder.open(place, overrides) for place in places]
+        names = [run.name for run in found]
+        if len(set(names)) < len(names):  # runs of one YAML
+            names = [f"{name} {run.folder.name}" for name, run in zip(names, found, strict=True)]
+        if not found or len(set(names)) < len(names):
+            raise RecipeError(
+                "give at least one YAML or run folder, each of another name: score.py hparams/sit.yaml hparams/sift.yaml"
+            )
+        return cls(dict(zip(names, found, strict=True)), ["python", "score.py", *argv])
+
+    def columns(self) -> dict[str, tuple[Path, Path]]:
+        """By its name in the ledger, the answers from speech and from another utterance's. A method that puts a transcript beside
+        the speech is there with it and without."""
+        found = {}
+        for name, run in self.runs.items():
+            kinds = {"": name}
+            if is_assisted(run.recipe.method):
+                kinds["_alone"] = f"{name} without transcript"
+            for suffix, told in kinds.items():
+                found[told] = (run.hypotheses(f"speech{suffix}"), run.hypotheses(f"shuffled{suffix}"))
+        return found
+
+    def texts(self) -> dict[str, Path]:
+        """The answers to what the LLM reads, by what that is: "text", "normalised" if it differs, "transcript" if there is a
+        recognizer."""
+        path = self.first.data.manifest("test")
+        content(path, made_by="stage 1 (prepare)")
+        kinds = ["text"] + ["normalised"] * (not is_normalised(Records(path, Utterance)))
+        kinds += ["transcript"] * bool(self.recipe.recognizer)
+        return {kind: self.first.hypotheses(kind) for kind in kinds}
+
+    def files(self) -> list[tuple[Path, str]]:
+        """All files that the report depends on, with the stages that make them."""
+        data = self.first.data
+        made = [data.manifest("test"), data.questions, *([data.account] if data.account.exists() else [])]
+        found = [(path, "stage 1 (prepare)") for path in made]
+        found += [(path, "stage 4 (decode)") for path in self.texts().values()]
+        found += [(run.targets("train"), "stage 2 (generate)") for run in self.runs.values()]
+        return found + [(path, "stage 4 (decode)") for pair in self.columns().values() for path in pair]
+
+
+def score_recipe(comparison: Comparison, *, title: str, judge: Judge, files, notes=NOTES) -> None:
     """Run stage 5 and print the ledger.
 
     Arguments
     ---------
-    argv : list of str
-        One YAML a method, whose name without `.yaml` names the method in the ledger; then overrides.
+    comparison : Comparison
     title : str
         Of the report.
     judge : Judge
@@ -59,108 +138,41 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
     notes : sequence of str
         What a reader of the report must know.
 
-    Raises RecipeError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
+    Raises FileNotFoundError if an earlier stage was not run.
     """
-    if {*HELP} & {*argv}:
-        print("usage: score.py YAML [YAML ...] [--KEY VALUE ...]\n")
-        print(
-            "The ledger of one method, or of several beside each other: one YAML each, of one LLM and test set."
-        )
-        return
-    paths, overrides = parse_arguments(argv)
-    methods = {Path(path).stem: load_recipe(path, overrides) for path in paths}
-    if not methods or len(methods) < len(paths):
-        raise RecipeError(
-            "give at least one YAML, each of another name: score.py hparams/sit.yaml hparams/sift.yaml"
-        )
-    shared = check_shared(methods)
-    folder = Path(shared.score_folder)
-    command = shlex.join(["python", "score.py", *argv])
+    folder = comparison.first.score_folder
     inputs = {
         "auralign": __version__,
-        "files": {str(path): content(path, made_by=maker) for path, maker in input_files(methods, shared)},
-        "command": command,
-        "seed": shared.seed,
+        "files": {str(path): content(path, made_by=maker) for path, maker in comparison.files()},
+        "command": shlex.join(comparison.command),
+        "seed": comparison.recipe.seed,
         "bootstrap": [NUM_RESAMPLES, CONFIDENCE],
         "judge": [content(path, made_by="git checkout") for path in (__file__, *files)],
     }
     with Stage("score", folder, inputs=inputs, outputs=[folder / name for name in FILES]) as stage:
         if not stage.complete:
-            told = without_places_in_command(["python", "score.py", *argv])
-            score(methods, shared, told, title=title, judge=judge, notes=notes)
+            _score(comparison, title=title, judge=judge, notes=notes)
     print_result(folder)
 
 
-def check_shared(methods):
-    """The first method's hparams; raises RecipeError where another differs in what all must share."""
-    (first, shared), *others = methods.items()
-    for name, hparams in others:
-        for key in SHARED:
-            ours, theirs = getattr(shared, key), getattr(hparams, key)
-            if ours != theirs:
-                raise RecipeError(f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}")
-        if describe(shared.settings("decode")) != describe(hparams.settings("decode")):
-            raise RecipeError(f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ")
-    return shared
-
-
-def input_files(methods, shared):
-    """All files that the report depends on, with the stages that make them."""
-    data = Path(shared.data_folder)
-    names = ("test.jsonl", "test.questions.jsonl", *([ACCOUNT] if (data / ACCOUNT).exists() else []))
-    files = [(data / name, "stage 1 (prepare)") for name in names]
-    files += [(text_file(shared, kind), "stage 4 (decode)") for kind in text_kinds(shared)]
-    files += [(targets_file(hparams), "stage 2 (generate)") for hparams in methods.values()]
-    for kinds, hparams in columns(methods).values():
-        files += [(method_file(hparams, kind), "stage 4 (decode)") for kind in kinds]
-    return files
-
-
-def columns(methods):
-    """What is compared, by its name in the ledger: the files of hypotheses from speech and from another's, and the hparams. A
-    method that puts a transcript beside the speech stands there with it and without."""
-    found = {}
-    for name, hparams in methods.items():
-        found[name] = (("speech", "shuffled"), hparams)
-        if is_assisted(hparams.method):
-            found[f"{name} without transcript"] = (("speech_alone", "shuffled_alone"), hparams)
-    return found
-
-
-def text_kinds(shared):
-    """What the LLM reads: normalised text where it is another, the encoder's own transcript where there is a recognizer."""
-    path = Path(shared.data_folder) / "test.jsonl"
-    content(path, made_by="stage 1 (prepare)")
-    other = [] if is_normalised(Records(path, Utterance)) else ["normalised"]
-    return ("text", *other, *(["transcript"] if shared.recognizer else []))
-
-
-def targets_file(hparams):
-    return current_targets(hparams.output_folder) / "train.jsonl"
-
-
-def text_file(shared, kind):
-    return Path(shared.text_folder) / "hypotheses" / f"test.{kind}.jsonl"
-
-
-def score(methods, shared, command, *, title, judge, notes):
+def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     """Build the ledger and write the report."""
-    data = Path(shared.data_folder)
-    manifest = Records(data / "test.jsonl", Utterance)
-    questions = Records(data / "test.questions.jsonl", Question)
-    read = {kind: Records(text_file(shared, kind), Hypothesis) for kind in text_kinds(shared)}
+    data, seed = comparison.first.data, comparison.recipe.seed
+    manifest = Records(data.manifest("test"), Utterance)
+    questions = Records(data.questions, Question)
+    read = {kind: Records(path, Hypothesis) for kind, path in comparison.texts().items()}
     files = {
-        name: MethodFiles(*(Records(method_file(hparams, kind), Hypothesis) for kind in kinds))
-        for name, (kinds, hparams) in columns(methods).items()
+        name: MethodFiles(*(Records(path, Hypothesis) for path in pair))
+        for name, pair in comparison.columns().items()
     }
     items = read_methods(questions, manifest, read, files)
-    ledger = make_ledger(items, judge, seed=shared.seed)
-    tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=shared.seed)
+    ledger = make_ledger(items, judge, seed=seed)
+    tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=seed)
     facts = {
-        "command": f"`{command}`",
-        "seed": shared.seed,
-        "LLM": find_llm(methods),
-        **describe_runs(methods, shared),
+        "command": f"`{without_places_in_command(comparison.command)}`",
+        "seed": seed,
+        "LLM": find_llm(comparison.runs),
+        **describe_runs(comparison),
         "questions": len(questions),
         "utterances": ledger.num_utterances,
         **describe_data(data),
@@ -168,46 +180,43 @@ def score(methods, shared, command, *, title, judge, notes):
     if "transcript" in read:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
-    write_report(
-        shared.score_folder, ledger, tasks, title=title, facts=facts, notes=(*notes, FORM_OF_UNICODE)
-    )
+    folder = comparison.first.score_folder
+    write_report(folder, ledger, tasks, title=title, facts=facts, notes=(*notes, FORM_OF_UNICODE))
 
 
-def describe_runs(methods, shared):
-    """Encoder, decoding, and what each method was trained with: what a figure is told with."""
-    decoding = [f"at most {shared.decode_max_new_tokens} tokens", f"beams {shared.decode_num_beams}"]
+def describe_runs(comparison: Comparison) -> dict:
+    """Encoder, decoding, and what each run was trained with: what a figure is told with."""
+    recipe = comparison.recipe
+    decoding = [f"at most {recipe.decode_max_new_tokens} tokens", f"beams {recipe.decode_num_beams}"]
     trained = {
-        name: f"lr {hparams.lr:g}, {hparams.num_steps} steps of {hparams.tokens_per_step} positions, {hparams.precision}"
-        for name, hparams in methods.items()
+        f"training of {name}": f"lr {run.recipe.lr:g}, {run.recipe.num_steps} steps of {run.recipe.tokens_per_step} positions, "
+        f"{run.recipe.precision}"
+        for name, run in comparison.runs.items()
     }
     return {
         "auralign": __version__,
-        "encoder": Path(shared.own.get("encoder_folder", "see the YAML")).name,
+        "encoder": Path(recipe.own.get("encoder_folder", "see the YAML")).name,
         "decoding": ", ".join(decoding),
-        **{f"training of {name}": account for name, account in trained.items()},
+        **trained,
     }
 
 
-def describe_data(folder):
-    """What stage 1 of a recipe was told, and what it made."""
-    if not (folder / ACCOUNT).exists():
+def describe_data(data: DataFolder) -> dict:
+    """The options of stage 1 of a recipe, and what it made."""
+    if not data.account.exists():
         return {}
-    account = read_json(folder / ACCOUNT)
+    account = read_json(data.account)
     given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
     parts = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
     options = without_places_in_command([word for part in parts for word in part])
     return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 
-def method_file(hparams, kind):
-    return Path(hparams.output_folder) / "hypotheses" / f"test.{kind}.jsonl"
-
-
-def find_llm(methods):
+def find_llm(runs: Mapping[str, RunFolder]) -> str:
     """Name and content hash of the one LLM that wrote all methods' targets."""
     found = {}
-    for name, hparams in methods.items():
-        target = Records(targets_file(hparams), Target)[0]
+    for name, run in runs.items():
+        target = Records(run.targets("train"), Target)[0]
         found[name] = f"{target.llm}, revision {target.llm_revision}"
     if len(set(found.values())) > 1:
         raise RecordError(f"targets were written by different LLMs: {found}; run stage 2 (generate) again")

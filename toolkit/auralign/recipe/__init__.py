@@ -2,7 +2,7 @@
 
 from auralign.recipe.file import HELP, RecipeFile, load_recipe, make_recipe, parse_arguments, read_arguments
 from auralign.recipe.keys import CHANGES, FIXED, NOTED, SAME, STEPS, Key, RecipeError
-from auralign.recipe.recipe import KEYS, Recipe
+from auralign.recipe.recipe import KEYS, Recipe, print_help
 
 __all__ = [
     "CHANGES",
@@ -19,5 +19,6 @@ __all__ = [
     "load_recipe",
     "make_recipe",
     "parse_arguments",
+    "print_help",
     "read_arguments",
 ]

@@ -61,10 +61,7 @@ def load_tiny(path, tiny, monkeypatch):
     if path.stem == SMOKE:
         monkeypatch.chdir(path.parent.parent)  # its folders are told from there
         return load_recipe(path)
-    hparams = load_recipe(path, tiny)
-    hparams.llm = functools.partial(hparams.llm, dtype="float32")
-    hparams.encoder = functools.partial(hparams.encoder, dtype="float32")
-    return hparams
+    return load_recipe(path, {**tiny, "llm.dtype": "float32", "encoder.dtype": "float32"})
 
 
 def test_there_are_recipes():

@@ -1,5 +1,6 @@
 """A template that prints the date: what was begun one day goes on the next, bit for bit, and is used the day after."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -108,8 +109,7 @@ def test_another_method_of_the_recipe_asks_under_the_same_date(at_once, on, monk
     monkeypatch.chdir(at_once)
     on(3)
     hparams = load_recipe("hparams/sift.yaml")
-    hparams.output_folder = "exp/other"
-    assert build_llm(hparams)[1].date == DAY.isoformat()
+    assert build_llm(dataclasses.replace(hparams, output_folder="exp/other"))[1].date == DAY.isoformat()
 
 
 def test_files_that_record_no_date_are_read_on_another_day(tmp_path, dated, whisper_folder, on, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 
 from auralign.corpora.slue.places import places_path, read_places, write_places
-from auralign.store import partial_path
+from auralign.files import partial_path
 
 
 def test_a_quote_is_looked_for_once(tmp_path):

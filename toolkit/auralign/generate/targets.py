@@ -144,7 +144,7 @@ class TargetWriter:
                 key = hash_value([asked, made_by])[:KEY_LETTERS]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
-    def _answer_all(self, manifest: Records, store: Store) -> "Asked":
+    def _answer_all(self, manifest: Records, store: Store) -> Asked:
         """Answer every request that has no answer in the store; returns what was asked, in the manifest's order."""
         asked = Asked()
         pending = (
@@ -169,7 +169,7 @@ class TargetWriter:
 
     def _kept(
         self,
-        asked: "Asked",
+        asked: Asked,
         manifest: Records,
         store: Store,
         rejected: Rejected,

@@ -1,6 +1,7 @@
 """A frozen encoder, a trained connector and a frozen LLM as one model; recipes may add encoders, each with a connector.
 
 What its forward gives to a loss is in `auralign.models.views`; the training step that calls it is `auralign.train.step`.
+One module, as training, decoding and published models must embed and pack sequences by the same code.
 
 Axes: B batch, T speech frames, U text positions, N positions of a pack, D width, V vocabulary.
 """

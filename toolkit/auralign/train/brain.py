@@ -1,6 +1,6 @@
 """The training loop: SpeechBrain's `Brain`, in which an optimiser step is a list of packs, distributed over the ranks.
 
-The forward of a pack is `auralign.train.step`.
+The forward of a pack is `auralign.train.step`. One module, as `Brain` calls all of these hooks on one object.
 """
 
 import itertools

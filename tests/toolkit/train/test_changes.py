@@ -371,12 +371,14 @@ def test_until_a_restart_is_finished_the_old_run_is_in_use(finished, monkeypatch
     assert not Path("exp/sift/train_3").exists()
 
 
-def test_a_restart_that_cannot_start_leaves_nothing(begun):
-    before = contents("exp/sift")
+def test_a_restart_that_cannot_start_costs_nothing(begun):
+    before = contents("exp")
     code, _, err = run("train.py", YAML, "--lr", "3e-4", "--device", "cuda:77", "--restart")
-    assert (code, "what was trained before is kept" in err) == (2, True)
-    assert contents("exp/sift") == before
-    assert not Path("exp/sift/train_2").exists()
+    assert (code, "device 'cuda:77'" in err) == (2, True)
+    assert contents("exp") == before
+    succeed("train.py")
+    succeed("train.py", "--lr", "3e-4", "--restart")
+    assert trainings("exp/sift").all() == [Path("exp/sift/train_2"), Path("exp/sift")]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors of the trained parts, the optimiser's state, and a description; whole or absent."""
+"""Checkpoints: safetensors of the trained parts, the optimiser's state, and a description. Each is whole or absent."""
 
 import contextlib
 import io
@@ -28,12 +28,12 @@ WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "checkpoint.json",
     "hashes.json",
 )
-FROZEN = "frozen.safetensors"  # once beside the checkpoints: what an earlier stage trained
+FROZEN = "frozen.safetensors"  # written once beside the checkpoints: parts that an earlier training trained
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint on disk. `description` says what it was trained with, and its step and validation loss."""
+    """One checkpoint on disk. `description` holds what it was trained with, its step and its validation loss."""
 
     folder: Path
     description: dict
@@ -47,13 +47,13 @@ class Checkpoint:
         return self.description["valid_loss"]
 
     def load_weights(self, model) -> None:
-        """Put the parts into a SpeechLLM; every one of their parameters must be there."""
+        """Load the parts into a SpeechLLM; each of their parameters must be in the checkpoint."""
         model.parts.load_state_dict(self.weights(), strict=True)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Of all parts, trained and frozen.
+        """Tensors of all parts, trained and frozen, by name.
 
-        Raises ValueError where the frozen ones are not those that this checkpoint was trained beside.
+        Raises ValueError if the frozen parts are not those that this checkpoint was trained with.
         """
         frozen = self.folder.parent / FROZEN
         beside = self.description.get("frozen_parts")
@@ -66,24 +66,24 @@ class Checkpoint:
         return {**load_file(self.folder / WEIGHTS), **load_file(frozen)}
 
     def load_optimiser(self) -> dict:
-        """The optimiser's and the schedule's state."""
+        """The state of the optimiser and of the schedule."""
         return torch.load(self.folder / OPTIMISER, weights_only=True)
 
 
 class Checkpoints:
-    """The checkpoints of one run: the last one, and the one with the lowest validation loss.
+    """The checkpoints of one training: the last one, and the one with the lowest validation loss.
 
     Arguments
     ---------
-    folder : Path
-        Holds one `step_<number>` folder for each checkpoint.
+    folder : str or Path
+        Folder that has one `step_<number>` folder for each checkpoint.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
 
     def save_frozen(self, parts: torch.nn.Module) -> dict:
-        """Write the parts that are not trained, once; gives what descriptions say of them."""
+        """Write the parts that are not trained, once; returns their entry in the descriptions, empty if there are none."""
         if not len(list(parts.parameters())):
             return {}
         with write_atomically(self.folder / FROZEN, "wb") as file:
@@ -91,7 +91,7 @@ class Checkpoints:
         return {"frozen_parts": hash_path(self.folder / FROZEN)}
 
     def save(self, module: torch.nn.Module, optimiser_state: dict, description: dict) -> None:
-        """Write a checkpoint, then remove those that are neither best nor last."""
+        """Write a checkpoint, then remove those of this training that are neither the best nor the last."""
         step = description["step"]
         with make_folder_atomically(self.folder / f"step_{step:08d}") as folder:
             tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
@@ -110,7 +110,7 @@ class Checkpoints:
             shutil.rmtree(folder)
 
     def exist(self) -> bool:
-        """Whether there is any, sound or not."""
+        """Whether there is any checkpoint, sound or not."""
         return any(not folder.name.endswith(TEMPORARY) for folder in self.folder.glob("step_*"))
 
     def last(self) -> Checkpoint | None:
@@ -118,9 +118,9 @@ class Checkpoints:
         return max(self._all(), key=lambda checkpoint: checkpoint.step, default=None)
 
     def best(self) -> Checkpoint:
-        """The checkpoint with the lowest validation loss, the earlier one of two equals.
+        """The checkpoint with the lowest validation loss; of two equals, the earlier one.
 
-        Raises FileNotFoundError where there is none.
+        Raises FileNotFoundError if there is none.
         """
         found = self._all()
         if not found:
@@ -166,9 +166,9 @@ def initial_folder(path) -> Path:
 
 
 def initialise(model, path) -> str:
-    """Give the parts of a SpeechLLM the weights that `init_from` names, as far as it has them; a line says which.
+    """Load the weights that `init_from` names into the parts of a SpeechLLM that they have; returns a line that names these.
 
-    Raises ValueError where they are of another LLM or encoder, do not fit a part, or lack one that is `frozen`.
+    Raises ValueError if the weights are of another LLM or encoder, do not fit a part, or lack a part that is `frozen`.
     """
     folder = initial_folder(path)
     if folder == Path(path):

@@ -13,20 +13,18 @@ folder (`auralign.versions`). Nothing here removes, moves or replaces a checkpoi
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auralign.files import read_json
 from auralign.fingerprint import describe, same
 from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.stage import Stage, begun_with
 from auralign.train.checkpoint import Checkpoints
 from auralign.versions import trainings
 
-# The inputs of stage 3 with what a change of each means: keys of the YAML, and what `train.py` adds to them.
+# The inputs of stage 3, and what a change of each means: keys of the YAML, and what `train.py` adds to them.
 INPUTS = {name: key.change for name, key in KEYS.items() if key.change != SAME} | {
     "auralign": NOTED,
     "ranks": NOTED,
@@ -39,7 +37,7 @@ LONGEST_VALUE = 60  # characters of a changed value in a line
 
 @dataclass(frozen=True)
 class Difference:
-    """An input of training that is not what it was; `change` is one of `auralign.recipe.CHANGES`."""
+    """An input of training that has changed; `change` is one of `auralign.recipe.CHANGES`."""
 
     key: str
     before: object
@@ -47,15 +45,15 @@ class Difference:
     change: str
 
     def __str__(self):
-        """What differs, down to the part of it: `connector.stride 8 -> 4`."""
+        """The parts of the value that differ: `connector.stride 8 -> 4`."""
         parts = list(_parts(self.key, self.before, self.now))
         return ", ".join(f"{name} {_show(before)} -> {_show(now)}" for name, before, now in parts)
 
 
 def differences(before: dict, now: dict) -> list[Difference]:
-    """What differs between the inputs recorded of a run and those of now.
+    """The differences between the recorded inputs of a run and the present ones.
 
-    A record of an earlier auralign may lack a key: it had the effect of the key's default then, if it has any.
+    A record of an earlier auralign may lack a key: it had the effect of the key's default, if the key has one.
     """
     found = []
     for key, change in INPUTS.items():
@@ -105,7 +103,8 @@ class TrainingStage(Stage):
             return
         finished = self._is_finished()
         last = Checkpoints(self.folder / "checkpoints").last()
-        before = read_json(self._done)["inputs"] if finished else last.description if last else self._begun()
+        # The mark of a run whose files changed may be older than its last checkpoint. None of the checkpoints may be sound.
+        before = last.description if last and not finished else begun_with(self.folder, self.name) or {}
         changes = differences(before, self.inputs)
         if finished and all(change.change == NOTED for change in changes):
             self._skip()  # what was trained stays as it is
@@ -130,14 +129,6 @@ class TrainingStage(Stage):
                 file=sys.stderr,
             )
 
-    def _fail(self) -> None:
-        super()._fail()
-        if self.folder not in (self.versions.first, self.versions.current) and self._is_untrained(
-            self.folder
-        ):
-            shutil.rmtree(self.folder)
-            print(f"{self.name}: what was trained before is kept", file=sys.stderr)
-
     def _is_untrained(self, version: Path) -> bool:
         return not Checkpoints(version / "checkpoints").exist()
 
@@ -147,10 +138,6 @@ class TrainingStage(Stage):
         return last is not None and all(
             change.change == NOTED for change in differences(last.description, self.inputs)
         )
-
-    def _begun(self) -> dict:
-        """The inputs of a version without a sound checkpoint."""
-        return begun_with(self.folder, self.name) or {}
 
     def _refuse(self, changes: list[Difference], *, step: int) -> None:
         fixed = [change for change in changes if change.change == FIXED]
@@ -168,8 +155,9 @@ class TrainingStage(Stage):
 
 
 def history_of(last: dict, now: dict) -> list[dict]:
-    """The changes under which a run has gone on, oldest first: those of its last checkpoint's description, and what differs
-    between that and the description of now. Each entry has the `step` reached, and what was changed, with both values."""
+    """The changes under which a run was continued, oldest first: those in the description of its last checkpoint, and the
+    differences between that description and the present one. Each entry has the `step` that was reached, and the old and new
+    value of each changed input."""
     history = list(last.get("history", []))
     changes = differences(last, now)
     if changes:
@@ -179,7 +167,7 @@ def history_of(last: dict, now: dict) -> list[dict]:
 
 
 def tell_changes(entry: dict) -> str:
-    """An entry of a history in words: `device cpu -> cuda, num_steps 10 -> 20`."""
+    """An entry of a history as text: `device cpu -> cuda, num_steps 10 -> 20`."""
     return ", ".join(
         f"{key} {_show(before)} -> {_show(now)}" for key, (before, now) in entry["changed"].items()
     )
@@ -190,7 +178,7 @@ def _has_default(key: str) -> bool:
 
 
 def _parts(name: str, before, now):
-    """(name, before, now) of each part in which two values differ."""
+    """(name, before, now) for each part in which two values differ."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
             if key in before and not same({key: before[key]}, {key: now.get(key)}):

@@ -2,10 +2,10 @@
 
 import argparse
 
-from auralign.cli.arguments import import_from_working_folder
+from auralign.cli.arguments import Commands, import_from_working_folder
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign export`."""
     parser = commands.add_parser(
         "export",

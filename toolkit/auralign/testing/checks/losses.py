@@ -5,8 +5,9 @@ import copy
 import torch
 
 from auralign.layout import MAIN, Speech
+from auralign.losses import TopK
 from auralign.method import AlignmentMethod
-from auralign.models.speech_llm import score_targets
+from auralign.models.speech_llm import ViewOutput, score_targets
 from auralign.testing.checks.failure import fail
 from auralign.testing.world import compute_step_loss, get_world, make_examples, make_packs
 from auralign.train.brain import add_units, compute_loss, compute_terms
@@ -57,9 +58,11 @@ def check_teacher_is_matched_by_an_oracle(method: AlignmentMethod) -> None:
         {**counted, "lengths": lengths, "num_tokens": lengths},
         [choice for _, choice, _ in examples],
     )
-    teacher = model.read(views, needs.layers)
-    if needs.top_k:
-        teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
+    teacher: ViewOutput | TopK = (
+        score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
+        if needs.top_k
+        else model.read(views, needs.layers)
+    )
     for name, term in compute_loss(method, {"student": student, "teacher": teacher}).items():
         if name not in ("cross_entropy", *method.not_distances) and abs(
             float(term.sum.detach())

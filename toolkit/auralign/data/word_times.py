@@ -8,11 +8,14 @@ Times are in seconds from the utterance's start. Silence is left out; `<unk>`, b
 not know, is kept: a word was said there, and it stands for whichever the transcript has.
 """
 
+import contextlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from auralign.files import PathLike
 from auralign.records import RecordError
 
 UNKNOWN = "<unk>"
@@ -27,7 +30,7 @@ Timed = list[tuple[str, float, float]]
 class NoWordTimes(Exception):
     """An utterance that gets no word times: a reason, which is counted, and a detail."""
 
-    def __init__(self, reason: str, detail: str = ""):
+    def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
@@ -75,7 +78,7 @@ def match_words(text: str, timed: Timed, *, seconds: float) -> tuple[tuple[str, 
     return tuple(_mend(found, seconds))
 
 
-def _mend(words: Timed, seconds: float):
+def _mend(words: Timed, seconds: float) -> Iterator[tuple[str, float, float]]:
     """The words with what rounding did to their times taken back; raises the NoWordTimes of "times"."""
     before = 0.0
     for word, start, end in words:
@@ -104,7 +107,7 @@ def plain(word: str) -> str:
     )
 
 
-def read_textgrid(path, tier: str = "words") -> Timed:
+def read_textgrid(path: PathLike, tier: str = "words") -> Timed:
     """The words of a Praat TextGrid: text files of the long or the short form, in UTF-8 or UTF-16.
 
     Arguments
@@ -122,9 +125,10 @@ def read_textgrid(path, tier: str = "words") -> Timed:
         raise RecordError(
             f"{path}: has {problem}; say which holds the words: --tier NAME (tiers are {', '.join(tiers) or 'none'})"
         )
-    if tiers[names[0]] is None:
+    intervals = tiers[names[0]]
+    if intervals is None:
         raise RecordError(f"{path}: the tier {names[0]!r} holds points; words need intervals")
-    return _without_silence(tiers[names[0]])
+    return _without_silence(intervals)
 
 
 def _without_silence(intervals: Timed) -> Timed:
@@ -154,7 +158,7 @@ TOKEN = re.compile(
 class _Values:
     """The values of a TextGrid, one by one; RecordError names file and line of one that is not as expected."""
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike) -> None:
         self.path, self.text = path, _decode(path)
         self.matches = (match for match in TOKEN.finditer(self.text) if match.lastgroup)
         self.place = 0  # of the last value, in characters
@@ -185,7 +189,7 @@ class _Values:
         )
 
 
-def _decode(path) -> str:
+def _decode(path: PathLike) -> str:
     raw = Path(path).read_bytes()
     encoding = "utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8-sig"
     try:
@@ -213,11 +217,12 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
         if name in tiers:
             values.fail(f"a second tier {name!r}")
         values.numbers(2)
-        rows = [
-            (*values.numbers(2 if kind == "IntervalTier" else 1), values.take("text"))
-            for _ in range(values.size())
-        ]
-        tiers[name] = [(label, *times) for *times, label in rows] if kind == "IntervalTier" else None
+        intervals: Timed = []
+        for _ in range(values.size()):
+            start, *end = values.numbers(2 if kind == "IntervalTier" else 1)
+            label = values.take("text")
+            intervals += [(label, start, end[0])] if end else []
+        tiers[name] = intervals if kind == "IntervalTier" else None
     behind = next(values.matches, None)
     if behind is not None:
         values.place = behind.start()
@@ -228,7 +233,7 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
 LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
 
 
-def read_librispeech_alignments(path) -> dict[str, Timed]:
+def read_librispeech_alignments(path: PathLike) -> dict[str, Timed]:
     """The words of the utterances of one chapter, `<speaker>-<chapter>.alignment.txt`, by utterance id.
 
     A line is an id, then words and the times at which they end, both quoted, with commas between; an empty word is silence:
@@ -245,12 +250,10 @@ def read_librispeech_alignments(path) -> dict[str, Timed]:
         if not line.strip():
             continue
         match = LINE.fullmatch(line.strip())
-        words, ends = (match[2].split(","), match[3].split(",")) if match else ((), ())
-        try:
-            ends = [float(end) for end in ends]
-        except ValueError:
-            words = ()
-        if not words or len(words) != len(ends):
+        words, ends = match[2].split(",") if match else [], []
+        with contextlib.suppress(ValueError):
+            ends = [float(end) for end in match[3].split(",")] if match else []
+        if match is None or len(words) != len(ends):
             raise RecordError(
                 f'{path}:{number}: expected: ID "WORD,WORD" "END,END", with as many ends, in seconds, as words; was the file '
                 "cut? copy it again"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check everything: ruff, shellcheck and pytest, each of them even if an earlier one fails. Installs what is missing.
+# Check everything: ruff, shellcheck, mypy and pytest, each of them even if an earlier one fails. Installs what is missing.
 #
 #   tools/test.sh                              all, in as many processes as there are cores, with one thread each
 #   tools/test.sh tests/toolkit -k layout      arguments go to pytest; paths start at the root of the checkout
@@ -21,9 +21,10 @@ make_environment_at() { # END of the ranges, RESOLUTION of uv
     export VIRTUAL_ENV=$ENVIRONMENT # for the scripts that tests run
 }
 
+types=yes # but not at the ends of the ranges: other versions of libraries declare other types
 case ${1-} in
---lowest) make_environment_at lowest lowest-direct && shift ;;
---newest) make_environment_at newest highest && shift ;;
+--lowest) make_environment_at lowest lowest-direct && types=no && shift ;;
+--newest) make_environment_at newest highest && types=no && shift ;;
 *) "$ROOT/tools/install.sh" egs test ;;
 esac
 use_own_tree
@@ -38,6 +39,7 @@ check() { # NAME COMMAND...
 check ruff ruff check --quiet
 check shellcheck find . \( -name '.?*' ! -name .ci -o -name corpus -o -name data -o -name exp \) -prune -o \
     \( -name '*.sh' -o -path './.ci/*' -type f \) -exec shellcheck --external-sources --source-path=SCRIPTDIR {} +
+if [ "$types" = yes ]; then check mypy mypy --no-error-summary; fi # of the modules that setup.cfg lists
 if [ $# -eq 0 ]; then
     export OMP_NUM_THREADS=1
     set -- --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -88,9 +88,9 @@ class BLSPEmo(AlignmentMethod):
 
         student = views[STUDENT]
         heard = torch.stack([embeddings.mean(0) for embeddings in student.each(SPEECH, 0)])
-        labels = [self.values.index(choice.options["value"]) for choice in student.choices]
+        values = [self.values.index(choice.options["value"]) for choice in student.choices]
         logits = student.heads["emotion"](heard.float())
-        labels = torch.tensor(labels, device=logits.device)
+        labels = torch.tensor(values, device=logits.device)
         emotion = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         return {
             "cross_entropy": student.cross_entropy(TARGET),

@@ -90,7 +90,8 @@ class MTBI(AlignmentMethod):
             raise ValueError(
                 "no word times to interleave by: run `auralign align` on the manifest, or set share_interleaved: 0"
             )
-        read, place = [], 0
+        read: list[int] = []
+        place = 0
         while place < len(utterance.words):
             length = rng.randint(1, self.max_span)
             if rng.random() < self.share_read:

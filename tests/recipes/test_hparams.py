@@ -1,6 +1,5 @@
 """Every YAML of every recipe loads, says where its figures are from, can be compared with the others, and builds."""
 
-import functools
 import re
 from collections import defaultdict
 from pathlib import Path

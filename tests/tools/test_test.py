@@ -15,6 +15,7 @@ def tester(checkout):
     checkout.program(".venv/bin/python", PYTEST)
     checkout.program(".venv/bin/ruff", '#!/bin/sh\necho ruff saw "$@"\n')
     checkout.program(".venv/bin/shellcheck", '#!/bin/sh\necho shellcheck saw "$@"\n')
+    checkout.program(".venv/bin/mypy", '#!/bin/sh\necho mypy saw "$@"\n')
     (checkout.root / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", checkout.root / ".ci" / "run")
     return checkout
@@ -39,13 +40,13 @@ def test_shellcheck_sees_every_shell_file_and_no_other(tester):
     assert seen == {*own, *(f"./tools/{name}.sh" for name in names)}
 
 
-@pytest.mark.parametrize("name", ["ruff", "shellcheck", "python"])
+@pytest.mark.parametrize("name", ["ruff", "shellcheck", "mypy", "python"])
 def test_one_failure_fails_the_whole_and_stops_nothing(tester, name):
     program = tester.root / ".venv" / "bin" / name
     program.write_text(program.read_text() + "exit 1\n")
     done = tester.run("tools/test.sh")
     assert done.returncode == 1
-    assert "ruff saw check" in done.stdout and "shellcheck saw" in done.stdout
+    assert "ruff saw check" in done.stdout and "shellcheck saw" in done.stdout and "mypy saw" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("3 passed")
 
 

@@ -7,22 +7,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from auralign.corpora.librispeech import read_alignments
 from auralign.data.rejected import Listed
 from auralign.data.word_times import NoWordTimes, Timed, match_words, read_textgrid
-from auralign.files import hash_path, locked, write_atomically
+from auralign.files import PathLike, hash_path, locked, write_atomically
+from auralign.recipe import Recipe
 from auralign.records import RecordError, Records, Utterance, header, to_line
 from auralign.stage import renew
+
+if TYPE_CHECKING:
+    import torch
+
+    from auralign.data.frames import LiveFrames
 
 Source = Callable[[Utterance], Timed]
 TEXTGRID = ".TextGrid"
 LIBRISPEECH = ".alignment.txt"
 
 
-def align_file(path, open_source: Callable[[Records], Source], *, force: bool = False) -> str:
+def align_file(path: PathLike, open_source: Callable[[Records], Source], *, force: bool = False) -> str:
     """Align a manifest that other processes may read, and accept the change, so that completed stages are not run again.
 
     Arguments
@@ -90,12 +97,12 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
     return f"{num_found} of {len(manifest)} utterances of {path} got word times{left}; {len(unaligned.items)} without{without}"
 
 
-def unaligned_path(path) -> Path:
+def unaligned_path(path: PathLike) -> Path:
     """Beside `train.jsonl` stands `train.unaligned.jsonl`."""
     return Path(path).with_suffix(".unaligned.jsonl")
 
 
-def from_textgrids(folder, tier: str = "words") -> Source:
+def from_textgrids(folder: PathLike, tier: str = "words") -> Source:
     """The source of `<utterance id>.TextGrid`, anywhere in a folder; a slash in an id is one of the path.
 
     Raises FileNotFoundError where the folder holds none. A file that is broken, or lacks the tier, counts as a reason.
@@ -119,7 +126,7 @@ def from_textgrids(folder, tier: str = "words") -> Source:
     return read
 
 
-def from_librispeech(folder) -> Source:
+def from_librispeech(folder: PathLike) -> Source:
     """The source of the `<speaker>-<chapter>.alignment.txt` anywhere in a folder; an utterance is known by the last part of
     its id.
 
@@ -147,9 +154,10 @@ def from_librispeech(folder) -> Source:
     return read
 
 
-def _find(folder, ending: str) -> dict[str, list[Path]]:
+def _find(folder: PathLike, ending: str) -> dict[str, list[Path]]:
     """Name to the files of that name in a folder."""
-    folder, found = Path(folder), {}
+    found: dict[str, list[Path]] = {}
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; give the one that holds the *{ending} files")
     for path in sorted(folder.rglob(f"*{ending}")):
@@ -159,7 +167,7 @@ def _find(folder, ending: str) -> dict[str, list[Path]]:
     return found
 
 
-def from_recipe(recipe, manifest: Records, *, place) -> Source:
+def from_recipe(recipe: Recipe, manifest: Records, *, place: PathLike) -> Source:
     """The source that aligns by CTC, with the encoder and the recognizer of a recipe's YAML.
 
     Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot align.
@@ -185,7 +193,7 @@ Place = tuple[float, float, float]
 Locator = Callable[[str, list[str]], list[Place | None]]
 
 
-def locator(recipe, manifest: Records, *, place) -> Locator:
+def locator(recipe: Recipe, manifest: Records, *, place: PathLike) -> Locator:
     """What tells where phrases are said in an utterance, with the encoder and the recognizer of a recipe's YAML.
 
     For tasks that ask for a place in the audio, where the LLM quotes words.
@@ -212,7 +220,9 @@ def locator(recipe, manifest: Records, *, place) -> Locator:
     return locate
 
 
-def _build_parts(recipe, manifest: Records, *, place, to: str):
+def _build_parts(
+    recipe: Recipe, manifest: Records, *, place: PathLike, to: str
+) -> tuple[Any, Any, "LiveFrames"]:
     """The encoder, recognizer and frames that a recipe names, to "align" or to "locate"."""
     from auralign.data.frames import LiveFrames
     from auralign.models.build import build_recognizer, check_device, construct, own_encoder
@@ -234,7 +244,9 @@ def _build_parts(recipe, manifest: Records, *, place, to: str):
     return encoder, recognizer, LiveFrames(encoder, manifest)
 
 
-def _in_seconds(encoder, utterance: Utterance, lengths, *frames: int) -> tuple[float, ...]:
+def _in_seconds(
+    encoder: Any, utterance: Utterance, lengths: "torch.Tensor", *frames: int
+) -> tuple[float, ...]:
     """Frames of an utterance in seconds from its start."""
     told = {"seconds": utterance.seconds, "num_frames": int(lengths)}
     return tuple(round(encoder.seconds_at(frame, **told), 3) for frame in frames)

@@ -19,8 +19,14 @@ import re
 import shlex
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PathLike = str | os.PathLike[str]
 
 TEMPORARY = ".tmp"
 # Hashing 15 GB of LLM weights takes a minute; above this size the hash is remembered between runs.
@@ -28,7 +34,7 @@ REMEMBER_ABOVE_BYTES = 64 * 2**20
 
 
 @contextlib.contextmanager
-def write_atomically(path, mode="w"):
+def write_atomically(path: PathLike, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; on success flush it to disk and rename it to `path`.
 
     After an exception, or a kill at any moment, `path` is what it was before.
@@ -43,9 +49,8 @@ def write_atomically(path, mode="w"):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
-    options = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with named(path), open(temporary, mode, **options) as file:
+        with named(path), _open(temporary, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -56,8 +61,12 @@ def write_atomically(path, mode="w"):
             temporary.unlink()
 
 
+def _open(path: Path, mode: str) -> IO[Any]:
+    return open(path, mode) if "b" in mode else open(path, mode, encoding="utf-8", newline="")
+
+
 @contextlib.contextmanager
-def named(path):
+def named(path: PathLike) -> Iterator[None]:
     """Give an OSError without a file name that of `path`: the system tells none when a disk is full."""
     try:
         yield
@@ -68,7 +77,7 @@ def named(path):
 
 
 @contextlib.contextmanager
-def make_folder_atomically(path):
+def make_folder_atomically(path: PathLike) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success rename it to `path`, replacing what stood there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +98,7 @@ def make_folder_atomically(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def make_readable(folder) -> None:
+def make_readable(folder: PathLike) -> None:
     """Give the files of a folder the rights that the umask leaves: safetensors writes its own for the owner alone."""
     umask = os.umask(0)
     os.umask(umask)
@@ -99,7 +108,7 @@ def make_readable(folder) -> None:
             file.chmod(mode | 0o666 & ~umask)
 
 
-def temporary_path(path) -> Path:
+def temporary_path(path: PathLike) -> Path:
     """Where a file or folder grows until it is renamed to `path`.
 
     Always the same name, so that a run after a kill writes over what the killed one left. Two writers of one path are kept
@@ -108,7 +117,7 @@ def temporary_path(path) -> Path:
     return Path(path).with_name(f"{Path(path).name}{TEMPORARY}")
 
 
-def partial_path(path, tag: str = "") -> Path:
+def partial_path(path: PathLike, tag: str = "") -> Path:
     """File beside `path` for half-done work, which a later run continues; `tag` keeps work of different inputs apart.
 
     >>> partial_path("targets/train.jsonl", "1f0c").name
@@ -117,7 +126,7 @@ def partial_path(path, tag: str = "") -> Path:
     return Path(path).with_suffix(f".partial{tag and '-'}{tag}.jsonl")
 
 
-def partial_paths(path) -> list[Path]:
+def partial_paths(path: PathLike) -> list[Path]:
     """The files with half-done work that are beside `path`, under any tag."""
     stem = re.escape(partial_path(path).name.removesuffix(".jsonl"))
     return sorted(
@@ -128,7 +137,7 @@ def partial_paths(path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path: PathLike) -> Iterator[None]:
     """Wait for, then hold, the lock file `path`; the kernel drops it with the process, so a kill leaves no stale lock."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
@@ -136,7 +145,7 @@ def locked(path):
         yield
 
 
-def sync_folder(folder):
+def sync_folder(folder: PathLike) -> None:
     """Make renames inside `folder` survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -145,14 +154,14 @@ def sync_folder(folder):
         os.close(descriptor)
 
 
-def write_json(path, value):
+def write_json(path: PathLike, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     with write_atomically(path) as file:
         json.dump(value, file, indent=2, ensure_ascii=False, sort_keys=True)
         file.write("\n")
 
 
-def read_json(path, *, repair="delete the file and run the stage again"):
+def read_json(path: PathLike, *, repair: str = "delete the file and run the stage again") -> Any:
     """Read a JSON file; a broken one raises ValueError that names it and the repair."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -162,13 +171,13 @@ def read_json(path, *, repair="delete the file and run the stage again"):
         raise ValueError(f"{path}: not JSON ({error.reason}); {repair}") from error
 
 
-def hash_value(value):
+def hash_value(value: Any) -> str:
     """SHA-256, in 64 hexadecimal digits, of a JSON-able value; key order does not matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def hash_path(path):
+def hash_path(path: PathLike) -> str:
     """SHA-256 of the content of a file, or of a folder's files with their relative names.
 
     Raises FileNotFoundError where nothing stands at `path`.
@@ -182,7 +191,7 @@ def hash_path(path):
     return _hash_file(path)
 
 
-def _hash_file(path):
+def _hash_file(path: Path) -> str:
     status = path.stat()
     if status.st_size < REMEMBER_ABOVE_BYTES:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -205,7 +214,7 @@ def _cache_folder(kind: str) -> Path:
     return Path(home) / "auralign" / kind
 
 
-def remember_place(digest: str, path) -> None:
+def remember_place(digest: str, path: PathLike) -> None:
     """Keep, for this user on this machine alone, where a file or folder of that content stands."""
     with (
         contextlib.suppress(OSError),
@@ -245,7 +254,9 @@ def without_places_in_command(words: list[str]) -> str:
     return shlex.join(told)
 
 
-def write_array(path, shape: tuple[int, ...], dtype, fill: Callable) -> None:
+def write_array(
+    path: PathLike, shape: tuple[int, ...], dtype: "np.typing.DTypeLike", fill: Callable[["np.ndarray"], None]
+) -> None:
     """Write an array to a .npy file atomically, mapped: `fill` is given it empty, so that it need not fit into memory."""
     import numpy as np
 

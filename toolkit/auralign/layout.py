@@ -15,8 +15,12 @@ targets are generated is the teacher view cut before its `Target`: the two canno
 import dataclasses
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from auralign.records import shorten
+
+if TYPE_CHECKING:
+    from auralign import records
 
 SLOT = "{speech}"
 MAIN = "speech"  # the branch of the recipe's `encoder` and `connector`
@@ -32,7 +36,7 @@ class System(enum.Enum):
 
     DEFAULT = "default"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
 
@@ -66,14 +70,14 @@ class Speech:
     tag: str = SPEECH
     span: tuple[float, float] = (0.0, 1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         start, end = self.span
         if not 0 <= start < end <= 1:
             raise ValueError(
                 f"span {self.span} of {shorten(repr(self.text))}: give (start, end) with 0 <= start < end <= 1"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         usual = {item.name: item.default for item in dataclasses.fields(self)}
         given = [f"{name}={value!r}" for name, value in vars(self).items() if value != usual[name]]
         return f"Speech({', '.join(given)})"
@@ -92,7 +96,7 @@ class Target:
     ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
-    def of(cls, target) -> "Target":
+    def of(cls, target: "records.Target") -> "Target":
         """The segment of a target on disk (`auralign.records.Target`)."""
         return cls(
             target.response, finished=target.finish_reason in ("stop", "given"), ids=target.response_ids
@@ -112,7 +116,7 @@ class View:
     segments: tuple[Segment, ...]
     system: System | str | None = DEFAULT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for place, segment in enumerate(self.segments):
             if not isinstance(segment, Segment):
                 raise ValueError(
@@ -140,7 +144,7 @@ class View:
         """The prompt: the view without its `Target`."""
         return self._replace(tuple(s for s in self.segments if not isinstance(s, Target)))
 
-    def _replace(self, segments) -> "View":
+    def _replace(self, segments: tuple[Segment, ...]) -> "View":
         return dataclasses.replace(self, segments=segments)
 
 
@@ -149,9 +153,9 @@ class Layout:
     """The named views of one example. By default the teacher is the student's view with its speech read as text."""
 
     student: View
-    teacher: View | None = None
+    teacher: View = None  # type: ignore[assignment]  # never None after __post_init__
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, view in vars(self).items():
             if not isinstance(view, View) and not (name == TEACHER and view is None):
                 raise ValueError(
@@ -163,7 +167,7 @@ class Layout:
     @classmethod
     def of(cls, student: View, teacher: View | None = None) -> "Layout":
         """The same, in words."""
-        return cls(student, teacher)
+        return cls(student) if teacher is None else cls(student, teacher)
 
 
 def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:

@@ -20,6 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auralign.layout import (  # noqa: F401 (what a method is written with)
@@ -84,7 +85,7 @@ class Needs:
     temperature: float = 1.0
     heads: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.top_k < 0 or not self.temperature > 0:
             raise ValueError(
                 f"top_k {self.top_k}, temperature {self.temperature}: give 0 or more, and more than 0"
@@ -120,17 +121,23 @@ class AlignmentMethod(ABC):
     version: ClassVar[str] = "1"
     """Raise it when the same options make other targets or another loss."""
     api_version: ClassVar[int] = API_VERSION
-    needs: ClassVar[Needs] = Needs()
-    """What `loss` asks of the model."""
-
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Options with which `auralign.testing` tries the method."""
     attributes_tried: ClassVar[Mapping[str, Any]] = {}
     """Attributes that the utterances of `auralign.testing` have beside, or instead of, age 30, gender female, emotion happy."""
     not_distances: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss, beside "cross_entropy", that are not zero if the student reads what the teacher reads."""
-    expected_failures: ClassVar[Mapping[str, str]] = {}
-    """Checks of `auralign.testing` that cannot hold for this method, by name, each with the reason."""
+
+    @property
+    def needs(self) -> Needs:
+        """What `loss` asks of the model: a class attribute `needs = Needs(...)`, or a property if it depends on options."""
+        return Needs()
+
+    @property
+    def expected_failures(self) -> Mapping[str, str]:
+        """Checks of `auralign.testing` that cannot hold for this method, by name, each with the reason: a class attribute, or a
+        property if they depend on options."""
+        return {}
 
     @abstractmethod
     def choices(self, utterance: Utterance, rng: Random) -> Iterable[Choice]:
@@ -259,7 +266,9 @@ def is_assisted(method: AlignmentMethod) -> bool:
     return texts[0] != texts[1]
 
 
-def _check(method, hook: str, utterance: Utterance, found: Any, kind: type) -> None:
+def _check(
+    method: AlignmentMethod, hook: str, utterance: Utterance, found: Any, kind: type | UnionType
+) -> None:
     if not isinstance(found, kind):
         wanted = getattr(kind, "__name__", str(kind))
         raise MethodFailedError(

@@ -14,7 +14,7 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
-from auralign.files import make_folder_atomically
+from auralign.files import PathLike, make_folder_atomically
 from auralign.plugins import find_methods
 
 MODEL = "LibriSpeech"  # the recipe whose shared files are copied
@@ -26,7 +26,7 @@ TEMPLATE, PLACEHOLDER = Path("tools", "new_recipe"), "MyCorpus"
 OWN = ("run.sh", "prepare.py", "score.py", "README.md")  # of the template
 
 
-def new_method(name: str, folder=None) -> Path:
+def new_method(name: str, folder: PathLike | None = None) -> Path:
     """Write a package with a method, its entry point and its test; returns the folder.
 
     Arguments
@@ -68,7 +68,7 @@ def spellings(name: str) -> dict[str, str]:
     }
 
 
-def new_recipe(name: str, folder=None) -> Path:
+def new_recipe(name: str, folder: PathLike | None = None) -> Path:
     """Write a recipe for a corpus into a checkout of auralign; returns the folder.
 
     Arguments

@@ -36,6 +36,8 @@ def find_methods() -> list[MethodEntry]:
     """Every announced method, sorted by name; nothing is imported."""
     found = {}
     for entry_point in importlib.metadata.entry_points(group=GROUP):
+        if entry_point.dist is None:  # of no installed package: it cannot be named in an error
+            continue
         package, version = entry_point.dist.name, entry_point.dist.version
         # An editable install can announce itself twice, from the checkout and from site-packages.
         key = (entry_point.name, entry_point.value, package)

@@ -57,7 +57,10 @@ class Pair:
 
 def _closers(opener: str) -> tuple[str, ...]:
     """All that may close a tag: `</think>` closes `<think>`, and `<|END_THINKING|>` closes `<|START_THINKING|>`."""
-    start, name, end = re.fullmatch(r"(\W+?)([\w:.-]+)(\W+)", opener).groups()
+    parts = re.fullmatch(r"(\W+?)([\w:.-]+)(\W+)", opener)
+    if parts is None:
+        raise ValueError(f"{opener!r} is no tag: give one such as <think>")
+    start, name, end = parts.groups()
     forms = [f"{start}/{name}{end}"]
     forms += [opener.replace(word, opposite) for word, opposite in OPPOSITES if word in name]
     forms += [f"{start}{form.format(name)}{end}" for form in ("end_{}", "end_of_{}", "{}_end")]

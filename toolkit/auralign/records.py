@@ -15,15 +15,16 @@ import dataclasses
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from auralign.files import write_atomically
+from auralign.files import PathLike, write_atomically
 
 SCHEMA_VERSION = 1
 
@@ -146,7 +147,9 @@ class RecordError(ValueError):
     """A file of records that cannot be read: names the file, the line and the repair."""
 
 
-def write_records(path, records: Iterable[Any], *, kind: type, about: Mapping | None = None) -> None:
+def write_records(
+    path: PathLike, records: Iterable[Any], *, kind: type, about: Mapping[str, Any] | None = None
+) -> None:
     """Write records to `path` atomically, header first; `about` are facts about all of them, kept in the header.
 
     Raises RecordError on an id or key used twice.
@@ -166,13 +169,13 @@ def write_records(path, records: Iterable[Any], *, kind: type, about: Mapping | 
             file.write(to_line(record))
 
 
-def header(kind: type, about: Mapping | None = None) -> str:
+def header(kind: type, about: Mapping[str, Any] | None = None) -> str:
     """The first line of a file of `kind`."""
     facts = {"about": about} if about else {}
     return _encode({"schema": kind.__name__, "version": SCHEMA_VERSION, **facts}) + "\n"
 
 
-def read_about(path, kind: type) -> tuple[dict, Any]:
+def read_about(path: PathLike, kind: type) -> tuple[dict[str, Any], Any]:
     """What the header of a file of `kind` says about its records, and the first of them, or None where there is none yet."""
     with open(path, "rb") as file:
         first, second = file.readline(), file.readline()
@@ -180,7 +183,7 @@ def read_about(path, kind: type) -> tuple[dict, Any]:
     return about, from_line(second, kind, place=f"{path}:2") if second.endswith(b"\n") else None
 
 
-def check_header(line: bytes, kind: type, *, place) -> None:
+def check_header(line: bytes, kind: type, *, place: PathLike) -> None:
     """Raise RecordError where the first line of a file is not the header of a file of `kind`."""
     try:
         found = json.loads(line)
@@ -201,7 +204,8 @@ def check_header(line: bytes, kind: type, *, place) -> None:
 def to_line(record: Any) -> str:
     """One record as one line of JSON; fields that hold their default are left out."""
     values = {}
-    for name, default in _defaults(type(record)):
+    kind: Any = type(record)
+    for name, default in _defaults(kind):
         value = getattr(record, name)
         if value == default:
             continue
@@ -212,7 +216,7 @@ def to_line(record: Any) -> str:
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@lru_cache
+@cache
 def _defaults(kind: type) -> list[tuple[str, Any]]:
     """Each field of `kind` with its default, or with MISSING, which nothing equals. Looked up once, not for every record."""
     return [
@@ -276,12 +280,12 @@ class Records:
     version, on a last line without its newline (a cut file), and on ids used twice.
     """
 
-    def __init__(self, path, kind: type):
+    def __init__(self, path: PathLike, kind: type) -> None:
         self.path = Path(path)
         self.kind = kind
         if not self.path.is_file():
             raise FileNotFoundError(f"no {kind.__name__} file at {self.path}; run the stage that writes it")
-        offsets, hashes = [], []
+        offsets, identities = array("q"), array("Q")  # 8 bytes a row each
         with open(self.path, "rb") as file:
             first = file.readline()
             check_header(first, kind, place=self.path)
@@ -293,23 +297,24 @@ class Records:
                     )
                 record = from_line(line, kind, place=f"{self.path}:{number}")
                 offsets.append(offset)
-                hashes.append(_hash_identity(_identity(record)))
+                identities.append(int(_hash_identity(_identity(record))))
                 offset += len(line)
-        self._offsets = np.array([*offsets, offset], dtype=np.int64)
-        hashes = np.array(hashes, dtype=np.uint64)
+        offsets.append(offset)
+        self._offsets = np.array(offsets, dtype=np.int64)
+        hashes = np.array(identities, dtype=np.uint64)
         self._order = np.argsort(hashes, kind="stable").astype(np.int64)
         self._hashes = hashes[self._order]
         # Read with pread, which moves no file position: forked workers and threads may share the descriptor.
         self._descriptor = os.open(self.path, os.O_RDONLY)
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
-            first, second = (int(self._order[twice[0] + step]) for step in (0, 1))
+            before, after = (int(self._order[twice[0] + step]) for step in (0, 1))
             raise RecordError(
-                f"{self.path}: the {_identity_field(kind)} {_identity(self[first])!r} is used twice, on the lines {first + 2} "
-                f"and {second + 2}; ids must be unique"
+                f"{self.path}: the {_identity_field(kind)} {_identity(self[before])!r} is used twice, on the lines {before + 2} "
+                f"and {after + 2}; ids must be unique"
             )
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 

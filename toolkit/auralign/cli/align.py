@@ -1,8 +1,13 @@
 """`auralign align`: give the utterances of a manifest their word times."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from auralign.cli.arguments import import_from_working_folder
+from auralign.cli.arguments import Commands, import_from_working_folder
+
+if TYPE_CHECKING:
+    from auralign.align import Source
+    from auralign.records import Records
 
 DESCRIPTION = """\
 Write a manifest again with the times of its utterances' words, read from existing alignments or found by CTC. Utterances that
@@ -11,7 +16,7 @@ before stage 2: targets are generated again if the manifest changes, and trainin
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign align`."""
     parser = commands.add_parser(
         "align", help="give the utterances of a manifest their word times", description=DESCRIPTION
@@ -51,7 +56,7 @@ def do(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open_source(options: argparse.Namespace, manifest):
+def _open_source(options: argparse.Namespace, manifest: "Records") -> "Source":
     from auralign.align import from_librispeech, from_recipe, from_textgrids
 
     if options.textgrids:

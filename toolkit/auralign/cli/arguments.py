@@ -1,8 +1,15 @@
 """What the commands share: types of arguments, and the import path of a recipe's folder."""
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    Commands = argparse._SubParsersAction
 
 
 def number(text: str) -> float:

@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 
-from auralign.cli.arguments import parse_pairs
+from auralign.cli.arguments import Commands, parse_pairs
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign ask`."""
     parser = commands.add_parser(
         "ask",

@@ -2,8 +2,10 @@
 
 import argparse
 
+from auralign.cli.arguments import Commands
 
-def add(commands) -> None:
+
+def add(commands: Commands) -> None:
     """Add the parser of `auralign bench`."""
     parser = commands.add_parser(
         "bench",

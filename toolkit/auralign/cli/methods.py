@@ -6,13 +6,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from auralign.cli.arguments import Commands
+
 if TYPE_CHECKING:
     from auralign.plugins import MethodEntry
 
 MAX_OPTION = 80  # characters of an option that are shown
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign methods`."""
     parser = commands.add_parser(
         "methods",

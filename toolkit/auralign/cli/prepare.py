@@ -1,8 +1,12 @@
 """`auralign prepare`: turn a corpus of one's own into a checked manifest, with questions about a test set."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from auralign.cli.arguments import number, parse_pairs
+from auralign.cli.arguments import Commands, number, parse_pairs
+
+if TYPE_CHECKING:
+    from auralign.data.conditions import Condition
 
 SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed in a shell
 DESCRIPTION = """\
@@ -13,7 +17,7 @@ Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or hf://o
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign prepare`."""
     parser = commands.add_parser(
         "prepare",
@@ -147,7 +151,7 @@ def _parse_ask(words: list[str]) -> tuple[str, str | None]:
     return instruction, column[0] if column else None
 
 
-def _parse_condition(text: str):
+def _parse_condition(text: str) -> "Condition":
     from auralign.data.conditions import Condition
 
     try:

@@ -2,10 +2,10 @@
 
 import argparse
 
-from auralign.cli.arguments import add_run
+from auralign.cli.arguments import Commands, add_run
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign show`."""
     parser = commands.add_parser(
         "show",

@@ -8,10 +8,13 @@ One function reads for all stages: what stage 1 looked into is what is trained o
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from auralign.data.containers import AudioError, read_streaminfo, was_cut
+from auralign.files import PathLike
+from auralign.records import Utterance
 
 SAMPLE_RATE = 16_000
 MAX_MISSING = 0.01  # of what a manifest asks for
@@ -47,13 +50,15 @@ class Heard:
 
 
 def read_audio(
-    path, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
+    path: PathLike, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
 ) -> np.ndarray:
     """Samples (num_samples,) of `seconds` seconds from `start`, averaged over channels and resampled; `hear` tells more."""
     return hear(path, start=start, seconds=seconds, sample_rate=sample_rate).samples
 
 
-def hear(path, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE) -> Heard:
+def hear(
+    path: PathLike, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
+) -> Heard:
     """What `seconds` seconds of a file, from `start`, sound like: averaged over channels and resampled.
 
     Floats that are in the range of integers are scaled by their file's; of channels that cancel each other the loudest is read.
@@ -95,7 +100,7 @@ def hear(path, *, start: float = 0.0, seconds: float | None = None, sample_rate:
     return Heard(samples, tuple(notes + _describe_sound(samples)), recording.num_samples / rate)
 
 
-def hear_array(samples, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> Heard:
+def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> Heard:
     """The same of an array or a tensor.
 
     Arguments
@@ -109,7 +114,8 @@ def hear_array(samples, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> 
 
     Raises AudioError on arrays of another form, empty ones, and values that are not finite or of no known range.
     """
-    what, notes = "the array", []
+    what = "the array"
+    notes: list[tuple[str, str]] = []
     if hasattr(samples, "detach"):  # a tensor, which may be on a GPU, and of a kind that numpy has not
         samples = samples.detach().cpu()
         samples = samples.float() if samples.dtype.is_floating_point else samples
@@ -134,12 +140,12 @@ def hear_array(samples, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> 
     return Heard(mixed, tuple(notes + _describe_sound(mixed)), len(samples) / sample_rate)
 
 
-def _check_rate(what, rate: int) -> None:
+def _check_rate(what: PathLike, rate: int) -> None:
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(f"{what}: says that it has {rate} samples a second; no recording of speech has")
 
 
-def _to_floats(what: str, samples: np.ndarray, notes: list) -> np.ndarray:
+def _to_floats(what: str, samples: np.ndarray, notes: list[tuple[str, str]]) -> np.ndarray:
     """Floats of an array of any kind; those of integers between -1 and 1."""
     kind = samples.dtype.kind
     if kind == "f":
@@ -168,7 +174,14 @@ def _to_floats(what: str, samples: np.ndarray, notes: list) -> np.ndarray:
     return (samples / fits).astype(np.float32)
 
 
-def _mix(what, samples: np.ndarray, least: float, greatest: float, rate: int, notes: list) -> np.ndarray:
+def _mix(
+    what: PathLike,
+    samples: np.ndarray,
+    least: float,
+    greatest: float,
+    rate: int,
+    notes: list[tuple[str, str]],
+) -> np.ndarray:
     """Samples (num_samples, num_channels) as (num_samples,) between -1 and 1; `least` and `greatest` are the whole file's."""
     if not np.isfinite(samples).all():
         raise AudioError(f"{what}: holds samples that are not finite numbers")
@@ -235,7 +248,7 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return resample_poly(samples, wanted // divisor, rate // divisor).astype(np.float32)
 
 
-def describe_audio(path) -> tuple[float, int, int]:
+def describe_audio(path: PathLike) -> tuple[float, int, int]:
     """Seconds, sample rate in Hz and number of channels, by the file's header if that can be trusted.
 
     The frames of an MP3 are counted, and what does not tell its length is decoded. Raises AudioError where there is no audio.
@@ -256,6 +269,6 @@ def describe_audio(path) -> tuple[float, int, int]:
     return recording.num_samples / recording.rate, recording.rate, recording.channels
 
 
-def audio_path(manifest_path, utterance) -> Path:
+def audio_path(manifest_path: PathLike, utterance: Utterance) -> Path:
     """Where an utterance's audio stands; its `audio` is relative to the manifest's folder."""
     return Path(manifest_path).parent / utterance.audio

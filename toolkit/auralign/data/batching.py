@@ -4,6 +4,8 @@
 [[0, 1], [2, 3]]
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -28,7 +30,7 @@ def epoch_steps(lengths: np.ndarray, *, tokens_per_step: int, seed: int, epoch: 
     return steps
 
 
-def pack(lengths, *, max_tokens: int) -> list[list[int]]:
+def pack(lengths: Sequence[int] | np.ndarray, *, max_tokens: int) -> list[list[int]]:
     """Lay sequences into packs by first-fit-decreasing; returns places in `lengths`, each in exactly one pack.
 
     A sequence longer than `max_tokens` gets a pack of its own.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,12 @@ CONDITION = re.compile(
     r"\s*(?P<column>.+?)\s*(?P<sign>!=|<=|>=|==?|<|>|(?<=\s)in(?=\s))\s*(?P<value>.*?)\s*", re.DOTALL
 )
 NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+")  # 007 is a name
-ORDER = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+ORDER: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Condition:
         values = [match["value"]] if match else []
         if match and match["sign"] == "in":
             values = [value.strip() for value in match["value"].strip("()[]").split(",")]
-        if not values or not all(values) or values[0][0] in "=<>!":
+        if match is None or not all(values) or values[0][0] in "=<>!":
             raise ValueError(
                 f"{text!r} is no condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
             )
@@ -70,7 +76,7 @@ class Condition:
                 raise RecordError(
                     f"{place}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
                 )
-            return number is not None and ORDER[self.sign](number, number_of(self.values[0]))
+            return number is not None and ORDER[self.sign](number, float(self.values[0]))
         text, values = (
             "" if is_empty(cell) else compose(str(cell)),
             [compose(value) for value in self.values],
@@ -80,7 +86,7 @@ class Condition:
         same = text in values or (number is not None and number in map(number_of, values))
         return same != (self.sign == "!=")
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.column} {self.sign} {','.join(self.values)}"
 
 

@@ -38,7 +38,8 @@ class Ids:
 
     def __init__(self, rows: Callable[[], Iterator[tuple[str, dict]]], read: Callable[[dict, str], dict]):
         self.rows, self.read = rows, read
-        self.divided: set[int] | None = None  # files of which there are several stretches, hashed
+        self.scanned = False
+        self.divided: set[int] = set()  # files of which there are several stretches, hashed
         self.shared: set[int] = set()  # names that several files have but for their ending, hashed
         self.found: dict[int, int] = {}  # hashed id to its place in the following
         self.numbers, self.contents = array("Q"), [array("Q") for _ in range(3)]
@@ -49,7 +50,7 @@ class Ids:
         if values.get("id") not in (None, ""):
             return str(values["id"])
         if not isinstance(values["audio"], dict):
-            if self.divided is None:
+            if not self.scanned:
                 self._scan()
             path, name = Path(values["audio"]).as_posix(), _name(values["audio"])
             name = path if _hash(name) in self.shared else name
@@ -115,14 +116,15 @@ class Ids:
                 names.append(_hash(_name(values["audio"])))
                 files.append(_hash(Path(values["audio"]).as_posix()))
                 stretches.append(_hash(_stretch(values)))
+        self.scanned = True
         self.divided, self.shared = _find_several(files, stretches), _find_several(names, files)
 
 
-def _find_several(keys: array, values: array) -> set[int]:
+def _find_several(hashed_keys: array[int], hashed_values: array[int]) -> set[int]:
     """The keys that have more than one value."""
-    if not keys:
+    if not hashed_keys:
         return set()
-    keys, values = np.frombuffer(keys, dtype=np.uint64), np.frombuffer(values, dtype=np.uint64)
+    keys, values = np.frombuffer(hashed_keys, np.uint64), np.frombuffer(hashed_values, np.uint64)
     order = np.lexsort((values, keys))
     keys, values = keys[order], values[order]
     several = (keys[1:] == keys[:-1]) & (values[1:] != values[:-1])
@@ -147,7 +149,7 @@ def _stretch(values: dict) -> str:
     '@0.1-0.3'
     """
 
-    def tell(seconds):
+    def tell(seconds: float) -> str:
         return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
     channel, start = channel_of(values), values.get("start") or 0.0

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear
 from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, noted_path, rejected_path
+from auralign.files import PathLike
 from auralign.records import Utterance, to_line, write_records
 
 ACCOUNT = "corpus.json"  # in a recipe's data folder: the options of stage 1, and what it made
@@ -44,10 +45,10 @@ class Summary:
 
 
 def write_manifest(
-    path,
+    path: PathLike,
     utterances: Iterable[Item],
     *,
-    audio_folder,
+    audio_folder: PathLike,
     limit: float = 0.01,
     max_seconds: float | None = None,
     verify: bool = True,
@@ -173,7 +174,9 @@ def _check(
     path = os.path.join(folder, audio)
     size = _size(path)
     whole = math.isinf(utterance.seconds)
-    seconds, facts, odd, there = utterance.seconds, {}, (), 0.0
+    seconds, there = utterance.seconds, 0.0
+    facts: dict[str, bool] = {}
+    odd: tuple[tuple[str, str], ...] = ()
     if whole or verify:
         there, rate, channels = describe_audio(path)
         seconds = there - utterance.start if whole else seconds

@@ -17,7 +17,7 @@ from typing import Any
 
 from auralign.data.manifest import Summary, write_manifest
 from auralign.data.sources import HERE, Columns, guess_form, hub_name, read_source
-from auralign.files import hash_value, locked
+from auralign.files import PathLike, hash_value, locked
 from auralign.layout import Speech, fill
 from auralign.records import Question, RecordError, Records, Utterance, write_records
 
@@ -28,11 +28,11 @@ Asked = Sequence[tuple[str, str | None]]
 
 
 def prepare_own_corpus(
-    source,
-    manifest,
+    source: PathLike,
+    manifest: PathLike,
     *,
     asked: Asked = (),
-    audio_folder=None,
+    audio_folder: PathLike | None = None,
     max_seconds: float | None = 300.0,
     max_rejected: float = 0.01,
     form: str | None = None,
@@ -111,7 +111,7 @@ def prepare_own_corpus(
     return summary, summary.num_kept * len(asked)
 
 
-def questions_path(manifest) -> Path:
+def questions_path(manifest: PathLike) -> Path:
     """`test.questions.jsonl` beside `test.jsonl`."""
     return Path(manifest).with_suffix(".questions.jsonl")
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from auralign.files import write_atomically
+from auralign.files import PathLike, write_atomically
 from auralign.records import Utterance, shorten
 
 # Up to this many items may be rejected whatever the limit, as one bad clip of 29 is more than 1 %, but at most this share of all.
@@ -26,8 +26,8 @@ class Listed:
     'no samples: 1'
     """
 
-    def __init__(self):
-        self.items: list[dict] = []
+    def __init__(self) -> None:
+        self.items: list[dict[str, str]] = []
 
     def add(self, identity: str, reason: str, detail: str = "") -> None:
         """List one item. `reason` is counted; `detail` is only kept."""
@@ -43,7 +43,7 @@ class Listed:
         first = self.items[0]
         return f"{shorten(first['id'])} ({shorten(first.get('detail') or first['reason'])})"
 
-    def write_list(self, path) -> None:
+    def write_list(self, path: PathLike) -> None:
         """Write the list, one JSON object a line."""
         with write_atomically(path) as file:
             for item in self.items:
@@ -83,7 +83,7 @@ class Rejected(Listed):
         few = min(ALWAYS_ALLOWED, int(ALWAYS_ALLOWED_SHARE * num_all)) if self.limit else 0
         return max(few, math.floor(self.limit * num_all)) if self.limit < 1 else num_all
 
-    def write(self, path, *, num_kept: int) -> None:
+    def write(self, path: PathLike, *, num_kept: int) -> None:
         """Write the list.
 
         Raises
@@ -130,11 +130,11 @@ class Note:
 Item = Utterance | Rejection | Note  # what the reader of a corpus gives
 
 
-def noted_path(path) -> Path:
+def noted_path(path: PathLike) -> Path:
     """`train.noted.jsonl` beside `train.jsonl`."""
     return Path(path).with_suffix(".noted.jsonl")
 
 
-def rejected_path(path) -> Path:
+def rejected_path(path: PathLike) -> Path:
     """`train.rejected.jsonl` beside `train.jsonl`."""
     return Path(path).with_suffix(".rejected.jsonl")

@@ -9,9 +9,11 @@ not know, is kept: a word was said there, and it stands for whichever the transc
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from auralign.files import PathLike
 from auralign.records import RecordError
 from auralign.text.words import plain
 
@@ -27,7 +29,7 @@ Timed = list[tuple[str, float, float]]
 class NoWordTimes(Exception):
     """An utterance that gets no word times: a reason, which is counted, and a detail."""
 
-    def __init__(self, reason: str, detail: str = ""):
+    def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
@@ -75,7 +77,7 @@ def match_words(text: str, timed: Timed, *, seconds: float) -> tuple[tuple[str, 
     return tuple(_mend(found, seconds))
 
 
-def _mend(words: Timed, seconds: float):
+def _mend(words: Timed, seconds: float) -> Iterator[tuple[str, float, float]]:
     """The words with what rounding did to their times taken back; raises the NoWordTimes of "times"."""
     before = 0.0
     for word, start, end in words:
@@ -92,7 +94,7 @@ def _mend(words: Timed, seconds: float):
         yield word, start, before
 
 
-def read_textgrid(path, tier: str = "words") -> Timed:
+def read_textgrid(path: PathLike, tier: str = "words") -> Timed:
     """The words of a Praat TextGrid: text files of the long or the short form, in UTF-8 or UTF-16.
 
     Arguments
@@ -110,9 +112,10 @@ def read_textgrid(path, tier: str = "words") -> Timed:
         raise RecordError(
             f"{path}: has {problem}; say which holds the words: --tier NAME (tiers are {', '.join(tiers) or 'none'})"
         )
-    if tiers[names[0]] is None:
+    intervals = tiers[names[0]]
+    if intervals is None:
         raise RecordError(f"{path}: the tier {names[0]!r} holds points; words need intervals")
-    return without_silence(tiers[names[0]])
+    return without_silence(intervals)
 
 
 def without_silence(intervals: Timed) -> Timed:
@@ -143,7 +146,7 @@ TOKEN = re.compile(
 class _Values:
     """The values of a TextGrid, one by one; RecordError names file and line of one that is not as expected."""
 
-    def __init__(self, path):
+    def __init__(self, path: PathLike) -> None:
         self.path, self.text = path, _decode(path)
         self.matches = (match for match in TOKEN.finditer(self.text) if match.lastgroup)
         self.place = 0  # of the last value, in characters
@@ -174,7 +177,7 @@ class _Values:
         )
 
 
-def _decode(path) -> str:
+def _decode(path: PathLike) -> str:
     raw = Path(path).read_bytes()
     encoding = "utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8-sig"
     try:
@@ -202,11 +205,12 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
         if name in tiers:
             values.fail(f"a second tier {name!r}")
         values.numbers(2)
-        rows = [
-            (*values.numbers(2 if kind == "IntervalTier" else 1), values.take("text"))
-            for _ in range(values.size())
-        ]
-        tiers[name] = [(label, *times) for *times, label in rows] if kind == "IntervalTier" else None
+        intervals: Timed = []
+        for _ in range(values.size()):
+            start, *end = values.numbers(2 if kind == "IntervalTier" else 1)
+            label = values.take("text")
+            intervals += [(label, start, end[0])] if end else []
+        tiers[name] = intervals if kind == "IntervalTier" else None
     behind = next(values.matches, None)
     if behind is not None:
         values.place = behind.start()

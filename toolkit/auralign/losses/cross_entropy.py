@@ -9,10 +9,11 @@ from auralign.losses.term import Term
 
 # 2^24 logits are 64 MB in fp32: 110 positions of a vocabulary of 152,000, or all positions of a small one.
 MAX_LOGITS = 2**24
+Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states (m, D) to logits (m, V)
 
 
 def cross_entropy(
-    hidden: torch.Tensor, labels: torch.Tensor, head: Callable, *, max_logits: int = MAX_LOGITS
+    hidden: torch.Tensor, labels: torch.Tensor, head: Head, *, max_logits: int = MAX_LOGITS
 ) -> Term:
     """Sum of the negative log-likelihoods (nats) of `labels`.
 
@@ -46,11 +47,11 @@ def cross_entropy(
     return Term(sum=torch.stack(sums).sum(), count=len(labels))
 
 
-def rows_of(hidden: torch.Tensor, head: Callable, max_logits: int) -> int:
+def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
     """How many positions have so many logits in all; the width of the vocabulary shows in those of one."""
     with torch.no_grad():
-        return max(1, max_logits // head(hidden[:1]).shape[-1])
+        return max(1, max_logits // int(head(hidden[:1]).shape[-1]))
 
 
-def _chunk(hidden, labels, head):
+def _chunk(hidden: torch.Tensor, labels: torch.Tensor, head: Head) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(head(hidden).float(), labels, reduction="sum")

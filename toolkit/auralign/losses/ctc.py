@@ -41,15 +41,15 @@ def ctc(
     loss = torch.nn.functional.ctc_loss(
         logits.float().log_softmax(-1).transpose(0, 1),
         torch.cat(tuple(labels)).to(logits.device, torch.long),
-        frames,
-        [len(row) for row in labels],
+        torch.tensor(frames),
+        torch.tensor([len(row) for row in labels]),
         blank=blank,
         reduction="sum",
     )
     return Term(sum=loss, count=sum(len(row) for row in labels))
 
 
-def _check(index, num_frames, labels, blank, size):
+def _check(index: int, num_frames: int, labels: list[int], blank: int, size: int) -> None:
     wrong = [label for label in labels if label == blank or not 0 <= label < size]
     if wrong:
         raise ValueError(

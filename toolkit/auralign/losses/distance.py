@@ -49,7 +49,7 @@ def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
     return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit=PLACES)
 
 
-def _paired(hidden, teacher):
+def _paired(hidden: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     if hidden.shape != teacher.shape:
         raise ValueError(
             f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs; there "

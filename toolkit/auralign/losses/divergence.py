@@ -3,22 +3,21 @@
 The teacher's are computed anew, or were kept: its largest logits, and what all of them add up to.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
+from auralign.losses.cross_entropy import MAX_LOGITS, Head, rows_of
 from auralign.losses.term import Term
 
 
 def divergence(
     hidden: torch.Tensor,
     teacher: torch.Tensor,
-    head: Callable,
+    head: Head,
     *,
-    teacher_head: Callable | None = None,
+    teacher_head: Head | None = None,
     temperature: float = 1.0,
     max_logits: int = MAX_LOGITS,
 ) -> Term:
@@ -91,7 +90,7 @@ class TopK:
         largest = logits.topk(min(k, logits.shape[-1]), dim=-1)
         return cls(largest.indices, largest.values, (logits / temperature).logsumexp(-1), temperature)
 
-    def to(self, device) -> "TopK":
+    def to(self, device: torch.device | str) -> "TopK":
         """There; ids as torch indexes."""
         return TopK(
             self.ids.long().to(device), self.logits.to(device), self.logsumexp.to(device), self.temperature
@@ -100,13 +99,13 @@ class TopK:
     def __len__(self) -> int:
         return len(self.logsumexp)
 
-    def __getitem__(self, rows) -> "TopK":
+    def __getitem__(self, rows: torch.Tensor | slice) -> "TopK":
         """At some of the positions."""
         return TopK(self.ids[rows], self.logits[rows], self.logsumexp[rows], self.temperature)
 
 
 def bucketed_divergence(
-    hidden: torch.Tensor, teacher: TopK, head: Callable, *, max_logits: int = MAX_LOGITS
+    hidden: torch.Tensor, teacher: TopK, head: Head, *, max_logits: int = MAX_LOGITS
 ) -> Term:
     """Sum over positions of KL(teacher || student), in nats, where all tokens beyond the teacher's k are one bucket.
 
@@ -140,7 +139,7 @@ def bucketed_divergence(
     return Term(sum=torch.stack(sums).sum(), count=len(hidden))
 
 
-def _bucketed_chunk(hidden, teacher, head):
+def _bucketed_chunk(hidden: torch.Tensor, teacher: TopK, head: Head) -> torch.Tensor:
     logits = head(hidden).float() / teacher.temperature
     student = logits.log_softmax(-1)
     kept = (teacher.logits / teacher.temperature - teacher.logsumexp.unsqueeze(-1)).clamp(max=0)
@@ -152,7 +151,9 @@ def _bucketed_chunk(hidden, teacher, head):
     return divergence.sum()
 
 
-def _chunk(hidden, teacher, heads, temperature):
+def _chunk(
+    hidden: torch.Tensor, teacher: torch.Tensor, heads: tuple[Head, Head], temperature: float
+) -> torch.Tensor:
     student = (heads[0](hidden).float() / temperature).log_softmax(-1)
     with torch.no_grad():
         target = (heads[1](teacher).float() / temperature).log_softmax(-1)

@@ -47,7 +47,7 @@ class Term:
 def join(terms: Iterable[Term]) -> Term:
     """One term of several over different positions: sums and counts added up; weight and unit are the usual ones."""
     terms = list(terms)
-    return Term(sum=sum(term.sum for term in terms), count=sum(term.count for term in terms))
+    return Term(sum=_add(term.sum for term in terms), count=sum(term.count for term in terms))
 
 
 def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
@@ -64,4 +64,10 @@ def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
                 f"the loss term {name!r} counts {term.unit!r}, which is no tag of this step's tokens; it has "
                 f"{', '.join(sorted(units))}: give the term one of these as its unit"
             )
-    return sum(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())
+    return _add(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())
+
+
+def _add(sums: Iterable[torch.Tensor]) -> torch.Tensor:
+    return sum(
+        sums, torch.zeros((), dtype=torch.long)
+    )  # an integer zero leaves the precision of the sums as it is

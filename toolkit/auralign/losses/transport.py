@@ -12,6 +12,8 @@ import torch
 
 from auralign.losses.term import Term
 
+ByPair = dict[str, torch.Tensor]  # of "xy", "yx", "xx" and "yy"
+
 
 def sinkhorn_distance(
     x: torch.Tensor,
@@ -168,7 +170,7 @@ def ipot_plan(
     return plan.exp()
 
 
-def _anneal(costs, weights, blur, scaling):
+def _anneal(costs: ByPair, weights: dict[str, torch.Tensor], blur: float, scaling: float) -> ByPair:
     """Potentials by symmetric Sinkhorn iterations, with an entropy weight that falls to the square of `blur`.
 
     How many iterations an utterance gets is its own affair, not its batch mates': it stops when it is there.
@@ -189,7 +191,9 @@ def _anneal(costs, weights, blur, scaling):
     return potentials
 
 
-def _transform(costs, potentials, weights, epsilon):
+def _transform(
+    costs: ByPair, potentials: ByPair, weights: dict[str, torch.Tensor], epsilon: torch.Tensor | float
+) -> ByPair:
     """Each pair's potential from that of the pair turned round: the soft minimum over the partner's points.
 
     Costs (B, U, V), potentials and weights (B, U) or (B, V), `epsilon` a number or (B,).
@@ -204,26 +208,26 @@ def _transform(costs, potentials, weights, epsilon):
     }
 
 
-def _half_squared_distances(x, y):
+def _half_squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """(B, U, D) and (B, V, D) to (B, U, V); by products, for the differences would hold B x U x V x D numbers."""
     return (x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None]) / 2 - x @ y.mT
 
 
-def _add_index(points, lengths, weight):
+def _add_index(points: torch.Tensor, lengths: torch.Tensor, weight: float) -> torch.Tensor:
     index = torch.arange(points.shape[1], device=points.device) / (lengths - 1).clamp(min=1)[:, None]
     return torch.cat([points, weight * (index * _within(lengths, points))[:, :, None]], dim=-1)
 
 
-def _zero_padding(points, lengths):
+def _zero_padding(points: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return torch.where(_within(lengths.to(points.device), points)[:, :, None], points, 0.0).float()
 
 
-def _within(lengths, points):
+def _within(lengths: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """(B, U): true before each length."""
     return torch.arange(points.shape[1], device=points.device) < lengths[:, None]
 
 
-def _check(x, x_lengths, y, y_lengths):
+def _check(x: torch.Tensor, x_lengths: torch.Tensor, y: torch.Tensor, y_lengths: torch.Tensor) -> None:
     if len(x) != len(y) or x.shape[-1] != y.shape[-1]:
         raise ValueError(f"sequences {tuple(x.shape)} and {tuple(y.shape)}: give as many, of one width")
     for name, points, lengths in (("x", x, x_lengths), ("y", y, y_lengths)):

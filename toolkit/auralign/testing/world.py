@@ -103,6 +103,7 @@ def _make_world(
 ) -> tuple[SpeechLLM, Renderer]:
     llm = _tiny_llm()
     torch.manual_seed(0)
+    connector: torch.nn.Module
     if counts:
         connector = ContinuousIntegrateAndFire(WIDTH, llm.width, tokens_per_frame=0.5, project_first=True)
     else:
@@ -132,7 +133,7 @@ def compute_step_loss(
     made = make_packs(method, packs)
     units = count_units(made)
     model = model or get_world(method)[0]
-    return sum(total(compute_terms(method, model, pack), units) for pack in made)
+    return torch.stack([total(compute_terms(method, model, pack), units) for pack in made]).sum()
 
 
 def make_packs(method: AlignmentMethod, packs: list[list[int]]) -> list[PackOfExamples]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign.data.sources.rows import Rows, import_extra
-from auralign.files import write_atomically
+from auralign.files import PathLike, write_atomically
 from auralign.records import RecordError, shorten
 
 HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w./-]+)?")  # owner/name, owner/name@revision
@@ -66,7 +66,7 @@ def _rows_of(found: Any, source: str | Path) -> Rows:
         yield f"{source}: row {number}", row
 
 
-def hub_name(source: str | os.PathLike[str]) -> str | None:
+def hub_name(source: PathLike) -> str | None:
     """The name on the Hugging Face hub of a source that is a dataset of the hub; None if the source is a path.
 
     Raises ValueError if it begins with hf:// and has no such name.
@@ -112,7 +112,7 @@ def read_hub(source: str, split: str | None, config: str | None) -> Rows:
     yield from _rows_of(found, f"hf://{source}")
 
 
-def write_audio(value: dict[str, Any], number: int, folder: str | os.PathLike[str] | None, place: str) -> str:
+def write_audio(value: dict[str, Any], number: int, folder: PathLike | None, place: str) -> str:
     """Write audio that a dataset holds as {"bytes": ..., "path": ...} to a file named by its row's number; returns its path."""
     if folder is None:
         raise RecordError(f"{place}: holds audio itself, and no folder was given to write it to")

@@ -1,7 +1,6 @@
 """Read a source of any form: its rows as utterances."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,11 +16,12 @@ from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.hugging_face import hub_name, write_audio
 from auralign.data.sources.rows import Row, Rows
 from auralign.data.sources.tables import NO_HEADER, find_separator
+from auralign.files import PathLike
 from auralign.records import Utterance
 
 
 def read_source(
-    source: str | os.PathLike[str],
+    source: PathLike,
     *,
     form: str | None = None,
     split: str | None = None,
@@ -29,7 +29,7 @@ def read_source(
     separator: str | None = None,
     names: Sequence[str] | None = None,
     columns: Columns | None = None,
-    audio_out: str | os.PathLike[str] | None = None,
+    audio_out: PathLike | None = None,
 ) -> Iterator[Item]:
     """The utterances of a source. If it does not give an utterance's length, `seconds` is infinite: up to the file's end.
 
@@ -107,7 +107,7 @@ def _read_rows(
     source: Path,
     rows: Callable[[], Rows],
     columns: Columns,
-    audio_out: str | os.PathLike[str] | None,
+    audio_out: PathLike | None,
     *,
     decimal_comma: bool,
     hint: str,

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from auralign.data.sources.columns import COLUMNS, SLOT, Columns, list_names
 from auralign.data.sources.rows import Rows
@@ -12,7 +13,12 @@ from auralign.records import RecordError
 
 NO_HEADER = "; if the table has no header, name its columns: --names NAME,NAME"
 # Tabs and bars have no quotes around cells: a quote there is part of a text, as in Common Voice and LJSpeech.
-SEPARATORS = {",": csv.QUOTE_MINIMAL, ";": csv.QUOTE_MINIMAL, "\t": csv.QUOTE_NONE, "|": csv.QUOTE_NONE}
+SEPARATORS: dict[str, Literal[0, 3]] = {
+    ",": csv.QUOTE_MINIMAL,
+    ";": csv.QUOTE_MINIMAL,
+    "\t": csv.QUOTE_NONE,
+    "|": csv.QUOTE_NONE,
+}
 
 
 def find_separator(source: Path, form: str, names: Sequence[str] | None, columns: Columns) -> str:
@@ -51,7 +57,7 @@ def read_table(source: Path, separator: str = ",", names: Sequence[str] | None =
     csv.field_size_limit(sys.maxsize)  # long-form transcripts are longer than the default
     if len(separator) != 1:
         raise ValueError(f"--separator {separator!r}: give one character, such as '|', or tab")
-    quoting = SEPARATORS.get(separator, csv.QUOTE_MINIMAL)
+    quoting: Literal[0, 3] = SEPARATORS.get(separator, csv.QUOTE_MINIMAL)
     with open_text(source) as file:
         rows = csv.DictReader(
             read_lines(file, source), names, delimiter=separator, quoting=quoting, strict=True

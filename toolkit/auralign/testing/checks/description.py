@@ -19,9 +19,8 @@ def check_metadata(method: AlignmentMethod) -> None:
         fail(method, f"it speaks API {method.api_version!r}", f"this auralign speaks {API_VERSION}")
     if method.fidelity not in FIDELITIES:
         fail(method, f"its fidelity is {method.fidelity!r}", f"use {' or '.join(FIDELITIES)}")
-    if not (type(method).__doc__ or "").strip() or type(method).__doc__.startswith(
-        f"{type(method).__name__}("
-    ):
+    doc = (type(method).__doc__ or "").strip()
+    if not doc or doc.startswith(f"{type(method).__name__}("):  # which a dataclass writes itself
         fail(
             method,
             "it has no docstring",

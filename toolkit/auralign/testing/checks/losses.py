@@ -5,8 +5,10 @@ import copy
 import torch
 
 from auralign.layout import MAIN, Speech
+from auralign.losses import TopK
 from auralign.method import AlignmentMethod
 from auralign.models.speech_llm import score_targets
+from auralign.models.views import ViewOutput
 from auralign.testing.checks.failure import fail
 from auralign.testing.world import compute_step_loss, get_world, make_examples, make_packs
 from auralign.train.step import compute_terms, count_units, loss
@@ -57,9 +59,11 @@ def check_teacher_is_matched_by_an_oracle(method: AlignmentMethod) -> None:
         {**counted, "lengths": lengths, "num_tokens": lengths},
         [choice for _, choice, _ in examples],
     )
-    teacher = model.read(model.pack_text(views), needs.layers)
-    if needs.top_k:
-        teacher = score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
+    teacher: ViewOutput | TopK = (
+        score_targets(model.llm, views, top_k=needs.top_k, temperature=needs.temperature)
+        if needs.top_k
+        else model.read(model.pack_text(views), needs.layers)
+    )
     for name, term in loss(method, {"student": student, "teacher": teacher}).items():
         if name not in ("cross_entropy", *method.not_distances) and abs(
             float(term.sum.detach())

@@ -4,6 +4,7 @@ python -m auralign.testing.corpora librispeech DIR    writes DIR/LibriSpeech; so
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from auralign.testing.corpora.covost import make_covost
@@ -11,7 +12,7 @@ from auralign.testing.corpora.librispeech import make_librispeech
 from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
 from auralign.testing.corpora.slue_parquet import make_slue_parquet
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Path], Path]] = {
     "librispeech": lambda folder: make_librispeech(folder, sound=True),
     "covost": lambda folder: make_covost(folder, sound=True)[0].parent,
     "slue": lambda folder: (make_slue(folder), make_slue_phase_2(folder))[0],
@@ -19,7 +20,8 @@ MAKERS = {
 }
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
+    """Write the corpus that is named into the folder, unless it is there, and print its own folder."""
     if len(argv) != 2 or argv[0] not in MAKERS:
         sys.exit(f"usage: python -m auralign.testing.corpora {{{','.join(MAKERS)}}} DIR")
     made = Path(argv[1]) / f"{argv[0]}.made"  # written last: what --data is

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import soundfile
 
+from auralign.files import PathLike
 from auralign.testing.corpora.files import cut
 from auralign.testing.tiny.speech import make_speech
 
@@ -49,7 +50,7 @@ k test | Don't forget the milk! | Vergiss die Milch nicht!
 """.splitlines()
 
 
-def make_covost(folder, *, sound: bool = False) -> tuple[Path, Path]:
+def make_covost(folder: PathLike, *, sound: bool = False) -> tuple[Path, Path]:
     """Write covost_v2.en_de.tsv and Common Voice's cv4/en; both paths. With `sound`, also clips of seven other speakers that
     have no traps: enough to run a recipe.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from auralign.files import PathLike
 from auralign.testing.corpora.files import cut
 from auralign.testing.tiny.speech import make_speech
 
@@ -57,7 +58,7 @@ THERE WAS NO ANSWER
 """.splitlines()
 
 
-def make_librispeech(folder, *, sound: bool = False) -> Path:
+def make_librispeech(folder: PathLike, *, sound: bool = False) -> Path:
     """Write two subsets of three readers and five chapters; the folder LibriSpeech. With `sound`, also chapters of five other
     readers in three subsets that have no traps: enough to run a recipe.
 
@@ -79,8 +80,10 @@ def make_librispeech(folder, *, sound: bool = False) -> Path:
         chapter = root / subset / reader / "1"
         chapter.mkdir(parents=True)
         speakers += f"{reader}   | F | {subset}    |  1.00 | Reader {reader}\n"
-        lines = [f"{reader}-1-{n:04} {NUMBERS[reader]} {text}\n" for n, text in enumerate(SENTENCES[:number])]
-        (chapter / f"{reader}-1.trans.txt").write_text("".join(lines))
+        sound_lines = [
+            f"{reader}-1-{n:04} {NUMBERS[reader]} {text}\n" for n, text in enumerate(SENTENCES[:number])
+        ]
+        (chapter / f"{reader}-1.trans.txt").write_text("".join(sound_lines))
         for n in range(number):
             samples = make_speech(0.5 + 0.1 * n, seed=100 * int(reader) + n)
             soundfile.write(chapter / f"{reader}-1-{n:04}.flac", samples, 16_000)

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from auralign.files import PathLike
 from auralign.testing.corpora.files import write_speech
 from auralign.testing.corpora.slue_rows import (
     DOCUMENTS,
@@ -15,11 +16,12 @@ from auralign.testing.corpora.slue_rows import (
     VOXCELEB,
     VOXPOPULI,
     VP_NEL,
+    Row,
     word2time,
 )
 
 
-def make_slue(folder) -> Path:
+def make_slue(folder: PathLike) -> Path:
     """Write slue-voxpopuli and slue-voxceleb of phase 1; the folder that holds both.
 
     Traps: ids with colons and spaces; an entity at either end, two that are alike and adjacent, one that the combined task
@@ -50,13 +52,13 @@ def make_slue(folder) -> Path:
     return root
 
 
-def _without_entities(row):
+def _without_entities(row: Row) -> Row:
     """The release writes no entity in several ways."""
     empty = {"none_1": "None", "test_3": ""}
     return row | {"normalized_ner": empty[row["id"]]} if row["id"] in empty else row
 
 
-def make_slue_phase_2(folder) -> Path:
+def make_slue_phase_2(folder: PathLike) -> Path:
     """Write slue-hvb, slue-sqa5, slue-ted_* and slue-vp_nel of phase 2; the folder that holds them.
 
     Traps: acts that are several, unknown or cut; text that is NaN; 8 kHz; two channels at a time, in one file's name; quotes
@@ -83,11 +85,11 @@ def make_slue_phase_2(folder) -> Path:
     return root
 
 
-def clip_name(row) -> str:
+def clip_name(row: Row) -> str:
     return f"{row['issue_id']}_{row['start_ms']}_{row['start_ms'] + row['duration_ms']}"
 
 
-def _write_sqa5(place, split):
+def _write_sqa5(place: Path, split: str) -> None:
     """By hand: this table holds quotes as they are, but for one cell."""
     names = list(SQA5[split][0])
     lines = ["\t".join([*names, "split"])]
@@ -110,7 +112,7 @@ def _write_sqa5(place, split):
             )
 
 
-def _write_table(path, rows):
+def _write_table(path: Path, rows: list[Row]) -> None:
     """As pandas writes it: quotes where a cell holds a quote or a line end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8", newline="") as file:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import soundfile
 
-from auralign.testing.corpora.slue_rows import DOCUMENTS, SECONDS, SLUE, SPLITS, word2time
+from auralign.files import PathLike
+from auralign.testing.corpora.slue_rows import DOCUMENTS, SECONDS, SLUE, SPLITS, Row, word2time
 from auralign.testing.tiny.speech import make_speech
 
 # Lists of items in parquet: column -> names of an item's parts.
@@ -18,7 +19,7 @@ PARTS = {
 }
 
 
-def make_slue_parquet(folder) -> Path:
+def make_slue_parquet(folder: PathLike) -> Path:
     """Write the same rows as copies of asapp/slue and asapp/slue-phase-2 hold them; the folder of all.
 
     Audio is {"bytes": ..., "path": ...}, lists are columns within columns, what is not told is null. Rows whose labels are
@@ -41,7 +42,7 @@ def make_slue_parquet(folder) -> Path:
     return root
 
 
-def _parquet_row(corpus, row):
+def _parquet_row(corpus: str, row: Row) -> Row:
     found = {key: None if value in ("", "None", "nan") else value for key, value in row.items()}
     for name in PARTS.keys() & row.keys():
         found[name] = {part: [item[at] for item in row[name]] for at, part in enumerate(PARTS[name])}
@@ -60,7 +61,7 @@ def _parquet_row(corpus, row):
     }
 
 
-def _held(seconds, form, path):
+def _held(seconds: float, form: str, path: str | None) -> Row:
     content = io.BytesIO()
     soundfile.write(content, make_speech(seconds), 16_000, format=form)
     return {"bytes": content.getvalue(), "path": path}

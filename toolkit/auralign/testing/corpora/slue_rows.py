@@ -3,8 +3,14 @@
 `find` gives spans [tag, start, length]; words of sqa5 and vp_nel take 0.1 s each.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-def find(text, *entities):
+Row = dict[str, Any]  # column to cell
+Entities = Sequence[tuple[str, str]]  # tag and phrase
+
+
+def find(text: str, *entities: tuple[str, str]) -> list[list[Any]]:
     """[tag, first character, number of characters] of each (tag, phrase), one behind the other."""
     spans, place = [], 0
     for tag, phrase in entities:
@@ -14,7 +20,15 @@ def find(text, *entities):
     return spans
 
 
-def _voxpopuli(identity, raw, normalized, speaker="9", *, raw_ner=(), ner=()):
+def _voxpopuli(
+    identity: str,
+    raw: str,
+    normalized: str,
+    speaker: str = "9",
+    *,
+    raw_ner: Entities = (),
+    ner: Entities = (),
+) -> Row:
     return {
         "id": identity,
         "raw_text": raw,
@@ -56,7 +70,9 @@ VOXPOPULI = {
 }  # fmt: skip
 
 
-def _voxceleb(identity, text, sentiment, start=0.2, end=0.8, speaker="id10012"):
+def _voxceleb(
+    identity: str, text: str, sentiment: str, start: float = 0.2, end: float = 0.8, speaker: str = "id10012"
+) -> Row:
     return {
         "id": identity,
         "normalized_text": text,
@@ -91,7 +107,9 @@ VOXCELEB = {  # each file is 1 s long
 }
 
 
-def _hvb(issue, index, text, acts, start=1200, channel=1):
+def _hvb(
+    issue: str, index: int, text: str, acts: list[str] | str, start: int = 1200, channel: int = 1
+) -> Row:
     return {
         "issue_id": issue,
         "utt_index": index,
@@ -128,7 +146,7 @@ HVB = {
 }  # fmt: skip
 
 # id: (text as it is written, word for word; as it is said; whether it has word2time). A comma and a full stop are untimed.
-DOCUMENTS = {
+DOCUMENTS: dict[str, tuple[list[str], list[str] | None]] = {
     "Cheese_45": ("Cheese , of 3 kinds .".split(), "cheese - of three kinds -".split()),
     "Chicago 1:a": ("In Chicago and Paris .".split(), "in chicago and paris -".split()),
     "Untimed_1": ("Oslo is cold".split(), "oslo - cold".split()),
@@ -137,7 +155,7 @@ DOCUMENTS = {
 }
 
 
-def _sqa5(question, text, document, *answers):
+def _sqa5(question: str, text: str, document: str, *answers: tuple[str, int, int]) -> Row:
     """`answers` are (phrase, first word, last word), counted in the document's words."""
     written, said = DOCUMENTS[document]
     words = [
@@ -184,7 +202,7 @@ SQA5 = {
 }
 
 
-def _ted(identity, transcript, title, abstract, speaker="Ann Lee"):
+def _ted(identity: str, transcript: str, title: str, abstract: str, speaker: str = "Ann Lee") -> Row:
     return {
         "id": identity,
         "transcript": transcript,
@@ -208,7 +226,7 @@ TED = {
 }  # fmt: skip
 
 
-def _vp_nel(identity, text, *entities, said=None):
+def _vp_nel(identity: str, text: str, *entities: tuple[str, str], said: list[str] | None = None) -> Row:
     """`entities` are (tag, phrase); `said` are the words of the alignment, 0.1 s each, "" for silence."""
     words = ["", *(text.lower().strip(".").split() if said is None else said)]
     spans = []
@@ -251,7 +269,8 @@ SECONDS = {"voxpopuli": 0.5, "voxceleb": 1.0, "hvb": 0.5, "sqa5": 0.8, "ted": 0.
 SPLITS = {"fine-tune": "train", "dev": "validation", "test": "test"}  # name in a release to name in parquet
 
 
-def word2time(document):
+def word2time(document: str) -> Iterator[tuple[list[str], list[float]]]:
     """([word as it is written, as it is said], [start, end], [] for a word without times) of a document's words."""
-    for number, word in enumerate(zip(*DOCUMENTS[document], strict=True)):
+    written, said = DOCUMENTS[document]
+    for number, word in enumerate(zip(written, said or (), strict=True)):
         yield list(word), [round(0.1 * number, 2), round(0.1 * number + 0.1, 2)] if word[1] != "-" else []

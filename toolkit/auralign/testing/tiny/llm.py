@@ -6,10 +6,14 @@ make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from auralign.files import make_readable
+from auralign.files import PathLike, make_readable
+
+if TYPE_CHECKING:
+    import transformers
 
 # Templates in the shape of well-known ones; the wording is ours.
 CHATML = (
@@ -59,7 +63,7 @@ class Kind:
     special: tuple[str, ...] = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
     end: str = "<|im_end|>"
     begin: str | None = None
-    config: Mapping = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 KINDS = {
@@ -133,7 +137,7 @@ TEXT = (
 
 
 def make_tiny_llm(
-    folder, *, kind: str = "llama", chat_template: str | None = None, seed: int = 0, width: int = 32
+    folder: PathLike, *, kind: str = "llama", chat_template: str | None = None, seed: int = 0, width: int = 32
 ) -> Path:
     """Save a random causal LLM of two layers with a byte-level BPE tokenizer and the chat template of its kind.
 
@@ -180,7 +184,9 @@ def make_tiny_llm(
     return Path(folder)
 
 
-def make_tokenizer(chat_template: str | None = None, *, kind: str = "llama"):
+def make_tokenizer(
+    chat_template: str | None = None, *, kind: str = "llama"
+) -> "transformers.PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer that knows a few words, with the special tokens and the chat template of a kind of LLM."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from auralign.files import make_readable
+from auralign.files import PathLike, make_readable
 from auralign.testing.tiny.llm import TEXT
+
+if TYPE_CHECKING:
+    from transformers import WhisperTokenizer
 
 # Whisper's, with three of its languages.
 WHISPER_TOKENS = (
@@ -21,7 +25,7 @@ WHISPER_TOKENS = (
 )
 
 
-def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16, decoder: bool = False) -> Path:
+def make_tiny_whisper(folder: PathLike, *, seed: int = 0, width: int = 16, decoder: bool = False) -> Path:
     """Save a random Whisper of two encoder layers, with its feature extractor.
 
     Arguments
@@ -44,7 +48,12 @@ def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16, decoder: bool =
     )
 
     tokenizer = make_whisper_tokenizer() if decoder else None
-    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    special: dict[str, Any] = {
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 1,
+    }
     if tokenizer is not None:
         ids = {token: tokenizer.convert_tokens_to_ids(token) for token in WHISPER_TOKENS}
         end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
@@ -55,7 +64,7 @@ def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16, decoder: bool =
             "decoder_start_token_id": start,
         }
     config = WhisperConfig(
-        vocab_size=len(tokenizer) if decoder else 64,
+        vocab_size=64 if tokenizer is None else len(tokenizer),
         d_model=width,
         encoder_layers=2,
         decoder_layers=1,
@@ -88,7 +97,7 @@ def make_tiny_whisper(folder, *, seed: int = 0, width: int = 16, decoder: bool =
     return Path(folder)
 
 
-def make_whisper_tokenizer():
+def make_whisper_tokenizer() -> "WhisperTokenizer":
     """Whisper's byte-level BPE tokenizer that knows a few words, with its special tokens."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import WhisperTokenizer

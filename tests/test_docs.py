@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auralign.records import Hypothesis, Question, Target, Utterance, from_line
-from auralign.score import ledger
+from auralign.ledger import ledger
 from auralign.score.metrics import Estimate
 
 ROOT = Path(__file__).parent.parent

@@ -34,7 +34,7 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
 RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"
 
 
-def add_run(parser) -> None:
+def add_run(parser: argparse.ArgumentParser) -> None:
     """The argument by which a command finds a run, with `options.overrides` for keys of its YAML."""
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.set_defaults(overrides={})

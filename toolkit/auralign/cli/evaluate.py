@@ -2,7 +2,7 @@
 
 import argparse
 
-from auralign.cli.arguments import RUN_HELP
+from auralign.cli.arguments import RUN_HELP, Commands
 
 DESCRIPTION = """\
 Answer the questions of a test set from speech, from another utterance's speech and from text, and set them against each other in
@@ -10,7 +10,7 @@ the gap ledger. Nothing is trained or overwritten: each test set has a folder of
 """
 
 
-def add(commands) -> None:
+def add(commands: Commands) -> None:
     """Add the parser of `auralign evaluate`."""
     parser = commands.add_parser(
         "evaluate",

@@ -58,7 +58,7 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
     notes : sequence of str
         What a reader of the report must know.
 
-    Raises HparamsError on methods that cannot be compared, FileNotFoundError if a stage before was not run.
+    Raises HparamsError on methods that cannot be compared, FileNotFoundError where a stage before was not run.
     """
     if {*HELP} & {*argv}:
         print("usage: score.py YAML [YAML ...] [--KEY VALUE ...]\n")
@@ -91,7 +91,7 @@ def score_recipe(argv: list[str], *, title: str, judge: Judge, files, notes=NOTE
 
 
 def check_shared(methods):
-    """The first method's hparams; raises HparamsError if another differs in what all must share."""
+    """The first method's hparams; raises HparamsError where another differs in what all must share."""
     (first, shared), *others = methods.items()
     for name, hparams in others:
         for key in SHARED:
@@ -118,7 +118,7 @@ def input_files(methods, shared):
 
 def columns(methods):
     """What is compared, by its name in the ledger: the files of hypotheses from speech and from another's, and the hparams. A
-    method that puts a transcript beside the speech is compared with the transcript and without."""
+    method that puts a transcript beside the speech stands there with it and without."""
     found = {}
     for name, hparams in methods.items():
         found[name] = (("speech", "shuffled"), hparams)
@@ -128,7 +128,7 @@ def columns(methods):
 
 
 def text_kinds(shared):
-    """What the LLM reads: also normalised text if it differs, and the encoder's own transcript if there is a recognizer."""
+    """What the LLM reads: normalised text where it is another, the encoder's own transcript where there is a recognizer."""
     path = Path(shared.data_folder) / "test.jsonl"
     content(path, made_by="stage 1 (prepare)")
     other = [] if is_normalised(Records(path, Utterance)) else ["normalised"]
@@ -170,7 +170,7 @@ def score(methods, shared, command, *, title, judge, notes):
 
 
 def describe_runs(methods, shared):
-    """Encoder, decoding and training of each method: what a reader needs beside a figure."""
+    """Encoder, decoding, and what each method was trained with: what a figure is told with."""
     decoding = [f"at most {shared.decode_max_new_tokens} tokens", f"beams {shared.decode_num_beams}"]
     trained = {
         name: f"lr {hparams.lr:g}, {hparams.num_steps} steps of {hparams.tokens_per_step} positions, {hparams.precision}"
@@ -185,7 +185,7 @@ def describe_runs(methods, shared):
 
 
 def describe_data(folder):
-    """The options of stage 1 and what it made."""
+    """What stage 1 of a recipe was told, and what it made."""
     if not (folder / ACCOUNT).exists():
         return {}
     account = read_json(folder / ACCOUNT)
@@ -219,7 +219,7 @@ def encoder_error_rate(transcript, manifest):
             raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
         heard[hypothesis.utt_id] = hypothesis.transcript
     texts = [(manifest[utt_id].text, transcript) for utt_id, transcript in heard.items()]
-    form = raw_form(manifest[next(iter(heard))].language or "en")  # by words if the language is not known
+    form = raw_form(manifest[next(iter(heard))].language or "en")  # where none is told, by words
     sides = zip(*((" ".join(form.split(normalise(text))) for text in pair) for pair in texts), strict=True)
     return form.unit, word_error_rate(*sides)
 

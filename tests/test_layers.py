@@ -19,6 +19,7 @@ LAYERS = """
     models
     versions
     losses    data     hparams  stage  store
+    changes
     fingerprint
     render
     plugins

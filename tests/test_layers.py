@@ -23,6 +23,7 @@ LAYERS = """
     run_folder
     versions
     losses    data     stage  store
+    changes
     fingerprint  recipe
     render    constructor
     plugins

@@ -40,17 +40,15 @@ class RecipeFile:
     text : str
         The YAML with all references and overrides resolved.
     overrides : dict of str to str
+    name : str
+        Of the run in a ledger: that of the YAML, without its ending.
     """
 
     path: Path
     folder: Path
     text: str
     overrides: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """Names the run in a ledger: that of the YAML, without its ending."""
-        return self.path.stem
+    name: str
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -129,9 +127,8 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
         _override(tree, name, value, path)
     resolved = _resolve(tree, path)
     values = _build(resolved, path)
-    source = RecipeFile(
-        Path(path), Path.cwd(), resolved, {name: str(value) for name, value in overrides.items()}
-    )
+    given = {name: str(value) for name, value in overrides.items()}
+    source = RecipeFile(Path(path), Path.cwd(), resolved, given, name=Path(path).stem)
     return make_recipe(values, path, source=source)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from auralign.records import Hypothesis, Question, Target, Utterance, from_line
 from auralign.ledger import ledger
+from auralign.records import Hypothesis, Question, Target, Utterance, from_line
 from auralign.score.metrics import Estimate
 
 ROOT = Path(__file__).parent.parent

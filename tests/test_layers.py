@@ -15,6 +15,7 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  __main__
     cli       testing
+    api
     show      align    script  steps  evaluation  prepare  bench  new
     publish   ledger
     decode    corpora
@@ -23,6 +24,7 @@ LAYERS = """
     run_folder
     versions
     losses    data     stage  store
+    changes
     fingerprint  recipe
     render    constructor
     plugins

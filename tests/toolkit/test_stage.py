@@ -57,7 +57,7 @@ def test_interrupted_stage_finds_its_half_done_work(tmp_path, capsys):
 def test_changed_input_starts_over_and_is_named(tmp_path, capsys):
     run(tmp_path, {"lr": 1, "seed": 1})
     assert run(tmp_path, {"lr": 2, "seed": 1}) == ""
-    assert "demo: lr (1 -> 2) changed, starting over" in capsys.readouterr().err
+    assert "demo: starting over: lr 1 -> 2" in capsys.readouterr().err
 
 
 def test_half_done_work_of_other_inputs_is_neither_read_nor_lost(tmp_path):
@@ -203,7 +203,7 @@ def test_what_was_trained_on_is_not_replaced(tmp_path):
     protected = {hash_path(tmp_path / "out.txt")}
     with pytest.raises(
         ValueError,
-        match=r"trained on .*out.txt, and lr \(1 -> 2\) changed; .* another output_folder, or --restart",
+        match=r"trained on .*out.txt, .*: lr 1 -> 2; .* another output_folder, or --restart",
     ):
         run(tmp_path, {"lr": 2}, protected=protected)
     assert run(tmp_path, {"lr": 1}, protected=protected) == "complete"

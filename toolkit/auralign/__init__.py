@@ -1,18 +1,58 @@
 """auralign gives text LLMs ears, with alignment targets that the LLM writes itself.
 
-The package is laid out along the five stages: `data` (prepare), `generate`, `train`, `decode`, `score`. Nothing heavy
-is imported here, so that `auralign --help` answers at once.
+    import auralign
+
+    recipe = auralign.Recipe.load("hparams/sift.yaml", **{"connector.stride": 4, "output_folder": "exp/stride_4"})
+    run = auralign.train(recipe)
+    auralign.evaluate(run, "data/synthetic/test.jsonl", ask=["Repeat: {speech}"])
+
+The names of `__all__` are stable. They are imported when they are first used, so that `auralign --help` answers at once. The
+sub-packages are laid out along the five stages: `data` (prepare), `generate`, `train`, `decode`, `score`.
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING
+
+from auralign.lazy import lazily
 
 __version__ = "0.1.0"
 
+_imported, _names = lazily(
+    "auralign",
+    {
+        "evaluation": ["evaluate"],
+        "layout": ["Layout", "Speech", "Target", "Text", "View"],
+        "losses": ["Term"],
+        "method": ["AlignmentMethod", "Needs"],
+        "plugins": ["load_method"],
+        "publish.load": ["load"],
+        "recipe": ["Recipe"],
+        "records": ["Choice", "Utterance"],
+        "run_folder": ["RunFolder"],
+    },
+)
+__all__ = ["train", *_names]  # noqa: PLE0604
 
-def __getattr__(name: str) -> Any:
-    """`auralign.load`, fetched when it is asked for: it needs torch."""
-    if name == "load":
-        from auralign.publish.load import load
+if TYPE_CHECKING:
+    from auralign.api import train as train
+    from auralign.evaluation import evaluate as evaluate
+    from auralign.layout import Layout as Layout
+    from auralign.layout import Speech as Speech
+    from auralign.layout import Target as Target
+    from auralign.layout import Text as Text
+    from auralign.layout import View as View
+    from auralign.losses import Term as Term
+    from auralign.method import AlignmentMethod as AlignmentMethod
+    from auralign.method import Needs as Needs
+    from auralign.plugins import load_method as load_method
+    from auralign.publish.load import load as load
+    from auralign.recipe import Recipe as Recipe
+    from auralign.records import Choice as Choice
+    from auralign.records import Utterance as Utterance
+    from auralign.run_folder import RunFolder as RunFolder
 
-        return load
-    raise AttributeError(f"module 'auralign' has no attribute {name!r}")
+
+def __getattr__(name: str):
+    if name == "train":  # the package of stage 3, which can be called
+        return importlib.import_module("auralign.train")
+    return _imported(name)

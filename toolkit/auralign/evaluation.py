@@ -55,8 +55,8 @@ def evaluate(
 
     Arguments
     ---------
-    model : path
-        A run's output_folder, its YAML, or a model folder.
+    model : path or RunFolder
+        A run's output_folder, its YAML, or a model folder; or the run that `auralign.train` gives.
     manifest : path
         The utterances, as `auralign prepare` or stage 1 of a recipe writes them.
     questions : path, optional
@@ -92,7 +92,7 @@ def evaluate(
     asked = _read_questions(utterances, questions, list(ask))
     judge = judge or Judge()
     options = {**(overrides or {}), **({"device": device} if device else {})}
-    is_folder = (Path(model) / CONFIG).is_file()
+    is_folder = not isinstance(model, RunFolder) and (Path(model) / CONFIG).is_file()
     source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)
     inputs = {
         "auralign": __version__,
@@ -181,7 +181,7 @@ class _Run:
     """A run as `evaluate` sees it."""
 
     def __init__(self, place, overrides: Mapping[str, Any]):
-        self.run = RunFolder.open(place, overrides)
+        self.run = place if isinstance(place, RunFolder) else RunFolder.open(place, overrides)
         self.name = self.run.name
         with self.run.working_here():
             self.output = self.run.evaluations.resolve()

@@ -23,6 +23,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from auralign.changes import show_change
 from auralign.files import hash_path, hash_value, partial_path, partial_paths, read_json, write_json
 from auralign.fingerprint import same
 
@@ -110,7 +111,7 @@ class Stage:
         if is_resumed:
             print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
         elif before is not None:
-            print(f"{self.name}: {self._changes(before)} changed, starting over", file=sys.stderr)
+            print(f"{self.name}: starting over: {self._changes(before)}", file=sys.stderr)
         self._start()
 
     def _name_partials(self) -> None:
@@ -193,19 +194,19 @@ class Stage:
         for output in self.outputs:
             if self.protected and output.exists() and hash_path(output) in self.protected:
                 raise ValueError(
-                    f"{self.name}: checkpoints were trained on {output}, and {self._changes(before or {})} changed; give this "
-                    "run another output_folder, or --restart, which keeps that version and makes a new one beside it "
-                    "(with run.sh: -- --restart)"
+                    f"{self.name}: checkpoints were trained on {output}, which this run would replace: "
+                    f"{self._changes(before or {})}; give this run another output_folder, or --restart, which keeps that "
+                    "version and makes a new one beside it (with run.sh: -- --restart)"
                 )
 
     def _changes(self, before: dict) -> str:
-        """The changed inputs; plain values with what they were and are."""
+        """The changed inputs, with what they were and are."""
         changes = [
-            _show_change(key, before.get(key), self.inputs.get(key))
+            show_change(key, before.get(key), self.inputs.get(key))
             for key in sorted(set(before) | set(self.inputs))
             if not same(before.get(key), self.inputs.get(key))
         ]
-        return ", ".join(changes) or "an output"
+        return ", ".join(changes) or "an output was changed"
 
 
 def _mark(folder, name: str, kind: str) -> Path:
@@ -243,11 +244,6 @@ def _started_with(mark: Path) -> dict | None:
 def _method_name(inputs: dict) -> str | None:
     method = inputs.get("method")
     return method.get("method") if isinstance(method, dict) else None
-
-
-def _show_change(key: str, before, now) -> str:
-    plain = all(value is None or isinstance(value, (bool, int, float)) for value in (before, now))
-    return f"{key} ({before} -> {now})" if plain else key
 
 
 def begun_with(folder, name: str) -> dict | None:

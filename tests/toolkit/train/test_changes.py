@@ -176,7 +176,8 @@ def check_refused(line, said, before):
 @pytest.mark.parametrize("key", OPTIONS)
 def test_another_run_is_refused_and_nothing_is_lost(begun, key):
     shutil.copytree("exp/sift", "exp/other")
-    Path("exp/other/.train.done.json").touch()
+    Path("exp/other/.train.done.json").touch()  # as if it were finished
+    Path("exp/other/.train.started.json").unlink(missing_ok=True)
     before = files()
     old = last().get(key)
     told = "null" if old is None else str(old).lower() if isinstance(old, bool) else str(old)
@@ -450,7 +451,7 @@ def test_targets_that_were_trained_on_are_never_replaced(finished):
     before = contents("exp")
     line = refuse("--max_new_tokens", "3", script="generate.py")
     assert (
-        "checkpoints were trained on exp/sift/targets/train.jsonl, and max_new_tokens (8 -> 3) changed"
+        "trained on exp/sift/targets/train.jsonl, which this run would replace: max_new_tokens 8 -> 3; "
         in line
     )
     assert "another output_folder, or --restart" in line
@@ -480,7 +481,7 @@ def test_targets_that_were_edited_and_trained_on_stay(finished):
     edit_file(path, '"seed": 1', '"seed":  1')
     succeed("train.py", "--restart")
     edited = path.read_bytes()
-    assert "trained on exp/sift/targets/train.jsonl, and an output changed" in refuse(script="generate.py")
+    assert "which this run would replace: an output was changed; " in refuse(script="generate.py")
     succeed("generate.py", "--restart")
     assert current_targets("exp/sift") == Path("exp/sift/targets_2")
     assert path.read_bytes() == edited

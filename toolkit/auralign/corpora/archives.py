@@ -6,7 +6,7 @@
     25779505
 
 Sizes and hashes are as others published them (named below); no archive was downloaded to compare. Where one is None,
-nobody published it, and the size that the server tells is all that is checked.
+nobody published it, and only the size that the server states is checked.
 """
 
 import difflib
@@ -36,7 +36,7 @@ SLUE_LICENCE = (
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to download and unpack; hashes in hexadecimal digits, None where nobody published one."""
+    """One file to download and unpack; hashes in hexadecimal digits, None if nobody published one."""
 
     url: str
     licence: str
@@ -171,9 +171,9 @@ HUB_DATA: dict[str, HubData] = {
 
 
 def fetch(names: Iterable[str], folder, *, mirror: str | None = None) -> Path:
-    """Download and unpack archives into `folder`, which is returned; what stands there already is left alone.
+    """Download and unpack archives into `folder`, which is returned; what is there already is left alone.
 
-    Beside what it unpacks, the folder holds each archive, which may be deleted, and `<archive>.json`, which tells that it
+    Beside what it unpacks, the folder holds each archive, which may be deleted, and `<archive>.json`, which says that it
     was unpacked: without that file it is unpacked again. The licences of what is downloaded are printed, each once.
 
     Arguments

@@ -106,7 +106,7 @@ def read_covost(
     split : str
         train (with train_covost), dev or test.
 
-    Raises FileNotFoundError where a table is not there; ValueError on another split or name; RecordError, naming the
+    Raises FileNotFoundError if a table is not there; ValueError on another split or name; RecordError, naming the
     place, on a table that cannot be read.
     """
     covost_tsv, folder = Path(covost_tsv), Path(common_voice_folder)

@@ -1,4 +1,4 @@
-"""Files from the net, whole or not there: a download goes on where it was cut, and is checked before it gets its name.
+"""Files from the net, whole or not there: an interrupted download is resumed, and is checked before it gets its name.
 
     >>> import tempfile, pathlib, tarfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -9,7 +9,7 @@
     True
     >>> (folder / "there" / "corpus" / "a.txt").read_text()
     'three five'
-    >>> unpack(folder / "a.tar.gz", folder / "there", folder / "a.json")  # stands already
+    >>> unpack(folder / "a.tar.gz", folder / "there", folder / "a.json")  # is there already
     False
 
 What is known of which archives is in archives.py.
@@ -48,7 +48,7 @@ def download(
 ) -> Path:
     """Download `url` to `path`, going on with what a broken download left in `<path>.part`; the path is returned.
 
-    A server that cannot go on from the middle is asked for the whole. A file that stands at `path` is checked, not
+    A server that cannot go on from the middle is asked for the whole. A file that exists at `path` is checked, not
     downloaded again.
 
     Arguments
@@ -58,12 +58,12 @@ def download(
     path : str or Path
         Of the finished file; its folder is made if absent.
     num_bytes : int, optional
-        The size to insist on; without it, the one that the server tells.
+        The size to insist on; without it, the one that the server states.
     sha256, md5 : str, optional
         In hexadecimal digits. What has another hash is not kept.
 
-    Raises DownloadError where the server does not answer or has no such file, the connection breaks, or what came is not
-    what is expected; ValueError where a file stands at `path` that is not the one expected.
+    Raises DownloadError if the server does not answer or has no such file, the connection breaks, or what came is not
+    what is expected; ValueError if there is another file at `path`.
     """
     path = Path(path)
     if path.exists():
@@ -90,7 +90,7 @@ def download(
 
 
 def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:
-    """What is wrong with a file; "" where nothing is."""
+    """What is wrong with a file; "" if nothing is."""
     size = path.stat().st_size
     if num_bytes is not None and size != num_bytes:
         return f"it has {size} bytes, {num_bytes} are expected"
@@ -105,7 +105,7 @@ def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | 
 
 
 def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
-    """Append what is missing of a partial file; the size that it should now have, where somebody tells it."""
+    """Append what is missing of a partial file; the size that it should now have, if it is known."""
     start = part.stat().st_size if part.exists() else 0
     if num_bytes is not None and start == num_bytes:
         return num_bytes
@@ -141,7 +141,7 @@ def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
 
 
 def _open(url: str, start: int):
-    """The server's answer, and the byte with which it begins: 0 where it does not go on from the middle."""
+    """The server's answer, and the byte with which it begins: 0 if it does not go on from the middle."""
     headers = {"User-Agent": f"auralign/{__version__}"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -171,7 +171,7 @@ def _open(url: str, start: int):
 
 
 def _total_bytes(response, start: int) -> int | None:
-    """The size of the whole file, where the server tells it."""
+    """The size of the whole file, if the server states it."""
     length = response.headers.get("Content-Length", "")
     return start + int(length) if length.isdecimal() else None
 
@@ -193,7 +193,7 @@ def _read(response, url: str, file) -> Iterator[bytes]:
 def unpack(archive, folder, marker) -> bool:
     """Unpack a .tar.gz, .tgz or .zip into `folder`; whether that was still to be done.
 
-    It was done where `marker` tells of this very archive. The marker is written last: after a kill, all is unpacked again.
+    It was done before if `marker` describes this very archive. The marker is written last: after a kill, all is unpacked again.
     Nothing is written outside the folder, and no link leads out of it.
 
     Arguments

@@ -3,9 +3,9 @@
     LibriSpeech/SPEAKERS.TXT                                    84   | F | dev-clean        |  8.02 | Christie Nowak
     LibriSpeech/dev-clean/84/121123/84-121123.trans.txt         84-121123-0000 GO DO YOU HEAR
     LibriSpeech/dev-clean/84/121123/84-121123-0000.flac
-    LibriSpeech/dev-clean/84/121123/84-121123.alignment.txt     where word times were put beside it
+    LibriSpeech/dev-clean/84/121123/84-121123.alignment.txt     if word times were added
 
-What is in the folder and is no utterance comes out too, as a Rejection or a Note: `write_manifest` takes them all.
+What is in the folder and is not an utterance is yielded too, as a Rejection or a Note: `write_manifest` takes them all.
 """
 
 import os
@@ -54,12 +54,12 @@ def read_librispeech(
     subset : str
         Such as "train-clean-100", or "dev-clean-2" of mini_librispeech.
     verify : bool
-        Whether whole files are read. The header alone, which tells the seconds, does not show that a file was cut;
-        `write_manifest` reads whole files too, where it is told nothing else.
+        Whether whole files are read. The header alone, which gives the seconds, does not show that a file was cut;
+        `write_manifest` reads whole files too, by default.
     num_threads : int
         Chapters that are looked into at a time.
 
-    Raises FileNotFoundError where there is no such subset, or no SPEAKERS.TXT; RecordError on a broken SPEAKERS.TXT or
+    Raises FileNotFoundError if there is no such subset, or no SPEAKERS.TXT; RecordError on a broken SPEAKERS.TXT or
     alignment.
     """
     folder = Path(folder)
@@ -212,7 +212,7 @@ def _measure(path: str, verify: bool) -> float | AudioError:
 def read_genders(path) -> dict[str, str]:
     """Reader to "female" or "male", from SPEAKERS.TXT: `ID | SEX | SUBSET | MINUTES | NAME`, comments behind `;`.
 
-    Raises FileNotFoundError where there is no such file, and RecordError, naming the line, on one of another form.
+    Raises FileNotFoundError if there is no such file, and RecordError, naming the line, on one of another form.
     """
     path = Path(path)
     if not path.is_file():

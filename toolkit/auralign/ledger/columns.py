@@ -1,7 +1,7 @@
-"""Questions side by side with the answers of every column: one a question in each, or an error that names it.
+"""Questions side by side with the answers of every column: one answer to each question, or an error that names it.
 
 A column is one file of hypotheses of one input kind: what the LLM read (text, normalised, transcript) or heard (speech,
-shuffled). All texts are brought to one form of Unicode here, so that whoever judges them need not.
+shuffled). All texts are composed here, so that judges need not do it.
 """
 
 from dataclasses import dataclass, replace

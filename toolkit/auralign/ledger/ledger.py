@@ -6,7 +6,7 @@ each lost point has a cause. `build.py` makes the ledger; `tables.py`, `summary.
     recovery = (speech - shuffled) / (normalised - shuffled)
 
 where normalised text is what a faultless recognizer would write: the text without case and punctuation. Every answer has a
-score from 0 to 1; where nobody says otherwise, it is 1 for an exact answer, else 0.
+score from 0 to 1: by default 1 for an exact answer, else 0.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ CLASSES = (RIGHT, *WRONG_CLASSES)
 class Rates:
     """Mean scores, 0 to 1, over the same questions: one for each thing that the LLM was given.
 
-    `normalised` is None where the text is normalised as it stands, `transcript` where the encoder has none of its own.
+    `normalised` is None if the reference text is normalised already, `transcript` if the encoder has no recognizer.
     """
 
     num_questions: int
@@ -49,9 +49,7 @@ class Row:
     rates: Rates
     speech: Estimate
     recovery: Estimate
-    form_ignored: (
-        float | None
-    )  # share right when the answer's own form is set aside; None where nobody judges it
+    form_ignored: float | None  # share of right answers if form is ignored; None if the judge cannot tell
     answers: dict[str, int]  # class -> number of answers after speech
     tasks: dict[str, Rates]
 

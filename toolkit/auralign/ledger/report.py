@@ -30,13 +30,13 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
     folder : str or Path
     ledger : Ledger
     tasks : sequence of TaskTable
-        The field's measures; empty where the ledger says all.
+        The field's measures; empty if a recipe has none.
     title : str
         Heading of the report.
     facts : dict of str -> JSON value
         How the numbers were made: seeds, hashes, commands, error rates.
     notes : sequence of str
-        What a reader must know to read the columns aright.
+        What a reader must know to interpret the columns.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")

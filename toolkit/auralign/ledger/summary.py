@@ -19,7 +19,7 @@ def main_group(ledger: Ledger) -> str:
 
 
 def describe_result(ledger: Ledger) -> str:
-    """The result in words: who recovers most where it counts, how surely, and what the wrong answers do."""
+    """The result in words: which method recovers most on the main group, how surely, and what its wrong answers are."""
     rows = sorted(
         (ledger.row(method, main_group(ledger)) for method in ledger.methods), key=_merit, reverse=True
     )
@@ -44,7 +44,7 @@ def _describe_best(rows, measure):
 
 
 def _describe_margin(ledger, best, second):
-    """A warning where the paired difference of the best two may as well be nothing."""
+    """A warning if the interval of the best two methods' paired difference contains zero."""
     names = {best.method, second.method}
     found = next(
         item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names

@@ -51,8 +51,12 @@ class Table:
             Names the block of a row, on a line above its first row.
         without : collection of int
             The columns that are left out.
+
+        Returns "" for a table without rows.
         """
-        shown = [at for at in range(len(self.headers or self.rows[0])) if at not in without]
+        if not self.rows:
+            return ""
+        shown = [at for at in range(len(self.rows[0])) if at not in without]
         stacked = [("", "", *(self.headers[at].rsplit(" ", 1)))[-2:] for at in shown if self.headers]
         heads = [list(level) for level in zip(*stacked, strict=True)]
         cells = [[row[at] for at in shown] for row in self.rows]
@@ -75,11 +79,11 @@ class Table:
 
 
 def _align(cells, widths, num_texts):
-    texts, numbers = (
-        [f"{cell:{side}{width}}" for cell, width in list(zip(cells, widths, strict=True))[part]]
-        for side, part in (("<", slice(num_texts)), (">", slice(num_texts, None)))
-    )
-    return "  " + " ".join(["  ".join(texts), *numbers]).rstrip()
+    padded = [
+        f"{cell:<{width}}" if at < num_texts else f"{cell:>{width}}"
+        for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  " + " ".join(["  ".join(padded[:num_texts]), *padded[num_texts:]]).rstrip()
 
 
 def _escape(text):

@@ -30,37 +30,37 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
     interval = f"{100 * ledger.confidence:g} % interval"
     normalised = Column(
         "normalised text",
-        "where it reads that without case and punctuation",
+        "when it reads the transcript without case and punctuation",
         lambda row: format_rate(row.rates.normalised),
     )
     any_form = Column(
         "any form",
-        "right answers to speech where the form of the answer is ignored",
+        "right answers to speech if the form of the answer is ignored",
         lambda row: format_rate(row.form_ignored),
     )
-    is_there = ledger.rows[0].rates.normalised is not None  # else the text is normalised as it stands
+    is_there = ledger.rows[0].rates.normalised is not None  # else the reference text is normalised already
     ceiling = normalised.header if is_there else "text"
     return (
         Column(
             "text",
-            f"{ledger.measure} where the LLM reads the reference transcript"
-            + ("" if is_there else ", which is normalised text as it stands"),
+            f"{ledger.measure} when the LLM reads the reference transcript"
+            + ("" if is_there else ", which is normalised already"),
             lambda row: format_rate(row.rates.text),
         ),
         *([normalised] if is_there else []),
         Column(
             "cascade",
-            "where it reads the speech encoder's own transcript (matched cascade)",
+            "when it reads the speech encoder's own transcript (matched cascade)",
             lambda row: format_rate(row.rates.transcript),
         ),
         Column(
             "floor",
-            "where it hears another utterance's speech (shuffled)",
+            "when it is given another utterance's speech (shuffled)",
             lambda row: format_rate(row.rates.shuffled),
         ),
         Column(
             "speech",
-            "where it hears the utterance, through the method's connector",
+            "when it is given the utterance's speech, through the method's connector",
             lambda row: format_rate(row.rates.speech),
         ),
         Column(
@@ -70,7 +70,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             "recovery",
-            f"(speech - floor) / ({ceiling} - floor): 0 nothing was heard, 1 as good as reading",
+            f"(speech - floor) / ({ceiling} - floor): 0 if nothing of the speech arrives, 1 if it is as good as reading",
             lambda row: format_rate(row.recovery.value),
         ),
         Column(interval, "", lambda row: format_interval(row.recovery)),
@@ -82,7 +82,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             "wrong task",
-            "how many do something else than was asked",
+            "how many do something other than what was asked",
             lambda row: str(row.answers["wrong task"]),
         ),
         Column(

@@ -102,13 +102,13 @@ def wording_table(tables: list[TaskTable]) -> Table:
 
 
 def list_wordings(tables: list[TaskTable]) -> list[str]:
-    """What is asked: of each task, and each manner of asking it, the numbered wordings."""
-    told = {}  # to the first group that asks so
+    """The numbered wordings of each task."""
+    found = {}  # (task, wordings) to the first group that has them
     for table in tables:
-        told.setdefault((table.task, table.wordings), table.group)
+        found.setdefault((table.task, table.wordings), table.group)
     return [
         f"{group}, {task}, {number}: {wording!r}"
-        for (task, wordings), group in told.items()
+        for (task, wordings), group in found.items()
         for number, wording in enumerate(wordings, start=1)
     ]
 

@@ -92,7 +92,7 @@ def measure_tasks(
         By method; of `auralign.ledger.columns.read_items`.
     utterances : callable (utterance id) -> Utterance
     measures : callable (group, task) -> sequence of Measure
-        Of a task in a group; empty for one that the ledger alone tells of.
+        Of a task in a group; empty for a task that only the ledger shows.
     seed : int
         Of the resamples.
     """

@@ -45,13 +45,13 @@ class Asked:
 
     @property
     def speakers(self) -> list[str]:
-        """Who speaks; an utterance of nobody known is a speaker of its own."""
+        """Who speaks; an utterance without a speaker counts as a speaker of its own."""
         return [utterance.speaker or utterance.id for utterance in self.utterances]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A measure of N answers, with its interval where there is one, and what a reader must know of it."""
+    """A measure of N answers, with its interval if there is one, and a note for the reader."""
 
     value: float
     low: float | None = None
@@ -71,7 +71,7 @@ class Significance:
 
     @property
     def is_significant(self) -> bool:
-        """At 5 %: by the p-value, and where the interval, over speakers, holds no zero; by one where the other is not known.
+        """At 5 %: the p-value is below it and the interval over speakers excludes zero; by one alone if the other is not known.
 
         A p-value alone takes answers for independent, which those of one speaker are not.
         """
@@ -177,8 +177,8 @@ def _compare(references, answers, others, language, seed):
 
 
 class MeanScore(Measure):
-    """The mean of what the answers are worth one by one, in percent; compared by the bootstrap over speakers, and where each is
-    0 or 1 by McNemar's test too.
+    """The mean of what the answers are worth one by one, in percent; compared by the bootstrap over speakers, and by
+    McNemar's test too if each is 0 or 1.
 
     Arguments
     ---------

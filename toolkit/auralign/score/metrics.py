@@ -26,7 +26,7 @@ DRAWS_IN_MEMORY = 2**22  # counts held at a time: 32 MB, however large the test 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; None stands for what is undefined."""
+    """A value with its interval; None means undefined."""
 
     value: float | None
     low: float | None
@@ -34,7 +34,7 @@ class Estimate:
 
 
 def exact_match(references, hypotheses) -> np.ndarray:
-    """1 where a hypothesis has word for word the reference (white space and forms of Unicode aside), else 0: int64 (N,)."""
+    """1 where a hypothesis has word for word the reference (white space and forms of Unicode are ignored), else 0: int64 (N,)."""
     _check_counts(references, hypotheses)
     matches = [
         compose(reference).split() == compose(hypothesis).split()
@@ -49,7 +49,7 @@ def word_error_rate(references, hypotheses) -> float:
     Text is compared as it is, but for the form of Unicode: normalise both sides first. Words against an empty reference are
     insertions.
 
-    Raises ValueError where the references hold no word at all, and where the counts of texts differ.
+    Raises ValueError if the references hold no word at all, or if the counts of texts differ.
     """
     return _error_rate(references, hypotheses, process=jiwer.process_words, unit="word")
 
@@ -100,7 +100,7 @@ def bootstrap_recovery(
 ) -> Estimate:
     """(speech - floor) / (ceiling - floor) of three means over the same items, drawn together.
 
-    Undefined where the ceiling is not above the floor; no interval where that is so in a resample: a ratio
+    Undefined if the ceiling is not above the floor; without an interval if that happens in a resample: a ratio
     whose denominator may be zero has no bounds.
     """
     span = np.mean(ceiling) - np.mean(floor)
@@ -123,9 +123,9 @@ def bootstrap_ratio(
 
     Not the mean of N ratios, in which a short item would weigh as much as a long one. `clusters` (N,) names what
     each item belongs to, such as its speaker. No interval from a single cluster, which tells nothing of the spread
-    between them, nor where a resample holds no denominator.
+    between them, nor if a resample holds no denominator.
 
-    Raises ValueError where the denominators sum to zero.
+    Raises ValueError if the denominators sum to zero.
     """
     if not np.sum(denominators) > 0:
         raise ValueError(f"the denominators of {len(denominators)} items sum to 0: their ratio is undefined")
@@ -144,10 +144,10 @@ def mcnemar(right, others) -> float:
     """Exact two-sided p-value that two systems are right equally often (McNemar 1947): outcomes 0 or 1, both (N,).
 
     Only items on which the two disagree count: under the hypothesis each of these falls to either side like a fair
-    coin. 1.0 where they never disagree. The items are taken as independent: many questions about one utterance are
+    coin. 1.0 if they never disagree. The items are taken as independent: many questions about one utterance are
     not, so use `bootstrap_difference` with clusters for those.
 
-    Raises ValueError where the counts differ, and where an outcome is neither 0 nor 1.
+    Raises ValueError if the counts differ, or if an outcome is neither 0 nor 1.
     """
     from scipy.stats import binomtest  # here, as it takes a second to import
 

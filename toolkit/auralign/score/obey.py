@@ -1,4 +1,4 @@
-"""Instructions that are no transcription, with the rules that tell whether an answer obeys: one that transcribes fails.
+"""Instructions other than transcription, each with a rule that decides whether an answer obeys; a transcript does not.
 
     >>> first = TASKS["first_word"]
     >>> first.phrasings[0]
@@ -11,13 +11,13 @@
     (False, True)
 
 Give `said` in lower case, as the LLM is shown it, and in English: LibriSpeech's own text is in capitals, so that a copy of
-it would be the answer to "in capital letters". Nothing is asked of the content beyond what a rule can decide. Where a
-whole sentence is to be given back, up to 20 % of its words may differ: a word misheard is no instruction disobeyed.
+it would be the answer to "in capital letters". Nothing is asked of the content beyond what a rule can decide. If a
+whole sentence is to be given back, up to 20 % of its words may differ: a misheard word does not disobey the instruction.
 
 Ask a task of utterances that it `can_tell`: of a sentence of one word the first word is all of it.
 
-An answer stands alone. Around it count for nothing: white space, quotes, asterisks, a code fence, and the punctuation at
-its end. If a short sentence is accepted too ("The first word is go."), `meaning` says so.
+An answer must be given alone. Around it white space, quotes, asterisks, a code fence and final punctuation are ignored.
+If a short sentence is accepted too ("The first word is go."), `meaning` says so.
 
 One file of more than 300 lines, as half of it is the wordings: each is read beside the rule that judges its answers.
 """
@@ -74,7 +74,7 @@ TENS = {
 class ObeyTask:
     """One instruction in five wordings, and its rule.
 
-    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` is whether the answer obeys; never where it
+    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` is whether the answer obeys; never if it
     is empty. `meaning` says in a line what counts.
     """
 
@@ -84,12 +84,12 @@ class ObeyTask:
     meaning: str
 
     def can_tell(self, said: str) -> bool:
-        """Whether a transcript of this sentence fails the check, so that obeying and transcribing can be told apart."""
+        """Whether a transcript of this sentence fails the check, so that obeying and transcribing can be distinguished."""
         return not any(self.check(copy, said) for copy in (said, f"{said[:1].upper()}{said[1:]}."))
 
 
 def is_transcription(answer: str, said: str) -> bool:
-    """Whether the answer is what was said, case and punctuation aside, with at most 20 % of its words edited."""
+    """Whether the answer is what was said, with at most 20 % of its words edited; case and punctuation are ignored."""
     heard, expected = english_words(answer), english_words(said)
     if not heard or not expected:
         return False

@@ -53,9 +53,9 @@ def score_summaries(references, hypotheses, *, utt_ids, seed, stem=False, cluste
     stem : bool
         Whether words of more than three letters are compared by their stems (Porter's), so that `talks` is `talk`.
     clusters : sequence of N, optional
-        What the talks belong to, such as their speakers; each talk stands for itself otherwise.
+        What the talks belong to, such as their speakers; by default each talk is on its own.
 
-    Raises ValueError where the counts differ, there is nothing to score, or a reference holds no word of a-z and 0-9: its
+    Raises ValueError if the counts differ, there is nothing to score, or a reference holds no word of a-z and 0-9: its
     score is undefined.
     """
     scores = rouge_scores(references, hypotheses, utt_ids=utt_ids, stem=stem)

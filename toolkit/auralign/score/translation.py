@@ -1,4 +1,4 @@
-"""Corpus BLEU and chrF by sacrebleu, each with the signature that makes it comparable, and COMET where it is at hand.
+"""Corpus BLEU and chrF by sacrebleu, each with the signature that makes it comparable, and COMET if it is installed.
 
     >>> score = score_translation(["Das ist ein Haus."], ["Das ist ein Haus."], utt_ids=["1"], language="de")
     >>> round(score.bleu.points), score.bleu.signature.split("|version")[0]
@@ -9,7 +9,7 @@ chrF only the form of Unicode is made one: composed (NFC). BLEU (Papineni et al.
 so its tokenizer goes by the target language:
 
     zh      zh: each Chinese character a word
-    ja      ja-mecab, where sacrebleu[ja] is installed; else char, with a note, as its figures are mostly higher
+    ja      ja-mecab, if sacrebleu[ja] is installed; else char, with a note, as its figures are mostly higher
     others  13a: the default of sacrebleu, on which papers' figures rest
 
 BLEU of two tokenizers cannot be compared; a language without spaces other than these needs `tokenizer="char"`. chrF
@@ -62,7 +62,7 @@ class TranslationScore:
 class PairedScore:
     """Two systems in points, each with half the width of its 95 % interval, and how likely chance sets them apart.
 
-    `p_value` is two-sided; 1.0 where the two have the same points.
+    `p_value` is two-sided; 1.0 if the two have the same points.
     """
 
     points: float
@@ -98,7 +98,7 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
 
     Raises
     ------
-    ValueError : where sacrebleu is missing, the counts differ, nothing is to be scored, or all references are empty.
+    ValueError : if sacrebleu is missing, the counts differ, nothing is to be scored, or all references are empty.
     """
     references, hypotheses = _compose(references), _compose(hypotheses)
     utt_ids = [str(utt_id) for utt_id in utt_ids]
@@ -180,7 +180,7 @@ def score_comet(
 
     Raises
     ------
-    ValueError : where unbabel-comet or the checkpoint is missing, or the counts differ.
+    ValueError : if unbabel-comet or the checkpoint is missing, or the counts differ.
     """
     sources, hypotheses, references = list(sources), list(hypotheses), list(references)
     _check_texts(references, hypotheses=hypotheses, sources=sources)
@@ -242,7 +242,7 @@ def _make_metrics(language, tokenizer):
 
 
 def _note_short(references, bleu) -> tuple[str, ...]:
-    """A note where BLEU can only be 0, as it counts runs of four words and no reference has one."""
+    """A note if BLEU can only be 0, as it counts runs of four words and no reference has one."""
     if any(len(reference.split()) >= bleu.max_ngram_order for reference in references):
         return ()
     if bleu.corpus_score(references, [references]).score:  # characters are words here
@@ -251,7 +251,7 @@ def _note_short(references, bleu) -> tuple[str, ...]:
 
 
 def _pair(other, own, signature) -> PairedScore:
-    # sacrebleu counts resamples beyond the difference: none where the systems are one, which would look significant
+    # sacrebleu counts resamples beyond the difference: none if the systems are equal, which would look significant
     p_value = 1.0 if own.score == other.score else float(own.p_value)
     return PairedScore(
         points=float(own.score),

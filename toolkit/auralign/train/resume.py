@@ -11,13 +11,12 @@ another run: it is refused in one line, unless it has another `output_folder`, o
 folder (`auralign.versions`). Nothing here removes, moves or replaces a checkpoint of another run.
 """
 
-import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from auralign.changes import show_change, show_value
 from auralign.fingerprint import describe, same
 from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.stage import Stage, begun_with
@@ -32,7 +31,6 @@ INPUTS = {name: key.change for name, key in KEYS.items() if key.change != SAME} 
     "targets": FIXED,
     "teacher": FIXED,
 }
-LONGEST_VALUE = 60  # characters of a changed value in a line
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,7 @@ class Difference:
 
     def __str__(self):
         """The parts of the value that differ: `connector.stride 8 -> 4`."""
-        parts = list(_parts(self.key, self.before, self.now))
-        return ", ".join(f"{name} {_show(before)} -> {_show(now)}" for name, before, now in parts)
+        return show_change(self.key, self.before, self.now)
 
 
 def differences(before: dict, now: dict) -> list[Difference]:
@@ -169,35 +166,9 @@ def history_of(last: dict, now: dict) -> list[dict]:
 def tell_changes(entry: dict) -> str:
     """An entry of a history as text: `device cpu -> cuda, num_steps 10 -> 20`."""
     return ", ".join(
-        f"{key} {_show(before)} -> {_show(now)}" for key, (before, now) in entry["changed"].items()
+        f"{key} {show_value(before)} -> {show_value(now)}" for key, (before, now) in entry["changed"].items()
     )
 
 
 def _has_default(key: str) -> bool:
     return key in KEYS and KEYS[key].default is not ...
-
-
-def _parts(name: str, before, now):
-    """(name, before, now) for each part in which two values differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted({*before, *now}):
-            if key in before and not same({key: before[key]}, {key: now.get(key)}):
-                absent = "absent" if key == "content" else None  # of a file or folder that is there no more
-                yield from _parts(
-                    name if key == "with" else f"{name}.{key}", before[key], now.get(key, absent)
-                )
-            elif key not in before and not same({}, {key: now[key]}):
-                yield from _parts(name if key == "with" else f"{name}.{key}", None, now[key])
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, (was, is_now) in enumerate(zip(before, now, strict=True)):
-            if not same(was, is_now):
-                yield from _parts(f"{name}[{number}]", was, is_now)
-    else:
-        yield name, before, now
-
-
-def _show(value) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{16,}", value):
-        return value[:8]  # of the hash of a content
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

@@ -41,7 +41,7 @@ class Reading:
 
 
 def read_answer(task: str, answer: str):
-    """What an answer to a task says, or None where it cannot be read.
+    """What an answer to a task says, or None if it cannot be read.
 
     ner, nel: a tuple of (tag, phrase); nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three. question:
     the words quoted; title, abstract: the text; all without quotes around, and what announces them ("Answer:", "The title is").
@@ -110,7 +110,7 @@ def read_marked(sentence, marks=RAW_MARKS) -> Reading:
 
 
 def read_entities(answer, tags=RAW_TAGS) -> Reading | None:
-    """Entities of an LLM's answer, as lines or as JSON; None where it holds neither.
+    """Entities of an LLM's answer, as lines or as JSON; None if it holds neither.
 
     Lines: `TAG: phrase`, after a bullet or a number if any; several on a line stand apart by `,` or `;`. All
     that follows is the phrase: `GPE: paris, rome` is one. `none` for a phrase is no entity.
@@ -144,7 +144,7 @@ def read_entities(answer, tags=RAW_TAGS) -> Reading | None:
 
 
 def _line_items(body, tags):
-    """Yield (tag, phrase, line) of each line; the tag is None where the line is no entry."""
+    """Yield (tag, phrase, line) of each line; the tag is None if the line is no entry."""
     tag = "(?:" + "|".join(re.escape(tag).replace("_", r"[\s_-]") for tag in tags) + r")\b[\"'*`]*\s*:"
     for line in filter(str.strip, body.splitlines()):
         for entry in re.split(rf"[,;]\s*(?=[\"'*`]*{tag})", line, flags=re.IGNORECASE):
@@ -156,7 +156,7 @@ def _line_items(body, tags):
 
 
 def _json_items(body):
-    """(tag, phrase, source) of each item, None where this is no JSON; an item of another form has no tag."""
+    """(tag, phrase, source) of each item, None if this is no JSON; an item of another form has no tag."""
     try:
         value = json.loads(body, object_pairs_hook=_Pairs)  # pairs, as a tag may come twice
     except (ValueError, RecursionError):
@@ -217,7 +217,7 @@ _ANNOUNCING = frozenset("sentiment label answer class".split())
 
 
 def read_dialog_acts(answer) -> Reading | None:
-    """The acts that an LLM's answer lists, or None where it lists none: every utterance has one.
+    """The acts that an LLM's answer lists, or None if it lists none: every utterance has one.
 
     Acts stand apart by commas, semicolons, line ends or `and`, in quotes, brackets, a code fence or after
     bullets if need be, in any case, with spaces or hyphens for `_`. The list may follow `dialog acts:` or the

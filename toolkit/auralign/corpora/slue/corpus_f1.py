@@ -16,8 +16,8 @@ from auralign.score.metrics import CONFIDENCE, mcnemar, resample_means
 
 
 def clusters(asked: Asked) -> list[str]:
-    """Who speaks; where nobody is known the document, which several questions may be about, the telephone call, of which an
-    utterance is a turn, or the utterance itself."""
+    """What is resampled as one: the speaker; if unknown, the document that several questions are about, the telephone call
+    that has the utterance as a turn, or the utterance itself."""
     return [
         utterance.speaker
         or utterance.labels.get("document_id")
@@ -30,8 +30,8 @@ def clusters(asked: Asked) -> list[str]:
 class CorpusF1(Measure):
     """An F1 over counts of all answers; the interval is over speakers.
 
-    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; where no answer is exact, as
-    times never are, by the first alone.
+    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; by the bootstrap
+    alone for times, which are never exact.
     """
 
     unit = "%"
@@ -55,7 +55,7 @@ class CorpusF1(Measure):
     def score(self, asked, answers):
         low, high = _interval(self._resample(asked, self.counts(asked, answers)))
         if len(set(clusters(asked))) == 1:
-            low = high = None  # one speaker tells nothing of the spread between them
+            low = high = None  # the spread between speakers is unknown
         return Measured(percent(self.fraction(asked, answers)), percent(low), percent(high), self.note(asked))
 
     def compare(self, asked, answers, others):

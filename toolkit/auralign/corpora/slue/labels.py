@@ -29,7 +29,7 @@ COMBINED_TAG = (
     | {tag: tag for tag in ("NORP", "ORG", "LAW", "PERSON")}
     | dict.fromkeys(["FAC", "EVENT", "WORK_OF_ART", "PRODUCT", "LANGUAGE"])
 )
-"""Raw tag -> combined tag; None where the combined task leaves it out."""
+"""Raw tag -> combined tag; None if the combined task leaves it out."""
 
 SENTIMENTS = ("Negative", "Neutral", "Positive")
 DIALOG_ACTS = tuple(
@@ -42,7 +42,7 @@ DIALOG_ACTS = tuple(
 def entities_from_spans(text, spans) -> list[tuple[str, str]]:
     """The entities of a label cell: `spans` holds (tag, first character, number of characters), or is None.
 
-    Raises ValueError where a span is not within the text or holds no word.
+    Raises ValueError if a span is not within the text or holds no word.
     """
     entities = []
     for tag, start, length in spans or ():

@@ -96,7 +96,7 @@ class Failed(MeanScore):
         """Answers of which a quote could not be located."""
 
         def missed(answer, question, said):
-            del said  # where it is not does not depend on the text
+            del said  # whether a quote is located does not depend on it
             return float(any(places[question.utt_id, quote] is None for quote in quotes(task, answer)))
 
         return cls(missed, "quote not located")

@@ -1,4 +1,4 @@
-"""Where the words that answers quote are said: for tasks that ask for a place in the audio of an LLM that writes text.
+"""The times at which quoted words are said: SLUE asks for spans of audio, and an LLM writes text.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "test.speech.places.jsonl"
@@ -7,7 +7,7 @@
     >>> read_places(path) == known == {("a", "malta"): (0.5, 1.0), ("a", "oz"): None}
     True
 
-A quote is looked for once in an utterance, whoever wrote it.
+A quote is located once in an utterance, whichever answers contain it.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Place = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Located:
-    """Quotes in an utterance, and the [start, end] of each in seconds, None where it could not be located."""
+    """Quotes in an utterance, and the [start, end] of each in seconds, None if it could not be located."""
 
     key: str  # the utterance's id
     quotes: tuple[str, ...]
@@ -34,7 +34,7 @@ class Located:
 
 
 def places_path(path) -> Path:
-    """Beside `test.speech.jsonl` stands `test.speech.places.jsonl`."""
+    """`test.speech.places.jsonl` of `test.speech.jsonl`."""
     return Path(path).with_suffix(".places.jsonl")
 
 
@@ -46,7 +46,7 @@ def write_places(
     *,
     partial: Path | None = None,
 ) -> None:
-    """Locate quotes and write a Located for each utterance; a run that was killed goes on where it was.
+    """Locate quotes and write a Located for each utterance; a run that was killed resumes.
 
     Arguments
     ---------

@@ -14,7 +14,7 @@ r"""The SLUE corpora as utterances (Shon et al., arXiv:2111.10367 and 2212.10525
     voxpopuli/validation-00000-of-00001.parquet     of asapp/slue and asapp/slue-phase-2, with a folder for each corpus
 
 Labels in a table are Python literals, `[['LAW', 86, 18]]`; in parquet they are columns, {"type": ["LAW"], "start": [86], ...}.
-What stands there and is no utterance comes out too, as a Rejection or a Note: `write_manifest` takes them all.
+What is found there and is not an utterance is yielded too, as a Rejection or a Note: `write_manifest` takes them all.
 """
 
 import os
@@ -31,7 +31,7 @@ from auralign.data.sources import read_parquet
 from auralign.files import write_atomically
 from auralign.records import Utterance
 
-# Rows of each split by the papers, None where their number is not known. Those of VoxCeleb count mixed sentiments too.
+# Rows of each split by the papers, None if their number is not known. Those of VoxCeleb count mixed sentiments too.
 PUBLISHED = {
     "voxpopuli": {"fine-tune": 5_000, "dev": 1_753, "test": 1_842},
     "voxceleb": {"fine-tune": 5_777, "dev": 1_454, "test": 3_553},
@@ -84,9 +84,9 @@ def read_slue(
     split : str
         fine-tune (also called train), dev or test; sqa5 also has verified-test, vp_nel no fine-tune.
     audio_folder : path, optional
-        Of parquet, which holds the audio itself: where that is written, once, to <corpus>/<split>/<id>.
+        For parquet, which holds the audio itself: the folder to which it is written, once, as <corpus>/<split>/<id>.
 
-    Raises ValueError on another corpus or split, or where parquet needs an audio_folder; FileNotFoundError where the folder
+    Raises ValueError on another corpus or split, or if parquet needs an audio_folder; FileNotFoundError if the folder
     holds neither form; RecordError, naming the place, on a table that cannot be read.
     """
     folder = Path(folder)
@@ -102,7 +102,7 @@ def read_slue(
 
 @dataclass
 class _Source:
-    """Where a split's rows and audio stand, and what is worth telling of them."""
+    """The rows and the audio of a split, and the notes about them."""
 
     folder: Path  # what `audio` is relative to
     place: Path

@@ -56,7 +56,7 @@ def _read_voxceleb(row: Mapping, identity: str, source) -> Utterance:
     start, end = read_number(row, "start_second"), read_number(row, "end_second")
     path, uncut = source.audio(row, "audio", identity)
     seconds, _, _ = describe_audio(path)
-    # Parquet does not tell whether it holds whole files: one that is as long as its clip, and ends before it, is the clip.
+    # Parquet does not say whether it holds whole files: one that is as long as its clip, and ends before it, is the clip.
     is_clip = abs(seconds - (end - start)) <= TOLERANCE_SECONDS < end - seconds
     if not uncut or (is_clip and source.is_parquet):
         start, end = 0.0, seconds
@@ -133,9 +133,9 @@ def _read_sqa5(row: Mapping, identity: str, source) -> Utterance:
 
 
 def _read_word2time(row: Mapping, source, document: str) -> Timed | None:
-    """Words of a document and their times, without those that have none; None where there is no such file.
+    """Words of a document and their times, without those that have none; None if there is no such file.
 
-    Raises NoWordTimes where it is broken. A line is a word, as it is written and as it is said, and its times:
+    Raises NoWordTimes if it is broken. A line is a word, as it is written and as it is said, and its times:
     In<TAB>in<TAB>0.04<TAB>0.17
     ,
     """
@@ -204,7 +204,7 @@ def _read_vp_nel(row: Mapping, identity: str, source) -> Utterance:
 
 
 def _match(text: str, timed: Timed | None, path: Path, notes: Counter):
-    """Word times of a text: None where none are told, () and a note where they are not sound."""
+    """Word times of a text: None if the table has none, () and a note if they are not usable."""
     if timed is None:
         return None
     try:

@@ -45,7 +45,7 @@ def score_entities(references, hypotheses, *, label_only=False) -> LabelScores:
     ---------
     references : sequence of N sequences of (tag, phrase)
     hypotheses : sequence of N sequences of (tag, phrase)
-        None where an answer could not be read.
+        None if an answer could not be read.
     label_only : bool
         Compare tags alone: "label-F1".
     """
@@ -65,7 +65,7 @@ def score_entities(references, hypotheses, *, label_only=False) -> LabelScores:
 def combine_tags(entities) -> list[tuple[str, str]]:
     """Raw entities under their combined tags, without those that the combined task leaves out.
 
-    Raises ValueError at a tag that is none of RAW_TAGS: combined tags among them were combined before.
+    Raises ValueError if a tag is not one of RAW_TAGS: it may be a combined tag already.
     """
     combined = []
     for tag, phrase in entities:
@@ -81,11 +81,11 @@ def combine_tags(entities) -> list[tuple[str, str]]:
 def score_sentiment(references, predictions, *, union=False) -> LabelScores:
     """Scores of N sentiments, averaged over exactly the three labels.
 
-    A prediction that is none of them is wrong and counts as unparsed; `micro` is the accuracy. With `union`,
+    Any other prediction is wrong and counts as unparsed; `micro` is the accuracy. With `union`,
     the rule of the published numbers, the average is over the labels that either side holds: an answer in the
-    LLM's own words is one more class, and a label that nobody has is none.
+    LLM's own words is one more class, and a label that neither side has does not count.
 
-    Raises ValueError where a reference is none of the labels, and with `union` where a prediction is None.
+    Raises ValueError if a reference is not one of the labels, and with `union` if a prediction is None.
     """
     check_counts(references, predictions)
     _check_labels(references, SENTIMENTS)
@@ -108,7 +108,7 @@ def score_dialog_acts(references, predictions) -> LabelScores:
     ---------
     references : sequence of N collections of acts
     predictions : sequence of N collections of acts
-        None where an answer could not be read; an act named twice counts once.
+        None if an answer could not be read; an act named twice counts once.
     """
     check_counts(references, predictions)
     right, expected, found = Counter(), Counter(), Counter()

@@ -41,9 +41,9 @@ def score_spans(references, predictions) -> SpanScores:
     ---------
     references : sequence of N sequences of (start_s, end_s)
     predictions : sequence of N (start_s, end_s)
-        None where the prediction failed: it scores 0.
+        None if the prediction failed: it scores 0.
 
-    Raises ValueError where a question has no gold span, or a span is not finite or ends before it starts.
+    Raises ValueError if a question has no gold span, or a span is not finite or ends before it starts.
     """
     check_counts(references, predictions)
     questions = np.zeros(len(references))
@@ -56,7 +56,7 @@ def score_spans(references, predictions) -> SpanScores:
 
 
 def frame_f1(prediction, reference) -> float:
-    """F1 of the overlap of two spans (start_s, end_s): 1 for equal ones, else 0 where one has no length."""
+    """F1 of the overlap of two spans (start_s, end_s): 1 for equal ones, else 0 if one has no length."""
     (start, end), (gold_start, gold_end) = (_check_span(span) for span in (prediction, reference))
     if (start, end) == (gold_start, gold_end):
         return 1.0

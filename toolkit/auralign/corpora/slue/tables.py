@@ -98,12 +98,12 @@ def identify(row: Mapping, column: str) -> str:
 
 
 def read_text(value) -> str:
-    """A cell of text; a text that was not told is "" (NaN as pandas writes it)."""
+    """A cell of text; a missing text is "" (pandas writes NaN)."""
     return value if isinstance(value, str) and value not in UNTOLD else ""
 
 
 def read_cell(value):
-    """A cell, or None where it tells nothing."""
+    """A cell, or None if it is empty."""
     untold = value is None or value in (*UNTOLD, "None") or (isinstance(value, float) and math.isnan(value))
     return None if untold else value
 
@@ -123,7 +123,7 @@ def broken(row: Mapping, column: str, detail: str = "") -> Unusable:
 
 
 def read_literal(row: Mapping, column: str):
-    """A cell that is a value itself, in parquet, or a Python literal; None where it tells nothing."""
+    """A cell that is a value itself, in parquet, or a Python literal; None if it is empty."""
     value = read_cell(row[column])
     if not isinstance(value, str):
         return value
@@ -134,7 +134,7 @@ def read_literal(row: Mapping, column: str):
 
 
 def read_tuples(row: Mapping, column: str, names: tuple[str, ...], kinds: tuple) -> list[tuple]:
-    """The items of a cell: [[a, b], ...], [{"name": a, ...}, ...] or {"name": [a, ...], ...}; none where it tells nothing."""
+    """The items of a cell: [[a, b], ...], [{"name": a, ...}, ...] or {"name": [a, ...], ...}; none if the cell is empty."""
     value = read_literal(row, column)
     try:
         if isinstance(value, dict):

@@ -1,0 +1,38 @@
+"""One formatter for the terminal and for Markdown."""
+
+from auralign.ledger.table import Table
+
+TABLE = Table(
+    ("group", "method", "normalised text", "floor"),
+    [["seen", "sift", "1.00", "-"], ["seen", "sit", "0.50", "-"], ["unseen", "sift", "0.25", "-"]],
+    num_texts=2,
+)
+
+
+def test_words_are_aligned_left_and_numbers_right_under_stacked_headers():
+    text = TABLE.to_text(heading=lambda row: f"{row[0]}:", without={0, *TABLE.empty_columns()})
+    assert text.splitlines() == [
+        "         normalised",
+        "  method       text",
+        "seen:",
+        "  sift         1.00",
+        "  sit          0.50",
+        "unseen:",
+        "  sift         0.25",
+    ]
+
+
+def test_a_column_is_empty_if_no_cell_has_a_value():
+    assert TABLE.empty_columns() == (3,)
+
+
+def test_a_table_without_rows_has_no_text():
+    assert Table((), [], num_texts=1).to_text() == Table(("a",), [], num_texts=1).to_text() == ""
+
+
+def test_markdown_escapes_what_an_llm_wrote_and_cuts_it():
+    table = Table(("got",), [["a | b\n<|im_end|> *x*"], ["y" * 100]], num_texts=1)
+    _, marks, escaped, cut = table.to_markdown().splitlines()
+    assert marks == "| :-- |"
+    assert escaped == r"| a \| b \<\|im\_end\|\> \*x\* |"
+    assert cut == f"| {'y' * 79}… |"

@@ -5,7 +5,8 @@
 #     . "$(dirname "$0")/../../tools/parse_options.sh"
 #
 # Options are the lines name=value above that line. --stop-stage 3, --stop-stage=3 and --stop_stage 3 are the same; one
-# whose value is true or false may be given bare. --help prints the script's header. What follows `--` stays in "$@".
+# whose value is true or false may be given bare. --help prints the script's header and, of each option, the comment on its line
+# and its default. What follows `--` stays in "$@".
 # shellcheck shell=bash disable=SC2154
 
 STAGES="corpus prepare generate train decode score"
@@ -14,6 +15,20 @@ read -ra OPTIONS <<<"$(sed -n '/parse_options\.sh/q; s/^\([a-z][a-z0-9_]*\)=.*/\
 usage_error() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 2
+}
+
+show_help() { # SCRIPT
+    sed -n '2,${/^#/!q; s/^# \{0,1\}//p;}' "$1"
+    printf '\nOptions:\n'
+    awk '
+        /parse_options\.sh/ { exit }
+        match($0, /^[a-z][a-z0-9_]*=/) {
+            name = substr($0, 1, RLENGTH - 1); value = substr($0, RLENGTH + 1); meaning = ""
+            gsub(/_/, "-", name)
+            if (match(value, / +# /)) { meaning = substr(value, RSTART + RLENGTH); value = substr(value, 1, RSTART - 1) }
+            gsub(/'\''/, "", value)
+            printf "  --%-15s %s%s\n", name, meaning, value == "" ? "" : " (default: " value ")"
+        }' "$1"
 }
 
 is_boolean() { [ "$1" = true ] || [ "$1" = false ]; }
@@ -55,7 +70,7 @@ GIVEN= # names of the options on the command line
 while [ $# -gt 0 ]; do
     case $1 in
     --) shift && break ;;
-    --help | -h) sed -n '2,${/^#/!q; s/^# \{0,1\}//p;}' "${BASH_SOURCE[1]}" && exit 0 ;;
+    --help | -h) show_help "${BASH_SOURCE[1]}" && exit 0 ;;
     --?*) option=${1#--} ;;
     *) usage_error "unexpected argument '$1'; options begin with --, and what is for Python follows --" ;;
     esac

@@ -24,7 +24,9 @@ NUM_SEEN, NUM_UNSEEN, NUM_NEW_PHRASINGS = 2, 3, 2
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--corpus", required=True, type=Path, help="folder with labels.jsonl, as stage corpus wrote it"
     )

@@ -11,12 +11,12 @@
 # Stages: 0 corpus, 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail
 
-stage=corpus         # the first to run, by number or name
-stop_stage=score     # the last
-method=              # names of files in hparams/, with commas between; empty: transcription,sit,sift
-speech=synthetic     # or recorded
-corpus=              # folder of recordings
-rebuild_models=false # in stage 0; under 20 minutes
+stage=corpus         # first stage to run, by number or name
+stop_stage=score     # last stage to run
+method=              # names of files in hparams/, separated by commas; empty: transcription,sit,sift
+speech=synthetic     # synthetic or recorded
+corpus=              # folder of recordings, for --speech recorded
+rebuild_models=false # train the models again in stage 0; takes up to 20 minutes
 . "$(dirname "$0")/../../tools/parse_options.sh"
 
 options=(--speech "$speech") # of the Python of stages 2 to 5

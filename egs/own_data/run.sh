@@ -9,11 +9,11 @@
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail
 
-stage=prepare        # the first to run, by number or name
-stop_stage=score     # the last
-method=sift          # name of a file in hparams/
-table=../digits/corpus/synthetic/labels.jsonl
-audio_folder=        # where the table's audio paths start; empty: beside the table
+stage=prepare    # first stage to run, by number or name
+stop_stage=score # last stage to run
+method=sift      # name of a file in hparams/
+table=../digits/corpus/synthetic/labels.jsonl # table of the corpus, with a column split
+audio_folder=    # folder in which the table's audio paths start; empty: that of the table
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 

@@ -13,19 +13,19 @@
 # each: its source language names the folders.
 set -euo pipefail
 
-stage=prepare    # the first to run, by number or name
-stop_stage=score # the last
-data=            # the tables of CoVoST 2, and Common Voice 4
-pairs=en_de      # one or several, of one source language
+stage=prepare    # first stage to run, by number or name
+stop_stage=score # last stage to run
+data=            # folder with the tables of CoVoST 2 and with Common Voice 4, or look-alike
+pairs=en_de      # one or several language pairs of one source language, separated by spaces
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # and of a speech encoder
-method=sift      # names of files in hparams/, with commas between
-config=          # one YAML instead
-limit=           # only so many clips of each split: to try things out
-asr=false        # ask for transcripts of the test clips too
-comet=           # a COMET checkpoint on this disk: score by it too
-download=false
-ngpus=1          # for training
+encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --method
+limit=           # number of clips of each split, to try things out; empty: all
+asr=false        # also ask for transcripts of the test clips
+comet=           # COMET checkpoint on this disk, to score with it too
+download=false   # fetch missing tables first
+ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"

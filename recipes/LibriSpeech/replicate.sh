@@ -40,13 +40,13 @@
 set -euo pipefail
 
 data=                # the folder LibriSpeech
-llm=                 # Qwen2.5-0.5B-Instruct; empty: models/Qwen2.5-0.5B-Instruct here
-encoder=             # whisper-small; empty: models/whisper-small here
-folder=exp/replicate # of all that it makes, apart from what ./run.sh makes; relative to here
-stage=prepare
-stop_stage=score
-download=false # of what is missing of the corpus
-launcher=local
+llm=                 # folder of Qwen2.5-0.5B-Instruct; empty: models/Qwen2.5-0.5B-Instruct here
+encoder=             # folder of whisper-small; empty: models/whisper-small here
+folder=exp/replicate # folder of all results, relative to this one
+stage=prepare        # first stage to run, by number or name
+stop_stage=score     # last stage to run
+download=false       # fetch what is missing of the corpus first
+launcher=local       # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 here=$(cd "$(dirname "$0")" && pwd)

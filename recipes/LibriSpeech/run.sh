@@ -12,17 +12,17 @@
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail
 
-stage=prepare    # the first to run, by number or name
-stop_stage=score # the last
-data=            # the folder LibriSpeech
+stage=prepare    # first stage to run, by number or name
+stop_stage=score # last stage to run
+data=            # the folder LibriSpeech, or look-alike
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # and of a speech encoder
-method=sift      # names of files in hparams/, with commas between
-config=          # one YAML instead
+encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --method
 splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all that are there
-limit=           # only so many utterances of each subset: to try things out
-download=false
-ngpus=1          # for training
+limit=           # number of utterances of each subset, to try things out; empty: all
+download=false   # fetch missing subsets first
+ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"

@@ -13,18 +13,18 @@
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail
 
-stage=prepare    # the first to run, by number or name
-stop_stage=score # the last
-data=            # the folder of the corpora
+stage=prepare    # first stage to run, by number or name
+stop_stage=score # last stage to run
+data=            # folder of the corpora, or look-alike
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # and of a speech encoder
-method=sift      # names of files in hparams/, with commas between
-config=          # one YAML instead
-corpora=         # with spaces or commas between; empty: voxpopuli voxceleb hvb
-test='test'      # what is tested on: test, dev or (sqa5 alone) verified-test
-limit=           # only so many utterances of each corpus and split: to try things out
-download=false
-ngpus=1          # for training
+encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --method
+corpora=         # names of corpora, separated by spaces or commas; empty: voxpopuli voxceleb hvb
+test='test'      # split that is tested on: test, dev or, for sqa5 alone, verified-test
+limit=           # number of utterances of each corpus and split, to try things out; empty: all
+download=false   # fetch voxpopuli and voxceleb first
+ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"

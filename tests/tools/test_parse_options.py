@@ -8,10 +8,10 @@ SCRIPT = """#!/usr/bin/env bash
 #   demo.sh --stage 3
 set -euo pipefail
 
-stage=corpus
-stop_stage=score
-method=
-rebuild_models=false
+stage=corpus         # first stage to run
+stop_stage=score     # last
+method=              # one of #1 and #2; empty: all
+rebuild_models=false # train the models again
 . "$(dirname "$0")/tools/parse_options.sh"
 after=1
 if run_stage 2 generate "targets"; then :; fi
@@ -97,13 +97,21 @@ def test_only_the_variables_above_the_source_line_are_options(demo, checkout, na
     assert not (checkout.root / "hacked").exists()
 
 
-def test_help_prints_the_header(demo):
+HELP = """Say what the options are.
+
+  demo.sh --stage 3
+
+Options:
+  --stage           first stage to run (default: corpus)
+  --stop-stage      last (default: score)
+  --method          one of #1 and #2; empty: all
+  --rebuild-models  train the models again (default: false)
+"""
+
+
+def test_help_prints_the_header_and_every_option(demo):
     done = demo("--help")
-    assert (done.returncode, done.stdout, done.stderr) == (
-        0,
-        "Say what the options are.\n\n  demo.sh --stage 3\n",
-        "",
-    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, HELP, "")
 
 
 @pytest.mark.parametrize(

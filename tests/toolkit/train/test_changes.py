@@ -372,6 +372,12 @@ def test_until_a_restart_is_finished_the_old_run_is_in_use(finished, monkeypatch
     assert not Path("exp/sift/train_3").exists()
 
 
+def test_the_command_that_shows_the_curves_is_printed(finished):
+    said = succeed("train.py", "--lr", "3e-4", "--restart")
+    (folder,) = re.findall(r"^curves: tensorboard --logdir (\S+)$", said, re.M)
+    assert list(Path(folder).glob("events.out.tfevents.*"))
+
+
 def test_a_restart_that_cannot_start_costs_nothing(begun):
     before = contents("exp")
     code, _, err = run("train.py", YAML, "--lr", "3e-4", "--device", "cuda:77", "--restart")

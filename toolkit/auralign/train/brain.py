@@ -5,6 +5,7 @@ The forward of a pack is `auralign.train.step`. One module, as `Brain` calls all
 
 import itertools
 import math
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -122,7 +123,9 @@ class AlignmentBrain(sb.Brain):
             if last is None:
                 shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
-            self.curves = SummaryWriter(self.folder / "curves", purge_step=self.optimizer_step + 1)
+            curves = self.folder / "curves"
+            self.curves = SummaryWriter(curves, purge_step=self.optimizer_step + 1)
+            print(f"curves: tensorboard --logdir {shlex.quote(str(curves))}", file=sys.stderr)
 
     def _follow_schedule(self) -> None:
         """Set the rate that this schedule gives for the step reached: of another `num_steps`, not what the checkpoint had."""

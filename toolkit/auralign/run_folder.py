@@ -18,7 +18,7 @@ from typing import Any
 
 from auralign import __version__
 from auralign.files import partial_paths, read_json, write_atomically, write_json
-from auralign.recipe import Recipe, RecipeError, load_recipe, read_arguments
+from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
 from auralign.versions import current_targets, trainings
@@ -80,9 +80,17 @@ class RunFolder:
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "RunFolder":
         """The run of the one YAML, or run folder, on a stage's command line; `--help` prints `doc` and all keys, and exits.
 
-        Raises RecipeError as `auralign.recipe.read_arguments` does.
+        Raises RecipeError if it names none, or several, or one that cannot be used.
         """
-        return cls(read_arguments(argv, doc=doc))
+        if {*HELP} & {*argv}:
+            print_help(doc)
+        places, overrides = parse_arguments(argv)
+        if len(places) != 1:
+            raise RecipeError(
+                f"expected one YAML, found {len(places)} ({', '.join(places) or 'none'}); "
+                "for example: python train.py hparams/sift.yaml --lr 3e-4"
+            )
+        return cls.open(places[0], overrides)
 
     @classmethod
     def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
@@ -231,7 +239,9 @@ def find_yaml(name: str) -> Path:
 
     Raises RecipeError if there is none.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("hparams") / f"{name}.yaml"
+    path = Path(name)
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        path = Path("hparams") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
         raise RecipeError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from auralign import __version__
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
-from auralign.records import Records, Utterance
+from auralign.records import Records, Utterance, read_rows
 from auralign.run_folder import RunFolder
 from auralign.stage import Stage, content, require
 from auralign.text.words import is_normalised
@@ -26,7 +26,7 @@ def inputs_of(run: RunFolder) -> list[str]:
     """
     content(run.data.manifest("test"), made_by="stage 1 (prepare)")
     given = ["text"]
-    if not is_normalised(Records(run.data.manifest("test"), Utterance)):
+    if not is_normalised(read_rows(run.data.manifest("test"), Utterance)):
         given.append("normalised")
     if run.recipe.recognizer:
         given.append("transcript")

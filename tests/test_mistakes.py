@@ -164,7 +164,7 @@ MISTAKES = [
     Mistake("an option without its value", (*TRAIN, "--lr"), r"the option --lr needs a value"),
     Mistake("an option of another type", (*TRAIN, "--num_steps", "ten"), r"--num_steps ten: expected int"),
     Mistake("no YAML", ("train.py",), r"expected one YAML, found 0"),
-    Mistake("a YAML that is not there", ("train.py", "hparams/sfit.yaml"), r"no YAML at hparams/sfit.yaml"),
+    Mistake("a YAML that is not there", ("train.py", "hparams/sfit.yaml"), r"no hparams/sfit.yaml here; .*here are: sift"),
     Mistake("an unknown stage", ("bash", "run.sh", "--stage", "trian"), r"unknown stage 'trian'; stages: 0 corpus, 1 prepare"),
     Mistake("an unknown option of run.sh", ("bash", "run.sh", "--stge", "3"), r"unknown option --stge; did you mean --stage\?"),
     Mistake("an unknown method of run.sh", ("bash", "run.sh", "--method", "sfit"), r"no method 'sfit'; known: "),

@@ -132,14 +132,7 @@ def _score(
     read = {given: Records(path, Hypothesis) for given, path in answers.items()}
     asked = Records(folder / QUESTIONS, Question)
     files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
-    ledger = make_ledger(
-        read_methods(asked, manifest, read, {name: files}),
-        classify=judge.classify,
-        answer_right=judge.is_right,
-        score=judge.score,
-        measure=judge.measure,
-        seed=seed,
-    )
+    ledger = make_ledger(read_methods(asked, manifest, read, {name: files}), judge, seed=seed)
     facts = {
         "model": name,
         "auralign": __version__,

@@ -11,11 +11,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 
-from auralign.constructor import Constructor, locate
+from auralign.constructor import Constructor, find_module, locate
 from auralign.files import hash_path, hash_value
 from auralign.names import canonical
 
@@ -24,7 +23,7 @@ def describe(value) -> object:
     """A JSON-able account of a value of a recipe, by which a stage knows that it changed. Nothing is imported for it.
 
     A constructor is named by its dotted name and arguments, with the content of files and folders among them; a method by its
-    options and its source. A constructor of the user's own is described by its source too: its module's file, and those of
+    options and its version. What is the user's own is described by its source too: its module's file, and those of
     the modules that it imports from outside of the installed packages. Parts of auralign and of the `LIBRARIES` are described
     by name alone: an upgrade is no changed input, as it would undo all that was trained; the version of auralign is recorded.
 
@@ -44,13 +43,17 @@ def describe(value) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if hasattr(value, "options") and hasattr(value, "name"):
-        # The source too: whoever writes a method edits it, and its old targets are then no longer what it asks for. Of whole
-        # files, with constants and helpers, and with those of its parents.
-        files = {inspect.getsourcefile(kind) for kind in type(value).__mro__ if hasattr(kind, "layout")}
-        source = hash_value(sorted(hash_path(file) for file in files))[:16]
-        options = describe(value.options())
-        account = {"method": value.name, "version": value.version, "options": options, "source": source}
-        imported = own_files(type(value)) - set(map(Path, files))
+        account = {"method": value.name, "version": value.version, "options": describe(value.options())}
+        # The user's own method by its source too: whoever writes one edits it, and its old targets are then no longer what it
+        # asks for. The source is whole files, with constants and helpers, and with those of the method's parents.
+        kinds = [
+            kind
+            for kind in type(value).__mro__
+            if hasattr(kind, "layout") and not _is_library(kind.__module__)
+        ]
+        files = {Path(file) for file in map(inspect.getsourcefile, kinds) if file}
+        imported = own_files(type(value)) - files
+        account |= {"source": hash_files(files)} if files else {}
         return account | ({"imported": hash_files(imported)} if imported else {})
     if callable(value) and hasattr(value, "__qualname__"):
         name = canonical(f"{value.__module__}.{value.__qualname__}")
@@ -62,7 +65,10 @@ def describe(value) -> object:
 
 LIBRARIES = ("auralign", "auralign_methods", "torch", "transformers", "peft", "speechbrain")
 INSTALLED = {"site-packages", "dist-packages"}
-LATER = ("source", "imported")  # what accounts written by an earlier auralign may lack
+LATER = (
+    "source",
+    "imported",
+)  # accounts of an earlier auralign may lack them, or have them for its own methods
 
 
 def same(before, now) -> bool:
@@ -76,7 +82,7 @@ def same(before, now) -> bool:
             return _same_call(before, now)
         names = set(before) | set(now)
         return all(
-            (name in LATER and name not in before)
+            (name in LATER and not (name in before and name in now))
             or (name in before and name in now and same(before[name], now[name]))
             for name in names
         )
@@ -129,20 +135,8 @@ def named_files(name: str) -> set[Path]:
 
 
 def _find_module(name: str):
-    """What `_add_own` asks of the module that holds a dotted name, from the files on `sys.path`; None if there is none."""
-    parts, spec = name.split("."), None
-    if parts[0] in (*LIBRARIES, *sys.stdlib_module_names):
-        return None
-    for number in range(1, len(parts)):
-        if spec is None:
-            inner = importlib.util.find_spec(parts[0])  # of a top-level package this imports nothing
-        elif spec.submodule_search_locations is None:
-            break
-        else:
-            inner = PathFinder.find_spec(".".join(parts[:number]), spec.submodule_search_locations)
-        if inner is None:
-            break
-        spec = inner
+    """What `_add_own` asks of the module that holds a dotted name; None of a library's, and if there is none."""
+    spec, _ = (None, ()) if _is_library(name) else find_module(name)
     if spec is None or not spec.has_location:
         return None
     return SimpleNamespace(__name__=spec.name, __file__=spec.origin, __package__=spec.parent)
@@ -153,13 +147,18 @@ def _add_own(module, found: set[Path]) -> None:
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py") or not Path(file).is_file() or Path(file) in found:
         return
-    if module.__name__.partition(".")[0] in (*LIBRARIES, *sys.stdlib_module_names):
+    if _is_library(module.__name__):
         return
     found.add(Path(file))
     for name in _imports(module, file):
         imported = sys.modules.get(name) or _find_own(name)
         if not _is_installed(getattr(imported, "__file__", None)):
             _add_own(imported, found)
+
+
+def _is_library(name: str) -> bool:
+    """Whether a module is auralign's, of `LIBRARIES` or of Python's own."""
+    return name.partition(".")[0] in (*LIBRARIES, *sys.stdlib_module_names)
 
 
 def _is_installed(file: str | None) -> bool:

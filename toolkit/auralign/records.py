@@ -22,8 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from auralign.files import PathLike, write_atomically
 
 SCHEMA_VERSION = 1
@@ -297,8 +295,10 @@ class Records:
                     )
                 record = from_line(line, kind, place=f"{self.path}:{number}")
                 offsets.append(offset)
-                identities.append(int(_hash_identity(_identity(record))))
+                identities.append(_hash_identity(_identity(record)))
                 offset += len(line)
+        import numpy as np  # 0.1 s that a stage without records does not spend
+
         offsets.append(offset)
         self._offsets = np.array(offsets, dtype=np.int64)
         hashes = np.array(identities, dtype=np.uint64)
@@ -350,8 +350,8 @@ class Records:
         return self.find(identity)[0]
 
     def _find(self, identity: str) -> tuple[int, Any] | None:
-        wanted = _hash_identity(identity)
-        place = int(np.searchsorted(self._hashes, wanted))
+        wanted = self._hashes.dtype.type(_hash_identity(identity))
+        place = int(self._hashes.searchsorted(wanted))
         if place < len(self._hashes) and self._hashes[place] == wanted:
             number = int(self._order[place])
             record = self[number]
@@ -370,6 +370,6 @@ def _identity(record: Any) -> str:
     return getattr(record, _identity_field(type(record)))
 
 
-def _hash_identity(identity: str) -> np.uint64:
+def _hash_identity(identity: str) -> int:
     digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return np.uint64(int.from_bytes(digest, "little"))
+    return int.from_bytes(digest, "little")

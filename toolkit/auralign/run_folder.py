@@ -9,16 +9,16 @@ neither the YAML nor the command line that the run was made with.
 """
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from auralign import __version__
 from auralign.files import partial_paths, read_json, write_atomically, write_json
-from auralign.recipe import Recipe, RecipeError, load_recipe, read_arguments
+from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
 from auralign.versions import current_targets, trainings
@@ -80,9 +80,17 @@ class RunFolder:
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "RunFolder":
         """The run of the one YAML, or run folder, on a stage's command line; `--help` prints `doc` and all keys, and exits.
 
-        Raises RecipeError as `auralign.recipe.read_arguments` does.
+        Raises RecipeError if it names none, or several, or one that cannot be used.
         """
-        return cls(read_arguments(argv, doc=doc))
+        if {*HELP} & {*argv}:
+            print_help(doc)
+        places, overrides = parse_arguments(argv)
+        if len(places) != 1:
+            raise RecipeError(
+                f"expected one YAML, found {len(places)} ({', '.join(places) or 'none'}); "
+                "for example: python train.py hparams/sift.yaml --lr 3e-4"
+            )
+        return cls.open(places[0], overrides)
 
     @classmethod
     def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
@@ -98,8 +106,11 @@ class RunFolder:
         """
         path = Path(place)
         if (path / RECIPE).is_file():
-            with working_in(recipe_folder(path)):
-                return cls(load_recipe(Path(os.path.relpath(path / RECIPE)), overrides))
+            about = _read_about(path)
+            yaml = (path / RECIPE).resolve()
+            with working_in(about["recipe_folder"]):
+                recipe = load_recipe(yaml, overrides)
+            return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
         if path.is_dir():
             raise RecipeError(
                 f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "
@@ -116,14 +127,7 @@ class RunFolder:
     @property
     def name(self) -> str:
         """Names the run in a ledger: that of its YAML, without the ending."""
-        if (self.folder / RUN).is_file() and self._is_opened_by_folder:
-            return read_json(self.folder / RUN)["name"]
         return self.recipe.source.name if self.recipe.source else self.recipe.method.name
-
-    @property
-    def _is_opened_by_folder(self) -> bool:
-        source = self.recipe.source
-        return source is not None and source.path.name == RECIPE
 
     def targets(self, split: str) -> Path:
         """The LLM's answers about the utterances of "train" or "valid"."""
@@ -169,7 +173,7 @@ class RunFolder:
         source = self.recipe.source
         if source is None:
             return  # built in Python: there is no text of it
-        if not self._is_opened_by_folder:
+        if source.path.name != RECIPE:  # else the folder has it
             about = {
                 "schema": SCHEMA,
                 "auralign": __version__,
@@ -200,24 +204,26 @@ class RunFolder:
         return {}
 
 
-def recipe_folder(run: Path) -> Path:
-    """The folder in which the recipe of a run stands.
+def _read_about(folder: Path) -> dict[str, Any]:
+    """What `RunFolder.write_recipe` says of a run beside its recipe; `recipe_folder` from the root.
 
-    Raises RecipeError if it is not there any more.
+    Raises RecipeError if the recipe's folder is not there any more.
     """
-    place = run / RUN
-    if not place.is_file():
-        return Path.cwd()
+    place = folder / RUN
+    if not place.is_file():  # a recipe that somebody put there
+        return {"name": folder.name, "recipe_folder": Path.cwd()}
     try:
-        found = (run / read_json(place)["recipe_folder"]).resolve()
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise RecipeError(f"{place}: does not say where the recipe stands; run stage 3 again") from error
+        about = read_json(place)
+        found = (folder / about["recipe_folder"]).resolve()
+        about = {"name": about["name"], "recipe_folder": found}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"{place}: not what a stage writes ({error}); run stage 3 again") from error
     if not found.is_dir():
         raise RecipeError(
-            f"{place}: the recipe's folder {found} is not there any more; work in a folder of the same paths, and "
-            f"give the YAML: {run / RECIPE}"
+            f"{place}: the recipe's folder {found} is not there any more; go to a folder with the same files, and give the "
+            f"YAML: {folder / RECIPE}"
         )
-    return found
+    return about
 
 
 @contextlib.contextmanager
@@ -233,7 +239,9 @@ def find_yaml(name: str) -> Path:
 
     Raises RecipeError if there is none.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("hparams") / f"{name}.yaml"
+    path = Path(name)
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        path = Path("hparams") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
         raise RecipeError(

@@ -126,10 +126,8 @@ class Stage:
 
     def _skip(self) -> None:
         self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
-        for output in self.outputs:
-            self.partial(output).unlink(
-                missing_ok=True
-            )  # of a run that was killed after its mark was written
+        for output in self.outputs:  # of a run that was killed after it had written its mark
+            self.partial(output).unlink(missing_ok=True)
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
 

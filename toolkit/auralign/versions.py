@@ -14,6 +14,7 @@ next in `train_2`, which holds the same names; `train.current` names the one tha
 a version is finished. Nothing is moved or removed, so that each version can be used by its own path at any time.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -100,8 +101,9 @@ def trained_on(output_folder) -> set[str]:
     found: set[str] = set()
     for below in ("", "*/"):  # also those that an earlier auralign moved to before_1
         for path in Path(output_folder).glob(f"{below}checkpoints/step_*/checkpoint.json"):
-            description = read_json(path)
-            found.update(description.get("targets", ()), description.get("teacher", ()))
+            with contextlib.suppress(FileNotFoundError):  # a training that is running has removed it
+                description = read_json(path)
+                found.update(description.get("targets", ()), description.get("teacher", ()))
     return found
 
 
@@ -123,8 +125,10 @@ def choose_targets(output_folder, inputs: Mapping[str, dict], *, restart: bool) 
 
     def has_inputs(version: Path) -> bool:
         before = {name: begun_with(version, name) for name in inputs}
-        known = all(before[name] is not None and same(before[name], inputs[name]) for name in inputs)
-        return known and all(output_hashes(version, name) <= hashes(version) for name in inputs)
+        if not all(before[name] is not None and same(before[name], inputs[name]) for name in inputs):
+            return False
+        recorded = set().union(*(output_hashes(version, name) for name in inputs))
+        return recorded <= hashes(version)  # or they were edited since
 
     def may_change(version: Path) -> bool:
         return not restart or hashes(version).isdisjoint(protected)

@@ -127,6 +127,12 @@ def test_a_training_clip_with_a_test_sentence_is_left_out_and_listed(tmp_path, m
     assert code == 0
     assert "1 of 18 clips" in said
     assert "14-1-0000" in (tmp_path / "data" / "train.overlap.jsonl").read_text()
+    others = "train=dev-clean-2 valid=test-clean test=test-clean"
+    code, _, told = run("prepare.py", *arguments, "--splits", others)
+    assert code == 0, told
+    assert not (
+        tmp_path / "data" / "train.overlap.jsonl"
+    ).exists()  # the list of the manifest that was replaced
 
 
 def test_whether_a_corpus_was_downloaded_makes_no_stage_run_again(tmp_path, monkeypatch):

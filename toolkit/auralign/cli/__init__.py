@@ -8,7 +8,19 @@ import argparse
 import re
 
 from auralign import __version__, script
-from auralign.cli import align, ask, bench, evaluate, export, methods, new_method, new_recipe, prepare, show
+from auralign.cli import (
+    align,
+    ask,
+    bench,
+    compare,
+    evaluate,
+    export,
+    methods,
+    new_method,
+    new_recipe,
+    prepare,
+    show,
+)
 from auralign.cli.arguments import parse_overrides
 
 COMMANDS = (
@@ -20,6 +32,7 @@ COMMANDS = (
     new_method,
     new_recipe,
     evaluate,
+    compare,
     export,
     ask,
 )  # as --help lists them

@@ -32,7 +32,7 @@ from auralign.stage import Stage, content
 from auralign.text.forms import raw_form
 from auralign.text.words import is_normalised, normalise
 
-SHARED = ("data_folder", "text_folder", "score_folder", "seed")
+SHARED = ("data_folder", "text_folder", "score_folder")
 TERMINAL_WIDTH = 110
 ENCODER_RATES = {  # by what is counted: languages without spaces have no words to count
     "word": "speech encoder's word error rate (%)",
@@ -168,9 +168,10 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     items = read_methods(questions, manifest, read, files)
     ledger = make_ledger(items, judge, seed=seed)
     tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=seed)
+    seeds = list(dict.fromkeys(run.recipe.seed for run in comparison.runs.values()))
     facts = {
         "command": f"`{without_places_in_command(comparison.command)}`",
-        "seed": seed,
+        "seed": seeds[0] if len(seeds) == 1 else ", ".join(map(str, seeds)),
         "LLM": find_llm(comparison.runs),
         **describe_runs(comparison),
         "questions": len(questions),

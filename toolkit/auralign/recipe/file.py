@@ -16,7 +16,7 @@ from typing import Any
 
 from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
 from auralign.recipe.keys import RecipeError, names_of, suggest
-from auralign.recipe.recipe import KEYS, Recipe, print_help
+from auralign.recipe.recipe import KEYS, Recipe
 
 HELP = ("--help", "-h")
 RESOLVED = "# All references and overrides are resolved.\n"  # the first line of a run's recipe
@@ -40,17 +40,15 @@ class RecipeFile:
     text : str
         The YAML with all references and overrides resolved.
     overrides : dict of str to str
+    name : str
+        Of the run in a ledger: that of the YAML, without its ending.
     """
 
     path: Path
     folder: Path
     text: str
     overrides: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """Names the run in a ledger: that of the YAML, without its ending."""
-        return self.path.stem
+    name: str
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -84,28 +82,6 @@ def _is_flag(name: str) -> bool:
     return name in KEYS and KEYS[name].kinds == (bool,)
 
 
-def read_arguments(argv: list[str], *, doc: str = "") -> Recipe:
-    """The recipe of the one YAML that a stage's command line names, with its overrides.
-
-    Arguments
-    ---------
-    argv : list of str
-    doc : str
-        The script's docstring: `--help` prints it, with all keys, and exits.
-
-    Raises RecipeError if it names no YAML, or several.
-    """
-    if {*HELP} & {*argv}:
-        print_help(doc)
-    paths, overrides = parse_arguments(argv)
-    if len(paths) != 1:
-        raise RecipeError(
-            f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
-            "for example: python train.py hparams/sift.yaml --lr 3e-4"
-        )
-    return load_recipe(paths[0], overrides)
-
-
 def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a YAML, checked and with defaults filled in.
 
@@ -129,9 +105,8 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
         _override(tree, name, value, path)
     resolved = _resolve(tree, path)
     values = _build(resolved, path)
-    source = RecipeFile(
-        Path(path), Path.cwd(), resolved, {name: str(value) for name, value in overrides.items()}
-    )
+    given = {name: str(value) for name, value in overrides.items()}
+    source = RecipeFile(Path(path), Path.cwd(), resolved, given, name=Path(path).stem)
     return make_recipe(values, path, source=source)
 
 
@@ -151,7 +126,9 @@ def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = 
         except ValueError as error:
             raise RecipeError(f"{path}: {error}") from error
     own = {name: value for name, value in values.items() if name not in KEYS}
-    return Recipe(**checked, own=own, source=source)
+    recipe = Recipe(**checked, own=own, source=source)
+    recipe.check_names()
+    return recipe
 
 
 def _read(path) -> str:

@@ -7,9 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from safetensors.torch import load_file, save
+from typing import TYPE_CHECKING
 
 from auralign.files import (
     TEMPORARY,
@@ -21,6 +19,9 @@ from auralign.files import (
 )
 from auralign.stage import require
 from auralign.versions import current_checkpoints
+
+if TYPE_CHECKING:  # a finished stage finds its checkpoints without torch
+    import torch
 
 WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "trainable.safetensors",
@@ -50,11 +51,13 @@ class Checkpoint:
         """Load the parts into a SpeechLLM; each of their parameters must be in the checkpoint."""
         model.parts.load_state_dict(self.weights(), strict=True)
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> "dict[str, torch.Tensor]":
         """Tensors of all parts, trained and frozen, by name.
 
         Raises ValueError if the frozen parts are not those that this checkpoint was trained with.
         """
+        from safetensors.torch import load_file
+
         frozen = self.folder.parent / FROZEN
         beside = self.description.get("frozen_parts")
         if beside is None:
@@ -67,6 +70,8 @@ class Checkpoint:
 
     def load_optimiser(self) -> dict:
         """The state of the optimiser and of the schedule."""
+        import torch
+
         return torch.load(self.folder / OPTIMISER, weights_only=True)
 
 
@@ -82,16 +87,21 @@ class Checkpoints:
     def __init__(self, folder):
         self.folder = Path(folder)
 
-    def save_frozen(self, parts: torch.nn.Module) -> dict:
+    def save_frozen(self, parts: "torch.nn.Module") -> dict:
         """Write the parts that are not trained, once; returns their entry in the descriptions, empty if there are none."""
         if not len(list(parts.parameters())):
             return {}
+        from safetensors.torch import save
+
         with write_atomically(self.folder / FROZEN, "wb") as file:
             file.write(save({name: tensor.contiguous() for name, tensor in parts.state_dict().items()}))
         return {"frozen_parts": hash_path(self.folder / FROZEN)}
 
-    def save(self, module: torch.nn.Module, optimiser_state: dict, description: dict) -> None:
+    def save(self, module: "torch.nn.Module", optimiser_state: dict, description: dict) -> None:
         """Write a checkpoint, then remove those of this training that are neither the best nor the last."""
+        import torch
+        from safetensors.torch import save
+
         step = description["step"]
         with make_folder_atomically(self.folder / f"step_{step:08d}") as folder:
             tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
@@ -173,6 +183,8 @@ def initialise(model, path) -> str:
     folder = initial_folder(path)
     if folder == Path(path):
         config = read_json(folder / "auralign.json")
+        from safetensors.torch import load_file
+
         weights = load_file(folder / WEIGHTS)
         trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
         for name, branch in config.get("branches", {}).items():

@@ -77,7 +77,7 @@ def test_yaml_loads_and_its_method_is_named_at_the_top(path):
         return
     assert path.stem.startswith(hparams.method.name)
     assert path.parent.parent.name in header(path).splitlines()[0]
-    assert f"--method {path.stem}" in header(path)
+    assert f"--experiment {path.stem}" in header(path)
 
 
 @every_method

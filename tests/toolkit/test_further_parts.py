@@ -337,7 +337,7 @@ def test_a_kept_teacher_is_the_plain_llm_at_each_token_of_the_targets(recipe, di
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     start = 0
     for target in Records(distilled / "targets" / "train.jsonl", Target):
-        segment = layout.Target.of(target)
+        segment = layout.Response.of(target)
         view = renderer.render(method.layout(manifest[target.utt_id], target.choice, segment).teacher)
         ids = view.pieces[-1].ids
         logits = model.llm.model(input_ids=torch.tensor([view.ids]), use_cache=False).logits[0]

@@ -204,21 +204,21 @@ class Renderer:
                 last, gap = ids or None, ""
         pieces += [Piece(TURN, self.encode(gap, after=last))] * bool(gap)
         pieces.append(Piece(TURN, frame.between))
-        if view.target is not None:
-            ids = view.target.ids
+        if view.response is not None:
+            ids = view.response.ids
             if ids is None:
                 mark = frame.lead.rstrip()
                 head = self._encode_frame(mark, after=frame.between)
                 ids = head + self.encode(
-                    frame.lead[len(mark) :] + view.target.text, after=frame.between + head
+                    frame.lead[len(mark) :] + view.response.text, after=frame.between + head
                 )
             # A target cut off at the length limit has no end of turn: it would teach a false stop.
-            end = frame.end if view.target.finished else ()
+            end = frame.end if view.response.finished else ()
             if (
                 end[:-1] and ids[1 - len(end) :] == end[:-1]
             ):  # the LLM has written Llama 2's space before </s> itself
                 ids = ids[: 1 - len(end)]
-            pieces.append(Piece(view.target.tag, ids + end, num_end=len(end)))
+            pieces.append(Piece(view.response.tag, ids + end, num_end=len(end)))
         return Rendered(tuple(pieces))
 
     def encode(self, text: str, *, after: tuple[int, ...] | None = None) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ def _print_view(renderer, view) -> None:
             continue
         end = place + len(piece.ids)
         span = f"{heard}{place}..{end - 1}" if piece.ids else "none"
-        loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
+        loss = "yes" if view.response is not None and piece.tag == view.response.tag else ""
         print(
             f"    {span:>13}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
         )

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.models.connectors import StackAndProject
 from auralign.models.llm import load_llm
 from auralign.models.speech_llm import SpeechLLM, score_targets
 from hearing import hear
 
 VIEWS = [
-    View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
-    View((Speech("five"), Target("five", finished=False))),
-    View((Text("sort "), Speech("nine three five"), Text(" again"), Target("i heard the above words"))),
+    View((Text("repeat "), Speech("three five nine"), Response("you said three five nine"))),
+    View((Speech("five"), Response("five", finished=False))),
+    View((Text("sort "), Speech("nine three five"), Text(" again"), Response("i heard the above words"))),
 ]
 FRAMES = torch.randn(2, 8, 6, generator=torch.Generator().manual_seed(1))
 LENGTHS = torch.tensor([8, 6])
@@ -139,8 +139,8 @@ def test_a_tag_that_is_heard_here_and_read_there_is_counted_alike_in_any_packing
     from auralign.train.step import count_units
 
     views = [
-        View((Speech("three five", tag="said"), Target("x"))),
-        View((Text("nine", tag="said"), Target("x"))),
+        View((Speech("three five", tag="said"), Response("x"))),
+        View((Text("nine", tag="said"), Response("x"))),
     ]
     rendered = [renderer.render(view) for view in views]
     heard = hear(model, FRAMES[:1], LENGTHS[:1])[0]

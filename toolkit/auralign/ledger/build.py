@@ -69,7 +69,7 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         absent_groups=tuple(group for group in GROUPS if group not in groups)
         if {*GROUPS} & {*groups}
         else (),
-        measure=judge.measure,
+        metric=judge.metric,
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )

@@ -65,10 +65,10 @@ def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
     answers = decode(parts, tmp_path / "a.jsonl", "text")
     text = Records(folder / "data" / "test.jsonl", Utterance)["test-0"].text
     ids = [
-        *renderer.frame().before,
+        *renderer.chat_frame().before,
         *renderer.encode("repeat "),
         *renderer.encode(text),
-        *renderer.frame().between,
+        *renderer.chat_frame().between,
     ]
     (expected,) = model.llm.generate([model.llm.embed(ids)], decoding=Decoding(8), stop_ids=renderer.stop_ids)
     assert answers[0] == renderer.read(expected.ids).text

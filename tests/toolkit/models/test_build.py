@@ -40,7 +40,7 @@ def on(monkeypatch):
     """Let it be so many days later."""
 
     def be(days):
-        for module in ("auralign.render", "auralign.models.build"):
+        for module in ("auralign.render.renderer", "auralign.models.build"):
             monkeypatch.setattr(f"{module}.today", lambda: DAY + datetime.timedelta(days=days))
 
     return be

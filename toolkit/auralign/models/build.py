@@ -11,7 +11,8 @@ from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.names import canonical
-from auralign.render import Renderer, tell_change, today
+from auralign.render import Renderer, tell_change
+from auralign.render.renderer import today
 from auralign.run_folder import RunFolder
 
 MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for

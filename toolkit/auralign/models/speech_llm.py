@@ -236,7 +236,7 @@ class SpeechLLM(nn.Module):
     @torch.no_grad()
     def pack_text(self, views: list[Rendered]) -> Pack:
         """`pack` for the teacher: views without speech, embedded by the original LLM, without a gradient."""
-        with self.llm.plain():
+        with self.llm.original():
             return self.pack(views, [None] * len(views))
 
     def forward(self, pack: Pack, layers=(), extras=None, choices=(), *, run_llm: bool = True) -> ViewOutput:
@@ -275,9 +275,9 @@ class SpeechLLM(nn.Module):
         """The teacher's view: the original LLM, without adapters and without a gradient, over the pack of `pack_text`."""
         hidden = {INPUT: pack.embeddings}
         if run_llm:
-            with self.llm.plain():
+            with self.llm.original():
                 hidden = self.llm.run(pack.embeddings, pack.positions, layers)
-        return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_plain=True)
+        return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_original=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
         """Raise ValueError if a prompt and its speech, a (U, D) for each place, leave no room for an answer, or if the
@@ -353,7 +353,7 @@ def _cut_frames(frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[i
 
 @torch.no_grad()
 def score_targets(llm: LLM, teachers: list[Rendered], *, top_k: int, temperature: float) -> TopK:
-    """What the plain LLM predicts at each token of the targets of rendered teacher views, its k largest logits, in order."""
+    """What the original LLM predicts at each token of the targets of rendered teacher views, its k largest logits, in order."""
     ids = [token for view in teachers for token in view.ids]
     positions = [place for view in teachers for place in range(view.num_ids)]
     places, start = [], 0
@@ -361,7 +361,7 @@ def score_targets(llm: LLM, teachers: list[Rendered], *, top_k: int, temperature
         num_target = len(view.pieces[-1].ids) if view.pieces[-1].num_end is not None else 0
         places += range(start + view.num_ids - num_target - 1, start + view.num_ids - 1)
         start += view.num_ids
-    with llm.plain():
+    with llm.original():
         hidden = llm.hidden_states(llm.embed(ids), torch.tensor(positions, device=llm.device))[places]
         rows = rows_of(hidden, llm.head, MAX_LOGITS) if places else 1
         parts = [TopK.of(llm.head(part), top_k, temperature) for part in hidden.split(rows)]

@@ -99,7 +99,7 @@ class ViewOutput:
         Student only: the trained heads.
     choices : tuple of Choice
         Student only: the method's choices, one per sequence.
-    is_plain : bool
+    is_original : bool
         True for the teacher: the original LM head reads its hidden states.
     """
 
@@ -109,7 +109,7 @@ class ViewOutput:
     extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
-    is_plain: bool = False
+    is_original: bool = False
 
     def places(self, tag: str) -> torch.Tensor:
         """Positions (M,) in the pack of the tokens under a tag; empty if no view has the tag."""
@@ -189,11 +189,11 @@ class ViewOutput:
         is_last = layer == LAST or self.llm.number_of(layer) == self.llm.number_of(LAST)
         head = self.llm.head if is_last else self.llm.lens
 
-        def plain_head(hidden):
-            with self.llm.plain():
+        def original_head(hidden):
+            with self.llm.original():
                 return head(hidden)
 
-        return plain_head if self.is_plain else head
+        return original_head if self.is_original else head
 
     def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
         kept, wanted = self.places(TARGET), self.places(tag)

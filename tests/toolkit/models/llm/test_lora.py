@@ -28,13 +28,13 @@ def logits(llm, renderer):
 
 def test_without_its_adapters_the_llm_is_bit_identical(llm, adapted, renderer):
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
-    with adapted.plain():
+    with adapted.original():
         assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
 
 
 def test_only_adapters_want_a_gradient(adapted):
-    with adapted.plain():
+    with adapted.original():
         pass
     wanted = {name for name, parameter in adapted.model.named_parameters() if parameter.requires_grad}
     assert wanted
@@ -54,7 +54,7 @@ def test_lora_needs_none_of_transformers_own_functions_for_adapters(llm_folder, 
             monkeypatch.setattr(PeftAdapterMixin, name, refuse)
     llm = load_llm(llm_folder)
     llm.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
-    with llm.plain():
+    with llm.original():
         pass
     assert llm.lora is not None
 
@@ -73,8 +73,8 @@ def test_names_of_adapters_are_those_of_earlier_checkpoints(llm_folder):
 
 
 def test_plain_within_plain_is_plain_to_its_end(adapted, llm, renderer):
-    with adapted.plain():
-        with adapted.plain():
+    with adapted.original():
+        with adapted.original():
             pass
         assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
@@ -124,7 +124,7 @@ def test_usual_options_of_lora_are_taken(llm_folder, llm, renderer, options):
     ours = load_llm(llm_folder)
     ours.add_lora(LoraConfig(target_modules="all-linear", **options))
     assert not any(module.training for module in ours.modules())
-    with ours.plain():
+    with ours.original():
         assert torch.equal(logits(ours, renderer), logits(llm, renderer))
 
 

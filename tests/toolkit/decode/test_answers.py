@@ -169,7 +169,7 @@ def test_shuffling_needs_two_texts(tmp_path):
 def test_checkpoint_of_another_llm_is_refused():
     old, new = ({"trained_with": {"llm": revision}} for revision in ("old", "new"))
     with pytest.raises(ValueError, match="step_1: trained with llm 'old', the recipe builds 'new'"):
-        check_parts(old, new, place="step_1")
+        check_parts(old, new, checkpoint="step_1")
 
 
 def test_connector_output_alone_equals_in_a_batch(parts):

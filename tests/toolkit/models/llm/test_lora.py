@@ -183,14 +183,14 @@ def test_scoped_lora_answers_alone_what_it_does_in_a_batch(scoped, renderer, num
     prompts = [scoped.embed(range(number)) for number in (4, 9, 6)]
     masks = [heard(len(prompt), 1, 2)[0] for prompt in prompts]
     options = {"decoding": Decoding(8, num_beams=num_beams), "stop_ids": renderer.stop_ids}
-    together = scoped.generate(prompts, heard=masks, **options)
-    alone = [scoped.generate([p], heard=[m], **options)[0] for p, m in zip(prompts, masks, strict=True)]
+    together = scoped.generate(prompts, is_speech=masks, **options)
+    alone = [scoped.generate([p], is_speech=[m], **options)[0] for p, m in zip(prompts, masks, strict=True)]
     assert together == alone
 
 
 def test_scoped_lora_answers_as_forward_passes_say(scoped, renderer):
     prompt, mask = scoped.embed(range(6)), heard(6, 2, 3)[0]
-    (answer,) = scoped.generate([prompt], heard=[mask], decoding=Decoding(5), stop_ids=renderer.stop_ids)
+    (answer,) = scoped.generate([prompt], is_speech=[mask], decoding=Decoding(5), stop_ids=renderer.stop_ids)
     written = []
     for token in answer.ids:
         embeddings = torch.cat([prompt, scoped.embed(written)]) if written else prompt

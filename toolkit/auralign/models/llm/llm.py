@@ -98,9 +98,9 @@ class LLM(nn.Module):
         """Which positions (B, N) LoRA adapts now; None without LoRA, or if its scope is all positions."""
         return self._adapters and self._adapters.positions
 
-    def adapting(self, heard: torch.Tensor) -> contextlib.AbstractContextManager:
-        """Context manager: LoRA whose scope is speech adapts the positions (B, N) that are `heard`."""
-        return self._adapters.adapting(heard) if self._adapters else contextlib.nullcontext()
+    def adapting(self, is_speech: torch.Tensor) -> contextlib.AbstractContextManager:
+        """Context manager: LoRA whose scope is speech adapts the positions (B, N) that are `is_speech`."""
+        return self._adapters.adapting(is_speech) if self._adapters else contextlib.nullcontext()
 
     def unfreeze(self) -> None:
         """Train the LLM's own weights; a copy of them is kept for `original`.

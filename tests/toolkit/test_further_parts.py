@@ -212,7 +212,7 @@ def test_a_whole_llm_is_trained_and_reads_as_it_came(recipe, monkeypatch):
     ids = list(range(7))
     moved = model.model.llm.embed(ids)
     assert not moved.equal(plain.llm.embed(ids))
-    with model.model.llm.plain():
+    with model.model.llm.original():
         assert model.model.llm.embed(ids).equal(plain.llm.embed(ids))
 
 

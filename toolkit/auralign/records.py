@@ -99,7 +99,7 @@ class Question:
 
     `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
     template with one `{speech}` slot, or None where nothing is asked beside the speech itself. Where `reference` is None,
-    the right answer is what the plain LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
+    the right answer is what the original LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
     of every utterance.
     """
 

@@ -26,7 +26,7 @@ def show(run: RunFolder, utt_id: str | None) -> None:
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             print(
                 f"  {name} view"
-                + (": what is trained" if name == "student" else ": what the plain LLM reads")
+                + (": what is trained" if name == "student" else ": what the original LLM reads")
             )
             _print_view(renderer, view)
 

@@ -217,7 +217,7 @@ def test_frozen_lora_stays_frozen_after_the_plain_llm_was_asked(llm_folder):
     ours = load_llm(llm_folder)
     ours.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
     model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours, frozen=["lora"])
-    with ours.plain():
+    with ours.original():
         pass
     assert not any(parameter.requires_grad for parameter in model.parts["lora"].parameters())
 

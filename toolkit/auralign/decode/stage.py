@@ -18,7 +18,7 @@ PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "f
 
 
 def inputs_of(run: RunFolder) -> list[str]:
-    """What the questions are asked with, the inputs of the plain LLM first.
+    """What the questions are asked with, the inputs of the original LLM first.
 
     "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
     encoder's own if the recipe names a recognizer, "speech" what is said, "shuffled" what another utterance says. If the method
@@ -89,7 +89,7 @@ def make_decoder(run: RunFolder, manifest=None):
 
     recipe, best = run.recipe, best_checkpoint(run)
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
+    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
     best.load_weights(model)
     model.eval()
     if manifest is None:

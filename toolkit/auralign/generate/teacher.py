@@ -1,4 +1,4 @@
-"""The plain LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
+"""The original LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -116,7 +116,7 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     questions : Records of Question
     manifest : Records of Utterance
     read : dict of str -> Records of Hypothesis
-        By input kind (text, normalised, transcript): what the plain LLM answered to text, the same for all methods.
+        By input kind (text, normalised, transcript): what the original LLM answered to text, the same for all methods.
     methods : dict of str -> MethodFiles
 
     Raises RecordError if questions and answers do not match one to one.

@@ -151,6 +151,11 @@ LINES = {  # and of the others, with what the line of the error says of it
     "lora": (lambda: end("lora: !name:mine.make_lora"), r"lora null -> \{"),
     "branches": (lambda: end("branches:\n    voice:\n        encoder: !name:mine.load_whisper"), r"branches\.voice null -> \{"),
     "heads": (lambda: end("heads:\n    pitch: !name:torch.nn.Linear"), r"heads\.pitch null -> \{"),
+    "optimizer": (lambda: end("optimizer: !name:torch.optim.SGD"), r"optimizer\.call torch\.optim\.AdamW -> torch\.optim\.SGD"),
+    "lr_scheduler": (
+        lambda: end("lr_scheduler: !name:transformers.get_linear_schedule_with_warmup"),
+        r"lr_scheduler\.call transformers\.get_cosine_\w+ -> transformers\.get_linear_\w+",
+    ),
     "frozen": (lambda: end("frozen: [connector]"), r"frozen \[\] -> \[\"connector\"\]"),
 }  # fmt: skip
 

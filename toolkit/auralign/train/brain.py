@@ -11,13 +11,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import auralign.models  # noqa: F401  # before SpeechBrain, which imports torchaudio  # isort: skip
 import speechbrain as sb
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-import auralign.models  # noqa: F401, I001 # before SpeechBrain, which imports torchaudio
 from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError

@@ -50,16 +50,19 @@ class Difference:
 def differences(before: dict, now: dict) -> list[Difference]:
     """The differences between the recorded inputs of a run and the present ones.
 
-    A record of an earlier auralign may lack a key: it had the effect of the key's default, if the key has one.
+    A record of an earlier auralign may lack a key: it had the effect of the key's default, if the key has one. So have the inputs
+    of a key that came later and is not set.
     """
     found = []
     for key, change in INPUTS.items():
-        if key not in now or (key not in before and (change == NOTED or not _has_default(key))):
+        if key not in before and (key not in now or change == NOTED or not _has_default(key)):
             continue
-        was = before[key] if key in before else describe(KEYS[key].default)
+        if key not in now and not (key in KEYS and KEYS[key].is_new):
+            continue
+        was, is_now = (side[key] if key in side else describe(KEYS[key].default) for side in (before, now))
         alike = KEYS[key].alike if key in KEYS else ()
-        if not same(was, now[key]) and not (was in alike and now[key] in alike):
-            found.append(Difference(key, was, now[key], change))
+        if not same(was, is_now) and not (was in alike and is_now in alike):
+            found.append(Difference(key, was, is_now, change))
     return found
 
 

@@ -167,7 +167,7 @@ MISTAKES = [
     Mistake("a YAML that is not there", ("train.py", "hparams/sfit.yaml"), r"no hparams/sfit.yaml here; .*here are: sift"),
     Mistake("an unknown stage", ("bash", "run.sh", "--stage", "trian"), r"unknown stage 'trian'; stages: 0 corpus, 1 prepare"),
     Mistake("an unknown option of run.sh", ("bash", "run.sh", "--stge", "3"), r"unknown option --stge; did you mean --stage\?"),
-    Mistake("an unknown method of run.sh", ("bash", "run.sh", "--method", "sfit"), r"no method 'sfit'; known: "),
+    Mistake("an unknown method of run.sh", ("bash", "run.sh", "--method", "sfit"), r"no hparams/sfit.yaml; there are: "),
     # manifests and targets
     Mistake("no manifest", GENERATE, r"no data/train.jsonl; run stage 1 \(prepare\) first", remove("data/train.jsonl")),
     Mistake("a manifest cut in a line", GENERATE, r"data/train.jsonl:\d+: the last line is cut", cut("data/train.jsonl", 0.7)),

@@ -212,7 +212,7 @@ def test_a_whole_llm_is_trained_and_reads_as_it_came(recipe, monkeypatch):
     ids = list(range(7))
     moved = model.model.llm.embed(ids)
     assert not moved.equal(plain.llm.embed(ids))
-    with model.model.llm.plain():
+    with model.model.llm.original():
         assert model.model.llm.embed(ids).equal(plain.llm.embed(ids))
 
 
@@ -337,7 +337,7 @@ def test_a_kept_teacher_is_the_plain_llm_at_each_token_of_the_targets(recipe, di
     manifest = Records(recipe / "data" / "train.jsonl", Utterance)
     start = 0
     for target in Records(distilled / "targets" / "train.jsonl", Target):
-        segment = layout.Target.of(target)
+        segment = layout.Response.of(target)
         view = renderer.render(method.layout(manifest[target.utt_id], target.choice, segment).teacher)
         ids = view.pieces[-1].ids
         logits = model.llm.model(input_ids=torch.tensor([view.ids]), use_cache=False).logits[0]

@@ -7,7 +7,9 @@ from random import random
 
 import pytest
 
-from auralign.layout import Layout, Speech, Target, Text, View, fill
+import auralign
+from auralign import layout, method
+from auralign.layout import Layout, Response, Speech, Text, View, fill
 from auralign.losses import Term
 from auralign.method import AlignmentMethod, Needs
 from auralign.plugins import find_methods, load_class
@@ -328,6 +330,20 @@ def test_a_sound_method_passes_all():
     check_method(Sound)
 
 
+def test_a_method_may_use_the_older_name_of_the_response():
+    class Older(Sound):
+        """It makes a `Target`, and reads the target of a view."""
+
+        def layout(self, utterance, choice, response):
+            view = super().layout(utterance, choice, response).student
+            assert isinstance(view.target, layout.Target)
+            answer = method.Target(view.target.text, view.target.finished, ids=view.target.ids)
+            return Layout.of(View((*view.before_target().segments, answer)))
+
+    check_method(Older)
+    assert auralign.Target is auralign.Response
+
+
 @pytest.mark.parametrize(("broken", "name"), BROKEN.items(), ids=lambda case: getattr(case, "__name__", case))
 def test_a_broken_method_is_caught_by_its_check(broken, name):
     with pytest.raises(CheckFailedError):
@@ -461,7 +477,7 @@ def test_every_check_says_why():
 
 
 def test_the_target_of_the_kit_is_taught():
-    assert Target("x").finished
+    assert Response("x").finished
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ class Decoder:
                 self.model.check_fits(prompt, speech)
             except ValueError as error:
                 raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
-        with self.model.llm.plain() if given in FROM_TEXT else contextlib.nullcontext():
+        with self.model.llm.original() if given in FROM_TEXT else contextlib.nullcontext():
             answers = self.model.answer(
                 prompts,
                 heard,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from auralign import __version__
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
-from auralign.records import Records, Utterance
+from auralign.records import Records, Utterance, read_rows
 from auralign.run_folder import RunFolder
 from auralign.stage import Stage, content, require
 from auralign.text.words import is_normalised
@@ -18,7 +18,7 @@ PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "f
 
 
 def inputs_of(run: RunFolder) -> list[str]:
-    """What the questions are asked with, the inputs of the plain LLM first.
+    """What the questions are asked with, the inputs of the original LLM first.
 
     "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
     encoder's own if the recipe names a recognizer, "speech" what is said, "shuffled" what another utterance says. If the method
@@ -26,7 +26,7 @@ def inputs_of(run: RunFolder) -> list[str]:
     """
     content(run.data.manifest("test"), made_by="stage 1 (prepare)")
     given = ["text"]
-    if not is_normalised(Records(run.data.manifest("test"), Utterance)):
+    if not is_normalised(read_rows(run.data.manifest("test"), Utterance)):
         given.append("normalised")
     if run.recipe.recognizer:
         given.append("transcript")
@@ -89,7 +89,7 @@ def make_decoder(run: RunFolder, manifest=None):
 
     recipe, best = run.recipe, best_checkpoint(run)
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
+    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
     best.load_weights(model)
     model.eval()
     if manifest is None:

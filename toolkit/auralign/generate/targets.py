@@ -23,7 +23,7 @@ from auralign.store import Store
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
 KEY_LETTERS = 16  # of a target's key: 64 bits in hexadecimal
-UNKNOWN = layout.Target("")  # in place of the answer while the prompt is made
+UNKNOWN = layout.Response("")  # in place of the answer while the prompt is made
 UNASKED = GIVEN, NONE = ("given", "none")  # finish reasons of targets that the LLM did not write
 
 

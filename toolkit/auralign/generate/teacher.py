@@ -1,4 +1,4 @@
-"""The plain LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
+"""The original LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from auralign.data.batching import pack
 from auralign.files import write_rows
-from auralign.layout import Target as TargetSegment
+from auralign.layout import Response
 from auralign.method import lay_out
 from auralign.models.speech_llm import score_targets
 from auralign.records import Records, Target
@@ -33,7 +33,7 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
     k = min(needs.top_k, llm.model.get_input_embeddings().num_embeddings)
 
     def view(target: Target) -> Rendered:
-        layout = lay_out(method, manifest[target.utt_id], target.choice, TargetSegment.of(target))
+        layout = lay_out(method, manifest[target.utt_id], target.choice, Response.of(target))
         return renderer.render(layout.teacher)
 
     def windows() -> Iterator[np.ndarray]:

@@ -69,7 +69,7 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         absent_groups=tuple(group for group in GROUPS if group not in groups)
         if {*GROUPS} & {*groups}
         else (),
-        measure=judge.measure,
+        metric=judge.metric,
         num_utterances=len({question.utt_id for question in questions}),
         **bootstrap,
     )
@@ -116,7 +116,7 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     questions : Records of Question
     manifest : Records of Utterance
     read : dict of str -> Records of Hypothesis
-        By input kind (text, normalised, transcript): what the plain LLM answered to text, the same for all methods.
+        By input kind (text, normalised, transcript): what the original LLM answered to text, the same for all methods.
     methods : dict of str -> MethodFiles
 
     Raises RecordError if questions and answers do not match one to one.

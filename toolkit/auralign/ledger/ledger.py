@@ -18,6 +18,8 @@ from auralign.score.metrics import Estimate
 GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
 """The order of the rows; groups of other names follow in the order in which they are met."""
 CLASSES = (RIGHT, *WRONG_CLASSES)
+STORED = {"metric": "measure"}
+"""Field -> its key in files, if they differ; files keep the keys that earlier versions wrote."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Ledger:
     differences: tuple[Difference, ...]
     examples: tuple[Example, ...]
     absent_groups: tuple[str, ...]
-    measure: str  # what the scores are, such as "exact answers"
+    metric: str  # what the scores are, such as "exact answers"
     num_utterances: int
     num_resamples: int
     confidence: float
@@ -100,15 +102,16 @@ class Ledger:
         return next(row for row in self.rows if (row.method, row.group) == (method, group))
 
     def to_dict(self) -> dict:
-        """Plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Plain values, ready for JSON; files call `metric` "measure"."""
+        return {STORED.get(name, name): value for name, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Ledger":
         """The ledger that `to_dict` described, also after a passage through JSON."""
         return cls(
-            **values
+            **{name: value for name, value in values.items() if name != "measure"}
             | {
+                "metric": values["measure"],
                 "methods": tuple(values["methods"]),
                 "rows": tuple(_row_from_dict(row) for row in values["rows"]),
                 "differences": tuple(

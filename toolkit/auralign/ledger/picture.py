@@ -62,7 +62,7 @@ def _draw_rates(axes, ledger):
         for label in axes.get_xticklabels():
             label.set_horizontalalignment("right")
             label.set_rotation_mode("anchor")
-    axes.set_ylabel(f"{ledger.measure} to speech")
+    axes.set_ylabel(f"{ledger.metric} to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
     marks["floor (hears another's speech)"] = bars[0][1]

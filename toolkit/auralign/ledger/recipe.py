@@ -21,10 +21,10 @@ from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.tables import format_differences, format_ledger, format_legend
 from auralign.ledger.task_tables import LEGEND, format_tasks
-from auralign.ledger.tasks import measure_tasks
+from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
-from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
+from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance, read_rows
 from auralign.run_folder import DataFolder, RunFolder
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
@@ -110,7 +110,7 @@ class Comparison:
         recognizer."""
         path = self.first.data.manifest("test")
         content(path, made_by="stage 1 (prepare)")
-        kinds = ["text"] + ["normalised"] * (not is_normalised(Records(path, Utterance)))
+        kinds = ["text"] + ["normalised"] * (not is_normalised(read_rows(path, Utterance)))
         kinds += ["transcript"] * bool(self.recipe.recognizer)
         return {kind: self.first.hypotheses(kind) for kind in kinds}
 
@@ -167,7 +167,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     }
     items = read_methods(questions, manifest, read, files)
     ledger = make_ledger(items, judge, seed=seed)
-    tasks = measure_tasks(items, partial(read_utterance, manifest), judge.measures, seed=seed)
+    tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     seeds = list(dict.fromkeys(run.recipe.seed for run in comparison.runs.values()))
     facts = {
         "command": f"`{without_places_in_command(comparison.command)}`",
@@ -244,14 +244,12 @@ def print_result(folder):
     group = main_group(ledger)
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
     if tasks:
-        print(
-            f"\nThe measures of the tasks\n{format_tasks(tasks)}\n\n{textwrap.fill(LEGEND, TERMINAL_WIDTH)}"
-        )
-    print(f"\nThe gap ledger: {ledger.measure} to {size}")
+        print(f"\nThe metrics of the tasks\n{format_tasks(tasks)}\n\n{textwrap.fill(LEGEND, TERMINAL_WIDTH)}")
+    print(f"\nThe gap ledger: {ledger.metric} to {size}")
     print(f"\nColumns:\n{format_legend(ledger)}")
     print(f"\n{format_ledger(ledger)}")
     if ledger.differences:
-        print(f"\nDifferences in {ledger.measure} to speech, {group}:\n{format_differences(ledger, group)}")
+        print(f"\nDifferences in {ledger.metric} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))
     for name in ENCODER_RATES.values():
         if name in facts:

@@ -30,7 +30,7 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
     folder : str or Path
     ledger : Ledger
     tasks : sequence of TaskTable
-        The field's measures; empty if a recipe has none.
+        The field's metrics; empty if a recipe has none.
     title : str
         Heading of the report.
     facts : dict of str -> JSON value
@@ -55,7 +55,7 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
 
 
 def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
-    """The ledger, the measures of the tasks and the facts of a `scores.json`."""
+    """The ledger, the metrics of the tasks and the facts of a `scores.json`."""
     values = read_json(path)
     return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
@@ -71,7 +71,7 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         ledger_table(ledger).to_markdown(),
         _absent(ledger),
         _legend(ledger),
-        f"## {ledger.measure.capitalize()} to speech, by task",
+        f"## {ledger.metric.capitalize()} to speech, by task",
         rates_by_task(ledger).to_markdown(),
         "## Methods against each other",
         difference_table(ledger).to_markdown()
@@ -92,7 +92,7 @@ def _task_sections(tasks):
     notes = dict.fromkeys(note for table in tasks for note in table.notes)
     compared = comparison_table(tasks)
     return [
-        "## The measures of the tasks",
+        "## The metrics of the tasks",
         task_table(tasks).to_markdown(),
         LEGEND,
         "\n".join(f"- {note}" for note in notes),

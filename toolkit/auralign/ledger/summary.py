@@ -25,18 +25,18 @@ def describe_result(ledger: Ledger) -> str:
     )
     margin = _describe_margin(ledger, rows[0], rows[1]) if len(rows) > 1 else ""
     wrong = "; ".join(_describe_wrong(row) for row in rows)
-    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.measure)}{margin}. What the wrong answers are: {wrong}."
+    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.metric)}{margin}. What the wrong answers are: {wrong}."
 
 
 def _merit(row):
     return (float("-inf") if row.recovery.value is None else row.recovery.value, row.speech.value)
 
 
-def _describe_best(rows, measure):
+def _describe_best(rows, metric):
     best = rows[0]
     if best.recovery.value is None:
         values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
-        return f"reading gains nothing over the floor, so recovery is undefined; {measure}: {values}"
+        return f"reading gains nothing over the floor, so recovery is undefined; {metric}: {values}"
     values = [f"{row.method} {format_rate(row.recovery.value)}" for row in rows]
     if len(rows) == 1:
         return f"recovery of what reading gains over the floor: {values[0]}"
@@ -53,7 +53,7 @@ def _describe_margin(ledger, best, second):
         return ""
     interval = format_interval(found.estimate)
     return (
-        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.measure}: {interval})"
+        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.metric}: {interval})"
     )
 
 

@@ -43,7 +43,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
     return (
         Column(
             "text",
-            f"{ledger.measure} when the LLM reads the reference transcript"
+            f"{ledger.metric} when the LLM reads the reference transcript"
             + ("" if is_there else ", which is normalised already"),
             lambda row: format_rate(row.rates.text),
         ),
@@ -121,7 +121,7 @@ def difference_table(ledger: Ledger) -> Table:
     """Each pair of methods on the same questions of a group, in scores of answers to speech."""
     headers = (
         "questions",
-        f"difference in {ledger.measure} to speech",
+        f"difference in {ledger.metric} to speech",
         "value",
         f"{100 * ledger.confidence:g} % interval",
     )

@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from auralign.constructor import Constructor, find_fault
@@ -259,7 +260,7 @@ KEYS = {
 
 def print_help(doc: str) -> None:
     """What a stage's script does, and the keys that its command line takes; then exit."""
-    print(doc.strip() or "usage: SCRIPT.py YAML [--KEY VALUE ...]")
+    print(f"usage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]\n\n{doc.strip()}".rstrip())
     print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
     for name, about in KEYS.items():
         if about.is_scalar:

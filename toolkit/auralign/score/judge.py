@@ -11,8 +11,8 @@
 from collections.abc import Sequence
 
 from auralign.records import Question
-from auralign.score.measures import Measure
 from auralign.score.metrics import exact_match
+from auralign.score.task_metrics import Metric
 from auralign.text.words import words
 
 EXACT = "exact answers"
@@ -25,13 +25,20 @@ class Judge:
 
     Attributes
     ----------
-    measure : str
+    metric : str
         What the scores are called.
     is_right : method or None
         None in a subclass that cannot distinguish form from content.
     """
 
-    measure = EXACT
+    metric = EXACT
+
+    def __init_subclass__(cls, **options):
+        """Accept `measure` and `measures`, the earlier names of `metric` and `metrics`, in a recipe's own judge."""
+        super().__init_subclass__(**options)
+        for earlier, name in (("measure", "metric"), ("measures", "metrics")):
+            if earlier in vars(cls) and name not in vars(cls):
+                setattr(cls, name, vars(cls)[earlier])
 
     def score(self, answer: str, question: Question, said: str) -> float:
         """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
@@ -45,6 +52,6 @@ class Judge:
         """Whether an answer has the right content, whatever its form: here, case and punctuation are ignored."""
         return words(answer) == words(question.reference)
 
-    def measures(self, group: str, task: str) -> Sequence[Measure]:
-        """The field's measures of a task in a group of questions, shown beside the ledger; none by default."""
+    def metrics(self, group: str, task: str) -> Sequence[Metric]:
+        """The field's metrics of a task in a group of questions, shown beside the ledger; none by default."""
         return ()

@@ -13,8 +13,7 @@ from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
 from auralign.data.rejected import Rejected
 from auralign.files import hash_value
-from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout
-from auralign.layout import Target as TargetSegment
+from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.speech_llm import Frames
@@ -187,7 +186,7 @@ class Examples:
         return TopK(*parts, needs.temperature)
 
     def _lay_out(self, target: Target, utterance: Utterance) -> Layout:
-        return lay_out(self.method, utterance, target.choice, TargetSegment.of(target))
+        return lay_out(self.method, utterance, target.choice, Response.of(target))
 
     def _render(self, layout: Layout) -> dict[str, Rendered]:
         """The views that training computes, by name."""

@@ -11,8 +11,8 @@ import numpy as np
 from auralign.corpora.slue.answers import read_answer
 from auralign.corpora.slue.labels import DIALOG_ACTS, SENTIMENTS
 from auralign.corpora.slue.scoring import combine_tags, score_dialog_acts, score_entities, score_sentiment
-from auralign.score.measures import Asked, Measure, Measured, Significance
 from auralign.score.metrics import CONFIDENCE, mcnemar, resample_means
+from auralign.score.task_metrics import Asked, Metric, MetricValue, Significance
 
 
 def clusters(asked: Asked) -> list[str]:
@@ -27,7 +27,7 @@ def clusters(asked: Asked) -> list[str]:
     ]
 
 
-class CorpusF1(Measure):
+class CorpusF1(Metric):
     """An F1 over counts of all answers; the interval is over speakers.
 
     Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; by the bootstrap
@@ -56,7 +56,9 @@ class CorpusF1(Measure):
         low, high = _interval(self._resample(asked, self.counts(asked, answers)))
         if len(set(clusters(asked))) == 1:
             low = high = None  # the spread between speakers is unknown
-        return Measured(percent(self.fraction(asked, answers)), percent(low), percent(high), self.note(asked))
+        return MetricValue(
+            percent(self.fraction(asked, answers)), percent(low), percent(high), self.note(asked)
+        )
 
     def compare(self, asked, answers, others):
         sides = [self.counts(asked, one) for one in (answers, others)]

@@ -1,4 +1,4 @@
-"""Measures of SLUE's answers that are places in the audio.
+"""Metrics of SLUE's answers that are places in the audio.
 
 The LLM quotes words, and an aligner finds where they are said: `places` maps (utterance id, quote) to (start, end) in seconds,
 or to None if the quote could not be located.
@@ -18,8 +18,8 @@ from auralign.corpora.slue.spans import (
     score_spans,
 )
 from auralign.records import Utterance
-from auralign.score.measures import Measure, Measured, Significance
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval
+from auralign.score.task_metrics import Metric, MetricValue, Significance
 
 Places = Mapping[tuple[str, str], tuple[float, float] | None]
 ROUNDING = 1e-3  # seconds by which the bounds of an entity and of its words may differ
@@ -118,7 +118,7 @@ def _timed_words(utterance) -> list[tuple[float, float, bool]]:
     ]
 
 
-class QuestionF1(Measure):
+class QuestionF1(Metric):
     """Frame-F1 of spoken answers: the overlap in time with the best of a question's gold spans, mean over the questions."""
 
     name, unit = "frame-F1, aligned", "%"
@@ -133,7 +133,7 @@ class QuestionF1(Measure):
             f"{self.name}: a quote that cannot be read or located scores 0. Quotes are located by forced alignment; the first "
             f"right answer of each question, located so, scores {100 * ideal:.2f}"
         )
-        return Measured(*map(percent, (found.value, found.low, found.high)), note)
+        return MetricValue(*map(percent, (found.value, found.low, found.high)), note)
 
     def compare(self, asked, answers, others):
         found = bootstrap_difference(

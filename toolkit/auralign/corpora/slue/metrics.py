@@ -1,6 +1,6 @@
-"""The measures of the SLUE tasks over an LLM's answers, and what one answer is worth.
+"""The metrics of the SLUE tasks over an LLM's answers, and what one answer is worth.
 
-`task_measures` names those of a task; `answer_score` is what the gap ledger counts for a single answer.
+`list_metrics` names those of a task; `answer_score` is what the gap ledger counts for a single answer.
 """
 
 from collections import Counter
@@ -11,9 +11,9 @@ from auralign.corpora.slue.labels import COMBINED_TAG
 from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, Places, QuestionF1, place_of
 from auralign.corpora.slue.spans import frame_f1
 from auralign.records import Utterance
-from auralign.score.measures import MeanScore, Measure, Measured, Significance
 from auralign.score.metrics import bootstrap_difference
 from auralign.score.summary import VARIANTS, rouge_scores, score_summaries
+from auralign.score.task_metrics import MeanScore, Metric, MetricValue, Significance
 
 
 def answer_score(task: str, answer: str, reference: str, utterance: Utterance, places: Places) -> float:
@@ -42,7 +42,7 @@ def _span_score(utterance: Utterance, places: Places, quote: str) -> float:
     return max(frame_f1(place, span) for span in utterance.labels["answer_spans"]) if place else 0.0
 
 
-class Rouge(Measure):
+class Rouge(Metric):
     """Mean ROUGE F1 of titles or abstracts, `variant` of auralign.score.summary.VARIANTS."""
 
     unit = "%"
@@ -59,7 +59,7 @@ class Rouge(Measure):
             seed=asked.seed,
         )
         estimate = getattr(found, self.variant)
-        return Measured(
+        return MetricValue(
             *map(percent, (estimate.value, estimate.low, estimate.high)), f"{self.name}: {found.signature}"
         )
 
@@ -102,8 +102,8 @@ class Failed(MeanScore):
         return cls(missed, "quote not located")
 
 
-def task_measures(task: str, places: Places) -> tuple[Measure, ...]:
-    """The measures of a task; recognition has its own (`auralign.score.measures.WordErrorRate`)."""
+def list_metrics(task: str, places: Places) -> tuple[Metric, ...]:
+    """The metrics of a task; recognition has its own (`auralign.score.task_metrics.WordErrorRate`)."""
     unread = Failed.to_read(task)
     if task == "ner":
         kinds = [(tags, label_only) for tags in ("raw", "combined") for label_only in (False, True)]

@@ -154,24 +154,33 @@ def describe_module(name: str, described: set[str]) -> str:
     if name in WHOLE:
         return f"::: {name}\n    options: {{{without_heading}}}\n"
     module = importlib.import_module(name)
-    named = getattr(module, "__all__", ())
-    paths = [path for path in (definition_of(module, member) for member in named) if path] or SUBMODULES[name]
-    links = [path for path in paths if path in described or path.rpartition(".")[0] in WHOLE]
-    entries = [f"::: {path}\n" for path in paths if path not in links]
-    described.update(paths)
-    lines = [f"- [`{path.rpartition('.')[2]}`][{path}] of `{path.rpartition('.')[0]}`\n" for path in links]
+    links, entries = [], []
+    for member, path in definitions(module):
+        if path in described or path.rpartition(".")[0] in WHOLE:
+            links.append(f"- [`{member}`][{path}]: `{path}`\n")
+        else:
+            entries.append(f"::: {path}\n")
+            described.add(path)
     head = f"::: {name}\n    options: {{members: false, {without_heading}}}\n"
-    return "\n".join([head, *([f"Described elsewhere:\n\n{''.join(lines)}"] if lines else []), *entries])
+    return "\n".join([head, *([f"Described elsewhere:\n\n{''.join(links)}"] if links else []), *entries])
+
+
+def definitions(module) -> list[tuple[str, str]]:
+    """Public name and path of everything that a module offers, except for constants, which have no docstring."""
+    if not hasattr(module, "__all__"):
+        return [(path.rpartition(".")[2], path) for path in SUBMODULES[module.__name__]]
+    paths = {member: definition_of(module, member) for member in module.__all__}
+    return [(member, path) for member, path in paths.items() if path]
 
 
 def definition_of(module, name: str) -> str:
-    """The path by which an object is defined: a name that is imported when it is first used is not found without running code."""
+    """The path at which a class or function is defined, else "": only running code finds a lazily imported one."""
     found = getattr(module, name)
     if inspect.ismodule(found):  # the package auralign.train, which can be called
         return f"auralign.api.{name}"
     if inspect.isclass(found) or inspect.isfunction(found):
         return f"{found.__module__}.{found.__qualname__}"
-    return ""  # a constant: of such, only those that a docstring explains are of use to a reader
+    return ""
 
 
 def on_config(config):

@@ -5,8 +5,8 @@
     >>> ARCHIVES["covost_v2.en_de"].num_bytes
     25779505
 
-Sizes and hashes are copied from the sources named below; no archive was downloaded to compare. If both are None, none was
-published, and only the size that the server states is checked.
+Sizes and hashes are copied from the sources named below; no archive was downloaded to compare. A value that was
+not published is None; without a size, the size that the server states is checked.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Conditions on the rows of a source: which of them `auralign prepare --where` reads.
+"""Conditions that choose the rows of a source, as in `auralign prepare --where`.
 
 >>> Condition.parse("duration < 20").fits("7.5", "clips.csv:2")
 True

@@ -187,8 +187,8 @@ def _check(
     if max_seconds is not None and seconds > max_seconds:  # before it is read: it may be a day long
         raise _Unfit(f"longer than {max_seconds:g} s", f"{seconds:.2f} s")
     if verify:
-        heard = hear(path, start=utterance.start, seconds=None if whole else seconds)
-        samples, odd, there = heard.samples, heard.notes, heard.file_seconds
+        checked = hear(path, start=utterance.start, seconds=None if whole else seconds)
+        samples, odd, there = checked.samples, checked.notes, checked.file_seconds
         facts[AVERAGED] = channels > 1 and OPPOSITE not in dict(odd)
         digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
         seconds = len(samples) / SAMPLE_RATE if whole else seconds

@@ -105,9 +105,10 @@ class RunFolder:
         Raises RecipeError if there is no such run or YAML.
         """
         path = Path(place)
-        if (path / RECIPE).is_file():
-            about = _read_about(path)
-            yaml = (path / RECIPE).resolve()
+        folder = trainings(path).current  # of the run's current version
+        if (folder / RECIPE).is_file():
+            about = _read_about(folder)
+            yaml = (folder / RECIPE).resolve()
             with working_in(about["recipe_folder"]):
                 recipe = load_recipe(yaml, overrides)
             return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
@@ -168,8 +169,12 @@ class RunFolder:
         """A folder for each further test set that `auralign evaluate` was given."""
         return self.folder / "evaluations"
 
-    def write_recipe(self) -> None:
-        """Keep the recipe in the folder, so that `RunFolder.open` finds it."""
+    def write_recipe(self, folder: Path | None = None) -> None:
+        """Keep the recipe beside what is trained with it, so that `RunFolder.open` finds it.
+
+        `folder` is that of a version of the training, by default the current one.
+        """
+        folder = folder or trainings(self.folder).current
         source = self.recipe.source
         if source is None:
             return  # built in Python: there is no text of it
@@ -180,14 +185,12 @@ class RunFolder:
                 "name": source.name,
                 "yaml": str(source.path),
                 "overrides": dict(source.overrides),
-                "recipe_folder": os.path.relpath(source.folder, self.folder),
+                "recipe_folder": os.path.relpath(source.folder, folder),
             }
-            write_json(self.folder / RUN, about)
-        if (
-            not (self.folder / RECIPE).is_file()
-            or (self.folder / RECIPE).read_text(encoding="utf-8") != source.text
-        ):
-            with write_atomically(self.folder / RECIPE) as file:
+            write_json(folder / RUN, about)
+        path = folder / RECIPE
+        if not path.is_file() or path.read_text(encoding="utf-8") != source.text:
+            with write_atomically(path) as file:
                 file.write(source.text)
 
     def prompts(self) -> dict:

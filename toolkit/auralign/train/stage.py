@@ -35,11 +35,9 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
     outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
     stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=recipe.restart)
     with _entered(stage):
-        is_first = os.environ.get("RANK", "0") == "0"
-        if is_first and not (stage.folder / RECIPE).exists():
-            run.write_recipe(stage.folder)
         yield stage
-        if is_first and not stage.complete:  # a run that fails leaves the recipe of the checkpoints that are there
+        # A run that fails leaves the recipe of the checkpoints that are there.
+        if os.environ.get("RANK", "0") == "0" and not (stage.complete and (stage.folder / RECIPE).exists()):
             run.write_recipe(stage.folder)
 
 

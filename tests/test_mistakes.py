@@ -235,7 +235,7 @@ MISTAKES = [
     Mistake("a model folder whose list is broken", ASK, r"model/auralign.json:\d+: not JSON", cut(CONFIG)),
     Mistake("a model folder whose list lacks an entry", ASK, r"model/auralign.json: lacks frame_hash", edit(CONFIG, '"frame_hash"', '"other"')),
     Mistake("a model folder whose weights were cut", ASK, r"trainable.safetensors: not the weights .*or not whole", cut(WEIGHTS)),
-    Mistake("a model folder whose LLM is gone", ASK, r"its llm stood at .*models/gone, where nothing is", edit(CONFIG, "models/llm", "models/gone")),
+    Mistake("a model folder whose LLM is gone", ASK, r"auralign.json: .* llm .*models/gone", edit(CONFIG, "models/llm", "models/gone")),
     Mistake("a prompt with two places for the speech", (*ASK[:-1], "{speech} {speech}"), r"needs exactly one \{speech\}"),
     Mistake("audio that is none", ("auralign", "ask", "model", SIFT_YAML, "sort"), r"hparams/sift.yaml: cannot be read as audio", code=1),
     Mistake("an utterance that is not there", ("auralign", "show", "sift", "--utt", "gone"), r"no utterance 'gone' in data/train.jsonl"),

@@ -173,8 +173,8 @@ def describe_evaluations(folder: Path) -> str:
 class _Run:
     """A run as `evaluate` sees it."""
 
-    def __init__(self, place, overrides: Mapping[str, Any]):
-        self.run = place if isinstance(place, RunFolder) else RunFolder.open(place, overrides)
+    def __init__(self, run, overrides: Mapping[str, Any]):
+        self.run = run if isinstance(run, RunFolder) else RunFolder.open(run, overrides)
         self.name = self.run.name
         with self.run.working_here():
             self.output = self.run.evaluations.resolve()
@@ -198,8 +198,8 @@ class _Run:
 class _Folder:
     """A model folder as `evaluate` sees it."""
 
-    def __init__(self, place, llm, encoder, device: str):
-        self.folder = Path(place).resolve()
+    def __init__(self, folder, llm, encoder, device: str):
+        self.folder = Path(folder).resolve()
         self.name = self.folder.name
         self.output = self.folder.with_name(f"{self.name}.evaluations")
         self.options = {"llm": llm, "encoder": encoder, "device": device}

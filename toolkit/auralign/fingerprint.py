@@ -156,7 +156,7 @@ def _find_module(name: str):
 
 
 def _add_own(module, found: set[Path]) -> None:
-    """Add the file of a module, unless it is a library's, and those of the modules that it imports."""
+    """Add the file of a module, if it is not a library's, and those of the modules that it imports."""
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py") or not Path(file).is_file() or Path(file) in found:
         return

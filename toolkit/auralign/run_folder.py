@@ -85,18 +85,19 @@ class RunFolder:
         return cls(read_arguments(argv, doc=doc))
 
     @classmethod
-    def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
-        """A run by its folder, its YAML, or the name of a YAML in `hparams/`.
+    def open(cls, run, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
+        """Open a run.
 
         Arguments
         ---------
-        place : path
+        run : path or str
+            The run's folder, its YAML, or the name of a YAML in `hparams/`.
         overrides : dict of str, optional
             Values for some keys, as on the command line.
 
         Raises RecipeError if there is no such run or YAML.
         """
-        path = Path(place)
+        path = Path(run)
         if (path / RECIPE).is_file():
             about = _read_about(path)
             yaml = (path / RECIPE).resolve()
@@ -108,7 +109,7 @@ class RunFolder:
                 f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "
                 "skips what is finished and writes it"
             )
-        return cls(load_recipe(find_yaml(str(place)), overrides))
+        return cls(load_recipe(find_yaml(str(run)), overrides))
 
     @contextlib.contextmanager
     def working_here(self) -> Iterator[None]:
@@ -185,9 +186,9 @@ class RunFolder:
     def prompts(self) -> dict:
         """What the run's targets, or else the answers from text, record of their prompts (`Renderer.describe`); empty before
         there are any."""
-        places = [(self.targets(split), Target) for split in SPLITS]
-        places.append((self.hypotheses("text"), Hypothesis))
-        for path, kind in places:
+        files = [(self.targets(split), Target) for split in SPLITS]
+        files.append((self.hypotheses("text"), Hypothesis))
+        for path, kind in files:
             for file in (path, *partial_paths(path)):
                 if file.is_file():
                     about, first = read_about(file, kind)
@@ -201,18 +202,18 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
     Raises RecipeError if the recipe's folder is not there any more.
     """
-    place = folder / RUN
-    if not place.is_file():  # a recipe that somebody put there
+    path = folder / RUN
+    if not path.is_file():  # a recipe that somebody put there
         return {"name": folder.name, "recipe_folder": Path.cwd()}
     try:
-        about = read_json(place)
+        about = read_json(path)
         found = (folder / about["recipe_folder"]).resolve()
         about = {"name": about["name"], "recipe_folder": found}
     except (KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{place}: not what a stage writes ({error}); run stage 3 again") from error
+        raise RecipeError(f"{path}: not what a stage writes ({error}); run stage 3 again") from error
     if not found.is_dir():
         raise RecipeError(
-            f"{place}: the recipe's folder {found} is not there any more; go to a folder with the same files, and give the "
+            f"{path}: the recipe's folder {found} is not there any more; go to a folder with the same files, and give the "
             f"YAML: {folder / RECIPE}"
         )
     return about

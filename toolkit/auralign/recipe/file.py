@@ -118,7 +118,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     text = _read(path)
     overrides = dict(overrides or {})
     tree = _parse(text, path)
-    # A key of the recipe's own must be of use to another value; where references are resolved, nobody can tell.
+    # A key of the recipe's own must be of use to another value; resolved references do not show that.
     own = tree if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
     for name in tree:
         if name not in KEYS and name not in own:
@@ -135,7 +135,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
 def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = None) -> Recipe:
     """A Recipe of values by key, checked; keys that it has not are its `own`.
 
-    Raises RecipeError on a missing value and on one of a wrong type; `path` names the place.
+    Raises RecipeError on a missing value and on one of a wrong type; `path` is named in it.
     """
     checked = {}
     for name, about in KEYS.items():
@@ -184,21 +184,21 @@ def _override(tree, name: str, value: Any, path) -> None:
     if not inner:
         tree[first] = _typed(first, value, tree, path)
         return
-    place, node = first, _open(tree, first, path)
+    key, node = first, _open(tree, first, path)
     for part in inner[:-1]:
-        place = f"{place}.{part}"
-        node = _open(node, part, path, place=place)
+        key = f"{key}.{part}"
+        node = _open(node, part, path, key=key)
     before = node.get(inner[-1])
     keep_text = isinstance(before, str) and not _is_reference(before)
     node[inner[-1]] = value if keep_text or not isinstance(value, str) else _guess(value, before)
 
 
-def _open(tree, name: str, path, *, place: str = ""):
+def _open(tree, name: str, path, *, key: str = ""):
     """The mapping at a key of a tree, made if the key has arguments but the YAML gives none."""
     from ruamel.yaml import Tag
     from ruamel.yaml.comments import CommentedMap, TaggedScalar
 
-    place = place or name
+    key = key or name
     node = tree.get(name)
     if isinstance(node, dict):
         return node
@@ -210,7 +210,7 @@ def _open(tree, name: str, path, *, place: str = ""):
         made.yaml_set_ctag(Tag(suffix=f"!name:{default.name}"))
     elif not isinstance(default, dict):
         raise RecipeError(
-            f"{path}: {place} has no parts to override: it is "
+            f"{path}: {key} has no parts to override: it is "
             + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
         )
     tree[name] = made
@@ -226,7 +226,7 @@ def _is_reference(node) -> bool:
 
 
 def _typed(name: str, value: Any, tree, path) -> Any:
-    """The value for a key as it stands in YAML, by the key's type; text comes from the command line."""
+    """The value for a key as YAML has it, by the key's type; text comes from the command line."""
     if not isinstance(value, str):
         return value
     if name not in KEYS:  # one of the recipe's own

@@ -17,7 +17,7 @@ class RecipeError(ValueError):
 # What a changed key does to a training that has begun (`auralign.train.resume`).
 SAME = "same"  # it goes on, bit for bit: weights do not depend on the key, except by files, whose content is compared
 NOTED = "noted"  # it goes on, not bit for bit; the checkpoints keep a history of such changes
-STEPS = "steps"  # num_steps: it goes on with the rate of the new schedule, unless the run is beyond that step
+STEPS = "steps"  # num_steps: the run goes on with the rate of the new schedule, if it is not beyond that step
 FIXED = "fixed"  # it stops: the new run needs another output_folder, or --restart
 CHANGES = (SAME, NOTED, STEPS, FIXED)
 

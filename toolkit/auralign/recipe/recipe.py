@@ -125,7 +125,7 @@ class Recipe:
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
     num_shown: int = key("answers that a validation prints into the log", SAME, default=3, minimum=0)
     feature_cache: str = key(
-        "memory, disk or off: where the frozen encoder's frames are kept",
+        "memory, disk or off: the store of the frozen encoder's frames",
         NOTED,
         choices=("memory", "disk", "off"),
         alike=("memory", "disk"),

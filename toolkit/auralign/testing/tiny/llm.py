@@ -20,12 +20,12 @@ CHATML = (
     "{%- for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# Qwen2.5's habit: a default system prompt where none is given.
+# Qwen2.5's habit: a default system prompt if none is given.
 CHATML_WITH_DEFAULT = (
     "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
     + CHATML
 )
-# Qwen3's: thinking is on unless enable_thinking is false, which puts an empty thought into the prompt.
+# Qwen3's: thinking is on by default; enable_thinking=False puts an empty thought into the prompt.
 CHATML_WITH_THINKING = (
     CHATML.removesuffix("{% endif %}")
     + "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"

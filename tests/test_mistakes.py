@@ -228,7 +228,7 @@ MISTAKES = [
     Mistake("word times from nowhere", ("auralign", "align", "data/test.jsonl"), r"one of the arguments --textgrids --librispeech --recipe is required"),
     Mistake("word times for no manifest", ("auralign", "align", "data/gone.jsonl", "--textgrids", "data"), r"no manifest at data/gone.jsonl; write it first: auralign prepare"),
     Mistake("no TextGrid", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"data: holds no \*.TextGrid; give the folder that does"),
-    Mistake("a TextGrid that was cut", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"none of 4 utterances .*no TextGrid: 3\); the first is test-0 \(data/test-0.TextGrid:1: .*found the end", lambda: Path("data/test-0.TextGrid").write_text('File type = "ooTextFile"')),
+    Mistake("a TextGrid that was cut", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"data/test.jsonl: 0 of 4 utterances .*no TextGrid: 3\); the first is test-0 \(data/test-0.TextGrid:1: .*found the end", lambda: Path("data/test-0.TextGrid").write_text('File type = "ooTextFile"')),
     Mistake("word times of a recipe without a recognizer", ("auralign", "align", "data/test.jsonl", "--recipe", "sift"), r"hparams/sift.yaml: names no recognizer to align with; give one, such as"),
     # use
     Mistake("a model folder that is not there", ("auralign", "ask", "gone", "a.wav", "sort"), r"no auralign.json in gone"),

@@ -36,10 +36,13 @@ def align_file(path: PathLike, open_source: Callable[[Records], Source], *, forc
     Arguments
     ---------
     path : path
-        Of the manifest.
+        Path of the manifest.
     open_source : callable (Records of Utterance) -> Source
+        Makes the source for a manifest.
     force : bool
-        As of `align`, whose line is returned.
+        As in `align`. Default: False.
+
+    Returns str: the line of `align`.
 
     Raises FileNotFoundError if there is no manifest; and what `align` and `open_source` raise.
     """
@@ -56,18 +59,18 @@ def align_file(path: PathLike, open_source: Callable[[Records], Source], *, forc
 
 
 def align(manifest: Records, source: Source, *, force: bool = False) -> str:
-    """Write a manifest again, with word times; returns a line that tells how many have them and why others have none.
+    """Write a manifest again, with word times; returns a line with their number and the reasons of the others.
 
-    Utterances that have word times are left as they are, those that a source had none for are tried again. Whoever stays
-    without is listed with the reason in `<name>.unaligned.jsonl`.
+    Utterances that have word times keep them; those without are tried again. Utterances that stay without are listed with
+    the reason in `<name>.unaligned.jsonl`.
 
     Arguments
     ---------
     manifest : Records
-        Of Utterance; all fields but `words` stay.
-    source : callable
+        The utterances; all fields except `words` stay.
+    source : callable (Utterance) -> list of (word, start, end), in seconds
     force : bool
-        Whether utterances that have word times get those of this source, or none.
+        Replace the word times that utterances have, by none if the source knows none. Default: False.
 
     Raises ValueError if no utterance would have word times; the manifest is then as it was.
     """

@@ -67,7 +67,7 @@ def _open(path: Path, mode: str) -> IO[Any]:
 
 @contextlib.contextmanager
 def named(path: PathLike) -> Iterator[None]:
-    """Give an OSError without a file name that of `path`: the system tells none when a disk is full."""
+    """Give an OSError that names no file the name `path`, as when a disk is full."""
     try:
         yield
     except OSError as error:

@@ -75,12 +75,12 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
     Arguments
     ---------
     name : str
-        Of the corpus.
+        Name of the corpus.
     folder : path, optional
         The folder to write, two levels below the root of a checkout, as its scripts find the tools from there; default:
         `recipes/<name>` of the checkout that holds the current folder.
 
-    Raises ValueError if the name will not do, FileNotFoundError if this is no checkout, FileExistsError if the
+    Raises ValueError if the name will not do, FileNotFoundError if there is no checkout, FileExistsError if the
     folder is there.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):

@@ -100,15 +100,15 @@ def prepare(
     ---------
     recipe : Recipe
     splits : dict of str -> list of Source
-        For each of SPLITS at least one.
+        The sources of each split of SPLITS, at least one.
     ask : callable (Records of Utterance) -> iterable of Question
         The questions about the test utterances.
     options : argparse.Namespace
-        Of `read_options`.
+        The options that `read_options` returned.
     inputs : dict
-        JSON-able: what the outputs depend on beside the options, such as `listing` of the corpus and hashes of the scripts.
+        What the outputs depend on beside the options, as JSON values, such as `listing` of the corpus and hashes of the scripts.
     verify : bool
-        Read audio through, whatever the options say.
+        Read all audio, even without the option --verify. Default: False.
 
     Raises ValueError if a split has no source.
     """
@@ -262,9 +262,9 @@ def parse_splits(text: str, parts: Iterable[str], *, prefixes: dict[str, str]) -
     text : str
         Words, separated by spaces or commas.
     parts : iterable of str
-        Those that the corpus has.
+        The parts that the corpus has.
     prefixes : dict of str -> str
-        Beginning of a part's name to split.
+        From the prefix of a part's name to its split.
 
     Raises ValueError on an unknown part or split.
 

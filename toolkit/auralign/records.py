@@ -129,7 +129,7 @@ MAX_SHOWN = 200  # characters of a value that an error shows
 
 
 def shorten(text: str, limit: int = MAX_SHOWN) -> str:
-    """Text as an error shows it: the middle left out of what is longer than `limit`, such as an answer that loops.
+    """Text as an error shows it: the middle of a text longer than `limit` is left out, such as an answer that loops.
 
     >>> shorten("three"), shorten("one two " * 1000, 40)
     ('three', 'one two on ... o one two  (8000 letters)')

@@ -4,7 +4,7 @@
     run = RunFolder.open("exp/synthetic/sift/seed_1")              # a run that a stage has worked in
     run.targets("train")                                           # exp/synthetic/sift/seed_1/targets/train.jsonl
 
-A stage writes the recipe, with all references and overrides resolved, into the folder: whoever opens the folder later needs
+A stage writes the recipe, with all references and overrides resolved, into the folder: a command that opens it later needs
 neither the YAML nor the command line that the run was made with.
 """
 
@@ -203,7 +203,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
     Raises RecipeError if the recipe's folder is not there any more.
     """
     path = folder / RUN
-    if not path.is_file():  # a recipe that somebody put there
+    if not path.is_file():  # a recipe that a user put there
         return {"name": folder.name, "recipe_folder": Path.cwd()}
     try:
         about = read_json(path)

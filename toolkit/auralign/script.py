@@ -46,7 +46,7 @@ def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
 
 
 def _in_one_line(error: Exception) -> str | None:
-    """What a user reads of an error that is not our defect; None for one that is, whose traceback we need."""
+    """The message for an error of the input; None for a defect of auralign, whose traceback is needed."""
     from auralign.stage import StageBusyError
 
     if isinstance(error, OSError) and error.errno in FULL:

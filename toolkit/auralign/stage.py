@@ -43,7 +43,7 @@ class Stage:
     folder : str or Path
         Folder of the marks.
     inputs : dict
-        JSON-able: everything that the outputs depend on (content hashes of files, settings).
+        Everything that the outputs depend on, as JSON values (content hashes of files, settings).
     outputs : list of Path
         Files and folders that the stage makes.
     protected : collection of str

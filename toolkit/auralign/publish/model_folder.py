@@ -95,7 +95,7 @@ def account_of_part(described: dict, folder) -> dict:
     Arguments
     ---------
     described : dict
-        What `auralign.fingerprint.describe` says of the constructor.
+        The description of the constructor by `auralign.fingerprint.describe`.
     folder : path
         The model folder. Paths among the arguments are written from there, or by their name alone if the path would reveal
         more of this machine.

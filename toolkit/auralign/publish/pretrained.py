@@ -31,7 +31,7 @@ class PretrainedModel:
     ---------
     model : SpeechLLM
     renderer : Renderer
-        Of the LLM's prompts.
+        Renders the LLM's prompts.
     decoding : Decoding
         The default decoding of answers.
     config : dict

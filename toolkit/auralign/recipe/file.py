@@ -4,7 +4,7 @@
     (['hparams/sift.yaml'], {'lr': '3e-4', 'connector.stride': '4', 'restart': 'true'})
 
 The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. A YAML is code all
-the same: it belongs to a recipe or to one's own run, never to a model that somebody else published.
+the same: it belongs to a recipe or to one's own run, never to a model that another person published.
 """
 
 import io
@@ -29,19 +29,20 @@ NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """Where a recipe was read from.
+    """The YAML of a recipe.
 
     Arguments
     ---------
     path : Path
-        The YAML.
+        Its path.
     folder : Path
-        What relative paths in it start at: the recipe's folder.
+        The recipe's folder, from which relative paths in the YAML start.
     text : str
         The YAML with all references and overrides resolved.
     overrides : dict of str to str
+        Values of the command line, by key.
     name : str
-        Of the run in a ledger: that of the YAML, without its ending.
+        Name of the run in a ledger: the YAML's name without its suffix.
     """
 
     path: Path

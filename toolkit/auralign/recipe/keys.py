@@ -24,7 +24,7 @@ CHANGES = (SAME, NOTED, STEPS, FIXED)
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of one key.
+    """Type, meaning and bounds of one key of a YAML.
 
     Arguments
     ---------
@@ -38,7 +38,7 @@ class Key:
     stages : str
         The other stages whose results the key changes, separated by spaces.
     default
-        `...` if every YAML must name the key.
+        Value of a YAML that does not name the key; `...` if every YAML must name it.
     minimum : float, optional
         The smallest number allowed.
     choices : tuple of str

@@ -247,7 +247,7 @@ KEYS = {
 
 
 def print_help(doc: str) -> None:
-    """What a stage's script does, and the keys that its command line takes; then exit."""
+    """Print what a stage's script does and the keys that its command line takes; then exit."""
     print(f"usage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]\n\n{doc.strip()}".rstrip())
     print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
     for name, about in KEYS.items():

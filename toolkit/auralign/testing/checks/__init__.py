@@ -1,4 +1,4 @@
-"""The conformance kit: what every alignment method must be, whoever wrote it.
+"""The conformance kit: what every alignment method must satisfy, in any package.
 
     # tests/test_keywords.py
     from auralign.testing import parametrize_with_checks

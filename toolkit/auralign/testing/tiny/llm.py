@@ -144,15 +144,15 @@ def make_tiny_llm(
     Arguments
     ---------
     folder : str or Path
-        Where to save it.
+        The folder to write.
     kind : str
-        Of `KINDS`, or of `UNUSUAL`. "llama" has a ChatML template, "llama3" Llama 3's.
+        A name in `KINDS` or `UNUSUAL`. "llama" has a ChatML template, "llama3" Llama 3's.
     chat_template : str, optional
-        Another one.
+        A template to use instead of the kind's own.
     seed : int
-        Of the weights.
+        Seed of the weights.
     width : int
-        D.
+        Width D of the hidden states.
     """
     import transformers
 

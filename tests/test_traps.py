@@ -208,8 +208,8 @@ def test_trap_9_llm_swap(recipe, make_llm):
         yaml.read_text().replace("load_llm\n    path: ", f"load_llm\n    path: {make_llm('qwen3')} # ")
     )
     swapped = describe_parts(load_recipe(yaml), *built(recipe))
-    with pytest.raises(ValueError, match="checkpoint: trained with llm '.*', the recipe builds"):
-        check_parts(trained, swapped, place="checkpoint")
+    with pytest.raises(ValueError, match="step_1: trained with llm '.*', the recipe builds"):
+        check_parts(trained, swapped, checkpoint="step_1")
 
 
 def built(recipe):

@@ -24,9 +24,9 @@ from auralign.files import read_json
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.recipe import RecipeError
 from auralign.score.judge import Judge
-from auralign.score.measures import Measure, Measured, Significance, Translation, WordErrorRate
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
 from auralign.score.recognition import find_spellings, word_accuracy
+from auralign.score.task_metrics import Metric, MetricValue, Significance, Translation, WordErrorRate
 from auralign.score.translation import score_comet, score_sentence
 from auralign.text.forms import normalised_form, raw_form
 from auralign.text.language import main_code
@@ -58,7 +58,7 @@ class CovostJudge(Judge):
     `comet` is a Comet, or None; `spellings` those of Whisper's normaliser for English, which transcripts are scored by.
     """
 
-    measure = "scores of answers"
+    metric = "scores of answers"
     is_right = None  # a translation has no form to ignore
 
     def __init__(self, comet=None, spellings=None):
@@ -79,7 +79,7 @@ class CovostJudge(Judge):
         is_translation = 0 < to_reference >= to_said and in_script(answer, target(question.group))
         return "wrong content" if is_translation else "other"
 
-    def measures(self, group, task):
+    def metrics(self, group, task):
         if task == "asr":
             forms = {"raw": raw_form(spoken(group)), "normalised": self.normalised(spoken(group))}
             return [
@@ -119,7 +119,7 @@ def in_script(text, language):
     return bool(names) and sum(name.startswith(known) for name in names) >= SCRIPT_SHARE * len(names)
 
 
-class Comet(Measure):
+class Comet(Metric):
     """COMET times 100, by a checkpoint on this disk; each translation is judged once."""
 
     name = "COMET"
@@ -130,7 +130,7 @@ class Comet(Measure):
 
     def score(self, asked, answers):
         found = bootstrap_interval(self.points(asked, answers), clusters=asked.speakers, seed=asked.seed)
-        return Measured(found.value, found.low, found.high, f"COMET: times 100, by {self.checkpoint}")
+        return MetricValue(found.value, found.low, found.high, f"COMET: times 100, by {self.checkpoint}")
 
     def compare(self, asked, answers, others):
         found = bootstrap_difference(

@@ -18,8 +18,8 @@ from auralign import script
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score import obey
 from auralign.score.judge import Judge
-from auralign.score.measures import MeanScore, WordErrorRate
 from auralign.score.recognition import find_spellings, word_accuracy
+from auralign.score.task_metrics import MeanScore, WordErrorRate
 from auralign.text.forms import normalised_form, raw_form
 
 NOTES = (
@@ -33,7 +33,7 @@ NOTES = (
 class LibriSpeechJudge(Judge):
     """Share of right words for asr, the task's rule for obey."""
 
-    measure = "scores of answers"
+    metric = "scores of answers"
     is_right = None  # no task has a form to ignore
 
     def __init__(self, spellings):
@@ -53,7 +53,7 @@ class LibriSpeechJudge(Judge):
             return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
         return "transcribed" if obey.is_transcription(answer, said) else "other"
 
-    def measures(self, group, task):
+    def metrics(self, group, task):
         if task == "asr":
             return WordErrorRate(self.raw, "WER raw"), WordErrorRate(self.normalised, "WER normalised")
         return (MeanScore(self.score, "obeyed"),)

@@ -53,7 +53,7 @@ if run_stage 4 decode "answers from speech, and from text"; then
     for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
-if run_stage 5 score "the tasks' measures, and the gap ledger"; then
+if run_stage 5 score "the tasks' metrics, and the gap ledger"; then
     launch 1 score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 

@@ -1,8 +1,8 @@
-"""Stage 5: the measures of the SLUE tasks beside the gap ledger.
+"""Stage 5: the metrics of the SLUE tasks beside the gap ledger.
 
     python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
 
-Answers are read by tolerant readers, which never guess: one that cannot be read is wrong, stays in every measure, and is
+Answers are read by tolerant readers, which never guess: one that cannot be read is wrong, stays in every metric, and is
 counted as "not read". If a task asks for a span of the audio (sqa5, vp_nel), the words that an answer quotes are located
 first, in the audio of the utterance asked about, by forced alignment with the recipe's recognizer; a quote that cannot be
 located scores 0, and is counted as "quote not located". The spans are kept, so that a quote is located once.
@@ -21,15 +21,15 @@ from auralign import __version__, script
 from auralign.align import locator
 from auralign.corpora import slue
 from auralign.corpora.slue.answers import SPAN_TASKS, quotes, read_answer
-from auralign.corpora.slue.measures import answer_score, task_measures
+from auralign.corpora.slue.metrics import answer_score, list_metrics
 from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.score.judge import Judge
-from auralign.score.measures import WordErrorRate
 from auralign.score.obey import is_transcription
 from auralign.score.recognition import find_spellings, word_accuracy
+from auralign.score.task_metrics import WordErrorRate
 from auralign.stage import Stage, content
 from auralign.text.forms import normalised_form, raw_form
 from auralign.text.words import words
@@ -39,14 +39,14 @@ LONG = 8  # words of an answer in a row that are in the speech too: it was trans
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "All tasks are zero-shot: nothing was trained on their labels. Published figures of models trained on them are another task.",
-    'Answers that cannot be read are wrong and stay in every measure; "not read" says how many they are.',
+    'Answers that cannot be read are wrong and stay in every metric; "not read" says how many they are.',
     "The question of sqa5 is read as text, the document is speech; published systems take both as speech.",
     "Spans (sqa5, vp_nel): the words that an answer quotes are located by forced alignment with the recipe's own recognizer, "
     'in the audio of the utterance asked about, whatever the LLM was given; "quote not located" says how often that failed, '
-    "which scores 0. The notes of the measures say what the right words, located so, score.",
+    "which scores 0. The notes of the metrics say what the right words, located so, score.",
     "The ledger scores answer by answer: the share of right words (asr), F1 of the entities or acts of one utterance (1 if "
     "there are none and none are named), a sentiment right or wrong, frame-F1 of a quote, ROUGE-L of a title or abstract. "
-    "Entities in the audio count in the ledger by tag and words; their spans, without tags, in the measures.",
+    "Entities in the audio count in the ledger by tag and words; their spans, without tags, in the metrics.",
 )
 
 
@@ -63,7 +63,7 @@ class SlueJudge(Judge):
         British to American, as Whisper's normaliser has them.
     """
 
-    measure = "scores of answers"
+    metric = "scores of answers"
     is_right = None  # the readers ignore the form already
 
     def __init__(self, manifest, places, spellings=None):
@@ -90,10 +90,10 @@ class SlueJudge(Judge):
             return "transcribed"
         return "other" if read_answer(question.task, answer) is None else "wrong content"
 
-    def measures(self, group, task):
+    def metrics(self, group, task):
         if task == "asr":
             return WordErrorRate(self.raw, "WER raw"), WordErrorRate(self.normalised, "WER normalised")
-        return task_measures(task, self.places)
+        return list_metrics(task, self.places)
 
 
 def repeats(answer, said):

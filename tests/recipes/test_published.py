@@ -18,7 +18,7 @@ from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.prepare import Source, prepare, questions_about, read_options, recipe_parser
 from auralign.records import Question, Records, Utterance
 from auralign.score.judge import Judge
-from auralign.score.measures import Asked, MeanScore, Measure, Measured, Significance, Translation
+from auralign.score.task_metrics import Asked, MeanScore, Metric, MetricValue, Significance, Translation
 from auralign.text.words import words
 from recipe import SMOKE, run, run_stages
 
@@ -90,9 +90,9 @@ def test_published_librispeech_runs_from_its_tree_to_scores(tmp_path):
         if task["task"] == "asr"
     }
     assert found == {
-        (f"test-other: asr, {kind}", measure): 6
+        (f"test-other: asr, {kind}", metric): 6
         for kind in ("natural", "unseen", "format-pinned")
-        for measure in ("WER raw", "WER normalised")
+        for metric in ("WER raw", "WER normalised")
     }
     obeyed = {task["num_questions"] for task in scores["tasks"] if task["group"] == "test-other: obey"}
     assert obeyed == {2}
@@ -127,7 +127,7 @@ def prepare_arabic(argv):
 
 
 class TranslationJudge(Judge):
-    def measures(self, group, task):
+    def metrics(self, group, task):
         return Translation("BLEU", "en"), Translation("chrF", "en")
 
 
@@ -199,7 +199,7 @@ def intent_is_right(answer, question, said):
     return float(found is not None and found[0] == read_order(question.reference)[0])
 
 
-class SlotF1(Measure):
+class SlotF1(Metric):
     name, unit = "slot F1", "%"
 
     def score(self, asked, answers):
@@ -208,7 +208,7 @@ class SlotF1(Measure):
             [read_order(reference)[1] for reference in asked.references],
             [order and order[1] for order in found],
         )
-        return Measured(100 * scores.micro.f1, note=f"not in the form asked for: {scores.num_unparsed}")
+        return MetricValue(100 * scores.micro.f1, note=f"not in the form asked for: {scores.num_unparsed}")
 
     def compare(self, asked, answers, others):
         difference = self.score(asked, answers).value - self.score(asked, others).value
@@ -218,13 +218,13 @@ class SlotF1(Measure):
 class OrderJudge(Judge):
     """An order is right with its intent and all of its slots, in whatever order."""
 
-    measure = "right orders"
+    metric = "right orders"
     is_right = None
 
     def score(self, answer, question, said):
         return float(as_set(answer) == as_set(question.reference))
 
-    def measures(self, group, task):
+    def metrics(self, group, task):
         return MeanScore(intent_is_right, "intent"), SlotF1()
 
 

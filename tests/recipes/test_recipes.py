@@ -102,7 +102,7 @@ def test_what_was_killed_goes_on_to_the_same_answers(smoke):
 def test_run_sh_ends_in_the_table(smoke):
     done = smoke.run_shell("--stage", "5")
     assert done.returncode == 0, done.stderr
-    assert "The measures of the tasks" in done.stdout
+    assert "The metrics of the tasks" in done.stdout
     assert "The gap ledger" in done.stdout
 
 

@@ -148,16 +148,16 @@ def describe_evaluations(folder: Path) -> str:
     """The ledger of an evaluation, and a line for each evaluation of the same model, oldest first."""
     ledger, _, facts = read_scores(folder / "scores.json")
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
-    rows = [("evaluation", "measure", "text", "speech", "floor")]
+    rows = [("evaluation", "metric", "text", "speech", "floor")]
     for path in sorted(folder.parent.glob("*/scores.json"), key=lambda path: path.stat().st_mtime):
         other = read_scores(path)[0]
         rates = other.row(other.methods[0], main_group(other)).rates
         shown = map(format_rate, (rates.text, rates.speech, rates.shuffled))
-        rows.append((path.parent.name, other.measure, *shown))
+        rows.append((path.parent.name, other.metric, *shown))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         [
-            f"The gap ledger: {ledger.measure} to {size}\n",
+            f"The gap ledger: {ledger.metric} to {size}\n",
             format_ledger(ledger),
             f"\n{describe_result(ledger)}\n",
             "Evaluations of this model:",
@@ -186,7 +186,7 @@ class _Run:
             return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
     def texts(self, manifest: Records) -> list[str]:
-        """What the plain LLM reads."""
+        """What the original LLM reads."""
         return _texts(manifest) + ["transcript"] * bool(self.run.recipe.recognizer)
 
     def make_decoder(self, manifest: Records) -> Decoder:
@@ -209,7 +209,7 @@ class _Folder:
         return hash_value([read_json(self.folder / CONFIG), hash_path(self.folder / WEIGHTS)])
 
     def texts(self, manifest: Records) -> list[str]:
-        """What the plain LLM reads."""
+        """What the original LLM reads."""
         return _texts(manifest)
 
     def make_decoder(self, manifest: Records) -> Decoder:

@@ -7,8 +7,8 @@
     >>> fill("take {speech} and sort it", Speech("three five"))
     (Text(text='take ', tag='instruction'), Speech(text='three five'), Text(text=' and sort it', tag='instruction'))
 
-A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the plain
-LLM reads, and by default, the student with its speech read as text. What the LLM is asked when
+A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the original
+LLM reads, and by default the student with its speech read as text. What the LLM is asked when
 targets are generated is the teacher view cut before its `Response`: the two cannot drift apart.
 """
 

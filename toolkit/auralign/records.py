@@ -98,8 +98,8 @@ class Question:
     """One item of an evaluation: what is asked about an utterance, and the answer expected.
 
     `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
-    template with one `{speech}` slot, or None if nothing is asked beside the speech itself. If `reference` is None,
-    the right answer is what the plain LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
+    template with one `{speech}` slot, or None if nothing is asked beside the speech itself. If `reference` is None, the right
+    answer is what the original LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
     of every utterance.
     """
 
@@ -269,6 +269,17 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
         if isinstance(values.get(name), list):
             values[name] = tuple(tuple(item) if isinstance(item, list) else item for item in values[name])
     return kind(**values)
+
+
+def read_rows(path: PathLike, kind: type) -> Iterator[Any]:
+    """The records of a file in order, each parsed once: for whoever needs no index.
+
+    Raises RecordError as `Records` does, but not on ids used twice.
+    """
+    with open(path, "rb") as file:
+        check_header(file.readline(), kind, position=path)
+        for number, line in enumerate(file, start=2):
+            yield from_line(line, kind, position=f"{path}:{number}")
 
 
 class Records:

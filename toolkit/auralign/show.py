@@ -1,7 +1,6 @@
 """Print one example as the model reads it: `auralign show`."""
 
-from auralign.layout import Speech
-from auralign.layout import Target as TargetSegment
+from auralign.layout import Response, Speech
 from auralign.method import lay_out, respond
 from auralign.recipe import RecipeError
 from auralign.records import Records, Target, Utterance
@@ -26,7 +25,7 @@ def show(run: RunFolder, utt_id: str | None) -> None:
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             print(
                 f"  {name} view"
-                + (": what is trained" if name == "student" else ": what the plain LLM reads")
+                + (": what is trained" if name == "student" else ": what the original LLM reads")
             )
             _print_view(renderer, view)
 
@@ -55,11 +54,11 @@ def _examples(run: RunFolder, split: str, utterance):
     for choice in draw_choices(method, utterance, run.recipe.seed):
         target = next((target for target in found if target.choice == choice), None)
         if target is not None:
-            yield choice, TargetSegment.of(target)
+            yield choice, Response.of(target)
         elif not method.needs.target:
-            yield choice, TargetSegment("", finished=False)
+            yield choice, Response("", finished=False)
         else:
-            yield choice, TargetSegment(respond(method, utterance, choice) or NOT_YET)
+            yield choice, Response(respond(method, utterance, choice) or NOT_YET)
 
 
 def _print_view(renderer, view) -> None:

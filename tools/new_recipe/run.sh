@@ -47,7 +47,7 @@ if run_stage 4 decode "answers from speech, and from text"; then
     for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
-if run_stage 5 score "the measures of the tasks, and the gap ledger"; then
+if run_stage 5 score "the metrics of the tasks, and the gap ledger"; then
     launch 0 score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 

@@ -12,23 +12,23 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 from auralign import script
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score.judge import Judge
-from auralign.score.measures import WordErrorRate
 from auralign.score.recognition import word_accuracy
+from auralign.score.task_metrics import WordErrorRate
 from auralign.text.forms import normalised_form, raw_form
 
 RAW, NORMALISED = raw_form("en"), normalised_form("en")
 
 
 class CorpusJudge(Judge):
-    """EDIT 3: what an answer is worth in the ledger, 0 to 1, and what the field measures on the whole test set."""
+    """EDIT 3: what an answer is worth in the ledger, 0 to 1, and what the field reports on the whole test set."""
 
-    measure = "share of right words"
+    metric = "share of right words"
     is_right = None  # no task has a form to ignore
 
     def score(self, answer, question, said):
         return word_accuracy(NORMALISED, question.reference, answer)
 
-    def measures(self, group, task):
+    def metrics(self, group, task):
         return WordErrorRate(RAW, "WER raw"), WordErrorRate(NORMALISED, "WER normalised")
 
 

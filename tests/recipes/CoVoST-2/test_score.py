@@ -7,7 +7,7 @@ import pytest
 
 from auralign.recipe import RecipeError
 from auralign.records import Question, Utterance
-from auralign.score.measures import Asked
+from auralign.score.task_metrics import Asked
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "CoVoST-2"
 SAID = "The cat sleeps on the sofa."
@@ -66,7 +66,7 @@ def test_speech_without_spaces_is_known_as_a_copy_by_its_letters():
 
 def test_bleu_is_by_the_tokenizer_of_the_target():
     asked = Asked((ask("en_zh-CN", CHINESE),), (Utterance("u", "u.mp3", 1.0, SAID),), seed=1)
-    bleu, chrf = JUDGE.measures("en_zh-CN", "translate")
+    bleu, chrf = JUDGE.metrics("en_zh-CN", "translate")
     assert "|tok:zh|" in bleu.score(asked, [CHINESE]).note
     assert "|case:mixed|" in chrf.score(asked, [CHINESE]).note
 
@@ -79,7 +79,7 @@ def test_bleu_is_by_the_tokenizer_of_the_target():
     ],
 )
 def test_transcripts_are_scored_by_word_or_by_letter(group, names):
-    assert [measure.name for measure in JUDGE.measures(group, "asr")] == names
+    assert [metric.name for metric in JUDGE.metrics(group, "asr")] == names
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_comet_judges_each_translation_once(monkeypatch):
     assert calls == [(("said", "said"), ("x", "xxx"), ("r", "s")), (("said",), ("xx",), ("s",))]
 
 
-def test_comet_is_a_measure_where_a_checkpoint_is_given():
-    names = [measure.name for measure in recipe.CovostJudge(recipe.Comet("x")).measures("en_de", "translate")]
+def test_comet_is_a_metric_if_a_checkpoint_is_given():
+    names = [metric.name for metric in recipe.CovostJudge(recipe.Comet("x")).metrics("en_de", "translate")]
     assert names == ["BLEU", "chrF", "COMET"]
 
 

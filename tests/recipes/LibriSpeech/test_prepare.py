@@ -130,7 +130,9 @@ def test_a_training_clip_with_a_test_sentence_is_left_out_and_listed(tmp_path, m
     others = "train=dev-clean-2 valid=test-clean test=test-clean"
     code, _, told = run("prepare.py", *arguments, "--splits", others)
     assert code == 0, told
-    assert not (tmp_path / "data" / "train.overlap.jsonl").exists()  # the list of the manifest that was replaced
+    assert not (
+        tmp_path / "data" / "train.overlap.jsonl"
+    ).exists()  # the list of the manifest that was replaced
 
 
 def test_whether_a_corpus_was_downloaded_makes_no_stage_run_again(tmp_path, monkeypatch):

@@ -50,5 +50,5 @@ def test_a_wrong_answer_has_its_class(judge, task, answer, name):
 
 
 def test_asr_is_measured_raw_and_normalised_and_obey_by_its_rule(judge):
-    names = [[measure.name for measure in judge.measures("g", task)] for task in ("asr", "json")]
+    names = [[metric.name for metric in judge.metrics("g", task)] for task in ("asr", "json")]
     assert names == [["WER raw", "WER normalised"], ["obeyed"]]

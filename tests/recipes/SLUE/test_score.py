@@ -94,9 +94,9 @@ def test_a_long_piece_of_what_was_said_is_a_transcript(answer, expected):
     assert score.repeats(answer, SAID) is expected
 
 
-def test_each_task_has_the_measures_of_the_field():
+def test_each_task_has_the_metrics_of_the_field():
     names = {
-        task: [measure.name for measure in judge().measures("g", task)]
+        task: [metric.name for metric in judge().metrics("g", task)]
         for task in ("asr", "ner", "sentiment", "acts")
     }
     assert names == {
@@ -106,8 +106,7 @@ def test_each_task_has_the_measures_of_the_field():
         "acts": ["macro F1", "not read"],
     }
     spans = {
-        task: [measure.name for measure in judge().measures("g", task)]
-        for task in ("question", "nel", "title")
+        task: [metric.name for metric in judge().metrics("g", task)] for task in ("question", "nel", "title")
     }
     assert spans == {
         "question": ["frame-F1, aligned", "not read", "quote not located"],

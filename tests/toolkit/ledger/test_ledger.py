@@ -6,7 +6,9 @@ from auralign.ledger.ledger import Ledger
 
 
 def test_a_ledger_survives_json(ledger):
-    assert Ledger.from_dict(json.loads(json.dumps(ledger.to_dict()))) == ledger
+    stored = json.loads(json.dumps(ledger.to_dict()))
+    assert Ledger.from_dict(stored) == ledger
+    assert (stored["measure"], "metric" in stored) == (ledger.metric, False)  # the key of earlier scores.json
 
 
 def test_scoring_imports_neither_torch_nor_matplotlib():

@@ -1,4 +1,4 @@
-"""Measures of a task over its phrasings, and how they are shown."""
+"""Metrics of a task over its phrasings, and how they are shown."""
 
 import json
 from dataclasses import replace
@@ -13,21 +13,23 @@ from auralign.ledger.task_tables import (
     task_table,
     wording_table,
 )
-from auralign.ledger.tasks import CASCADE, Spread, measure_tasks, tables_from_list, tables_to_list
+from auralign.ledger.tasks import CASCADE, Spread, score_tasks, tables_from_list, tables_to_list
 from auralign.records import Question, Utterance
-from auralign.score.measures import MeanScore, Measured
+from auralign.score.task_metrics import MeanScore, MetricValue
 
 RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
 
 
 @pytest.mark.parametrize(("lower_is_better", "worst"), [(True, 4), (False, 1)])
-def test_the_worst_phrasing_is_by_the_direction_of_the_measure(lower_is_better, worst):
-    spread = Spread.over([Measured(1.0), Measured(4.0), Measured(1.0)], lower_is_better=lower_is_better)
+def test_the_worst_phrasing_is_by_the_direction_of_the_metric(lower_is_better, worst):
+    spread = Spread.over(
+        [MetricValue(1.0), MetricValue(4.0), MetricValue(1.0)], lower_is_better=lower_is_better
+    )
     assert (spread.mean, spread.worst, spread.deviation) == (2, worst, pytest.approx(3**0.5))
 
 
 def test_one_phrasing_deviates_by_nothing():
-    assert Spread.over([Measured(1.0)], lower_is_better=True).deviation == 0
+    assert Spread.over([MetricValue(1.0)], lower_is_better=True).deviation == 0
 
 
 def items(speech, *, phrasings=2, transcript="right"):
@@ -42,14 +44,14 @@ def items(speech, *, phrasings=2, transcript="right"):
     ]
 
 
-def tables(columns, measures=lambda group, task: (RIGHT,)):
-    return measure_tasks(columns, lambda utt_id: Utterance(utt_id, "x.wav", 1.0, "right"), measures, seed=1)
+def tables(columns, metrics=lambda group, task: (RIGHT,)):
+    return score_tasks(columns, lambda utt_id: Utterance(utt_id, "x.wav", 1.0, "right"), metrics, seed=1)
 
 
 def test_a_task_is_measured_by_phrasing_and_column():
     (table,) = tables({"m": items(["right", "wrong"])})
     speech = table.heard["m"]["speech"]
-    assert [measured.value for measured in speech.values] == [100, 0]
+    assert [value.value for value in speech.values] == [100, 0]
     assert (table.num_questions, table.num_phrasings, speech.mean, speech.worst) == (1, 2, 50, 0)
     assert {kind: spread.mean for kind, spread in table.read.items()} == {"text": 100, "transcript": 100}
 
@@ -63,13 +65,15 @@ def test_a_method_is_compared_with_the_cascade_and_with_other_methods():
     ]
 
 
-def test_a_task_without_measures_is_left_to_the_ledger():
+def test_a_task_without_metrics_is_left_to_the_ledger():
     assert tables({"m": items(["right", "wrong"])}, lambda group, task: ()) == []
 
 
 def test_tables_survive_json():
     found = tables({"one": items(["right", "wrong"]), "two": items(["right", "right"])})
-    assert tables_from_list(json.loads(json.dumps(tables_to_list(found)))) == found
+    stored = json.loads(json.dumps(tables_to_list(found)))
+    assert tables_from_list(stored) == found
+    assert (stored[0]["measure"], "metric" in stored[0]) == ("right", False)  # the key of earlier scores.json
 
 
 def test_a_row_shows_mean_worst_and_deviation():

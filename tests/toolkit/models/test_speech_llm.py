@@ -217,7 +217,7 @@ def test_frozen_lora_stays_frozen_after_the_plain_llm_was_asked(llm_folder):
     ours = load_llm(llm_folder)
     ours.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
     model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours, frozen=["lora"])
-    with ours.plain():
+    with ours.original():
         pass
     assert not any(parameter.requires_grad for parameter in model.parts["lora"].parameters())
 
@@ -252,6 +252,6 @@ def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_nam
     assert total({"read": Term(torch.tensor(0.0), 0, unit="read")}, {"target": 3}).item() == 0.0
     with pytest.raises(
         ValueError,
-        match="the loss term 'a' counts 'tagret', which is no tag of this step's tokens; it has target",
+        match="the loss term 'a' has the unit 'tagret', which this step does not count; it counts target",
     ):
         total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})

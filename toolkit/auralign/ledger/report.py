@@ -1,6 +1,6 @@
-"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for people.
+"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for readers.
 
-The same inputs give the same bytes: nothing here knows the time or the machine.
+The same inputs give the same bytes, independent of time and machine.
 """
 
 from pathlib import Path
@@ -30,13 +30,13 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
     folder : str or Path
     ledger : Ledger
     tasks : sequence of TaskTable
-        The field's measures; empty if a recipe has none.
+        The field's metrics; empty if a recipe has none.
     title : str
         Heading of the report.
     facts : dict of str -> JSON value
-        How the numbers were made: seeds, hashes, commands, error rates.
+        How the numbers were obtained: seeds, hashes, commands, error rates.
     notes : sequence of str
-        What a reader must know to interpret the columns.
+        Notes for readers, to interpret the columns.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
@@ -55,7 +55,7 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
 
 
 def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
-    """The ledger, the measures of the tasks and the facts of a `scores.json`."""
+    """The ledger, the metrics of the tasks and the facts of a `scores.json`."""
     values = read_json(path)
     return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
@@ -71,9 +71,9 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         ledger_table(ledger).to_markdown(),
         _absent(ledger),
         _legend(ledger),
-        f"## {ledger.measure.capitalize()} to speech, by task",
+        f"## {ledger.metric.capitalize()} to speech, by task",
         rates_by_task(ledger).to_markdown(),
-        "## Methods against each other",
+        "## Methods compared with each other",
         difference_table(ledger).to_markdown()
         if ledger.differences
         else "One method only: nothing to compare.",
@@ -92,7 +92,7 @@ def _task_sections(tasks):
     notes = dict.fromkeys(note for table in tasks for note in table.notes)
     compared = comparison_table(tasks)
     return [
-        "## The measures of the tasks",
+        "## The metrics of the tasks",
         task_table(tasks).to_markdown(),
         LEGEND,
         "\n".join(f"- {note}" for note in notes),

@@ -1,10 +1,10 @@
-"""The result of a ledger in words: every number and every name is read off the ledger."""
+"""The result of a ledger in words; all numbers and names are from the ledger."""
 
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.tables import format_interval, format_rate
 from auralign.score.judge import WRONG_CLASSES
 
-MAIN_GROUP = "unseen tasks"  # what the ledger is for: does speech obey what it was never trained to obey?
+MAIN_GROUP = "unseen tasks"  # the main question: does the model obey instructions that it was not trained on?
 IN_WORDS = {
     "wrong content": "the right form around wrong words",
     "wrong task": "the answer to another task",
@@ -14,29 +14,29 @@ IN_WORDS = {
 
 
 def main_group(ledger: Ledger) -> str:
-    """What the words and the picture's classes are about: unseen tasks, or else the first group."""
+    """The group of the summary and of the picture's classes: unseen tasks if present, else the first group."""
     return MAIN_GROUP if MAIN_GROUP in ledger.groups else ledger.groups[0]
 
 
 def describe_result(ledger: Ledger) -> str:
-    """The result in words: which method recovers most on the main group, how surely, and what its wrong answers are."""
+    """The result in words: the method with the highest recovery on the main group, its margin, and the wrong answers."""
     rows = sorted(
         (ledger.row(method, main_group(ledger)) for method in ledger.methods), key=_merit, reverse=True
     )
     margin = _describe_margin(ledger, rows[0], rows[1]) if len(rows) > 1 else ""
     wrong = "; ".join(_describe_wrong(row) for row in rows)
-    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.measure)}{margin}. What the wrong answers are: {wrong}."
+    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.metric)}{margin}. What the wrong answers are: {wrong}."
 
 
 def _merit(row):
     return (float("-inf") if row.recovery.value is None else row.recovery.value, row.speech.value)
 
 
-def _describe_best(rows, measure):
+def _describe_best(rows, metric):
     best = rows[0]
     if best.recovery.value is None:
         values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
-        return f"reading gains nothing over the floor, so recovery is undefined; {measure}: {values}"
+        return f"reading gains nothing over the floor, so recovery is undefined; {metric}: {values}"
     values = [f"{row.method} {format_rate(row.recovery.value)}" for row in rows]
     if len(rows) == 1:
         return f"recovery of what reading gains over the floor: {values[0]}"
@@ -53,7 +53,7 @@ def _describe_margin(ledger, best, second):
         return ""
     interval = format_interval(found.estimate)
     return (
-        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.measure}: {interval})"
+        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.metric}: {interval})"
     )
 
 

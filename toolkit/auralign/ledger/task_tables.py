@@ -1,4 +1,4 @@
-"""The measures of the tasks as tables: for the terminal, the report and `scores.json`."""
+"""The metrics of the tasks as tables: for the terminal, the report and `scores.json`."""
 
 from auralign.ledger.table import NOT_DEFINED, Table
 from auralign.ledger.tables import format_interval
@@ -7,7 +7,7 @@ from auralign.ledger.tasks import TaskTable
 TASK_HEADERS = (
     "questions",
     "task",
-    "measure",
+    "metric",
     "method",
     "number",
     "text",
@@ -22,23 +22,23 @@ TASK_HEADERS = (
 COMPARISON_HEADERS = (
     "questions",
     "task",
-    "measure",
+    "metric",
     "speech of",
     "against",
     "difference",
     "significant",
     "test",
 )
-NUM_TEXTS = 4  # columns that say what is measured
+NUM_TEXTS = 4  # leading columns with words
 LEGEND = (
-    "Mean over the phrasings of a task; worst and deviation of the speech column over them; its interval is of all of them "
-    "together. A dash is no interval: BLEU and chrF have none, nor have fewer than two speakers; of fewer than twenty it is "
-    "rough. significant, in the report: in how many of the phrasings chance does not explain the difference, at 5 %."
+    "Columns are means over the phrasings of a task; worst and deviation are of the speech column; its interval is over all "
+    "phrasings together. A dash means no interval: BLEU and chrF have none, nor has a single speaker; with fewer than twenty "
+    "speakers it is rough. significant, in the report: the number of phrasings in which the difference is significant at 5 %."
 )
 
 
 def task_table(tables: list[TaskTable]) -> Table:
-    """A row for each measure and method."""
+    """A row for each metric and method."""
     rows = []
     for table in tables:
         for method, heard in table.heard.items():
@@ -81,12 +81,12 @@ def comparison_table(tables: list[TaskTable]) -> Table:
 
 
 def wording_table(tables: list[TaskTable]) -> Table:
-    """Each measure of the answers to speech, wording by wording."""
+    """Each metric of the answers to speech, wording by wording."""
     most = max(table.num_phrasings for table in tables)
     rows = []
     for table in tables:
         for method, heard in table.heard.items():
-            values = [f"{measured.value:z.2f}" for measured in heard["speech"].values]
+            values = [f"{value.value:z.2f}" for value in heard["speech"].values]
             rows.append(
                 [
                     table.group,
@@ -102,7 +102,7 @@ def wording_table(tables: list[TaskTable]) -> Table:
 
 
 def list_wordings(tables: list[TaskTable]) -> list[str]:
-    """The numbered wordings of each task."""
+    """The wordings of each task, numbered, as lines."""
     found = {}  # (task, wordings) to the first group that has them
     for table in tables:
         found.setdefault((table.task, table.wordings), table.group)
@@ -114,13 +114,13 @@ def list_wordings(tables: list[TaskTable]) -> list[str]:
 
 
 def format_tasks(tables: list[TaskTable]) -> str:
-    """The measures as aligned text: a block for each group and task, without columns that hold nothing."""
+    """The metrics as aligned text: a block for each group and task, without empty columns."""
     table = task_table(tables)
     return table.to_text(heading=lambda row: f"{row[0]}: {row[1]}", without={0, 1, *table.empty_columns()})
 
 
 def _name(table):
-    return f"{table.measure} ({table.unit})" if table.unit else table.measure
+    return f"{table.metric} ({table.unit})" if table.unit else table.metric
 
 
 def _mean(spread):

@@ -1,10 +1,10 @@
-"""The field's measures of each task (word error rate, BLEU, F1, ...), over the phrasings in which it was asked.
+"""The field's metrics of each task (word error rate, BLEU, F1, ...) over the phrasings of its questions.
 
-    >>> spread = Spread.over([Measured(0.10), Measured(0.30)], lower_is_better=True)
+    >>> spread = Spread.over([MetricValue(0.10), MetricValue(0.30)], lower_is_better=True)
     >>> spread.mean, spread.worst, round(spread.deviation, 3)
     (0.2, 0.3, 0.141)
 
-A model that obeys one wording of an instruction and not another shows in the worst and the deviation.
+The worst value and the deviation reveal a model that obeys one wording of an instruction and not another.
 
 Legend: N questions of one group, task and phrasing; P phrasings.
 """
@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from auralign.ledger.ledger import STORED
 from auralign.records import Utterance
-from auralign.score.measures import Asked, Measured, Significance
+from auralign.score.task_metrics import Asked, MetricValue, Significance
 
 CASCADE = "matched cascade"
 COLUMNS = ("text", "normalised", "transcript", "speech", "shuffled")
@@ -24,9 +25,9 @@ COLUMNS = ("text", "normalised", "transcript", "speech", "shuffled")
 
 @dataclass(frozen=True)
 class Spread:
-    """A measure over P phrasings."""
+    """A metric over P phrasings."""
 
-    values: tuple[Measured, ...]
+    values: tuple[MetricValue, ...]
     mean: float
     worst: float
     deviation: float  # of the sample; 0 for one phrasing
@@ -35,11 +36,11 @@ class Spread:
 
     @classmethod
     def over(
-        cls, values: Iterable[Measured], *, lower_is_better: bool, together: Measured | None = None
+        cls, values: Iterable[MetricValue], *, lower_is_better: bool, together: MetricValue | None = None
     ) -> "Spread":
-        """`together` is the measure of all phrasings' answers in one: it gives the interval."""
+        """Summarise the values; `together`, the metric over the answers to all phrasings, gives the interval."""
         values = tuple(values)
-        numbers = [measured.value for measured in values]
+        numbers = [value.value for value in values]
         worst = max(numbers) if lower_is_better else min(numbers)
         deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
         interval = (together.low, together.high) if together else (None, None)
@@ -48,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """Answers to speech against others, phrasing by phrasing."""
+    """Answers to speech compared with other answers, phrasing by phrasing."""
 
     method: str
     other: str
@@ -65,45 +66,49 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class TaskTable:
-    """One measure of one task in one group: what reading gives, and each method by speech and by another's."""
+    """One metric of one task in one group: for text, and for each method with speech and with another utterance's speech."""
 
     group: str
     task: str
-    measure: str
+    metric: str
     unit: str
     lower_is_better: bool
-    num_questions: int  # of a phrasing; the largest
+    num_questions: int  # of the phrasing with most questions
     num_phrasings: int
-    wordings: tuple[str | None, ...]  # of each phrasing that of its first question
+    wordings: tuple[str | None, ...]  # of the first question of each phrasing
     read: dict[str, Spread]  # text, normalised, transcript
     heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
     comparisons: tuple[TaskComparison, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
-def measure_tasks(
-    columns: dict[str, list], utterances: Callable[[str], Utterance], measures, *, seed: int
+def score_tasks(
+    columns: dict[str, list], utterances: Callable[[str], Utterance], metrics, *, seed: int
 ) -> list[TaskTable]:
-    """The measures of all tasks.
+    """The metrics of all tasks.
 
     Arguments
     ---------
     columns : dict of str -> list of Item
-        By method; of `auralign.ledger.columns.read_items`.
+        Method -> items, as `auralign.ledger.columns.read_items` returns them.
     utterances : callable (utterance id) -> Utterance
-    measures : callable (group, task) -> sequence of Measure
-        Of a task in a group; empty for a task that only the ledger shows.
+    metrics : callable (group, task) -> sequence of Metric
+        The metrics of a task in a group; empty for a task that only the ledger shows.
     seed : int
-        Of the resamples.
+        Seed of the bootstrap.
+
+    Returns list of TaskTable.
     """
     first = next(iter(columns.values()))
-    places: dict[tuple[str, str], dict[int, list[int]]] = {}
-    for place, item in enumerate(first):
+    indices: dict[tuple[str, str], dict[int, list[int]]] = {}  # group and task -> phrasing -> items
+    for index, item in enumerate(first):
         question = item.question
-        places.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(place)
+        indices.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(
+            index
+        )
     tables = []
-    for (group, task), phrasings in places.items():
-        wanted = measures(group, task)
+    for (group, task), phrasings in indices.items():
+        wanted = metrics(group, task)
         if not wanted:
             continue
         asked = [_ask(first, chosen, utterances, seed) for chosen in phrasings.values()]
@@ -111,12 +116,12 @@ def measure_tasks(
             method: [_pick(items, chosen) for chosen in phrasings.values()]
             for method, items in columns.items()
         }
-        tables += [_measure(measure, group, task, asked, answers) for measure in wanted]
+        tables += [_score_task(metric, group, task, asked, answers) for metric in wanted]
     return tables
 
 
 def pool(asked: list[Asked]) -> Asked:
-    """The questions of all phrasings in one."""
+    """The questions of all phrasings together."""
     return Asked(
         tuple(question for one in asked for question in one.questions),
         tuple(utterance for one in asked for utterance in one.utterances),
@@ -124,32 +129,32 @@ def pool(asked: list[Asked]) -> Asked:
     )
 
 
-def _ask(items, places, utterances, seed) -> Asked:
-    questions = tuple(items[place].question for place in places)
+def _ask(items, indices, utterances, seed) -> Asked:
+    questions = tuple(items[index].question for index in indices)
     return Asked(questions, tuple(utterances(question.utt_id) for question in questions), seed)
 
 
-def _pick(items, places) -> dict[str, list[str]]:
-    """Input kind to answers."""
-    return {kind: [items[place].answers[kind] for place in places] for kind in items[places[0]].answers}
+def _pick(items, indices) -> dict[str, list[str]]:
+    """Input kind -> answers."""
+    return {kind: [items[index].answers[kind] for index in indices] for kind in items[indices[0]].answers}
 
 
-def _measure(measure, group, task, asked, answers) -> TaskTable:
+def _score_task(metric, group, task, asked, answers) -> TaskTable:
     def spread(method, kind):
-        found = [measure.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
-        notes.update(dict.fromkeys(measured.note for measured in found if measured.note))
+        found = [metric.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
+        notes.update(dict.fromkeys(value.note for value in found if value.note))
         together = None
-        if kind == "speech":  # the interval is shown of this column alone
+        if kind == "speech":  # only this column has an interval
             given = [answer for one in answers[method] for answer in one[kind]]
-            together = measure.score(pool(asked), given)
-        return Spread.over(found, lower_is_better=measure.lower_is_better, together=together)
+            together = metric.score(pool(asked), given)
+        return Spread.over(found, lower_is_better=metric.lower_is_better, together=together)
 
     def compare(method, other, name, kind):
         pairs = zip(asked, answers[method], answers[other], strict=True)
         return TaskComparison(
             method,
             name,
-            tuple(measure.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs),
+            tuple(metric.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs),
         )
 
     notes: dict[str, None] = {}
@@ -164,9 +169,9 @@ def _measure(measure, group, task, asked, answers) -> TaskTable:
     return TaskTable(
         group=group,
         task=task,
-        measure=measure.name,
-        unit=measure.unit,
-        lower_is_better=measure.lower_is_better,
+        metric=metric.name,
+        unit=metric.unit,
+        lower_is_better=metric.lower_is_better,
         num_questions=max(len(one.questions) for one in asked),
         num_phrasings=len(asked),
         wordings=tuple(one.questions[0].instruction for one in asked),
@@ -178,16 +183,20 @@ def _measure(measure, group, task, asked, answers) -> TaskTable:
 
 
 def tables_to_list(tables: list[TaskTable]) -> list[dict]:
-    """Plain values, ready for JSON."""
-    return [dataclasses.asdict(table) for table in tables]
+    """Plain values, ready for JSON; files call `metric` "measure"."""
+    return [
+        {STORED.get(name, name): value for name, value in dataclasses.asdict(table).items()}
+        for table in tables
+    ]
 
 
 def tables_from_list(values: list[dict]) -> list[TaskTable]:
-    """What `tables_to_list` described, also after a passage through JSON."""
+    """The inverse of `tables_to_list`, also for values read from JSON."""
     return [
         TaskTable(
-            **value
+            **{name: field for name, field in value.items() if name != "measure"}
             | {
+                "metric": value["measure"],
                 "read": {kind: _spread(spread) for kind, spread in value["read"].items()},
                 "heard": {
                     method: {kind: _spread(spread) for kind, spread in heard.items()}
@@ -206,4 +215,4 @@ def tables_from_list(values: list[dict]) -> list[TaskTable]:
 
 
 def _spread(values):
-    return Spread(**values | {"values": tuple(Measured(**measured) for measured in values["values"])})
+    return Spread(**values | {"values": tuple(MetricValue(**value) for value in values["values"])})

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from auralign.constructor import Constructor
+from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
@@ -193,6 +193,18 @@ class Recipe:
             if (stage in about.stages.split() or (stage == "train" and about.change != SAME))
             and not (about.is_new and getattr(self, name) == about.default)
         }
+
+    def check_names(self) -> None:
+        """See that every class and function that the recipe names is there, as far as that is known without importing it.
+
+        Raises RecipeError on one that is not.
+        """
+        for name, constructor in _constructors({name: getattr(self, name) for name in KEYS}):
+            fault = find_fault(constructor.name)
+            if fault:
+                raise RecipeError(
+                    f"{self._place}: {name}: {fault}, which the YAML names as {constructor.name}"
+                )
 
     def check_constructors(self) -> None:
         """Import every class and function that the recipe names and try its arguments.

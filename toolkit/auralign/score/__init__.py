@@ -1,1 +1,1 @@
-"""Metrics and measures of answers, their intervals, and the judging of single answers."""
+"""Rates and metrics of answers, their intervals, and the judge of single answers."""

@@ -11,8 +11,8 @@
 from collections.abc import Sequence
 
 from auralign.records import Question
-from auralign.score.measures import Measure
 from auralign.score.metrics import exact_match
+from auralign.score.task_metrics import Metric
 from auralign.text.words import words
 
 EXACT = "exact answers"
@@ -21,20 +21,27 @@ WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
 
 
 class Judge:
-    """Judges answers without knowledge of the tasks; a recipe that knows more says so in a subclass.
+    """Judges answers without knowledge of the tasks; a recipe that knows its tasks overrides methods.
 
     Attributes
     ----------
-    measure : str
-        What the scores are called.
+    metric : str
+        Name of the scores, for tables.
     is_right : method or None
-        None in a subclass that cannot distinguish form from content.
+        None if a subclass cannot distinguish form from content.
     """
 
-    measure = EXACT
+    metric = EXACT
+
+    def __init_subclass__(cls, **options):
+        """Accept `measure` and `measures`, the earlier names of `metric` and `metrics`, in a recipe's own judge."""
+        super().__init_subclass__(**options)
+        for earlier, name in (("measure", "metric"), ("measures", "metrics")):
+            if earlier in vars(cls) and name not in vars(cls):
+                setattr(cls, name, vars(cls)[earlier])
 
     def score(self, answer: str, question: Question, said: str) -> float:
-        """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
+        """The score of an answer, 0 to 1; below 1 it is wrong, and is classified. `said` is the transcript."""
         return float(exact_match([question.reference], [answer])[0])
 
     def classify(self, answer: str, question: Question, said: str) -> str:
@@ -42,9 +49,9 @@ class Judge:
         return "transcribed" if words(answer) == words(said) else "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
-        """Whether an answer has the right content, whatever its form: here, case and punctuation are ignored."""
+        """Whether an answer has the right content in any form: by default, case and punctuation are ignored."""
         return words(answer) == words(question.reference)
 
-    def measures(self, group: str, task: str) -> Sequence[Measure]:
-        """The field's measures of a task in a group of questions, shown beside the ledger; none by default."""
+    def metrics(self, group: str, task: str) -> Sequence[Metric]:
+        """The field's metrics of a task in a group of questions, shown beside the ledger; none by default."""
         return ()

@@ -76,10 +76,10 @@ def test_speech_has_no_ids(tokenizer):
 
 def test_default_system_prompt_of_the_template_is_kept_and_seen(tokenizer):
     qwen = make_tokenizer(CHATML_WITH_DEFAULT)
-    assert "You are helpful." in qwen.decode(Renderer(qwen).frame().before)
+    assert "You are helpful." in qwen.decode(Renderer(qwen).chat_frame().before)
     with pytest.raises(ValueError, match="puts its own system prompt"):
-        Renderer(qwen).frame(None)
-    assert Renderer(tokenizer).frame(None) == Renderer(tokenizer).frame()
+        Renderer(qwen).chat_frame(None)
+    assert Renderer(tokenizer).chat_frame(None) == Renderer(tokenizer).chat_frame()
 
 
 def test_frame_hash_tells_system_prompts_and_template_options_apart(tokenizer):
@@ -105,7 +105,7 @@ def test_tokenizer_without_a_chat_template_is_refused():
 
 def test_template_that_drops_the_users_words_is_refused():
     with pytest.raises(ValueError, match="prints a turn 0 times"):
-        Renderer(make_tokenizer("nothing")).frame()
+        Renderer(make_tokenizer("nothing")).chat_frame()
 
 
 def test_stop_ids_hold_the_end_of_turn(tokenizer):
@@ -162,8 +162,8 @@ def test_a_turn_that_the_template_does_not_end_ends_with_the_next_one_at_which_t
     user, observation = tokenizer.convert_tokens_to_ids(["<|user|>", "<|observation|>"])
     renderer = Renderer(tokenizer, stop_ids=(tokenizer.eos_token_id, user, observation))
     assert set(renderer.stop_ids) == {tokenizer.eos_token_id, user, observation}
-    assert renderer.frame().end == (user,)
-    assert Renderer(tokenizer).frame().end == (tokenizer.eos_token_id,)
+    assert renderer.chat_frame().end == (user,)
+    assert Renderer(tokenizer).chat_frame().end == (tokenizer.eos_token_id,)
 
 
 def test_a_special_token_of_the_frame_ends_an_answer(tokenizer):
@@ -186,7 +186,7 @@ def test_special_tokens_without_a_role_are_special_too():
     tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
     eot = tokenizer.convert_tokens_to_ids("<|eot|>")
     assert eot not in tokenizer.all_special_ids
-    assert Renderer(tokenizer).frame().end == (eot,)
+    assert Renderer(tokenizer).chat_frame().end == (eot,)
 
 
 HARMONY = (

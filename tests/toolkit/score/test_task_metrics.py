@@ -1,8 +1,8 @@
 import pytest
 
 from auralign.records import Question, Utterance
-from auralign.score import measures
-from auralign.score.measures import Asked, MeanScore, Translation, WordErrorRate
+from auralign.score import task_metrics
+from auralign.score.task_metrics import Asked, MeanScore, Translation, WordErrorRate
 from auralign.score.translation import compare_translations
 from auralign.text.forms import raw_form
 
@@ -20,8 +20,8 @@ def ask(references, speakers=None):
 
 def test_a_word_error_rate_is_all_edits_over_all_words_in_percent():
     asked = ask(["one two three", "four"])
-    measure = WordErrorRate(raw_form("en"), "WER")
-    assert measure.score(asked, ["one two", "five"]).value == 100 * 2 / 4
+    metric = WordErrorRate(raw_form("en"), "WER")
+    assert metric.score(asked, ["one two", "five"]).value == 100 * 2 / 4
 
 
 def test_word_error_rates_of_two_systems_differ_by_their_edits():
@@ -46,7 +46,7 @@ def test_bleu_and_chrf_of_the_same_answers_are_drawn_once(monkeypatch):
         calls.append(texts)
         return compare_translations(*texts, num_resamples=10, **options)
 
-    monkeypatch.setattr(measures, "compare_translations", count)
+    monkeypatch.setattr(task_metrics, "compare_translations", count)
     asked = ask(["Das ist ein Haus.", "Guten Tag, mein Herr."])
     others = ["Das ist ein Hut.", "Guten Tag."]
     found = [Translation(name, "de").compare(asked, asked.references, others) for name in ("BLEU", "chrF")]
@@ -70,8 +70,8 @@ def test_what_two_of_three_speakers_differ_by_is_not_significant_by_the_number_o
 
 
 def test_answers_of_part_worth_are_compared_over_speakers():
-    measure = MeanScore(lambda answer, question, said: 0.5 if answer else 0.25, "worth")
-    found = measure.compare(ask(["a", "b"]), ["x", "x"], ["", ""])
+    metric = MeanScore(lambda answer, question, said: 0.5 if answer else 0.25, "worth")
+    found = metric.compare(ask(["a", "b"]), ["x", "x"], ["", ""])
     assert (found.test, found.difference, found.low, found.high) == ("bootstrap over speakers", 25, 25, 25)
 
 

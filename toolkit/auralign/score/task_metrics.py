@@ -1,0 +1,230 @@
+"""The field's metrics over the answers to a whole test set: word error rate, BLEU, a mean score.
+
+    >>> question = Question("q", "utt", "clean", "asr", None, "three five")
+    >>> asked = Asked((question,), (Utterance("utt", "utt.wav", 1.0, "three five"),), seed=1)
+    >>> right = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
+    >>> right.score(asked, ["three five"]).value
+    100.0
+
+The gap ledger scores single answers; `auralign.ledger.tasks` shows these metrics beside it.
+
+Legend: N questions of one group, task and phrasing.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from auralign.records import Question, Utterance
+from auralign.score.metrics import CONFIDENCE, bootstrap_difference, bootstrap_interval, mcnemar
+from auralign.score.recognition import error_rate, error_rate_difference
+from auralign.score.translation import compare_translations, score_translation
+from auralign.text.forms import TextForm
+
+SIGNIFICANT = 1 - CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Asked:
+    """N questions of one group, task and phrasing, and their utterances."""
+
+    questions: tuple[Question, ...]
+    utterances: tuple[Utterance, ...]
+    seed: int
+
+    @property
+    def references(self) -> list[str]:
+        return [question.reference for question in self.questions]
+
+    @property
+    def utt_ids(self) -> list[str]:
+        return [utterance.id for utterance in self.utterances]
+
+    @property
+    def speakers(self) -> list[str]:
+        """The speaker of each utterance; its id if the speaker is unknown."""
+        return [utterance.speaker or utterance.id for utterance in self.utterances]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """The value of a metric over N answers, with its interval (None if undefined) and a note for the report."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Significance:
+    """The difference of a metric between two systems on the same questions, and whether chance explains it."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    test: str
+
+    @property
+    def is_significant(self) -> bool:
+        """At 5 %: the p-value is below 0.05 and the interval over speakers excludes zero; by one alone if the other is unknown.
+
+        A p-value alone assumes independent answers, but those of one speaker are not.
+        """
+        by_test = None if self.p_value is None else self.p_value < SIGNIFICANT
+        by_interval = None if self.low is None else not self.low <= 0 <= self.high
+        known = [verdict for verdict in (by_test, by_interval) if verdict is not None]
+        return bool(known) and all(known)
+
+
+class Metric(ABC):
+    """A metric of a task; a recipe may define its own.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        Unit of the values, such as "%"; "" by default.
+    lower_is_better : bool
+        Default: False.
+    """
+
+    name: str
+    unit: str = ""
+    lower_is_better = False
+
+    @abstractmethod
+    def score(self, asked: Asked, answers: list[str]) -> MetricValue:
+        """The metric of N answers."""
+
+    @abstractmethod
+    def compare(self, asked: Asked, answers: list[str], others: list[str]) -> Significance:
+        """The metric of N answers minus that of N others to the same questions."""
+
+
+class WordErrorRate(Metric):
+    """Word error rate in one form of the text, with an interval over speakers.
+
+    Arguments
+    ---------
+    form : TextForm
+        Such as `auralign.text.forms.raw_form("en")`.
+    name : str
+    """
+
+    unit = "%"
+    lower_is_better = True
+
+    def __init__(self, form: TextForm, name: str):
+        self.form, self.name = form, name
+
+    def score(self, asked, answers):
+        rate = error_rate(self.form, asked.references, answers, speakers=asked.speakers, seed=asked.seed)
+        note = f"{self.name}: {rate.unit}s {rate.text}"
+        if rate.num_empty_references:
+            note += f"; {rate.num_empty_references} references hold none and are kept"
+        return MetricValue(*_percent(rate.wer), note)
+
+    def compare(self, asked, answers, others):
+        estimate = error_rate_difference(
+            self.form, asked.references, answers, others, speakers=asked.speakers, seed=asked.seed
+        )
+        return Significance(*_percent(estimate), None, "bootstrap over speakers")
+
+
+class Translation(Metric):
+    """BLEU or chrF by sacrebleu, in points.
+
+    Arguments
+    ---------
+    name : str
+        "BLEU" or "chrF".
+    language : str
+        Code of the target language.
+    """
+
+    unit = ""
+
+    def __init__(self, name: str, language: str):
+        self.name, self.language = name, language
+
+    def score(self, asked, answers):
+        found = _score(tuple(asked.references), tuple(answers), tuple(asked.utt_ids), self.language)
+        one = getattr(found, self.name.lower())
+        note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
+        return MetricValue(one.points, note=note)
+
+    def compare(self, asked, answers, others):
+        found = _compare(tuple(asked.references), tuple(answers), tuple(others), self.language, asked.seed)
+        pair = getattr(found, self.name.lower())
+        return Significance(
+            pair.points - pair.other_points, None, None, pair.p_value, "paired bootstrap of sacrebleu"
+        )
+
+
+# BLEU and chrF are computed together, so both metrics share one cached result.
+@lru_cache(maxsize=512)
+def _score(references, answers, utt_ids, language):
+    return score_translation(references, answers, utt_ids=utt_ids, language=language)
+
+
+@lru_cache(maxsize=512)
+def _compare(references, answers, others, language, seed):
+    return compare_translations(references, answers, others, language=language, seed=max(seed, 1))
+
+
+class MeanScore(Metric):
+    """The mean score of single answers, in percent.
+
+    Systems are compared by the bootstrap over speakers, and also by McNemar's test if all scores are 0 or 1.
+
+    Arguments
+    ---------
+    score : callable (answer, question, text of the utterance) -> float from 0 to 1
+        Such as the `score` of a recipe's judge.
+    name : str
+    """
+
+    unit = "%"
+
+    def __init__(self, score: Callable[[str, Question, str], float], name: str):
+        self.score_one, self.name = score, name
+
+    def score(self, asked, answers):
+        scores = self._scores(asked, answers)
+        return MetricValue(
+            *_percent(bootstrap_interval(scores, clusters=self.clusters(asked), seed=asked.seed))
+        )
+
+    def compare(self, asked, answers, others):
+        scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
+        found = bootstrap_difference(scores, other_scores, clusters=self.clusters(asked), seed=asked.seed)
+        if set(scores) | set(other_scores) <= {0.0, 1.0}:
+            return Significance(
+                *_percent(found), mcnemar(scores, other_scores), "McNemar, and bootstrap over speakers"
+            )
+        return Significance(*_percent(found), None, "bootstrap over speakers")
+
+    def clusters(self, asked: Asked) -> list[str]:
+        """The cluster of each answer for the bootstrap."""
+        return asked.speakers
+
+    def _scores(self, asked, answers):
+        return np.array(
+            [
+                float(self.score_one(answer, question, utterance.text))
+                for answer, question, utterance in zip(
+                    answers, asked.questions, asked.utterances, strict=True
+                )
+            ]
+        )
+
+
+def _percent(estimate):
+    return tuple(
+        None if value is None else 100 * value for value in (estimate.value, estimate.low, estimate.high)
+    )

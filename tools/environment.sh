@@ -1,4 +1,4 @@
-# Source this: sets ROOT, the checkout, and ENVIRONMENT, where auralign and its Python live; use_own_tree goes to work there.
+# Source this: sets ROOT, the checkout, and ENVIRONMENT, the environment of auralign and its Python; use_own_tree goes to work there.
 #
 # ENVIRONMENT is the active virtual environment, else the active conda environment, else .venv at ROOT. Conda's `base`
 # does not count: conda itself runs on it, and it is active without anybody's doing.

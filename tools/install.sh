@@ -29,7 +29,7 @@ main() {
     check_extras "$@"
     if is_complete "$@"; then return; fi
     trap 'echo "install.sh: interrupted; run the same command again to go on" >&2; exit 130' INT
-    local base=$python # what there is to work with before ENVIRONMENT stands
+    local base=$python # the Python before ENVIRONMENT is made
     if [ "$ENVIRONMENT" != "$ROOT/.venv" ]; then
         check_active_environment
     elif [ -z "$(version_of "$python")" ]; then
@@ -63,7 +63,7 @@ check_extras() {
     done
 }
 
-version_of() { # "3.12", or nothing where it is no Python
+version_of() { # "3.12", or nothing if it is no Python
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
 }
 
@@ -193,7 +193,7 @@ add() { # ARGUMENTS of uv pip install and of pip install
     "$python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check --log "$log" "$@" 2>/dev/null
 }
 
-find_uv() { # nothing if there is none, or if it is not wanted
+find_uv() { # prints nothing if uv is absent or not wanted
     if [ "${INSTALLER:-uv}" = pip ]; then return; fi
     command -v uv || command -v "$ENVIRONMENT/bin/uv" || true
 }
@@ -220,7 +220,7 @@ explain_failure() {
     if log_has 'No space left on device|Disk quota exceeded'; then
         what=("the disk is full; free about $NEEDED_GIGABYTES GB (TMPDIR=/another/disk moves pip's temporary files) and run this again")
     elif log_has 'Read-only file system|Permission denied'; then
-        what=("no permission to write where pip must; see the log")
+        what=("no permission to write to pip's folder; see the log")
     elif log_has 'CERTIFICATE_VERIFY_FAILED'; then
         what=("the package index shows a certificate that is not trusted here; set PIP_CERT to your organisation's and run this again")
     elif log_has 'NewConnectionError|NameResolutionError|name resolution|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection refused|ConnectionResetError|RemoteDisconnected|requirement setuptools.*from versions: none'; then

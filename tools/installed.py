@@ -11,7 +11,7 @@
 The environment .venv of the checkout follows the lock exactly. In an environment of the user's own, a package that is
 there stays, as long as its version is within the range of setup.cfg.
 
-Reads: setup.cfg, requirements.lock and the metadata of installed packages; imports none of them but `packaging`, or pip's copy.
+Reads: setup.cfg, requirements.lock and the metadata of installed packages; imports only `packaging`, or pip's copy.
 """
 
 import configparser
@@ -130,7 +130,7 @@ def follows_the_lock():
 
 
 def find_fault_of_project():
-    """Why auralign itself is to be installed: what is there may be of another checkout, unless the environment is ours."""
+    """The reason to install auralign itself: in an environment that is not ours it may be of another checkout."""
     config = read_config()
     for found in metadata.distributions(name=PROJECT, path=[str(PACKAGES)]):
         announced = {f"{point.name} = {point.value}" for point in found.entry_points}

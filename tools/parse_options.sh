@@ -181,7 +181,7 @@ check_data() {
 # Completes data_options. --data look-alike means a small corpus of this form, made by auralign.testing.corpora, full of traps.
 make_data() { # NAME in auralign.testing.corpora; empty if it has none
     if [ "$data" = look-alike ]; then
-        [ -n "$1" ] || usage_error "--data look-alike: there is none of this corpus; give $DATA_IS"
+        [ -n "$1" ] || usage_error "--data look-alike: this corpus has none; give $DATA_IS"
         data=$(python -m auralign.testing.corpora "$1" "$PWD/data/look-alike") || exit
     fi
     data_options=(--data "$data" ${data_options[@]+"${data_options[@]}"})

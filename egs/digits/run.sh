@@ -27,7 +27,7 @@ synthetic) [ -z "$corpus" ] || usage_error "--corpus is for --speech recorded" ;
 recorded)
     [ "$stage" -gt 0 ] || [ -d "$corpus" ] || usage_error "--speech recorded needs --corpus DIR; no folder at '$corpus'"
     recordings=(--corpus "$(CDPATH='' cd -- "${corpus:-.}" && pwd)")
-    models=(--output exp/recorded/models) # skipped when they stand, unless forced
+    models=(--output exp/recorded/models) # skipped if they are there; --force makes them again
     ! $rebuild_models || models+=(--force)
     options+=(--encoder_folder exp/recorded/models/encoder)
     ;;

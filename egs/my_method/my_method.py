@@ -16,7 +16,7 @@ class MyMethod(AlignmentMethod):
     Arguments
     ---------
     instruction : str
-        A template with one `{speech}` slot: where the transcript stands for the LLM, and the speech for the model.
+        A template with one `{speech}` slot, which holds the transcript for the LLM and the speech for the model.
     """
 
     instruction: str = "Summarise in one sentence: {speech}"

@@ -4,7 +4,7 @@
 #   ./run.sh --table clips.csv --audio-folder clips   a CSV with the columns path, sentence and split (train, valid, test)
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
 #                                                     --restart trains in train_2 and keeps what was trained before
-#   ./run.sh                                          as it stands: the speech and the models of ../digits, minutes
+#   ./run.sh                                          unchanged: the speech and the models of ../digits, minutes
 #
 # Stages: 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
 set -euo pipefail
@@ -26,7 +26,7 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
     folder=(${audio_folder:+--audio-folder "$audio_folder"})
     for split in train valid test; do
         ask=()
-        # The right answer is what the LLM itself answers to the text; where a column holds it, name it: --ask "..." COLUMN
+        # The right answer is what the LLM itself answers to the text; if a column holds it, name it: --ask "..." COLUMN
         [ $split != test ] || ask=(--ask "repeat {speech}" --ask "reverse {speech}")
         auralign prepare "$table" "data/$split.jsonl" --where "split=$split" \
             ${folder[@]+"${folder[@]}"} ${ask[@]+"${ask[@]}"}

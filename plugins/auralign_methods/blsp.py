@@ -28,7 +28,7 @@ class BLSP(AlignmentMethod):
         A template with one `{speech}` slot.
     normalize : bool
         By Whisper's normaliser: lower case, no punctuation, numbers as digits; the continuation then cannot hang on what is not
-        heard.
+        audible.
     spellings : str, optional
         JSON file of British to American spellings, such as the normalizer.json of a Whisper folder; none are changed without.
     """

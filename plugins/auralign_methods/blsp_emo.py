@@ -1,4 +1,4 @@
-"""BLSP-Emo: the LLM is told how it was said, the model has to hear it."""
+"""BLSP-Emo: the LLM reads how it was said, the model has to hear it."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ class BLSPEmo(AlignmentMethod):
     """Ask the LLM to continue what was said in a known emotion, and teach its answer under a request that does not name it.
 
     The second stage of BLSP-Emo (arXiv:2406.03872); its first is `blsp_kd` with `input_weight: 0`, from which it goes on
-    (`init_from`). An utterance whose emotion is unknown, or none of `values`, is not asked about.
+    (`init_from`). An utterance whose emotion is unknown, or not among `values`, is not asked about.
 
     Faithful to the paper and its code: the emotion named to the teacher alone, with a system prompt that asks for empathy; the
     student asked to go on by the tone that it hears; cross-entropy on the answer, and of a linear head on the mean of the
@@ -23,13 +23,13 @@ class BLSPEmo(AlignmentMethod):
     Arguments
     ---------
     teacher_instruction : str
-        A template with one `{speech}` slot, and `{value}` where the emotion is named.
+        A template with one `{speech}` slot, and one `{value}` for the emotion.
     student_instruction : str
         A template with one `{speech}` slot.
     teacher_system : str, optional
         System prompt of the teacher alone; None leaves the recipe's.
     attribute : str
-        Of the utterance: what is told.
+        Of the utterance: what the teacher reads.
     values : list of str
         The classes of the head, in lower case; those of the utterances may have capitals.
     head_weight : float
@@ -48,7 +48,7 @@ class BLSPEmo(AlignmentMethod):
     name = "blsp_emo"
     paper = "2406.03872"
     expected_failures = {
-        "check_student_is_asked_what_the_teacher_is": "the teacher is told the emotion, the student has to hear it",
+        "check_student_is_asked_what_the_teacher_is": "the teacher reads the emotion, the student has to hear it",
     }
 
     def __post_init__(self):
@@ -65,19 +65,19 @@ class BLSPEmo(AlignmentMethod):
         return Needs(heads={"emotion": len(self.values)})
 
     def choices(self, utterance, rng):
-        """Continue, where the emotion is known."""
+        """Continue, if the emotion is known."""
         value = str(utterance.attributes.get(self.attribute) or "").lower()
         if value and value in self.values:
             yield Choice(task="continue", instruction=self.student_instruction, options={"value": value})
 
     def layout(self, utterance, choice, response):
         """Each its own request around the speech, then the LLM's answer to the one that names the emotion."""
-        told = self.teacher_instruction.replace("{value}", choice.options["value"])
+        asked = self.teacher_instruction.replace("{value}", choice.options["value"])
         system = DEFAULT if self.teacher_system is None else self.teacher_system
         speech = Speech(utterance.text)
         return Layout(
             student=View((*fill(choice.instruction, speech), response)),
-            teacher=View((*fill(told, speech), response), system=system).read(),
+            teacher=View((*fill(asked, speech), response), system=system).read(),
         )
 
     def loss(self, views):
@@ -87,9 +87,9 @@ class BLSPEmo(AlignmentMethod):
         from auralign.losses import SEQUENCES, Term
 
         student = views[STUDENT]
-        heard = torch.stack([embeddings.mean(0) for embeddings in student.each(SPEECH, 0)])
+        means = torch.stack([embeddings.mean(0) for embeddings in student.each(SPEECH, 0)])
         values = [self.values.index(choice.options["value"]) for choice in student.choices]
-        logits = student.heads["emotion"](heard.float())
+        logits = student.heads["emotion"](means.float())
         labels = torch.tensor(values, device=logits.device)
         emotion = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
         return {

@@ -19,7 +19,7 @@ class BLSPKD(AlignmentMethod):
     divergence from teacher to student at temperature 2 without the square of the temperature, on response and input; the
     error of the number of tokens, |predicted / true - 1|. Not faithful: the wording of the request is ours; all terms weigh
     1, which was not checked against the paper; the distributions are those that predict the tokens, the first one included,
-    where that code takes those behind them; our connector leaves out the transformer layers around the firing
+    while that code takes those after them; our connector leaves out the transformer layers around the firing
     (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here while `input_weight` is not 0).
 
     Arguments

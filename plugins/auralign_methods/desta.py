@@ -29,14 +29,14 @@ class DeSTA(AlignmentMethod):
     Faithful to the paper: description, prompt and answer by the backbone LLM itself; the embeddings of the speech before those
     of the transcript; cross-entropy, only the connector trained (the paper's is
     `auralign.models.connectors.MultiLayerQFormer` on four layers of Whisper). Not faithful: the wording of the prompts is
-    ours, eight in place of a large pool; sounds and music are left out.
+    ours, eight instead of a large pool; sounds and music are left out.
 
     Arguments
     ---------
     prompts : list of str
         Templates with one `{speech}` slot; one is drawn for each utterance.
     attributes : list of str, optional
-        Those of the utterance that are told, in this order; all that it has unless given.
+        The utterance's attributes that the LLM reads, in this order; default: all.
     text_assist : bool
         False gives the speech alone.
     """
@@ -51,7 +51,7 @@ class DeSTA(AlignmentMethod):
 
     @property
     def expected_failures(self):
-        """Where the transcript stands beside the speech, the student reads it, and the teacher does not twice."""
+        """With `text_assist` the student reads the transcript too, which the teacher reads once."""
         reason = "text_assist puts the transcript beside the speech"
         checks = ("check_student_is_asked_what_the_teacher_is", "check_student_is_not_told")
         return dict.fromkeys(checks, reason) if self.text_assist else {}
@@ -64,11 +64,11 @@ class DeSTA(AlignmentMethod):
         """The description, or the speech with its transcript, in the slot of the prompt, then the LLM's answer."""
         described = Speech(self._describe(utterance))
         asked = View((*fill(choice.instruction, described), response))
-        heard = (described, *self._assist(utterance))
-        return Layout(student=View((*fill(choice.instruction, *heard), response)), teacher=asked.read())
+        shown = (described, *self._assist(utterance))
+        return Layout(student=View((*fill(choice.instruction, *shown), response)), teacher=asked.read())
 
     def slot(self, utterance):
-        """The speech, and the transcript where there is one."""
+        """The speech, and the transcript if there is one."""
         return (Speech(utterance.text), *self._assist(utterance))
 
     def _assist(self, utterance):
@@ -78,9 +78,9 @@ class DeSTA(AlignmentMethod):
         """Such as: [00:00:00 - 00:00:05] good morning (Gender: female, Emotion: happy)"""
         names = utterance.attributes if self.attributes is None else self.attributes
         known = {name: value for name, value in utterance.attributes.items() if value not in (None, "")}
-        told = [f"{name.capitalize()}: {known[name]}" for name in names if name in known]
+        named = [f"{name.capitalize()}: {known[name]}" for name in names if name in known]
         span = f"[{_clock(0)} - {_clock(utterance.seconds)}]"
-        return f"{span} {utterance.text}" + (f" ({', '.join(told)})" if told else "")
+        return f"{span} {utterance.text}" + (f" ({', '.join(named)})" if named else "")
 
 
 def _clock(seconds: float) -> str:

@@ -29,8 +29,8 @@ class Distillation(AlignmentMethod):
     end_weight : float
         Of the term at the end of the turn; 0 leaves it out.
     top_k : int, optional
-        Compute the teacher once, in stage 2, and keep its so many largest logits at each token; it is computed anew in every
-        step unless given. What is beyond them counts as one token.
+        Compute the teacher once, in stage 2, and keep its `top_k` largest logits at each token; the rest of the vocabulary counts
+        as one token. Default: the teacher is computed in every step.
     """
 
     instruction: str = "Continue this text in fewer than 50 words:\n{speech}"
@@ -58,7 +58,7 @@ class Distillation(AlignmentMethod):
         return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
 
     def loss(self, views):
-        """The divergence over the response, and once more where it ends."""
+        """The divergence over the response, and once more at its end."""
         student, teacher = views[STUDENT], views[TEACHER]
         terms = {"divergence": student.divergence(teacher, TARGET, temperature=self.temperature)}
         if self.end_weight:

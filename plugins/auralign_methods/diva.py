@@ -12,12 +12,12 @@ class DiVA(AlignmentMethod):
     """Distilled voice assistant: match the state that predicts the first word of the answer, and the transcript's embeddings.
 
     DiVA (Held et al., ACL 2025). The output matrix is frozen, so that equal hidden states mean equal distributions of the
-    first token; the distance of the states stands for their divergence, and no answer is ever generated.
+    first token; the distance of the states replaces their divergence, and no answer is ever generated.
 
     Faithful to the paper: the speech alone as the user's turn; the Euclidean distance, without the square, of the hidden
     states that predict the first token of the answer; the same between the last embeddings of the speech and the
     transcript's token embeddings; the LLM frozen. Not faithful: its connector starts from Whisper's decoder with 448
-    learned queries, ours is the recipe's; where the speech has fewer embeddings than the transcript has tokens, the last of
+    learned queries, ours is the recipe's; if the speech has fewer embeddings than the transcript has tokens, the last of
     both are matched. The weights of the two terms in the paper were not checked against the source.
 
     Arguments
@@ -36,7 +36,7 @@ class DiVA(AlignmentMethod):
     paper = "2410.02678"
     needs = Needs(target=False, teacher=True)
     expected_failures = {
-        "check_terms_count_their_unit": "where the speech has fewer embeddings than its text has tokens, the last are matched",
+        "check_terms_count_their_unit": "if the speech has fewer embeddings than its text has tokens, the last are matched",
     }
 
     def choices(self, utterance, rng):
@@ -54,7 +54,7 @@ class DiVA(AlignmentMethod):
         student, teacher = views[STUDENT], views[TEACHER]
         first = distance(student.predicting(FIRST), teacher.predicting(FIRST))
         pairs = zip(student.each(SPEECH, 0), teacher.each(SPEECH, 0), strict=True)
-        inputs = join(distance(heard[-len(read) :], read[-len(heard) :]) for heard, read in pairs)
+        inputs = join(distance(spoken[-len(read) :], read[-len(spoken) :]) for spoken, read in pairs)
         return {
             "first_token": replace(first, weight=self.first_weight, unit=SEQUENCES),
             "input": replace(inputs, weight=self.input_weight, unit=read_unit(SPEECH)),

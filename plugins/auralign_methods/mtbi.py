@@ -1,4 +1,4 @@
-"""MTBI: the LLM's answers to many tasks, for utterances that are heard in part and read in part."""
+"""MTBI: the LLM's answers to many tasks, for utterances that are part speech and part text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class MTBI(AlignmentMethod):
 
     Of MTBI (Xie et al., Interspeech 2025, arXiv:2505.18644) only the abstract was read, and there is no public code: this is
     MTBI-style. The LLM answers several tasks about the transcript, in several phrasings; its answers are the targets of the
-    speech. Within an utterance random spans of words are read instead of heard, while the target stays: what was said is the
+    speech. Within an utterance random spans of words are text instead of speech, while the target stays: what was said is the
     same, so one answer serves every mixture.
 
     Faithful to the paper (its abstract): encoder and LLM frozen, the connector trained on paired speech and transcripts
@@ -39,11 +39,11 @@ class MTBI(AlignmentMethod):
     tasks : dict of str to list of str
         Phrasings by task, templates with one `{speech}` slot.
     tasks_per_utterance : int, optional
-        So many tasks are drawn for each utterance, with one phrasing each; all of them unless given.
+        Number of tasks that are drawn for each utterance, with one phrasing each; default: all.
     share_read : float
-        Of the words of an interleaved utterance: how likely each span of words is read instead of heard.
+        Of the words of an interleaved utterance: how likely each span of words is text instead of speech.
     share_interleaved : float
-        Of the examples. Needs word times (`auralign align`); an utterance that has an empty list of them is heard whole.
+        Of the examples. Needs word times (`auralign align`); an utterance that has an empty list of them is all speech.
     max_span : int
         Words in one span; its length is drawn.
     """
@@ -70,8 +70,8 @@ class MTBI(AlignmentMethod):
 
     @property
     def expected_failures(self):
-        """Words that are read stand in the student's text."""
-        reason = "words of the transcript stand in the student's text: that is the interleaving"
+        """The words that are read are in the student's text."""
+        reason = "words of the transcript are in the student's text: that is the interleaving"
         return {"check_student_is_not_told": reason} if self.share_interleaved else {}
 
     def choices(self, utterance, rng):
@@ -85,25 +85,25 @@ class MTBI(AlignmentMethod):
             yield Choice(task=task, instruction=instruction, options={"read": spans})
 
     def _draw_spans(self, utterance, rng) -> list[int]:
-        """Numbers of the words that are read; at least one is left to be heard."""
+        """Numbers of the words that are read; at least one is left as speech."""
         if utterance.words is None:
             raise ValueError(
                 "no word times to interleave by: run `auralign align` on the manifest, or set share_interleaved: 0"
             )
         read: list[int] = []
-        place = 0
-        while place < len(utterance.words):
+        index = 0
+        while index < len(utterance.words):
             length = rng.randint(1, self.max_span)
             if rng.random() < self.share_read:
-                read += range(place, min(place + length, len(utterance.words)))
-            place += length
+                read += range(index, min(index + length, len(utterance.words)))
+            index += length
         return read if len(read) < len(utterance.words) else read[1:]
 
     def layout(self, utterance, choice, response):
         """The phrasing around speech that is read in part; the LLM itself was asked about the whole text."""
-        heard = fill(choice.instruction, *_interleave(utterance, set(choice.options["read"])))
+        mixed = fill(choice.instruction, *_interleave(utterance, set(choice.options["read"])))
         asked = fill(choice.instruction, Speech(utterance.text))
-        return Layout(student=View((*heard, response)), teacher=View((*asked, response)).read())
+        return Layout(student=View((*mixed, response)), teacher=View((*asked, response)).read())
 
 
 def _interleave(utterance, read: set[int]):
@@ -113,7 +113,7 @@ def _interleave(utterance, read: set[int]):
     times = utterance.words
     cuts = [(before[2] + after[1]) / 2 / utterance.seconds for before, after in pairwise(times)]
     cuts = [0.0, *(min(max(cut, 0.0), 1.0) for cut in cuts), 1.0]
-    # Words that take no time, such as a dash that stands alone, cannot be heard without others.
+    # Words that take no time, such as a dash alone, have no audio without others.
     read = read | {number for number in range(len(times)) if cuts[number] >= cuts[number + 1]}
     segments: list[Text | Speech] = []
     for is_read, run in groupby(range(len(times)), key=lambda number: number in read):
@@ -125,5 +125,5 @@ def _interleave(utterance, read: set[int]):
             segments.append(Text((" " if segments else "") + text + space, "read"))
         else:
             segments.append(Speech(text, span=(cuts[first], cuts[last + 1])))
-    heard = any(isinstance(segment, Speech) for segment in segments)
-    return tuple(segments) if heard else (Speech(utterance.text),)
+    has_speech = any(isinstance(segment, Speech) for segment in segments)
+    return tuple(segments) if has_speech else (Speech(utterance.text),)

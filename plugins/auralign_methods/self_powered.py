@@ -99,7 +99,7 @@ class SelfPowered(AlignmentMethod):
             yield Choice(task=family, instruction=instruction)
 
     def given_response(self, utterance, choice):
-        """The reference transcript, where it is asked for."""
+        """The reference transcript, if it is asked for."""
         return utterance.text if choice.task == TRANSCRIBE else None
 
     def reject(self, utterance, choice, response):

@@ -15,14 +15,14 @@ class SIFT(AlignmentMethod):
 
     AZeroS (arXiv:2601.06086, equations 1 to 3 and Table 3). With no instruction to lean on, the only way to lower the loss is
     to make the speech read like the text, and whatever the LLM can do with text follows. `SIFT_s` reads the transcript;
-    `SIFT_sp` reads what is known of the speaker too, in slots that the speech takes in its place: of one encoder, or of two,
+    `SIFT_sp` reads what is known of the speaker too, in slots that the student fills with speech: of one encoder, or of two,
     one for the voice and one for the words (the paper's second stage, in which the first's connector stays as it is:
     `branches`, `init_from` and `frozen` of the recipe); `SIFT_ssp` adds a persona that pretends to hear.
 
     Faithful to the paper: no instruction, no system prompt, the target written by the same frozen LLM, greedy (the paper's
     limit is 256 tokens), an answer cut off at the length limit taught without its end of turn, cross-entropy, only connectors
     trained; the tags around the slots, unknown attributes left out, ages in four groups. Not faithful: the persona's wording
-    is ours; with one encoder its speech takes the place of both slots; where there are two encoders, the view "s" too hears
+    is ours; with one encoder its speech replaces both slots; with two encoders, the view "s" too hears
     both in their slots, while the LLM was given the bare transcript (neither was checked against the paper's code); lower
     case is the recipe's `prepare`.
 
@@ -35,9 +35,9 @@ class SIFT(AlignmentMethod):
     views : list of str
         "s", "sp", "ssp": one example of each utterance for each. The paper's final model has "s" and "sp".
     attributes : list of str
-        Those of the utterance that are told, in this order.
+        The utterance's attributes that the LLM reads, in this order.
     voice_branch : str, optional
-        The branch that hears what the attributes tell; the main one hears it all unless given.
+        The branch that encodes what the attributes describe; default: the main one encodes all.
     persona : str
         System prompt of the view "ssp".
     """
@@ -58,7 +58,7 @@ class SIFT(AlignmentMethod):
 
     @property
     def expected_failures(self):
-        """With two encoders, both are heard in the view "s" too."""
+        """With two encoders, both are in the view "s" too."""
         if self.voice_branch is None or TRANSCRIPT not in self.views:
             return {}
         return {
@@ -76,23 +76,23 @@ class SIFT(AlignmentMethod):
             yield Choice(task="none", options={"view": view})
 
     def layout(self, utterance, choice, response):
-        """The speech alone or in its slots, then the LLM's own reply to what it stands for."""
+        """The speech alone or in its slots, then the LLM's own reply to its text."""
         view = choice.options["view"]
         system = self.persona if view == PERSONA else None if self.no_system_prompt else DEFAULT
         read = (Speech(utterance.text),) if view == TRANSCRIPT else self._slots(utterance)
-        heard = read if self.voice_branch is None else self._slots(utterance)
-        student, teacher = (View((*segments, response), system=system) for segments in (heard, read))
+        spoken = read if self.voice_branch is None else self._slots(utterance)
+        student, teacher = (View((*segments, response), system=system) for segments in (spoken, read))
         return Layout.of(student, teacher.read())
 
     def slot(self, utterance):
-        """The speech alone, or in its slots where it is trained in them."""
+        """The speech alone, or in its slots if it is trained in them."""
         alone = set(self.views) == {TRANSCRIPT} and self.voice_branch is None
         return (Speech(utterance.text),) if alone else self._slots(utterance)
 
     def _slots(self, utterance):
-        told = ((name, utterance.attributes.get(name)) for name in self.attributes)
+        values = ((name, utterance.attributes.get(name)) for name in self.attributes)
         known = ", ".join(
-            f"{name}: {_in_words(name, value)}" for name, value in told if value not in (None, "")
+            f"{name}: {_in_words(name, value)}" for name, value in values if value not in (None, "")
         )
         if self.voice_branch is None:
             whole = Speech(f"<meta>{known}</meta><text>{utterance.text}</text>")
@@ -107,7 +107,7 @@ class SIFT(AlignmentMethod):
 
 
 def _in_words(name: str, value) -> str:
-    """An attribute as it is told; ages in years by the paper's groups."""
+    """An attribute in words; ages in years by the paper's groups."""
     try:
         years = float(value) if name == "age" else None
     except ValueError:  # such as "twenties"

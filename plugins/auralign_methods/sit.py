@@ -13,7 +13,7 @@ class SIT(AlignmentMethod):
 
     AZeroS's `SIT_s` (arXiv:2601.06086, section on SIT and Table 3).
 
-    Faithful to the paper: one generic request to repeat what stands there, the target written by the same frozen LLM,
+    Faithful to the paper: one generic request to repeat the text, the target written by the same frozen LLM,
     greedy, an answer cut off at the length limit taught without its end of turn, cross-entropy, only the connector
     trained. Not faithful: the wording of the request is the recipe's; the paper lower-cases its transcripts, here that is
     the recipe's `prepare`.

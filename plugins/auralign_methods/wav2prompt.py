@@ -33,8 +33,8 @@ class Wav2Prompt(AlignmentMethod):
     stage : str
         "joint", or of ACIF "align" or "distil".
     embedding_weight, quantity_weight, cross_entropy_weight : float
-        Of the terms of "joint"; the quantity's also of "distil". Without cross-entropy the LLM is not run: it helps where the
-        LLM, asked to repeat, says the bare transcript, and is a command to do so where it would not.
+        Of the terms of "joint"; the quantity's also of "distil". Without cross-entropy the LLM is not run: it helps if the
+        LLM, asked to repeat, says the bare transcript, and is a command to do so if it would not.
     """
 
     instruction: str = "{speech}\nRepeat the above."

@@ -4,7 +4,7 @@
 
 Of each test clip the translation is asked, once for each pair that has one, and with --asr also what was said. A clip of
 several pairs is one utterance: trained on once, its translations are the labels `translation_de`, `translation_zh-CN`, ...
-They are references of the questions; no target is made of them, unless a method says so itself.
+They are references of the questions; only a method that says so makes targets of them.
 
 Texts are as the release has them, with case and punctuation. All audio is read through, as an mp3 does not tell that it was
 cut.
@@ -168,10 +168,10 @@ def parse_pairs(text):
 
 def check_source(hparams, source, yaml):
     """Refuse speech in another language than the recipe's recognizer writes."""
-    told = hparams.own.get("source")
-    if told is not None and main_code(told) != main_code(source):
+    given = hparams.own.get("source")
+    if given is not None and main_code(given) != main_code(source):
         raise ValueError(
-            f"{yaml}: source is {told!r}, but the pairs are spoken in {source!r}; add --source {main_code(source)}, in all stages"
+            f"{yaml}: source is {given!r}, but the pairs are spoken in {source!r}; add --source {main_code(source)} in all stages"
         )
 
 
@@ -180,7 +180,7 @@ def download(pairs, data):
     missing = [
         pair
         for pair in pairs
-        if not any(place.is_file() for place in table_places(data, pair))
+        if not any(path.is_file() for path in table_paths(data, pair))
         or is_half_unpacked(f"covost_v2.{pair.name}", data / "covost")
     ]
     if missing:
@@ -189,16 +189,16 @@ def download(pairs, data):
     print(COMMON_VOICE, flush=True)
 
 
-def table_places(data, pair):
+def table_paths(data, pair):
     name = f"covost_v2.{pair.name}.tsv"
     return [data / name, data / "covost" / name, data / pair.source / name, data / "cv4" / pair.source / name]
 
 
 def find_table(data, pair):
-    places = table_places(data, pair)
-    found = next((place for place in places if place.is_file()), None)
+    paths = table_paths(data, pair)
+    found = next((path for path in paths if path.is_file()), None)
     if found is None:
-        folders = ", ".join(str(place.parent) for place in places)
+        folders = ", ".join(str(path.parent) for path in paths)
         raise FileNotFoundError(
             f"no covost_v2.{pair.name}.tsv in {folders}; put it into one, or give --download"
         )
@@ -207,11 +207,11 @@ def find_table(data, pair):
 
 def find_common_voice(data, source):
     """The folder of a language in Common Voice."""
-    places = [data / source, data / "cv4" / source, *sorted(data.glob(f"cv-corpus-*/{source}"))]
-    found = next((place for place in places if (place / "validated.tsv").is_file()), None)
+    folders = [data / source, data / "cv4" / source, *sorted(data.glob(f"cv-corpus-*/{source}"))]
+    found = next((folder for folder in folders if (folder / "validated.tsv").is_file()), None)
     if found is None:
         raise FileNotFoundError(
-            f"no validated.tsv in {', '.join(map(str, places))}; put Common Voice 4's {source!r} there, with clips/ beside it. "
+            f"no validated.tsv in {', '.join(map(str, folders))}; put Common Voice 4's {source!r} there, with clips/ beside it. "
             + COMMON_VOICE
         )
     return found
@@ -220,7 +220,7 @@ def find_common_voice(data, source):
 def read_clips(tables, folder, split, counts):
     """The clips of a split, each once, with the translations of all pairs that have one; fills `counts`.
 
-    What is wrong with a row of one pair leaves the clip out only where no other pair has it; it is told in either case.
+    What is wrong with a row of one pair leaves the clip out only if no other pair has it; it is reported in either case.
     """
     utterances, rejections, notes = {}, {}, Counter()
     kept = {pair: set() for pair in tables}
@@ -329,8 +329,8 @@ def doubt_release(folder, counts):
         absent and f"{absent:,} of {listed:,} rows listed are not in validated.tsv",
         missing and f"{missing:,} of {listed:,} rows listed have no clip",
     ]
-    told = "; ".join(reason for reason in reasons if reason)
-    return f"{folder} is not Common Voice 4.0, or not all of it: {told}" if told else None
+    why = "; ".join(reason for reason in reasons if reason)
+    return f"{folder} is not Common Voice 4.0, or not all of it: {why}" if why else None
 
 
 if __name__ == "__main__":

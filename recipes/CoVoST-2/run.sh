@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Give a text LLM ears on CoVoST 2, and see what is left of its translations when it hears instead of reads.
+# Give a text LLM ears on CoVoST 2, and see what is left of its translations when the input is speech, not text.
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all, for English to German; README.md says what DIR of the data holds
 #   ./run.sh ... --pairs "en_de en_zh-CN"               pairs of one source language, trained on and decoded together

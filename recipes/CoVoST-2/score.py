@@ -3,13 +3,13 @@
     python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--comet models/wmt22-comet-da] [--score_folder exp/ledger]
 
 Of `translate`, the ledger's score of an answer is its chrF as a sentence, 0 to 1; the table has BLEU and chrF of the whole test
-set by sacrebleu, cased and punctuated, with their signatures in the report, and COMET where --comet gives a checkpoint on this
+set by sacrebleu, cased and punctuated, with their signatures in the report, and COMET if --comet gives a checkpoint on this
 disk. Of `asr`, it is the share of right words.
 
 One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
 
 Reads: <data_folder>/test.jsonl, test.questions.jsonl, counts.json; <text_folder>/hypotheses/, and of each method
-       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), if it is
 Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
@@ -59,7 +59,7 @@ class CovostJudge(Judge):
     """
 
     metric = "scores of answers"
-    is_right = None  # a translation has no form that could be set aside
+    is_right = None  # a translation has no form to ignore
 
     def __init__(self, comet=None, spellings=None):
         self.comet, self.spellings = comet, spellings
@@ -108,12 +108,12 @@ chrf = lru_cache(maxsize=2**16)(score_sentence)  # asked to score and to classif
 
 def is_copy(answer, said):
     """Whether an answer is what was said, by its letters and their marks: words would not do for languages without spaces."""
-    heard, expected = plain(answer), plain(said)
-    return bool(heard and expected) and character_error_rate([expected], [heard]) <= COPIED
+    written, expected = plain(answer), plain(said)
+    return bool(written and expected) and character_error_rate([expected], [written]) <= COPIED
 
 
 def in_script(text, language):
-    """Whether most letters of a text are of a language's script; not where it has no letter."""
+    """Whether most letters of a text are of a language's script; False if it has no letter."""
     names = [unicodedata.name(character, "") for character in text if character.isalpha()]
     known = SCRIPTS.get(main_code(language), ("LATIN",))
     return bool(names) and sum(name.startswith(known) for name in names) >= SCRIPT_SHARE * len(names)
@@ -170,15 +170,15 @@ def take_comet(argv):
     argv = [part for word in argv for part in (word.split("=", 1) if word.startswith("--comet=") else [word])]
     if "--comet" not in argv:
         return argv, None
-    place = argv.index("--comet")
-    if place + 1 == len(argv):
+    index = argv.index("--comet")
+    if index + 1 == len(argv):
         raise RecipeError("--comet: give a checkpoint: a .ckpt file, or the folder that holds it")
-    checkpoint = Path(argv[place + 1])
+    checkpoint = Path(argv[index + 1])
     if not checkpoint.exists():
         raise FileNotFoundError(
             f"--comet: no {checkpoint}; fetch a checkpoint, such as wmt22-comet-da, and give its path"
         )
-    return argv[:place] + argv[place + 2 :], checkpoint
+    return argv[:index] + argv[index + 2 :], checkpoint
 
 
 def main(argv):

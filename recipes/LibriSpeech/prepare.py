@@ -62,7 +62,7 @@ def main(argv):
         "--splits",
         default="",
         metavar="SUBSETS",
-        help="subsets; train-*, dev-* and test-* are for training, validation and test, unless one says valid=dev-clean-2 "
+        help="subsets; train-*, dev-* and test-* are for training, validation and test, or as given: valid=dev-clean-2 "
         "(default: all that are there, or with --download all seven of LibriSpeech)",
     )
     parser.add_argument(
@@ -83,8 +83,8 @@ def main(argv):
     if options.download:
         if options.data.name != "LibriSpeech":
             raise ValueError(f"--data {options.data}: the archives unpack a folder LibriSpeech; name it so")
-        place = options.data.parent
-        fetch([name for name in subsets if name not in there or is_half_unpacked(name, place)], place)
+        folder = options.data.parent
+        fetch([name for name in subsets if name not in there or is_half_unpacked(name, folder)], folder)
     prepare(
         hparams,
         {split: [subset(options, name) for name in names] for split, names in chosen.items()},

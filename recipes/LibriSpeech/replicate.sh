@@ -2,7 +2,7 @@
 # The smallest real replication: do targets decide what a connector teaches? NOT RUN: no figure below was measured here.
 #
 #   ./replicate.sh --data /corpora/LibriSpeech                        models in models/ of this folder, results in exp/replicate
-#   ./replicate.sh --data DIR --llm DIR --encoder DIR --folder DIR    other places
+#   ./replicate.sh --data DIR --llm DIR --encoder DIR --folder DIR    other folders
 #   ./replicate.sh ... --stage 4 --stop-stage 5                       as of run.sh; a broken run is resumed by the same command
 #   ./replicate.sh ... -- --seed 2                                    what follows -- changes a key of the three YAMLs
 #
@@ -25,13 +25,13 @@
 # Why. Published, for 7 B and far more speech: VoiceBench 22.26, 57.89, 68.70 (TSIT, SIT, SIFT), the text's own 77.52 when normalised;
 # with TSIT for the floor that is a recovery of 0.64 and 0.84. Whisper-large-v3 and a LLM of 4 B with LoRA (hf.co/kehanlu/
 # interspeech-tutorial): 1.81 % WER after transcription, after self-generated replies 3.93 with a pinned format and 52.35 without it.
-# Ours hears less: a small encoder, 100 h, no LoRA.
-# The WER of sift has a floor that is not hearing: what the LLM writes of the same *text*, pinned. Read them side by side.
+# Ours has less: a small encoder, 100 h, no LoRA.
+# The WER of sift has a floor that is not a matter of speech: what the LLM writes of the same *text*, pinned. Read them side by side.
 # The theory of the form gap says: bare transcripts hurt obedience only as far as the LLM itself would have answered in another
-# form (on digits where it would not, transcription recovered as well as SIFT: 0.56 and 0.58 of unseen tasks). So should transcription
+# form (on digits, whose LLM would not, transcription recovered as well as SIFT: 0.56 and 0.58 of unseen tasks). So should transcription
 # come within 0.1 of sift here, look first at what the LLM answers to its three instructions on text; if that is nearly the bare
-# transcript, the theory stands and the ranking of the paper does not carry over; if it is not, the theory is wrong.
-# A LLM of 0.5 B obeys little: where text - shuffled is below 20 points for a task, its recovery means nothing.
+# transcript, the theory holds and the ranking of the paper does not carry over; if it is not, the theory is wrong.
+# A LLM of 0.5 B obeys little: if text - shuffled is below 20 points for a task, its recovery means nothing.
 #
 # TIME, estimated for an A100, from sizes and an assumed 35 ms a decoding step: frames 1 h; targets 1 h (31,000 answers, twice, 256 at
 # once: 120 batches of up to 256 steps, 20 min each); training 3 times 1 h (5,300 steps of up to 7,710 positions, 2 GFLOP each, 40

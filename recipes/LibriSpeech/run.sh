@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Give a text LLM ears on LibriSpeech, and see whether it obeys what it hears or merely writes it down.
+# Give a text LLM ears on LibriSpeech, and see whether it obeys speech or merely transcribes it.
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data is the release's folder LibriSpeech
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs

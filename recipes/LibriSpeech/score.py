@@ -3,12 +3,12 @@
     python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
 
 Of `asr`, the ledger's score of an answer is its share of right words; word error rates are printed raw and as Whisper
-normalises, which are two numbers and not to be mixed. Of `obey`, an answer scores 1 where its rule holds.
+normalises, which are two numbers and not to be mixed. Of `obey`, an answer scores 1 if its rule holds.
 
 One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
 
 Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
-       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), if it is
 Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
@@ -34,7 +34,7 @@ class LibriSpeechJudge(Judge):
     """Share of right words for asr, the task's rule for obey."""
 
     metric = "scores of answers"
-    is_right = None  # nothing is asked whose form could be set aside
+    is_right = None  # no task has a form to ignore
 
     def __init__(self, spellings):
         self.raw, self.normalised = raw_form("en"), normalised_form("en", spellings)

@@ -1,6 +1,6 @@
 # Same in every recipe; tests/recipes/test_shared.py keeps it so. Delete this line to diverge.
 #
-# Source this after path.sh: `launch NUM_GPUS SCRIPT ARGUMENTS...` runs a Python script of the recipe where $launcher says.
+# Source this after path.sh: `launch NUM_GPUS SCRIPT ARGUMENTS...` runs a Python script of the recipe on the machines that $launcher names.
 #
 #   local    on this machine
 #   slurm    on a node of the cluster, with what the variables below ask for; waits for it, and shows what it prints

@@ -5,7 +5,7 @@
 The folder holds the releases' own folders (slue-voxpopuli, slue-hvb, ...) or parquet copies of asapp/slue and
 asapp/slue-phase-2 (voxpopuli, hvb, ...). Training is on the fine-tune splits, validation on dev, the test on test. Every
 task is asked zero-shot, in five wordings that demand one strict format; the reference of a question is the right answer in
-that format. The question of sqa5 is asked as text: how it is spoken is known (label question_audio) and not heard.
+that format. The question of sqa5 is asked as text: its spoken form is a label (question_audio) and not used.
 
 Reads: <data>
 Writes: <data_folder>/{train,valid,test}.jsonl, what was rejected beside each, train.overlap.jsonl: training clips that a test
@@ -55,7 +55,7 @@ LABEL = {  # without it an utterance cannot be scored
 }
 MAY_BE_EMPTY = ("voxpopuli", "vp_nel")  # an utterance without entities
 ZIPPED = ("voxpopuli", "voxceleb")
-EVERY = 20  # where the test is on dev, every 20th utterance of fine-tune is for validation
+EVERY = 20  # if the test is on dev, every 20th utterance of fine-tune is for validation
 
 RAW_TAGS = (
     "CARDINAL (number), DATE, EVENT, FAC (building, road), GPE (country, city), LANGUAGE, LAW, LOC (other place), MONEY, "
@@ -217,7 +217,7 @@ def parse_corpora(text):
 
 
 def folders(data, corpus):
-    """What stands of a corpus, in either form.
+    """The files of a corpus that are there, in either form.
 
     Raises FileNotFoundError if nothing does.
     """
@@ -229,9 +229,7 @@ def folders(data, corpus):
     found = [data / name for name in names if (data / name).is_dir()]
     if not found:
         there = [name for name in PUBLISHED if any(data.glob(f"slue-{name}*/")) or (data / name).is_dir()]
-        hint = (
-            f'--corpora "{" ".join(there)}" is what stands there' if there else "is --data the right folder?"
-        )
+        hint = f'--corpora "{" ".join(there)}" is what is there' if there else "is --data the right folder?"
         raise FileNotFoundError(f"no slue-{corpus} and no {corpus} in {data}; {hint}")
     return found
 
@@ -242,14 +240,14 @@ def download(data, corpora):
     wanted = [
         corpus
         for corpus in corpora
-        if corpus in ZIPPED and (not stands(data, corpus) or is_half_unpacked(f"slue-{corpus}", data))
+        if corpus in ZIPPED and (not is_there(data, corpus) or is_half_unpacked(f"slue-{corpus}", data))
     ]
     fetch([f"slue-{corpus}" for corpus in wanted], data)
     for corpus in wanted:
         print(
             f"slue-{corpus}: its test set is blind; test on dev (--test dev), or get the labels: {hub_command(corpus, data)}"
         )
-    missing = [corpus for corpus in corpora if corpus not in ZIPPED and not stands(data, corpus)]
+    missing = [corpus for corpus in corpora if corpus not in ZIPPED and not is_there(data, corpus)]
     if missing:
         commands = " && ".join(dict.fromkeys(hub_command(corpus, data) for corpus in missing))
         raise FileNotFoundError(
@@ -257,7 +255,7 @@ def download(data, corpora):
         )
 
 
-def stands(data, corpus):
+def is_there(data, corpus):
     try:
         return bool(folders(data, corpus))
     except FileNotFoundError:
@@ -278,7 +276,7 @@ def read_corpus(data, corpus, split, audio_folder):
 
 
 def check_test(options, corpus, audio_folder):
-    """Stop early where the test set of a corpus is not there, or blind."""
+    """Stop early if the test set of a corpus is not there, or blind."""
     folders(options.data, corpus)
     repair = f"test on dev (--test dev), or get the labels: {hub_command(corpus, options.data)}"
     try:

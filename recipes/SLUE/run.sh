@@ -2,8 +2,8 @@
 # Give a text LLM ears, and see what it understands of SLUE: entities, sentiments, dialog acts, answers in the audio, titles.
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
-#   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; the first three unless given
-#   ./run.sh ... --test dev                             where the test sets are blind
+#   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; default: the first three
+#   ./run.sh ... --test dev                             if the test sets are blind
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches voxpopuli and voxceleb first (CC0, CC BY 4.0; test sets blind)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute

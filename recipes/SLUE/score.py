@@ -3,14 +3,14 @@
     python score.py hparams/sift.yaml [hparams/blsp.yaml ...] [--score_folder exp/ledger]
 
 Answers are read by tolerant readers, which never guess: one that cannot be read is wrong, stays in every metric, and is
-counted as "not read". Where a task asks for a place in the audio (sqa5, vp_nel), the words that an answer quotes are located
+counted as "not read". If a task asks for a span of the audio (sqa5, vp_nel), the words that an answer quotes are located
 first, in the audio of the utterance asked about, by forced alignment with the recipe's recognizer; a quote that cannot be
-located scores 0, and is counted as "quote not located". The places are kept, so that a quote is looked for once.
+located scores 0, and is counted as "quote not located". The spans are kept, so that a quote is located once.
 
 One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folder`, `seed` and the LLM can be compared.
 
 Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
-       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), where it is
+       <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), if it is
 Writes: <score_folder>/scores.json, report.md, ledger.png; beside the hypotheses test.<column>.places.jsonl
 """
 
@@ -35,18 +35,18 @@ from auralign.text.forms import normalised_form, raw_form
 from auralign.text.words import words
 
 RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how answers are read, located and scored
-LONG = 8  # words of an answer that stand in the speech one after the other: it was written down, not answered about
+LONG = 8  # words of an answer in a row that are in the speech too: it was transcribed, not answered
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "All tasks are zero-shot: nothing was trained on their labels. Published figures of models trained on them are another task.",
     'Answers that cannot be read are wrong and stay in every metric; "not read" says how many they are.',
-    "The question of sqa5 is read as text, the document is heard; published systems hear both.",
+    "The question of sqa5 is read as text, the document is speech; published systems take both as speech.",
     "Spans (sqa5, vp_nel): the words that an answer quotes are located by forced alignment with the recipe's own recognizer, "
     'in the audio of the utterance asked about, whatever the LLM was given; "quote not located" says how often that failed, '
     "which scores 0. The notes of the metrics say what the right words, located so, score.",
-    "The ledger scores answer by answer: the share of right words (asr), F1 of the entities or acts of one utterance (1 where "
+    "The ledger scores answer by answer: the share of right words (asr), F1 of the entities or acts of one utterance (1 if "
     "there are none and none are named), a sentiment right or wrong, frame-F1 of a quote, ROUGE-L of a title or abstract. "
-    "Entities in the audio count in the ledger by tag and words; their places, without tags, in the metrics.",
+    "Entities in the audio count in the ledger by tag and words; their spans, without tags, in the metrics.",
 )
 
 
@@ -58,13 +58,13 @@ class SlueJudge(Judge):
     manifest : Records
         Of Utterance.
     places : dict
-        (utterance id, quote) to its place.
+        (utterance id, quote) to its span.
     spellings : path, optional
         British to American, as Whisper's normaliser has them.
     """
 
     metric = "scores of answers"
-    is_right = None  # the readers set the form aside already
+    is_right = None  # the readers ignore the form already
 
     def __init__(self, manifest, places, spellings=None):
         self.manifest, self.places = manifest, places
@@ -100,14 +100,14 @@ def repeats(answer, said):
     """Whether an answer writes down what was said: all of it, or a long piece."""
     if is_transcription(answer, said):
         return True
-    heard, spoken = words(answer), words(said)
-    inside = f" {' '.join(heard)} " in f" {' '.join(spoken)} "
-    around = f" {' '.join(spoken)} " in f" {' '.join(heard)} "
-    return (inside and len(heard) >= LONG) or (around and len(spoken) >= LONG)
+    written, spoken = words(answer), words(said)
+    inside = f" {' '.join(written)} " in f" {' '.join(spoken)} "
+    around = f" {' '.join(spoken)} " in f" {' '.join(written)} "
+    return (inside and len(written) >= LONG) or (around and len(spoken) >= LONG)
 
 
 def locate_answers(runs):
-    """(utterance id, quote) to its place, for all answers to the span tasks, and the files that hold it."""
+    """(utterance id, quote) to its span, for all answers to the span tasks, and the files that hold it."""
     recipe, data = runs.recipe, runs.first.data
     paths = [data.manifest("test"), data.questions]
     hashes = {path.name: content(path, made_by="stage 1 (prepare)") for path in paths}
@@ -123,7 +123,7 @@ def locate_answers(runs):
     }
     answered = [*runs.texts().values(), *(path for pair in runs.columns().values() for path in pair)]
     listen = cache(
-        lambda: locator(recipe, manifest, place=recipe.source.path)
+        lambda: locator(recipe, manifest, path=recipe.source.path)
     )  # built when the first quote needs it
     known, written = {}, []
     for path in answered:
@@ -149,7 +149,7 @@ def locate_answers(runs):
         known.update(found)
         written.append(output)
         if not stage.complete:
-            failed = sum(place is None for place in found.values())
+            failed = sum(span is None for span in found.values())
             print(f"{stage.name}: {len(found)} quotes, {failed} of them could not be located, in {output}")
     return known, written
 

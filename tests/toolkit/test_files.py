@@ -10,9 +10,9 @@ from auralign.files import (
     hash_value,
     make_folder_atomically,
     read_json,
-    recall_place,
-    remember_place,
-    without_places,
+    recall_path,
+    remember_path,
+    without_folders,
     write_atomically,
     write_json,
 )
@@ -117,14 +117,14 @@ def test_what_a_library_wrote_for_its_owner_alone_is_readable_by_all_whom_the_um
     ],
 )
 def test_a_text_tells_no_place_of_this_machine(text, told):
-    assert without_places(text) == told
+    assert without_folders(text) == told
 
 
 def test_a_place_is_remembered_for_this_user(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "llm").mkdir()
-    remember_place("0a", tmp_path / "llm")
-    assert recall_place("0a") == tmp_path / "llm"
+    remember_path("0a", tmp_path / "llm")
+    assert recall_path("0a") == tmp_path / "llm"
     (tmp_path / "llm").rmdir()
-    assert recall_place("0a") is None
-    assert recall_place("0b") is None
+    assert recall_path("0a") is None
+    assert recall_path("0b") is None

@@ -1,6 +1,7 @@
 """Give the utterances of a manifest the times of their words: `auralign align`.
 
-A source is a function from an utterance to its [(word, start, end)], in seconds; it raises NoWordTimes if it has none.
+A source is a function from an utterance to its [(word, start, end)], in seconds; it raises NoWordTimes if it
+knows none for the utterance.
 """
 
 from collections.abc import Callable
@@ -35,10 +36,13 @@ def align_file(path: PathLike, open_source: Callable[[Records], Source], *, forc
     Arguments
     ---------
     path : path
-        Of the manifest.
+        Path of the manifest.
     open_source : callable (Records of Utterance) -> Source
+        Makes the source for a manifest.
     force : bool
-        As of `align`, whose line is returned.
+        As in `align`. Default: False.
+
+    Returns str: the line of `align`.
 
     Raises FileNotFoundError if there is no manifest; and what `align` and `open_source` raise.
     """
@@ -55,18 +59,18 @@ def align_file(path: PathLike, open_source: Callable[[Records], Source], *, forc
 
 
 def align(manifest: Records, source: Source, *, force: bool = False) -> str:
-    """Write a manifest again, with word times; returns a line that tells how many have them and why others have none.
+    """Write a manifest again, with word times; returns a line with their number and the reasons of the others.
 
-    Utterances that have word times are left as they are, those that a source had none for are tried again. Whoever stays
-    without is listed with the reason in `<name>.unaligned.jsonl`.
+    Utterances that have word times keep them; those without are tried again. Utterances that stay without are listed with
+    the reason in `<name>.unaligned.jsonl`.
 
     Arguments
     ---------
     manifest : Records
-        Of Utterance; all fields but `words` stay.
-    source : callable
+        The utterances; all fields except `words` stay.
+    source : callable (Utterance) -> list of (word, start, end), in seconds
     force : bool
-        Whether utterances that have word times get those of this source, or none.
+        Replace the word times that utterances have, by none if the source knows none. Default: False.
 
     Raises ValueError if no utterance would have word times; the manifest is then as it was.
     """
@@ -89,7 +93,7 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
         unaligned.write_list(unaligned_path(path))  # before the manifest, as the list of the rejected
         if unaligned.items and not num_found + num_left:
             raise ValueError(
-                f"{path}: none of {len(manifest)} utterances has word times there ({unaligned.reasons()}); the first is "
+                f"{path}: 0 of {len(manifest)} utterances have word times ({unaligned.reasons()}); the first is "
                 f"{unaligned.first()}; reasons in {unaligned_path(path)}; the manifest is as it was"
             )
     left = f", {num_left} had them before" if num_left else ""
@@ -98,7 +102,7 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
 
 
 def unaligned_path(path: PathLike) -> Path:
-    """Beside `train.jsonl` stands `train.unaligned.jsonl`."""
+    """The list beside a manifest: `train.unaligned.jsonl` of `train.jsonl`."""
     return Path(path).with_suffix(".unaligned.jsonl")
 
 
@@ -167,12 +171,12 @@ def _find(folder: PathLike, ending: str) -> dict[str, list[Path]]:
     return found
 
 
-def from_recipe(recipe: Recipe, manifest: Records, *, place: PathLike) -> Source:
+def from_recipe(recipe: Recipe, manifest: Records, *, path: PathLike) -> Source:
     """The source that aligns by CTC, with the encoder and the recognizer of a recipe's YAML.
 
-    Raises ValueError, naming `place`, if the YAML names no recognizer, or one that cannot align.
+    Raises ValueError, naming `path`, if the YAML names no recognizer, or one that cannot align.
     """
-    encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="align")
+    encoder, recognizer, frames = _build_parts(recipe, manifest, path=path, to="align")
 
     def listen(utterance: Utterance) -> Timed:
         if not encoder.hears(utterance.seconds):
@@ -189,26 +193,26 @@ def from_recipe(recipe: Recipe, manifest: Records, *, place: PathLike) -> Source
     return listen
 
 
-Place = tuple[float, float, float]
-Locator = Callable[[str, list[str]], list[Place | None]]
+Span = tuple[float, float, float]
+Locator = Callable[[str, list[str]], list[Span | None]]
 
 
-def locator(recipe: Recipe, manifest: Records, *, place: PathLike) -> Locator:
-    """What tells where phrases are said in an utterance, with the encoder and the recognizer of a recipe's YAML.
+def locator(recipe: Recipe, manifest: Records, *, path: PathLike) -> Locator:
+    """A function that finds the times at which phrases are said, with the encoder and the recognizer of a recipe's YAML.
 
-    For tasks that ask for a place in the audio, where the LLM quotes words.
+    It serves tasks that ask for a span of the audio: the LLM quotes words, which are located.
 
     Returns
     -------
     A function of an utterance's id and phrases (list of str), which returns for each its (start, end, score): seconds from the
     utterance's start, and how surely it is said there, at most 0 and higher for surer, as the recognizer's `locate` has it;
-    or None if it cannot be located. It raises ValueError if the encoder does not hear so long an utterance.
+    or None if it cannot be located. It raises ValueError if the utterance is longer than the encoder takes.
 
-    Raises ValueError, naming `place`, if the YAML names no recognizer, or one that cannot locate.
+    Raises ValueError, naming `path`, if the YAML names no recognizer, or one that cannot locate.
     """
-    encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="locate")
+    encoder, recognizer, frames = _build_parts(recipe, manifest, path=path, to="locate")
 
-    def locate(utt_id: str, phrases: list[str]) -> list[Place | None]:
+    def locate(utt_id: str, phrases: list[str]) -> list[Span | None]:
         batch, lengths = frames.get([manifest.row(utt_id)])
         (spans,) = recognizer.locate(batch, lengths, [phrases])
         utterance = manifest[utt_id]
@@ -221,7 +225,7 @@ def locator(recipe: Recipe, manifest: Records, *, place: PathLike) -> Locator:
 
 
 def _build_parts(
-    recipe: Recipe, manifest: Records, *, place: PathLike, to: str
+    recipe: Recipe, manifest: Records, *, path: PathLike, to: str
 ) -> tuple[Any, Any, "LiveFrames"]:
     """The encoder, recognizer and frames that a recipe names, to "align" or to "locate"."""
     from auralign.data.frames import LiveFrames
@@ -229,7 +233,7 @@ def _build_parts(
 
     if not recipe.recognizer:
         raise ValueError(
-            f"{place}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of "
+            f"{path}: names no recognizer to {to} with; give one, such as load_ctc or load_wav2vec2_ctc of "
             "auralign.models.recognizers"
         )
     check_device(recipe.device)
@@ -237,7 +241,7 @@ def _build_parts(
     recognizer = build_recognizer(recipe, encoder)
     if not hasattr(recognizer, to):
         raise ValueError(
-            f"{place}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.recognizers.load_ctc makes one "
+            f"{path}: the recognizer {type(recognizer).__name__} has no {to}(); auralign.models.recognizers.load_ctc makes one "
             "that has"
         )
     encoder = own_encoder(recognizer) or encoder
@@ -248,5 +252,5 @@ def _in_seconds(
     encoder: Any, utterance: Utterance, lengths: "torch.Tensor", *frames: int
 ) -> tuple[float, ...]:
     """Frames of an utterance in seconds from its start."""
-    told = {"seconds": utterance.seconds, "num_frames": int(lengths)}
-    return tuple(round(encoder.seconds_at(frame, **told), 3) for frame in frames)
+    known = {"seconds": utterance.seconds, "num_frames": int(lengths)}
+    return tuple(round(encoder.seconds_at(frame, **known), 3) for frame in frames)

@@ -1,4 +1,4 @@
-"""What a YAML's `!name:`, `!new:` and `!apply:` stand for: a callable by its name, imported when it is first used.
+"""What a YAML's `!name:`, `!new:` and `!apply:` mean: a callable by its name, imported when it is first used.
 
     >>> make = Constructor("builtins.dict", stride=4)
     >>> make(width=8)
@@ -29,7 +29,7 @@ class Constructor:
     name : str
         Such as "auralign.models.llm.load_llm"; an earlier name of a part of auralign is replaced by the present one.
     args, keywords
-        Arguments of each call, before and beside those given to it. Constructors among them that stand for their result
+        Arguments of each call, before and beside those given to it. Constructors among them that mean their result
         (`!new:`, `!apply:`) are called first.
     """
 
@@ -68,7 +68,7 @@ class Constructor:
 
 
 def realise(value):
-    """A value of a YAML with the results of `!new:` and `!apply:` in their places; `!name:` stays a Constructor.
+    """A value of a YAML with `!new:` and `!apply:` replaced by their results; `!name:` stays a Constructor.
 
     Raises whatever the class or function raises.
     """

@@ -65,14 +65,14 @@ def evaluate(
     ask : sequence of str, optional
         Instructions with a `{speech}` slot, asked about every utterance, instead of `questions`.
     output : path, optional
-        Where the evaluation's folder is made; by default `evaluations` in the run's folder, or `<name>.evaluations` beside the
-        model folder.
+        The folder in which the evaluation's folder is made; by default `evaluations` in the run's folder, or
+        `<name>.evaluations` beside the model folder.
     judge : Judge, optional
         Says what an answer is worth; by default exact answers count.
     seed : int
-        Of the shuffled speech and of the bootstrap.
+        Seed of the shuffled speech and of the bootstrap.
     llm, encoder : path, optional
-        Where a model folder's LLM and encoder are now.
+        The present folders of a model folder's LLM and encoder.
     device : str, optional
         "cpu" or "cuda:N"; by default the run's, or the CPU.
     overrides : dict of str, optional
@@ -173,8 +173,8 @@ def describe_evaluations(folder: Path) -> str:
 class _Run:
     """A run as `evaluate` sees it."""
 
-    def __init__(self, place, overrides: Mapping[str, Any]):
-        self.run = place if isinstance(place, RunFolder) else RunFolder.open(place, overrides)
+    def __init__(self, run, overrides: Mapping[str, Any]):
+        self.run = run if isinstance(run, RunFolder) else RunFolder.open(run, overrides)
         self.name = self.run.name
         with self.run.working_here():
             self.output = self.run.evaluations.resolve()
@@ -198,8 +198,8 @@ class _Run:
 class _Folder:
     """A model folder as `evaluate` sees it."""
 
-    def __init__(self, place, llm, encoder, device: str):
-        self.folder = Path(place).resolve()
+    def __init__(self, folder, llm, encoder, device: str):
+        self.folder = Path(folder).resolve()
         self.name = self.folder.name
         self.output = self.folder.with_name(f"{self.name}.evaluations")
         self.options = {"llm": llm, "encoder": encoder, "device": device}
@@ -228,7 +228,7 @@ class _Folder:
 
 
 class _Slot:
-    """What `Decoder` asks of a method, for a model folder: which segments replace the prompt's `{speech}` slot."""
+    """A model folder's method for `Decoder`: the segments that replace the prompt's `{speech}` slot."""
 
     name = "of a model folder"
 

@@ -67,7 +67,7 @@ def _open(path: Path, mode: str) -> IO[Any]:
 
 @contextlib.contextmanager
 def named(path: PathLike) -> Iterator[None]:
-    """Give an OSError without a file name that of `path`: the system tells none when a disk is full."""
+    """Give an OSError that names no file the name `path`, as when a disk is full."""
     try:
         yield
     except OSError as error:
@@ -78,7 +78,7 @@ def named(path: PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def make_folder_atomically(path: PathLike) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success rename it to `path`, replacing what stood there."""
+    """Yield a temporary folder beside `path`; on success rename it to `path`, replacing what was there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
@@ -90,7 +90,7 @@ def make_folder_atomically(path: PathLike) -> Iterator[Path]:
         for file in filter(Path.is_file, temporary.rglob("*")):
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
-        if path.exists():  # a folder cannot be renamed over another: step aside first
+        if path.exists():  # a folder cannot be renamed over another
             shutil.rmtree(path)
         os.replace(temporary, path)
         sync_folder(path.parent)
@@ -180,7 +180,7 @@ def hash_value(value: Any) -> str:
 def hash_path(path: PathLike) -> str:
     """SHA-256 of the content of a file, or of a folder's files with their relative names.
 
-    Raises FileNotFoundError if nothing stands at `path`.
+    Raises FileNotFoundError if there is nothing at `path`.
     """
     path = Path(path)
     if path.is_dir():
@@ -214,8 +214,8 @@ def _cache_folder(kind: str) -> Path:
     return Path(home) / "auralign" / kind
 
 
-def remember_place(digest: str, path: PathLike) -> None:
-    """Keep, for this user on this machine alone, where a file or folder of that content stands."""
+def remember_path(digest: str, path: PathLike) -> None:
+    """Remember the path of a file or folder by the hash of its content, for this user on this machine."""
     with (
         contextlib.suppress(OSError),
         write_atomically(_cache_folder("places") / digest) as file,
@@ -223,35 +223,35 @@ def remember_place(digest: str, path: PathLike) -> None:
         file.write(os.path.abspath(path))
 
 
-def recall_place(digest: str) -> Path | None:
-    """Where a file or folder of that content stood when it was last remembered, if something is there still."""
+def recall_path(digest: str) -> Path | None:
+    """The path that was last remembered for this hash of content; None if nothing is there any more."""
     with contextlib.suppress(OSError):
-        place = Path((_cache_folder("places") / digest).read_text(encoding="utf-8"))
-        return place if place.exists() else None
+        path = Path((_cache_folder("places") / digest).read_text(encoding="utf-8"))
+        return path if path.exists() else None
     return None
 
 
-def without_places(text: str) -> str:
-    """A text for others to read: of an absolute path the last name.
+def without_folders(text: str) -> str:
+    """A text to publish: each absolute path is shortened to its last name.
 
-    >>> without_places("made of /home/anna/models/llm, see https://example.org/a/b")
+    >>> without_folders("made of /home/anna/models/llm, see https://example.org/a/b")
     'made of llm, see https://example.org/a/b'
     """
     segment = r"[^\s/'\"`|,;()<>]+"
     return re.sub(rf"(?<![\w.~/:-])/(?:{segment}/)+({segment})", r"\1", text)
 
 
-def without_places_in_command(words: list[str]) -> str:
-    """A command line for others to read: of an absolute path the last name.
+def without_folders_in_command(words: list[str]) -> str:
+    """A command line to publish: each absolute path is shortened to its last name.
 
-    >>> without_places_in_command(["score.py", "--llm_folder", "/home/anna/my models/llm", "--data=/corpora/x"])
+    >>> without_folders_in_command(["score.py", "--llm_folder", "/home/anna/my models/llm", "--data=/corpora/x"])
     'score.py --llm_folder llm --data=x'
     """
-    told = []
+    shown = []
     for word in words:
         name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        told.append(f"{name}{equals}{Path(value).name if os.path.isabs(value) else value}")
-    return shlex.join(told)
+        shown.append(f"{name}{equals}{Path(value).name if os.path.isabs(value) else value}")
+    return shlex.join(shown)
 
 
 def write_array(
@@ -272,7 +272,7 @@ def write_array(
     os.replace(temporary, path)
 
 
-def write_rows(path, parts: Iterable, dtype) -> int:
+def write_rows(path: PathLike, parts: Iterable[Any], dtype: Any) -> int:
     """Write arrays (n,) end to end as one array of a .npy file, atomically; returns its number of rows.
 
     For arrays whose number of rows is known only when the last part was made. One part is in memory at a time.

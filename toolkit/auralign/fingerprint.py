@@ -72,7 +72,7 @@ LATER = (
 
 
 def same(before, now) -> bool:
-    """Whether an account of inputs that was read from a file is that of now, as far as the earlier one goes.
+    """Whether recorded inputs equal the present ones, in all that the record holds.
 
     An earlier auralign wrote the name under which a class was defined, and of the user's own classes the files of their parents:
     what differs from that is imported and compared again.
@@ -128,14 +128,14 @@ def own_files(made) -> set[Path]:
 
 
 def named_files(name: str) -> set[Path]:
-    """What `own_files` gives for a dotted name, without importing it: nothing is known then of a class' parents."""
+    """What `own_files` gives for a dotted name, without importing it, so without the files of a class' parents."""
     found: set[Path] = set()
     _add_own(_find_module(name), found)
     return found
 
 
 def _find_module(name: str):
-    """What `_add_own` asks of the module that holds a dotted name; None of a library's, and if there is none."""
+    """The name, file and package of the module that holds a dotted name; None if it is a library's or not found."""
     spec, _ = (None, ()) if _is_library(name) else find_module(name)
     if spec is None or not spec.has_location:
         return None
@@ -143,7 +143,7 @@ def _find_module(name: str):
 
 
 def _add_own(module, found: set[Path]) -> None:
-    """Add the file of a module, unless it is a library's, and those of the modules that it imports."""
+    """Add the file of a module, if it is not a library's, and those of the modules that it imports."""
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py") or not Path(file).is_file() or Path(file) in found:
         return
@@ -157,7 +157,7 @@ def _add_own(module, found: set[Path]) -> None:
 
 
 def _is_library(name: str) -> bool:
-    """Whether a module is auralign's, of `LIBRARIES` or of Python's own."""
+    """Whether a module belongs to `LIBRARIES` or to Python's standard library."""
     return name.partition(".")[0] in (*LIBRARIES, *sys.stdlib_module_names)
 
 
@@ -166,7 +166,7 @@ def _is_installed(file: str | None) -> bool:
 
 
 def _find_own(name: str):
-    """What `_add_own` asks of a module that is not loaded, as when a function imports it later; None of an installed one."""
+    """The name, file and package of a module that is not loaded yet; None for an installed one."""
     with contextlib.suppress(ImportError, ValueError, AttributeError):
         top = importlib.util.find_spec(name.partition(".")[0])
         if top is not None and not _is_installed(top.origin):

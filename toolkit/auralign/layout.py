@@ -1,14 +1,14 @@
 """What the model reads, as segments: text, speech, and the target to learn.
 
     >>> view = View((Text("say again: "), Speech("three five"), Response("i heard three five")))
-    >>> view.read()                                           # every Speech replaced by the text that it stands for
+    >>> view.read()                                           # every Speech replaced by its text
     View(segments=(Text(text='say again: ', tag='instruction'), Text(text='three five', tag='speech'),
          Response(text='i heard three five', finished=True, tag='target')), system=DEFAULT)
     >>> fill("take {speech} and sort it", Speech("three five"))
     (Text(text='take ', tag='instruction'), Speech(text='three five'), Text(text=' and sort it', tag='instruction'))
 
 A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the original
-LLM reads, and is the student with its speech read as text unless a method says otherwise. What the LLM is asked when
+LLM reads, and by default the student with its speech read as text. What the LLM is asked when
 targets are generated is the teacher view cut before its `Response`: the two cannot drift apart.
 """
 
@@ -53,12 +53,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Speech:
-    """The place of the speech.
+    """Audio that the model reads, at this position of the user's turn.
 
     Arguments
     ---------
     text : str
-        What the teacher reads in its place.
+        What the teacher reads instead.
     branch : str
         The encoder and connector that embed it: `MAIN` (default), or one of the recipe's `branches`.
     span : (float, float)
@@ -142,7 +142,7 @@ class View:
         return self.response
 
     def read(self) -> "View":
-        """The view with the text of every `Speech` in its place."""
+        """The view with every `Speech` replaced by its text."""
         return self._replace(
             tuple(Text(s.text, s.tag) if isinstance(s, Speech) else s for s in self.segments)
         )
@@ -178,7 +178,9 @@ class Layout:
 
 
 def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:
-    """The user's turn for an instruction template with one `{speech}` slot and what stands in it; None is no instruction.
+    """The user's turn for an instruction template with one `{speech}` slot and the segments that fill it.
+
+    If `instruction` is None, the segments are the whole turn.
 
     Raises ValueError if the template has no slot, or several.
     """
@@ -186,7 +188,7 @@ def fill(instruction: str | None, *speech: Segment) -> tuple[Segment, ...]:
         return speech
     if instruction.count(SLOT) != 1:
         raise ValueError(
-            f"the instruction {shorten(repr(instruction))} needs exactly one {SLOT}: where the speech goes in the prompt"
+            f"the instruction {shorten(repr(instruction))} needs exactly one {SLOT}, which the speech replaces"
         )
     before, after = instruction.split(SLOT)
     around = (Text(before) if before else None, *speech, Text(after) if after else None)

@@ -45,7 +45,7 @@ FIDELITIES = ("smoke", "mechanism", "replicated")
 
 
 class MethodFailedError(ValueError):
-    """A method's own code raised an exception or returned something else than its contract says: names hook and utterance."""
+    """A method's own code raised an exception or returned another type than its contract says: names hook and utterance."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,13 @@ class Needs:
                 f"top_k {self.top_k}, temperature {self.temperature}: give 0 or more, and more than 0"
             )
         if self.top_k and (self.teacher or self.num_tokens or self.layers):
-            raise ValueError(
-                "top_k takes the place of the teacher's view: leave out teacher, num_tokens and layers"
-            )
+            raise ValueError("top_k replaces the teacher's view: leave out teacher, num_tokens and layers")
         if isinstance(self.llm_views, str) or not {*self.llm_views} <= {STUDENT, TEACHER}:
             raise ValueError(
                 f"llm_views {self.llm_views!r}: name {STUDENT!r}, {TEACHER!r}, both or none, in a tuple"
             )
         if self.layers and not self.llm_views:
-            raise ValueError(
-                f"layers {self.layers}: there are none without the LLM; name a view in llm_views"
-            )
+            raise ValueError(f"layers {self.layers}: hidden states need the LLM; name a view in llm_views")
         if any(isinstance(layer, float) and not 0 < layer < 1 for layer in self.layers):
             raise ValueError(
                 f"layers {self.layers}: a depth is above 0.0 and below 1.0; 0 is the input, -1 the last layer"
@@ -150,14 +146,14 @@ class AlignmentMethod(ABC):
 
     @abstractmethod
     def layout(self, utterance: Utterance, choice: Choice, response: Response) -> Layout:
-        """How the example reads: prompt, speech and `response` in their places. Pure: equal arguments, equal layout."""
+        """How the example reads: prompt, speech and `response` in order. Pure: equal arguments, equal layout."""
 
     def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
         """The target if the corpus holds it already; None (the usual case) asks the LLM."""
         return None
 
     def slot(self, utterance: Utterance) -> tuple[Segment, ...]:
-        """Segments that replace `{speech}` at inference: the speech alone, unless the method trains on more. Of the utterance
+        """Segments that replace `{speech}` at inference: by default the speech alone. Of the utterance
         only `text` is known then: the encoder's own transcript, or an empty string."""
         return (Speech(utterance.text),)
 
@@ -207,7 +203,7 @@ def cite(paper: str) -> str:
 
 
 @contextlib.contextmanager
-def running(method: AlignmentMethod, hook: str, place: str = "") -> Iterator[None]:
+def running(method: AlignmentMethod, hook: str, utt_id: str = "") -> Iterator[None]:
     """Context manager for a method's own code: its exceptions become a MethodFailedError that names hook and utterance."""
     try:
         yield
@@ -217,8 +213,8 @@ def running(method: AlignmentMethod, hook: str, place: str = "") -> Iterator[Non
         if type(error).__name__ == "OutOfMemoryError":  # of torch: no fault of the method
             raise
         raise MethodFailedError(
-            f"method {method.name!r}: {hook}{place and f' for {place}'} raised {type(error).__name__}: "
-            f"{shorten(str(error), 1000)} (AURALIGN_TRACEBACK=1 shows where)"
+            f"method {method.name!r}: {hook}{utt_id and f' for {utt_id}'} raised {type(error).__name__}: "
+            f"{shorten(str(error), 1000)} (AURALIGN_TRACEBACK=1 prints the traceback)"
         ) from error
 
 

@@ -20,7 +20,7 @@ from auralign.plugins import find_methods
 MODEL = "LibriSpeech"  # the recipe whose shared files are copied
 SHARED = ("path.sh", "cmd.sh", "generate.py", "train.py", "decode.py")
 YAMLS = ("sift.yaml", "smoke.yaml")
-# Lines that begin so are not copied: the model is tried out on a corpus of traps, the template is checked where it stands.
+# Lines that begin so are not copied: the model is tried out on a corpus of traps, the template is checked in its own folder.
 LEFT_OUT = ("max_rejected:", "# shellcheck source=recipes/")
 TEMPLATE, PLACEHOLDER = Path("tools", "new_recipe"), "MyCorpus"
 OWN = ("run.sh", "prepare.py", "score.py", "README.md")  # of the template
@@ -32,9 +32,10 @@ def new_method(name: str, folder: PathLike | None = None) -> Path:
     Arguments
     ---------
     name : str
-        Of the method and of the module in which it stands.
+        Name of the method and of its module.
     folder : path, optional
-        `auralign-<name>` unless given: one named as the module would hide it from whoever stands beside it.
+        The folder to write; default: `auralign-<name>`. A folder named like the module
+        would hide it from Python.
 
     Raises ValueError if the name will not do, FileExistsError if the folder is there.
     """
@@ -74,12 +75,12 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
     Arguments
     ---------
     name : str
-        Of the corpus.
+        Name of the corpus.
     folder : path, optional
-        `recipes/<name>` of the checkout in which one stands unless given; two below the root of a checkout in any case, as
-        its scripts find the tools from there.
+        The folder to write, two levels below the root of a checkout, as its scripts find the tools from there; default:
+        `recipes/<name>` of the checkout that holds the current folder.
 
-    Raises ValueError if the name will not do, FileNotFoundError if this is no checkout, FileExistsError if the
+    Raises ValueError if the name will not do, FileNotFoundError if there is no checkout, FileExistsError if the
     folder is there.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -94,7 +95,7 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
         root = folder.absolute().parent.parent
         if not is_checkout(root):
             raise FileNotFoundError(
-                f"--folder {folder}: {root} is no checkout of auralign; a recipe stands two folders below one, as recipes/{name}"
+                f"--folder {folder}: {root} is no checkout of auralign; a recipe is two folders below its root, as recipes/{name}"
             )
     _check_absent(folder)
     model = root / "recipes" / MODEL
@@ -110,15 +111,15 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
 
 
 def find_checkout(start: Path) -> Path:
-    """The checkout of auralign in which a folder stands.
+    """The checkout of auralign that holds a folder.
 
-    Raises FileNotFoundError if it stands in none.
+    Raises FileNotFoundError if no parent folder is a checkout.
     """
     for folder in (start, *start.parents):
         if is_checkout(folder):
             return folder
     raise FileNotFoundError(
-        f"{start} is in no checkout of auralign, where recipes run; go into one, or say --folder CHECKOUT/recipes/NAME"
+        f"{start} is in no checkout of auralign, which recipes need; go into one, or say --folder CHECKOUT/recipes/NAME"
     )
 
 

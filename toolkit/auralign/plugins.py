@@ -73,22 +73,22 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
     Raises MethodError if the import fails, the object is no AlignmentMethod, its name differs from the entry point's,
     or it is written for another API version.
     """
-    place = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"
+    origin = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"
     try:
         found = entry.entry_point.load()
     except Exception as error:  # whatever a foreign module raises at import is reported under its name
-        raise MethodError(f"{place} could not be imported: {type(error).__name__}: {error}") from error
+        raise MethodError(f"{origin} could not be imported: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
-        raise MethodError(f"{place} is not a subclass of auralign.method.AlignmentMethod")
+        raise MethodError(f"{origin} is not a subclass of auralign.method.AlignmentMethod")
     if found.__abstractmethods__:
-        raise MethodError(f"{place} lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks")
+        raise MethodError(f"{origin} lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks")
     if found.api_version != API_VERSION:
         raise MethodError(
-            f"{place} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
+            f"{origin} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
             f"install a version of {entry.package} for it"
         )
     if found.name != entry.name:
-        raise MethodError(f"{place} calls itself {found.name!r}; its `name` must equal its entry point's")
+        raise MethodError(f"{origin} calls itself {found.name!r}; its `name` must equal its entry point's")
     return found
 
 

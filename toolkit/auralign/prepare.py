@@ -3,7 +3,7 @@
     options, recipe = read_options(argv, parser)
     prepare(recipe, {"train": [Source(...)], "valid": [Source(...)], "test": [Source(...)]}, ask, options=options, ...)
 
-A recipe's `prepare.py` says where its corpus is read and what is asked about it; all else is here.
+A recipe's `prepare.py` says how its corpus is read and what is asked about it; the rest is here.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Source:
     name: str
     read: Callable[[], Iterable[Item]]
     audio_folder: Path  # what the utterances' audio is relative to
-    published: int | None = None  # utterances that it has where it is whole
+    published: int | None = None  # number of utterances of the complete part
 
 
 def recipe_parser(doc: str) -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("yaml", metavar="YAML", help="such as hparams/sift.yaml: where the data goes")
+    parser.add_argument("yaml", metavar="YAML", help="such as hparams/sift.yaml, which names the data folder")
     parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="the corpus")
     parser.add_argument(
         "--limit",
@@ -66,9 +66,9 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
 
 
 def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Recipe]:
-    """The options, and the values of the YAML with what else stands on the command line.
+    """The options, and the recipe with the other values of the command line.
 
-    Raises RecipeError on what neither knows, FileNotFoundError if there is no corpus.
+    Raises RecipeError on an argument that neither knows, FileNotFoundError if there is no corpus.
     """
     options, rest = parser.parse_known_args(argv)
     words, overrides = parse_arguments(rest)
@@ -94,21 +94,21 @@ def prepare(
     """Run stage 1: write {train,valid,test}.jsonl, test.questions.jsonl and corpus.json into the recipe's data folder.
 
     Training clips that share with the validation or the test manifest what `exclude_overlap` of the YAML names are left out and
-    listed; what validation shares with the test is told.
+    listed; what validation shares with the test is printed.
 
     Arguments
     ---------
     recipe : Recipe
     splits : dict of str -> list of Source
-        For each of SPLITS at least one.
+        The sources of each split of SPLITS, at least one.
     ask : callable (Records of Utterance) -> iterable of Question
         The questions about the test utterances.
     options : argparse.Namespace
-        Of `read_options`.
+        The options that `read_options` returned.
     inputs : dict
-        JSON-able: what the outputs depend on beside the options, such as `listing` of the corpus and hashes of the scripts.
+        What the outputs depend on beside the options, as JSON values, such as `listing` of the corpus and hashes of the scripts.
     verify : bool
-        Read audio through, whatever the options say.
+        Read all audio, even without the option --verify. Default: False.
 
     Raises ValueError if a split has no source.
     """
@@ -165,18 +165,18 @@ def prepare(
 
 
 def describe_parts(splits: dict[str, list[Source]], manifests: dict[str, Path]) -> list[str]:
-    """What the manifests hold of each part, beside what was published: shown, and told in the report of stage 5."""
+    """What the manifests hold of each part, beside what was published; it is printed, and part of stage 5's report."""
     lines = []
     for split, sources in splits.items():
         kept = Counter(utterance.labels["subset"] for utterance in Records(manifests[split], Utterance))
         for source in sources:
-            told = ""
+            share = ""
             if source.published is not None:
                 whole = kept[source.name] == source.published
-                told = f" of {source.published:,} published" + (
+                share = f" of {source.published:,} published" + (
                     "" if whole or split != "test" else ": figures are not to be compared with published ones"
                 )
-            lines.append(f"{split}: {source.name}, {kept[source.name]:,} utterances{told}")
+            lines.append(f"{split}: {source.name}, {kept[source.name]:,} utterances{share}")
     return lines
 
 
@@ -236,10 +236,10 @@ def _list(path: Path) -> Iterator[list]:
     if path.is_file():
         yield _describe(path.name, path.stat())
         return
-    for place, folders, _ in os.walk(path, followlinks=True):
+    for folder, folders, _ in os.walk(path, followlinks=True):
         folders.sort()
-        yield [os.path.relpath(place, path)]
-        with os.scandir(place) as entries:
+        yield [os.path.relpath(folder, path)]
+        with os.scandir(folder) as entries:
             yield from sorted(_describe(entry.name, entry.stat()) for entry in entries if entry.is_file())
 
 
@@ -255,18 +255,18 @@ def scripts(*paths) -> list[str]:
 def parse_splits(text: str, parts: Iterable[str], *, prefixes: dict[str, str]) -> dict[str, list[str]]:
     """The parts of each split, of words such as `train-clean-100` or `valid=dev-clean-2`.
 
-    A part belongs to the split after which its name begins, unless that is said before it.
+    A part belongs to the split whose prefix its name has, or to the split written before it (`valid=dev-2`).
 
     Arguments
     ---------
     text : str
-        Words apart by spaces or commas.
+        Words, separated by spaces or commas.
     parts : iterable of str
-        Those that the corpus has.
+        The parts that the corpus has.
     prefixes : dict of str -> str
-        Beginning of a part's name to split.
+        From the prefix of a part's name to its split.
 
-    Raises ValueError on a part or split that is none.
+    Raises ValueError on an unknown part or split.
 
     >>> parse_splits("train-5 test=dev-2", ["train-5", "dev-2"], prefixes={"train": "train", "dev": "valid"})
     {'train': ['train-5'], 'valid': [], 'test': ['dev-2']}

@@ -69,7 +69,7 @@ class TargetRequest:
 
 @dataclass(frozen=True)
 class Target:
-    """What the LLM answered, or what stands in the corpus, with its provenance.
+    """What the LLM answered, or the corpus's own answer, with its provenance.
 
     `finish_reason` is "stop" (the LLM ended its turn), "length" (cut off: no end of turn is ever taught after it),
     "given" (the text comes from the corpus; the LLM was not asked), or "none" (the method's loss reads no response).
@@ -129,16 +129,16 @@ MAX_SHOWN = 200  # characters of a value that an error shows
 
 
 def shorten(text: str, limit: int = MAX_SHOWN) -> str:
-    """Text as an error shows it: the middle left out of what is longer than `limit`, such as an answer that loops.
+    """Text as an error shows it: the middle of a text longer than `limit` is left out, such as an answer that loops.
 
     >>> shorten("three"), shorten("one two " * 1000, 40)
     ('three', 'one two on ... o one two  (8000 letters)')
     """
     if len(text) <= limit:
         return text
-    told = f" ({len(text)} letters)"
-    room = max(0, limit - len(told) - len(" ... "))
-    return f"{text[: room // 2]} ... {text[len(text) - (room + 1) // 2 :]}{told}"
+    size = f" ({len(text)} letters)"
+    room = max(0, limit - len(size) - len(" ... "))
+    return f"{text[: room // 2]} ... {text[len(text) - (room + 1) // 2 :]}{size}"
 
 
 class RecordError(ValueError):
@@ -174,28 +174,28 @@ def header(kind: type, about: Mapping[str, Any] | None = None) -> str:
 
 
 def read_about(path: PathLike, kind: type) -> tuple[dict[str, Any], Any]:
-    """What the header of a file of `kind` says about its records, and the first of them, or None if there is none yet."""
+    """What the header of a file of `kind` says about its records, and the first of them, or None if there is no record yet."""
     with open(path, "rb") as file:
         first, second = file.readline(), file.readline()
     about = json.loads(first).get("about", {}) if first.endswith(b"\n") else {}
-    return about, from_line(second, kind, place=f"{path}:2") if second.endswith(b"\n") else None
+    return about, from_line(second, kind, position=f"{path}:2") if second.endswith(b"\n") else None
 
 
-def check_header(line: bytes, kind: type, *, place: PathLike) -> None:
+def check_header(line: bytes, kind: type, *, position: PathLike) -> None:
     """Raise RecordError if the first line of a file is not the header of a file of `kind`."""
     try:
         found = json.loads(line)
     except ValueError:
         found = None
     if not isinstance(found, dict) or "schema" not in found:
-        raise RecordError(f"{place}:1: expected the header {header(kind).strip()}")
+        raise RecordError(f"{position}:1: expected the header {header(kind).strip()}")
     if found["schema"] != kind.__name__:
         raise RecordError(
-            f"{place}:1: holds {found['schema']} records; {kind.__name__} records are needed here"
+            f"{position}:1: holds {found['schema']} records; {kind.__name__} records are needed here"
         )
     if found.get("version") != SCHEMA_VERSION:
         raise RecordError(
-            f"{place}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
+            f"{position}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
         )
 
 
@@ -226,23 +226,23 @@ def _defaults(kind: type) -> list[tuple[str, Any]]:
     ]
 
 
-def from_line(line: bytes | str, kind: type, *, place: str = "") -> Any:
+def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
     """The record that `to_line` wrote.
 
-    Raises RecordError, naming `place`, on bytes that are not UTF-8, broken JSON, and missing or unknown fields.
+    Raises RecordError, naming `position`, on bytes that are not UTF-8, broken JSON, and missing or unknown fields.
     """
     try:
         values = json.loads(line.decode("utf-8") if isinstance(line, bytes) else line)
     except UnicodeDecodeError as error:
         raise RecordError(
-            f"{place}: not UTF-8 ({error.reason}); run the stage that writes it again"
+            f"{position}: not UTF-8 ({error.reason}); run the stage that writes it again"
         ) from error
     except json.JSONDecodeError as error:
         raise RecordError(
-            f"{place}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again"
+            f"{position}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again"
         ) from error
     if not isinstance(values, dict):
-        raise RecordError(f"{place}: expected a JSON object, found {type(values).__name__}")
+        raise RecordError(f"{position}: expected a JSON object, found {type(values).__name__}")
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     required = {
@@ -253,7 +253,7 @@ def from_line(line: bytes | str, kind: type, *, place: str = "") -> Any:
     missing = sorted(required - set(values))
     if unknown or missing:
         raise RecordError(
-            f"{place}: not a {kind.__name__}: "
+            f"{position}: not a {kind.__name__}: "
             + "; ".join(
                 text
                 for text in (
@@ -277,9 +277,9 @@ def read_rows(path: PathLike, kind: type) -> Iterator[Any]:
     Raises RecordError as `Records` does, but not on ids used twice.
     """
     with open(path, "rb") as file:
-        check_header(file.readline(), kind, place=path)
+        check_header(file.readline(), kind, position=path)
         for number, line in enumerate(file, start=2):
-            yield from_line(line, kind, place=f"{path}:{number}")
+            yield from_line(line, kind, position=f"{path}:{number}")
 
 
 class Records:
@@ -297,14 +297,14 @@ class Records:
         offsets, identities = array("q"), array("Q")  # 8 bytes a row each
         with open(self.path, "rb") as file:
             first = file.readline()
-            check_header(first, kind, place=self.path)
+            check_header(first, kind, position=self.path)
             offset = len(first)
             for number, line in enumerate(file, start=2):
                 if not line.endswith(b"\n"):
                     raise RecordError(
                         f"{self.path}:{number}: the last line is cut; run the stage that writes this file again"
                     )
-                record = from_line(line, kind, place=f"{self.path}:{number}")
+                record = from_line(line, kind, position=f"{self.path}:{number}")
                 offsets.append(offset)
                 identities.append(_hash_identity(_identity(record)))
                 offset += len(line)
@@ -345,10 +345,10 @@ class Records:
             raise IndexError(f"{self.path}: no row {which} of {len(self)}")
         start, end = int(self._offsets[which]), int(self._offsets[which + 1])
         line = os.pread(self._descriptor, end - start, start)
-        return from_line(line, self.kind, place=f"{self.path}:{which + 2}")
+        return from_line(line, self.kind, position=f"{self.path}:{which + 2}")
 
     def find(self, identity: str) -> tuple[int, Any]:
-        """The row number of an id and its record, which is parsed once; RecordError if there is none."""
+        """The row number of an id and its record, which is parsed once; RecordError if no record has it."""
         found = self._find(identity)
         if found is None:
             raise RecordError(
@@ -357,14 +357,14 @@ class Records:
         return found
 
     def row(self, identity: str) -> int:
-        """The row number of an id; RecordError if there is none."""
+        """The row number of an id; RecordError if no record has it."""
         return self.find(identity)[0]
 
     def _find(self, identity: str) -> tuple[int, Any] | None:
         wanted = self._hashes.dtype.type(_hash_identity(identity))
-        place = int(self._hashes.searchsorted(wanted))
-        if place < len(self._hashes) and self._hashes[place] == wanted:
-            number = int(self._order[place])
+        index = int(self._hashes.searchsorted(wanted))
+        if index < len(self._hashes) and self._hashes[index] == wanted:
+            number = int(self._order[index])
             record = self[number]
             if _identity(record) == identity:
                 return number, record

@@ -4,7 +4,7 @@
     run = RunFolder.open("exp/synthetic/sift/seed_1")              # a run that a stage has worked in
     run.targets("train")                                           # exp/synthetic/sift/seed_1/targets/train.jsonl
 
-A stage writes the recipe, with all references and overrides resolved, into the folder: whoever opens the folder later needs
+A stage writes the recipe, with all references and overrides resolved, into the folder: a command that opens it later needs
 neither the YAML nor the command line that the run was made with.
 """
 
@@ -93,18 +93,19 @@ class RunFolder:
         return cls.open(places[0], overrides)
 
     @classmethod
-    def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
-        """A run by its folder, its YAML, or the name of a YAML in `hparams/`.
+    def open(cls, run, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
+        """Open a run.
 
         Arguments
         ---------
-        place : path
+        run : path or str
+            The run's folder, its YAML, or the name of a YAML in `hparams/`.
         overrides : dict of str, optional
             Values for some keys, as on the command line.
 
         Raises RecipeError if there is no such run or YAML.
         """
-        path = Path(place)
+        path = Path(run)
         folder = trainings(path).current  # of the run's current version
         if (folder / RECIPE).is_file():
             about = _read_about(folder)
@@ -117,7 +118,7 @@ class RunFolder:
                 f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "
                 "skips what is finished and writes it"
             )
-        return cls(load_recipe(find_yaml(str(place)), overrides))
+        return cls(load_recipe(find_yaml(str(run)), overrides))
 
     @contextlib.contextmanager
     def working_here(self) -> Iterator[None]:
@@ -196,9 +197,9 @@ class RunFolder:
     def prompts(self) -> dict:
         """What the run's targets, or else the answers from text, record of their prompts (`Renderer.describe`); empty before
         there are any."""
-        places = [(self.targets(split), Target) for split in SPLITS]
-        places.append((self.hypotheses("text"), Hypothesis))
-        for path, kind in places:
+        files = [(self.targets(split), Target) for split in SPLITS]
+        files.append((self.hypotheses("text"), Hypothesis))
+        for path, kind in files:
             for file in (path, *partial_paths(path)):
                 if file.is_file():
                     about, first = read_about(file, kind)
@@ -212,18 +213,18 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
     Raises RecipeError if the recipe's folder is not there any more.
     """
-    place = folder / RUN
-    if not place.is_file():  # a recipe that somebody put there
+    path = folder / RUN
+    if not path.is_file():  # a recipe that a user put there
         return {"name": folder.name, "recipe_folder": Path.cwd()}
     try:
-        about = read_json(place)
+        about = read_json(path)
         found = (folder / about["recipe_folder"]).resolve()
         about = {"name": about["name"], "recipe_folder": found}
     except (KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"{place}: not what a stage writes ({error}); run stage 3 again") from error
+        raise RecipeError(f"{path}: not what a stage writes ({error}); run stage 3 again") from error
     if not found.is_dir():
         raise RecipeError(
-            f"{place}: the recipe's folder {found} is not there any more; go to a folder with the same files, and give the "
+            f"{path}: the recipe's folder {found} is not there any more; go to a folder with the same files, and give the "
             f"YAML: {folder / RECIPE}"
         )
     return about

@@ -11,9 +11,9 @@ LONGEST_LINE = 2000  # characters
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
-    """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 where another run is at work, 130 after Ctrl-C.
+    """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 130 after Ctrl-C.
 
-    Set AURALIGN_TRACEBACK=1 to see where an error comes from.
+    Set AURALIGN_TRACEBACK=1 to see the traceback of an error.
     """
     from auralign.stage import StageBusyError
 
@@ -46,14 +46,12 @@ def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
 
 
 def _in_one_line(error: Exception) -> str | None:
-    """What a user reads of an error that is not our defect; None for one that is, whose traceback we need."""
+    """The message for an error of the input; None for a defect of auralign, whose traceback is needed."""
     from auralign.stage import StageBusyError
 
     if isinstance(error, OSError) and error.errno in FULL:
-        where = error.filename or "the disk"
-        return (
-            f"{where}: {error.strerror}; make room and run the same command again, what is finished is kept"
-        )
+        path = error.filename or "the disk"
+        return f"{path}: {error.strerror}; make room and run the same command again, what is finished is kept"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError, StageBusyError)):

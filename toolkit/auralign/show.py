@@ -1,7 +1,6 @@
 """Print one example as the model reads it: `auralign show`."""
 
-from auralign.layout import Speech
-from auralign.layout import Target as TargetSegment
+from auralign.layout import Response, Speech
 from auralign.method import lay_out, respond
 from auralign.recipe import RecipeError
 from auralign.records import Records, Target, Utterance
@@ -55,20 +54,20 @@ def _examples(run: RunFolder, split: str, utterance):
     for choice in draw_choices(method, utterance, run.recipe.seed):
         target = next((target for target in found if target.choice == choice), None)
         if target is not None:
-            yield choice, TargetSegment.of(target)
+            yield choice, Response.of(target)
         elif not method.needs.target:
-            yield choice, TargetSegment("", finished=False)
+            yield choice, Response("", finished=False)
         else:
-            yield choice, TargetSegment(respond(method, utterance, choice) or NOT_YET)
+            yield choice, Response(respond(method, utterance, choice) or NOT_YET)
 
 
 def _print_view(renderer, view) -> None:
     rendered = renderer.render(view)
     names = iter(
-        "n" if len(rendered.speech) == 1 else f"n{place + 1}" for place in range(len(rendered.speech))
+        "n" if len(rendered.speech) == 1 else f"n{number}" for number in range(1, len(rendered.speech) + 1)
     )
     texts = iter(segment.text for segment in view.segments if isinstance(segment, Speech))
-    place, heard = 0, ""  # positions behind speech are known but for its length
+    position, speech = 0, ""  # positions after speech are known except for its length
     print(f"    {'positions':>13}  {'tag':<12}{'loss':<6}what")
     for piece in rendered.pieces:
         if piece.is_speech:
@@ -76,13 +75,13 @@ def _print_view(renderer, view) -> None:
             if piece.span != (0.0, 1.0):
                 part = " from {:.0%} to {:.0%} of it".format(*piece.span)
             what = f"<{name} embeddings through {piece.branch!r}{part}, for {next(texts)!r}>"
-            print(f"    {f'{heard}{place}..+{name}':>13}  {piece.tag:<12}{'':<6}{what}")
-            heard = f"{heard}{name}+"
+            print(f"    {f'{speech}{position}..+{name}':>13}  {piece.tag:<12}{'':<6}{what}")
+            speech = f"{speech}{name}+"
             continue
-        end = place + len(piece.ids)
-        span = f"{heard}{place}..{end - 1}" if piece.ids else "none"
+        end = position + len(piece.ids)
+        span = f"{speech}{position}..{end - 1}" if piece.ids else "none"
         loss = "yes" if view.response is not None and piece.tag == view.response.tag else ""
         print(
             f"    {span:>13}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
         )
-        place = end
+        position = end

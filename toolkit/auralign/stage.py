@@ -43,7 +43,7 @@ class Stage:
     folder : str or Path
         Folder of the marks.
     inputs : dict
-        JSON-able: everything that the outputs depend on (content hashes of files, settings).
+        Everything that the outputs depend on, as JSON values (content hashes of files, settings).
     outputs : list of Path
         Files and folders that the stage makes.
     protected : collection of str
@@ -109,7 +109,7 @@ class Stage:
         else:
             is_resumed = any(self.partial(output).exists() for output in self.outputs)
         if is_resumed:
-            print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+            print(f"{self.name}: resuming the interrupted run", file=sys.stderr)
         elif before is not None:
             print(f"{self.name}: starting over: {self._changes(before)}", file=sys.stderr)
         self._start()
@@ -226,7 +226,7 @@ def _are_as_recorded(outputs: list[Path], done: Path) -> bool:
 
 
 def _being_replaced(started: Path) -> list[Path]:
-    """Outputs that the mark `started` names, unless all are still those of a finished run. An earlier auralign named none."""
+    """Outputs that the mark `started` names; () if all are those of a finished run, or if an earlier auralign wrote it."""
     outputs = [started.parent / name for name in read_json(started).get("outputs", ())]
     done = started.with_name(started.name.replace(".started.json", ".done.json"))
     return [] if _are_as_recorded(outputs, done) else outputs
@@ -245,13 +245,13 @@ def _method_name(inputs: dict) -> str | None:
 
 
 def begun_with(folder, name: str) -> dict | None:
-    """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if there is none."""
+    """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if neither exists."""
     done = _mark(folder, name, "done")
     return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
 
 
 def output_hashes(folder, name: str) -> set[str]:
-    """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if there is none."""
+    """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if no run is finished."""
     done = _mark(folder, name, "done")
     return set(read_json(done)["outputs"].values()) if done.exists() else set()
 

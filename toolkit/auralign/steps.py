@@ -1,6 +1,6 @@
 """The steps that the scripts of a recipe are made of; a script replaces any of them by a function of its own.
 
-    run = steps.RunFolder.of_arguments(sys.argv[1:])      # the recipe, and where its results go
+    run = steps.RunFolder.of_arguments(sys.argv[1:])      # the recipe and its folder of results
     model, renderer = steps.build_model(run.recipe)
 
 Each is imported when it is first used: a stage that finds itself finished needs neither torch nor a model. These names are

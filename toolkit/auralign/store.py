@@ -19,7 +19,7 @@ from auralign.records import RecordError, check_header, from_line, header, to_li
 
 
 def teacher_path(targets, needs) -> Path:
-    """Beside `train.jsonl` stands `train.teacher_32_2.npy`: of the teacher, 32 logits at each token, at temperature 2."""
+    """The file beside `train.jsonl`: `train.teacher_32_2.npy` holds the teacher's 32 largest logits, at temperature 2."""
     return Path(targets).with_suffix(f".teacher_{needs.top_k}_{needs.temperature:g}.npy")
 
 
@@ -65,7 +65,7 @@ class Store:
         """One record by its key."""
         with open(self.path, "rb") as file:
             file.seek(self._offsets[key])
-            return from_line(file.readline(), self.kind, place=str(self.path))
+            return from_line(file.readline(), self.kind, position=str(self.path))
 
     def _repair(self) -> None:
         if not self.path.exists():
@@ -76,11 +76,11 @@ class Store:
                 if not line.endswith(b"\n"):
                     break
                 if number > 1:
-                    record = from_line(line, self.kind, place=f"{self.path}:{number}")
+                    record = from_line(line, self.kind, position=f"{self.path}:{number}")
                     self._offsets[record.key] = end
                 else:
                     try:
-                        check_header(line, self.kind, place=self.path)
+                        check_header(line, self.kind, position=self.path)
                     except RecordError as error:
                         raise RecordError(f"{error}; delete the file and run the stage again") from error
                 end += len(line)

@@ -2,7 +2,7 @@
 
     python prepare.py hparams/sift.yaml --data /corpora/MyCorpus [--splits "train valid test"]
 
-Reads: <data>/<part>.tsv, with a header: audio (path below <data>), text, and, where there are, id, speaker, start, seconds
+Reads: <data>/<part>.tsv, with a header: audio (path below <data>), text, and, optionally, id, speaker, start, seconds
 Writes: <data_folder>/{train,valid,test}.jsonl, what was rejected beside each, train.overlap.jsonl: training clips that a test
         set holds too, test.questions.jsonl, and corpus.json: how many of each part
 """

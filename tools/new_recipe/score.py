@@ -23,7 +23,7 @@ class CorpusJudge(Judge):
     """EDIT 3: what an answer is worth in the ledger, 0 to 1, and what the field reports on the whole test set."""
 
     metric = "share of right words"
-    is_right = None  # nothing is asked whose form could be set aside
+    is_right = None  # no task has a form to ignore
 
     def score(self, answer, question, said):
         return word_accuracy(NORMALISED, question.reference, answer)

@@ -1,4 +1,4 @@
-"""Augmentation of speech: what makes an encoder that heard a few voices understand others.
+"""Augmentation of speech: what makes an encoder that was trained on a few voices understand others.
 
 All randomness comes from the generator that is given.
 """
@@ -46,8 +46,8 @@ DECIBELS_PER_UNIT = 40.0
 def augment_waveform(waveform, strength, rng):
     """Change speed, put silence around, add noise. Samples (N,) at 16 kHz in and out."""
     speed = rng.uniform(*strength.speed)
-    places = numpy.arange(0, len(waveform) - 1, speed)
-    waveform = numpy.interp(places, numpy.arange(len(waveform)), waveform)
+    positions = numpy.arange(0, len(waveform) - 1, speed)
+    waveform = numpy.interp(positions, numpy.arange(len(waveform)), waveform)
     before, after = (int(rng.uniform(0, strength.max_silence) * SAMPLE_RATE) for _ in range(2))
     waveform = numpy.pad(waveform, (before, after))
     level = numpy.sqrt(numpy.mean(waveform**2)) * 10 ** (-rng.uniform(*strength.noise_decibels) / 20)

@@ -80,7 +80,7 @@ def new_encoder(seed):
     encoder = WhisperEncoder(modeling_whisper.WhisperEncoder(config), WhisperFeatureExtractor())
     with torch.no_grad():
         for layer in encoder.encoder.layers:
-            # Queries equal to keys: attention starts out on frames near by, where a word's other frames are.
+            # Queries equal to keys: attention starts out on frames near by, among which are a word's other frames.
             layer.self_attn.q_proj.weight.copy_(layer.self_attn.k_proj.weight)
     return encoder, torch.nn.Linear(encoder.width, len(TOKENS))
 
@@ -110,7 +110,7 @@ def to_float(samples):
 def draw_batches(utterances, rng, *, shortest_first):
     """Shuffle, then sort by length within groups of batches. Returns: lists of indices into `utterances`.
 
-    `shortest_first` sorts all: at first it shows CTC where words are (SortaGrad, arXiv:1512.02595).
+    `shortest_first` sorts all: at first it shows CTC the positions of words (SortaGrad, arXiv:1512.02595).
     """
     if shortest_first:
         order = sorted(range(len(utterances)), key=lambda index: len(utterances[index][0]))
@@ -146,7 +146,7 @@ def best_path_loss(scores, lengths, targets):
     """Negative log-likelihood of each utterance's best CTC path with its words widened, per word.
 
     CTC is content with a word whose probability is spread over its vowel, 0.2 on each of eight: a greedy
-    search then hears a blank. Only one path counts here, so that the word has to be on certain frames.
+    search then finds a blank. Only one path counts here, so that the word has to be on certain frames.
 
     Arguments
     ---------
@@ -167,7 +167,7 @@ def widen(path, scores):
     """Put each word of a CTC path on the `REACH` frames to both sides of its surest one, as far as there is room.
 
     CTC's best path puts a word on a frame or two and calls the others blank. A connector then has to look for it
-    at each place among the frames that it stacks; a wider word looks alike from all of them.
+    at each position among the frames that it stacks; a wider word looks alike from all of them.
 
     Arguments
     ---------
@@ -184,9 +184,11 @@ def widen(path, scores):
     surest = [word.start + int(scores[word.start : word.end, word.token].argmax()) for word in words]
     between = [(left + right) // 2 for left, right in itertools.pairwise(surest)]
     wide = torch.full(path.shape, BLANK)
-    for word, place, before, behind in zip(words, surest, [-1, *between], [*between, len(path)], strict=True):
-        first = max(place - REACH, before + 1)
-        last = max(place, min(place + REACH, behind - 1))
+    for word, position, before, behind in zip(
+        words, surest, [-1, *between], [*between, len(path)], strict=True
+    ):
+        first = max(position - REACH, before + 1)
+        last = max(position, min(position + REACH, behind - 1))
         wide[first : last + 1] = word.token
     return wide
 
@@ -291,7 +293,7 @@ def main(argv):
     parser.add_argument("--init", help="encoder folder to continue from")
     parser.add_argument("--output", required=True, help="folder of the encoder")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--test-only", action="store_true", help="test the encoder that stands there")
+    parser.add_argument("--test-only", action="store_true", help="test the encoder that is there")
     options = parser.parse_args(argv)
     if options.test_only:
         scores = write_scores(options.output, options.corpus)

@@ -79,7 +79,7 @@ def draw_batches(prompts, rng):
 
 
 def collate(batch, pad_token_id):
-    """Examples to tensors (B, U): token ids, labels (the answers alone), and where the content stands."""
+    """Examples to tensors (B, U): token ids, labels (the answers alone), and a mask of the content."""
     shape = (len(batch), max(map(len, batch)))
     ids, labels = torch.full(shape, pad_token_id), torch.full(shape, IGNORED)
     content = torch.zeros(shape, dtype=torch.bool)
@@ -100,7 +100,7 @@ def roughen(embeddings, content, *, rms, generator):
     Arguments
     ---------
     embeddings : torch.Tensor (B, U, D)
-    content : torch.Tensor (B, U), true where the content stands
+    content : torch.Tensor (B, U), True at the content
     rms : float, root mean square of the values of the LLM's embeddings
     generator : torch.Generator
     """
@@ -138,7 +138,7 @@ def train(model, prompts, *, seed, num_steps):
         for batch in batches:
             ids, labels, content = collate(batch, prompts.tokenizer.pad_token_id)
             embeddings = roughen(embed(ids), content, rms=rms, generator=generator)
-            # Padding stands at the end, where causal attention never looks from: no mask is needed.
+            # Padding is at the end, and causal attention never looks ahead: no mask is needed.
             hidden = model.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[:, :-1]
             targets = labels[:, 1:]
             supervised = targets != IGNORED
@@ -201,7 +201,7 @@ def draw_tests(rng, num_strings):
 
 
 def share_right(model, prompts, tests, rng=None):
-    """Share of exact answers for each thing tested; with `rng`, pauses stand in the content."""
+    """Share of exact answers for each thing tested; with `rng`, the content has pauses."""
     answers = reply(model, prompts, [prompts.prompt_ids(request, rng) for _, request in tests])
     right = {}
     for (what, request), text in zip(tests, answers, strict=True):
@@ -258,7 +258,7 @@ def main(argv):
     parser.add_argument("--output", required=True, help="folder of the model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-steps", type=int, default=NUM_STEPS)
-    parser.add_argument("--test-only", action="store_true", help="test the model that stands there")
+    parser.add_argument("--test-only", action="store_true", help="test the model that is there")
     options = parser.parse_args(argv)
     if options.test_only:
         table = write_scores(options.output)

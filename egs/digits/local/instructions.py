@@ -1,8 +1,8 @@
 """Requests in the language of `world.py` and their prompts as token ids, to train and test the tiny LLM.
 
 A prompt is the concatenation of separately tokenised segments (frame, text before the content, content, text
-after it, frame), so that no piece merges across an edge: a connector's vectors will later stand exactly where
-the content stood.
+after it, frame), so that no piece merges across an edge: a connector's vectors will later take exactly the
+positions of the content.
 """
 
 import functools
@@ -77,7 +77,7 @@ class Prompts:
         )
 
     def prompt_ids(self, request, rng=None):
-        """Ids of the whole prompt of a request, up to where the answer begins."""
+        """Ids of the whole prompt of a request, up to the beginning of the answer."""
         return sum(self.prompt_parts(request, rng), start=[])
 
     def answer_ids(self, request):

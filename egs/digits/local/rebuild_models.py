@@ -4,7 +4,7 @@
     python rebuild_models.py --speech recorded --corpus corpus/recorded --output exp/recorded/models --seed 1
 
 The LLM reads text only, so recordings need no other one: --speech recorded trains the encoder in `--init` on,
-unless that was done before from the same corpus, encoder and seed. Each model is replaced in one step when it
+if that was not done before from the same corpus, encoder and seed. Each model is replaced in one step when it
 is whole; an interrupted run leaves the old ones.
 
 Reads: a corpus folder made by make_corpus.py; for recordings the encoder to continue from.
@@ -55,7 +55,7 @@ def rebuild_from_scratch(output, corpus, *, seed):
 
 
 def rebuild_models(output, *, speech, corpus, seed, init, force=False):
-    """Build into `output`, unless an encoder for just these recordings stands there already."""
+    """Build into `output`, if no encoder for these very recordings is there yet."""
     spoken = content(corpus, made_by="stage 0 (corpus)")
     if speech == "synthetic":
         rebuild_from_scratch(output, corpus, seed=seed)

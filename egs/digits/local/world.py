@@ -4,12 +4,12 @@
     'backwards that is nine five three'
     >>> reference(None, ["first", "three", "five", "nine"])  # a command in the content is obeyed
     'it starts with three'
-    >>> reference("repeat", ["first", "three", "five", "nine"])  # unless all of it is to be repeated
+    >>> reference("repeat", ["first", "three", "five", "nine"])  # all of it is repeated
     'i heard first three five nine'
     >>> classify("nine five three", "backwards that is nine five three", "reverse", ["three", "five", "nine"])
     'transcribed'
 
-"Content" is what stands in the slot of an instruction: digit words, with at most one command word before.
+"Content" is what fills the slot of an instruction: digit words, with at most one command word before.
 """
 
 import zlib
@@ -317,7 +317,7 @@ def reference(task, content):
     task : str or None
         The text instruction's task; None if there is no text instruction.
     content : list of str
-        The words that stand, or are heard, in the slot.
+        The words that are read or spoken in the slot.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def extract(answer_text):
     task : str or None
         The task whose form it has, `DEFAULT` for the default reply, None if it fits no form.
     content : tuple of str
-        The words within the form; all the words where it fits none.
+        The words within the form; all the words if it fits no form.
     """
     if answer_text == NOTHING_EVEN:
         return "even", ()
@@ -364,8 +364,8 @@ def classify(answer_text, reference_text, task, content):
         "right": word for word the reference;
         "wrong content": the right form around other words;
         "wrong task": the form of another task, or of the default reply;
-        "transcribed": bare digit and command words in no form, as if asked to write down what was heard;
-        "other": none of these.
+        "transcribed": bare digit and command words in no form, as if asked to write down the speech;
+        "other": any other.
     """
     words = answer_text.split()
     if words == reference_text.split():

@@ -161,7 +161,7 @@ def looked_for(monkeypatch):
         calls.append((utt_id, list(phrases)))
         return [(2.0, 3.0, -0.1) if phrase == "rome" else None for phrase in phrases]
 
-    monkeypatch.setattr(score, "locator", lambda recipe, manifest, *, place: locate)
+    monkeypatch.setattr(score, "locator", lambda recipe, manifest, *, path: locate)
     return calls
 
 

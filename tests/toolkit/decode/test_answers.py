@@ -201,7 +201,9 @@ def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, 
         decoding=Decoding(8),
         batch_size=4,
     )
-    with pytest.raises(ValueError, match="1 test utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
+    with pytest.raises(
+        ValueError, match="1 test utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"
+    ):
         decoder.write(
             Records(folder / "data" / "test.questions.jsonl", Question), tmp_path / "a.jsonl", given="speech"
         )

@@ -80,7 +80,7 @@ def test_who_did_not_is_asked_where_the_llm_is(at_home, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another"))
     with pytest.raises(
         FileNotFoundError,
-        match=r"its llm stood at llm, where nothing is; give its place: load\(..., llm=PATH",
+        match=r"auralign.json: .* llm was at llm, .*load\(..., llm=PATH",
     ):
         auralign.load(tmp_path / "published")
 

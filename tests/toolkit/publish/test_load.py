@@ -30,7 +30,7 @@ def test_nothing_but_auraligns_own_parts_is_called(recipe, changed, call):
 
 def test_an_llm_that_moved_is_asked_for(recipe, changed):
     folder = changed(recipe, lambda config: config["llm"]["with"].update(path="/gone"))
-    with pytest.raises(FileNotFoundError, match=r"its llm stood at /gone, .*load\(\.\.\., llm=PATH\)"):
+    with pytest.raises(FileNotFoundError, match=r"auralign.json: .* llm .*/gone, .*load\(\.\.\., llm=PATH\)"):
         auralign.load(folder)
 
 

@@ -24,10 +24,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "prompt",
         metavar="PROMPT",
-        help='the question; {speech} marks the place of the speech, "" asks nothing beside the speech',
+        help='the question; {speech} marks the position of the speech, "" asks nothing beside the speech',
     )
     parser.add_argument(
-        "--llm", metavar="PATH", help="the LLM's folder, if it is not found where the model was exported"
+        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
     )
     parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
     parser.add_argument(

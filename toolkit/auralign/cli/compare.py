@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         "--output",
         metavar="DIR",
         default="comparison",
-        help="where the ledger is written (default: ./comparison)",
+        help="folder of the ledger (default: ./comparison)",
     )
     parser.set_defaults(do=do, overrides={})
 
@@ -40,7 +40,7 @@ def do(options: argparse.Namespace) -> int:
     folder = run.recipe.source.folder
     if not (folder / "score.py").is_file():
         raise FileNotFoundError(f"no score.py in {folder}, the folder of the recipe of {options.run[0]}")
-    places = [str(Path(place).resolve()) if Path(place).exists() else place for place in options.run]
+    runs = [str(Path(run).resolve()) if Path(run).exists() else run for run in options.run]
     given = {**options.overrides, "score_folder": str(Path(options.output).resolve())}
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
-    return subprocess.run([sys.executable, "score.py", *places, *words], cwd=folder, check=False).returncode
+    return subprocess.run([sys.executable, "score.py", *runs, *words], cwd=folder, check=False).returncode

@@ -35,9 +35,9 @@ def add(commands: Commands) -> None:
         metavar="INSTRUCTION",
         action="append",
         default=[],
-        help="ask this about every utterance instead; {speech} marks the place of the speech",
+        help="ask this about every utterance instead; {speech} marks the position of the speech",
     )
-    parser.add_argument("--output", metavar="DIR", help="where the evaluation's folder is made")
+    parser.add_argument("--output", metavar="DIR", help="the folder in which the evaluation's folder is made")
     parser.add_argument(
         "--seed", type=int, default=1, help="of the shuffled speech and the bootstrap (default: 1)"
     )

@@ -24,6 +24,6 @@ def do(options: argparse.Namespace) -> int:
     from auralign.new import new_recipe
 
     folder = new_recipe(options.name, options.folder)
-    print(f"{folder}: a recipe to change; edit prepare.py and score.py where they say EDIT, then")
+    print(f"{folder}: a recipe to change; edit prepare.py and score.py at the comments EDIT, then")
     print(f"{folder}/run.sh --config hparams/smoke.yaml --data DIR")
     return 0

@@ -90,7 +90,7 @@ def add(commands: Commands) -> None:
         metavar=("INSTRUCTION", "COLUMN"),
         action="append",
         default=[],
-        help="for a test set: ask this about every utterance; {speech} marks the place of the speech; COLUMN holds the right "
+        help="for a test set: ask this about every utterance; {speech} marks the position of the speech; COLUMN holds the right "
         "answers, without COLUMN the LLM's answer to the text is the right one; give this option last",
     )
     parser.add_argument(
@@ -105,8 +105,8 @@ def add(commands: Commands) -> None:
         type=number,
         default=0.01,
         metavar="SHARE",
-        help="stop if more than this share is rejected (default: %(default)g); up to 3 utterances that are at most a quarter of "
-        "all never stop it, unless SHARE is 0",
+        help="stop if more than this share is rejected (default: %(default)g); if SHARE is above 0, up to 3 utterances "
+        "that are at most a quarter of all never stop it",
     )
     parser.set_defaults(do=do)
 

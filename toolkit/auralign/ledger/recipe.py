@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from auralign import __version__
-from auralign.files import read_json, without_places_in_command
+from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import describe, same
 from auralign.ledger.build import make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
@@ -171,7 +171,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     seeds = list(dict.fromkeys(run.recipe.seed for run in comparison.runs.values()))
     facts = {
-        "command": f"`{without_places_in_command(comparison.command)}`",
+        "command": f"`{without_folders_in_command(comparison.command)}`",
         "seed": seeds[0] if len(seeds) == 1 else ", ".join(map(str, seeds)),
         "LLM": find_llm(comparison.runs),
         **describe_runs(comparison),
@@ -210,7 +210,7 @@ def describe_data(data: DataFolder) -> dict:
     account = read_json(data.account)
     given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
     parts = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
-    options = without_places_in_command([word for part in parts for word in part])
+    options = without_folders_in_command([word for part in parts for word in part])
     return {"stage 1": f"`{options}`", "data": "; ".join(account["parts"])}
 
 

@@ -9,5 +9,5 @@
 `trainable.safetensors` holds the weights, `auralign.json` names encoder, LLM and connector, `README.md` is the model card.
 The folder is data: `load` runs no code that came with it, and calls only constructors of `auralign.models`. Encoder and LLM are
 identified by the hash of their content and by a path from the folder, or by name alone if that path would reveal a home folder.
-Whoever exported the model need not say where they are: the user's cache remembers their paths.
+The user who exported the model need not give their paths: the cache remembers them.
 """

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from auralign.files import without_places
+from auralign.files import without_folders
 from auralign.method import cite
 from auralign.train.resume import describe_changes
 
@@ -66,7 +66,7 @@ def make_card(recipe, config: dict, report=None) -> str:
         "",
         "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
         "",
-        without_places(_without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)))
+        without_folders(_without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)))
         if report
         else "The gap ledger: not run.",
     ]

@@ -32,7 +32,8 @@ def load(
     folder : path
         Written by `auralign export`.
     llm, encoder : path, optional
-        Where they are now; default where the folder says. Another LLM or encoder than the model was trained with is refused.
+        Their folders now; default: the paths that the model folder names. Another LLM or encoder than the model was trained
+        with is refused.
         An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
     connector : constructor, optional
         Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
@@ -122,13 +123,13 @@ def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
         ) from error
 
 
-def _load_branch(name: str, parts: dict, place, encoder, llm) -> Branch:
+def _load_branch(name: str, parts: dict, path, encoder, llm) -> Branch:
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
-        encoder = constructor_of(parts["encoder"], place, path_now=encoder, what="encoder", option=option)()
+        encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
     if encoder.fingerprint != parts["encoder"]["fingerprint"]:
         raise ValueError(
-            f"{place}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
+            f"{path}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
             f"{encoder.fingerprint}; give the one that it was trained with"
         )
-    return Branch(encoder, constructor_of(parts["connector"], place)(encoder.width, llm.width))
+    return Branch(encoder, constructor_of(parts["connector"], path)(encoder.width, llm.width))

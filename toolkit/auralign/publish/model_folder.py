@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from auralign import __version__
-from auralign.files import hash_path, read_json, recall_place, remember_place
+from auralign.files import hash_path, read_json, recall_path, remember_path
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -80,7 +80,7 @@ def account_of_slot(method, transcript: str) -> list:
 
 
 def segments_of_slot(account: list, transcript: str) -> list[Speech | Text]:
-    """The segments that `account_of_slot` wrote, with a transcript in the place of `TRANSCRIPT`."""
+    """The segments that `account_of_slot` wrote, with a transcript instead of `TRANSCRIPT`."""
     return [
         Speech("", branch=value, span=tuple(span) or (0.0, 1.0))
         if kind == "speech"
@@ -95,7 +95,7 @@ def account_of_part(described: dict, folder) -> dict:
     Arguments
     ---------
     described : dict
-        What `auralign.fingerprint.describe` says of the constructor.
+        The description of the constructor by `auralign.fingerprint.describe`.
     folder : path
         The model folder. Paths among the arguments are written from there, or by their name alone if the path would reveal
         more of this machine.
@@ -108,7 +108,7 @@ def account_of_part(described: dict, folder) -> dict:
             value = account_of_part(value, folder)
         elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
             places[name] = hash_path(value)
-            remember_place(places[name], value)
+            remember_path(places[name], value)
             value = _seen_from(folder, value)
         written[name] = value
     args = [
@@ -121,7 +121,7 @@ def account_of_part(described: dict, folder) -> dict:
 
 def _seen_from(folder, path) -> str:
     """A path relative to a folder, or its name alone if the two share only the root or the parent of a home folder."""
-    start, target, home = (Path(place).resolve() for place in (folder, path, Path.home()))
+    start, target, home = (Path(item).resolve() for item in (folder, path, Path.home()))
     common = Path(os.path.commonpath([start, target]))
     is_private = target.is_relative_to(home) and not start.is_relative_to(home)
     if is_private or (len(common.parts) < 3 and common != home):
@@ -130,15 +130,15 @@ def _seen_from(folder, path) -> str:
 
 
 def _find_path(written: str, digest: str, folder: Path) -> str:
-    """Resolve a path of an account: as written, or where this user last had content of this hash under that name."""
+    """Resolve a path of an account: as written, or the path at which this user last had content of this hash under that name."""
     if not (folder / written).exists():
-        remembered = recall_place(digest)
+        remembered = recall_path(digest)
         return str(remembered) if remembered and remembered.name == Path(written).name else written
     return str(folder / written)
 
 
 def constructor_of(
-    account: dict, place, *, path_now=None, what: str = "", option: str = ""
+    account: dict, holder, *, path_now=None, what: str = "", option: str = ""
 ) -> functools.partial:
     """The constructor of an account, with its arguments.
 
@@ -146,10 +146,10 @@ def constructor_of(
     ---------
     account : dict
         Written by `account_of_part`; names of an earlier auralign are accepted.
-    place : Path
+    holder : Path
         The file that holds it: paths are resolved from its folder, and errors name it.
     path_now : path, optional
-        Where the part's folder is now; default where the account says.
+        The part's folder now; default: the path in the account.
     what : str
         The kind of part, "llm" or "encoder", if it is loaded from a folder.
     option : str
@@ -168,23 +168,23 @@ def constructor_of(
             found = getattr(importlib.import_module(module), name, None)
     if canonical(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}") != path:
         raise ValueError(
-            f"{place}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
+            f"{holder}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
             f"it to load(..., {option or (what or 'connector') + '=...'})"
         )
     arguments = {
-        key: constructor_of(value, place) if isinstance(value, dict) and "call" in value else value
+        key: constructor_of(value, holder) if isinstance(value, dict) and "call" in value else value
         for key, value in account["with"].items()
         if key != "trust_remote_code"
     }
     for key, digest in account.get("places", {}).items():
-        arguments[key] = _find_path(arguments[key], digest, Path(place).parent)
+        arguments[key] = _find_path(arguments[key], digest, Path(holder).parent)
     if what:
         arguments["path"] = str(path_now or arguments.get("path"))
         if path_now and not Path(path_now).exists():
             raise FileNotFoundError(f"no {what} at {path_now}: no such folder")
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(
-                f"{place}: its {what} stood at {arguments['path']}, where nothing is; give its place: load(..., "
+                f"{holder}: its {what} was at {arguments['path']}, which does not exist; give its path: load(..., "
                 f"{option or what + '=PATH'})"
             )
     return functools.partial(found, *account["args"], **arguments)

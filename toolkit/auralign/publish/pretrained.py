@@ -25,15 +25,15 @@ from auralign.render import ENDLESS, Renderer
 
 @dataclass
 class PretrainedModel:
-    """An LLM that hears: `answer` audio with it.
+    """An LLM with speech input: `answer` audio with it.
 
     Arguments
     ---------
     model : SpeechLLM
     renderer : Renderer
-        Of the LLM's prompts.
+        Renders the LLM's prompts.
     decoding : Decoding
-        How answers are decoded unless the caller says otherwise.
+        The default decoding of answers.
     config : dict
         The content of `auralign.json`.
     """
@@ -59,7 +59,7 @@ class PretrainedModel:
         audio : path, array or tensor, or list of these
             Arrays as `auralign.data.audio.hear_array` takes them: floats between -1 and 1 or integers, of one or more channels.
         prompt : str, optional
-            The question. `{speech}` marks where the speech goes; without it the speech comes first. Default: no question.
+            The question. `{speech}` marks the position of the speech; without it the speech comes first. Default: no question.
         sample_rate : int, optional
             Sampling rate of arrays, in Hz; default the encoder's.
         transcript : str or list of str, optional
@@ -171,9 +171,9 @@ class PretrainedModel:
         prompts = [self.renderer.render(View(fill(prompt, *self.slot(text)))) for text in transcripts]
         waveforms = [self._read(one, sample_rate) for one in audio]
         speech, _ = self.model.listen(prompts, self.model.encode(waveforms))
-        for one, rendered, heard in zip(audio, prompts, speech, strict=True):
+        for one, rendered, frames in zip(audio, prompts, speech, strict=True):
             try:
-                self.model.check_fits(rendered, heard)
+                self.model.check_fits(rendered, frames)
             except ValueError as error:
                 raise AudioError(f"{_name(one)}: {error}") from error
         return {
@@ -193,13 +193,13 @@ class PretrainedModel:
     def _read(self, audio, sample_rate: int | None) -> np.ndarray:
         encoder = self.model.encoder
         if isinstance(audio, (str, os.PathLike)):
-            heard = hear(audio, sample_rate=encoder.sample_rate)
+            found = hear(audio, sample_rate=encoder.sample_rate)
         else:
             rate = encoder.sample_rate
-            heard = hear_array(audio, sample_rate=sample_rate or rate, wanted_rate=rate)
-        for note, detail in heard.notes:
+            found = hear_array(audio, sample_rate=sample_rate or rate, wanted_rate=rate)
+        for note, detail in found.notes:
             print(f"warning: {_name(audio)} is {note}{f' ({detail})' if detail else ''}", file=sys.stderr)
-        waveform = heard.samples
+        waveform = found.samples
         seconds = len(waveform) / encoder.sample_rate
         for one in self.model.encoders.values():
             if not one.hears(seconds):

@@ -4,7 +4,7 @@
     (['hparams/sift.yaml'], {'lr': '3e-4', 'connector.stride': '4', 'restart': 'true'})
 
 The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. A YAML is code all
-the same: it belongs to a recipe or to one's own run, never to a model that somebody else published.
+the same: it belongs to a recipe or to one's own run, never to a model that another person published.
 """
 
 import io
@@ -29,19 +29,20 @@ NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """Where a recipe was read from.
+    """The YAML of a recipe.
 
     Arguments
     ---------
     path : Path
-        The YAML.
+        Its path.
     folder : Path
-        What relative paths in it start at: the recipe's folder.
+        The recipe's folder, from which relative paths in the YAML start.
     text : str
         The YAML with all references and overrides resolved.
     overrides : dict of str to str
+        Values of the command line, by key.
     name : str
-        Of the run in a ledger: that of the YAML, without its ending.
+        Name of the run in a ledger: the YAML's name without its suffix.
     """
 
     path: Path
@@ -98,7 +99,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     given = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
     if not given:
         raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
-    # A key of the recipe's own must be of use to another value; where references are resolved, nobody can tell.
+    # A key of the recipe's own must be of use to another value; resolved references do not show that.
     own = given if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
     for name in sorted(given):
         if name not in KEYS and name not in own:
@@ -122,7 +123,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
 def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = None) -> Recipe:
     """A Recipe of values by key, checked; keys that it has not are its `own`.
 
-    Raises RecipeError on a missing value and on one of a wrong type; `path` names the place.
+    Raises RecipeError on a missing value and on one of a wrong type; `path` is named in it.
     """
     checked = {}
     for name, about in KEYS.items():
@@ -162,10 +163,10 @@ def _override(text: str, inner: Mapping[str, Any], path) -> str:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
     for name, value in inner.items():
         first, *parts, last = name.split(".")
-        position, node = first, _open(tree, first, path)
+        key, node = first, _open(tree, first, path)
         for part in parts:
-            position = f"{position}.{part}"
-            node = _open(node, part, path, position=position)
+            key = f"{key}.{part}"
+            node = _open(node, part, path, key=key)
         before = node.get(last)
         keep_text = isinstance(before, str) and not _is_reference(before)
         node[last] = value if keep_text or not isinstance(value, str) else _guess(value, before)
@@ -174,12 +175,12 @@ def _override(text: str, inner: Mapping[str, Any], path) -> str:
     return changed.getvalue()
 
 
-def _open(tree, name: str, path, *, position: str = ""):
+def _open(tree, name: str, path, *, key: str = ""):
     """The mapping at a key of a tree, made if the key has arguments but the YAML gives none."""
     from ruamel.yaml import Tag
     from ruamel.yaml.comments import CommentedMap, TaggedScalar
 
-    position = position or name
+    key = key or name
     node = tree.get(name)
     if isinstance(node, dict):
         return node
@@ -191,7 +192,7 @@ def _open(tree, name: str, path, *, position: str = ""):
         made.yaml_set_ctag(Tag(suffix=f"!name:{default.name}"))
     elif not isinstance(default, dict):
         raise RecipeError(
-            f"{path}: {position} has no parts to override: it is "
+            f"{path}: {key} has no parts to override: it is "
             + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
         )
     tree[name] = made
@@ -207,7 +208,7 @@ def _is_reference(node) -> bool:
 
 
 def _typed(name: str, value: Any, text: str, path) -> Any:
-    """The value for a key as it stands in YAML, by the key's type; text comes from the command line."""
+    """The value for a key as YAML has it, by the key's type; text comes from the command line."""
     if not isinstance(value, str):
         return value
     if name not in KEYS:  # one of the recipe's own, which has no type but that of its value in the YAML

@@ -17,14 +17,14 @@ class RecipeError(ValueError):
 # What a changed key does to a training that has begun (`auralign.train.resume`).
 SAME = "same"  # it goes on, bit for bit: weights do not depend on the key, except by files, whose content is compared
 NOTED = "noted"  # it goes on, not bit for bit; the checkpoints keep a history of such changes
-STEPS = "steps"  # num_steps: it goes on with the rate of the new schedule, unless the run is beyond that step
+STEPS = "steps"  # num_steps: the run goes on with the rate of the new schedule, if it is not beyond that step
 FIXED = "fixed"  # it stops: the new run needs another output_folder, or --restart
 CHANGES = (SAME, NOTED, STEPS, FIXED)
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of one key.
+    """Type, meaning and bounds of one key of a YAML.
 
     Arguments
     ---------
@@ -38,7 +38,7 @@ class Key:
     stages : str
         The other stages whose results the key changes, separated by spaces.
     default
-        `...` if every YAML must name the key.
+        Value of a YAML that does not name the key; `...` if every YAML must name it.
     minimum : float, optional
         The smallest number allowed.
     choices : tuple of str

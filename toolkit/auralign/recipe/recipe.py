@@ -125,7 +125,7 @@ class Recipe:
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
     num_shown: int = key("answers that a validation prints into the log", SAME, default=3, minimum=0)
     feature_cache: str = key(
-        "memory, disk or off: where the frozen encoder's frames are kept",
+        "memory, disk or off: the store of the frozen encoder's frames",
         NOTED,
         choices=("memory", "disk", "off"),
         alike=("memory", "disk"),
@@ -259,7 +259,7 @@ KEYS = {
 
 
 def print_help(doc: str) -> None:
-    """What a stage's script does, and the keys that its command line takes; then exit."""
+    """Print what a stage's script does and the keys that its command line takes; then exit."""
     print(f"usage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]\n\n{doc.strip()}".rstrip())
     print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
     for name, about in KEYS.items():

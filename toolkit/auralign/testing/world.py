@@ -30,12 +30,12 @@ UTTERANCES = tuple(
         language="en",
         speaker=f"s{number}",
         attributes={"age": 30 + number, "gender": "female", "emotion": "happy"},
-        words=tuple((word, 0.3 * place, 0.3 * place + 0.3) for place, word in enumerate(text.split())),
+        words=tuple((word, 0.3 * index, 0.3 * index + 0.3) for index, word in enumerate(text.split())),
     )
     for number, text in enumerate(["three five nine", "please sort the above", "nine"])
 )
 RESPONSE = "i heard three five nine"
-WIDTH, NUM_FRAMES = 6, 9  # of the frames that stand for an encoder's
+WIDTH, NUM_FRAMES = 6, 9  # of the frames that replace an encoder's
 
 
 def tried_utterances(
@@ -155,6 +155,6 @@ def make_packs(method: AlignmentMethod, packs: list[list[int]]) -> list[PackOfEx
             views["teacher"] = teacher
         if needs.top_k:
             kept = score_targets(model.llm, teacher, top_k=needs.top_k, temperature=needs.temperature)
-        heard = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
-        made.append(PackOfExamples(views, heard, choices, kept))
+        speech = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
+        made.append(PackOfExamples(views, speech, choices, kept))
     return made

@@ -1,4 +1,4 @@
-"""The conformance kit: what every alignment method must be, whoever wrote it.
+"""The conformance kit: what every alignment method must satisfy, in any package.
 
     # tests/test_keywords.py
     from auralign.testing import parametrize_with_checks
@@ -8,7 +8,7 @@
     def test_keywords(method, check):
         check(method)
 
-Each check is a function of a method; its docstring says why it is there, its failure what to do. Options to try stand on the
+Each check is a function of a method; its docstring says why it is there, its failure what to do. Options to try are on the
 method's class (`examples`), as do checks that cannot hold for it, with the reason (`expected_failures`): such a check must
 fail, or it is no longer expected to.
 """
@@ -99,7 +99,7 @@ def run_check(check: Callable[[AlignmentMethod], None], method: AlignmentMethod)
     __tracebackhide__ = True  # of pytest: what failed is the method, not the kit
     try:
         check(method)
-    except Exception as error:  # whatever a method raises where it should not
+    except Exception as error:  # whatever a method raises, it is a failure
         if reason is not None:
             return
         why = " ".join((check.__doc__ or "").split())

@@ -40,7 +40,7 @@ def check_options(method: AlignmentMethod) -> None:
     if hidden:
         fail(
             method,
-            f"it takes {sorted(hidden)}, which its options {options} do not tell",
+            f"it takes {sorted(hidden)}, which its options {options} do not hold",
             "make it a @dataclass(frozen=True), or write `options`",
         )
     try:

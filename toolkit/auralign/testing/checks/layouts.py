@@ -34,17 +34,21 @@ def check_layout(method: AlignmentMethod) -> None:
             "yield a Choice for one with text, words, gender, age and emotion",
         )
     for utterance, layout in make_layouts(method):
-        heard = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
-        texts |= {(utterance.id, segment.text) for segment in heard}
-        if not heard:
-            fail(method, "its student view has no Speech", "put Speech(utterance.text) where the audio goes")
+        speech = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
+        texts |= {(utterance.id, segment.text) for segment in speech}
+        if not speech:
+            fail(
+                method,
+                "its student view has no Speech",
+                "put Speech(utterance.text) at the position of the audio",
+            )
         if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
             fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             if view.response is None:
                 fail(method, f"its {name} view has no Response", "put `response` last")
     if len({text for _, text in texts}) < len({identity for identity, _ in texts}):
-        fail(method, "its Speech stands for the same text whatever was said", "write Speech(utterance.text)")
+        fail(method, "its Speech has the same text whatever was said", "write Speech(utterance.text)")
 
 
 def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
@@ -135,12 +139,12 @@ def check_student_is_asked_what_the_teacher_is(method: AlignmentMethod) -> None:
             fail(
                 method,
                 f"the LLM is asked {_said(teacher)!r}, the model is trained after {_said(student)!r}",
-                "use Layout.of(student); where the difference is the method, declare this check in expected_failures",
+                "use Layout.of(student); if the difference is the method, declare this check in expected_failures",
             )
 
 
 def check_student_is_not_told(method: AlignmentMethod) -> None:
-    """What the student can read it need not hear: neither the transcript nor an attribute may stand in its text."""
+    """What the student can read it need not hear: neither the transcript nor an attribute may be in its text."""
     for utterance in tried_utterances(method):
         for name, value in utterance.attributes.items():
             other = value + 100 if isinstance(value, (int, float)) else "zyzzyva"
@@ -151,7 +155,7 @@ def check_student_is_not_told(method: AlignmentMethod) -> None:
                 fail(
                     method,
                     f"what its student reads changes with the {name} of the utterance",
-                    "give it Speech there; where it is meant, declare it in expected_failures",
+                    "give it Speech there; if it is meant, declare it in expected_failures",
                 )
     secret = Utterance(
         id="secret",
@@ -164,12 +168,12 @@ def check_student_is_not_told(method: AlignmentMethod) -> None:
     )
     for _, layout in make_layouts(method, [secret]):
         text = " ".join(_texts_of(layout)).lower()
-        told = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in text]
-        if told:
+        read = [word for word in ("zyzzyva", "quokka", "flabbergasted", "rumpelstiltskin") if word in text]
+        if read:
             fail(
                 method,
-                f"its student reads {told}",
-                "give it Speech there; where it is meant, declare it in expected_failures",
+                f"its student reads {read}",
+                "give it Speech there; if it is meant, declare it in expected_failures",
             )
 
 
@@ -180,7 +184,7 @@ def _texts_of(layout: Layout) -> list[str]:
 
 
 def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: Utterance) -> list[list[str]]:
-    """What students of a changed utterance read; by the choices for the other where not as much is asked about it."""
+    """What students of a changed utterance read; by the choices for the other if fewer things are asked about it."""
     choices = draw(method, utterance, Random(f"1:{utterance.id}"))
     with contextlib.suppress(MethodFailedError):  # of a value that the method does not know
         drawn = draw(method, changed, Random(f"1:{utterance.id}"))

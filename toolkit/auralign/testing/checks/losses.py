@@ -43,13 +43,13 @@ def check_teacher_is_matched_by_an_oracle(method: AlignmentMethod) -> None:
     model, renderer = get_world(method)
     examples, needs = make_examples(method), method.needs
     views = [renderer.render(layout.teacher) for _, _, layout in examples]
-    heard = {
+    spoken = {
         segment.tag
         for _, _, layout in examples
         for segment in layout.student.segments
         if isinstance(segment, Speech) and segment.branch == MAIN
     }
-    parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag in heard]
+    parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag in spoken]
     lengths = torch.tensor([len(part) for part in parts])
     frames = torch.nn.utils.rnn.pad_sequence(parts or [torch.zeros(1, model.llm.width)], batch_first=True)
     counted = {"quantity": lengths.float(), "frames": frames, "weights": frames.new_ones(frames.shape[:2])}
@@ -88,7 +88,7 @@ def check_terms_count_their_unit(method: AlignmentMethod) -> None:
                     method,
                     f"its term {name!r} adds up {term.count} of the unit {term.unit!r}, of which the step has "
                     f"{units.get(term.unit)}",
-                    f"use a tag of the views, and the unit that is counted (here are {dict(units)}); where fewer are meant, "
+                    f"use a tag of the views, and the unit that is counted (here are {dict(units)}); if fewer are meant, "
                     "declare this check in expected_failures",
                 )
 

@@ -1,4 +1,4 @@
-"""Look-alikes of published corpora, with the traps of the real ones: what stands in them, and what must come out.
+"""Look-alikes of published corpora, with the traps of the real ones: their content, and what must come out.
 
 `python -m auralign.testing.corpora` writes one.
 """

@@ -21,7 +21,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 
 
 def main(argv: list[str]) -> None:
-    """Write the corpus that is named into the folder, unless it is there, and print its own folder."""
+    """Write the named corpus into the folder if it is not there yet, and print its own folder."""
     if len(argv) != 2 or argv[0] not in MAKERS:
         sys.exit(f"usage: python -m auralign.testing.corpora {{{','.join(MAKERS)}}} DIR")
     made = Path(argv[1]) / f"{argv[0]}.made"  # written last: what --data is

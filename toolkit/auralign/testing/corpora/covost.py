@@ -62,10 +62,10 @@ def make_covost(folder: PathLike, *, sound: bool = False) -> tuple[Path, Path]:
     (root / "clips").mkdir(parents=True)
     clips, clients = dict(CLIPS), dict(CLIENTS)
     for number, line in enumerate(SOUND_CLIPS if sound else ()):
-        place, sentence, translation = line.split(" | ")
+        traits, sentence, translation = line.split(" | ")
         clip = f"common_voice_en_{number}"
-        clips[clip] = (sentence, translation, place[2:])
-        clients[clip] = (place[0] * 128, "twenties", "male", "england")
+        clips[clip] = (sentence, translation, traits[2:])
+        clients[clip] = (traits[0] * 128, "twenties", "male", "england")
     rows = [(f"{clip}.mp3", translation, split) for clip, (_, translation, split) in clips.items()]
     rows += [
         ("untold.mp3", "", "train"),

@@ -68,8 +68,8 @@ def make_librispeech(folder: PathLike, *, sound: bool = False) -> Path:
     alignment of one chapter with other words and without an utterance.
     """
     root = Path(folder) / "LibriSpeech"
-    for place, (lines, files) in CHAPTERS.items():
-        chapter = root / place
+    for folder, (lines, files) in CHAPTERS.items():
+        chapter = root / folder
         chapter.mkdir(parents=True)
         if lines is not None:
             (chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt").write_bytes(lines)

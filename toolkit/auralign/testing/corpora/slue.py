@@ -32,20 +32,20 @@ def make_slue(folder: PathLike) -> Path:
     """
     root = Path(folder) / "SLUE"
     for split, rows in VOXPOPULI.items():
-        place = root / "slue-voxpopuli"
+        folder = root / "slue-voxpopuli"
         rows = [row | {"split": split} for row in rows]
-        _write_table(place / f"slue-voxpopuli_{split}.tsv", [_without_entities(row) for row in rows])
+        _write_table(folder / f"slue-voxpopuli_{split}.tsv", [_without_entities(row) for row in rows])
         for row in rows:
-            write_speech(place / split / f"{row['id']}.ogg", SECONDS["voxpopuli"])
+            write_speech(folder / split / f"{row['id']}.ogg", SECONDS["voxpopuli"])
     for split, rows in VOXCELEB.items():
-        place = root / "slue-voxceleb"
-        _write_table(place / f"slue-voxceleb_{split}.tsv", [row | {"split": split} for row in rows])
+        folder = root / "slue-voxceleb"
+        _write_table(folder / f"slue-voxceleb_{split}.tsv", [row | {"split": split} for row in rows])
         for row in rows:
             if split == "dev":
                 seconds = row["end_second"] - row["start_second"]
-                write_speech(place / split / f"{row['id']}.flac", seconds)
+                write_speech(folder / split / f"{row['id']}.flac", seconds)
             else:
-                write_speech(place / f"{split}_raw" / f"{row['id']}.flac", SECONDS["voxceleb"])
+                write_speech(folder / f"{split}_raw" / f"{row['id']}.flac", SECONDS["voxceleb"])
     for corpus, labels in (("voxpopuli", ("raw_ner", "normalized_ner")), ("voxceleb", ("sentiment",))):
         rows = [{key: row[key] for key in row if key not in labels} for row in SLUE[corpus]["test"]]
         _write_table(root / f"slue-{corpus}" / f"slue-{corpus}_test_blind.tsv", rows)
@@ -68,16 +68,16 @@ def make_slue_phase_2(folder: PathLike) -> Path:
     """
     root = Path(folder) / "SLUE"
     for split in SPLITS:
-        place = root / "slue-hvb"
-        _write_table(place / f"slue-hvb_{split}.tsv", [row | {"split": split} for row in HVB[split]])
+        folder = root / "slue-hvb"
+        _write_table(folder / f"slue-hvb_{split}.tsv", [row | {"split": split} for row in HVB[split]])
         for row in HVB[split]:
-            write_speech(place / split / f"{clip_name(row)}.wav", SECONDS["hvb"], sample_rate=8_000)
+            write_speech(folder / split / f"{clip_name(row)}.wav", SECONDS["hvb"], sample_rate=8_000)
         _write_sqa5(root / "slue-sqa5", split)
-        place = root / f"slue-ted_{split}"
-        _write_table(place / f"slue-ted_{split}.tsv", [row | {"split": split} for row in TED[split]])
+        folder = root / f"slue-ted_{split}"
+        _write_table(folder / f"slue-ted_{split}.tsv", [row | {"split": split} for row in TED[split]])
         for row in TED[split]:
             if row["id"] != "Fi_6":
-                write_speech(place / split / f"{row['id']}.flac", SECONDS["ted"])
+                write_speech(folder / split / f"{row['id']}.flac", SECONDS["ted"])
     for split, rows in VP_NEL.items():
         _write_table(root / "slue-vp_nel" / f"slue-vp_nel_{split}.tsv", rows)
         for row in rows:
@@ -89,31 +89,31 @@ def clip_name(row: Row) -> str:
     return f"{row['issue_id']}_{row['start_ms']}_{row['start_ms'] + row['duration_ms']}"
 
 
-def _write_sqa5(place: Path, split: str) -> None:
+def _write_sqa5(folder: Path, split: str) -> None:
     """By hand: this table holds quotes as they are, but for one cell."""
     names = list(SQA5[split][0])
     lines = ["\t".join([*names, "split"])]
     for row in SQA5[split]:
         cells = [f'"{cell}"' if "\t" in str(cell) else str(cell).replace("'", '"') for cell in row.values()]
         lines.append("\t".join([*cells, split] + ["more"] * (row["question_id"] == "shifted")))
-        write_speech(place / split / "question" / f"{row['question_id']}.wav", 0.2)
-    (place / split / "word2time").mkdir()
-    (place / f"slue-sqa5_{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_speech(folder / split / "question" / f"{row['question_id']}.wav", 0.2)
+    (folder / split / "word2time").mkdir()
+    (folder / f"slue-sqa5_{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for document in {row["document_id"] for row in SQA5[split]} & {*DOCUMENTS}:
-        write_speech(place / split / "document" / f"{document}.wav", SECONDS["sqa5"])
+        write_speech(folder / split / "document" / f"{document}.wav", SECONDS["sqa5"])
         if DOCUMENTS[document][1] is not None:
             lines = [
                 "\t".join([*word, *map(str, times)] if times else word[:1])
                 for word, times in word2time(document)
             ]
             lines += ["Rome\trome"] * (document == "Broken_1")
-            (place / split / "word2time" / f"{document}.txt").write_text(
+            (folder / split / "word2time" / f"{document}.txt").write_text(
                 "\n".join(lines) + "\n", encoding="utf-8"
             )
 
 
 def _write_table(path: Path, rows: list[Row]) -> None:
-    """As pandas writes it: quotes where a cell holds a quote or a line end."""
+    """As pandas writes it: quotes if a cell holds a quote or a line end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")

@@ -22,7 +22,7 @@ PARTS = {
 def make_slue_parquet(folder: PathLike) -> Path:
     """Write the same rows as copies of asapp/slue and asapp/slue-phase-2 hold them; the folder of all.
 
-    Audio is {"bytes": ..., "path": ...}, lists are columns within columns, what is not told is null. Rows whose labels are
+    Audio is {"bytes": ..., "path": ...}, lists are columns within columns, an absent value is null. Rows whose labels are
     cut are left out, as no column could hold them.
     """
     import pyarrow

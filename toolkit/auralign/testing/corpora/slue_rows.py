@@ -12,11 +12,11 @@ Entities = Sequence[tuple[str, str]]  # tag and phrase
 
 def find(text: str, *entities: tuple[str, str]) -> list[list[Any]]:
     """[tag, first character, number of characters] of each (tag, phrase), one behind the other."""
-    spans, place = [], 0
+    spans, start = [], 0
     for tag, phrase in entities:
-        place = text.index(phrase, place)
-        spans.append([tag, place, len(phrase)])
-        place += len(phrase)
+        start = text.index(phrase, start)
+        spans.append([tag, start, len(phrase)])
+        start += len(phrase)
     return spans
 
 

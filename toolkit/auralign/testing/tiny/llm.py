@@ -20,12 +20,12 @@ CHATML = (
     "{%- for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# Qwen2.5's habit: a default system prompt where none is given.
+# Qwen2.5's habit: a default system prompt if none is given.
 CHATML_WITH_DEFAULT = (
     "{%- if messages[0]['role'] != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
     + CHATML
 )
-# Qwen3's: thinking is on unless enable_thinking is false, which puts an empty thought into the prompt.
+# Qwen3's: thinking is on by default; enable_thinking=False puts an empty thought into the prompt.
 CHATML_WITH_THINKING = (
     CHATML.removesuffix("{% endif %}")
     + "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
@@ -144,15 +144,15 @@ def make_tiny_llm(
     Arguments
     ---------
     folder : str or Path
-        Where to save it.
+        The folder to write.
     kind : str
-        Of `KINDS`, or of `UNUSUAL`. "llama" has a ChatML template, "llama3" Llama 3's.
+        A name in `KINDS` or `UNUSUAL`. "llama" has a ChatML template, "llama3" Llama 3's.
     chat_template : str, optional
-        Another one.
+        A template to use instead of the kind's own.
     seed : int
-        Of the weights.
+        Seed of the weights.
     width : int
-        D.
+        Width D of the hidden states.
     """
     import transformers
 

@@ -31,11 +31,11 @@ def make_tiny_whisper(folder: PathLike, *, seed: int = 0, width: int = 16, decod
     Arguments
     ---------
     folder : str or Path
-        Where to save it.
+        The folder to write.
     seed : int
-        Of the weights.
+        Seed of the weights.
     width : int
-        D.
+        Width D of the hidden states.
     decoder : bool
         Whether it can transcribe: it then has a tokenizer, and a generation config as a downloaded multilingual one has.
     """

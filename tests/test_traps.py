@@ -9,7 +9,7 @@ import torch
 from auralign.data.rejected import TooManyRejectedError, rejected_path
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.models.build import build_model, check_parts, describe_parts
 from auralign.models.connectors import StackAndProject, WindowedQFormer
 from auralign.models.llm import Answer, load_llm
@@ -27,7 +27,7 @@ from hearing import hear
 from recipe import make_recipe
 
 SHIPPED = [entry for entry in find_methods() if entry.package == "auralign"]
-VIEW = View((Text("repeat "), Speech("three five"), Target("i heard three five")))
+VIEW = View((Text("repeat "), Speech("three five"), Response("i heard three five")))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_trap_6_metadata_leaks_into_the_student(entry):
     )
     for method in instances(load_class(entry)):
         for choice in method.choices(secret, Random(0)):
-            student = method.layout(secret, choice, Target("x")).student
+            student = method.layout(secret, choice, Response("x")).student
             shown = [*student.segments, *method.slot(secret)]
             text = " ".join(segment.text for segment in shown if isinstance(segment, Text)) + str(
                 student.system
@@ -161,7 +161,7 @@ def test_trap_7_text_normalisation_decides_the_ceiling():
     utterance = Utterance(id="u", audio="u.flac", seconds=1.0, text="It's THREE: five!")
     method = load_method("blsp", instruction="{speech}")
     (choice,) = method.choices(utterance, Random(0))
-    layout = method.layout(utterance, choice, Target("x"))
+    layout = method.layout(utterance, choice, Response("x"))
     assert layout.teacher.segments[0].text == layout.student.segments[0].text == "it is 35"
     from auralign.records import Question
 
@@ -208,8 +208,8 @@ def test_trap_9_llm_swap(recipe, make_llm):
         yaml.read_text().replace("load_llm\n    path: ", f"load_llm\n    path: {make_llm('qwen3')} # ")
     )
     swapped = describe_parts(load_recipe(yaml), *built(recipe))
-    with pytest.raises(ValueError, match="checkpoint: trained with llm '.*', the recipe builds"):
-        check_parts(trained, swapped, place="checkpoint")
+    with pytest.raises(ValueError, match="step_1: trained with llm '.*', the recipe builds"):
+        check_parts(trained, swapped, checkpoint="step_1")
 
 
 def built(recipe):

@@ -6,7 +6,7 @@
 #
 # Options are the lines name=value above that line. --stop-stage 3, --stop-stage=3 and --stop_stage 3 are the same; one
 # whose value is true or false may be given bare. --help prints the script's header and, of each option, the comment on its line
-# and its default. What follows `--` stays in "$@".
+# and its default. What follows `--` stays in "$@". --method is the older name of --experiment.
 # shellcheck shell=bash disable=SC2154
 
 STAGES="corpus prepare generate train decode score"
@@ -65,8 +65,13 @@ run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; 
     [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
 }
 
+are_given() { # NAME...: all of them are options of the command line
+    local name
+    for name; do case " $GIVEN " in *" $name "*) ;; *) return 1 ;; esac done
+}
+
 FIRST_STAGE=${stage-}
-GIVEN= # names of the options on the command line
+GIVEN= # names of the options on the command line, as the user spelled them
 while [ $# -gt 0 ]; do
     case $1 in
     --) shift && break ;;
@@ -76,6 +81,8 @@ while [ $# -gt 0 ]; do
     esac
     option=${option%%=*}
     variable=${option//-/_}
+    GIVEN="$GIVEN $variable"
+    [ "$variable" != method ] || case " ${OPTIONS[*]} " in *" experiment "*) variable=experiment ;; esac
     case " ${OPTIONS[*]} " in *" $variable "*) ;; *) unknown_option "$option" ;; esac
     if [ "${1#*=}" != "$1" ]; then
         value=${1#*=}
@@ -91,9 +98,9 @@ while [ $# -gt 0 ]; do
         usage_error "option --$option takes true or false, not '$value'"
     fi
     printf -v "$variable" %s "$value"
-    GIVEN="$GIVEN $variable"
     shift
 done
+! are_given experiment method || usage_error "give --experiment or its older name --method, not both"
 
 case " ${OPTIONS[*]} " in *" stage "*)
     stage=$(stage_number "$stage") || exit 2
@@ -106,13 +113,26 @@ absolute() { # of a path as the user gave it; empty stays empty
     case $1 in '' | /*) printf %s "$1" ;; *) printf %s "$PWD/$1" ;; esac
 }
 
-# For the recipes: goes to the recipe's folder, and sets hparams, the YAMLs of --config or --method; options, for the Python of
-# all stages; data_options, for prepare.py, but for --data, which make_data adds. Paths are those of where the user stands.
+find_experiments() { # NAMES of files in hparams/, separated by commas; sets hparams
+    local name
+    hparams=()
+    for name in $(tr , ' ' <<<"$1"); do
+        [ -f "hparams/$name.yaml" ] ||
+            usage_error "no hparams/$name.yaml; there are: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
+        hparams+=("hparams/$name.yaml")
+    done
+    [ ${#hparams[@]} -gt 0 ] || usage_error "--experiment names no file in hparams/"
+}
+
+# For the recipes: goes to the recipe's folder, and sets hparams, the YAMLs of --config or --experiment; options, for the Python
+# of all stages; data_options, for prepare.py, except --data, which make_data adds. Paths are relative to the user's folder.
 set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     local name
     DATA_IS=$1 && shift
     [ "$data" = look-alike ] || data=$(absolute "$data")
-    case " $GIVEN " in *" config "*) case " $GIVEN " in *" method "*) usage_error "give --method or --config, not both" ;; esac ;; esac
+    for name in experiment method; do
+        ! are_given config "$name" || usage_error "give --$name or --config, not both"
+    done
     [ -z "$config" ] || [ ! -f "$config" ] || config=$(absolute "$config")
     options=()
     take_model llm "$llm"
@@ -122,18 +142,12 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
     [ -z "$limit" ] || data_options+=(--limit "$limit")
-    hparams=()
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
         hparams=("${config#"$PWD"/}")
     else
-        for name in $(tr , ' ' <<<"$method"); do
-            [ -f "hparams/$name.yaml" ] ||
-                usage_error "no method '$name'; there are: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
-            hparams+=("hparams/$name.yaml")
-        done
+        find_experiments "$experiment"
     fi
-    [ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
     [ "$stage" -gt 1 ] || check_data
     [ "$stop_stage" -lt 2 ] || needs_models "$@"
 }
@@ -164,10 +178,10 @@ check_data() {
     [ "$data" = look-alike ] || [ -d "$data" ] || ${download-false} || usage_error "--data: no folder $data; give $DATA_IS"
 }
 
-# Completes data_options. --data look-alike stands for a small corpus of this form, made by auralign.testing.corpora, full of traps.
+# Completes data_options. --data look-alike means a small corpus of this form, made by auralign.testing.corpora, full of traps.
 make_data() { # NAME in auralign.testing.corpora; empty if it has none
     if [ "$data" = look-alike ]; then
-        [ -n "$1" ] || usage_error "--data look-alike: nobody made one of this corpus; give $DATA_IS"
+        [ -n "$1" ] || usage_error "--data look-alike: there is none of this corpus; give $DATA_IS"
         data=$(python -m auralign.testing.corpora "$1" "$PWD/data/look-alike") || exit
     fi
     data_options=(--data "$data" ${data_options[@]+"${data_options[@]}"})

@@ -3,8 +3,9 @@
 #
 #   tools/test.sh                              all, in as many processes as there are cores, with one thread each
 #   tools/test.sh tests/toolkit -k layout      arguments go to pytest; paths start at the root of the checkout
+#   tools/test.sh --all                        the documentation too: built offline in build/site, warnings are errors
 #   tools/test.sh --lowest                     with the lowest versions that setup.cfg allows, in .venv-lowest
-#   tools/test.sh --newest                     with the newest, in .venv-newest; --lowest and --newest take arguments too
+#   tools/test.sh --newest                     with the newest, in .venv-newest; each of the three takes arguments too
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -16,15 +17,19 @@ make_environment_at() { # END of the ranges, RESOLUTION of uv
     cd "$ROOT"
     [ -x "$ENVIRONMENT/bin/python" ] || "$uv" venv --quiet --seed --python "$base" "$ENVIRONMENT"
     export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 # as in install.sh
-    "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --upgrade --resolution "$2" -r setup.cfg --extra egs --extra test
+    local compiled=(numpy scipy matplotlib sentencepiece av) # their lowest versions have no wheel for the newest Pythons
+    "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --upgrade --resolution "$2" "${compiled[@]/#/--only-binary=}" \
+        -r setup.cfg --extra egs --extra test
     "$uv" pip install --quiet --python "$ENVIRONMENT/bin/python" --no-deps --no-build-isolation --editable .
     export VIRTUAL_ENV=$ENVIRONMENT # for the scripts that tests run
 }
 
+documentation=no
 types=yes # but not at the ends of the ranges: other versions of libraries declare other types
 case ${1-} in
 --lowest) make_environment_at lowest lowest-direct && types=no && shift ;;
 --newest) make_environment_at newest highest && types=no && shift ;;
+--all) "$ROOT/tools/install.sh" egs test docs && documentation=yes && shift ;;
 *) "$ROOT/tools/install.sh" egs test ;;
 esac
 use_own_tree
@@ -40,6 +45,7 @@ check ruff ruff check --quiet
 check shellcheck find . \( -name '.?*' ! -name .ci -o -name corpus -o -name data -o -name exp \) -prune -o \
     \( -name '*.sh' -o -path './.ci/*' -type f \) -exec shellcheck --external-sources --source-path=SCRIPTDIR {} +
 if [ "$types" = yes ]; then check mypy mypy --no-error-summary; fi # of the modules that setup.cfg lists
+if [ "$documentation" = yes ]; then check documentation env NO_MKDOCS_2_WARNING=1 mkdocs build --strict; fi
 if [ $# -eq 0 ]; then
     export OMP_NUM_THREADS=1
     set -- --numprocesses auto --maxprocesses 4 --dist loadfile

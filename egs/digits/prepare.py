@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 
 from auralign import __version__, script
-from auralign.data.manifest import write_manifest
 from auralign.data.rejected import rejected_path
 from auralign.records import Question, RecordError, Records, Utterance, write_records
 from auralign.stage import Stage, content
@@ -43,6 +42,8 @@ def main(argv):
     with Stage("prepare", options.output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
+        from auralign.data.manifest import write_manifest  # not for a finished stage: it reads audio
+
         labels = read_labels(options.corpus / "labels.jsonl")
         for split, path in zip(SPLITS, manifests, strict=True):
             chosen = [utterance for s, utterance in labels if s == split]

@@ -2,7 +2,7 @@
 # Give a tiny LLM ears, on spoken digits: three alignment methods, compared at the end in the gap ledger.
 #
 #   ./run.sh                                          all: minutes on a laptop, no download but the Python packages
-#   ./run.sh --method sift --stage train              one method (or sit,sift), from stage train on
+#   ./run.sh --experiment sift --stage train          one method (or sit,sift), from stage train on
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
 #                                                     --restart trains in train_2 and keeps what was trained before
 #   ./run.sh --speech recorded --corpus DIR           on recordings: DIR holds <digit>_<speaker>_<take>.wav or .flac
@@ -13,7 +13,7 @@ set -euo pipefail
 
 stage=corpus         # first stage to run, by number or name
 stop_stage=score     # last stage to run
-method=              # names of files in hparams/, separated by commas; empty: transcription,sit,sift
+experiment=          # names of files in hparams/, separated by commas; empty: transcription,sit,sift
 speech=synthetic     # synthetic or recorded
 corpus=              # folder of recordings, for --speech recorded
 rebuild_models=false # train the models again in stage 0; takes up to 20 minutes
@@ -35,12 +35,7 @@ recorded)
 esac
 ! $rebuild_models || [ "$stage" -eq 0 ] || usage_error "--rebuild-models belongs to stage 0; leave out --stage"
 cd "$(dirname "$0")"
-hparams=()
-for name in $(tr , ' ' <<<"${method:-transcription,sit,sift}"); do
-    [ -f "hparams/$name.yaml" ] || usage_error "no method '$name'; known: $(cd hparams && echo *.yaml | sed 's/\.yaml//g')"
-    hparams+=("hparams/$name.yaml")
-done
-[ ${#hparams[@]} -gt 0 ] || usage_error "--method names no method"
+find_experiments "${experiment:-transcription,sit,sift}"
 
 . ./path.sh
 trap 'stop_all; exit 130' INT

@@ -11,13 +11,13 @@ set -euo pipefail
 
 stage=prepare    # first stage to run, by number or name
 stop_stage=score # last stage to run
-method=sift      # name of a file in hparams/
+experiment=sift  # name of a file in hparams/
 table=../digits/corpus/synthetic/labels.jsonl # table of the corpus, with a column split
 audio_folder=    # folder in which the table's audio paths start; empty: that of the table
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
 
-[ -f "$(dirname "$0")/hparams/$method.yaml" ] || usage_error "no hparams/$method.yaml"
+[ -f "$(dirname "$0")/hparams/$experiment.yaml" ] || usage_error "no hparams/$experiment.yaml"
 cd "$(dirname "$0")"
 . ./path.sh
 
@@ -34,19 +34,19 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    python generate.py "hparams/$method.yaml" "$@"
+    python generate.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 3 train "a connector, until speech draws the targets from the LLM"; then
-    python train.py "hparams/$method.yaml" "$@"
+    python train.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    python decode.py "hparams/$method.yaml" "$@"
+    python decode.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 5 score "the gap ledger"; then
-    python score.py "hparams/$method.yaml" "$@"
+    python score.py "hparams/$experiment.yaml" "$@"
 fi
 
 echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -3,7 +3,7 @@
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all, for English to German; README.md says what DIR of the data holds
 #   ./run.sh ... --pairs "en_de en_zh-CN"               pairs of one source language, trained on and decoded together
-#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches the tables first; Common Voice 4 must be there already
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -19,8 +19,8 @@ data=            # folder with the tables of CoVoST 2 and with Common Voice 4, o
 pairs=en_de      # one or several language pairs of one source language, separated by spaces
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
 encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
-method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
-config=          # path of one YAML, instead of --method
+experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --experiment
 limit=           # number of clips of each split, to try things out; empty: all
 asr=false        # also ask for transcripts of the test clips
 comet=           # COMET checkpoint on this disk, to score with it too

@@ -53,7 +53,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 download_options=()
 ! $download || download_options=(--download)
-exec "$here/run.sh" --stage "$stage" --stop-stage "$stop_stage" --launcher "$launcher" --method transcription,sit,sift \
+exec "$here/run.sh" --stage "$stage" --stop-stage "$stop_stage" --launcher "$launcher" --experiment transcription,sit,sift \
     --data "$data" --llm "${llm:-$here/models/Qwen2.5-0.5B-Instruct}" --encoder "${encoder:-$here/models/whisper-small}" \
     --splits "train-clean-100 dev-clean test-clean test-other" ${download_options[@]+"${download_options[@]}"} -- \
     --data_folder "$folder/data" --exp_folder "$folder" --max_cache_gigabytes 60 --generate_batch_size 256 \

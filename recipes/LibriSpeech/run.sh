@@ -2,7 +2,7 @@
 # Give a text LLM ears on LibriSpeech, and see whether it obeys what it hears or merely writes it down.
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data is the release's folder LibriSpeech
-#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh ... --splits "train-clean-100 dev-clean test-clean test-other"
 #   ./run.sh --data DIR/LibriSpeech --download ...      fetches what is missing of it first (openslr.org, CC BY 4.0)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
@@ -17,8 +17,8 @@ stop_stage=score # last stage to run
 data=            # the folder LibriSpeech, or look-alike
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
 encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
-method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
-config=          # path of one YAML, instead of --method
+experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --experiment
 splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all that are there
 limit=           # number of utterances of each subset, to try things out; empty: all
 download=false   # fetch missing subsets first

@@ -16,11 +16,11 @@ from auralign import script, steps
 
 def main(argv):
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
-    for split in steps.SPLITS:
-        with steps.generating(run, split) as stage:
+    for stage in steps.generating(run):
+        with stage:
             if not stage.complete:
                 llm, renderer = steps.build_llm(run.recipe)
-                print(f"{stage.name}: {steps.write_targets(run, split, stage, llm, renderer)}")
+                print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
 #   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; the first three unless given
 #   ./run.sh ... --test dev                             where the test sets are blind
-#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches voxpopuli and voxceleb first (CC0, CC BY 4.0; test sets blind)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -18,8 +18,8 @@ stop_stage=score # last stage to run
 data=            # folder of the corpora, or look-alike
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
 encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
-method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
-config=          # path of one YAML, instead of --method
+experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --experiment
 corpora=         # names of corpora, separated by spaces or commas; empty: voxpopuli voxceleb hvb
 test='test'      # split that is tested on: test, dev or, for sqa5 alone, verified-test
 limit=           # number of utterances of each corpus and split, to try things out; empty: all

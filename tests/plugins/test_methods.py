@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from auralign.layout import DEFAULT, Speech, Target, Text
+from auralign.layout import DEFAULT, Response, Speech, Text
 from auralign.plugins import find_methods, load_class, load_method
 from auralign.records import Utterance
 from hearing import hear
@@ -19,26 +19,26 @@ def example(name, **options):
     """The method, its one choice and its layout for an answer."""
     method = load_method(name, **options)
     (choice,) = method.choices(UTTERANCE, Random(0))
-    return method, choice, method.layout(UTTERANCE, choice, Target("answer"))
+    return method, choice, method.layout(UTTERANCE, choice, Response("answer"))
 
 
 def test_transcription_teaches_the_reference_transcript():
     method, choice, layout = example("transcription", instructions=["write: {speech}"])
     assert method.given_response(UTTERANCE, choice) == "three five"
-    assert layout.student.segments == (Text("write: "), Speech("three five"), Target("answer"))
+    assert layout.student.segments == (Text("write: "), Speech("three five"), Response("answer"))
 
 
 def test_sit_asks_with_the_instruction_that_it_teaches_after():
     method, choice, layout = example("sit", instructions=["{speech} say that again"])
     assert method.given_response(UTTERANCE, choice) is None
-    assert layout.student.segments == (Speech("three five"), Text(" say that again"), Target("answer"))
+    assert layout.student.segments == (Speech("three five"), Text(" say that again"), Response("answer"))
     assert layout.teacher.before_target().segments == (Text("three five", "speech"), Text(" say that again"))
 
 
 def test_sift_asks_nothing_and_has_no_system_prompt():
     method, choice, layout = example("sift")
     assert method.given_response(UTTERANCE, choice) is None
-    assert layout.student.segments == (Speech("three five"), Target("answer"))
+    assert layout.student.segments == (Speech("three five"), Response("answer"))
     assert layout.student.system is None
     assert layout.teacher.before_target().segments == (Text("three five", "speech"),)
 
@@ -49,12 +49,12 @@ def test_blsp_asks_to_continue_what_can_be_heard():
         id="u", audio="u.flac", seconds=1.0, text="Well, it’s Quilter's 'colour' -- twenty Five (coughs)!"
     )
     (choice,) = method.choices(utterance, Random(0))
-    layout = method.layout(utterance, choice, Target("six"))
+    layout = method.layout(utterance, choice, Response("six"))
     assert method.given_response(utterance, choice) is None
     assert layout.student.segments == (
         Text("go on: "),
         Speech("well it is quilter is colour 25"),
-        Target("six"),
+        Response("six"),
     )
     assert layout.teacher.before_target().segments == (
         Text("go on: "),
@@ -80,7 +80,7 @@ def test_blsp_can_keep_the_text_as_it_is():
     method = load_method("blsp", normalize=False, instruction="{speech}")
     utterance = Utterance(id="u", audio="u.flac", seconds=1.0, text="Three, Five!")
     (choice,) = method.choices(utterance, Random(0))
-    assert method.layout(utterance, choice, Target("x")).student.segments[0] == Speech("Three, Five!")
+    assert method.layout(utterance, choice, Response("x")).student.segments[0] == Speech("Three, Five!")
 
 
 @pytest.mark.parametrize("name", ["transcription", "sit"])
@@ -149,7 +149,7 @@ def test_diva_asks_for_no_answer_and_compares_two_things(llm, renderer):
     method = load_method("diva")
     assert not method.needs.target
     (choice,) = method.choices(UTTERANCE, Random(0))
-    layout = method.layout(UTTERANCE, choice, Target("", finished=False))
+    layout = method.layout(UTTERANCE, choice, Response("", finished=False))
     model = SpeechLLM(torch.nn.Identity(), StackAndProject(6, llm.width, stride=2, keep_remainder=True), llm)
     (heard,) = hear(model, torch.randn(1, 30, 6), torch.tensor([30]))
     student = model(model.pack([renderer.render(layout.student)], [heard]))
@@ -177,7 +177,8 @@ TOLD = replace(
 
 def layouts(method, utterance=TOLD):
     return [
-        method.layout(utterance, choice, Target("answer")) for choice in method.choices(utterance, Random(0))
+        method.layout(utterance, choice, Response("answer"))
+        for choice in method.choices(utterance, Random(0))
     ]
 
 
@@ -190,7 +191,7 @@ def test_sift_tells_attributes_in_the_slots_that_speech_takes():
         Text("</meta><text>"),
         Speech("three five"),
         Text("</text></audio>"),
-        Target("answer"),
+        Response("answer"),
     )
     read = "".join(segment.text for segment in layout.teacher.before_target().segments)
     assert read == f"<audio><meta>{meta}</meta><text>three five</text></audio>"
@@ -223,7 +224,7 @@ def test_sift_gives_a_persona_to_one_of_its_views_alone():
     plain, told, pretending = layouts(load_method("sift", views=["s", "sp", "ssp"], persona="You listen."))
     assert [layout.student.system for layout in (plain, told, pretending)] == [None, None, "You listen."]
     assert pretending.student.segments == told.student.segments
-    assert plain.student.segments == (Speech("three five"), Target("answer"))
+    assert plain.student.segments == (Speech("three five"), Response("answer"))
 
 
 def test_sift_with_two_encoders_reads_the_bare_transcript_and_hears_both():
@@ -255,7 +256,7 @@ def outputs(method, model, renderer, utterance=TOLD):
     from auralign.method import draw
 
     choice = draw(method, utterance, Random(0))[0]
-    layout = method.layout(utterance, choice, Target("i heard three five"))
+    layout = method.layout(utterance, choice, Response("i heard three five"))
     student = renderer.render(layout.student)
     frames = {
         "speech": (torch.randn(1, 12, 6, generator=torch.Generator().manual_seed(3)), torch.tensor([12]))
@@ -300,7 +301,7 @@ def test_blsp_emo_tells_the_emotion_to_the_teacher_alone():
     assert "happy" not in str(layout.student)
     assert layout.teacher.system == load_method("blsp_emo").teacher_system
     assert layout.student.system is DEFAULT
-    assert layout.student.target == layout.teacher.target == Target("answer")
+    assert layout.student.response == layout.teacher.response == Response("answer")
 
 
 @pytest.mark.parametrize("attributes", [{}, {"emotion": "bored"}])
@@ -328,14 +329,14 @@ def test_mtbi_reads_spans_of_words_and_hears_the_rest():
     words = (("a", 0.0, 0.25), ("b", 0.25, 0.5), ("c", 0.5, 0.625), ("d", 0.875, 1.0))
     utterance = replace(TOLD, text="a b c d", words=words)
     choice = Choice(task="repeat", instruction="say {speech} again", options={"read": [1, 2]})
-    layout = load_method("mtbi").layout(utterance, choice, Target("x"))
+    layout = load_method("mtbi").layout(utterance, choice, Response("x"))
     assert layout.student.segments == (
         Text("say "),
         Speech("a", span=(0.0, 0.25)),
         Text(" b c ", "read"),
         Speech("d", span=(0.75, 1.0)),
         Text(" again"),
-        Target("x"),
+        Response("x"),
     )
     assert layout.teacher.before_target().segments == (
         Text("say "),
@@ -400,7 +401,7 @@ def test_desta_describes_times_words_and_attributes():
         Speech(description),
         Text("three five", "transcript"),
         Text(" and?"),
-        Target("answer"),
+        Response("answer"),
     )
 
 
@@ -409,7 +410,7 @@ def test_desta_without_assistance_hears_alone():
 
     method = load_method("desta", prompts=["{speech}"], text_assist=False)
     (layout,) = layouts(method)
-    assert [type(segment) for segment in layout.student.segments] == [Speech, Target]
+    assert [type(segment) for segment in layout.student.segments] == [Speech, Response]
     assert not is_assisted(method)
     assert is_assisted(load_method("desta"))
 
@@ -482,7 +483,7 @@ def test_mtbi_hears_words_without_length_with_their_neighbours():
     utterance = replace(TOLD, text="a - b .", words=words)
     for seed in range(30):
         for choice in method.choices(utterance, Random(seed)):
-            layout = method.layout(utterance, choice, Target("x"))
+            layout = method.layout(utterance, choice, Response("x"))
             assert any(isinstance(segment, Speech) for segment in layout.student.segments)
             assert "".join(segment.text for segment in layout.student.read().segments[:-1]).split() == [
                 "a",
@@ -532,5 +533,5 @@ def test_blsp_keeps_the_vowel_signs_of_other_languages():
     method = load_method("blsp")
     utterance = Utterance("a", "a.wav", 1.0, "पानी, पीना।", language="hi")
     (choice,) = method.choices(utterance, Random(1))
-    view = method.layout(utterance, choice, Target("x")).student
+    view = method.layout(utterance, choice, Response("x")).student
     assert [one.text for one in view.segments if isinstance(one, Speech)] == ["पानी पीना"]

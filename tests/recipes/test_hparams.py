@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from auralign.generate.targets import draw_choices
-from auralign.layout import Speech, Target, Text
+from auralign.layout import Response, Speech, Text
 from auralign.ledger.recipe import Comparison
 from auralign.method import lay_out
 from auralign.models.build import build_decoding, build_model, build_recognizer
@@ -77,7 +77,7 @@ def test_yaml_loads_and_its_method_is_named_at_the_top(path):
         return
     assert path.stem.startswith(hparams.method.name)
     assert path.parent.parent.name in header(path).splitlines()[0]
-    assert f"--method {path.stem}" in header(path)
+    assert f"--experiment {path.stem}" in header(path)
 
 
 @every_method
@@ -129,7 +129,7 @@ def test_whatever_is_asked_has_speech_in_it(path):
     hparams = load_recipe(path)
     utterance = Utterance("a", "a.wav", 1.0, "go on", words=(("go", 0.0, 0.5), ("on", 0.5, 1.0)))
     layouts = [
-        lay_out(hparams.method, utterance, choice, Target("well"))
+        lay_out(hparams.method, utterance, choice, Response("well"))
         for seed in range(20)  # phrasings are drawn
         for choice in draw_choices(hparams.method, utterance, seed)
     ]

@@ -140,10 +140,11 @@ def test_help_is_the_header_of_run_sh(recipe):
     assert "Stages: 1 prepare" in done.stdout
 
 
-def test_a_method_that_is_none_is_told_with_those_there_are(recipe):
-    done = shell(recipe, "--method", "sifft")
+@pytest.mark.parametrize("option", ["--experiment", "--method"])
+def test_an_unknown_experiment_is_refused_with_the_known_ones(recipe, option):
+    done = shell(recipe, option, "sifft")
     assert done.returncode == 2
-    assert "no method 'sifft'; there are: " in done.stderr
+    assert "no hparams/sifft.yaml; there are: " in done.stderr
     assert "sift" in done.stderr.split("there are: ")[1]
 
 
@@ -177,6 +178,7 @@ def test_models_that_a_yaml_names_in_another_way_are_found(recipe, folder):
     [
         (["--data", "/nowhere", "--config", SMOKE], "--data: no folder /nowhere; give "),
         (["--data", ".", "--llm", "/nowhere"], "--llm: no folder /nowhere; give a Hugging Face folder"),
+        (["--config", SMOKE, "--experiment", "sift"], "give --experiment or --config, not both"),
         (["--config", SMOKE, "--method", "sift"], "give --method or --config, not both"),
     ],
 )

@@ -4,26 +4,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from auralign.layout import Layout, Speech, Target, Text, View, fill
+from auralign.layout import Layout, Response, Speech, Text, View, fill
 
 
 def test_target_stands_last():
     with pytest.raises(ValueError, match="as its last segment"):
-        View((Target("a"), Text("b")))
+        View((Response("a"), Text("b")))
 
 
 def test_reading_replaces_speech_by_its_text():
-    view = View((Text("say "), Speech("three"), Target("three")))
-    assert view.read().segments == (Text("say "), Text("three", tag="speech"), Target("three"))
+    view = View((Text("say "), Speech("three"), Response("three")))
+    assert view.read().segments == (Text("say "), Text("three", tag="speech"), Response("three"))
 
 
 def test_teacher_reads_what_the_student_hears():
-    student = View((Speech("three"), Target("x")))
+    student = View((Speech("three"), Response("x")))
     assert Layout.of(student).teacher == student.read()
 
 
 def test_prompt_is_the_view_without_its_target():
-    assert View((Speech("three"), Target("x"))).before_target() == View((Speech("three"),))
+    assert View((Speech("three"), Response("x"))).before_target() == View((Speech("three"),))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_instruction_without_exactly_one_slot_is_refused(instruction):
 
 
 def test_a_layout_without_a_teacher_reads_what_the_student_hears():
-    student = View((Text("say "), Speech("five"), Target("x")))
+    student = View((Text("say "), Speech("five"), Response("x")))
     assert Layout(student) == Layout.of(student) == Layout(student, student.read())
 
 
@@ -64,4 +64,4 @@ def test_a_span_that_is_none_is_refused(span):
 
 def test_the_segment_of_a_target_that_was_cut_off_is_not_finished():
     record = SimpleNamespace(response="five", finish_reason="length", response_ids=(1, 2))
-    assert Target.of(record) == Target("five", finished=False, ids=(1, 2))
+    assert Response.of(record) == Response("five", finished=False, ids=(1, 2))

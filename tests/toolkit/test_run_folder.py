@@ -85,6 +85,21 @@ def test_what_is_no_run_is_named(recipe, monkeypatch, place, message):
         RunFolder.open(place)
 
 
+@pytest.mark.parametrize("argv", [["--lr", "1"], ["a.yaml", "b.yaml"]])
+def test_a_command_line_names_one_run(argv):
+    with pytest.raises(RecipeError, match=f"expected one YAML, found {len(argv) - argv.count('--lr') * 2}"):
+        RunFolder.of_arguments(argv)
+
+
+def test_help_says_what_the_stage_does_and_what_it_takes(capsys):
+    with pytest.raises(SystemExit):
+        RunFolder.of_arguments(["--help"], doc="Stage 9: it does this.")
+    out = capsys.readouterr().out
+    assert out.startswith("Stage 9: it does this.")
+    assert "--lr " in out
+    assert "--connector.NAME" in out
+
+
 def test_decoding_otherwise_keeps_what_the_run_was_trained_with(recipe, monkeypatch):
     monkeypatch.chdir(recipe)
     before = (recipe / "exp/other" / RECIPE).read_text()

@@ -48,7 +48,7 @@ def test_the_default_is_all_stages_of_all_methods(digits):
 
 
 def test_what_follows_two_dashes_goes_to_the_python_of_stages_2_to_5(digits):
-    done = run(digits, "--method", "sit", "--", "--lr", "3e-4")
+    done = run(digits, "--experiment", "sit", "--", "--lr", "3e-4")
     assert [line.endswith("--speech synthetic --lr 3e-4") for line in commands(done)] == [
         False,
         False,
@@ -147,9 +147,9 @@ def test_the_encoder_of_recordings_is_rebuilt_by_force(digits, tmp_path):
         (["--stge", "3"], "unknown option --stge; did you mean --stage?"),
         (
             ["--method", "sfit"],
-            f"no method 'sfit'; known: {' '.join(KNOWN)}",
+            f"no hparams/sfit.yaml; there are: {' '.join(KNOWN)}",
         ),
-        (["--method", ","], "--method names no method"),
+        (["--experiment", ","], "--experiment names no file in hparams/"),
         (["--speech", "tts"], "--speech is synthetic or recorded, not 'tts'"),
         (["--speech", "recorded"], "--speech recorded needs --corpus DIR; no folder at ''"),
         (

@@ -91,6 +91,29 @@ def test_a_mistake_ends_with_2_and_a_line_that_names_it(demo, arguments, message
     assert refusal(demo(*arguments)) == message
 
 
+EXPERIMENT = SCRIPT.replace("method", "experiment")
+
+
+@pytest.mark.parametrize("option", ["--experiment", "--method"])
+@pytest.mark.parametrize("last", [False, True])
+def test_method_is_another_name_of_the_option_experiment(checkout, option, last):
+    script = EXPERIMENT.replace("rebuild_models=false # train the models again\n", "rebuild_models=none\n")
+    if last:  # of the options: --experiment itself
+        script = script.replace("rebuild_models=none\n", "").replace(
+            "set -euo pipefail", "rebuild_models=none"
+        )
+    checkout.program("./demo.sh", script)
+    assert last_line(checkout.run("demo.sh", option, "sift")) == "0|5|sift|none|1|"
+    assert last_line(checkout.run("demo.sh", f"{option}=sift")) == "0|5|sift|none|1|"
+
+
+def test_one_of_both_names_is_given(checkout):
+    checkout.program("./demo.sh", EXPERIMENT)
+    done = checkout.run("demo.sh", "--method", "sift", "--experiment", "sit")
+    assert refusal(done) == "give --experiment or its older name --method, not both"
+    assert "--method" not in checkout.run("demo.sh", "--help").stdout
+
+
 @pytest.mark.parametrize("name", ["--path", "--home", "--BASH", "--after", "--x[$(touch hacked)]"])
 def test_only_the_variables_above_the_source_line_are_options(demo, checkout, name):
     assert refusal(demo(name, "1")).startswith(f"unknown option {name}")

@@ -11,7 +11,10 @@ PYTEST = '#!/bin/sh\necho "3 passed in 0.1s, $*"\n'
 
 @pytest.fixture
 def tester(checkout):
-    checkout.program("tools/install.sh", "#!/bin/sh\ncase $* in install | 'egs test') ;; *) exit 1 ;; esac\n")
+    checkout.program(
+        "tools/install.sh",
+        "#!/bin/sh\ncase $* in install | 'egs test' | 'egs test docs') ;; *) exit 1 ;; esac\n",
+    )
     checkout.program(".venv/bin/python", PYTEST)
     checkout.program(".venv/bin/ruff", '#!/bin/sh\necho ruff saw "$@"\n')
     checkout.program(".venv/bin/shellcheck", '#!/bin/sh\necho shellcheck saw "$@"\n')
@@ -58,9 +61,23 @@ def test_the_ends_of_the_ranges_are_tried_in_an_environment_of_their_own(tester,
     done = tester.run("tools/test.sh", f"--{end}", "-k", "layout")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("uv pip install"))
-    assert f"--python {tester.root}/.venv-{end}/bin/python --upgrade --resolution {resolution}" in line
+    assert (
+        f"--python {tester.root}/.venv-{end}/bin/python --upgrade --resolution {resolution} --only-binary="
+        in line
+    )
     assert line.endswith("-r setup.cfg --extra egs --extra test")
     assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest -k layout"
+
+
+def test_all_builds_the_documentation_too(tester):
+    tester.program(".venv/bin/mkdocs", '#!/bin/sh\necho mkdocs saw "$@"\n')
+    done = tester.run("tools/test.sh", "--all", "-k", "layout")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mkdocs saw build --strict" in done.stdout and "mypy saw" in done.stdout
+    assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest -k layout"
+    assert "mkdocs" not in tester.run("tools/test.sh").stdout
+    tester.program(".venv/bin/mkdocs", "#!/bin/sh\nexit 1\n")
+    assert tester.run("tools/test.sh", "--all").returncode == 1
 
 
 def test_ci_runs_it(tester, tmp_path):

@@ -11,7 +11,7 @@ sub-packages are laid out along the five stages: `data` (prepare), `generate`, `
 """
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auralign.lazy import lazily
 
@@ -21,7 +21,7 @@ _imported, _names = lazily(
     "auralign",
     {
         "evaluation": ["evaluate"],
-        "layout": ["Layout", "Speech", "Target", "Text", "View"],
+        "layout": ["Layout", "Response", "Speech", "Target", "Text", "View"],
         "losses": ["Term"],
         "method": ["AlignmentMethod", "Needs"],
         "plugins": ["load_method"],
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from auralign.api import train as train
     from auralign.evaluation import evaluate as evaluate
     from auralign.layout import Layout as Layout
+    from auralign.layout import Response as Response
     from auralign.layout import Speech as Speech
     from auralign.layout import Target as Target
     from auralign.layout import Text as Text
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from auralign.run_folder import RunFolder as RunFolder
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "train":  # the package of stage 3, which can be called
         return importlib.import_module("auralign.train")
     return _imported(name)

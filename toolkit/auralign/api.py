@@ -25,11 +25,11 @@ def train(recipe: Recipe) -> RunFolder:
         If the output_folder holds a run that this one cannot continue.
     """
     run = steps.RunFolder(recipe)
-    for split in steps.SPLITS:
-        with steps.generating(run, split) as stage:
+    for stage in steps.generating(run):
+        with stage:
             if not stage.complete:
                 llm, renderer = steps.build_llm(recipe)
-                print(f"{stage.name}: {steps.write_targets(run, split, stage, llm, renderer)}")
+                print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
     with steps.training(run) as stage:
         if not stage.complete:
             model, renderer = steps.build_model(recipe)

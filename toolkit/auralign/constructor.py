@@ -7,10 +7,13 @@
 Reading a recipe imports neither torch nor any model, so that a finished stage says so at once.
 """
 
+import ast
 import functools
-import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from typing import Any
 
 from auralign.names import canonical
@@ -109,3 +112,50 @@ def locate(name: str) -> Any:
             found = getattr(found, part)
         return found
     raise ValueError(f"there is no module {parts[0]!r}, which the YAML names: {name}")
+
+
+def find_module(name: str) -> tuple[ModuleSpec | None, tuple[str, ...]]:
+    """The module that holds a dotted name, found among the files of `sys.path` without importing it, and the rest of the name.
+
+    >>> spec, rest = find_module("importlib.machinery.PathFinder")
+    >>> spec.name, rest
+    ('importlib.machinery', ('PathFinder',))
+    """
+    parts = name.split(".")
+    spec, number = importlib.util.find_spec(parts[0]), 1  # of a top-level package this imports nothing
+    while spec is not None and spec.submodule_search_locations is not None and number < len(parts):
+        inner = PathFinder.find_spec(".".join(parts[: number + 1]), spec.submodule_search_locations)
+        if inner is None:
+            break
+        spec, number = inner, number + 1
+    return spec, tuple(parts[number:]) if spec else tuple(parts)
+
+
+def find_fault(name: str) -> str | None:
+    """What is wrong with a dotted name, as far as it can be seen without importing anything; None if nothing is.
+
+    >>> find_fault("auralign.models.llm.load_lm")
+    "there is no 'load_lm' in auralign.models.llm"
+    """
+    spec, rest = find_module(name)
+    if spec is None:
+        return f"there is no module {rest[0]!r}"
+    if not name.startswith("auralign.") or spec.origin is None or not rest:
+        return None  # other packages may make their names when they are imported
+    tree = ast.parse(Path(spec.origin).read_bytes())
+    if rest[0] in _names_of(tree):
+        return None
+    return f"there is no {rest[0]!r} in {spec.name}"
+
+
+def _names_of(tree: ast.Module) -> set[str]:
+    """Names that the top level of a module defines or imports."""
+    found = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return found

@@ -186,7 +186,7 @@ class _Run:
             return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
     def texts(self, manifest: Records) -> list[str]:
-        """What the plain LLM reads."""
+        """What the original LLM reads."""
         return _texts(manifest) + ["transcript"] * bool(self.run.recipe.recognizer)
 
     def make_decoder(self, manifest: Records) -> Decoder:
@@ -209,7 +209,7 @@ class _Folder:
         return hash_value([read_json(self.folder / CONFIG), hash_path(self.folder / WEIGHTS)])
 
     def texts(self, manifest: Records) -> list[str]:
-        """What the plain LLM reads."""
+        """What the original LLM reads."""
         return _texts(manifest)
 
     def make_decoder(self, manifest: Records) -> Decoder:

@@ -11,11 +11,10 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 
-from auralign.constructor import Constructor, locate
+from auralign.constructor import Constructor, find_module, locate
 from auralign.files import hash_path, hash_value
 from auralign.names import canonical
 
@@ -136,20 +135,8 @@ def named_files(name: str) -> set[Path]:
 
 
 def _find_module(name: str):
-    """What `_add_own` asks of the module that holds a dotted name, from the files on `sys.path`; None if there is none."""
-    parts, spec = name.split("."), None
-    if _is_library(name):
-        return None
-    for number in range(1, len(parts)):
-        if spec is None:
-            inner = importlib.util.find_spec(parts[0])  # of a top-level package this imports nothing
-        elif spec.submodule_search_locations is None:
-            break
-        else:
-            inner = PathFinder.find_spec(".".join(parts[:number]), spec.submodule_search_locations)
-        if inner is None:
-            break
-        spec = inner
+    """What `_add_own` asks of the module that holds a dotted name; None of a library's, and if there is none."""
+    spec, _ = (None, ()) if _is_library(name) else find_module(name)
     if spec is None or not spec.has_location:
         return None
     return SimpleNamespace(__name__=spec.name, __file__=spec.origin, __package__=spec.parent)

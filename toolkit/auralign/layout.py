@@ -1,15 +1,15 @@
 """What the model reads, as segments: text, speech, and the target to learn.
 
-    >>> view = View((Text("say again: "), Speech("three five"), Target("i heard three five")))
+    >>> view = View((Text("say again: "), Speech("three five"), Response("i heard three five")))
     >>> view.read()                                           # every Speech replaced by the text that it stands for
     View(segments=(Text(text='say again: ', tag='instruction'), Text(text='three five', tag='speech'),
-         Target(text='i heard three five', finished=True, tag='target')), system=DEFAULT)
+         Response(text='i heard three five', finished=True, tag='target')), system=DEFAULT)
     >>> fill("take {speech} and sort it", Speech("three five"))
     (Text(text='take ', tag='instruction'), Speech(text='three five'), Text(text=' and sort it', tag='instruction'))
 
-A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the plain
+A `Layout` holds named views of one example. The `student` view is what is trained; the `teacher` view is what the original
 LLM reads, and is the student with its speech read as text unless a method says otherwise. What the LLM is asked when
-targets are generated is the teacher view cut before its `Target`: the two cannot drift apart.
+targets are generated is the teacher view cut before its `Response`: the two cannot drift apart.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ class Speech:
 
 
 @dataclass(frozen=True)
-class Target:
+class Response:
     """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn.
 
     `ids` are the token ids that the LLM itself wrote; None if the text comes from elsewhere.
@@ -96,19 +96,20 @@ class Target:
     ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
 
     @classmethod
-    def of(cls, target: "records.Target") -> "Target":
+    def of(cls, target: "records.Target") -> "Response":
         """The segment of a target on disk (`auralign.records.Target`)."""
         return cls(
             target.response, finished=target.finish_reason in ("stop", "given"), ids=target.response_ids
         )
 
 
-Segment = Text | Speech | Target
+Target = Response  # alias for methods that were written with the older name
+Segment = Text | Speech | Response
 
 
 @dataclass(frozen=True)
 class View:
-    """The segments of the user's turn in order, then at most one `Target`, which is the assistant's turn.
+    """The segments of the user's turn in order, then at most one `Response`, which is the assistant's turn.
 
     `system` is DEFAULT, None (no system prompt) or the system prompt itself.
     """
@@ -117,22 +118,28 @@ class View:
     system: System | str | None = DEFAULT
 
     def __post_init__(self) -> None:
-        for place, segment in enumerate(self.segments):
+        for index, segment in enumerate(self.segments):
             if not isinstance(segment, Segment):
                 raise ValueError(
-                    f"segment {place} of a view is {type(segment).__name__} {shorten(repr(segment))}; write Text(...), "
+                    f"segment {index} of a view is {type(segment).__name__} {shorten(repr(segment))}; write Text(...), "
                     "Speech(...) or the `response` that layout is given"
                 )
-        places = [place for place, segment in enumerate(self.segments) if isinstance(segment, Target)]
-        if places and places != [len(self.segments) - 1]:
+        indices = [index for index, segment in enumerate(self.segments) if isinstance(segment, Response)]
+        if indices and indices != [len(self.segments) - 1]:
             raise ValueError(
-                f"a view holds one Target, as its last segment; found Targets at {places} of {shorten(repr(self.segments))}"
+                f"a view holds one Response, as its last segment; found Responses at {indices} of "
+                f"{shorten(repr(self.segments))}"
             )
 
     @property
-    def target(self) -> Target | None:
+    def response(self) -> Response | None:
         """The answer to learn, or None if the view ends with the prompt."""
-        return self.segments[-1] if self.segments and isinstance(self.segments[-1], Target) else None
+        return self.segments[-1] if self.segments and isinstance(self.segments[-1], Response) else None
+
+    @property
+    def target(self) -> Response | None:
+        """Alias of `response`, for methods that were written with the older name."""
+        return self.response
 
     def read(self) -> "View":
         """The view with the text of every `Speech` in its place."""
@@ -141,8 +148,8 @@ class View:
         )
 
     def before_target(self) -> "View":
-        """The prompt: the view without its `Target`."""
-        return self._replace(tuple(s for s in self.segments if not isinstance(s, Target)))
+        """The prompt: the view without its `Response`."""
+        return self._replace(tuple(s for s in self.segments if not isinstance(s, Response)))
 
     def _replace(self, segments: tuple[Segment, ...]) -> "View":
         return dataclasses.replace(self, segments=segments)

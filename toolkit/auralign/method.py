@@ -28,6 +28,7 @@ from auralign.layout import (  # noqa: F401 (what a method is written with)
     TARGET,
     TEACHER,
     Layout,
+    Response,
     Segment,
     Speech,
     Target,
@@ -148,7 +149,7 @@ class AlignmentMethod(ABC):
         """
 
     @abstractmethod
-    def layout(self, utterance: Utterance, choice: Choice, response: Target) -> Layout:
+    def layout(self, utterance: Utterance, choice: Choice, response: Response) -> Layout:
         """How the example reads: prompt, speech and `response` in their places. Pure: equal arguments, equal layout."""
 
     def given_response(self, utterance: Utterance, choice: Choice) -> str | None:
@@ -230,7 +231,7 @@ def draw(method: AlignmentMethod, utterance: Utterance, rng: Random) -> list[Cho
     return choices
 
 
-def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, response: Target) -> Layout:
+def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, response: Response) -> Layout:
     """The method's layout of one example, checked."""
     with running(method, "layout", utterance.id):
         layout = method.layout(utterance, choice, response)

@@ -18,7 +18,7 @@ from typing import Any
 
 from auralign import __version__
 from auralign.files import partial_paths, read_json, write_atomically, write_json
-from auralign.recipe import Recipe, RecipeError, load_recipe, read_arguments
+from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
 from auralign.versions import current_targets, trainings
@@ -80,9 +80,17 @@ class RunFolder:
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "RunFolder":
         """The run of the one YAML, or run folder, on a stage's command line; `--help` prints `doc` and all keys, and exits.
 
-        Raises RecipeError as `auralign.recipe.read_arguments` does.
+        Raises RecipeError if it names none, or several, or one that cannot be used.
         """
-        return cls(read_arguments(argv, doc=doc))
+        if {*HELP} & {*argv}:
+            print_help(doc)
+        places, overrides = parse_arguments(argv)
+        if len(places) != 1:
+            raise RecipeError(
+                f"expected one YAML, found {len(places)} ({', '.join(places) or 'none'}); "
+                "for example: python train.py hparams/sift.yaml --lr 3e-4"
+            )
+        return cls.open(places[0], overrides)
 
     @classmethod
     def open(cls, place, overrides: Mapping[str, Any] | None = None) -> "RunFolder":
@@ -97,9 +105,10 @@ class RunFolder:
         Raises RecipeError if there is no such run or YAML.
         """
         path = Path(place)
-        if (path / RECIPE).is_file():
-            about = _read_about(path)
-            yaml = (path / RECIPE).resolve()
+        folder = trainings(path).current  # of the run's current version
+        if (folder / RECIPE).is_file():
+            about = _read_about(folder)
+            yaml = (folder / RECIPE).resolve()
             with working_in(about["recipe_folder"]):
                 recipe = load_recipe(yaml, overrides)
             return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
@@ -160,8 +169,12 @@ class RunFolder:
         """A folder for each further test set that `auralign evaluate` was given."""
         return self.folder / "evaluations"
 
-    def write_recipe(self) -> None:
-        """Keep the recipe in the folder, so that `RunFolder.open` finds it."""
+    def write_recipe(self, folder: Path | None = None) -> None:
+        """Keep the recipe beside what is trained with it, so that `RunFolder.open` finds it.
+
+        `folder` is that of a version of the training, by default the current one.
+        """
+        folder = folder or trainings(self.folder).current
         source = self.recipe.source
         if source is None:
             return  # built in Python: there is no text of it
@@ -172,14 +185,12 @@ class RunFolder:
                 "name": source.name,
                 "yaml": str(source.path),
                 "overrides": dict(source.overrides),
-                "recipe_folder": os.path.relpath(source.folder, self.folder),
+                "recipe_folder": os.path.relpath(source.folder, folder),
             }
-            write_json(self.folder / RUN, about)
-        if (
-            not (self.folder / RECIPE).is_file()
-            or (self.folder / RECIPE).read_text(encoding="utf-8") != source.text
-        ):
-            with write_atomically(self.folder / RECIPE) as file:
+            write_json(folder / RUN, about)
+        path = folder / RECIPE
+        if not path.is_file() or path.read_text(encoding="utf-8") != source.text:
+            with write_atomically(path) as file:
                 file.write(source.text)
 
     def prompts(self) -> dict:
@@ -231,7 +242,9 @@ def find_yaml(name: str) -> Path:
 
     Raises RecipeError if there is none.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("hparams") / f"{name}.yaml"
+    path = Path(name)
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        path = Path("hparams") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in Path("hparams").glob("*.yaml")))
         raise RecipeError(

@@ -26,7 +26,7 @@ def show(run: RunFolder, utt_id: str | None) -> None:
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             print(
                 f"  {name} view"
-                + (": what is trained" if name == "student" else ": what the plain LLM reads")
+                + (": what is trained" if name == "student" else ": what the original LLM reads")
             )
             _print_view(renderer, view)
 
@@ -81,7 +81,7 @@ def _print_view(renderer, view) -> None:
             continue
         end = place + len(piece.ids)
         span = f"{heard}{place}..{end - 1}" if piece.ids else "none"
-        loss = "yes" if view.target is not None and piece.tag == view.target.tag else ""
+        loss = "yes" if view.response is not None and piece.tag == view.response.tag else ""
         print(
             f"    {span:>13}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
         )

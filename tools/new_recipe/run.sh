@@ -2,7 +2,7 @@
 # Give a text LLM ears on MyCorpus.
 #
 #   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds train.tsv, valid.tsv and test.tsv
-#   ./run.sh ... --method sift,blsp --ngpus 4           methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh ... --splits "train valid test=hard"       other tables: here, hard.tsv is the test set
 #   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -16,8 +16,8 @@ stop_stage=score # last stage to run
 data=            # folder of the corpus
 llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
 encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
-method=sift      # names of files in hparams/, separated by commas; all of them are compared in one ledger
-config=          # path of one YAML, instead of --method
+experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
+config=          # path of one YAML, instead of --experiment
 splits=          # tables, such as "train valid test=hard"; empty: train, valid and test
 limit=           # number of utterances of each table, to try things out; empty: all
 ngpus=1          # number of GPUs for training

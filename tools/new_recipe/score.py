@@ -10,7 +10,7 @@ Writes: <score_folder>/scores.json, report.md, ledger.png
 """
 
 from auralign import script
-from auralign.ledger.recipe import score_recipe
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score.judge import Judge
 from auralign.score.recognition import word_accuracy
 from auralign.score.task_metrics import WordErrorRate
@@ -33,7 +33,8 @@ class CorpusJudge(Judge):
 
 
 def main(argv):
-    score_recipe(argv, title="MyCorpus", judge=CorpusJudge(), files=[__file__])
+    runs = Comparison.of_arguments(argv, doc=__doc__)
+    score_recipe(runs, title="MyCorpus", judge=CorpusJudge(), files=[__file__])
 
 
 if __name__ == "__main__":

@@ -20,16 +20,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
-import soundfile
-from tqdm import tqdm
-
-import recordings
 import world
 from auralign import script
 from auralign.files import hash_path, write_atomically
-from speak import SAMPLE_RATE, say
 
+# What makes speech is imported where it is used: a finished corpus is found in a tenth of a second.
 # espeak-ng's English accents and voice variants. A variant of test never speaks in training.
 ACCENTS = (
     "en",
@@ -56,6 +51,7 @@ SHARE_WITH_COMMAND = 0.3
 WORDS_PER_MINUTE = (110, 190)
 PITCH = (30, 70)  # espeak-ng's scale; 50 is the voice's own
 TAKES_IN_MEMORY = 4096
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -110,6 +106,8 @@ class SyntheticSpeech:
         }  # fmt: skip
 
     def make(self, plan):
+        from speak import say
+
         rate, pitch = self._draw(plan)
         return say(" ".join(plan.content), voice=plan.speaker, words_per_minute=rate, pitch=pitch)
 
@@ -135,25 +133,34 @@ class RecordedSpeech:
     """Recorded single digits, joined."""
 
     def __init__(self, options):
+        import recordings
+
         takes = recordings.find_takes(options.corpus)
         test_speakers = recordings.choose_test_speakers(takes, options.test_speakers)
         self._sides = recordings.split_takes(takes, test_speakers, random.Random(f"{options.seed}-takes"))
         self.speakers = {split: sorted(side) for split, side in self._sides.items()}
         self._read = functools.lru_cache(TAKES_IN_MEMORY)(recordings.read_take)
+        self._join = recordings.join_takes
 
     def attributes(self, plan):
         """Nothing is known of how it is said."""
         return {}
 
     def make(self, plan):
+        import numpy
+
         rng = random.Random(plan.seed + "-takes")
         spoken = self._sides[plan.split][plan.speaker]
         waveforms = [self._read(rng.choice(spoken[digit]).path) for digit in plan.content]
-        return recordings.join_takes(waveforms, numpy.random.default_rng(rng.getrandbits(64)))
+        return self._join(waveforms, numpy.random.default_rng(rng.getrandbits(64)))
 
 
 def encode_flac(samples, starts):
     """Float samples (N,) at 16 kHz -> the bytes of a 16-bit FLAC file, with the words' starts in its comment."""
+    import soundfile
+
+    from speak import SAMPLE_RATE
+
     data = io.BytesIO()
     with soundfile.SoundFile(data, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16") as file:
         file.comment = json.dumps([round(start, 4) for start in starts])
@@ -170,22 +177,31 @@ def write_audio(path, samples, starts):
 
 def start_folder(folder, settings):
     """Keep the finished files of an interrupted run with the same settings, and nothing of any other run."""
-    marker = folder / "settings.json"
-    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
-    labels = folder / "labels.jsonl"
-    if not (marker.is_file() and marker.read_text() == text):
-        labels.unlink(missing_ok=True)
+    if not has_settings(folder, settings):
+        (folder / "labels.jsonl").unlink(missing_ok=True)
         for split in ("train", "valid", "test"):
             shutil.rmtree(folder / split, ignore_errors=True)
-        with write_atomically(marker) as file:
-            file.write(text)
+        with write_atomically(folder / SETTINGS) as file:
+            file.write(text_of(settings))
+
+
+def has_settings(folder, settings):
+    """Whether what is in a folder was made, or begun, with these settings."""
+    marker = folder / SETTINGS
+    return marker.is_file() and marker.read_text() == text_of(settings)
+
+
+def text_of(settings):
+    return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 
 def label(plan, audio, folder, attributes):
     """The line of labels.jsonl for a finished audio file."""
+    import soundfile
+
     command, digits = world.split_content(plan.content)
     with soundfile.SoundFile(audio) as file:
-        seconds, starts = file.frames / SAMPLE_RATE, json.loads(file.comment)
+        seconds, starts = file.frames / file.samplerate, json.loads(file.comment)
     ends = [*starts[1:], seconds]
     return {
         "id": plan.id,
@@ -201,14 +217,34 @@ def label(plan, audio, folder, attributes):
     }
 
 
-def make_corpus(options):
-    """Make what is missing of the corpus. Returns: number of utterances made now."""
-    speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
-    folder = Path(options.output)
+def settings_of(options):
+    """What the corpus depends on."""
     settings = {name: value for name, value in vars(options).items() if name != "output"}
     settings["word times"] = True
     if options.corpus is not None:  # recordings that were mended are joined anew
         settings["recordings"] = hash_path(options.corpus)
+    return settings
+
+
+def is_finished(options):
+    """Whether the corpus was made to its end with these options, and no audio file is missing."""
+    folder = Path(options.output)
+    labels = folder / "labels.jsonl"  # written last
+    if not (labels.is_file() and has_settings(folder, settings_of(options))):
+        return False
+    with open(labels, encoding="utf-8") as lines:
+        return all((folder / json.loads(line)["audio"]).is_file() for line in lines)
+
+
+def make_corpus(options):
+    """Make what is missing of the corpus. Returns: number of utterances made now."""
+    from tqdm import tqdm
+
+    if is_finished(options):
+        return 0
+    speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
+    folder = Path(options.output)
+    settings = settings_of(options)
     start_folder(folder, settings)
     counts = {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}
     plans = []

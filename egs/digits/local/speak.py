@@ -9,7 +9,6 @@ import ctypes.util
 from pathlib import Path
 
 import numpy
-from scipy.signal import resample_poly
 
 SAMPLE_RATE = 16_000  # Hz, of all speech that the example makes
 REPAIR = "install it with `pip install espeakng-loader`"
@@ -168,4 +167,6 @@ def resample(samples, rate):
     """Samples (N,) at `rate` Hz -> float32 samples at 16 kHz."""
     if rate == SAMPLE_RATE:
         return samples.astype(numpy.float32)
+    from scipy.signal import resample_poly  # half a second that a corpus at this rate does not spend
+
     return resample_poly(samples, SAMPLE_RATE, rate).astype(numpy.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from auralign.data.rejected import TooManyRejectedError
 from auralign.files import read_json
-from auralign.layout import Target
+from auralign.layout import Response
 from auralign.method import draw, lay_out, respond
 from auralign.plugins import find_methods, load_method
 from auralign.records import Question, Records, Utterance
@@ -257,6 +257,10 @@ def test_no_method_sees_the_reference_translations(name):
 
 def examples(method, utterance):
     return [
-        (choice, lay_out(method, utterance, choice, Target("an answer")), respond(method, utterance, choice))
+        (
+            choice,
+            lay_out(method, utterance, choice, Response("an answer")),
+            respond(method, utterance, choice),
+        )
         for choice in draw(method, utterance, Random(1))
     ]

@@ -64,7 +64,7 @@ def test_three_kinds_of_targets_are_run_on_train_clean_100(replicate):
         "--stage": "1",
         "--stop-stage": "5",
         "--launcher": "local",
-        "--method": ",".join(METHODS),
+        "--experiment": ",".join(METHODS),
         "--data": "/corpora/LibriSpeech",
         "--llm": f"{replicate.recipe}/models/Qwen2.5-0.5B-Instruct",
         "--encoder": f"{replicate.recipe}/models/whisper-small",

@@ -65,10 +65,10 @@ def test_text_input_is_the_llms_answer_to_the_transcript(parts, tmp_path):
     answers = decode(parts, tmp_path / "a.jsonl", "text")
     text = Records(folder / "data" / "test.jsonl", Utterance)["test-0"].text
     ids = [
-        *renderer.frame().before,
+        *renderer.chat_frame().before,
         *renderer.encode("repeat "),
         *renderer.encode(text),
-        *renderer.frame().between,
+        *renderer.chat_frame().between,
     ]
     (expected,) = model.llm.generate([model.llm.embed(ids)], decoding=Decoding(8), stop_ids=renderer.stop_ids)
     assert answers[0] == renderer.read(expected.ids).text
@@ -162,14 +162,14 @@ def test_shuffling_needs_two_texts(tmp_path):
         [Utterance(id=str(n), audio="x", seconds=1.0, text="same") for n in range(3)],
         kind=Utterance,
     )
-    with pytest.raises(ValueError, match="all utterances say the same"):
+    with pytest.raises(ValueError, match="all utterances have the same text"):
         shuffle_partners(Records(tmp_path / "m.jsonl", Utterance), 0)
 
 
 def test_checkpoint_of_another_llm_is_refused():
     old, new = ({"trained_with": {"llm": revision}} for revision in ("old", "new"))
     with pytest.raises(ValueError, match="step_1: trained with llm 'old', the recipe builds 'new'"):
-        check_parts(old, new, place="step_1")
+        check_parts(old, new, checkpoint="step_1")
 
 
 def test_connector_output_alone_equals_in_a_batch(parts):
@@ -201,7 +201,7 @@ def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, 
         decoding=Decoding(8),
         batch_size=4,
     )
-    with pytest.raises(ValueError, match="1 utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
+    with pytest.raises(ValueError, match="1 test utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
         decoder.write(
             Records(folder / "data" / "test.questions.jsonl", Question), tmp_path / "a.jsonl", given="speech"
         )

@@ -204,7 +204,7 @@ def test_what_is_taught_is_what_the_llm_wrote_token_by_token(llm, renderer, mani
     targets = [t for t in Records(tmp_path / "t.jsonl", Target) if t.response_ids is not None]
     rewritten = 0
     for target in targets:
-        segment = layout.Target(target.response, finished=False, ids=target.response_ids)
+        segment = layout.Response(target.response, finished=False, ids=target.response_ids)
         assert renderer.render(layout.View((segment,))).pieces[-1].ids == target.response_ids
         rewritten += renderer.encode(target.response) != target.response_ids
     assert rewritten  # a sampled answer is seldom what its text would be tokenised to

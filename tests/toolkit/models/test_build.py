@@ -40,7 +40,7 @@ def on(monkeypatch):
     """Let it be so many days later."""
 
     def be(days):
-        for module in ("auralign.render", "auralign.models.build"):
+        for module in ("auralign.render.renderer", "auralign.models.build"):
             monkeypatch.setattr(f"{module}.today", lambda: DAY + datetime.timedelta(days=days))
 
     return be
@@ -163,7 +163,7 @@ def test_a_mismatch_names_the_piece_of_the_frame(at_once, dated, monkeypatch):
     with pytest.raises(
         ValueError, match=r"the date was '.*', is '.*'; before the user's words .* was '.*Today: "
     ):
-        check_parts(before, describe_parts(hparams, model, renderer), place="here")
+        check_parts(before, describe_parts(hparams, model, renderer), checkpoint="here")
 
 
 def test_targets_of_another_frame_name_the_piece(tmp_path, dated, whisper_folder):

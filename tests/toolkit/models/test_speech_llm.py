@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.losses import Term, total
 from auralign.models.connectors import StackAndProject, WindowedQFormer
 from auralign.models.llm import LAST, Decoding, load_llm
@@ -11,14 +11,14 @@ from auralign.models.speech_llm import Branch, SpeechLLM
 from hearing import hear
 
 VIEWS = [
-    View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
-    View((Speech("five"), Target("five", finished=False))),
+    View((Text("repeat "), Speech("three five nine"), Response("you said three five nine"))),
+    View((Speech("five"), Response("five", finished=False))),
     View(
         (
             Text("sort "),
             Speech("nine nine nine three five nine"),
             Text(" again"),
-            Target("i heard the above words"),
+            Response("i heard the above words"),
         )
     ),
 ]
@@ -177,7 +177,7 @@ def test_a_branch_that_is_not_there_is_named(two, renderer):
 
 def test_a_span_is_heard_as_if_it_were_all(model, renderer):
     view = renderer.render(
-        View((Speech("a", span=(0.0, 0.5)), Text(" b "), Speech("c", span=(0.75, 1.0)), Target("x")))
+        View((Speech("a", span=(0.0, 0.5)), Text(" b "), Speech("c", span=(0.75, 1.0)), Response("x")))
     )
     ((first, last),), _ = model.listen([view], {"speech": (FRAMES[:1], LENGTHS[:1])})
     torch.testing.assert_close(first, hear(model, FRAMES[:1, :4], torch.tensor([4]))[0])
@@ -217,7 +217,7 @@ def test_frozen_lora_stays_frozen_after_the_plain_llm_was_asked(llm_folder):
     ours = load_llm(llm_folder)
     ours.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
     model = SpeechLLM(torch.nn.Identity(), stack(ours, 2), ours, frozen=["lora"])
-    with ours.plain():
+    with ours.original():
         pass
     assert not any(parameter.requires_grad for parameter in model.parts["lora"].parameters())
 
@@ -252,6 +252,6 @@ def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_nam
     assert total({"read": Term(torch.tensor(0.0), 0, unit="read")}, {"target": 3}).item() == 0.0
     with pytest.raises(
         ValueError,
-        match="the loss term 'a' counts 'tagret', which is no tag of this step's tokens; it has target",
+        match="the loss term 'a' has the unit 'tagret', which this step does not count; it counts target",
     ):
         total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.models.connectors import StackAndProject
 from auralign.models.llm import load_llm
 from auralign.models.speech_llm import SpeechLLM, score_targets
 from hearing import hear
 
 VIEWS = [
-    View((Text("repeat "), Speech("three five nine"), Target("you said three five nine"))),
-    View((Speech("five"), Target("five", finished=False))),
-    View((Text("sort "), Speech("nine three five"), Text(" again"), Target("i heard the above words"))),
+    View((Text("repeat "), Speech("three five nine"), Response("you said three five nine"))),
+    View((Speech("five"), Response("five", finished=False))),
+    View((Text("sort "), Speech("nine three five"), Text(" again"), Response("i heard the above words"))),
 ]
 FRAMES = torch.randn(2, 8, 6, generator=torch.Generator().manual_seed(1))
 LENGTHS = torch.tensor([8, 6])
@@ -40,6 +40,7 @@ def test_a_view_without_the_llm_has_its_embeddings_and_says_how_to_get_more(
         pack = model.pack_text([renderer.render(one.read()) for one in VIEWS[:2]])
         output = model.read(pack, run_llm=False)
     assert torch.equal(output.at("speech", 0), pack.embeddings[pack.tagged["speech"]])
+    assert output.places("speech").equal(output.positions("speech"))  # the earlier name
     with pytest.raises(ValueError, match=f"not run for the {view}'s view.*add '{view}' to llm_views"):
         output.cross_entropy("target")
     with pytest.raises(ValueError, match="layer 1: the LLM is not run"):
@@ -48,7 +49,7 @@ def test_a_view_without_the_llm_has_its_embeddings_and_says_how_to_get_more(
 
 def test_a_layer_that_was_not_asked_for_is_named(model, renderer):
     output = model(model.pack([renderer.render(VIEWS[1])], [torch.zeros(2, model.llm.width)]))
-    with pytest.raises(ValueError, match=r"layer 1 was not asked for.*layers=\(1,\)"):
+    with pytest.raises(ValueError, match=r"layer 1 .*Needs\(layers=\(1,\)"):
         output.at("speech", 1)
 
 
@@ -83,7 +84,7 @@ def test_a_kept_teacher_knows_nothing_but_its_targets(model, renderer):
     kept = score_targets(model.llm, [renderer.render(VIEWS[0].read())], top_k=3, temperature=2.0)
     with pytest.raises(ValueError, match=r"divergence at 'speech'.*use Needs\(teacher=True\)"):
         student.divergence(kept, "speech", temperature=2.0)
-    with pytest.raises(ValueError, match="temperature 1.0: of the teacher are kept"):
+    with pytest.raises(ValueError, match="temperature 1.0: .*temperature 2.0; use Needs"):
         student.divergence(kept, "target")
 
 
@@ -139,8 +140,8 @@ def test_a_tag_that_is_heard_here_and_read_there_is_counted_alike_in_any_packing
     from auralign.train.step import count_units
 
     views = [
-        View((Speech("three five", tag="said"), Target("x"))),
-        View((Text("nine", tag="said"), Target("x"))),
+        View((Speech("three five", tag="said"), Response("x"))),
+        View((Text("nine", tag="said"), Response("x"))),
     ]
     rendered = [renderer.render(view) for view in views]
     heard = hear(model, FRAMES[:1], LENGTHS[:1])[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auralign.recipe import CHANGES, KEYS, SAME, RecipeError, load_recipe, parse_arguments, read_arguments
+from auralign.recipe import CHANGES, KEYS, SAME, RecipeError, load_recipe, parse_arguments
 
 YAML = """\
 seed: 1
@@ -98,11 +98,6 @@ def test_option_without_a_value_is_named():
 def test_absent_yaml_is_named(tmp_path):
     with pytest.raises(RecipeError, match="no YAML at"):
         load_recipe(tmp_path / "a.yaml")
-
-
-def test_a_recipe_takes_one_yaml():
-    with pytest.raises(RecipeError, match="expected one YAML, found 0"):
-        read_arguments(["--lr", "1"])
 
 
 def test_every_key_says_what_it_means():

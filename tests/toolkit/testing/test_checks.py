@@ -7,7 +7,9 @@ from random import random
 
 import pytest
 
-from auralign.layout import Layout, Speech, Target, Text, View, fill
+import auralign
+from auralign import layout, method
+from auralign.layout import Layout, Response, Speech, Text, View, fill
 from auralign.losses import Term
 from auralign.method import AlignmentMethod, Needs
 from auralign.plugins import find_methods, load_class
@@ -328,6 +330,20 @@ def test_a_sound_method_passes_all():
     check_method(Sound)
 
 
+def test_a_method_may_use_the_older_name_of_the_response():
+    class Older(Sound):
+        """It makes a `Target`, and reads the target of a view."""
+
+        def layout(self, utterance, choice, response):
+            view = super().layout(utterance, choice, response).student
+            assert isinstance(view.target, layout.Target)
+            answer = method.Target(view.target.text, view.target.finished, ids=view.target.ids)
+            return Layout.of(View((*view.before_target().segments, answer)))
+
+    check_method(Older)
+    assert auralign.Target is auralign.Response
+
+
 @pytest.mark.parametrize(("broken", "name"), BROKEN.items(), ids=lambda case: getattr(case, "__name__", case))
 def test_a_broken_method_is_caught_by_its_check(broken, name):
     with pytest.raises(CheckFailedError):
@@ -461,7 +477,7 @@ def test_every_check_says_why():
 
 
 def test_the_target_of_the_kit_is_taught():
-    assert Target("x").finished
+    assert Response("x").finished
 
 
 @pytest.mark.parametrize(
@@ -470,8 +486,8 @@ def test_the_target_of_the_kit_is_taught():
         (Needs(), lambda views: views["teacher"], "no 'teacher' among 'student': name it in .*Needs.teacher=True"),
         (Needs(), lambda views: views["student"].heads["mood"], "no 'mood' among none: name it, with its number of outputs"),
         (Needs(), lambda views: views["student"].extras["quantity"], "no 'quantity' among none: use a connector that gives it"),
-        (Needs(), lambda views: None, "must give a dict of at least one Term by name; it gave NoneType"),
-        (Needs(), lambda views: {"a": views["student"].predicting("target").sum()}, "its loss gives Tensor as 'a'; give a Term"),
+        (Needs(), lambda views: None, "must return a dict of at least one Term by name; it returned NoneType"),
+        (Needs(), lambda views: {"a": views["student"].predicting("target").sum()}, "its loss returns Tensor as 'a'"),
     ],
 )  # fmt: skip
 def test_what_a_loss_may_not_do_is_said(needs, read, says):

@@ -67,4 +67,4 @@ def _open_source(options: argparse.Namespace, manifest: "Records") -> "Source":
 
     import_from_working_folder()
     run = RunFolder.open(options.recipe)
-    return from_recipe(run.recipe, manifest, place=options.recipe)
+    return from_recipe(run.recipe, manifest, place=run.recipe.source.path)

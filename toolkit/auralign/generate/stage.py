@@ -1,7 +1,6 @@
-"""Stage 2 of a recipe: what its targets depend on, and how they are written."""
+"""Stage 2 of a recipe: the inputs that its targets depend on, and the writing of targets."""
 
-import contextlib
-from collections.abc import Iterator
+from pathlib import Path
 
 from auralign import __version__
 from auralign.data.rejected import rejected_path
@@ -12,44 +11,52 @@ from auralign.store import teacher_path
 from auralign.versions import choose_targets, target_folders, trained_on
 
 
-@contextlib.contextmanager
-def generating(run: RunFolder, split: str) -> Iterator[Stage]:
-    """The stage that writes the targets of "train" or "valid".
+class GeneratingStage(Stage):
+    """The stage that writes the targets of one split; the last one makes its folder that which later stages read."""
 
-    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them; after the
-    last of `SPLITS` it is the one that later stages read.
+    def __init__(self, run: RunFolder, split: str, folder: Path, inputs: dict):
+        path = folder / run.targets(split).name
+        outputs = [path, rejected_path(path)]
+        if run.recipe.method.needs.top_k:
+            outputs.append(teacher_path(path, run.recipe.method.needs))
+        protected = trained_on(run.folder)
+        super().__init__(f"generate {split}", folder, inputs=inputs, outputs=outputs, protected=protected)
+        self.run, self.split, self.path = run, split, path
 
-    Raises FileNotFoundError if stage 1 was not run, ValueError if it would replace targets that a model was trained on.
+    def __exit__(self, kind, error, trace) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is None and self.split == SPLITS[-1]:
+            target_folders(self.run.folder).make_current(self.folder)
+            if not self.run.checkpoints.exists():  # the recipe that a model was trained with stays
+                self.run.write_recipe()
+
+
+def generating(run: RunFolder) -> list[GeneratingStage]:
+    """The stages that write the targets of `SPLITS`, in order.
+
+    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them. Otherwise a
+    stage that would replace them raises ValueError on entry.
+
+    Raises FileNotFoundError if stage 1 was not run.
     """
     settings = {"auralign": __version__, **describe(run.recipe.settings("generate"))}
     inputs = {
-        f"generate {name}": {
-            **settings,
-            "manifest": content(run.data.manifest(name), made_by="stage 1 (prepare)"),
-        }
-        for name in SPLITS
+        split: {**settings, "manifest": content(run.data.manifest(split), made_by="stage 1 (prepare)")}
+        for split in SPLITS
     }
-    folder = choose_targets(run.folder, inputs, restart=run.recipe.restart)
-    name, path = f"generate {split}", folder / run.targets(split).name
-    outputs = [path, rejected_path(path)]
-    if run.recipe.method.needs.top_k:
-        outputs.append(teacher_path(path, run.recipe.method.needs))
-    with Stage(name, folder, inputs=inputs[name], outputs=outputs, protected=trained_on(run.folder)) as stage:
-        yield stage
-    if split == SPLITS[-1]:
-        target_folders(run.folder).make_current(folder)
-    if not run.checkpoints.exists():  # the recipe that a model was trained with stays
-        run.write_recipe()
+    named = {f"generate {split}": of_split for split, of_split in inputs.items()}
+    folder = choose_targets(run.folder, named, restart=run.recipe.restart)
+    return [GeneratingStage(run, split, folder, inputs[split]) for split in SPLITS]
 
 
-def write_targets(run: RunFolder, split: str, stage: Stage, llm, renderer) -> str:
-    """Ask the LLM about every utterance of a split, by the engine of transformers; gives a summary of one line."""
+def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
+    """Ask the LLM about every utterance of a split, with the engine of transformers; returns a one-line summary."""
     from auralign.generate.engine import TransformersEngine
     from auralign.generate.targets import TargetWriter
     from auralign.generate.teacher import write_teacher
     from auralign.records import Records, Target, Utterance
 
-    recipe, path = run.recipe, stage.outputs[0]
+    recipe, path = run.recipe, stage.path
     writer = TargetWriter(
         recipe.method,
         renderer,
@@ -61,7 +68,7 @@ def write_targets(run: RunFolder, split: str, stage: Stage, llm, renderer) -> st
         max_rejected=recipe.max_rejected,
         keep_cut_off=recipe.keep_cut_off,
     )
-    utterances = Records(run.data.manifest(split), Utterance)
+    utterances = Records(run.data.manifest(stage.split), Utterance)
     summary = writer.write(utterances, path, partial=stage.partial(path))
     if recipe.method.needs.top_k:
         kept = Records(path, Target)

@@ -118,7 +118,7 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     questions : Records of Question
     manifest : Records of Utterance
     read : dict of str -> Records of Hypothesis
-        Input kind (text, normalised, transcript) -> answers of the LLM to text, which are the same for all methods.
+        Input kind (text, normalised, transcript) -> answers of the original LLM to text, which are the same for all methods.
     methods : dict of str -> MethodFiles
 
     Raises RecordError if questions and answers do not match one to one.

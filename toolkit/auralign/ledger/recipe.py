@@ -24,7 +24,7 @@ from auralign.ledger.task_tables import LEGEND, format_tasks
 from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
-from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
+from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance, read_rows
 from auralign.run_folder import DataFolder, RunFolder
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
@@ -111,7 +111,7 @@ class Comparison:
         """Input kind -> file of answers to text: "text", "normalised" if it differs, "transcript" if there is a recognizer."""
         path = self.first.data.manifest("test")
         content(path, made_by="stage 1 (prepare)")
-        kinds = ["text"] + ["normalised"] * (not is_normalised(Records(path, Utterance)))
+        kinds = ["text"] + ["normalised"] * (not is_normalised(read_rows(path, Utterance)))
         kinds += ["transcript"] * bool(self.recipe.recognizer)
         return {kind: self.first.hypotheses(kind) for kind in kinds}
 

@@ -1,4 +1,4 @@
-"""Cross-entropy that never holds the logits of more than a chunk of positions."""
+"""Cross-entropy that never keeps the logits of more than one chunk of positions in memory."""
 
 from collections.abc import Callable
 
@@ -26,12 +26,12 @@ def cross_entropy(
     head : callable
         From hidden states (m, D) to logits (m, V).
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward rather than kept.
+        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
 
     Returns
     -------
     Term
-        `count` is M; where M is 0 the sum is exactly zero and still has a gradient.
+        `count` is M; if M is 0 the sum is exactly zero and still has a gradient.
     """
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
@@ -48,7 +48,7 @@ def cross_entropy(
 
 
 def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
-    """How many positions have so many logits in all; the width of the vocabulary shows in those of one."""
+    """The number of positions that together have at most `max_logits` logits, and at least 1."""
     with torch.no_grad():
         return max(1, max_logits // int(head(hidden[:1]).shape[-1]))
 

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification (Graves et al. 2006): labels in order, without saying on which frames."""
+"""Connectionist temporal classification (Graves et al. 2006): labels in order, without their frames."""
 
 from collections.abc import Sequence
 
@@ -15,23 +15,24 @@ def ctc(
     Arguments
     ---------
     logits : torch.Tensor
-        (B, T, V); those beyond an utterance's length are not read.
+        (B, T, V); logits beyond an utterance's length are ignored.
     lengths : torch.Tensor
         (B,), in frames.
     labels : sequence of B torch.Tensor
-        (U,): token ids of each utterance, none of them the blank; an utterance may have none.
+        (U,): token ids of each utterance, without the blank; U may be 0.
     blank : int
-        Id of the blank.
+        Id of the blank; default 0.
 
     Returns
     -------
     Term
-        `count` is the number of labels in all; where B is 0 the sum is exactly zero and still has a gradient.
+        `count` is the total number of labels; if B is 0 the sum is exactly zero and still has a gradient.
 
     Raises
     ------
-    ValueError : an utterance has fewer frames than its labels need, one for each and one for a blank between two equal ones
-        in a row; or a label is the blank or not among the V.
+    ValueError
+        If an utterance has fewer frames than its labels need (one for each, and one for the blank between two equal
+        neighbours), or a label is the blank or outside 0 to V - 1.
     """
     frames = lengths.tolist()
     for index, (num_frames, row) in enumerate(zip(frames, labels, strict=True)):

@@ -1,4 +1,4 @@
-"""Distances between hidden states of a student and of a teacher that stand for each other, pair by pair."""
+"""Distances between paired hidden states of a student and a teacher."""
 
 import torch
 
@@ -11,9 +11,11 @@ def distance(hidden: torch.Tensor, teacher: torch.Tensor, *, squared: bool = Fal
     Arguments
     ---------
     hidden, teacher : torch.Tensor
-        (M, D). The teacher's gets no gradient.
+        (M, D). The teacher gets no gradient.
+    squared : bool
+        Whether to square the distances; default False.
 
-    Returns a Term whose count is M. Raises ValueError where they differ in shape.
+    Returns a Term whose count is M. Raises ValueError if the shapes differ.
     """
     difference = (hidden - _paired(hidden, teacher)).float()
     square = difference.square().sum(-1)
@@ -25,25 +27,25 @@ def distance(hidden: torch.Tensor, teacher: torch.Tensor, *, squared: bool = Fal
 
 
 def cosine_distance(hidden: torch.Tensor, teacher: torch.Tensor) -> Term:
-    """Sum over pairs of one minus the cosine of (M, D) and (M, D); count is M. Raises ValueError where they differ in shape."""
+    """Sum over pairs of one minus the cosine of (M, D) and (M, D); count is M. Raises ValueError if the shapes differ."""
     cosine = torch.nn.functional.cosine_similarity(hidden.float(), _paired(hidden, teacher).float(), dim=-1)
     return Term(sum=(1 - cosine).sum(), count=len(hidden))
 
 
 def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
-    """How far off a connector's own count of tokens is: the sum of |predicted / true - 1| (BLSP-KD, arXiv:2405.19041).
+    """The error of a connector's own count of tokens: the sum of |predicted / true - 1| (BLSP-KD, arXiv:2405.19041).
 
     Arguments
     ---------
     quantity, num_tokens : torch.Tensor
-        (P,), of each place of speech: `extras["quantity"]` of a connector that counts, and the `extras["num_tokens"]` that it
-        was given. No tokens count as one.
+        (P,), for each span of speech: `extras["quantity"]` of a connector that counts, and the `extras["num_tokens"]` that it
+        was given. A true count of 0 is taken as 1.
 
-    Returns a Term whose count is P and whose unit is `PLACES`. Raises ValueError if they differ in number.
+    Returns a Term whose count is P and whose unit is `PLACES`. Raises ValueError if their lengths differ.
     """
     if len(quantity) != len(num_tokens):
         raise ValueError(
-            f"{len(quantity)} quantities, {len(num_tokens)} numbers of tokens: give one for each place of speech"
+            f"{len(quantity)} quantities, {len(num_tokens)} numbers of tokens: give one of each for each span of speech"
         )
     true = num_tokens.to(quantity).clamp(min=1)
     return Term(sum=(quantity / true - 1).abs().sum(), count=len(quantity), unit=PLACES)
@@ -52,7 +54,7 @@ def quantity_error(quantity: torch.Tensor, num_tokens: torch.Tensor) -> Term:
 def _paired(hidden: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     if hidden.shape != teacher.shape:
         raise ValueError(
-            f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs; there "
-            "is an embedding for each token with Needs(num_tokens=True) and a connector that counts"
+            f"the student has hidden states {tuple(hidden.shape)}, the teacher {tuple(teacher.shape)}: give them in pairs; the "
+            "student has an embedding for each token with Needs(num_tokens=True) and a connector that counts"
         )
     return teacher.detach()

@@ -1,6 +1,6 @@
-"""Kullback-Leibler divergence from a teacher to a student that share one head, without ever holding all logits.
+"""Kullback-Leibler divergence from a teacher to a student that share one head, without all logits in memory.
 
-The teacher's are computed anew, or were kept: its largest logits, and what all of them add up to.
+The teacher's logits are computed in the same step, or cached: its largest logits, and the log-sum-exp of all of them.
 """
 
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ def divergence(
 ) -> Term:
     """Sum over positions of KL(teacher || student), in nats, of the distributions at a temperature.
 
-    The gradient is not scaled by the square of the temperature, as Hinton's is (arXiv:1503.02531): neither BLSP-KD
-    (arXiv:2405.19041) nor Ultravox does.
+    The gradient is not scaled by the square of the temperature, as in Hinton et al. (arXiv:1503.02531): neither BLSP-KD
+    (arXiv:2405.19041) nor Ultravox scales it.
 
     Arguments
     ---------
     hidden, teacher : torch.Tensor
         (M, D): hidden states of student and teacher at the positions that predict the same tokens, pair by pair.
     head, teacher_head : callable
-        From hidden states (m, D) to logits (m, V); the teacher's is the student's unless given.
+        From hidden states (m, D) to logits (m, V); `teacher_head` is by default `head`.
     temperature : float
-        Divides both logits.
+        Divides both logits; default 1.0.
     max_logits : int
-        More logits than this, of either, are computed in chunks, and computed again in backward rather than kept.
+        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
 
     Returns
     -------
@@ -44,11 +44,12 @@ def divergence(
 
     Raises
     ------
-    ValueError : student and teacher have different numbers of positions.
+    ValueError
+        If student and teacher have different numbers of positions, or the temperature is not above 0.
     """
     if len(hidden) != len(teacher):
         raise ValueError(
-            f"the student predicts {len(hidden)} tokens, the teacher {len(teacher)}: their views must hold the same target"
+            f"the student predicts {len(hidden)} tokens, the teacher {len(teacher)}: their views must have the same target"
         )
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}: give more than 0")
@@ -65,17 +66,18 @@ def divergence(
 
 @dataclass(frozen=True)
 class TopK:
-    """A teacher's k largest logits at M positions, and the logarithm of what all of them add up to at a temperature.
+    """A teacher's k largest logits at M positions, and the log-sum-exp of all its logits at a temperature.
 
     Arguments
     ---------
     ids : torch.Tensor
         (M, k): token ids.
     logits : torch.Tensor
-        (M, k): theirs, not divided by the temperature.
+        (M, k): their logits, not divided by the temperature.
     logsumexp : torch.Tensor
-        (M,): of all logits divided by the temperature.
+        (M,): the log-sum-exp of all logits divided by the temperature.
     temperature : float
+        Temperature of `logsumexp`.
     """
 
     ids: torch.Tensor
@@ -85,13 +87,13 @@ class TopK:
 
     @classmethod
     def of(cls, logits: torch.Tensor, k: int, temperature: float) -> "TopK":
-        """Of logits (M, V); all of them where V is less than k."""
+        """Keep the k largest of logits (M, V), or all of them if V is less than k."""
         logits = logits.float()
         largest = logits.topk(min(k, logits.shape[-1]), dim=-1)
         return cls(largest.indices, largest.values, (logits / temperature).logsumexp(-1), temperature)
 
     def to(self, device: torch.device | str) -> "TopK":
-        """There; ids as torch indexes."""
+        """Copy to a device; the ids become int64, which torch needs as indices."""
         return TopK(
             self.ids.long().to(device), self.logits.to(device), self.logsumexp.to(device), self.temperature
         )
@@ -100,41 +102,40 @@ class TopK:
         return len(self.logsumexp)
 
     def __getitem__(self, rows: torch.Tensor | slice) -> "TopK":
-        """At some of the positions."""
+        """Select positions."""
         return TopK(self.ids[rows], self.logits[rows], self.logsumexp[rows], self.temperature)
 
 
 def bucketed_divergence(
     hidden: torch.Tensor, teacher: TopK, head: Head, *, max_logits: int = MAX_LOGITS
 ) -> Term:
-    """Sum over positions of KL(teacher || student), in nats, where all tokens beyond the teacher's k are one bucket.
+    """Sum over positions of KL(teacher || student), in nats, with all tokens beyond the teacher's k in one bucket.
 
-    By the log-sum inequality it is never more than the whole divergence; a student that equals the teacher costs zero.
+    By the log-sum inequality it is at most the full divergence; it is zero if the student equals the teacher.
 
     Arguments
     ---------
     hidden : torch.Tensor
         (M, D): the student's hidden states at the positions that predict the same tokens.
     teacher : TopK
-        At M positions; its temperature divides the student's logits too.
+        The teacher at M positions; its temperature also divides the student's logits.
     head, max_logits
         As for `divergence`.
 
-    Returns a Term whose count is M. Raises ValueError where there are not as many positions.
+    Returns a Term whose count is M. Raises ValueError if the numbers of positions differ.
     """
     if len(hidden) != len(teacher):
         raise ValueError(
-            f"the student predicts {len(hidden)} tokens, {len(teacher)} are kept of the teacher; run stage 2 again"
+            f"the student predicts {len(hidden)} tokens, the cached teacher has {len(teacher)}; run stage 2 again"
         )
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
     rows = rows_of(hidden, head, max_logits)
     if rows >= len(hidden):
         return Term(sum=_bucketed_chunk(hidden, teacher, head), count=len(hidden))
-    places = torch.arange(len(hidden), device=hidden.device).split(rows)
+    chunks = torch.arange(len(hidden), device=hidden.device).split(rows)
     sums = [
-        checkpoint(_bucketed_chunk, hidden[place], teacher[place], head, use_reentrant=False)
-        for place in places
+        checkpoint(_bucketed_chunk, hidden[rows], teacher[rows], head, use_reentrant=False) for rows in chunks
     ]
     return Term(sum=torch.stack(sums).sum(), count=len(hidden))
 

@@ -7,7 +7,7 @@ import torch
 
 from auralign.layout import TARGET
 
-# Units beside the tags of the student's tokens: sequences, and places of the main branch's speech.
+# Units in addition to the tags of the student's tokens: sequences, and spans of the main branch's speech.
 SEQUENCES, PLACES = "sequences", "places"
 
 
@@ -27,15 +27,15 @@ class Term:
     Arguments
     ---------
     sum : torch.Tensor
-        Scalar: the loss added up over what it counts.
+        Scalar: the sum of the loss over the counted positions.
     count : int
-        How many positions were added up; 0 if a pack has none.
+        The number of positions in the sum; 0 if a pack has none.
     weight : float
-        Of this term among the others.
+        Factor of this term in the total loss; default 1.0.
     unit : str
-        What is counted: a tag of the student's tokens (`TARGET`, `END`); speech counts as the tokens of its text
-        (`SPEECH`), however many embeddings it has; `read_unit(tag)` for the teacher's tokens under a tag; `PLACES` of speech;
-        or `SEQUENCES`. The trainer counts each of them in an optimiser step before its first forward, and divides by it.
+        The unit whose number in an optimiser step divides the sum: a tag of the student's tokens (`TARGET`, the default;
+        `END`; `SPEECH`, counted as the tokens of its text, whatever the number of its embeddings); `read_unit(tag)` for the
+        teacher's tokens under a tag; `PLACES` for spans of speech; or `SEQUENCES`. All are counted before the first forward.
     """
 
     sum: torch.Tensor
@@ -45,24 +45,24 @@ class Term:
 
 
 def join(terms: Iterable[Term]) -> Term:
-    """One term of several over different positions: sums and counts added up; weight and unit are the usual ones."""
+    """Add the sums and counts of several terms over different positions; weight and unit of the result are the defaults."""
     terms = list(terms)
     return Term(sum=_add(term.sum for term in terms), count=sum(term.count for term in terms))
 
 
 def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:
-    """Weighted sum of the terms of one pack, each divided by how many of its unit the whole optimiser step has.
+    """Weighted sum of the terms of one pack, each divided by the number of its unit in the whole optimiser step.
 
-    Added up over the packs of the step this is the loss of the step, whatever the packing. A term that the step has no
-    positions for adds exactly zero, not nan.
+    The sum over the packs of a step is the loss of the step, whatever the packing. A term without positions adds exactly
+    zero, not nan.
 
-    Raises ValueError on a unit that the step does not count.
+    Raises ValueError if a term has a unit that the step does not count.
     """
     for name, term in terms.items():
         if term.unit not in units and term.count:
             raise ValueError(
-                f"the loss term {name!r} counts {term.unit!r}, which is no tag of this step's tokens; it has "
-                f"{', '.join(sorted(units))}: give the term one of these as its unit"
+                f"the loss term {name!r} has the unit {term.unit!r}, which this step does not count; it counts "
+                f"{', '.join(sorted(units))}: give the term one of these units"
             )
     return _add(term.weight * term.sum / max(units.get(term.unit, 0), 1) for term in terms.values())
 

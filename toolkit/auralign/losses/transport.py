@@ -1,6 +1,6 @@
-"""Optimal transport between two sequences of vectors: what it costs to move the one onto the other, in any order.
+"""Optimal transport between two sequences of vectors: the cost of moving one onto the other, in any order.
 
-Every vector of a sequence has the same mass, and a sequence has mass one. Padding has none: it is not read and gets no
+Every vector of a sequence has the same mass, and a sequence has mass one. Padding has no mass: it is not read and gets no
 gradient.
 
 Axes: B batch, U and V vectors of the two sequences, D width.
@@ -12,7 +12,7 @@ import torch
 
 from auralign.losses.term import Term
 
-ByPair = dict[str, torch.Tensor]  # of "xy", "yx", "xx" and "yy"
+ByPair = dict[str, torch.Tensor]  # keys "xy", "yx", "xx" and "yy"
 
 
 def sinkhorn_distance(
@@ -35,14 +35,15 @@ def sinkhorn_distance(
     x, y : torch.Tensor
         (B, U, D) and (B, V, D). Both get a gradient; `detach` a teacher.
     x_lengths, y_lengths : torch.Tensor
-        (B,): how many of the U and V vectors are true, at least 1.
+        (B,): the number of true vectors, at least 1.
     blur : float
-        Distance, in the unit of the vectors, below which the plan is blurred; its square is the weight of the entropy.
+        Distance, in the unit of the vectors, below which the plan is blurred; default 0.05. Its square weights
+        the entropy.
     scaling : float
         Factor from one iteration to the next of the distance at which the plan is blurred, from the largest between the
-        two sequences down to `blur`. Nearer to 1 takes more iterations and is more exact.
+        two sequences down to `blur`; default 0.5. A value nearer to 1 takes more iterations and is more exact.
     position_weight : float
-        Where it is not 0, each vector gets one more coordinate: its index over the last one, 0 to 1, times this. A
+        If not 0, the default, each vector gets one more coordinate: its index over the last one, 0 to 1, times this. A
         sequence of one vector has index 0. The released code of arXiv:2301.11716 does so; the paper was not read for it.
 
     Returns
@@ -52,7 +53,8 @@ def sinkhorn_distance(
 
     Raises
     ------
-    ValueError : the shapes do not fit each other, a length is 0 or beyond the padding, `blur` or `scaling` out of range.
+    ValueError
+        If the shapes do not fit each other, a length is 0 or beyond the padding, or `blur` or `scaling` is out of range.
     """
     if not blur > 0 or not 0 < scaling < 1:
         raise ValueError(f"blur {blur} and scaling {scaling}: give blur above 0, scaling between 0 and 1")
@@ -65,7 +67,7 @@ def sinkhorn_distance(
         if position_weight:
             points = {name: _add_index(points[name], lengths[name], position_weight) for name in points}
         weights = {name: _within(lengths[name], points[name]) / lengths[name][:, None] for name in points}
-        # "xy" is moved from x to y. A potential is differentiated by the points it lies on alone: so each gets its
+        # "xy" is moved from x to y. A potential is differentiated only by its own points, so that each point gets its
         # share of the gradient once.
         costs = {
             pair: _half_squared_distances(points[pair[0]], points[pair[1]].detach())
@@ -90,17 +92,16 @@ def ipot_distance(
 ) -> Term:
     """Sum over utterances of the transport cost, one minus the cosine, under the plan that IPOT finds, in fp32.
 
-    As UNITER (arXiv:1909.11740) aligns words with image regions. The gradient is that of the costs alone: the plan has
-    none.
+    UNITER (arXiv:1909.11740) aligns words with image regions like this. Only the costs have a gradient, not the plan.
 
     Arguments
     ---------
     x, y : torch.Tensor
         (B, U, D) and (B, V, D). Both get a gradient; `detach` a teacher.
     x_lengths, y_lengths : torch.Tensor
-        (B,): how many of the U and V vectors are true, at least 1.
+        (B,): the number of true vectors, at least 1.
     beta, iterations : float, int
-        As of `ipot_plan`.
+        Options of `ipot_plan`.
 
     Returns
     -------
@@ -109,7 +110,8 @@ def ipot_distance(
 
     Raises
     ------
-    ValueError : the shapes do not fit each other, or a length is 0 or beyond the padding.
+    ValueError
+        If the shapes do not fit each other, or a length is 0 or beyond the padding.
     """
     _check(x, x_lengths, y, y_lengths)
     if not len(x):
@@ -133,30 +135,30 @@ def ipot_plan(
     beta: float = 0.5,
     iterations: int = 50,
 ) -> torch.Tensor:
-    """How much mass goes from where to where: inexact proximal point method (Xie et al., arXiv:1802.04307).
+    """The transport plan, the mass from each x to each y, by the inexact proximal point method (Xie et al., arXiv:1802.04307).
 
     Arguments
     ---------
     cost : torch.Tensor
-        (B, U, V): of moving a unit of mass.
+        (B, U, V): the cost of moving a unit of mass.
     x_lengths, y_lengths : torch.Tensor
         (B,), at least 1.
     beta : float
-        Step of the proximal point method, in the unit of the cost: smaller ones go further.
+        Step of the proximal point method, in the unit of the cost; default 0.5. A smaller one makes larger steps.
     iterations : int
-        Outer ones, of one inner Sinkhorn iteration each.
+        Number of outer iterations, of one inner Sinkhorn iteration each; default 50.
 
     Returns
     -------
     torch.Tensor
-        (B, U, V), without gradient: rows sum to one over `x_lengths`, more exactly with more iterations, columns to one
+        (B, U, V), without gradient: rows sum to one over `x_lengths`, more exactly with more iterations, and columns to one
         over `y_lengths`; zero at padding.
     """
     x_lengths, y_lengths = x_lengths.to(cost.device)[:, None], y_lengths.to(cost.device)[:, None]
     rows = torch.arange(cost.shape[1], device=cost.device) < x_lengths
     columns = torch.arange(cost.shape[2], device=cost.device) < y_lengths
     true = rows[:, :, None] & columns[:, None]
-    # Logarithms: the plan gets smaller by a factor with every iteration where it is to be zero.
+    # In logarithms, as entries whose limit is zero shrink by a factor in each iteration.
     kernel = torch.where(true, -cost.float() / beta, -math.inf)
     plan = torch.where(true, 0.0, -math.inf)
     by_column = torch.zeros_like(columns, dtype=plan.dtype)
@@ -173,7 +175,7 @@ def ipot_plan(
 def _anneal(costs: ByPair, weights: dict[str, torch.Tensor], blur: float, scaling: float) -> ByPair:
     """Potentials by symmetric Sinkhorn iterations, with an entropy weight that falls to the square of `blur`.
 
-    How many iterations an utterance gets is its own affair, not its batch mates': it stops when it is there.
+    The number of iterations of an utterance does not depend on its batch mates: each stops when it has converged.
     """
     true = (weights["x"] > 0)[:, :, None] & (weights["y"] > 0)[:, None]
     largest = (2 * costs["xy"]).masked_fill(~true, 0.0).amax((1, 2)).clamp(min=blur**2)
@@ -194,7 +196,7 @@ def _anneal(costs: ByPair, weights: dict[str, torch.Tensor], blur: float, scalin
 def _transform(
     costs: ByPair, potentials: ByPair, weights: dict[str, torch.Tensor], epsilon: torch.Tensor | float
 ) -> ByPair:
-    """Each pair's potential from that of the pair turned round: the soft minimum over the partner's points.
+    """Each pair's potential from that of the reversed pair: the soft minimum over the partner's points.
 
     Costs (B, U, V), potentials and weights (B, U) or (B, V), `epsilon` a number or (B,).
     """
@@ -209,7 +211,7 @@ def _transform(
 
 
 def _half_squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(B, U, D) and (B, V, D) to (B, U, V); by products, for the differences would hold B x U x V x D numbers."""
+    """(B, U, D) and (B, V, D) to (B, U, V); by products, as the differences would be B x U x V x D numbers."""
     return (x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None]) / 2 - x @ y.mT
 
 
@@ -229,7 +231,9 @@ def _within(lengths: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 
 def _check(x: torch.Tensor, x_lengths: torch.Tensor, y: torch.Tensor, y_lengths: torch.Tensor) -> None:
     if len(x) != len(y) or x.shape[-1] != y.shape[-1]:
-        raise ValueError(f"sequences {tuple(x.shape)} and {tuple(y.shape)}: give as many, of one width")
+        raise ValueError(
+            f"sequences {tuple(x.shape)} and {tuple(y.shape)}: give equal numbers B and widths D"
+        )
     for name, points, lengths in (("x", x, x_lengths), ("y", y, y_lengths)):
         if len(lengths) != len(points):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Dynamic time warping: which token each frame belongs to, where both go from left to right."""
+"""Dynamic time warping: assign each frame to a token, both in order."""
 
 import torch
 
@@ -7,8 +7,8 @@ import torch
 def warp(frames: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """The monotonic alignment with the least cosine distance between frames and their tokens, summed over frames.
 
-    Every frame belongs to one token and every token has a frame, in order (dynamic time warping in which a frame has no two
-    tokens: the alignment of ACIF). Where there are fewer frames than tokens, neighbours share one.
+    Every frame belongs to one token and every token has a frame, in order (dynamic time warping in which no frame has two
+    tokens: the alignment of ACIF). If there are fewer frames than tokens, neighbouring tokens share a frame.
 
     Arguments
     ---------
@@ -18,12 +18,12 @@ def warp(frames: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        (U, T), true where a frame belongs to a token.
+        (U, T) of bool: whether a frame belongs to a token.
     """
     num_frames, num_tokens = len(frames), len(tokens)
-    place = torch.arange(num_tokens)
+    index = torch.arange(num_tokens)
     if num_frames < num_tokens:
-        shared = place * num_frames // num_tokens
+        shared = index * num_frames // num_tokens
         return (shared[:, None] == torch.arange(num_frames)[None]).to(frames.device)
     normed = (
         torch.nn.functional.normalize(frames.float(), dim=-1),
@@ -41,4 +41,4 @@ def warp(frames: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     for time in reversed(range(num_frames)):
         owner.append(token)
         token -= int(moved[time, token])
-    return (place[:, None] == torch.tensor(owner[::-1])[None]).to(frames.device)
+    return (index[:, None] == torch.tensor(owner[::-1])[None]).to(frames.device)

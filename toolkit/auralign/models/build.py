@@ -11,18 +11,19 @@ from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.names import canonical
-from auralign.render import Renderer, tell_change, today
+from auralign.render import Renderer, describe_change
+from auralign.render.renderer import today
 from auralign.run_folder import RunFolder
 
-MAX_DAYS = 730  # how far back the date of prompts that did not record it is looked for
+MAX_DAYS = 730  # how far back the date is searched if prompts did not record it
 
 
 def build_llm(recipe, *, prompts: dict | None = None):
     """The frozen LLM on the recipe's device, and the renderer of its prompts.
 
-    `prompts` are those that something was made with (`Renderer.describe`); by default, what the recipe has made so far.
+    `prompts` is the record (`Renderer.describe`) of the prompts to repeat; default: the record of the recipe's own run, if any.
 
-    Raises RecipeError if the recipe names a class or argument that does not exist, ValueError if there is no such device.
+    Raises RecipeError if the recipe names a class or argument that does not exist, ValueError if the device does not exist.
     """
     recipe.check_constructors()
     check_device(recipe.device)
@@ -36,29 +37,26 @@ def build_llm(recipe, *, prompts: dict | None = None):
 
 
 def prompts_of(description: dict) -> dict:
-    """What a checkpoint's description, or a model folder's, records of its prompts."""
+    """The record of the prompts in a checkpoint's description, or in a model folder's."""
     parts = description.get("trained_with", description)
     return description.get("prompts") or {"frame_hash": parts["frame_hash"]}
 
 
 def construct(key: str, constructor, *args, **options):
-    """Call a YAML's `!name:` constructor; ValueError on arguments that it does not take."""
+    """Call a YAML's `!name:` constructor. Raises ValueError if it does not take the arguments."""
     try:
         inspect.signature(constructor).bind(*args, **options)
-    except (
-        TypeError,
-        ValueError,
-    ) as error:  # ValueError: of a partial with an argument that its function has not
+    except (TypeError, ValueError) as error:  # ValueError: a partial binds an unknown argument
         made = getattr(constructor, "func", constructor)
         raise ValueError(
-            f"{key}: {_name(made)} does not take what the YAML gives it: "
+            f"{key}: {_name(made)} does not take the arguments of the YAML: "
             f"{getattr(constructor, 'keywords', {})} ({error}); it takes {inspect.signature(made)}"
         ) from error
     try:
         return constructor(*args, **options)
-    except TypeError as error:  # a word for a number
+    except TypeError as error:  # such as a word instead of a number
         raise ValueError(
-            f"{key}: cannot be made with what the YAML gives it, {getattr(constructor, 'keywords', {})} ({error})"
+            f"{key}: cannot be built with the arguments of the YAML, {getattr(constructor, 'keywords', {})} ({error})"
         ) from error
 
 
@@ -67,19 +65,19 @@ def _name(made) -> str:
 
 
 def construct_encoder(key: str, constructor):
-    """`construct` for a speech encoder. One of somebody's own is given `made_of`, the account of how it is made: an edited one
-    gives other frames.
+    """`construct` for a speech encoder. If its class is not part of auralign, the attribute `made_of` records constructor and
+    source, as an edited encoder computes other frames.
 
-    Raises ValueError where it has no `fingerprint`.
+    Raises ValueError if the encoder has no `fingerprint`.
     """
     encoder = construct(key, constructor)
     kind = type(encoder)
     fingerprint = getattr(encoder, "fingerprint", None)
     if not isinstance(fingerprint, str) or not fingerprint:
         raise ValueError(
-            f"{key}: {_name(kind)} has no fingerprint, so that its cached frames would be taken for "
-            "those of another: at the end of its __init__ write self.fingerprint = hash_value([...]), of auralign.files, with "
-            "all that its frames depend on: hash_path(path) of its weights, and its options"
+            f"{key}: {_name(kind)} has no fingerprint, so that its cached frames could be confused "
+            "with those of another: at the end of its __init__ write self.fingerprint = hash_value([...]), of auralign.files, "
+            "with everything that its frames depend on: hash_path(path) of its weights, and its options"
         )
     files = own_files(getattr(constructor, "func", constructor)) | own_files(kind)
     if files:
@@ -88,7 +86,7 @@ def construct_encoder(key: str, constructor):
 
 
 def check_device(name: str) -> None:
-    """Raise ValueError where torch has no such device."""
+    """Raise ValueError if torch has no such device."""
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -101,10 +99,10 @@ def check_device(name: str) -> None:
 def make_renderer(
     llm, system_prompt: str | None, template_options: dict, *, prompts: dict | None = None
 ) -> Renderer:
-    """The renderer of an LLM's prompts; the system prompt "default" is the one that its template puts there itself.
+    """The renderer of an LLM's prompts; the system prompt "default" is the template's own.
 
-    A template that prints the date prints that of `prompts`, which something was made with. Older files record their frame's
-    hash alone: its date is then looked for.
+    A template that prints the date prints the date that `prompts` (`Renderer.describe`) records. Older files record only the
+    frame's hash: the date with that hash is then searched.
     """
     prompts = prompts or {}
     system = DEFAULT if system_prompt == "default" else system_prompt
@@ -123,7 +121,7 @@ def make_renderer(
 
 
 def build_decoding(recipe) -> Decoding:
-    """How stage 4 decodes."""
+    """The decoding options of stage 4."""
     return Decoding(
         max_new_tokens=recipe.decode_max_new_tokens,
         tokens_per_second=recipe.decode_tokens_per_second,
@@ -135,8 +133,8 @@ def build_decoding(recipe) -> Decoding:
 def build_optimizer(recipe, parameters):
     """The optimizer of some parameters, and the schedule of its learning rate.
 
-    The optimizer is given `lr` and `weight_decay`, unless the YAML gives it one of its own; the schedule what it takes of
-    `num_warmup_steps` and `num_training_steps`.
+    The optimizer gets `lr` and `weight_decay` if its entry in the YAML does not set them; the schedule gets
+    `num_warmup_steps` and `num_training_steps` if it takes them.
 
     Raises ValueError if the optimizer takes no weight decay and the recipe names one.
     """
@@ -161,9 +159,9 @@ SOURCE_OF = "source of the encoder of "
 
 
 def build_model(recipe, *, prompts: dict | None = None):
-    """The SpeechLLM, what is trained in it initialised by the recipe's seed, and the renderer of its prompts (see `build_llm`).
+    """The SpeechLLM, its trained parts initialised with the recipe's seed, and the renderer of its prompts (see `build_llm`).
 
-    Raises ValueError where `branches`, `heads` or `frozen` do not fit.
+    Raises ValueError if `branches`, `heads` or `frozen` do not fit the model or the method.
     """
     llm, renderer = build_llm(recipe, prompts=prompts)
     encoder = construct_encoder("encoder", recipe.encoder).to(recipe.device)
@@ -174,12 +172,12 @@ def build_model(recipe, *, prompts: dict | None = None):
     if recipe.train_llm:
         if recipe.lora is not None:
             raise ValueError(
-                "train_llm and lora: the LLM's own weights are trained, or adapters beside them; leave one out"
+                "train_llm and lora: train either the LLM's own weights or adapters; leave one out"
             )
         llm.unfreeze()
     if recipe.lora is None and recipe.lora_scope != ALL:
         raise ValueError(
-            f"lora_scope {recipe.lora_scope}: there is no lora; name its config, or leave lora_scope out"
+            f"lora_scope {recipe.lora_scope}: the recipe has no lora; give its config, or leave lora_scope out"
         )
     branches = {name: _build_branch(name, parts, llm) for name, parts in recipe.branches.items()}
     heads = {
@@ -189,14 +187,14 @@ def build_model(recipe, *, prompts: dict | None = None):
     unused = [name for name in recipe.heads if name not in heads]
     if unused:
         raise ValueError(
-            f"heads: the method {recipe.method.name!r} has no use for {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
+            f"heads: the method {recipe.method.name!r} does not use {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
         )
     model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=recipe.frozen)
     needs, name = recipe.method.needs, recipe.method.name
     if needs.num_tokens and not getattr(connector, "counts_tokens", False):
         raise ValueError(
-            f"the method {name!r} needs a connector that makes as many embeddings as told; {type(connector).__name__} "
-            "counts none: use ContinuousIntegrateAndFire or CountedQFormer of auralign.models.connectors"
+            f"the method {name!r} needs a connector that returns a given number of embeddings; {type(connector).__name__} "
+            "does not (counts_tokens): use ContinuousIntegrateAndFire or CountedQFormer of auralign.models.connectors"
         )
     if not len(model.trained_parts):
         raise ValueError(
@@ -204,7 +202,7 @@ def build_model(recipe, *, prompts: dict | None = None):
         )
     if model.frozen and recipe.init_from is None:
         raise ValueError(
-            f"frozen: {model.frozen[0]} would stay as it was drawn at random; name its run: init_from"
+            f"frozen: {model.frozen[0]} would keep its random initial weights; name the run that trained it: init_from"
         )
     return model.to(recipe.device), renderer
 
@@ -219,9 +217,9 @@ def _build_branch(name: str, parts, llm) -> Branch:
 
 
 def build_recognizer(recipe, encoder):
-    """What reads the encoder's own transcripts off its frames, on the recipe's device, or None where it names nothing.
+    """The recognizer of the encoder's own transcripts from its frames, on the recipe's device; None if the recipe names none.
 
-    One that takes `width` or `chunk_seconds` is told the encoder's: frames do not say where chunks were joined.
+    A recognizer that takes `width` or `chunk_seconds` gets the encoder's: frames do not show the chunk boundaries.
     """
     if not recipe.recognizer:
         return None
@@ -233,12 +231,12 @@ def build_recognizer(recipe, encoder):
 
 
 def own_encoder(recognizer):
-    """The encoder whose frames a recognizer reads, where that is not the recipe's: None for most."""
+    """The recognizer's own encoder; None if it reads the frames of the recipe's encoder, as most do."""
     return getattr(recognizer, "encoder", None)
 
 
 def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
-    """What a checkpoint records of the parts it was trained with, and must find again when it is used."""
+    """The record of the parts that a checkpoint was trained with; the same parts are required when it is used."""
     method = recipe.method
     parts = {
         "llm": model.llm.revision,
@@ -248,7 +246,7 @@ def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
         "lora": describe(recipe.lora),
         "method": f"{method.name} {method.version}",
     }
-    # What few recipes have: absent from the accounts of those that have not.
+    # Rare parts are recorded only if the recipe has them, so that the records of other recipes do not change.
     for name, branch in model.branches.items():
         parts[f"branch {name}"] = [branch.encoder.fingerprint, describe(recipe.branches[name]["connector"])]
     for name, encoder in model.encoders.items():
@@ -263,17 +261,19 @@ def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
     return {"llm_name": model.llm.name, "trained_with": parts, "prompts": renderer.describe()}
 
 
-def check_parts(description: dict, parts: dict, *, place) -> None:
-    """Raise ValueError where a checkpoint's description names other parts than the recipe builds."""
+def check_parts(description: dict, parts: dict, *, checkpoint) -> None:
+    """Raise ValueError if the description of the checkpoint (a path) names other parts than the recipe builds."""
     recorded, built = description["trained_with"], parts["trained_with"]
     for name in {**recorded, **built}:
         if name.startswith(SOURCE_OF) and name not in recorded:
-            continue  # of an earlier auralign
+            continue  # the checkpoint is of an earlier auralign
         if not same(recorded.get(name), built.get(name)):
             change = (
-                tell_change(description.get("prompts"), parts.get("prompts")) if name == "frame_hash" else ""
+                describe_change(description.get("prompts"), parts.get("prompts"))
+                if name == "frame_hash"
+                else ""
             )
             raise ValueError(
-                f"{place}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "
-                "use the parts that it was trained with, or train anew: in another output_folder, or with --restart"
+                f"{checkpoint}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "
+                "use the parts that it was trained with, or train again, in another output_folder or with --restart"
             )

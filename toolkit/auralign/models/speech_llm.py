@@ -30,7 +30,7 @@ class Branch(nn.Module):
 
 
 class SpeechLLM(nn.Module):
-    """Holds the parts and puts sequences together.
+    """The parts of the model, and the code that builds its sequences.
 
     Arguments
     ---------
@@ -39,11 +39,11 @@ class SpeechLLM(nn.Module):
     connector : auralign.models.connectors.Connector
     llm : auralign.models.llm.LLM
     branches : dict of str to Branch, optional
-        Further encoders with connectors, by the name that a `Speech` gives its `branch`.
+        Further encoders with connectors, by the name in `Speech.branch`; default none.
     heads : dict of str to torch.nn.Module, optional
-        Trained beside the connector, for the loss alone.
+        Modules that are trained with the connector and used only by the loss; default none.
     frozen : sequence of str, optional
-        Names of `parts` that are not trained: those of an earlier stage.
+        Names of the `parts` that an earlier stage trained and this one does not; default none.
 
     Raises ValueError if `frozen` names a part that the model does not have.
     """
@@ -79,17 +79,17 @@ class SpeechLLM(nn.Module):
 
     @property
     def encoders(self) -> dict[str, nn.Module]:
-        """By branch, the main one first."""
+        """The encoders by branch, the main one first."""
         return {MAIN: self.encoder, **{name: branch.encoder for name, branch in self.branches.items()}}
 
     @property
     def connectors(self) -> dict[str, nn.Module]:
-        """By branch, the main one first."""
+        """The connectors by branch, the main one first."""
         return {MAIN: self.connector, **{name: branch.connector for name, branch in self.branches.items()}}
 
     @property
     def parts(self) -> nn.ModuleDict:
-        """All but the encoders and the LLM's own weights, by name: what a published model holds."""
+        """Everything except the encoders and the LLM's own weights, by name: the content of a published model."""
         parts = {"connector": self.connector, "lora": self.llm.lora, "llm": self.llm.trained}
         parts |= {f"{name}_connector": branch.connector for name, branch in self.branches.items()}
         parts |= {f"{name}_head": head for name, head in self.heads.items()}
@@ -97,16 +97,16 @@ class SpeechLLM(nn.Module):
 
     @property
     def trained_parts(self) -> nn.ModuleDict:
-        """What training changes and checkpoints hold, by name."""
+        """The parts that training changes and checkpoints contain, by name."""
         return nn.ModuleDict({name: part for name, part in self.parts.items() if name not in self.frozen})
 
     @property
     def frozen_parts(self) -> nn.ModuleDict:
-        """What an earlier stage trained and this one leaves as it is, by name."""
+        """The parts that an earlier stage trained and this one does not change, by name."""
         return nn.ModuleDict({name: self.parts[name] for name in self.frozen})
 
     def train(self, mode: bool = True) -> "SpeechLLM":
-        """Frozen parts stay in eval mode."""
+        """Set the mode of all parts except frozen ones, which stay in eval mode."""
         super().train(mode)
         self.frozen_parts.eval()
         return self
@@ -120,12 +120,12 @@ class SpeechLLM(nn.Module):
     def num_embeddings(
         self, piece: Piece, num_frames: Mapping[str, int], *, use_token_count: bool = False
     ) -> int:
-        """How many embeddings the connector will make for one place of speech.
+        """The number of embeddings that the connector will return for one span of speech.
 
         Arguments
         ---------
         piece : Piece
-            The place of speech in a rendered view.
+            The span of speech, a piece of a rendered view.
         num_frames : dict of str to int
             Encoder frames of the utterance, by branch.
         use_token_count : bool
@@ -142,12 +142,12 @@ class SpeechLLM(nn.Module):
         for piece in view.speech:
             if piece.branch not in self.connectors:
                 raise ValueError(
-                    f"the method hears through the branch {piece.branch!r}; the recipe has {', '.join(self.connectors)}: add "
+                    f"the method uses the branch {piece.branch!r}; the recipe has {', '.join(self.connectors)}: add "
                     "it to `branches`"
                 )
 
     def listen(self, views: list[Rendered], frames: Frames, *, use_token_count: bool = False):
-        """Speech embeddings for every place of speech in rendered views, one view per utterance.
+        """Speech embeddings for every span of speech in rendered views, one view per utterance.
 
         Arguments
         ---------
@@ -155,25 +155,25 @@ class SpeechLLM(nn.Module):
         frames : dict of str to (torch.Tensor, torch.Tensor)
             By branch, frames (B, T, D) and lengths (B,), in frames.
         use_token_count : bool
-            True in training: connectors get the token count of the text that each place stands for.
+            True in training: connectors get the token count of the text of each span.
 
         Returns
         -------
         speech : list of B lists of torch.Tensor
-            One (U, D_llm) for each place of speech.
+            One (U, D_llm) for each span of speech.
         extras : dict of str to torch.Tensor
-            What the connector of the main branch returns beside its embeddings, one row per place of its speech in order.
+            What the connector of the main branch returns beside its embeddings, one row per span of its speech in order.
 
         Raises ValueError if a view names a branch that the model does not have.
         """
         for view in views:
             self.check_branches(view)
-        places = [
-            (row, place, piece) for row, view in enumerate(views) for place, piece in enumerate(view.speech)
+        spans = [
+            (row, index, piece) for row, view in enumerate(views) for index, piece in enumerate(view.speech)
         ]
-        heard, extras = {}, {}
+        speech, extras = {}, {}
         for branch, connector in self.connectors.items():
-            chosen = [(row, place, piece) for row, place, piece in places if piece.branch == branch]
+            chosen = [(row, index, piece) for row, index, piece in spans if piece.branch == branch]
             if not chosen:
                 continue
             inputs = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
@@ -181,12 +181,12 @@ class SpeechLLM(nn.Module):
             if use_token_count:
                 num_tokens = torch.tensor([piece.num_read for _, _, piece in chosen], device=inputs[1].device)
             embeddings, lengths, found = connector(*inputs, num_tokens)
-            for (row, place, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
-                heard[row, place] = one[:length]
+            for (row, index, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
+                speech[row, index] = one[:length]
             if branch == MAIN:
                 extras = found if num_tokens is None else {**found, "num_tokens": num_tokens}
         return [
-            [heard[row, place] for place in range(len(view.speech))] for row, view in enumerate(views)
+            [speech[row, index] for index in range(len(view.speech))] for row, view in enumerate(views)
         ], extras
 
     def embed(self, rendered: Rendered, speech=None) -> torch.Tensor:
@@ -196,13 +196,15 @@ class SpeechLLM(nn.Module):
         ---------
         rendered : Rendered
         speech : torch.Tensor or list of torch.Tensor, optional
-            Speech embeddings (U, D): one tensor for all places of speech, or one for each.
+            Speech embeddings (U, D): one tensor for all spans of speech, or one for each.
 
         Raises ValueError if the view has speech and none is given.
         """
-        parts, heard = [], _for_each(rendered, speech)
+        parts, embeddings = [], _for_each(rendered, speech)
         for piece in rendered.pieces:
-            parts.append(next(heard).to(parts[0].dtype) if piece.is_speech else self.llm.embed(piece.ids))
+            parts.append(
+                next(embeddings).to(parts[0].dtype) if piece.is_speech else self.llm.embed(piece.ids)
+            )
         return torch.cat(parts)
 
     def pack(self, views: list[Rendered], speech: list) -> Pack:
@@ -210,20 +212,22 @@ class SpeechLLM(nn.Module):
         embeddings, positions, ids, tagged, sizes, start = [], [], [], {}, [], 0
         for rendered, of_view in zip(views, speech, strict=True):
             embeddings.append(self.embed(rendered, of_view))
-            place, heard = start, _for_each(rendered, of_view)
+            position, of_spans = start, _for_each(rendered, of_view)
             for piece in rendered.pieces:
-                num = len(next(heard)) if piece.is_speech else len(piece.ids)
+                num = len(next(of_spans)) if piece.is_speech else len(piece.ids)
                 ids.append(
                     torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long)
                 )
-                tagged.setdefault(piece.tag, []).append(torch.arange(place, place + num))
+                tagged.setdefault(piece.tag, []).append(torch.arange(position, position + num))
                 if piece.num_end is not None:
-                    tagged.setdefault(FIRST, []).append(torch.tensor([place]))
-                    tagged.setdefault(END, []).append(torch.arange(place + num - piece.num_end, place + num))
-                place += num
-            positions.append(torch.arange(place - start))
-            sizes.append(place - start)
-            start = place
+                    tagged.setdefault(FIRST, []).append(torch.tensor([position]))
+                    tagged.setdefault(END, []).append(
+                        torch.arange(position + num - piece.num_end, position + num)
+                    )
+                position += num
+            positions.append(torch.arange(position - start))
+            sizes.append(position - start)
+            start = position
         device = self.llm.device
         return Pack(
             torch.cat(embeddings),
@@ -236,7 +240,7 @@ class SpeechLLM(nn.Module):
     @torch.no_grad()
     def pack_text(self, views: list[Rendered]) -> Pack:
         """`pack` for the teacher: views without speech, embedded by the original LLM, without a gradient."""
-        with self.llm.plain():
+        with self.llm.original():
             return self.pack(views, [None] * len(views))
 
     def forward(self, pack: Pack, layers=(), extras=None, choices=(), *, run_llm: bool = True) -> ViewOutput:
@@ -246,13 +250,13 @@ class SpeechLLM(nn.Module):
         ---------
         pack : Pack
         layers : sequence of int or float
-            Layers, by number or depth, whose hidden states are kept beside the input and the last one.
+            Layers, by number or depth, whose hidden states are kept in addition to the input and the last one; default none.
         extras : dict of str to torch.Tensor, optional
-            Of `listen`.
+            The extras that `listen` returned; default none.
         choices : sequence of Choice
-            One per sequence of the pack.
+            One choice for each sequence of the pack; default none.
         run_llm : bool
-            False: only the embeddings are there, layer 0.
+            False: the output has only layer 0, the embeddings. Default True.
         """
         hidden = {INPUT: pack.embeddings}
         if run_llm:
@@ -275,17 +279,17 @@ class SpeechLLM(nn.Module):
         """The teacher's view: the original LLM, without adapters and without a gradient, over the pack of `pack_text`."""
         hidden = {INPUT: pack.embeddings}
         if run_llm:
-            with self.llm.plain():
+            with self.llm.original():
                 hidden = self.llm.run(pack.embeddings, pack.positions, layers)
-        return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_plain=True)
+        return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_original=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:
-        """Raise ValueError if a prompt and its speech, a (U, D) for each place, leave no room for an answer, or if the
-        connector made no embedding of a place."""
-        heard = [] if speech is None else [len(part) for part in speech]
-        if speech is not None and not all(heard):
-            raise ValueError("the speech is too short for the connector, which makes no embedding of it")
-        self.llm.room(prompt.num_ids + sum(heard))
+        """Raise ValueError if a prompt and its speech, a (U, D) for each span, leave no room for an answer, or if the
+        connector returned no embedding for a span."""
+        sizes = [] if speech is None else [len(part) for part in speech]
+        if speech is not None and not all(sizes):
+            raise ValueError("the speech is too short for the connector, which returns no embedding for it")
+        self.llm.room(prompt.num_ids + sum(sizes))
 
     @torch.no_grad()
     def answer(
@@ -298,15 +302,15 @@ class SpeechLLM(nn.Module):
         seconds: list[float | None] | None = None,
         streamer=None,
     ) -> list[Answer]:
-        """Answers to prompts, each with its own speech (see `embed`), or None if it has no speech.
+        """Generate answers to prompts, each with its own speech (see `embed`), or None if it has no speech.
 
         `seconds` of the utterance that each prompt is about may limit its answer. `streamer`, of transformers, is given the
         tokens of a single prompt one by one.
         """
-        packs = [self.pack([prompt], [heard]) for prompt, heard in zip(prompts, speech, strict=True)]
+        packs = [self.pack([prompt], [of_one]) for prompt, of_one in zip(prompts, speech, strict=True)]
         return self.llm.generate(
             [pack.embeddings for pack in packs],
-            heard=[pack.ids < 0 for pack in packs],
+            is_speech=[pack.ids < 0 for pack in packs],
             decoding=decoding,
             stop_ids=stop_ids,
             seconds=seconds,
@@ -315,26 +319,24 @@ class SpeechLLM(nn.Module):
 
 
 def on_device(frames: Frames, device) -> Frames:
-    """The frames of all branches, there."""
+    """The frames of all branches on a device."""
     return {name: (of_one.to(device), lengths.to(device)) for name, (of_one, lengths) in frames.items()}
 
 
 def _for_each(rendered: Rendered, speech) -> Iterator[torch.Tensor]:
-    """The embeddings of each place of speech in turn."""
-    num_places = len(rendered.speech)
-    if speech is None and num_places:
-        raise ValueError("the view holds speech, but no speech embeddings were given")
+    """The embeddings of each span of speech in turn."""
+    num_spans = len(rendered.speech)
+    if speech is None and num_spans:
+        raise ValueError("the view contains speech, but no speech embeddings were given")
     if isinstance(speech, torch.Tensor):
-        speech = [speech] * num_places
-    if speech is not None and len(speech) != num_places:
-        raise ValueError(
-            f"the view has {num_places} places of speech; embeddings were given for {len(speech)}"
-        )
+        speech = [speech] * num_spans
+    if speech is not None and len(speech) != num_spans:
+        raise ValueError(f"the view has {num_spans} spans of speech; embeddings were given for {len(speech)}")
     return iter(speech or ())
 
 
 def _cut(span: tuple[float, float], num_frames: int) -> tuple[int, int]:
-    """The first frame of a span, and the one behind its last: at least one if there is any."""
+    """Index of the first frame of a span, and of the one after its last: a span has at least one frame if there are any."""
     start, end = (round(share * num_frames) for share in span)
     start = max(0, min(start, num_frames - 1))
     return start, min(max(end, start + 1), num_frames)
@@ -353,17 +355,17 @@ def _cut_frames(frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[i
 
 @torch.no_grad()
 def score_targets(llm: LLM, teachers: list[Rendered], *, top_k: int, temperature: float) -> TopK:
-    """What the plain LLM predicts at each token of the targets of rendered teacher views, its k largest logits, in order."""
+    """The k largest logits of the original LLM at each target token of rendered teacher views, in order."""
     ids = [token for view in teachers for token in view.ids]
-    positions = [place for view in teachers for place in range(view.num_ids)]
-    places, start = [], 0
+    positions = [position for view in teachers for position in range(view.num_ids)]
+    predicting, start = [], 0
     for view in teachers:
         num_target = len(view.pieces[-1].ids) if view.pieces[-1].num_end is not None else 0
-        places += range(start + view.num_ids - num_target - 1, start + view.num_ids - 1)
+        predicting += range(start + view.num_ids - num_target - 1, start + view.num_ids - 1)
         start += view.num_ids
-    with llm.plain():
-        hidden = llm.hidden_states(llm.embed(ids), torch.tensor(positions, device=llm.device))[places]
-        rows = rows_of(hidden, llm.head, MAX_LOGITS) if places else 1
+    with llm.original():
+        hidden = llm.hidden_states(llm.embed(ids), torch.tensor(positions, device=llm.device))[predicting]
+        rows = rows_of(hidden, llm.head, MAX_LOGITS) if predicting else 1
         parts = [TopK.of(llm.head(part), top_k, temperature) for part in hidden.split(rows)]
     return TopK(
         *(torch.cat([getattr(part, name) for part in parts]) for name in ("ids", "logits", "logsumexp")),

@@ -1,4 +1,4 @@
-"""What a method's loss reads: for each view of a pack, its tokens by tag and the hidden states that the LLM computed.
+"""The inputs of a method's loss: for each view of a pack, its tokens by tag and the hidden states that the LLM computed.
 
 Axes: N positions of a pack, M positions under a tag, D width, V vocabulary.
 """
@@ -58,7 +58,7 @@ class Named(dict):
         self.repair = repair
 
     def __missing__(self, name):
-        raise ValueError(f"there is no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
+        raise ValueError(f"no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
 
 
 class Hidden(dict):
@@ -71,20 +71,20 @@ class Hidden(dict):
     def __missing__(self, layer):
         if LAST not in self:
             raise ValueError(
-                f"layer {layer}: the LLM is not run for the {self.view}'s view, which has layer 0 alone; add {self.view!r} to "
+                f"layer {layer}: the LLM is not run for the {self.view}'s view, which has only layer 0; add {self.view!r} to "
                 "llm_views in the method's needs: Needs(llm_views=(...))"
             )
         raise ValueError(
-            f"layer {layer} was not asked for; name it in the method's needs: Needs(layers=({layer},))"
+            f"layer {layer} was not kept; name it in the method's needs: Needs(layers=({layer},))"
         )
 
 
 @dataclass(frozen=True)
 class ViewOutput:
-    """One view of a pack, with what the LLM computed for it. Losses read it by tag and layer.
+    """One view of a pack, with the hidden states that the LLM computed for it. Losses read it by tag and layer.
 
-    Layer `INPUT`, 0, is what is put into the LLM; `LAST`, -1, is what the LM head reads; others are there if the method's
-    `needs` name them.
+    Layer `INPUT`, 0, is the input of the LLM; `LAST`, -1, is the input of the LM head; other layers are present if the
+    method's `needs` name them.
 
     Arguments
     ---------
@@ -93,13 +93,13 @@ class ViewOutput:
         Hidden states (N, D) by layer.
     llm : LLM
     extras : dict of str to torch.Tensor
-        Student only: what the main branch's connector returns beside its embeddings, one row per place of its speech; with
-        `Needs(num_tokens=True)` also `num_tokens`, the token counts that it was given.
+        Student only: the extras that the main branch's connector returns, one row per span of its speech; with
+        `Needs(num_tokens=True)` also `num_tokens`, the token counts that the connector was given.
     heads : dict of str to torch.nn.Module
         Student only: the trained heads.
     choices : tuple of Choice
         Student only: the method's choices, one per sequence.
-    is_plain : bool
+    is_original : bool
         True for the teacher: the original LM head reads its hidden states.
     """
 
@@ -109,28 +109,30 @@ class ViewOutput:
     extras: Mapping[str, torch.Tensor] = field(default_factory=dict)
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
-    is_plain: bool = False
+    is_original: bool = False
 
-    def places(self, tag: str) -> torch.Tensor:
+    def positions(self, tag: str) -> torch.Tensor:
         """Positions (M,) in the pack of the tokens under a tag; empty if no view has the tag."""
         return self.pack.tagged.get(tag, self.pack.positions.new_zeros(0))
 
+    places = positions  # the earlier name, kept for methods that use it
+
     def labels(self, tag: str) -> torch.Tensor:
         """Token ids (M,) under a tag."""
-        return self.pack.ids[self.places(tag)]
+        return self.pack.ids[self.positions(tag)]
 
     def at(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
         """Hidden states (M, D) at the tokens under a tag."""
-        return self.hidden[layer][self.places(tag)]
+        return self.hidden[layer][self.positions(tag)]
 
     def predicting(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
         """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
-        return self.hidden[layer][self.places(tag) - 1]
+        return self.hidden[layer][self.positions(tag) - 1]
 
     def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:
         """`at`, sequence by sequence: one (m, D) for each."""
         ends = torch.tensor(self.pack.sizes).cumsum(0)
-        counts = torch.searchsorted(self.places(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
+        counts = torch.searchsorted(self.positions(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
         return list(self.at(tag, layer).split(counts.tolist()))
 
     def cross_entropy(self, tag: str) -> Term:
@@ -150,11 +152,11 @@ class ViewOutput:
             A TopK (`Needs(top_k=...)`) covers the target's tokens, at its own temperature and the last layer only.
         tag : str
         temperature : float
-            Divides both logits.
+            Divides both logits; default 1.0.
         layer : int or float
-            A layer below the last is read through the LLM's own final norm and head.
+            The LLM's own final norm and head are applied to a layer below the last; default the last.
 
-        Raises ValueError if a TopK does not cover what is asked for.
+        Raises ValueError if a TopK does not cover the tag, layer or temperature.
         """
         if isinstance(teacher, TopK):
             return replace(self._from_kept(teacher, tag, temperature, layer), unit=self.unit(tag))
@@ -176,7 +178,7 @@ class ViewOutput:
     def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):
         if tag == FIRST:
             raise ValueError(
-                f"{FIRST!r} is where a target begins, also one of no tokens: compare `predicting({FIRST!r})` of both views"
+                f"{FIRST!r} is the position at which even an empty target begins: compare `predicting({FIRST!r})` of both views"
             )
         return self.at(tag, layer), teacher.at(tag, layer)
 
@@ -189,18 +191,18 @@ class ViewOutput:
         is_last = layer == LAST or self.llm.number_of(layer) == self.llm.number_of(LAST)
         head = self.llm.head if is_last else self.llm.lens
 
-        def plain_head(hidden):
-            with self.llm.plain():
+        def original_head(hidden):
+            with self.llm.original():
                 return head(hidden)
 
-        return plain_head if self.is_plain else head
+        return original_head if self.is_original else head
 
     def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
-        kept, wanted = self.places(TARGET), self.places(tag)
+        kept, wanted = self.positions(TARGET), self.positions(tag)
         rows = torch.searchsorted(kept, wanted)
         if layer != LAST or temperature != teacher.temperature or not torch.isin(wanted, kept).all():
             raise ValueError(
-                f"divergence at {tag!r}, layer {layer}, temperature {temperature}: of the teacher are kept the tokens of the "
-                f"target, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
+                f"divergence at {tag!r}, layer {layer}, temperature {temperature}: the teacher was cached at the target's "
+                f"tokens, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
             )
         return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)

@@ -46,7 +46,7 @@ def export(recipe, folder, *, report=None) -> None:
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(RunFolder(recipe).checkpoints).best()
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), place=best.folder)
+    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
     config = _describe(recipe, folder, best, model, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}

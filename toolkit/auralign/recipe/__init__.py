@@ -1,6 +1,6 @@
 """A recipe: the values by which a run works, their schema, and the YAML that they are read from."""
 
-from auralign.recipe.file import HELP, RecipeFile, load_recipe, make_recipe, parse_arguments, read_arguments
+from auralign.recipe.file import HELP, RecipeFile, load_recipe, make_recipe, parse_arguments
 from auralign.recipe.keys import CHANGES, FIXED, NOTED, SAME, STEPS, Key, RecipeError
 from auralign.recipe.recipe import KEYS, Recipe, print_help
 
@@ -20,5 +20,4 @@ __all__ = [
     "make_recipe",
     "parse_arguments",
     "print_help",
-    "read_arguments",
 ]

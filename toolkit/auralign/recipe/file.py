@@ -16,7 +16,7 @@ from typing import Any
 
 from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
 from auralign.recipe.keys import RecipeError, names_of, suggest
-from auralign.recipe.recipe import KEYS, Recipe, print_help
+from auralign.recipe.recipe import KEYS, Recipe
 
 HELP = ("--help", "-h")
 RESOLVED = "# All references and overrides are resolved.\n"  # the first line of a run's recipe
@@ -82,28 +82,6 @@ def _is_flag(name: str) -> bool:
     return name in KEYS and KEYS[name].kinds == (bool,)
 
 
-def read_arguments(argv: list[str], *, doc: str = "") -> Recipe:
-    """The recipe of the one YAML that a stage's command line names, with its overrides.
-
-    Arguments
-    ---------
-    argv : list of str
-    doc : str
-        The script's docstring: `--help` prints it, with all keys, and exits.
-
-    Raises RecipeError if it names no YAML, or several.
-    """
-    if {*HELP} & {*argv}:
-        print_help(doc)
-    paths, overrides = parse_arguments(argv)
-    if len(paths) != 1:
-        raise RecipeError(
-            f"expected one YAML, found {len(paths)} ({', '.join(paths) or 'none'}); "
-            "for example: python train.py hparams/sift.yaml --lr 3e-4"
-        )
-    return load_recipe(paths[0], overrides)
-
-
 def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a YAML, checked and with defaults filled in.
 
@@ -117,18 +95,27 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """
     text = _read(path)
     overrides = dict(overrides or {})
-    tree = _parse(text, path)
+    given = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
+    if not given:
+        raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
     # A key of the recipe's own must be of use to another value; where references are resolved, nobody can tell.
-    own = tree if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
-    for name in tree:
+    own = given if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
+    for name in sorted(given):
         if name not in KEYS and name not in own:
             raise RecipeError(f"{path}: unknown key {name!r}{suggest(name, KEYS)}")
+    whole, inner = {}, {}
     for name, value in overrides.items():
-        _override(tree, name, value, path)
-    resolved = _resolve(tree, path)
+        first = name.partition(".")[0]
+        if first not in given and first not in KEYS:
+            raise RecipeError(f"{path}: no key {first!r} to override{suggest(first, given | set(KEYS))}")
+        if first == name:
+            whole[name] = _typed(name, value, text, path)
+        else:
+            inner[name] = value
+    resolved = _resolve(_override(text, inner, path) if inner else text, whole, path)
     values = _build(resolved, path)
-    given = {name: str(value) for name, value in overrides.items()}
-    source = RecipeFile(Path(path), Path.cwd(), resolved, given, name=Path(path).stem)
+    words = {name: str(value) for name, value in overrides.items()}
+    source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem)
     return make_recipe(values, path, source=source)
 
 
@@ -148,7 +135,9 @@ def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = 
         except ValueError as error:
             raise RecipeError(f"{path}: {error}") from error
     own = {name: value for name, value in values.items() if name not in KEYS}
-    return Recipe(**checked, own=own, source=source)
+    recipe = Recipe(**checked, own=own, source=source)
+    recipe.check_names()
+    return recipe
 
 
 def _read(path) -> str:
@@ -162,43 +151,35 @@ def _read(path) -> str:
         ) from error
 
 
-def _parse(text: str, path):
-    """The YAML as a tree that keeps tags, comments and references."""
-    from ruamel.yaml import YAML  # 0.1 s that `auralign --help` does not spend
+def _override(text: str, inner: Mapping[str, Any], path) -> str:
+    """The YAML with other values for keys within keys, such as `connector.stride`."""
+    from ruamel.yaml import YAML  # imported late, as all of YAML here: it takes 0.1 s
     from ruamel.yaml.error import YAMLError
 
     try:
         tree = YAML().load(text)
     except YAMLError as error:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict) or not tree:
-        raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
-    return tree
+    for name, value in inner.items():
+        first, *parts, last = name.split(".")
+        position, node = first, _open(tree, first, path)
+        for part in parts:
+            position = f"{position}.{part}"
+            node = _open(node, part, path, position=position)
+        before = node.get(last)
+        keep_text = isinstance(before, str) and not _is_reference(before)
+        node[last] = value if keep_text or not isinstance(value, str) else _guess(value, before)
+    changed = io.StringIO()
+    YAML().dump(tree, changed)
+    return changed.getvalue()
 
 
-def _override(tree, name: str, value: Any, path) -> None:
-    """Change one key of the tree, or with dots in the name a key within it."""
-    first, *inner = name.split(".")
-    if first not in tree and first not in KEYS:
-        raise RecipeError(f"{path}: no key {first!r} to override{suggest(first, {*tree, *KEYS})}")
-    if not inner:
-        tree[first] = _typed(first, value, tree, path)
-        return
-    place, node = first, _open(tree, first, path)
-    for part in inner[:-1]:
-        place = f"{place}.{part}"
-        node = _open(node, part, path, place=place)
-    before = node.get(inner[-1])
-    keep_text = isinstance(before, str) and not _is_reference(before)
-    node[inner[-1]] = value if keep_text or not isinstance(value, str) else _guess(value, before)
-
-
-def _open(tree, name: str, path, *, place: str = ""):
+def _open(tree, name: str, path, *, position: str = ""):
     """The mapping at a key of a tree, made if the key has arguments but the YAML gives none."""
     from ruamel.yaml import Tag
     from ruamel.yaml.comments import CommentedMap, TaggedScalar
 
-    place = place or name
+    position = position or name
     node = tree.get(name)
     if isinstance(node, dict):
         return node
@@ -210,7 +191,7 @@ def _open(tree, name: str, path, *, place: str = ""):
         made.yaml_set_ctag(Tag(suffix=f"!name:{default.name}"))
     elif not isinstance(default, dict):
         raise RecipeError(
-            f"{path}: {place} has no parts to override: it is "
+            f"{path}: {position} has no parts to override: it is "
             + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
         )
     tree[name] = made
@@ -225,12 +206,14 @@ def _is_reference(node) -> bool:
     return _tag(node) in ("!ref", "!copy")
 
 
-def _typed(name: str, value: Any, tree, path) -> Any:
+def _typed(name: str, value: Any, text: str, path) -> Any:
     """The value for a key as it stands in YAML, by the key's type; text comes from the command line."""
     if not isinstance(value, str):
         return value
-    if name not in KEYS:  # one of the recipe's own
-        return _guess(value, tree[name]) if isinstance(tree[name], (bool, int, float)) else value
+    if name not in KEYS:  # one of the recipe's own, which has no type but that of its value in the YAML
+        line = re.search(rf"^{name}:[ \t]*([^#\n]*)", text, flags=re.MULTILINE)
+        before = _guess(line[1].strip()) if line else value
+        return _guess(value, before) if isinstance(before, (bool, int, float)) else value
     kinds = KEYS[name].kinds
     if type(None) in kinds and value.lower() in NULLS:
         return None
@@ -271,15 +254,12 @@ def _guess(value: str, before: Any = None) -> Any:
     return found if found is None or isinstance(found, (bool, int, float, str, list, dict)) else value
 
 
-def _resolve(tree, path) -> str:
+def _resolve(text: str, overrides: Mapping[str, Any], path) -> str:
     """The YAML's text with every reference replaced by what it refers to."""
     from hyperpyyaml import resolve_references
-    from ruamel.yaml import YAML
 
-    given = io.StringIO()
-    YAML().dump(tree, given)
     try:
-        resolved = resolve_references(io.StringIO(given.getvalue())).read()
+        resolved = resolve_references(io.StringIO(text), dict(overrides)).read()
     except Exception as error:  # HyperPyYAML raises many kinds; a user reads one line with the file's name
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
     return RESOLVED + resolved.removeprefix(RESOLVED)

@@ -14,9 +14,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from auralign.constructor import Constructor
+from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
@@ -193,6 +194,18 @@ class Recipe:
             and not (about.is_new and getattr(self, name) == about.default)
         }
 
+    def check_names(self) -> None:
+        """See that every class and function that the recipe names is there, as far as that is known without importing it.
+
+        Raises RecipeError on one that is not.
+        """
+        for name, constructor in _constructors({name: getattr(self, name) for name in KEYS}):
+            fault = find_fault(constructor.name)
+            if fault:
+                raise RecipeError(
+                    f"{self._place}: {name}: {fault}, which the YAML names as {constructor.name}"
+                )
+
     def check_constructors(self) -> None:
         """Import every class and function that the recipe names and try its arguments.
 
@@ -247,7 +260,7 @@ KEYS = {
 
 def print_help(doc: str) -> None:
     """What a stage's script does, and the keys that its command line takes; then exit."""
-    print(doc.strip() or "usage: SCRIPT.py YAML [--KEY VALUE ...]")
+    print(f"usage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]\n\n{doc.strip()}".rstrip())
     print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
     for name, about in KEYS.items():
         if about.is_scalar:

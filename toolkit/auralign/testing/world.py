@@ -9,7 +9,7 @@ from random import Random
 
 import torch
 
-from auralign.layout import MAIN, Layout, Speech, Target
+from auralign.layout import MAIN, Layout, Response, Speech
 from auralign.losses import total
 from auralign.method import AlignmentMethod, draw, lay_out
 from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
@@ -49,7 +49,7 @@ def make_examples(
     method: AlignmentMethod, utterances: Iterable[Utterance] = UTTERANCES
 ) -> list[tuple[Utterance, Choice, Layout]]:
     """Each choice of each utterance, laid out with a response such as an LLM gives, or an empty one if the method needs none."""
-    target = Target(RESPONSE) if method.needs.target else Target("", finished=False)
+    target = Response(RESPONSE) if method.needs.target else Response("", finished=False)
     return [
         (utterance, choice, lay_out(method, utterance, choice, target))
         for utterance in tried_utterances(method, utterances)

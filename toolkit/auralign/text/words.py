@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from auralign.text.characters import compose, straighten
 
 if TYPE_CHECKING:
-    from auralign.records import Records
+    from collections.abc import Iterable
+
+    from auralign.records import Utterance
 
 # An apostrophe beside a letter, a point between digits, and signs that mean words are part of words.
 KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
@@ -39,9 +41,9 @@ def normalise(text: str) -> str:
     return " ".join("".join(letters).split())
 
 
-def is_normalised(manifest: Records) -> bool:
+def is_normalised(utterances: Iterable[Utterance]) -> bool:
     """Whether every text of a manifest is normalised already, so that a normalised copy would be the same."""
-    return all(compose(utterance.text) == normalise(utterance.text) for utterance in manifest)
+    return all(compose(utterance.text) == normalise(utterance.text) for utterance in utterances)
 
 
 def words(text: str) -> list[str]:

@@ -28,13 +28,13 @@ def logits(llm, renderer):
 
 def test_without_its_adapters_the_llm_is_bit_identical(llm, adapted, renderer):
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
-    with adapted.plain():
+    with adapted.original():
         assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
 
 
 def test_only_adapters_want_a_gradient(adapted):
-    with adapted.plain():
+    with adapted.original():
         pass
     wanted = {name for name, parameter in adapted.model.named_parameters() if parameter.requires_grad}
     assert wanted
@@ -54,7 +54,7 @@ def test_lora_needs_none_of_transformers_own_functions_for_adapters(llm_folder, 
             monkeypatch.setattr(PeftAdapterMixin, name, refuse)
     llm = load_llm(llm_folder)
     llm.add_lora(peft.LoraConfig(r=2, target_modules="all-linear"))
-    with llm.plain():
+    with llm.original():
         pass
     assert llm.lora is not None
 
@@ -73,8 +73,8 @@ def test_names_of_adapters_are_those_of_earlier_checkpoints(llm_folder):
 
 
 def test_plain_within_plain_is_plain_to_its_end(adapted, llm, renderer):
-    with adapted.plain():
-        with adapted.plain():
+    with adapted.original():
+        with adapted.original():
             pass
         assert torch.equal(logits(adapted, renderer), logits(llm, renderer))
     assert not torch.allclose(logits(adapted, renderer), logits(llm, renderer), atol=1e-2)
@@ -124,7 +124,7 @@ def test_usual_options_of_lora_are_taken(llm_folder, llm, renderer, options):
     ours = load_llm(llm_folder)
     ours.add_lora(LoraConfig(target_modules="all-linear", **options))
     assert not any(module.training for module in ours.modules())
-    with ours.plain():
+    with ours.original():
         assert torch.equal(logits(ours, renderer), logits(llm, renderer))
 
 
@@ -183,14 +183,14 @@ def test_scoped_lora_answers_alone_what_it_does_in_a_batch(scoped, renderer, num
     prompts = [scoped.embed(range(number)) for number in (4, 9, 6)]
     masks = [heard(len(prompt), 1, 2)[0] for prompt in prompts]
     options = {"decoding": Decoding(8, num_beams=num_beams), "stop_ids": renderer.stop_ids}
-    together = scoped.generate(prompts, heard=masks, **options)
-    alone = [scoped.generate([p], heard=[m], **options)[0] for p, m in zip(prompts, masks, strict=True)]
+    together = scoped.generate(prompts, is_speech=masks, **options)
+    alone = [scoped.generate([p], is_speech=[m], **options)[0] for p, m in zip(prompts, masks, strict=True)]
     assert together == alone
 
 
 def test_scoped_lora_answers_as_forward_passes_say(scoped, renderer):
     prompt, mask = scoped.embed(range(6)), heard(6, 2, 3)[0]
-    (answer,) = scoped.generate([prompt], heard=[mask], decoding=Decoding(5), stop_ids=renderer.stop_ids)
+    (answer,) = scoped.generate([prompt], is_speech=[mask], decoding=Decoding(5), stop_ids=renderer.stop_ids)
     written = []
     for token in answer.ids:
         embeddings = torch.cat([prompt, scoped.embed(written)]) if written else prompt

@@ -189,11 +189,11 @@ def test_a_long_mate_in_a_batch_leaves_a_short_prompts_answer_as_it_is_alone(lon
 
 
 def test_a_kept_teacher_of_a_short_target_does_not_depend_on_a_long_mate(long_rope):
-    from auralign.layout import Target, Text, View
+    from auralign.layout import Response, Text, View
 
     renderer = Renderer(long_rope.tokenizer)
     short, long = (
-        renderer.render(View((Text(words), Target("nine five"))))
+        renderer.render(View((Text(words), Response("nine five"))))
         for words in ("repeat", "repeat three five " * 20)
     )
     assert short.num_ids <= 64 < long.num_ids

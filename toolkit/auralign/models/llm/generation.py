@@ -67,7 +67,7 @@ def generate(
     *,
     decoding: Decoding,
     stop_ids,
-    heard: list[torch.Tensor] | None = None,
+    is_speech: list[torch.Tensor] | None = None,
     seconds: list[float | None] | None = None,
     temperature: float = 0.0,
     seeds: list[int] | None = None,
@@ -87,7 +87,7 @@ def generate(
     decoding : Decoding
     stop_ids : sequence of int
         Token ids that end an answer.
-    heard : list of torch.Tensor (U,) of bool, optional
+    is_speech : list of torch.Tensor (U,) of bool, optional
         Which positions of each prompt are speech; default none.
     seconds : list of float or None, optional
         Duration of the audio in each prompt, for `Decoding.tokens_per_second`.
@@ -112,7 +112,7 @@ def generate(
             [limits[row] for row in rows],
             decoding,
             stop_ids,
-            heard=[heard[row] for row in rows] if heard else [],
+            is_speech=[is_speech[row] for row in rows] if is_speech else [],
             noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows])
             if temperature > 0
             else None,
@@ -123,7 +123,7 @@ def generate(
 
 
 def _decode(
-    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, heard, noise, streamer
+    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, is_speech, noise, streamer
 ) -> list[Answer]:
     """Decode prompts in one batch, each up to its own limit."""
     from transformers import GenerationConfig, LogitsProcessorList
@@ -146,7 +146,7 @@ def _decode(
     if searches:
         processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
     speech = torch.zeros_like(mask)
-    for row, positions in enumerate(heard):
+    for row, positions in enumerate(is_speech):
         speech[row, longest - len(positions) :] = positions
     with llm.adapting(speech):
         output = llm.model.generate(
@@ -216,7 +216,7 @@ class LengthLimits:
 
 
 def _cut(row: list[int], stop_ids) -> Answer:
-    for place, token in enumerate(row):
+    for index, token in enumerate(row):
         if token in stop_ids:
-            return Answer(tuple(row[:place]), "stop")
+            return Answer(tuple(row[:index]), "stop")
     return Answer(tuple(row), "length")

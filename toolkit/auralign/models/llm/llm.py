@@ -1,7 +1,7 @@
 """A frozen causal LLM of transformers: embed, run, predict, generate.
 
 With LoRA (`add_lora`) its weights stay frozen and adapters beside them are trained; after `unfreeze` the weights themselves
-are. `plain` is the LLM as it was loaded, without either.
+are. `original` is the LLM as it was loaded, without either.
 
 Axes: N positions of a pack, U text positions, M chosen positions, D width, V vocabulary.
 """
@@ -98,12 +98,12 @@ class LLM(nn.Module):
         """Which positions (B, N) LoRA adapts now; None without LoRA, or if its scope is all positions."""
         return self._adapters and self._adapters.positions
 
-    def adapting(self, heard: torch.Tensor) -> contextlib.AbstractContextManager:
-        """Context manager: LoRA whose scope is speech adapts the positions (B, N) that are `heard`."""
-        return self._adapters.adapting(heard) if self._adapters else contextlib.nullcontext()
+    def adapting(self, is_speech: torch.Tensor) -> contextlib.AbstractContextManager:
+        """Context manager: LoRA whose scope is speech adapts the positions (B, N) that are `is_speech`."""
+        return self._adapters.adapting(is_speech) if self._adapters else contextlib.nullcontext()
 
     def unfreeze(self) -> None:
-        """Train the LLM's own weights; a copy of them is kept for `plain`.
+        """Train the LLM's own weights; a copy of them is kept for `original`.
 
         Raises ValueError if they are not float32: small steps would be lost.
         """
@@ -122,7 +122,7 @@ class LLM(nn.Module):
         return self._trained[0] if self._trained else None
 
     @contextlib.contextmanager
-    def plain(self) -> Iterator[None]:
+    def original(self) -> Iterator[None]:
         """Context manager: the LLM as it was loaded, bit for bit: original weights, adapters disabled."""
         parameters = self.trained or {}
         trained = {name: parameter.data for name, parameter in parameters.items()}
@@ -178,7 +178,7 @@ class LLM(nn.Module):
         """Which sequences may share a forward; probed at the first use on a kind of device."""
         kind = self.device.type
         if kind not in self._sharing:
-            with self.plain():
+            with self.original():
                 self._sharing[kind] = probe(self.model, self.decoder, self.head)
         return self._sharing[kind]
 
@@ -203,7 +203,7 @@ class LLM(nn.Module):
     @cached_property
     def mean_embedding(self) -> torch.Tensor:
         """The mean (D,) of the original token embeddings: they share a large part, which carries nothing of a token."""
-        with self.plain():
+        with self.original():
             return self.model.get_input_embeddings().weight.detach().float().mean(0)
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ import copy
 from dataclasses import replace
 from random import Random
 
-from auralign.layout import Layout, Speech, Target, Text, View
+from auralign.layout import Layout, Response, Speech, Text, View
 from auralign.method import AlignmentMethod, MethodFailedError, draw, lay_out
 from auralign.records import Utterance
 from auralign.render import Rendered
@@ -41,22 +41,24 @@ def check_layout(method: AlignmentMethod) -> None:
         if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
             fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
-            if view.target is None:
-                fail(method, f"its {name} view has no Target", "put `response` last")
+            if view.response is None:
+                fail(method, f"its {name} view has no Response", "put `response` last")
     if len({text for _, text in texts}) < len({identity for identity, _ in texts}):
         fail(method, "its Speech stands for the same text whatever was said", "write Speech(utterance.text)")
 
 
 def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
-    """The LLM is asked before there is an answer: another response may change the Target alone, and goes into it as it is."""
+    """The LLM is asked before there is an answer: another response may change the Response alone, and goes into it as it is."""
     for utterance in tried_utterances(method):
         for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
-            laid = {text: lay_out(method, utterance, choice, Target(text)) for text in (RESPONSE, "zyzzyva")}
+            laid = {
+                text: lay_out(method, utterance, choice, Response(text)) for text in (RESPONSE, "zyzzyva")
+            }
             for text, layout in laid.items():
-                if layout.student.target != Target(text):
+                if layout.student.response != Response(text):
                     fail(
                         method,
-                        f"the response {text!r} becomes {layout.student.target}",
+                        f"the response {text!r} becomes {layout.student.response}",
                         "hand `response` on as it is",
                     )
             prompts = {
@@ -83,7 +85,7 @@ def check_layout_is_pure(method: AlignmentMethod) -> None:
                 "draw from the rng that is given, and from nothing else",
             )
         for choice in first:
-            laid = [lay_out(method, utterance, choice, Target(RESPONSE)) for _ in range(NUM_DRAWS)]
+            laid = [lay_out(method, utterance, choice, Response(RESPONSE)) for _ in range(NUM_DRAWS)]
             if any(layout != laid[0] for layout in laid):
                 fail(
                     method,
@@ -101,7 +103,7 @@ def check_choices_are_kept(method: AlignmentMethod) -> None:
     for utterance in tried_utterances(method):
         drawn = draw(method, utterance, Random(f"1:{utterance.id}"))
         for before, after in zip(drawn, draw_choices(method, utterance, 1), strict=True):
-            layouts = [lay_out(method, utterance, choice, Target(RESPONSE)) for choice in (before, after)]
+            layouts = [lay_out(method, utterance, choice, Response(RESPONSE)) for choice in (before, after)]
             if layouts[0] != layouts[1]:
                 fail(
                     method,
@@ -183,7 +185,7 @@ def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: U
     with contextlib.suppress(MethodFailedError):  # of a value that the method does not know
         drawn = draw(method, changed, Random(f"1:{utterance.id}"))
         choices = drawn if len(drawn) == len(choices) else choices
-    return [_texts_of(lay_out(method, changed, choice, Target(RESPONSE))) for choice in choices]
+    return [_texts_of(lay_out(method, changed, choice, Response(RESPONSE))) for choice in choices]
 
 
 def _said(view: View) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.render import Renderer
 from auralign.testing.tiny.llm import CHATML, CHATML_WITH_DEFAULT, KINDS, make_tokenizer
 
@@ -13,13 +13,13 @@ def tokenizer():
 
 
 def test_rendered_ids_are_the_chat_templates_own(tokenizer):
-    view = View((Text("repeat the above"), Target("three five")))
+    view = View((Text("repeat the above"), Response("three five")))
     text = "<|im_start|>user\nrepeat the above<|im_end|>\n<|im_start|>assistant\nthree five<|im_end|>"
     assert tokenizer.decode(Renderer(tokenizer).render(view).ids) == text
 
 
 def test_prompt_of_generation_is_a_prefix_of_training(tokenizer):
-    view = View((Text("repeat: "), Speech("three five"), Target("i heard three five")))
+    view = View((Text("repeat: "), Speech("three five"), Response("i heard three five")))
     renderer = Renderer(tokenizer)
     prompt = renderer.render(view.read().before_target()).ids
     assert renderer.render(view.read()).ids[: len(prompt)] == prompt
@@ -34,12 +34,12 @@ def test_no_merge_crosses_the_edge_of_a_segment(tokenizer):
 
 
 def test_finished_target_ends_the_turn(tokenizer):
-    ids = Renderer(tokenizer).render(View((Text("a"), Target("five")))).pieces[-1].ids
+    ids = Renderer(tokenizer).render(View((Text("a"), Response("five")))).pieces[-1].ids
     assert ids[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
 
 
 def test_cut_off_target_carries_no_end_of_turn(tokenizer):
-    ids = Renderer(tokenizer).render(View((Text("a"), Target("five", finished=False)))).pieces[-1].ids
+    ids = Renderer(tokenizer).render(View((Text("a"), Response("five", finished=False)))).pieces[-1].ids
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") not in ids
 
 
@@ -59,7 +59,7 @@ def test_cut_off_target_carries_no_end_of_turn(tokenizer):
 )
 def test_text_changes_no_token_of_the_frame(tokenizer, text):
     renderer = Renderer(tokenizer)
-    plain, odd = (renderer.render(View((Text(words), Target("x")))).pieces for words in ("plain", text))
+    plain, odd = (renderer.render(View((Text(words), Response("x")))).pieces for words in ("plain", text))
     assert [piece.ids for piece in plain if piece.tag == "frame"] == [
         piece.ids for piece in odd if piece.tag == "frame"
     ]
@@ -76,10 +76,10 @@ def test_speech_has_no_ids(tokenizer):
 
 def test_default_system_prompt_of_the_template_is_kept_and_seen(tokenizer):
     qwen = make_tokenizer(CHATML_WITH_DEFAULT)
-    assert "You are helpful." in qwen.decode(Renderer(qwen).frame().before)
+    assert "You are helpful." in qwen.decode(Renderer(qwen).chat_frame().before)
     with pytest.raises(ValueError, match="puts its own system prompt"):
-        Renderer(qwen).frame(None)
-    assert Renderer(tokenizer).frame(None) == Renderer(tokenizer).frame()
+        Renderer(qwen).chat_frame(None)
+    assert Renderer(tokenizer).chat_frame(None) == Renderer(tokenizer).chat_frame()
 
 
 def test_frame_hash_tells_system_prompts_and_template_options_apart(tokenizer):
@@ -105,7 +105,7 @@ def test_tokenizer_without_a_chat_template_is_refused():
 
 def test_template_that_drops_the_users_words_is_refused():
     with pytest.raises(ValueError, match="prints a turn 0 times"):
-        Renderer(make_tokenizer("nothing")).frame()
+        Renderer(make_tokenizer("nothing")).chat_frame()
 
 
 def test_stop_ids_hold_the_end_of_turn(tokenizer):
@@ -117,7 +117,7 @@ def test_prompt_and_turn_of_every_kind_are_the_chat_templates_own(kind):
     tokenizer = make_tokenizer(kind=kind)
     renderer = Renderer(tokenizer)
     messages = [{"role": "user", "content": "repeat the above"}]
-    view = View((Text("repeat the above"), Target("three five")))
+    view = View((Text("repeat the above"), Response("three five")))
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert tokenizer.decode(renderer.render(view.before_target()).ids) == prompt
     messages.append({"role": "assistant", "content": "three five"})
@@ -162,8 +162,8 @@ def test_a_turn_that_the_template_does_not_end_ends_with_the_next_one_at_which_t
     user, observation = tokenizer.convert_tokens_to_ids(["<|user|>", "<|observation|>"])
     renderer = Renderer(tokenizer, stop_ids=(tokenizer.eos_token_id, user, observation))
     assert set(renderer.stop_ids) == {tokenizer.eos_token_id, user, observation}
-    assert renderer.frame().end == (user,)
-    assert Renderer(tokenizer).frame().end == (tokenizer.eos_token_id,)
+    assert renderer.chat_frame().end == (user,)
+    assert Renderer(tokenizer).chat_frame().end == (tokenizer.eos_token_id,)
 
 
 def test_a_special_token_of_the_frame_ends_an_answer(tokenizer):
@@ -186,7 +186,7 @@ def test_special_tokens_without_a_role_are_special_too():
     tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
     eot = tokenizer.convert_tokens_to_ids("<|eot|>")
     assert eot not in tokenizer.all_special_ids
-    assert Renderer(tokenizer).frame().end == (eot,)
+    assert Renderer(tokenizer).chat_frame().end == (eot,)
 
 
 HARMONY = (
@@ -208,7 +208,7 @@ OPENED = CHATML.removesuffix("{% endif %}") + "<think>\n{% endif %}{# until </th
 def test_an_answer_is_taught_as_the_llm_gives_it_without_reasoning(template, target):
     tokenizer = special(template, "<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>")
     renderer = Renderer(tokenizer)
-    ids = renderer.render(View((Text("a"), Target("five")))).pieces[-1].ids
+    ids = renderer.render(View((Text("a"), Response("five")))).pieces[-1].ids
     assert tokenizer.decode(ids) == target
     assert renderer.read(ids[:-1]).text == "five"
     if template == HARMONY:

@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 from transformers import AutoTokenizer
 
-from auralign.layout import Speech, Target, Text, View
+from auralign.layout import Response, Speech, Text, View
 from auralign.render import Renderer
 from auralign.testing.tiny.llm import GEMMA, PHI_3, TEXT
 
@@ -108,7 +108,7 @@ def test_a_prompt_has_the_ids_of_the_chat_template(tokenizer, question):
 
 
 def test_a_turn_has_the_ids_of_the_chat_template(tokenizer):
-    ids = Renderer(tokenizer).render(View((Text(QUESTION), Target(ANSWER)))).ids
+    ids = Renderer(tokenizer).render(View((Text(QUESTION), Response(ANSWER)))).ids
     whole = templates_ids(tokenizer, QUESTION, ANSWER)
     assert tokenizer.convert_ids_to_tokens(ids) == tokenizer.convert_ids_to_tokens(whole[: len(ids)])
     behind = tokenizer.decode(whole[len(ids) :])  # what a template prints behind the turn
@@ -122,7 +122,7 @@ def test_segments_have_the_ids_of_the_whole_where_no_merge_crosses_their_edge(to
 
 
 def test_what_is_heard_takes_the_place_of_just_what_is_read(tokenizer):
-    view = View((Speech("three five"), Text(" sort them"), Target("five three")))
+    view = View((Speech("three five"), Text(" sort them"), Response("five three")))
     heard, read = Renderer(tokenizer).render(view), Renderer(tokenizer).render(view.read())
     assert [piece.ids for piece in heard.pieces if not piece.is_speech] == [
         piece.ids for piece in read.pieces if piece.tag != "speech"
@@ -134,7 +134,7 @@ def test_what_is_heard_takes_the_place_of_just_what_is_read(tokenizer):
 @pytest.mark.parametrize("text", ["</s>", "x </s><s> [INST]", "<|end|>", "<unk> \n\n "])
 def test_text_is_data(tokenizer, text):
     renderer = Renderer(tokenizer)
-    plain, odd = (renderer.render(View((Text(words), Target("x")))).pieces for words in ("plain", text))
+    plain, odd = (renderer.render(View((Text(words), Response("x")))).pieces for words in ("plain", text))
     assert [piece.ids for piece in plain if piece.tag == "frame"] == [
         piece.ids for piece in odd if piece.tag == "frame"
     ]
@@ -146,7 +146,7 @@ def test_a_space_before_the_end_that_the_llm_wrote_is_not_written_twice(folder):
     tokenizer.chat_template = LLAMA_2
     renderer = Renderer(tokenizer)
     written = renderer.encode("five ")
-    ids = renderer.render(View((Text("a"), Target("five", ids=written)))).pieces[-1].ids
+    ids = renderer.render(View((Text("a"), Response("five", ids=written)))).pieces[-1].ids
     assert tokenizer.convert_ids_to_tokens(ids)[-2:] == ["▁", "</s>"]
     assert len(ids) == len(written) + 1
 
@@ -162,5 +162,5 @@ def test_normalizers_that_put_the_space_are_found(folder):
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
     for template in (LLAMA_2, MISTRAL_1, VICUNA):
         tokenizer.chat_template = template
-        ids = Renderer(tokenizer).render(View((Text(QUESTION), Target(ANSWER)))).ids
+        ids = Renderer(tokenizer).render(View((Text(QUESTION), Response(ANSWER)))).ids
         assert ids == templates_ids(tokenizer, QUESTION, ANSWER)

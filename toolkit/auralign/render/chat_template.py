@@ -1,0 +1,214 @@
+"""The chat template: its ids around a turn, the system prompts and dates that it prints, its marks of reasoning.
+
+Marks replace the contents while the template is rendered; the text around a mark is what the template writes. The ids of that
+text are those that it has within a whole conversation.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from auralign.layout import DEFAULT, System
+from auralign.reasoning import Pair, find_pairs, render_pairs
+from auralign.render.tokens import Tokens
+
+# Letters only, so that no template trims or escapes them.
+USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "AURALIGNSYSTEM"
+
+# Llama 3.2's template prints today's date with transformers' strftime_now. This one prints the renderer's date.
+DATED = (
+    "{%- macro strftime_now(format) %}{% set ns = namespace(text=format) %}{% for code, value in auralign_date.items() %}"
+    "{% set ns.text = ns.text | replace(code, value) %}{% endfor %}{{ ns.text }}{% endmacro +%}"
+)
+CODES = (
+    *(f"%{sign}{letter}" for sign in ("-", "") for letter in "aAbBcCdDeFgGhHIjklmMnNpPrRsStTuUVwWxXyYzZ"),
+    "%%",
+)
+
+
+@dataclass(frozen=True)
+class ChatFrame:
+    """What the chat template writes around one turn.
+
+    Arguments
+    ---------
+    before, between, end : tuple of int
+        Ids before the user's words, between them and the answer, and after the answer.
+    lead : str
+        Text before an answer that the LLM writes itself, as the prompt ends before it: the space of Mistral's answers, the
+        channel of gpt-oss's, or the end of the reasoning that DeepSeek-R1's prompt opens. Default "".
+    gap : str
+        The space before the user's words that sentencepiece writes as one token with the first of them. Default "".
+    """
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    end: tuple[int, ...]
+    lead: str = ""
+    gap: str = ""
+
+
+class ChatTemplate:
+    """The chat template of one LLM, with its arguments and on one date.
+
+    Arguments
+    ---------
+    tokens : Tokens
+    system : DEFAULT, None or str
+        What DEFAULT means: the template's own system prompt, no system prompt, or this text.
+    options : dict
+        Arguments of the template.
+    date : datetime.date
+        The date that the template prints, if it prints one.
+    """
+
+    def __init__(self, tokens: Tokens, *, system: System | str | None, options: dict, date: datetime.date):
+        self.tokens = tokens
+        self.system = system
+        self.options = options
+        self.date = date
+        self._frames: dict[System | str | None, ChatFrame] = {}
+
+    def chat_frame(self, system: System | str | None = DEFAULT) -> ChatFrame:
+        """The template's ids around a turn with this system prompt.
+
+        Raises
+        ------
+        ValueError
+            If the template cannot express the system prompt, does not print each turn once, or no token ends a turn.
+        """
+        if system is DEFAULT:
+            system = self.system
+        if system not in self._frames:
+            self._frames[system] = self._make_frame(system)
+        return self._frames[system]
+
+    def all_frames(self) -> Iterator[tuple[System | None, ChatFrame]]:
+        """The frames with the default system prompt and, if the template allows it, without one."""
+        for system in (DEFAULT, None):
+            if system is DEFAULT or self._can_omit_system():
+                yield system, self.chat_frame(system)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The marks of reasoning that the template writes, and those that it, its system prompt or the added tokens name."""
+        declared = [self._source, *self.tokens.added.values()]
+        if isinstance(self.system, str):
+            declared.append(self.system)
+        user = {"role": "user", "content": USER_MARK}
+        rendered = render_pairs(
+            lambda message: self._apply([user, {"role": "assistant", **message}]), self.prompt()
+        )
+        return (*find_pairs("\n".join(declared)), *rendered)
+
+    def opened(self, prompt: str) -> str | None:
+        """The mark that closes the reasoning that a prompt leaves open; None if it leaves none open."""
+        tail = prompt.rpartition(USER_MARK)[2].rstrip()
+        for pair in self.pairs:
+            if not pair.opener or tail.endswith(pair.opener):
+                return next(filter(self._source.__contains__, pair.closers), pair.closers[0])
+        return None
+
+    def prompt(self, system: System | str | None = DEFAULT) -> str:
+        """The text of a prompt; DEFAULT is the template's own system prompt here."""
+        return self._apply(_messages(system)[:-1], prompt=True)
+
+    @property
+    def _source(self) -> str:
+        return self.tokens.tokenizer.get_chat_template()
+
+    def _apply(self, messages: list[dict], *, prompt: bool = False) -> str:
+        options = dict(self.options)
+        if "strftime_now" in self._source:
+            midnight = datetime.datetime.combine(self.date, datetime.time())
+            options["chat_template"] = DATED + self._source
+            used = f"{self._source}{self.options}"
+            options["auralign_date"] = {code: midnight.strftime(code) for code in CODES if code in used}
+        return self.tokens.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=prompt, **options
+        )
+
+    def _split(self, text: str, mark: str) -> tuple[str, str]:
+        if text.count(mark) != 1:
+            raise ValueError(
+                f"the chat template of {self.tokens.name} prints a turn {text.count(mark)} times; "
+                "it must print each turn once"
+            )
+        before, _, behind = text.partition(mark)
+        return before, behind
+
+    def _make_frame(self, system: System | str | None) -> ChatFrame:
+        if system is None and not self._can_omit_system():
+            raise ValueError(
+                f"the chat template of {self.tokens.name} puts its own system prompt if the conversation has none; "
+                "give the LLM a chat_template.jinja without it, or let the prompt keep it (system_prompt: default; for sift "
+                "also its option no_system_prompt: False)"
+            )
+        prompt = self.prompt(system)
+        if isinstance(system, str) and system.strip() not in prompt:
+            raise ValueError(
+                f"the chat template of {self.tokens.name} leaves out the system prompt {system!r}; use "
+                "system_prompt: null and say it in the instruction"
+            )
+        text, rest = self._split(prompt, USER_MARK)
+        before, between = self.tokens.encode_around(text, USER_MARK, rest)
+        begun, rest = self._split(self._apply(_messages(system)), ASSISTANT_MARK)
+        return ChatFrame(
+            before=before,
+            between=between,
+            end=self._end_of_turn(self.tokens.encode_around(begun, ASSISTANT_MARK, rest)[1], system),
+            lead=self._lead(prompt, begun),
+            gap=text[len(self.tokens.without_gap(text)) :],
+        )
+
+    def _lead(self, prompt: str, begun: str) -> str:
+        """The text between a prompt and an answer without reasoning."""
+        if begun.startswith(prompt):
+            return begun.removeprefix(prompt)
+        closer = self.opened(prompt)
+        return "" if closer is None else f"\n{closer}\n\n"
+
+    def _end_of_turn(self, ids: tuple[int, ...], system: System | str | None) -> tuple[int, ...]:
+        for index, token in enumerate(ids):
+            if token in self.tokens.special:
+                return ids[: index + 1]
+        # GLM-4 writes nothing behind an answer: it stops at the token that begins the next turn.
+        following = self.tokens.encode_template(self._next_turn(system))
+        if following and following[0] in self.tokens.stop_ids:
+            return following[:1]
+        if self.tokens.tokenizer.eos_token_id is None:
+            raise ValueError(
+                f"the chat template of {self.tokens.name} ends a turn with no special token, and its "
+                "tokenizer has no eos_token: an answer would never stop"
+            )
+        return (self.tokens.tokenizer.eos_token_id,)
+
+    def _next_turn(self, system: System | str | None) -> str:
+        """The text that the template writes between an answer and the user's next words."""
+        text = self._apply([*_messages(system), {"role": "user", "content": USER_MARK}])
+        return text.rpartition(ASSISTANT_MARK)[2].partition(USER_MARK)[0]
+
+    def _can_omit_system(self) -> bool:
+        """Whether a conversation without a system message has no system prompt: Qwen2.5's template adds its own."""
+        absent = self.prompt(None)
+        try:
+            marked = self.prompt(SYSTEM_MARK)
+        except Exception:  # a template without a system role (Gemma) raises its own jinja error
+            return True
+        if SYSTEM_MARK not in marked:  # a template that leaves system prompts out
+            return True
+        header, rest = self._split(marked, SYSTEM_MARK)
+        injected = (
+            absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
+        )
+        return not injected
+
+
+def _messages(system: System | str | None) -> list[dict]:
+    messages = [] if system in (None, DEFAULT) else [{"role": "system", "content": system}]
+    return [
+        *messages,
+        {"role": "user", "content": USER_MARK},
+        {"role": "assistant", "content": ASSISTANT_MARK},
+    ]

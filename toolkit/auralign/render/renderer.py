@@ -1,0 +1,216 @@
+"""The renderer of one LLM: prompts and targets to ids, answers to text, and a hash of the chat frame.
+
+Generation, training, decoding and export all read their ids here. Every segment is tokenised alone and the ids are
+joined, so that no merge crosses the edge between template, instruction, content and target. Text of users and corpora
+is tokenised with special tokens switched off, so that a transcript with `<|im_end|>` in it stays a transcript.
+
+A turn of one segment has exactly the ids of `apply_chat_template`, as sentencepiece's space before a text is added only
+if the text begins there. The ids differ if the tokenizer merges letters across an edge: of two segments, or (byte-level
+tokenizers) of a text and a space that the template writes before it.
+"""
+
+import copy
+import datetime
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from auralign.files import hash_value
+from auralign.layout import DEFAULT, TURN, Segment, Speech, System, Target, View
+from auralign.reasoning import Reasoning
+from auralign.render.answers import AnswerReader, Reading
+from auralign.render.chat_template import ChatFrame, ChatTemplate
+from auralign.render.pieces import Piece, Rendered
+from auralign.render.tokens import Tokens
+
+
+def today() -> datetime.date:
+    """The date for prompts that nothing was made with yet."""
+    return datetime.date.today()
+
+
+class Renderer:
+    """Renders views for one LLM, and reads its answers.
+
+    Arguments
+    ---------
+    tokenizer : transformers.PreTrainedTokenizerBase
+        A tokenizer with a chat template.
+    system : DEFAULT, None or str
+        What a view's DEFAULT means: the template's own system prompt, no system prompt, or this text. Default DEFAULT.
+    template_options : dict, optional
+        Arguments of the chat template, such as `enable_thinking` or `date_string`; default none.
+    stop_ids : sequence of int
+        The ids that the LLM's folder lists as ends of an answer; default none.
+    date : str, optional
+        The date (YYYY-MM-DD) that the template prints; default today. Pass the date of the first rendering to repeat it.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer has no chat template, or reads plain text as a special token.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        system: System | str | None = DEFAULT,
+        template_options: dict | None = None,
+        stop_ids: Sequence[int] = (),
+        date: str | None = None,
+    ):
+        if not getattr(tokenizer, "chat_template", None):
+            raise ValueError(
+                f"the tokenizer of {tokenizer.name_or_path} has no chat template; use an instruction-tuned LLM "
+                "or put a chat_template.jinja beside its tokenizer"
+            )
+        self.tokenizer = tokenizer
+        self.system = system
+        self.template_options = dict(template_options or {})
+        self._tokens = Tokens(tokenizer, stop_ids)
+        self._set_date(today() if date is None else datetime.date.fromisoformat(date))
+
+    def _set_date(self, date: datetime.date) -> None:
+        self._template = ChatTemplate(
+            self._tokens, system=self.system, options=self.template_options, date=date
+        )
+        self._answers = AnswerReader(self._template)
+
+    def render(self, view: View) -> Rendered:
+        """Render a whole view: the chat frame, the segments and, if the view has one, the target with its end of turn."""
+        frame = self.chat_frame(view.system)
+        pieces = [Piece(TURN, frame.before)]
+        last: tuple[int, ...] | None = frame.before  # the ids before the next segment; None after speech
+        gap = frame.gap
+        for segment in view.before_target().segments:
+            ids = self.encode(gap + segment.text, after=last)
+            pieces.append(_piece(segment, ids))
+            if isinstance(segment, Speech) or ids:
+                last, gap = ids or None, ""
+        if gap:
+            pieces.append(Piece(TURN, self.encode(gap, after=last)))
+        pieces.append(Piece(TURN, frame.between))
+        if view.response is not None:
+            pieces.append(self._render_target(view.response, frame))
+        return Rendered(tuple(pieces))
+
+    def _render_target(self, target: Target, frame: ChatFrame) -> Piece:
+        ids = target.ids
+        if ids is None:
+            mark = frame.lead.rstrip()
+            head = self._tokens.encode_template(mark, after=frame.between)
+            ids = head + self.encode(frame.lead[len(mark) :] + target.text, after=frame.between + head)
+        # A target cut off at the length limit has no end of turn: it would teach a false stop.
+        end = frame.end if target.finished else ()
+        if end[:-1] and ids[1 - len(end) :] == end[:-1]:
+            ids = ids[
+                : 1 - len(end)
+            ]  # the LLM wrote the beginning of the end itself, as Llama 2 its space before </s>
+        return Piece(target.tag, ids + end, num_end=len(end))
+
+    def encode(self, text: str, *, after: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Ids of plain text, in which nothing is a special token.
+
+        Arguments
+        ---------
+        text : str
+        after : tuple of int, optional
+            The ids before the text, () at the start of a prompt; default None, in the middle of a text.
+        """
+        return self._tokens.encode(text, after=after)
+
+    def chat_frame(self, system: System | str | None = DEFAULT) -> ChatFrame:
+        """The template's ids around a turn with this system prompt. Raises ValueError if the template cannot express it."""
+        return self._template.chat_frame(system)
+
+    def read(self, answer: Sequence[int] | str, *, stop_strings: Sequence[str] = ()) -> Reading:
+        """The text of an answer, up to the first of `stop_strings`.
+
+        Reasoning is taken out. A special token ends the answer if it ends turns or belongs to the chat frame; any other
+        special token, and reasoning that never ends, is recorded as the reason why this is not an answer.
+
+        Arguments
+        ---------
+        answer : sequence of int, or str
+            Its ids; or its text including special tokens, if the engine does not return ids.
+        stop_strings : sequence of str
+            The texts at which the engine stops; default none.
+        """
+        return self._answers.read(answer, stop_strings=stop_strings)
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """How the LLM marks its reasoning."""
+        return self._answers.reasoning
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The ids that end an answer: the template's end of turn, those of the LLM's folder, and the tokenizer's end of text."""
+        return self._answers.stop_ids
+
+    @property
+    def date(self) -> str | None:
+        """The date that the template prints, as YYYY-MM-DD; None if it prints none."""
+        date = self._template.date
+        other = self.on(date + datetime.timedelta(days=400))
+        return None if self._template.prompt() == other._template.prompt() else date.isoformat()
+
+    def on(self, date: datetime.date) -> "Renderer":
+        """The same renderer with another date."""
+        other = copy.copy(self)
+        other.__dict__.pop("frame_hash", None)
+        other._set_date(date)
+        return other
+
+    @cached_property
+    def frame_hash(self) -> str:
+        """A hash of the chat frame (ids) and its arguments, which targets and checkpoints record."""
+        frames = {
+            str(system): [list(frame.before), list(frame.between), list(frame.end)]
+            + [frame.lead] * bool(frame.lead)
+            + [{"gap": frame.gap}] * bool(frame.gap)
+            for system, frame in self._template.all_frames()
+        }
+        content = {"frames": frames, "options": self.template_options, "system": str(self.system)}
+        return hash_value(content)[:16]
+
+    def describe(self) -> dict:
+        """The record of these prompts that is kept with everything made with them.
+
+        `date` comes first: no prompt can be rendered again without it. From the texts of the frame an error names what changed.
+        """
+        frames = {
+            "with the system prompt" if system is DEFAULT else "without a system prompt": {
+                "before the user's words": self.tokenizer.decode(frame.before) + frame.gap,
+                "between them and the answer": self.tokenizer.decode(frame.between),
+                "before the answer": frame.lead,
+                "behind the answer": self.tokenizer.decode(frame.end),
+            }
+            for system, frame in self._template.all_frames()
+        }
+        return {
+            "date": self.date,
+            "frame_hash": self.frame_hash,
+            "frames": frames,
+            "template_options": self.template_options,
+        }
+
+
+def _piece(segment: Segment, ids: tuple[int, ...]) -> Piece:
+    if isinstance(segment, Speech):
+        return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids))
+    return Piece(segment.tag, ids)
+
+
+def describe_change(before: dict | None, now: dict | None) -> str:
+    """The differences between two records of `Renderer.describe`, in brackets; "" if the first was not recorded."""
+    if not before or not now or "frames" not in before:
+        return ""
+    pairs = [("the date", before["date"], now["date"])]
+    pairs.append(("template_options", before["template_options"], now["template_options"]))
+    for name in {**before["frames"], **now["frames"]}:
+        old, new = before["frames"].get(name, {}), now["frames"].get(name, {})
+        pairs += [(f"{piece} ({name})", old.get(piece), new.get(piece)) for piece in {**old, **new}]
+    changes = [f"{what} was {old!r}, is {new!r}" for what, old, new in pairs if old != new]
+    return f" ({'; '.join(changes) or 'the same words, as other token ids'})"

@@ -43,7 +43,7 @@ def test_every_module_of_a_command_is_in_the_list():
             ["prepare", "a.csv", "a.jsonl", "--label", "a=b", "--label", "a=c"],
             "--label a=c: .*each name once",
         ),
-        (["prepare", "a.csv", "a.jsonl", "--where", "split"], "--where 'split' is no condition"),
+        (["prepare", "a.csv", "a.jsonl", "--where", "split"], "--where 'split' is not a condition"),
         (["prepare", "a.csv", "a.jsonl", "--ask", "{speech}", "x", "y"], "--ask .*at most one COLUMN .*x, y"),
         (["bench", "--repeats", "0"], "--repeats 0: give at least 1"),
     ],

@@ -287,22 +287,20 @@ def test_a_tensor_is_heard_as_its_array():
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (np.array([True, False]), "is of bool"),
-        (np.array([1j, 0]), "is of complex128"),
+        (np.array([True, False]), "bool"),
+        (np.array([1j, 0]), "complex128"),
         (np.array([0.0, np.nan]), "not finite"),
         (np.array([0.0, 1e300]), "not finite"),
-        (np.array([0.0, 50.0, -50.0]), "holds samples from -50 to 50"),
-        (np.array([2**40, 0]), "holds integers up to 1099511627776"),
+        (np.array([0.0, 50.0, -50.0]), "samples from -50 to 50"),
+        (np.array([2**40, 0]), "integers up to 1099511627776"),
         (np.zeros(0), "holds no samples"),
-        (np.zeros((100, 100)), r"is of shape \(100, 100\)"),
+        (np.zeros((100, 100)), r"\(100, 100\)"),
         (np.zeros((1, 2, 3)), "has 3 axes"),
         (np.zeros(()), "has 0 axes"),
     ],
 )
 def test_an_array_that_cannot_be_heard_is_refused(samples, message):
-    with pytest.raises(
-        AudioError, match=f"the array:? {message}|the array: holds samples that are {message}"
-    ):
+    with pytest.raises(AudioError, match=f"the array.* {message}"):
         hear_array(samples, sample_rate=16_000)
 
 

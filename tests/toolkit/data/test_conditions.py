@@ -64,7 +64,7 @@ def test_rows_without_the_number_that_is_compared_are_counted(tmp_path):
     utterance, note = read(tmp_path / "t.jsonl", rows, columns=columns)
     assert (utterance.id, note) == (
         "b",
-        Note("rows left out that have no snr, by which they were to be chosen", 1),
+        Note("rows left out, as a condition compares their snr, which is empty", 1),
     )
 
 
@@ -91,5 +91,5 @@ def test_true_is_true(tmp_path, condition):
     ],
 )
 def test_what_is_no_condition_is_refused(condition):
-    with pytest.raises(ValueError, match="is no condition|is no number"):
+    with pytest.raises(ValueError, match="is not a condition|is not a number"):
         Condition.parse(condition)

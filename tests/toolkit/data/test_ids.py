@@ -66,7 +66,7 @@ def test_channels_of_one_recording_get_ids_of_their_own(tmp_path):
     rows = "c.wav,A,0,2,hello\nc.wav,B,0,2,hi\n"
     *found, note = read(tmp_path / "t.csv", "path,channel,start,duration,text\n" + rows)
     assert [u.id for u in found] == ["c@chA@0-2", "c@chB@0-2"]
-    assert note == Note("name a channel, which is not read alone: all channels of a recording are", 2)
+    assert note == Note("name a channel, but all channels of a recording are read", 2)
 
 
 def test_a_channel_of_somebody_is_none_of_a_recording(tmp_path):

@@ -29,7 +29,7 @@ def test_unreadable_audio_is_listed_and_left_out(tmp_path):
     summary = write_manifest(path, utterances, audio_folder=tmp_path / "corpus", limit=0.5)
     assert str(summary) == (
         f"3 utterances, 0.3 s, in {path}; 1 of 4 rejected (no such file: 1); 3 silent; "
-        f"what is odd is listed in {path.parent / 'm.noted.jsonl'}"
+        f"odd audio is listed in {path.parent / 'm.noted.jsonl'}"
     )
     assert [u.id for u in Records(tmp_path / "data" / "m.jsonl", Utterance)] == ["u0", "u1", "u2"]
     rejected = json.loads((tmp_path / "data" / "m.rejected.jsonl").read_text())

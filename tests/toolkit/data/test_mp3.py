@@ -109,7 +109,7 @@ def test_files_that_were_joined_are_read_to_the_end(tmp_path, variable, untagged
 def test_files_of_two_rates_that_were_joined_are_refused(tmp_path, variable):
     soundfile.write(tmp_path / "b.mp3", speech(3, 44_100), 44_100)
     with pytest.raises(
-        AudioError, match="a.mp3: .* bytes are no MP3 of 16000 Hz .*; is it damaged, or joined"
+        AudioError, match="a.mp3: .* bytes are not MP3 of 16000 Hz .*; is it damaged, or joined"
     ):
         read_audio(put(tmp_path, variable + (tmp_path / "b.mp3").read_bytes()))
 
@@ -125,7 +125,7 @@ def test_a_cut_file_is_refused(tmp_path, variable, untagged, share):
 
 def test_a_file_with_a_hole_is_refused(tmp_path, untagged):
     middle = len(untagged) // 2
-    with pytest.raises(AudioError, match="a.mp3: .* are no MP3 of 16000 Hz in 1 channels; is it damaged"):
+    with pytest.raises(AudioError, match="a.mp3: .* are not MP3 of 16000 Hz in 1 channels; is it damaged"):
         read_audio(put(tmp_path, untagged[:middle] + bytes(1000) + untagged[middle + 1000 :]))
 
 

@@ -45,7 +45,7 @@ def test_bleu_that_can_only_be_zero_says_so():
     # of three words there is no run of four
     found = score(["a b c", "d"], ["a b c", "d"])
     assert (found.bleu.points, found.chrf.points) == (0, 100)
-    assert found.notes == ("BLEU is 0 even for the references: none of them has 4 words; go by chrF",)
+    assert found.notes == ("BLEU is 0 even for the references: each has fewer than 4 words; use chrF",)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Published corpora: what is downloaded, read and scored as the corpus, not the toolkit, wants it."""
+"""Published corpora: their downloads, readers and official scoring rules."""

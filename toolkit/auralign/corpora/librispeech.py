@@ -183,7 +183,7 @@ def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Itera
                 yield identity, rest[0].strip() if rest else ""
             listed.add(identity)
     for identity in sorted(audio - listed):
-        detail = f"not in {path}" if is_chapter else f"{chapter} is no folder of a chapter"
+        detail = f"not in {path}" if is_chapter else f"{chapter} is not a chapter's folder"
         yield Rejection(identity, "no line", detail)
 
 

@@ -140,7 +140,7 @@ def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE
         num_channels, num_samples = sorted(samples.shape)
         if num_channels == num_samples or num_channels > MAX_CHANNELS:
             raise AudioError(
-                f"{what} is of shape {samples.shape}; give (num_samples,) or (num_samples, num_channels)"
+                f"{what} has the shape {samples.shape}; give (num_samples,) or (num_samples, num_channels)"
             )
         samples = samples if samples.shape[1] == num_channels else samples.T
     elif samples.ndim != 1:
@@ -172,7 +172,7 @@ def _to_floats(what: str, samples: np.ndarray, notes: list[tuple[str, str]]) -> 
         return ((samples.astype(np.float64) - middle) / middle).astype(np.float32)
     if kind != "i":
         raise AudioError(
-            f"{what} is of {samples.dtype}; give floats between -1 and 1, or integers of 8 to 32 bits"
+            f"{what} has the type {samples.dtype}; give floats between -1 and 1, or integers of 8 to 32 bits"
         )
     bits = 8 * samples.dtype.itemsize
     if bits > 16:

@@ -52,17 +52,17 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Parse "duration<20" or "split in dev,test"; raises ValueError if the text is no condition."""
+        """Parse "duration<20" or "split in dev,test"; raises ValueError if the text is not a condition."""
         match = CONDITION.fullmatch(text)
         values = [match["value"]] if match else []
         if match and match["sign"] == "in":
             values = [value.strip() for value in match["value"].strip("()[]").split(",")]
         if match is None or not all(values) or values[0][0] in "=<>!":
             raise ValueError(
-                f"{text!r} is no condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
+                f"{text!r} is not a condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
             )
         if match["sign"] in ORDER and number_of(values[0]) is None:
-            raise ValueError(f"{text!r}: {values[0]!r} is no number; {match['sign']} compares numbers")
+            raise ValueError(f"{text!r}: {values[0]!r} is not a number; {match['sign']} compares numbers")
         return cls(match["column"], "=" if match["sign"] == "==" else match["sign"], tuple(values))
 
     def fits(self, cell: Any, position: str, *, decimal_comma: bool = False) -> bool:
@@ -74,7 +74,7 @@ class Condition:
         if self.sign in ORDER:
             if number is None and not is_empty(cell):
                 raise RecordError(
-                    f"{position}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
+                    f"{position}: the {self.column} {shorten(repr(cell))} is not a number, as {str(self)!r} needs; mend the row"
                 )
             return number is not None and ORDER[self.sign](number, float(self.values[0]))
         text, values = (

@@ -101,7 +101,7 @@ def exclude_overlap(
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is nothing that clips share; there are {', '.join(KINDS)}")
+        raise ValueError(f"{unknown[0]!r} is not a kind of overlap; kinds are {', '.join(KINDS)}")
     index, path, excluded = _Index(train, tests), train.path, Listed()
     earlier = _read_earlier(train)
     num_known = 0  # clips that are kept although a test clip has their speaker
@@ -129,8 +129,8 @@ def exclude_overlap(
             listed.write_list(overlap_path(path))
     why = f" ({excluded.reasons()}), listed in {overlap_path(path)}" if excluded.items else ""
     return (
-        f"{len(excluded.items)} of {len(train)} clips of {path} were left out{why}; {num_known} that stay are of a test clip's "
-        "speaker"
+        f"{len(excluded.items)} of {len(train)} clips of {path} were left out{why}; {num_known} kept clips share the speaker "
+        "of a test clip"
     )
 
 

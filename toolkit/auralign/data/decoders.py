@@ -104,7 +104,7 @@ class Mp3(Recording):
             raise was_cut(path, f"after {self.num_samples / self.rate:.2f} s it ends inside a frame")
         if frames.num_lost > MAX_MISSING * frames.num_bytes:
             raise AudioError(
-                f"{path}: {frames.num_lost} of {frames.num_bytes} bytes are no MP3 of {self.rate} Hz in {self.channels} "
+                f"{path}: {frames.num_lost} of {frames.num_bytes} bytes are not MP3 of {self.rate} Hz in {self.channels} "
                 "channels; is it damaged, or joined of several? convert it anew"
             )
 

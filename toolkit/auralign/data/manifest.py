@@ -18,7 +18,7 @@ from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, note
 from auralign.files import PathLike
 from auralign.records import Utterance, to_line, write_records
 
-ACCOUNT = "corpus.json"  # in a recipe's data folder: the options of stage 1, and what it made
+ACCOUNT = "corpus.json"  # in a recipe's data folder: the options and results of stage 1
 AVERAGED = "averaged over their channels"
 SHORTER = "shorter than their file, of which nothing else is used"
 TOLERANCE_SECONDS = 0.05  # a length may be rounded, or a segment end before its file, by this much
@@ -39,7 +39,7 @@ class Summary:
     def __str__(self) -> str:
         hours = f"{self.seconds / 3600:.2f} h" if self.seconds >= 360 else f"{self.seconds:.1f} s"
         notes = "".join(f"; {count} {note}" for note, count in sorted(self.notes.items()))
-        notes += f"; what is odd is listed in {self.listed}" if self.listed else ""
+        notes += f"; odd audio is listed in {self.listed}" if self.listed else ""
         unread = "" if self.verified else "; headers only: no audio was read through"
         return f"{self.num_kept} utterances, {hours}, in {self.path}; {self.rejected}{notes}{unread}"
 

@@ -89,7 +89,7 @@ def _mend(words: Timed, seconds: float) -> Iterator[tuple[str, float, float]]:
             raise NoWordTimes("times", f"{word!r} starts at {start:g} s and ends at {end:g} s")
         if start < before - TOLERANCE_SECONDS:
             raise NoWordTimes(
-                "times", f"{word!r} starts at {start:g} s, what is before it ends at {before:g} s"
+                "times", f"{word!r} starts at {start:g} s, before the previous word ends at {before:g} s"
             )
         if end > seconds + TOLERANCE_SECONDS:
             raise NoWordTimes("times", f"{word!r} ends at {end:g} s, the audio at {seconds:g} s")
@@ -217,8 +217,8 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
             label = values.take("text")
             intervals += [(label, start, end[0])] if end else []
         tiers[name] = intervals if kind == "IntervalTier" else None
-    behind = next(values.matches, None)
-    if behind is not None:
-        values.position = behind.start()
-        values.fail(f"{behind[0][:40]!r} behind the last of what it announces")
+    surplus = next(values.matches, None)
+    if surplus is not None:
+        values.position = surplus.start()
+        values.fail(f"{surplus[0][:40]!r} follows the last announced value")
     return tiers

@@ -1,1 +1,1 @@
-"""What is recovered: answers to speech between a floor and the text, as a ledger, tables, a picture and a report."""
+"""The gap ledger: how much of the score for text the answers to speech recover; tables, a picture and a report."""

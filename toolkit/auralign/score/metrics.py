@@ -158,7 +158,7 @@ def mcnemar(right, others) -> float:
     odd = [value for value in np.unique(np.concatenate([right, others])).tolist() if value not in (0, 1)]
     if odd:
         raise ValueError(
-            f"outcome {odd[0]!r} is neither 0 nor 1; McNemar's test compares what is right or wrong"
+            f"outcome {odd[0]!r} is neither 0 nor 1; McNemar's test compares right and wrong answers"
         )
     only_right, only_others = int(np.sum(right > others)), int(np.sum(others > right))
     if not only_right + only_others:

@@ -126,7 +126,7 @@ class WordErrorRate(Metric):
         rate = error_rate(self.form, asked.references, answers, speakers=asked.speakers, seed=asked.seed)
         note = f"{self.name}: {rate.unit}s {rate.text}"
         if rate.num_empty_references:
-            note += f"; {rate.num_empty_references} references hold none and are kept"
+            note += f"; {rate.num_empty_references} references hold none, and are kept"
         return MetricValue(*_percent(rate.wer), note)
 
     def compare(self, asked, answers, others):

@@ -246,7 +246,7 @@ def _note_short(references, bleu) -> tuple[str, ...]:
         return ()
     if bleu.corpus_score(references, [references]).score:  # characters are words here
         return ()
-    return (f"BLEU is 0 even for the references: none of them has {bleu.max_ngram_order} words; go by chrF",)
+    return (f"BLEU is 0 even for the references: each has fewer than {bleu.max_ngram_order} words; use chrF",)
 
 
 def _pair(other, own, signature) -> PairedScore:

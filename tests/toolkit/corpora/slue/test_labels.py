@@ -19,7 +19,7 @@ def test_a_blind_row_has_no_entities():
 
 @pytest.mark.parametrize("span", [["DATE", 3, 0], ["DATE", 3, 4], ["DATE", -3, 3], ["DATE", 2, 1]])
 def test_a_span_that_is_no_phrase_is_refused(span):
-    with pytest.raises(ValueError, match=r"is no phrase of 'in may', of 6 characters"):
+    with pytest.raises(ValueError, match=r"is not a phrase of 'in may', of 6 characters"):
         entities_from_spans("in may", [span])
 
 

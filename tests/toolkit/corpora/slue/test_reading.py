@@ -105,7 +105,7 @@ def test_entities_that_cannot_be_read_name_their_cell(release):
         ("far_1", "broken label"),
     ]
     assert items[0].detail == "normalized_ner: \"[['LAW', 0\""
-    assert items[1].detail.startswith("normalized_ner: entity ['LAW', 0, 40] is no phrase of 'far'")
+    assert items[1].detail.startswith("normalized_ner: entity ['LAW', 0, 40] is not a phrase of 'far'")
 
 
 def test_a_tag_that_slue_has_not_is_a_broken_label(tmp_path):

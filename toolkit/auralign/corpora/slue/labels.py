@@ -49,7 +49,7 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
         phrase = normalise_phrase(text[start : start + length]) if start >= 0 and length > 0 else ""
         if not phrase or start + length > len(text):
             raise ValueError(
-                f"entity {[tag, start, length]} is no phrase of {shorten(repr(text))}, of {len(text)} characters; "
+                f"entity {[tag, start, length]} is not a phrase of {shorten(repr(text))}, of {len(text)} characters; "
                 "check that the spans belong to this column of text"
             )
         entities.append((tag, phrase))

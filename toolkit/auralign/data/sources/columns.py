@@ -111,7 +111,7 @@ def read_values(row: Row, fields: dict[str, str], position: str, decimal_comma: 
         try:
             values[name] = float(cell) if cell not in (None, "") else None
         except (TypeError, ValueError) as error:
-            raise RecordError(f"{position}: the {name} {shorten(repr(cell))} is no number") from error
+            raise RecordError(f"{position}: the {name} {shorten(repr(cell))} is not a number") from error
     if values["seconds"] is None and values["end"] is not None:
         values["seconds"] = values["end"] - (values["start"] or 0.0)
     inside = values["audio"] if isinstance(values["audio"], dict) else None

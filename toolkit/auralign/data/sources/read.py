@@ -95,13 +95,13 @@ def _check_options(
     if form not in FORMS:
         raise ValueError(f"form {form!r}: use {', '.join(FORMS)}")
     if (form == "hub") != (hub is not None):
-        raise ValueError(f"{source}: the form hub is that of hf://owner/name, and of nothing else")
+        raise ValueError(f"{source}: the form hub is only for hf://owner/name")
     if split is not None and form not in WITH_SPLITS:
         raise ValueError(f"{source}: {form} has no splits; choose rows by a column: --where split={split}")
     if config is not None and not hub:
         raise ValueError(f"{source}: only datasets of the hub have configs; leave out --config {config}")
     if (names or separator) and form not in TABLES:
-        raise ValueError(f"{source}: {form} is no table; leave out --names and --separator")
+        raise ValueError(f"{source}: {form} is not a table; leave out --names and --separator")
 
 
 def _read_rows(
@@ -151,9 +151,9 @@ def _read_rows(
         wanted = " and ".join(map(str, conditions))
         raise ValueError(f"{source}: holds no rows" + (f" in which {wanted}" if wanted and num_rows else ""))
     if num_channels:
-        yield Note("name a channel, which is not read alone: all channels of a recording are", num_channels)
+        yield Note("name a channel, but all channels of a recording are read", num_channels)
     for column, count in left_out.items():
-        yield Note(f"rows left out that have no {column}, by which they were to be chosen", count)
+        yield Note(f"rows left out, as a condition compares their {column}, which is empty", count)
 
 
 def _make_utterance(

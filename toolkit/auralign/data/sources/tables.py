@@ -74,8 +74,8 @@ def read_table(source: Path, separator: str = ",", names: Sequence[str] | None =
                 position = f"{source}:{rows.line_num}"
                 if None in row or None in row.values():
                     raise RecordError(
-                        f"{position}: has not the {len(header)} columns of the header ({list_names(header)}); was the file cut, "
-                        "or is a separator not quoted?"
+                        f"{position}: does not have the {len(header)} columns of the header ({list_names(header)}); was the file "
+                        "cut, or is a separator not quoted?"
                     )
                 yield position, row
         except csv.Error as error:

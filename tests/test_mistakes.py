@@ -182,14 +182,14 @@ MISTAKES = [
     Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM \w+, the recipe now gives \w+; run stage 2 again", both(restart, yaml("path: models/llm", "path: models/other"))),
     Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", both(restart, add("system_prompt: be brief"))),
     Mistake("targets of another method", TRAIN, r"was made with method sift 0", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_]))),
-    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: holds a target of gone, which data/train.jsonl has not; run stage 2 again", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
+    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: has a target of gone, which is not in data/train.jsonl; run stage 2 again", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
     Mistake("a question about nobody", DECODE, r"data/test.jsonl: no id 'gone'", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], utt_id="gone")])),
     Mistake("a question with no place for the speech", DECODE, r"the instruction 'sort' needs exactly one \{speech\}", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], instruction="sort")])),
     # audio
     Mistake("audio that is gone", TRAIN, r"train-3.flac: .*No such file|train-3.flac: cannot be read as audio", both(restart, remove("data/train-3.flac"))),
     Mistake("audio that was cut", TRAIN, r"train-3.flac: ", both(restart, cut("data/train-3.flac"))),
     Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", both(restart, rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_]))),
-    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 utterances of the test are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
+    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 test utterances are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
     # models
     Mistake("no LLM", GENERATE, r"no LLM at models/llm: expected a Hugging Face folder", remove("models/llm")),
     Mistake("an LLM without a chat template", GENERATE, r"has no chat template; use an instruction-tuned LLM", remove("models/llm/chat_template.jinja")),
@@ -206,7 +206,7 @@ MISTAKES = [
     # checkpoints
     Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),
     Mistake("a checkpoint for another LLM", DECODE, r"trained with llm '\w+', the recipe builds '\w+'", yaml("path: models/llm", "path: models/other")),
-    Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*train anew", yaml("stride: 8", "stride: 4")),
+    Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*train again", yaml("stride: 8", "stride: 4")),
     Mistake("no checkpoint that is whole", DECODE, r"no checkpoint in exp/sift/checkpoints; run stage 3", lambda: [cut(path)() for path in Path("exp/sift/checkpoints").glob("*/trainable.safetensors")]),
     Mistake("scoring before decoding", SCORE, r"no exp/sift/hypotheses/test.speech.jsonl; run stage 4 \(decode\) first", remove("exp/sift/hypotheses/test.speech.jsonl")),
     Mistake("scoring answers to other questions", SCORE, r"run stage 4 \(decode\) again", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(q, key=f"new {q.key}") for q in all_])),
@@ -242,7 +242,7 @@ MISTAKES = [
     Mistake("a method without a YAML", ("auralign", "show", "sit"), r"no hparams/sit.yaml here; .*here are: sift"),
     Mistake("an export over a folder", ("auralign", "export", "sift", "model"), r"model is there already"),
     Mistake("a YAML that is a table", ("train.py", "table.csv"), r"table.csv: holds no keys", write_table("path,text\n")),
-    Mistake("a word for a number of a part", TRAIN, r"connector: cannot be made with what the YAML gives it, .*'stride': 'eight'", both(restart, yaml("stride: 8", "stride: eight"))),
+    Mistake("a word for a number of a part", TRAIN, r"connector: cannot be built with the arguments of the YAML, .*'stride': 'eight'", both(restart, yaml("stride: 8", "stride: eight"))),
     Mistake("another method into one folder", GENERATE, r"exp/sift/targets holds a run of the method 'sift', this is 'diva'; give it its own output_folder", yaml("name: sift", "name: diva")),
     Mistake("an encoder for an LLM", GENERATE, r"models/encoder", yaml("path: models/llm", "path: models/encoder")),
     Mistake("an audio folder that is not there", (*PREPARE, "--audio-folder", "clip"), r"--audio-folder clip: no such folder", write_table("path,text\na.wav,one\n")),
@@ -303,8 +303,8 @@ BROKEN_HOOKS = [
     ("layout", lambda self, utterance, choice, response: None, GENERATE, r"method 'sift': layout for train-0 gave NoneType; it must give Layout"),
     ("loss", lambda self, views: {}["x"], TRAIN, r"method 'sift': loss raised KeyError: 'x'"),
     ("given_response", lambda self, utterance, choice: 5, GENERATE, r"method 'sift': given_response for train-0 gave int; it must give str"),
-    ("loss", lambda self, views: views["student"].cross_entropy("target"), TRAIN, r"method 'sift': loss must give a dict of at least one Term by name; it gave Term"),
-    ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': its loss gives float as 'x'; give a Term\("),
+    ("loss", lambda self, views: views["student"].cross_entropy("target"), TRAIN, r"method 'sift': loss must return a dict of at least one Term by name; it returned Term"),
+    ("loss", lambda self, views: {"x": 1.0}, TRAIN, r"method 'sift': its loss returns float as 'x'; return a Term\("),
 ]  # fmt: skip
 
 

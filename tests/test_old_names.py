@@ -95,7 +95,7 @@ def test_a_finished_stage_is_complete(folder, script, stages):
 
 def test_training_goes_on_from_the_last_checkpoint(folder):
     found = run_script(folder, "train.py", YAML, "--num_steps", "122")
-    assert "going on from step 120" in found.stderr
+    assert "continuing from step 120" in found.stderr
     log = json.loads((folder / OUTPUT / "log.json").read_text(encoding="utf-8"))
     assert [row["step"] for row in log] == [60, 120, 122]
 

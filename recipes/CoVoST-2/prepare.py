@@ -317,7 +317,7 @@ def describe(name, found):
 
 
 def doubt_release(folder, counts):
-    """Why a folder is not Common Voice 4.0, or not all of it, in a line; None where nothing speaks against it."""
+    """Why a folder is not Common Voice 4.0, or not all of it, in a line; None if nothing speaks against it."""
     with open(folder / "validated.tsv", encoding="utf-8-sig") as file:
         others = [name for name in re.split(r"[\t\r\n]+", file.readline()) if name and name not in COLUMNS]
     splits = [found for splits in counts.values() for found in splits.values()]

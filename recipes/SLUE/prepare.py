@@ -219,7 +219,7 @@ def parse_corpora(text):
 def folders(data, corpus):
     """What stands of a corpus, in either form.
 
-    Raises FileNotFoundError where nothing does.
+    Raises FileNotFoundError if nothing does.
     """
     names = [
         corpus,

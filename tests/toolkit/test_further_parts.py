@@ -134,7 +134,7 @@ def test_training_goes_on_bit_for_bit_with_frozen_parts(recipe, azeros, monkeypa
 def test_frozen_parts_of_another_run_are_refused(recipe, azeros, tmp_path):
     shutil.copytree(recipe / "exp/azeros/checkpoints", tmp_path / "checkpoints")
     (tmp_path / "checkpoints" / FROZEN).write_bytes(b"other")
-    with pytest.raises(ValueError, match="not the parts that .* was trained beside; run stage 3 again"):
+    with pytest.raises(ValueError, match="not the frozen parts that .* was trained with; run stage 3 again"):
         Checkpoints(tmp_path / "checkpoints").best().weights()
 
 
@@ -152,7 +152,7 @@ FREEZE = "frozen: [connector]"
         (
             "init_from: exp/sift\n",
             "",
-            "frozen: connector would stay as it was drawn at random; name its run: init_from",
+            "frozen: connector would keep its random initial weights; name the run that trained it: init_from",
         ),
         (
             FREEZE,
@@ -162,10 +162,10 @@ FREEZE = "frozen: [connector]"
         (
             FREEZE,
             "frozen: [voice_connector]",
-            "frozen: voice_connector would stay as it was drawn at random; exp/sift",
+            "frozen: voice_connector would keep its random initial weights; exp/sift",
         ),
         (FREEZE, "frozen: [connector, voice_connector]", "nothing is left to train"),
-        (FREEZE, "heads:\n    pitch: !name:torch.nn.Linear", "'sift' has no use for 'pitch'; it needs none"),
+        (FREEZE, "heads:\n    pitch: !name:torch.nn.Linear", "'sift' does not use 'pitch'; it needs none"),
         (
             "    voice:",
             "    music:",
@@ -183,7 +183,7 @@ FREEZE = "frozen: [connector]"
             "train_llm: True\nlora: !name:peft.LoraConfig",
             "train_llm and lora: the LLM's own weights are trained",
         ),
-        (FREEZE, "lora_scope: speech", "lora_scope speech: there is no lora"),
+        (FREEZE, "lora_scope: speech", "lora_scope speech: the recipe has no lora"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(recipe, azeros, monkeypatch, old, new, says):
@@ -368,7 +368,7 @@ def test_a_teacher_kept_of_other_targets_is_refused(recipe, distilled, monkeypat
         shutil.rmtree(distilled / trained, ignore_errors=True)
         shutil.move(recipe / f"{trained}.there", distilled / trained)
     assert code == 2, out + err
-    assert "was kept of other targets than exp/kept/targets/train.jsonl; run stage 2 again" in err
+    assert "was computed for other targets than exp/kept/targets/train.jsonl; run stage 2 again" in err
 
 
 def test_a_step_without_any_finished_answer_trains_on_the_rest(recipe, monkeypatch):
@@ -387,7 +387,7 @@ def test_a_connector_that_counts_none_is_refused(recipe, monkeypatch):
     code, out, err = run("train.py", "hparams/counted.yaml")
     assert code == 2, out + err
     assert (
-        "the method 'wav2prompt' needs a connector that makes as many embeddings as told; StackAndProject counts none"
+        "the method 'wav2prompt' needs a connector that returns a given number of embeddings; StackAndProject does not"
         in err
     )
 
@@ -397,7 +397,7 @@ def test_utterances_that_are_not_asked_about_are_counted(recipe, monkeypatch):
     write_yaml(recipe, "emo", method="    name: blsp_emo\n")
     code, out, err = run("generate.py", "hparams/emo.yaml")
     assert code == 2, out + err
-    assert "method 'blsp_emo' asks nothing about any of the 12 utterances of data/train.jsonl" in err
+    assert "method 'blsp_emo' returns no choice for any of the 12 utterances of data/train.jsonl" in err
     for split in ("train", "valid"):
         path = recipe / "data" / f"{split}.jsonl"
         utterances = list(Records(path, Utterance))
@@ -406,4 +406,4 @@ def test_utterances_that_are_not_asked_about_are_counted(recipe, monkeypatch):
         write_records(recipe / "told" / f"{split}.jsonl", told, kind=Utterance)
     said = succeed("generate.py", "hparams/emo.yaml", "--data_folder", "told")
     assert "1 targets; 0 of 1 rejected" in said
-    assert "11 utterances about which the method asks nothing" in said
+    assert "11 utterances for which the method returns no choice" in said

@@ -94,7 +94,7 @@ def test_an_edited_part_is_another_run(recipe, path, old, new, said):
     edit(path, old, new)
     code, _, err = start("train.py")
     assert code == 2
-    assert "exp/sift holds a run, trained to step 10, that this one cannot go on with: " in err
+    assert "exp/sift holds a run, trained to step 10, that this one cannot continue: " in err
     assert said in err
 
 

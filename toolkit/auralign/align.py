@@ -1,6 +1,6 @@
 """Give the utterances of a manifest the times of their words: `auralign align`.
 
-A source is a function from an utterance to its [(word, start, end)], in seconds; it raises NoWordTimes where it has none.
+A source is a function from an utterance to its [(word, start, end)], in seconds; it raises NoWordTimes if it has none.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
     force : bool
         Whether utterances that have word times get those of this source, or none.
 
-    Raises ValueError where no utterance would have word times; the manifest is then as it was.
+    Raises ValueError if no utterance would have word times; the manifest is then as it was.
     """
     path, unaligned = manifest.path, Listed()
     num_found = num_left = 0
@@ -105,7 +105,7 @@ def unaligned_path(path: PathLike) -> Path:
 def from_textgrids(folder: PathLike, tier: str = "words") -> Source:
     """The source of `<utterance id>.TextGrid`, anywhere in a folder; a slash in an id is one of the path.
 
-    Raises FileNotFoundError where the folder holds none. A file that is broken, or lacks the tier, counts as a reason.
+    Raises FileNotFoundError if the folder holds none. A file that is broken, or lacks the tier, counts as a reason.
     """
     paths = _find(folder, TEXTGRID)
 
@@ -130,7 +130,7 @@ def from_librispeech(folder: PathLike) -> Source:
     """The source of the `<speaker>-<chapter>.alignment.txt` anywhere in a folder; an utterance is known by the last part of
     its id.
 
-    Raises FileNotFoundError where the folder holds none; the source raises RecordError on a chapter that is broken.
+    Raises FileNotFoundError if the folder holds none; the source raises RecordError on a chapter that is broken.
     """
     paths = _find(folder, LIBRISPEECH)
     twice = next((found for found in paths.values() if len(found) > 1), None)
@@ -170,7 +170,7 @@ def _find(folder: PathLike, ending: str) -> dict[str, list[Path]]:
 def from_recipe(recipe: Recipe, manifest: Records, *, place: PathLike) -> Source:
     """The source that aligns by CTC, with the encoder and the recognizer of a recipe's YAML.
 
-    Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot align.
+    Raises ValueError, naming `place`, if the YAML names no recognizer, or one that cannot align.
     """
     encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="align")
 
@@ -202,9 +202,9 @@ def locator(recipe: Recipe, manifest: Records, *, place: PathLike) -> Locator:
     -------
     A function of an utterance's id and phrases (list of str), which returns for each its (start, end, score): seconds from the
     utterance's start, and how surely it is said there, at most 0 and higher for surer, as the recognizer's `locate` has it;
-    or None where it cannot be located. It raises ValueError where the encoder does not hear so long an utterance.
+    or None if it cannot be located. It raises ValueError if the encoder does not hear so long an utterance.
 
-    Raises ValueError, naming `place`, where the YAML names no recognizer, or one that cannot locate.
+    Raises ValueError, naming `place`, if the YAML names no recognizer, or one that cannot locate.
     """
     encoder, recognizer, frames = _build_parts(recipe, manifest, place=place, to="locate")
 

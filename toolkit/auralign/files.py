@@ -180,7 +180,7 @@ def hash_value(value: Any) -> str:
 def hash_path(path: PathLike) -> str:
     """SHA-256 of the content of a file, or of a folder's files with their relative names.
 
-    Raises FileNotFoundError where nothing stands at `path`.
+    Raises FileNotFoundError if nothing stands at `path`.
     """
     path = Path(path)
     if path.is_dir():

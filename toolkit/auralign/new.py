@@ -36,7 +36,7 @@ def new_method(name: str, folder: PathLike | None = None) -> Path:
     folder : path, optional
         `auralign-<name>` unless given: one named as the module would hide it from whoever stands beside it.
 
-    Raises ValueError where the name will not do, FileExistsError where the folder is there.
+    Raises ValueError if the name will not do, FileExistsError if the folder is there.
     """
     folder = Path(folder or f"auralign-{name.replace('_', '-')}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
@@ -79,7 +79,7 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
         `recipes/<name>` of the checkout in which one stands unless given; two below the root of a checkout in any case, as
         its scripts find the tools from there.
 
-    Raises ValueError where the name will not do, FileNotFoundError where this is no checkout, FileExistsError where the
+    Raises ValueError if the name will not do, FileNotFoundError if this is no checkout, FileExistsError if the
     folder is there.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -112,7 +112,7 @@ def new_recipe(name: str, folder: PathLike | None = None) -> Path:
 def find_checkout(start: Path) -> Path:
     """The checkout of auralign in which a folder stands.
 
-    Raises FileNotFoundError where it stands in none.
+    Raises FileNotFoundError if it stands in none.
     """
     for folder in (start, *start.parents):
         if is_checkout(folder):

@@ -70,7 +70,7 @@ def find_method(name: str) -> MethodEntry:
 def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
     """Import one method's class and check that it is one this toolkit can drive.
 
-    Raises MethodError where the import fails, the object is no AlignmentMethod, its name differs from the entry point's,
+    Raises MethodError if the import fails, the object is no AlignmentMethod, its name differs from the entry point's,
     or it is written for another API version.
     """
     place = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"

@@ -68,7 +68,7 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
 def read_options(argv: list[str], parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Recipe]:
     """The options, and the values of the YAML with what else stands on the command line.
 
-    Raises RecipeError on what neither knows, FileNotFoundError where there is no corpus.
+    Raises RecipeError on what neither knows, FileNotFoundError if there is no corpus.
     """
     options, rest = parser.parse_known_args(argv)
     words, overrides = parse_arguments(rest)
@@ -110,7 +110,7 @@ def prepare(
     verify : bool
         Read audio through, whatever the options say.
 
-    Raises ValueError where a split has no source.
+    Raises ValueError if a split has no source.
     """
     empty = [split for split in SPLITS if not splits.get(split)]
     if empty:
@@ -221,7 +221,7 @@ def questions_about(
 def listing(*paths) -> str:
     """A hash of the names, sizes and times of all files below folders: a corpus is too large to be read each time.
 
-    Raises FileNotFoundError where a path is absent.
+    Raises FileNotFoundError if a path is absent.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:

@@ -1,11 +1,11 @@
-"""What of an LLM's answer is said, and what is only thought on the way to it.
+"""Separate the reasoning in an LLM's answer from the answer itself.
 
 >>> Reasoning().split("<think>two digits</think>i heard five six")
 ('i heard five six', True, True)
 >>> Reasoning(find_pairs("{%- if thinking %}[THINK]...[/THINK]")).split("[THINK]two digits")
 ('', True, False)
 
-How an LLM marks its reasoning is read off its chat template, its added tokens and what the template makes of a message with
+The marks of reasoning are found in the LLM's chat template, its added tokens and the template's rendering of a message with
 reasoning. Special tokens are written between `OPEN` and `CLOSE` here, so that they never match the same letters in plain
 text.
 """
@@ -22,7 +22,7 @@ OPEN, CLOSE = (
 )  # around a special token: private characters, which no tokenizer writes by itself
 SPECIAL = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
-THOUGHT, ANSWER = "AURALIGNTHOUGHT", "AURALIGNANSWER"  # stand in a message while the template is rendered
+THOUGHT, ANSWER = "AURALIGNTHOUGHT", "AURALIGNANSWER"  # contents of a message while the template is rendered
 
 # <think>, </think>, <seed:think>, <|START_THINKING|>, <|begin_of_thought|>, <|inner_prefix|>, [THINK], ◁think▷
 TAG = re.compile(r"<[|｜]?/?[^<>|｜\s]{1,40}[|｜]?>|\[/?[A-Z_]{1,40}\]|◁/?\w{1,40}▷")
@@ -31,7 +31,7 @@ ANSWERS = re.compile(r"answer|response|solution|output|final", re.IGNORECASE)
 ENDS = re.compile(r"/|(?<![a-z])end(?![a-z])|suffix", re.IGNORECASE)
 OPPOSITES = (("begin", "end"), ("start", "end"), ("BEGIN", "END"), ("START", "END"), ("prefix", "suffix"))
 
-# Marks whose names do not tell what they are for. They count if the LLM knows all tags in them, and their words.
+# Marks whose names do not say what they are for. They count if the LLM declares all their tags and words.
 UNNAMED = (
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # harmony: gpt-oss
     ("<|channel>thought", "<channel|>"),  # Gemma 4
@@ -39,7 +39,7 @@ UNNAMED = (
     ("[unused16]", "[unused17]"),  # openPangu
     ("Here is my thought process:", "Here is my response:"),  # Granite 3.2
 )
-# The forms of a message that templates take reasoning in; the first has the names that most read.
+# The forms in which templates take a message with reasoning; the first has the most common names.
 MESSAGES = (
     {"content": ANSWER, "reasoning_content": THOUGHT, "thinking": THOUGHT, "reasoning": THOUGHT},
     {"content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": ANSWER}]},
@@ -59,7 +59,7 @@ def _closers(opener: str) -> tuple[str, ...]:
     """All that may close a tag: `</think>` closes `<think>`, and `<|END_THINKING|>` closes `<|START_THINKING|>`."""
     parts = re.fullmatch(r"(\W+?)([\w:.-]+)(\W+)", opener)
     if parts is None:
-        raise ValueError(f"{opener!r} is no tag: give one such as <think>")
+        raise ValueError(f"{opener!r} is not a tag: give one such as <think>")
     start, name, end = parts.groups()
     forms = [f"{start}/{name}{end}"]
     forms += [opener.replace(word, opposite) for word, opposite in OPPOSITES if word in name]
@@ -68,7 +68,7 @@ def _closers(opener: str) -> tuple[str, ...]:
 
 
 def _named(text: str, names: re.Pattern) -> Iterator[Pair]:
-    """The tags in a text that are named so, each with its closers."""
+    """The tags in a text whose names match, each with its closers."""
     for tag in dict.fromkeys(TAG.findall(text)):
         if names.search(tag) and not ENDS.search(tag) and re.fullmatch(r"\W+?[\w:.-]+\W+", tag):
             yield Pair(tag, _closers(tag))
@@ -85,26 +85,26 @@ def find_pairs(declared: str) -> tuple[Pair, ...]:
 
 
 def render_pairs(render: Callable[[dict], str], prompt: str) -> Iterator[Pair]:
-    """The marks that a chat template puts around the reasoning of a message; no opener where the prompt has it already.
+    """The marks that a chat template puts around the reasoning of a message; without an opener if the prompt already has it.
 
     Arguments
     ---------
     render : callable
-        From an assistant's message to the whole conversation as text; may raise where the template has no such message.
+        From an assistant's message to the whole conversation as text; may raise if the template has no such message.
     prompt : str
-        The conversation up to where the LLM goes on.
+        The conversation up to the point at which the LLM continues.
     """
     for message in MESSAGES:
         try:
             rendered = render(message)
-        except Exception:  # jinja's own, of whatever kind the template raises on a form that it does not know
+        except Exception:  # jinja raises errors of any kind if the template does not know the form
             continue
         parts = re.fullmatch(f"(.*){THOUGHT}(.*){ANSWER}.*", rendered, flags=re.DOTALL)
         if parts is None or rendered.count(THOUGHT) > 1 or not parts[2].strip():
             continue
         same = len(os.path.commonprefix([parts[1], prompt]))
         opener, closer = parts[1][same:].strip(), parts[2].strip()
-        # A piece of a tag, where the two part within one, is no mark.
+        # If the two differ within a tag, the rest is a piece of a tag, and not a mark.
         if (TAG.match(opener) or not (opener or prompt[same:].strip())) and TAG.search(closer):
             yield Pair(opener, (closer,))
 
@@ -116,9 +116,9 @@ class Reasoning:
     Arguments
     ---------
     pairs : tuple of Pair
-        One without an opener is only closed in an answer.
+        The marks; a pair without an opener is only closed in an answer.
     heads : tuple of str
-        What the template puts before an answer without reasoning; whatever stands before it is no answer.
+        Texts that the template writes before an answer without reasoning; any text before them is not part of the answer.
     opened : bool
         Whether the prompt ends inside reasoning, as that of DeepSeek-R1 with `<think>`.
     """
@@ -132,35 +132,35 @@ class Reasoning:
         return tuple(dict.fromkeys(closer for pair in self.pairs for closer in pair.closers))
 
     def split(self, text: str) -> tuple[str, bool, bool]:
-        """What the text says without its reasoning, whether it had some, and whether that came to an end.
+        """The text without its reasoning, whether it had reasoning, and whether the reasoning ended.
 
-        Of reasoning without an end nothing is left. Reasoning that is closed and was not opened began with the text.
+        Reasoning without an end removes the rest of the text. Reasoning that is closed but not opened began with the text.
         """
         openers: dict[str, tuple[str, ...]] = {}
         for pair in (*self.pairs, *self._own(text)):
             openers[pair.opener] = (*openers.get(pair.opener, ()), *pair.closers)
         ends = (*self.closers, *self.heads)
-        said, place, thought = "", 0, False
+        said, start, thought = "", 0, False
         inside = self.closers if self.opened else None
         while True:
             if inside is not None:
-                end = _first(text, inside, place)
+                end = _first(text, inside, start)
                 if end is None:
                     return said.strip(), True, False
-                thought |= bool(text[place : end[0]].strip())
-                place, inside = end[1], None
-            opener, end = _first(text, openers, place), _first(text, ends, place)
+                thought |= bool(text[start : end[0]].strip())
+                start, inside = end[1], None
+            opener, end = _first(text, openers, start), _first(text, ends, start)
             if end is not None and (opener is None or end[0] <= opener[0]):
-                thought |= bool((said + text[place : end[0]]).strip())
-                said, place = "", end[1]
+                thought |= bool((said + text[start : end[0]]).strip())
+                said, start = "", end[1]
             elif opener is not None:
-                said, place, inside = said + text[place : opener[0]], opener[1], openers[opener[2]]
+                said, start, inside = said + text[start : opener[0]], opener[1], openers[opener[2]]
             else:
-                said = said + text[place:]
+                said = said + text[start:]
                 return (said.strip() if said == text else _unwrap(said.strip())), thought, True
 
     def sure(self, text: str) -> str:
-        """The text of an answer that goes on, without an end that may turn out to be the beginning of a mark."""
+        """The text of an unfinished answer, without an end that may be the beginning of a mark."""
         if re.fullmatch(r"[<\[◁][^>\]▷]{0,40}", text):
             return ""
         marks = (*(pair.opener for pair in self.pairs), *self.closers, *self.heads)
@@ -168,7 +168,7 @@ class Reasoning:
         return text[: len(text) - max(held, default=0)]
 
     def _own(self, text: str) -> Iterator[Pair]:
-        """A tag of reasoning that no template declares counts where an answer begins with it."""
+        """A tag of reasoning that no template declares counts if the answer begins with it."""
         tag = TAG.match(text.replace(OPEN, "").replace(CLOSE, "").lstrip())
         for pair in _named(tag[0], THINKS) if tag else ():
             yield pair
@@ -181,7 +181,7 @@ def ends_answer(tag: str) -> bool:
 
 
 def _unwrap(said: str) -> str:
-    """Without the tags that some LLMs put around the answer behind their reasoning: `<answer>five</answer>`."""
+    """Remove the tags that some LLMs put around the answer after their reasoning: `<answer>five</answer>`."""
     bare = said.removeprefix(OPEN)
     first = TAG.match(bare)
     if first and ANSWERS.search(first[0]) and not ENDS.search(first[0]):
@@ -196,11 +196,11 @@ def _special(mark: str) -> str:
     return f"{OPEN}{mark}{CLOSE}"
 
 
-def _first(text: str, marks: Iterable[str], place: int) -> tuple[int, int, str] | None:
-    """Where the first of the marks begins and ends, and which it is; the longest of those that begin there."""
-    found = [(text.find(mark, place), -len(mark), mark) for mark in marks if mark]
+def _first(text: str, marks: Iterable[str], start: int) -> tuple[int, int, str] | None:
+    """Begin, end and text of the first of the marks; of several at the same position, the longest."""
+    found = [(text.find(mark, start), -len(mark), mark) for mark in marks if mark]
     found = [one for one in found if one[0] >= 0]
     if not found:
         return None
-    start, length, mark = min(found)
-    return start, start - length, mark
+    begin, length, mark = min(found)
+    return begin, begin - length, mark

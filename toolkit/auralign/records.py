@@ -48,7 +48,7 @@ class Utterance:
 class Choice:
     """What a method drew at random for one example: kept with the target, so that it is drawn exactly once.
 
-    `instruction` is a template with one `{speech}` slot, or None where the LLM is asked nothing.
+    `instruction` is a template with one `{speech}` slot, or None if the LLM is asked nothing.
     """
 
     task: str = ""
@@ -98,8 +98,8 @@ class Question:
     """One item of an evaluation: what is asked about an utterance, and the answer expected.
 
     `group` is the row of the gap ledger that the item counts in ("seen tasks", "unseen tasks", ...); `instruction` is a
-    template with one `{speech}` slot, or None where nothing is asked beside the speech itself. Where `reference` is None,
-    the right answer is what the original LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
+    template with one `{speech}` slot, or None if nothing is asked beside the speech itself. If `reference` is None, the right
+    answer is what the original LLM answers to the reference text. `phrasing` numbers the wordings of a task, each asked
     of every utterance.
     """
 
@@ -174,7 +174,7 @@ def header(kind: type, about: Mapping[str, Any] | None = None) -> str:
 
 
 def read_about(path: PathLike, kind: type) -> tuple[dict[str, Any], Any]:
-    """What the header of a file of `kind` says about its records, and the first of them, or None where there is none yet."""
+    """What the header of a file of `kind` says about its records, and the first of them, or None if there is none yet."""
     with open(path, "rb") as file:
         first, second = file.readline(), file.readline()
     about = json.loads(first).get("about", {}) if first.endswith(b"\n") else {}
@@ -182,7 +182,7 @@ def read_about(path: PathLike, kind: type) -> tuple[dict[str, Any], Any]:
 
 
 def check_header(line: bytes, kind: type, *, place: PathLike) -> None:
-    """Raise RecordError where the first line of a file is not the header of a file of `kind`."""
+    """Raise RecordError if the first line of a file is not the header of a file of `kind`."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -58,7 +58,7 @@ def find_takes(corpus):
 
 
 def check_takes(takes, corpus):
-    """Raise a ValueError where a split by speaker or a string of digits would be impossible."""
+    """Raise a ValueError if a split by speaker or a string of digits would be impossible."""
     speakers = sorted({take.speaker for take in takes})
     if len(speakers) < 2:
         raise ValueError(

@@ -315,7 +315,7 @@ def reference(task, content):
     Arguments
     ---------
     task : str or None
-        The text instruction's task; None where there is no text instruction.
+        The text instruction's task; None if there is no text instruction.
     content : list of str
         The words that stand, or are heard, in the slot.
 
@@ -341,7 +341,7 @@ def extract(answer_text):
     Returns
     -------
     task : str or None
-        The task whose form it has, `DEFAULT` for the default reply, None where it fits no form.
+        The task whose form it has, `DEFAULT` for the default reply, None if it fits no form.
     content : tuple of str
         The words within the form; all the words where it fits none.
     """

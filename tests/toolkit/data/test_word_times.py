@@ -196,20 +196,21 @@ def test_an_unknown_word_stands_for_any():
 
 
 @pytest.mark.parametrize(
-    ("text", "labels", "reason", "detail"),
+    ("text", "labels", "reason", "details"),
     [
-        ("a b", "a c", "other words", "word 2 is 'b', where the alignment has 'c'"),
-        ("a b", "a", "other words", "word 2 is 'b', where the alignment ends before it"),
-        ("a", "a b", "other words", "the alignment goes on behind the text, with 'b'"),
-        ("every one", "everyone", "other words", "word 1 is 'every', where the alignment has 'everyone'"),
-        ("a b", "", "no words", "the alignment holds silence alone"),
-        ("a", "—", "no words", "the alignment holds silence alone"),
+        ("a b", "a c", "other words", ["word 2", "'b'", "'c'"]),
+        ("a b", "a", "other words", ["word 2", "'b'", "ends before it"]),
+        ("a", "a b", "other words", ["after the text", "'b'"]),
+        ("every one", "everyone", "other words", ["word 1", "'every'", "'everyone'"]),
+        ("a b", "", "no words", ["silence alone"]),
+        ("a", "—", "no words", ["silence alone"]),
     ],
 )
-def test_other_words_are_a_reason(text, labels, reason, detail):
+def test_other_words_are_a_reason(text, labels, reason, details):
     with pytest.raises(NoWordTimes) as caught:
         match(text, *((label, n / 8, n / 8) for n, label in enumerate(labels.split())))
-    assert (caught.value.reason, caught.value.detail) == (reason, detail)
+    assert caught.value.reason == reason
+    assert all(detail in caught.value.detail for detail in details)
 
 
 def test_rounding_is_clipped():

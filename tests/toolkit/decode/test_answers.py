@@ -162,7 +162,7 @@ def test_shuffling_needs_two_texts(tmp_path):
         [Utterance(id=str(n), audio="x", seconds=1.0, text="same") for n in range(3)],
         kind=Utterance,
     )
-    with pytest.raises(ValueError, match="all utterances say the same"):
+    with pytest.raises(ValueError, match="all utterances have the same text"):
         shuffle_partners(Records(tmp_path / "m.jsonl", Utterance), 0)
 
 
@@ -201,7 +201,7 @@ def test_a_question_about_speech_too_long_for_the_encoder_stops_decoding(parts, 
         decoding=Decoding(8),
         batch_size=4,
     )
-    with pytest.raises(ValueError, match="1 utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
+    with pytest.raises(ValueError, match="1 test utterances .* too long; test-0 lasts 31.00 s.*chunk_seconds: 30"):
         decoder.write(
             Records(folder / "data" / "test.questions.jsonl", Question), tmp_path / "a.jsonl", given="speech"
         )

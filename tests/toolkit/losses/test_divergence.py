@@ -120,5 +120,5 @@ def test_chunks_of_a_kept_teacher_change_neither_value_nor_gradient():
 
 
 def test_a_teacher_kept_of_other_targets_is_refused():
-    with pytest.raises(ValueError, match="predicts 3 tokens, 2 are kept"):
+    with pytest.raises(ValueError, match="predicts 3 tokens, the cached teacher has 2"):
         bucketed_divergence(torch.randn(3, 4), TopK.of(torch.randn(2, 4), 2, 1.0), identity)

@@ -252,6 +252,6 @@ def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_nam
     assert total({"read": Term(torch.tensor(0.0), 0, unit="read")}, {"target": 3}).item() == 0.0
     with pytest.raises(
         ValueError,
-        match="the loss term 'a' counts 'tagret', which is no tag of this step's tokens; it has target",
+        match="the loss term 'a' has the unit 'tagret', which this step does not count; it counts target",
     ):
         total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})

@@ -118,7 +118,7 @@ def test_japanese_goes_by_characters_elsewhere_with_a_note(monkeypatch):
     monkeypatch.setattr(translation, "find_spec", lambda name: None)
     found = score(["これはペンです"], ["これはペンだ"], language="ja")
     assert "|tok:char|" in found.bleu.signature
-    assert "not to be compared with ja-mecab's: pip install 'sacrebleu[ja]'" in found.notes[0]
+    assert "not comparable with ja-mecab's: pip install 'sacrebleu[ja]'" in found.notes[0]
 
 
 def test_a_tokenizer_may_be_asked_for():
@@ -179,7 +179,7 @@ def test_same_seed_draws_the_same_utterances():
 
 
 def test_a_seed_that_sacrebleu_would_not_keep_is_refused():
-    with pytest.raises(ValueError, match="seed 0: sacrebleu would not keep to it"):
+    with pytest.raises(ValueError, match="seed 0: .*use 1 or more"):
         compare_translations(REFERENCES, REFERENCES, WORSE, language="de", seed=0)
 
 

@@ -486,8 +486,8 @@ def test_the_target_of_the_kit_is_taught():
         (Needs(), lambda views: views["teacher"], "no 'teacher' among 'student': name it in .*Needs.teacher=True"),
         (Needs(), lambda views: views["student"].heads["mood"], "no 'mood' among none: name it, with its number of outputs"),
         (Needs(), lambda views: views["student"].extras["quantity"], "no 'quantity' among none: use a connector that gives it"),
-        (Needs(), lambda views: None, "must give a dict of at least one Term by name; it gave NoneType"),
-        (Needs(), lambda views: {"a": views["student"].predicting("target").sum()}, "its loss gives Tensor as 'a'; give a Term"),
+        (Needs(), lambda views: None, "must return a dict of at least one Term by name; it returned NoneType"),
+        (Needs(), lambda views: {"a": views["student"].predicting("target").sum()}, "its loss returns Tensor as 'a'"),
     ],
 )  # fmt: skip
 def test_what_a_loss_may_not_do_is_said(needs, read, says):

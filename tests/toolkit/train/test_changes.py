@@ -151,6 +151,11 @@ LINES = {  # and of the others, with what the line of the error says of it
     "lora": (lambda: end("lora: !name:mine.make_lora"), r"lora null -> \{"),
     "branches": (lambda: end("branches:\n    voice:\n        encoder: !name:mine.load_whisper"), r"branches\.voice null -> \{"),
     "heads": (lambda: end("heads:\n    pitch: !name:torch.nn.Linear"), r"heads\.pitch null -> \{"),
+    "optimizer": (lambda: end("optimizer: !name:torch.optim.SGD"), r"optimizer\.call torch\.optim\.AdamW -> torch\.optim\.SGD"),
+    "lr_scheduler": (
+        lambda: end("lr_scheduler: !name:transformers.get_linear_schedule_with_warmup"),
+        r"lr_scheduler\.call transformers\.get_cosine_\w+ -> transformers\.get_linear_\w+",
+    ),
     "frozen": (lambda: end("frozen: [connector]"), r"frozen \[\] -> \[\"connector\"\]"),
 }  # fmt: skip
 
@@ -237,7 +242,7 @@ def test_a_noted_key_goes_on_and_is_recorded(stopped, key):
     old = last()[key]
     said = succeed("train.py", f"--{key}", NOTED_VALUES[key])
     new = type(old)(NOTED_VALUES[key])
-    line = f"going on from step {REACHED} with {key} {old} -> {new}; recorded in the checkpoints, and not bit for bit"
+    line = f"continuing from step {REACHED} with {key} {old} -> {new}; recorded in the checkpoints"
     assert line in said
     assert last()["step"] == NUM_STEPS
     assert last()["history"] == [{"step": REACHED, "changed": {key: [old, new]}}]
@@ -278,7 +283,7 @@ SAME_VALUES = {
 @pytest.mark.parametrize("key", SAME_VALUES)
 def test_a_key_that_training_does_not_depend_on_goes_on_bit_for_bit(stopped, whole, key):
     said = succeed("train.py", f"--{key}", SAME_VALUES[key])
-    assert f"going on from step {REACHED}\n" in said
+    assert f"continuing from step {REACHED}\n" in said
     assert weights() == weights(whole)
     assert "history" not in last()
 
@@ -304,7 +309,7 @@ def test_more_steps_go_on_with_the_rates_of_the_new_schedule(begun, monkeypatch)
     monkeypatch.setattr(AlignmentBrain, "_draw", draw)
     reached = last()["step"]
     said = succeed("train.py", "--num_steps", "14")
-    assert f"going on from step {reached} with num_steps 10 -> 14" in said
+    assert f"continuing from step {reached} with num_steps 10 -> 14" in said
     assert rates == pytest.approx([rate(step, 14) for step in range(reached, 14)])
     assert (last()["step"], last()["num_steps"]) == (14, 14)
     assert last()["history"] == [{"step": reached, "changed": {"num_steps": [10, 14]}}]
@@ -367,7 +372,7 @@ def test_until_a_restart_is_finished_the_old_run_is_in_use(finished, monkeypatch
         assert run("train.py", YAML, "--lr", "3e-4", "--restart")[0] == 130
     assert "decode speech" in succeed("decode.py")
     assert "train: already complete" in succeed("train.py")
-    assert "going on from step 4" in succeed("train.py", "--lr", "3e-4", "--restart")
+    assert "continuing from step 4" in succeed("train.py", "--lr", "3e-4", "--restart")
     assert "already complete" in succeed("train.py", "--lr", "3e-4", "--restart")
     assert not Path("exp/sift/train_3").exists()
 
@@ -436,7 +441,7 @@ def test_a_checkpoint_of_an_earlier_auralign_goes_on(stopped, whole):
         write_json(
             folder / "hashes.json", {**hashes, "checkpoint.json": hash_path(folder / "checkpoint.json")}
         )
-    assert f"going on from step {REACHED}\n" in succeed("train.py")
+    assert f"continuing from step {REACHED}\n" in succeed("train.py")
     assert weights() == weights(whole)
     assert "weight_decay 0.0 -> 0.1" in refuse("--weight_decay", "0.1")
 

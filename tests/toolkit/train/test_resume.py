@@ -14,6 +14,7 @@ from auralign.records import Records, Target, Utterance
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
+from auralign.train.resume import differences
 from recipe import LORA, make_recipe
 
 
@@ -246,3 +247,15 @@ def test_an_utterance_longer_than_the_encoder_hears_is_left_out_and_listed(recip
     assert "lasts 31.00 s" in item["detail"]
     assert "chunk_seconds: 30" in item["detail"]
     assert len(list(examples.packs(examples.numbers * 0 + range(len(examples)), tokens_per_pack=100))) > 0
+
+
+def test_a_key_that_came_later_is_a_change_in_both_directions():
+    usual = {"lr": 0.1}
+    sgd = {"lr": 0.1, "optimizer": {"call": "torch.optim.SGD", "args": [], "with": {}}}
+    assert [str(change) for change in differences(usual, sgd)] == [
+        "optimizer.call torch.optim.AdamW -> torch.optim.SGD"
+    ]
+    assert [str(change) for change in differences(sgd, usual)] == [
+        "optimizer.call torch.optim.SGD -> torch.optim.AdamW"
+    ]
+    assert differences(usual, usual) == []

@@ -9,14 +9,14 @@ from auralign.layout import Layout, Speech, View
 from auralign.method import AlignmentMethod, MethodFailedError, Needs
 from auralign.plugins import load_method
 from auralign.records import Choice
-from auralign.testing import checks
+from auralign.testing.world import get_world, make_packs
 from auralign.train.step import assemble, compute_terms, loss, run
 
 
 def pack_of(method):
     """A tiny model, and a pack of two examples of the method."""
-    model, _ = checks._world(method)
-    (pack,) = checks._packs(method, [[0, 1]])
+    model, _ = get_world(method)
+    (pack,) = make_packs(method, [[0, 1]])
     return model, pack
 
 
@@ -73,7 +73,7 @@ class Own(AlignmentMethod):
     [
         (Needs(llm_views=()), "student", "add 'student' to llm_views"),
         (Needs(teacher=True, llm_views=("student",)), "teacher", "add 'teacher' to llm_views"),
-        (Needs(), "teacher", r"no 'teacher'.*Needs\(teacher=True\)"),
+        (Needs(), "teacher", r"'teacher' is not .*Needs\(teacher=True\)"),
     ],
 )
 def test_what_was_not_run_is_named_with_the_needs_to_set(needs, view, repair):

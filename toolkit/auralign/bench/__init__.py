@@ -1,7 +1,7 @@
-"""Speed where it is promised: `auralign bench NAME` measures it on this machine, one module a benchmark.
+"""Benchmarks: `auralign bench NAME` measures speed on this machine; each module is one benchmark.
 
-A benchmark is a function of the number of repeats that returns a line. It measures ratios and CPU seconds, as the wall clock of a
-busy machine says nothing. Its figures are in BENCHMARKS.md, never in a test.
+A benchmark is a function from a number of repeats to a line of text. It measures CPU seconds and ratios, as wall-clock time on a
+busy machine is meaningless. Results are in BENCHMARKS.md, never in a test.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`auralign bench scan`: how fast stage 1 scans a corpus."""
+"""`auralign bench scan`: the speed at which stage 1 scans a corpus."""
 
 import os
 import tempfile
@@ -9,17 +9,17 @@ import numpy as np
 
 from auralign.bench.spread import describe_spread
 
-NUM_READERS, NUM_CHAPTERS, NUM_LINES = 20, 5, 50  # of the corpus that is scanned: 5,000 files
+NUM_READERS, NUM_CHAPTERS, NUM_LINES = 20, 5, 50  # the scanned corpus: 5,000 files
 SENTENCE = "GO DO YOU HEAR WHAT IS SAID HERE AND THERE BY SOMEONE OR OTHER ON ANY DAY"
 
 
 def measure(repeats: int) -> str:
-    """Utterances per CPU second that stage 1 makes of LibriSpeech from the headers of its files, on one core."""
+    """Utterances per CPU second that stage 1 reads from a copy of LibriSpeech's layout, by file headers, on one core."""
     from auralign.corpora.librispeech import read_librispeech
     from auralign.data.manifest import write_manifest
 
-    with tempfile.TemporaryDirectory() as place:
-        root, number = _make_tree(Path(place)), NUM_READERS * NUM_CHAPTERS * NUM_LINES
+    with tempfile.TemporaryDirectory() as folder:
+        root, number = _make_tree(Path(folder)), NUM_READERS * NUM_CHAPTERS * NUM_LINES
         rates = []
         for _ in range(repeats):
             start = time.process_time()
@@ -30,7 +30,7 @@ def measure(repeats: int) -> str:
 
 
 def _make_tree(folder: Path) -> Path:
-    """A subset of LibriSpeech's form; all its audio is one file of 10 s."""
+    """A subset in LibriSpeech's layout, whose audio is links to one file of 10 s."""
     import soundfile
 
     root = folder / "LibriSpeech"
@@ -41,12 +41,12 @@ def _make_tree(folder: Path) -> Path:
     for reader in range(100, 100 + NUM_READERS):
         speakers.append(f"{reader} | F | train-clean-100 | 25.03 | Reader {reader}\n")
         for chapter in range(NUM_CHAPTERS):
-            place = root / "train-clean-100" / str(reader) / str(chapter)
-            place.mkdir(parents=True)
+            inside = root / "train-clean-100" / str(reader) / str(chapter)
+            inside.mkdir(parents=True)
             names = [f"{reader}-{chapter}-{line:04}" for line in range(NUM_LINES)]
             for name in names:
-                os.link(root / "one.flac", place / f"{name}.flac")
+                os.link(root / "one.flac", inside / f"{name}.flac")
             text = "".join(f"{name} {SENTENCE}\n" for name in names)
-            (place / f"{reader}-{chapter}.trans.txt").write_text(text)
+            (inside / f"{reader}-{chapter}.trans.txt").write_text(text)
     (root / "SPEAKERS.TXT").write_text("".join(speakers))
     return root

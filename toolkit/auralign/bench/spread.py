@@ -1,4 +1,4 @@
-"""Several measurements of one thing as text."""
+"""Repeated measurements as text."""
 
 import statistics
 from collections.abc import Sequence

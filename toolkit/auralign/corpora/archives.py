@@ -1,12 +1,12 @@
-"""What the corpora of the recipes are downloaded from: address, size, hash and licence of each archive.
+"""The archives of the recipes' corpora: URL, size, hash and licence of each.
 
     >>> ARCHIVES["dev-clean-2"].url
     'https://www.openslr.org/resources/31/dev-clean-2.tar.gz'
     >>> ARCHIVES["covost_v2.en_de"].num_bytes
     25779505
 
-Sizes and hashes are as others published them (named below); no archive was downloaded to compare. Where one is None,
-nobody published it, and only the size that the server states is checked.
+Sizes and hashes are copied from the sources named below; no archive was downloaded to compare. A value that was
+not published is None; without a size, the size that the server states is checked.
 """
 
 import difflib
@@ -23,7 +23,7 @@ LIBRISPEECH_LICENCE = (
 MINI_LICENCE = (
     "mini_librispeech is CC BY 4.0 (https://www.openslr.org/31): name Panayotov et al., ICASSP 2015"
 )
-# Its README has a table, data CC0 and anything else CC BY-NC 4.0; its LICENSE file makes no difference between them.
+# Its README says that data are CC0 and all else CC BY-NC 4.0; its LICENSE file does not distinguish them.
 COVOST_LICENCE = (
     "CoVoST 2: the LICENSE file of its repository is CC BY-NC 4.0, its README says that the data are CC0 "
     "(https://github.com/facebookresearch/covost): decide which you rely on, and name Wang et al., arXiv:2007.10310"
@@ -36,7 +36,7 @@ SLUE_LICENCE = (
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to download and unpack; hashes in hexadecimal digits, None if nobody published one."""
+    """A file to download and unpack; hashes are hexadecimal, None if none was published."""
 
     url: str
     licence: str
@@ -68,7 +68,7 @@ dev-clean-2 126_046_265 6d7ab67ac6a1d2c993d050e16d61080d
 """
 
 # All pairs of version 2, as in github.com/huggingface/datasets at 040102f, datasets/covost2/dataset_infos.json. Their audio
-# is that of Common Voice 4, which is to be had elsewhere.
+# is that of Common Voice 4, which is distributed elsewhere.
 COVOST = """
 en_de 25_779_505 f414705b6197cc9a30cf05f8fc4471c8e99809a2c1f2c1da24a7ba617f42fce2
 en_tr 23_659_131 9cfb1533cd2226c6ed13fe9462b2ecc5ebc9bb50fc0eb7d0dfe8a68ee4873d42
@@ -145,7 +145,7 @@ ARCHIVES: dict[str, Archive] = (
 
 @dataclass(frozen=True)
 class HubData:
-    """A data set of the Hugging Face hub, read with `datasets`: nothing to unpack. `revision` None: none is known."""
+    """A data set of the Hugging Face hub, read with `datasets`; `revision` is None if unknown."""
 
     repository: str
     configurations: tuple[str, ...]
@@ -171,21 +171,23 @@ HUB_DATA: dict[str, HubData] = {
 
 
 def fetch(names: Iterable[str], folder, *, mirror: str | None = None) -> Path:
-    """Download and unpack archives into `folder`, which is returned; what is there already is left alone.
+    """Download and unpack archives into `folder`; those that are unpacked already are skipped.
 
-    Beside what it unpacks, the folder holds each archive, which may be deleted, and `<archive>.json`, which says that it
-    was unpacked: without that file it is unpacked again. The licences of what is downloaded are printed, each once.
+    The folder also holds each archive, which may be deleted, and `<archive>.json`, which marks it as unpacked: without that
+    file it is unpacked again. The licence of each download is printed once.
 
     Arguments
     ---------
     names : iterable of str
-        Of ARCHIVES, such as "train-clean-100", "dev-clean-2" or "covost_v2.en_de".
+        Keys of ARCHIVES, such as "train-clean-100", "dev-clean-2" or "covost_v2.en_de".
     folder : str or Path
-        LibriSpeech's subsets come to stand in `folder`/LibriSpeech.
+        LibriSpeech's subsets are unpacked into `folder`/LibriSpeech.
     mirror : str, optional
-        Folder of another server that holds files of the same names, such as https://us.openslr.org/resources/12.
+        URL of a folder on another server with files of the same names, such as https://us.openslr.org/resources/12.
 
-    Raises ValueError on a name that is none; for the rest see `download` and `unpack`.
+    Returns Path: `folder`.
+
+    Raises ValueError on an unknown name, and as `download` and `unpack` do.
     """
     names, folder = list(names), Path(folder)
     for name in names:
@@ -194,7 +196,7 @@ def fetch(names: Iterable[str], folder, *, mirror: str | None = None) -> Path:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"no archive {name!r}.{hint} There are: {', '.join(ARCHIVES)}")
     wanted = [ARCHIVES[name] for name in dict.fromkeys(names)]
-    wanted = [archive for archive in wanted if not _stands(archive, _marker(archive, folder))]
+    wanted = [archive for archive in wanted if not _is_unpacked(archive, _marker(archive, folder))]
     for licence in dict.fromkeys(archive.licence for archive in wanted):
         print(licence, flush=True)
     for archive in wanted:
@@ -211,19 +213,19 @@ def fetch(names: Iterable[str], folder, *, mirror: str | None = None) -> Path:
 
 
 def is_half_unpacked(name: str, folder) -> bool:
-    """Whether an archive lies in `folder` that is not known to be unpacked whole: what stands beside it may be a part."""
+    """Whether `folder` holds an archive that is not marked as unpacked, so that its files may be incomplete."""
     archive, folder = ARCHIVES[name], Path(folder)
-    return (folder / archive.file_name).exists() and not _stands(archive, _marker(archive, folder))
+    return (folder / archive.file_name).exists() and not _is_unpacked(archive, _marker(archive, folder))
 
 
 def _marker(archive: Archive, folder: Path) -> Path:
     return folder / f"{archive.file_name}.json"
 
 
-def _stands(archive: Archive, marker: Path) -> bool:
-    """Whether the marker tells of this archive, as far as is known of it; the archive itself may be gone."""
+def _is_unpacked(archive: Archive, marker: Path) -> bool:
+    """Whether the marker describes this archive, by its known values; the archive itself may have been deleted."""
     if not marker.exists():
         return False
-    told = read_json(marker)
+    marked = read_json(marker)
     known = {"name": archive.file_name, "num_bytes": archive.num_bytes, "sha256": archive.sha256}
-    return all(told.get(key) == value for key, value in known.items() if value is not None)
+    return all(marked.get(key) == value for key, value in known.items() if value is not None)

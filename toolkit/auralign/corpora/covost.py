@@ -4,9 +4,9 @@
     en/validated.tsv        client_id<TAB>path<TAB>sentence<TAB>up_votes<TAB>down_votes<TAB>age<TAB>gender<TAB>accent
     en/clips/*.mp3
 
-Both tables are read as the release's own script reads them: tabs between, quotes that mean nothing, a backslash before a
-tab, a quote or a backslash that is one, every word as it is ("NA" too). The clips must be those of Common Voice 4: later
-releases lack some of them.
+Both tables are read as the release's own script reads them: cells are separated by tabs, quotes are plain characters, a
+backslash escapes a tab, a quote or a backslash, and "NA" is a word. The clips must be those of Common Voice 4: later releases
+lack some of them.
 """
 
 import csv
@@ -20,15 +20,18 @@ from sys import intern
 from auralign.data.rejected import Item, Note, Rejection
 from auralign.records import RecordError, Utterance
 
-# Values of the column `split` that make up each split of version 2.
+# Split of version 2 -> values of the column `split` that belong to it.
 SPLITS = {"train": ("train", "train_covost"), "dev": ("dev",), "test": ("test",)}
-VALUES = {*SPLITS, *(f"{split}_covost" for split in SPLITS)}  # dev_covost and test_covost: of version 1 alone
+VALUES = {
+    *SPLITS,
+    *(f"{split}_covost" for split in SPLITS),
+}  # dev_covost and test_covost belong to version 1 alone
 NAME = re.compile(r"covost_v2\.(?P<source>[^_]+)_(?P<target>[^_]+)\.tsv")
-# Column of validated.tsv to attribute; later releases say accents.
+# Column of validated.tsv -> attribute; later releases name it accents.
 ATTRIBUTES = {"gender": "gender", "age": "age", "accent": "accent", "accents": "accent"}
 
-# Source language to rows of (train, dev, test); all pairs from English have the same. Dev and test are as the publisher's
-# statistics have them; train is not verified pair by pair, only its sums, and those against a mirror, to its rounding.
+# Source language -> rows of (train, dev, test); the same for all pairs from English. Dev and test are from the publisher's
+# statistics. Of train only the sums were verified, against the rounded figures of a mirror.
 PUBLISHED = {
     "en": (289_430, 15_531, 15_531),
     "fr": (207_374, 14_760, 14_760),
@@ -57,9 +60,9 @@ PUBLISHED = {
 
 @dataclass
 class Counts:
-    """Rows of a split: in the table of CoVoST, with a row of Common Voice too, and as published (None: not known).
+    """Numbers of rows of a split: listed by CoVoST, also found in Common Voice, and published (None if unknown).
 
-    The published numbers of train are unverified for some pairs: another number there need not be a fault of the data.
+    The published numbers of train are not verified for each pair, so a difference need not be an error in the data.
 
     >>> str(Counts("en_de dev", listed=3, joined=2, published=15_531))
     'en_de dev: 3 rows listed, 2 of them in validated.tsv, 15531 published'
@@ -71,13 +74,13 @@ class Counts:
     published: int | None = None
 
     def __str__(self):
-        published = "unknown how many" if self.published is None else self.published
+        published = "an unknown number" if self.published is None else self.published
         return f"{self.name}: {self.listed} rows listed, {self.joined} of them in validated.tsv, {published} published"
 
 
 @dataclass
 class _Split:
-    """What CoVoST's table says: path to translation of the split's clips, and all else."""
+    """The content of CoVoST's table for one split; `translations` maps a clip's path to its translation."""
 
     translations: dict[str, str] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)  # paths of other splits
@@ -88,26 +91,28 @@ class _Split:
 def read_covost(
     covost_tsv, common_voice_folder, split: str
 ) -> tuple[Iterator[Utterance | Rejection | Note], Counts]:
-    """The utterances of a split of version 2, and the numbers of rows to compare with the published ones.
+    """The utterances of a split of version 2, and its numbers of rows beside the published ones.
 
-    The translation is `labels["translation"]`, the speaker Common Voice's client_id; gender, age and accent are attributes
-    where they are given. `seconds` are infinite, up to the file's end: `write_manifest` measures them.
+    The translation is `labels["translation"]`, the speaker is Common Voice's client_id; gender, age and accent become
+    attributes if they are given. `seconds` are infinite (up to the end of the file): `write_manifest` measures them.
 
-    Rejected are rows of the split that are not in validated.tsv, whose path was listed before, whose translation is empty,
-    whose clip is not there, or that have not the columns of the header ("broken row"; in CoVoST's table a broken row
-    counts in every split). Clips of validated.tsv that have no translation are a Note.
+    A row of the split is rejected if it is not in validated.tsv, its path was listed before, its translation is empty, its clip
+    does not exist, or its columns do not match the header ("broken row"; one in CoVoST's table counts in every split). A Note
+    counts the clips of validated.tsv without a translation.
 
     Arguments
     ---------
     covost_tsv : path
         covost_v2.<source>_<target>.tsv of the release.
     common_voice_folder : path
-        Of the source language in Common Voice 4, with validated.tsv and clips; `audio` is relative to it.
+        Folder of the source language in Common Voice 4, with validated.tsv and clips; `audio` is relative to it.
     split : str
         train (with train_covost), dev or test.
 
-    Raises FileNotFoundError if a table is not there; ValueError on another split or name; RecordError, naming the
-    place, on a table that cannot be read.
+    Returns an iterator of Utterance, Rejection and Note, and Counts.
+
+    Raises FileNotFoundError if a table does not exist; ValueError on another split or file name; RecordError, which names file
+    and line, if a table cannot be read.
     """
     covost_tsv, folder = Path(covost_tsv), Path(common_voice_folder)
     if split not in SPLITS:
@@ -115,7 +120,7 @@ def read_covost(
     name = NAME.fullmatch(covost_tsv.name)
     if not name:
         raise ValueError(
-            f"{covost_tsv}: its name does not tell the languages; keep that of the release, covost_v2.SOURCE_TARGET.tsv"
+            f"{covost_tsv}: its name does not hold the languages; keep the release's name, covost_v2.SOURCE_TARGET.tsv"
         )
     published = PUBLISHED.get(name["source"])
     found = _read_translations(covost_tsv, split)
@@ -131,46 +136,46 @@ def read_covost(
 
 def _read_translations(path: Path, split: str) -> _Split:
     found = _Split()
-    for place, row, whole in _read_rows(path, ("path", "translation", "split")):
+    for position, row, whole in _read_rows(path, ("path", "translation", "split")):
         clip = row["path"]
         if not whole:
-            found.rejections.append(Rejection(_identity(clip) or place, "broken row", place))
+            found.rejections.append(Rejection(_identity(clip) or position, "broken row", position))
         elif row["split"] not in VALUES:
-            detail = f"{place}: {row['split']!r}; known are {', '.join(sorted(VALUES))}"
+            detail = f"{position}: {row['split']!r}; known are {', '.join(sorted(VALUES))}"
             found.rejections.append(Rejection(_identity(clip), "unknown split", detail))
         elif row["split"] not in SPLITS[split]:
             found.others.add(clip)
         else:
             found.num_listed += 1
             if clip in found.translations:
-                found.rejections.append(Rejection(_identity(clip), "path listed twice", place))
+                found.rejections.append(Rejection(_identity(clip), "path listed twice", position))
             else:
                 found.translations[clip] = row["translation"]
     return found
 
 
 def _join(path: Path, split: _Split) -> tuple[dict[str, tuple], list[Note]]:
-    """Path to (sentence, client_id, attributes) of the split's clips; what is wrong goes to the split's rejections."""
+    """Path -> (sentence, client_id, attributes) of the split's clips; unusable rows are added to `split.rejections`."""
     rows: dict[str, tuple] = {}
     broken: set[str] = set()
     num_broken = num_strangers = 0
-    for place, row, whole in _read_rows(path, ("path", "sentence", "client_id")):
+    for position, row, whole in _read_rows(path, ("path", "sentence", "client_id")):
         clip = row["path"]
         if clip not in split.translations:
             num_broken += not whole
             num_strangers += whole and clip not in split.others
         elif not whole:
             broken.add(clip)
-            split.rejections.append(Rejection(_identity(clip), "broken row", place))
+            split.rejections.append(Rejection(_identity(clip), "broken row", position))
         elif clip in rows:
-            split.rejections.append(Rejection(_identity(clip), "path listed twice", place))
+            split.rejections.append(Rejection(_identity(clip), "path listed twice", position))
         else:
-            told = {
+            attributes = {
                 name: intern(row[column])
                 for column, name in ATTRIBUTES.items()
                 if (row.get(column) or "").strip()
             }
-            rows[clip] = (row["sentence"], intern(row["client_id"]), told)
+            rows[clip] = (row["sentence"], intern(row["client_id"]), attributes)
     split.rejections += [
         Rejection(_identity(clip), "not in validated.tsv", f"{clip} is not in {path}")
         for clip in split.translations
@@ -215,7 +220,7 @@ def _identity(clip: str | None) -> str:
 
 
 def _read_rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict, bool]]:
-    """Place, row, and whether it has just the columns of the header."""
+    """Yield (position, row, whether the row has exactly the columns of the header)."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no {path}; give covost_v2.SOURCE_TARGET.tsv of CoVoST, and the folder of the source language in Common Voice 4 "

@@ -1,4 +1,4 @@
-"""Files from the net, whole or not there: an interrupted download is resumed, and is checked before it gets its name.
+"""Complete downloads: an interrupted one is resumed, and a file is checked before it gets its name.
 
     >>> import tempfile, pathlib, tarfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -12,7 +12,7 @@
     >>> unpack(folder / "a.tar.gz", folder / "there", folder / "a.json")  # is there already
     False
 
-What is known of which archives is in archives.py.
+The known archives are in archives.py.
 """
 
 import hashlib
@@ -35,35 +35,34 @@ from auralign.files import hash_path, named, read_json, sync_folder, write_json
 PART = ".part"
 KINDS = (".tar.gz", ".tgz", ".zip")
 CHUNK_BYTES = 2**20
-TIMEOUT_S = 60.0  # without a single byte
+TIMEOUT_S = 60.0  # seconds without a byte
 AGAIN = "run the same command again"
 
 
 class DownloadError(OSError):
-    """A file that could not be had whole from the net: names the URL and the repair."""
+    """A file could not be downloaded completely; the message names the URL and the repair."""
 
 
 def download(
     url: str, path, *, num_bytes: int | None = None, sha256: str | None = None, md5: str | None = None
 ) -> Path:
-    """Download `url` to `path`, going on with what a broken download left in `<path>.part`; the path is returned.
+    """Download `url` to `path`, continuing an interrupted download in `<path>.part`; returns the path.
 
-    A server that cannot go on from the middle is asked for the whole. A file that exists at `path` is checked, not
-    downloaded again.
+    If the server cannot resume, the whole file is requested. A file that exists at `path` is checked, not downloaded again.
 
     Arguments
     ---------
     url : str
         http or https.
     path : str or Path
-        Of the finished file; its folder is made if absent.
+        The finished file; its folder is created if absent.
     num_bytes : int, optional
-        The size to insist on; without it, the one that the server states.
+        Expected size in bytes; by default, the size that the server states.
     sha256, md5 : str, optional
-        In hexadecimal digits. What has another hash is not kept.
+        Expected hash in hexadecimal digits; a file with another hash is deleted.
 
-    Raises DownloadError if the server does not answer or has no such file, the connection breaks, or what came is not
-    what is expected; ValueError if there is another file at `path`.
+    Raises DownloadError if the server does not answer or has no such file, the connection breaks, or size or hash differ;
+    ValueError if another file exists at `path`.
     """
     path = Path(path)
     if path.exists():
@@ -81,7 +80,7 @@ def download(
     if fault:
         part.unlink()
         raise DownloadError(
-            f"{url}: {fault}; what came was deleted: {AGAIN}, and if it comes so once more, the file was changed by its "
+            f"{url}: {fault}; the download was deleted: {AGAIN}; if it fails again, the file was changed by its "
             "publisher or on the way"
         )
     part.replace(path)
@@ -90,7 +89,7 @@ def download(
 
 
 def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:
-    """What is wrong with a file; "" if nothing is."""
+    """How a file differs from the expected size and hashes; "" if it does not."""
     size = path.stat().st_size
     if num_bytes is not None and size != num_bytes:
         return f"it has {size} bytes, {num_bytes} are expected"
@@ -105,7 +104,7 @@ def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | 
 
 
 def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
-    """Append what is missing of a partial file; the size that it should now have, if it is known."""
+    """Append the missing bytes to a partial file; returns its expected size, None if unknown."""
     start = part.stat().st_size if part.exists() else 0
     if num_bytes is not None and start == num_bytes:
         return num_bytes
@@ -141,7 +140,7 @@ def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
 
 
 def _open(url: str, start: int):
-    """The server's answer, and the byte with which it begins: 0 if it does not go on from the middle."""
+    """The server's response, and the offset of its first byte: 0 if the server does not resume."""
     headers = {"User-Agent": f"auralign/{__version__}"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -149,9 +148,7 @@ def _open(url: str, start: int):
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         with error:
-            if (
-                error.code == 416 and start
-            ):  # there is nothing behind what we have: we have too much, or all of it
+            if error.code == 416 and start:  # no bytes after ours: the partial file is complete or too long
                 return _open(url, 0)
             raise DownloadError(
                 f"{url}: the server says {error.code} {error.reason}; check the address in a browser, and give a mirror if "
@@ -191,24 +188,25 @@ def _read(response, url: str, file) -> Iterator[bytes]:
 
 
 def unpack(archive, folder, marker) -> bool:
-    """Unpack a .tar.gz, .tgz or .zip into `folder`; whether that was still to be done.
+    """Unpack a .tar.gz, .tgz or .zip into `folder`, unless `marker` already describes this archive.
 
-    It was done before if `marker` describes this very archive. The marker is written last: after a kill, all is unpacked again.
-    Nothing is written outside the folder, and no link leads out of it.
+    The marker is written last, so that an interrupted run unpacks everything again. No file or link may lead out of the folder.
 
     Arguments
     ---------
     archive, folder : str or Path
     marker : str or Path
-        JSON: the archive's `name`, `num_bytes` and `sha256`.
+        JSON file with the archive's `name`, `num_bytes` and `sha256`.
 
-    Raises ValueError on an archive that is broken, of another kind, or would write elsewhere.
+    Returns bool: whether the archive was unpacked now.
+
+    Raises ValueError if the archive is broken, of another kind, or would write outside the folder.
     """
     archive, folder, marker = Path(archive), Path(folder), Path(marker)
     if not archive.name.endswith(KINDS):
         raise ValueError(f"{archive}: only {', '.join(KINDS)} can be unpacked; unpack it by hand")
-    told = {"name": archive.name, "num_bytes": archive.stat().st_size, "sha256": hash_path(archive)}
-    if marker.exists() and read_json(marker) == told:
+    described = {"name": archive.name, "num_bytes": archive.stat().st_size, "sha256": hash_path(archive)}
+    if marker.exists() and read_json(marker) == described:
         return False
     marker.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,10 +222,10 @@ def unpack(archive, folder, marker) -> bool:
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{archive} is broken ({error}); delete it and download it again") from error
     except OSError as error:
-        if error.errno is not None:  # of the system, such as a full disk
+        if error.errno is not None:  # from the system, such as a full disk
             raise
         raise ValueError(f"{archive} is broken ({error}); delete it and download it again") from error
-    write_json(marker, told)
+    write_json(marker, described)
     return True
 
 
@@ -248,7 +246,7 @@ def _extract_zip(archive: Path, folder: Path) -> Iterator[None]:
     with zipfile.ZipFile(archive) as file:
         for member in file.infolist():
             name = PurePosixPath(member.filename.replace("\\", "/"))
-            # zipfile would put it elsewhere within the folder, silently.
+            # zipfile would silently write it elsewhere within the folder.
             if name.is_absolute() or ".." in name.parts:
                 raise _Outside(member.filename)
             file.extract(member, folder)

@@ -5,7 +5,7 @@
     LibriSpeech/dev-clean/84/121123/84-121123-0000.flac
     LibriSpeech/dev-clean/84/121123/84-121123.alignment.txt     if word times were added
 
-What is in the folder and is not an utterance is yielded too, as a Rejection or a Note: `write_manifest` takes them all.
+Anything else in the folder is yielded as a Rejection or a Note, which `write_manifest` reports.
 """
 
 import os
@@ -21,7 +21,7 @@ from auralign.data.rejected import Item, Note, Rejection
 from auralign.data.word_times import NoWordTimes, Timed, match_words, without_silence
 from auralign.records import RecordError, Utterance, shorten
 
-# Utterances of each subset: a release that was not unpacked to its end lacks whole readers, and rejects nothing.
+# Utterances of each subset. An incompletely unpacked release lacks whole readers, which no rejection would show.
 PUBLISHED = {
     "train-clean-100": 28_539,
     "train-clean-360": 104_014,
@@ -41,26 +41,25 @@ ALIGNMENT_LINE = re.compile(r'(\S+)\s+"([^"]*)"\s+"([^"]*)"')
 def read_librispeech(
     folder, subset: str, *, verify: bool = False, num_threads: int = 8
 ) -> Iterator[Utterance | Rejection | Note]:
-    """The utterances of a subset, ordered by reader, chapter and line; the speaker is the reader.
+    """Yield the utterances of a subset, ordered by reader, chapter and line; the speaker is the reader.
 
-    Rejected are: a line without its file ("no such file"), a file without its line ("no line"), a line that begins with no
-    id ("broken line"), with one of another chapter, or with one used before, and a file without a header ("bad audio").
-    Where a chapter has an alignment, its utterances get word times, or () and a Note that says why not.
+    Rejected are: a line without its file ("no such file"), a file without its line ("no line"), a line that does not begin with
+    an id ("broken line") or whose id belongs to another chapter or was used before, and a file without a header ("bad audio").
+    If a chapter has an alignment, its utterances get word times; if these do not match, () and a Note with the reason.
 
     Arguments
     ---------
     folder : path
-        LibriSpeech of the release; `audio` of the utterances is relative to it.
+        The folder LibriSpeech of the release; `audio` of the utterances is relative to it.
     subset : str
         Such as "train-clean-100", or "dev-clean-2" of mini_librispeech.
     verify : bool
-        Whether whole files are read. The header alone, which gives the seconds, does not show that a file was cut;
-        `write_manifest` reads whole files too, by default.
+        Whether whole files are read. By default only the header is, which gives the seconds but does not reveal a truncated
+        file; `write_manifest` reads whole files by default.
     num_threads : int
-        Chapters that are looked into at a time.
+        Number of chapters that are read in parallel.
 
-    Raises FileNotFoundError if there is no such subset, or no SPEAKERS.TXT; RecordError on a broken SPEAKERS.TXT or
-    alignment.
+    Raises FileNotFoundError if the subset or SPEAKERS.TXT does not exist; RecordError if SPEAKERS.TXT or an alignment is broken.
     """
     folder = Path(folder)
     if not (folder / subset).is_dir():
@@ -73,7 +72,7 @@ def read_librispeech(
     num_aligned = num_without = 0
     with ThreadPoolExecutor(num_threads) as pool:
         chapters = (
-            (folder, subset, Path(place), names, verify) for place, names in _walk_chapters(folder / subset)
+            (folder, subset, Path(path), names, verify) for path, names in _walk_chapters(folder / subset)
         )
         for chapter in _in_batches(pool, _look_into, chapters, size=num_threads):
             reader = chapter.path.parent.name
@@ -112,35 +111,35 @@ def read_librispeech(
 
 @dataclass(frozen=True)
 class _Chapter:
-    """What was found in one folder."""
+    """The content of one folder."""
 
     path: Path
-    measured: list[tuple[str, str, float | AudioError]]  # id, text, and seconds or what is wrong
+    measured: list[tuple[str, str, float | AudioError]]  # id, text, and seconds or the error
     others: list[Item]
     timed: dict[str, Timed] | None
 
 
 def _walk_chapters(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below, in order, with the names of its files."""
-    for place, folders, names in os.walk(folder, followlinks=True):
+    """Yield every folder below `folder`, sorted, with its file names."""
+    for path, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
-        yield place, sorted(names)
+        yield path, sorted(names)
 
 
 def _in_batches(
     pool: ThreadPoolExecutor, function: Callable, calls: Iterator[tuple], *, size: int
 ) -> Iterator:
-    """The results of `function(*call)` in the order of the calls; at most `size` of them wait to be used.
+    """Yield the results of `function(*call)` in the order of the calls, computed in batches of `size`.
 
-    A batch is finished before any of it is used: threads that look into files beside the one that writes the manifest cost
-    each other half of their time, as only one of them can run Python.
+    A batch is complete before its first result is used: as only one thread runs Python at a time, readers that run beside the
+    writer of the manifest would halve its speed.
     """
     while batch := list(islice(calls, size)):
         yield from [future.result() for future in [pool.submit(function, *call) for call in batch]]
 
 
 def _look_into(folder: Path, subset: str, path: Path, names: list[str], verify: bool) -> _Chapter:
-    """One chapter, and how long its files are."""
+    """Read one chapter and the lengths of its files."""
     is_chapter = len(path.relative_to(folder / subset).parts) == 2
     measured, others = [], []
     for item in _read_chapter(path, names, is_chapter=is_chapter):
@@ -153,39 +152,39 @@ def _look_into(folder: Path, subset: str, path: Path, names: list[str], verify: 
 
 
 def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Iterator[tuple[str, str] | Item]:
-    """(id, text) of the lines that have a file, and whatever else is there."""
+    """Yield (id, text) of the lines that have a file, and a Rejection or Note for everything else."""
     name = f"{chapter.parent.name}-{chapter.name}"
     audio = {item.removesuffix(AUDIO) for item in names if item.endswith(AUDIO) and not item.startswith("._")}
     ours = {name + TRANSCRIPT, name + ALIGNMENT} if is_chapter else set()
     for item in names:
-        if item.startswith("._"):  # what macOS keeps beside a file
+        if item.startswith("._"):  # metadata that macOS stores beside a file
             yield Note("files of macOS (._*) ignored")
         elif not item.endswith(AUDIO) and item not in ours:
             yield Note("files of other kinds ignored")
-    path, told = chapter / (name + TRANSCRIPT), set()
+    path, listed = chapter / (name + TRANSCRIPT), set()
     if is_chapter and path.name in names:
-        # By bytes: a text that is not UTF-8 keeps its id, and is rejected by that.
+        # Read as bytes: a line that is not UTF-8 keeps its id and is rejected under it.
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
         for number, line in enumerate(content.split("\n"), start=1):
-            place = f"{path}:{number}"
+            position = f"{path}:{number}"
             identity, *rest = line.split(None, 1) or [""]
             if not identity:
                 continue
             match = ID.fullmatch(identity)
             if not match:
-                yield Rejection(place, "broken line", f"expected: ID TEXT; found {ascii(line[:60])}")
+                yield Rejection(position, "broken line", f"expected: ID TEXT; found {ascii(line[:60])}")
             elif match[1] != name:
-                yield Rejection(identity, "line of another chapter", place)
-            elif identity in told:
-                yield Rejection(identity, "id used twice", place)
+                yield Rejection(identity, "line of another chapter", position)
+            elif identity in listed:
+                yield Rejection(identity, "id used twice", position)
             elif identity not in audio:
                 yield Rejection(identity, "no such file", str(chapter / f"{identity}{AUDIO}"))
             else:
                 yield identity, rest[0].strip() if rest else ""
-            told.add(identity)
-    for identity in sorted(audio - told):
-        where = f"not in {path}" if is_chapter else f"{chapter} is no folder of a chapter"
-        yield Rejection(identity, "no line", where)
+            listed.add(identity)
+    for identity in sorted(audio - listed):
+        detail = f"not in {path}" if is_chapter else f"{chapter} is no folder of a chapter"
+        yield Rejection(identity, "no line", detail)
 
 
 def _read_alignment(chapter: Path) -> dict[str, Timed] | None:
@@ -200,7 +199,7 @@ def _match(identity: str, text: str, timed: dict[str, Timed], seconds: float):
 
 
 def _measure(path: str, verify: bool) -> float | AudioError:
-    """Seconds of a file, or what is wrong with it."""
+    """Seconds of a file, or the error."""
     try:
         if verify:
             read_audio(path)
@@ -210,17 +209,17 @@ def _measure(path: str, verify: bool) -> float | AudioError:
 
 
 def read_genders(path) -> dict[str, str]:
-    """Reader to "female" or "male", from SPEAKERS.TXT: `ID | SEX | SUBSET | MINUTES | NAME`, comments behind `;`.
+    """Reader -> "female" or "male", from SPEAKERS.TXT: `ID | SEX | SUBSET | MINUTES | NAME`; comments begin with `;`.
 
-    Raises FileNotFoundError if there is no such file, and RecordError, naming the line, on one of another form.
+    Raises FileNotFoundError if the file does not exist, and RecordError, which names the line, if a line has another form.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no {path}, which tells the readers' sex; every archive of the release holds it"
+            f"no {path}, which lists the readers' sex; every archive of the release holds it"
         )
     found = {}
-    # Of the names, the only ones that need not be ASCII, nothing is kept.
+    # Only names may hold characters outside ASCII, and they are not used.
     lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith(";"):
@@ -237,12 +236,12 @@ def read_genders(path) -> dict[str, str]:
 
 
 def read_alignments(path) -> dict[str, Timed]:
-    """The words of the utterances of one chapter, `<speaker>-<chapter>.alignment.txt`, by utterance id.
+    """Utterance id -> timed words of one chapter, from `<speaker>-<chapter>.alignment.txt`.
 
-    A line is an id, then words and the times at which they end, both quoted, with commas between; an empty word is silence:
+    A line is an id, the quoted words and the quoted times at which they end, separated by commas; an empty word is silence:
     84-121123-0000 ",GO,,DO," "0.490,0.890,1.270,1.380,2.09"
 
-    Raises RecordError, naming the line, on one of another form and on an id used twice.
+    Raises RecordError, which names the line, if a line has another form or an id is used twice.
     """
     found: dict[str, Timed] = {}
     try:

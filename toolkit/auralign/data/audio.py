@@ -1,9 +1,9 @@
-"""Read speech: any format that libsndfile knows, and with PyAV those of FFmpeg, as mono float32 at the encoder's rate.
+"""Read speech as mono float32 at the encoder's rate: any format of libsndfile and, if PyAV is installed, of FFmpeg.
 
     >>> hear_array(np.array([[16384, 0]] * 4, dtype=np.int16), sample_rate=16_000).samples.tolist()
     [0.25, 0.25, 0.25, 0.25]
 
-One function reads for all stages: what stage 1 looked into is what is trained on, decoded and asked about.
+All stages read with one function, so training and decoding see exactly the samples that stage 1 checked.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,21 @@ from auralign.files import PathLike
 from auralign.records import Utterance
 
 SAMPLE_RATE = 16_000
-MAX_MISSING = 0.01  # of what a manifest asks for
+MAX_MISSING = 0.01  # share of the requested samples
 MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
-MAX_OVER = 4.0  # 12 dB: as loud as floats between -1 and 1 become by overdriving
-FULL_SCALES = (2**15, 2**23, 2**31)  # of 16, 24 and 32 bits
-MIN_OF_INTEGERS = 256  # below it, what is too large for a float between -1 and 1 is too small for an integer
-OVERSHOOT = 1.25  # by which resampling takes integers beyond their full scale
-CANCELS = 0.2  # share, at most, of what the average of unlike channels keeps, that is left where they are of opposite phase
-CANCELLED = 0.1  # share of a recording's energy that is lost so
+MAX_OVER = 4.0  # 12 dB above full scale: the most that overdriven floats reach
+FULL_SCALES = (2**15, 2**23, 2**31)  # of integers of 16, 24 and 32 bits
+MIN_OF_INTEGERS = 256  # a smaller peak above MAX_OVER fits neither floats between -1 and 1 nor integers
+OVERSHOOT = 1.25  # factor by which resampled integers may exceed their full scale
+CANCELS = (
+    0.2  # channels cancel if their average keeps less than this share of what unlike channels would keep
+)
+CANCELLED = 0.1  # share of a recording's energy that must be lost so that one channel is read instead
 WINDOW = 0.5  # seconds in which channels are compared
-MAX_CHANNELS = 16  # of an array
+MAX_CHANNELS = 16  # of an array; a longer axis is time
 QUIET = 1e-3  # -60 dB
 MAX_OFFSET = 0.05
-# Of 3,300 recordings of speech none has less than 8 dB between its soft and its loud frames; white noise has 1, a hum none.
+# In 3,300 recordings of speech, soft and loud frames differ by at least 8 dB; by 1 dB in white noise, by 0 dB in a hum.
 MIN_SPREAD, FRAME, MIN_FRAMES = 4.0, 400, 10  # dB, samples, frames
 
 SCALED = "scaled from the range of integers"
@@ -42,7 +44,7 @@ NO_END = "without the mark of their end (from a stream, or cut)"
 
 @dataclass(frozen=True)
 class Heard:
-    """Samples (num_samples,) and what is worth telling of them: reason and detail of each note."""
+    """Samples (num_samples,), and notes about odd audio as (reason, detail)."""
 
     samples: np.ndarray
     notes: tuple[tuple[str, str], ...] = ()
@@ -52,21 +54,33 @@ class Heard:
 def read_audio(
     path: PathLike, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
 ) -> np.ndarray:
-    """Samples (num_samples,) of `seconds` seconds from `start`, averaged over channels and resampled; `hear` tells more."""
+    """Samples (num_samples,) of `seconds` seconds from `start`, averaged over channels and resampled; `hear` adds notes."""
     return hear(path, start=start, seconds=seconds, sample_rate=sample_rate).samples
 
 
 def hear(
     path: PathLike, *, start: float = 0.0, seconds: float | None = None, sample_rate: int = SAMPLE_RATE
 ) -> Heard:
-    """What `seconds` seconds of a file, from `start`, sound like: averaged over channels and resampled.
+    """Read a part of a file, averaged over its channels and resampled, with notes about what is odd in it.
 
-    Floats that are in the range of integers are scaled by their file's; of channels that cancel each other the loudest is read.
+    Floats in the range of integers are divided by that range's full scale. If channels cancel each other, the loudest is read.
 
-    Raises AudioError where the file is unreadable, empty, cut, shorter than asked, or holds values that are not finite or of no
-    known range.
+    Arguments
+    ---------
+    path : path
+    start : float
+        In seconds.
+    seconds : float, optional
+        Length of the part; to the end of the file by default.
+    sample_rate : int
+        Rate of the returned samples, in Hz.
+
+    Returns Heard.
+
+    Raises AudioError if the file is unreadable, empty, truncated, shorter than requested, or holds values that are not finite
+    or in no known range.
     """
-    from auralign.data import decoders  # with its library, 0.1 s
+    from auralign.data import decoders  # imports libsndfile: 0.1 s
 
     try:
         recording = decoders.open_recording(path)
@@ -94,29 +108,31 @@ def hear(
     samples = _mix(path, samples, least, greatest, rate, notes)
     samples = resample(samples, rate, sample_rate)
     if seconds is not None:
-        # Rounding at the file's rate may leave a sample too many or too few: frames are counted from `seconds`.
+        # Rounding at the file's rate may give one sample too many or too few, but frames are counted from `seconds`.
         wanted = round(seconds * sample_rate)
         samples = np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
     return Heard(samples, tuple(notes + _describe_sound(samples)), recording.num_samples / rate)
 
 
 def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> Heard:
-    """The same of an array or a tensor.
+    """As `hear`, for an array or a tensor.
 
     Arguments
     ---------
     samples : array (num_samples,), (num_samples, num_channels) or (num_channels, num_samples)
         Floats between -1 and 1, or integers: signed, or unsigned around the middle of their range. The longer axis is time.
     sample_rate : int
-        Of the array, in Hz.
+        Rate of the array, in Hz.
     wanted_rate : int
-        Of what is returned.
+        Rate of the returned samples, in Hz.
 
-    Raises AudioError on arrays of another form, empty ones, and values that are not finite or of no known range.
+    Returns Heard.
+
+    Raises AudioError if the array has another shape or type, is empty, or holds values that are not finite or in no known range.
     """
     what = "the array"
     notes: list[tuple[str, str]] = []
-    if hasattr(samples, "detach"):  # a tensor, which may be on a GPU, and of a kind that numpy has not
+    if hasattr(samples, "detach"):  # a tensor: it may be on a GPU, or of a type that numpy lacks
         samples = samples.detach().cpu()
         samples = samples.float() if samples.dtype.is_floating_point else samples
     samples = np.asarray(samples)
@@ -146,10 +162,10 @@ def _check_rate(what: PathLike, rate: int) -> None:
 
 
 def _to_floats(what: str, samples: np.ndarray, notes: list[tuple[str, str]]) -> np.ndarray:
-    """Floats of an array of any kind; those of integers between -1 and 1."""
+    """An array of any numeric type as floats; integers are scaled to between -1 and 1."""
     kind = samples.dtype.kind
     if kind == "f":
-        with np.errstate(over="ignore"):  # what is too large is told as not finite
+        with np.errstate(over="ignore"):  # an overflow is reported as not finite
             return samples.astype(np.float32)
     if kind == "u" and samples.dtype.itemsize <= 2:
         middle = 2 ** (8 * samples.dtype.itemsize - 1)
@@ -164,7 +180,7 @@ def _to_floats(what: str, samples: np.ndarray, notes: list[tuple[str, str]]) -> 
         fits = next((scale for scale in FULL_SCALES if largest <= scale), None)
         if fits is None:
             raise AudioError(f"{what} holds integers up to {largest}; give integers of 8 to 32 bits")
-        # Of fewer bits, shifted up or not: samples of 24 bits in 32 end with eight zeros, or lie in the lower 24.
+        # 24-bit samples in 32-bit integers either end with eight zero bits or use the lower 24 bits.
         if bits == 32 and not (samples & 0xFF).any():
             fits = FULL_SCALES[-1]
         if fits != FULL_SCALES[-1] and largest:
@@ -182,7 +198,10 @@ def _mix(
     rate: int,
     notes: list[tuple[str, str]],
 ) -> np.ndarray:
-    """Samples (num_samples, num_channels) as (num_samples,) between -1 and 1; `least` and `greatest` are the whole file's."""
+    """Mix samples (num_samples, num_channels) to (num_samples,) between -1 and 1.
+
+    `least` and `greatest` are the extremes of the whole file, so that all its parts are scaled alike.
+    """
     if not np.isfinite(samples).all():
         raise AudioError(f"{what}: holds samples that are not finite numbers")
     largest = max(-least, greatest)
@@ -207,9 +226,10 @@ def _mix(
 
 
 def _cancels(samples: np.ndarray, mixed: np.ndarray, rate: int) -> bool:
-    """Whether averaging (num_samples, num_channels) takes away a tenth of the sound or more, in windows where little is left.
+    """Whether averaging the channels of (num_samples, num_channels) removes a tenth of the energy or more.
 
-    Channels that do not resemble each other keep a half between two, and so does one beside a silent one.
+    Only windows in which channels cancel are counted: the average of two unrelated channels, or of one and a silent one,
+    keeps half of the energy.
     """
     size = round(WINDOW * rate)
     starts = np.arange(0, len(samples), size)
@@ -220,7 +240,7 @@ def _cancels(samples: np.ndarray, mixed: np.ndarray, rate: int) -> bool:
 
 
 def _describe_sound(samples: np.ndarray) -> list[tuple[str, str]]:
-    """What is worth telling of how samples (num_samples,) sound."""
+    """Notes (reason, detail) about samples (num_samples,) that are silent, offset or of an even level."""
     if not samples.any():
         return [(SILENT, "")]
     offset = float(samples.mean(dtype=np.float64))
@@ -239,7 +259,7 @@ def _describe_sound(samples: np.ndarray) -> list[tuple[str, str]]:
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Samples (num_samples,) at another rate in Hz, by a polyphase filter."""
+    """Resample (num_samples,) from `rate` to `wanted` Hz with a polyphase filter."""
     if rate == wanted:
         return samples
     from scipy.signal import resample_poly
@@ -249,9 +269,11 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
 
 def describe_audio(path: PathLike) -> tuple[float, int, int]:
-    """Seconds, sample rate in Hz and number of channels, by the file's header if that can be trusted.
+    """Seconds, sample rate in Hz and number of channels of a file, from its header if that can be trusted.
 
-    The frames of an MP3 are counted, and what does not tell its length is decoded. Raises AudioError where there is no audio.
+    The frames of an MP3 are counted; a file whose header has no length is decoded.
+
+    Raises AudioError if the file holds no audio.
     """
     try:
         with open(path, "rb", buffering=0) as file:
@@ -270,5 +292,5 @@ def describe_audio(path: PathLike) -> tuple[float, int, int]:
 
 
 def audio_path(manifest_path: PathLike, utterance: Utterance) -> Path:
-    """Where an utterance's audio stands; its `audio` is relative to the manifest's folder."""
+    """The path of an utterance's audio; `Utterance.audio` is relative to the manifest's folder."""
     return Path(manifest_path).parent / utterance.audio

@@ -1,4 +1,4 @@
-"""Conditions on the rows of a source: which of them `auralign prepare --where` reads.
+"""Conditions that choose the rows of a source, as in `auralign prepare --where`.
 
 >>> Condition.parse("duration < 20").fits("7.5", "clips.csv:2")
 True
@@ -30,7 +30,7 @@ ORDER: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """What a row must fit to be read.
+    """A condition on one column that a row must meet to be read.
 
     Arguments
     ---------
@@ -38,7 +38,7 @@ class Condition:
     sign : str
         "=", "!=", "<", ">", "<=", ">=", or "in": one of several values.
     values : tuple of str
-        One unless the sign is "in". A number is compared as a number if the cell holds one too; all else letter by letter.
+        Several only if the sign is "in". Two numbers are compared as numbers, everything else as text.
 
     >>> Condition.parse("split in dev, test")
     Condition(column='split', sign='in', values=('dev', 'test'))
@@ -52,7 +52,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Of "duration<20" or "split in dev,test"; raises ValueError on what is no condition."""
+        """Parse "duration<20" or "split in dev,test"; raises ValueError if the text is no condition."""
         match = CONDITION.fullmatch(text)
         values = [match["value"]] if match else []
         if match and match["sign"] == "in":
@@ -65,16 +65,16 @@ class Condition:
             raise ValueError(f"{text!r}: {values[0]!r} is no number; {match['sign']} compares numbers")
         return cls(match["column"], "=" if match["sign"] == "==" else match["sign"], tuple(values))
 
-    def fits(self, cell: Any, place: str, *, decimal_comma: bool = False) -> bool:
-        """Whether a cell fits; an empty one is neither less nor more than a number.
+    def fits(self, cell: Any, position: str, *, decimal_comma: bool = False) -> bool:
+        """Whether a cell meets the condition; an empty one is neither less nor more than a number.
 
-        Raises RecordError, naming `place`, if the order of something is asked for that is no number.
+        Raises RecordError, which names `position`, if the sign compares numbers and the cell holds none.
         """
         number = number_of(cell, decimal_comma=decimal_comma)
         if self.sign in ORDER:
             if number is None and not is_empty(cell):
                 raise RecordError(
-                    f"{place}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
+                    f"{position}: the {self.column} {shorten(repr(cell))} is no number, as {str(self)!r} needs; mend the row"
                 )
             return number is not None and ORDER[self.sign](number, float(self.values[0]))
         text, values = (
@@ -91,7 +91,7 @@ class Condition:
 
 
 def number_of(value: Any, *, decimal_comma: bool = False) -> float | None:
-    """A number, or text that is written as one; None for all else."""
+    """A number, or text that holds a number, as float; None otherwise."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return None if math.isnan(value) else float(value)
     text = value.strip() if isinstance(value, str) else ""
@@ -100,7 +100,7 @@ def number_of(value: Any, *, decimal_comma: bool = False) -> float | None:
 
 
 def with_point(text: str) -> str:
-    """A number with a decimal comma as one with a point."""
+    """Replace the decimal comma of a number by a point."""
     return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
 
 

@@ -1,4 +1,4 @@
-"""What the bytes of audio files tell of their length, where the library that decodes them believes too much or too little.
+"""The length of audio files from their own bytes, for formats in which the decoding library misjudges it.
 
     >>> read_streaminfo(b"fLaC" + bytes((0, 0, 0, 34)) + bytes(34)) is None
     True
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 STREAMINFO = bytes((0, 0, 0, 34))  # the first block of a FLAC: of kind 0, 34 bytes long
 STREAMINFO_BITS = (8, 16, 24)  # a sample, as every libsndfile reads them
-# Some writers count their own header as samples; and tags may stand behind the samples of a WAV that no chunk announces.
+# Some writers count their own header as samples, and tags outside any chunk may follow the samples of a WAV.
 SLOPPY_BYTES = 64
 MAX_SURPLUS = 512
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used: names the file and what is wrong with it."""
+    """Audio that cannot be used; the message names the file and the problem."""
 
 
 def was_cut(path, there: str) -> AudioError:
-    """The error for a file of which a part is missing."""
+    """The error for a truncated file."""
     return AudioError(f"{path}: {there}; was the file cut? copy it again")
 
 
 def read_streaminfo(head: bytes) -> tuple[float, int, int] | None:
-    """Seconds, rate in Hz and channels by the first 42 bytes of a FLAC; None where libsndfile has to tell.
+    """Seconds, rate in Hz and channels from the first 42 bytes of a FLAC; None if libsndfile must open it.
 
     The bytes (RFC 9639, section 8.2): b"fLaC", kind and length of the block, 10 bytes of block and frame sizes, then in 64
     bits the rate (20), channels less one (3), bits a sample less one (5) and samples (36; 0: not known), and an MD5.
@@ -44,17 +44,17 @@ def read_streaminfo(head: bytes) -> tuple[float, int, int] | None:
 
 @dataclass(frozen=True)
 class Samples:
-    """Where the samples of an uncompressed file lie, in bytes."""
+    """The byte range of the samples in an uncompressed file."""
 
     start: int
-    announced: int | None  # None: the header says that it does not know, as what came from a pipe
+    announced: int | None  # None if the header marks it as unknown, as in files written to a pipe
     there: int
-    surplus: int = 0  # behind them, in no chunk
-    is_mp3: bool = False  # what a WAV holds
-    size_place: int | None = None  # where a header tells a size of 0, and there are samples
+    surplus: int = 0  # bytes after the samples that are in no chunk
+    is_mp3: bool = False  # whether a WAV holds MP3
+    size_place: int | None = None  # offset of a size that is wrongly 0 in the header
 
     def check(self, path) -> None:
-        """Raise AudioError where some are missing, or more are there than the header announces."""
+        """Raise AudioError if samples are missing, or more follow than the header announces."""
         if self.announced is not None and self.there < self.announced - SLOPPY_BYTES:
             raise was_cut(path, f"{self.there} of {self.announced} bytes of samples are there")
         if self.surplus > MAX_SURPLUS:
@@ -65,9 +65,9 @@ class Samples:
 
 
 def find_samples(path) -> Samples | None:
-    """Where the samples of a WAV, RF64, W64, AIFF, CAF, AU or SPHERE file lie; None in others.
+    """Find the samples of a WAV, RF64, W64, AIFF, CAF, AU or SPHERE file; None for other formats.
 
-    libsndfile reads what is there of one that was cut, without a word.
+    This detects truncated files, which libsndfile reads without an error.
     """
     with open(path, "rb") as file:
         head = file.read(40)
@@ -89,12 +89,12 @@ def find_samples(path) -> Samples | None:
 
 
 def told_bytes(path) -> int | None:
-    """How many bytes a Matroska or WebM file has, or an AVI, by its first ones; None where they do not tell."""
+    """The size in bytes that the header of a Matroska, WebM or AVI file states; None if it states none."""
     with open(path, "rb") as file:
         head = file.read(64)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return 8 + int.from_bytes(head[4:8], "little")
-    if head[:4] != b"\x1a\x45\xdf\xa3":  # an EBML header, and behind it the one segment that is the file
+    if head[:4] != b"\x1a\x45\xdf\xa3":  # an EBML header, then one segment to the end of the file
         return None
     segment = sum(_read_vint(head, 4))
     if head[segment : segment + 4] != b"\x18\x53\x80\x67":
@@ -105,19 +105,19 @@ def told_bytes(path) -> int | None:
 
 
 def _read_vint(data: bytes, at: int) -> tuple[int, int]:
-    """Where a number of EBML ends, and the number: as many zero bits as bytes follow, a one, and the number."""
+    """The end of an EBML number, and its value: as many zero bits as bytes follow, a one, and the value."""
     length = 9 - data[at].bit_length() if at < len(data) else 1
     value = int.from_bytes(data[at : at + length], "big")
     return at + length, value & (1 << 7 * length) - 1
 
 
 def _is_unknown(size: int) -> bool:
-    """Whether a size is what programs write that cannot go back to it: near 2 GB or 4 GB, by the width of their numbers."""
+    """Whether a size is a placeholder of programs that cannot seek back to it: near 2 GB or 4 GB."""
     return 0x7F000000 <= size <= 0x80000100 or size >= 0xFFFFF000
 
 
 def _find_in_chunks(file, size: int, order, wanted: bytes) -> Samples | None:
-    """Chunks of a WAV or an AIFF: four letters, a size, and so many bytes, filled up to an even number."""
+    """Chunks of a WAV or an AIFF: four letters, a size, and that number of bytes, padded to an even number."""
     file.seek(12)
     is_mp3, wide = False, None
     while len(chunk := file.read(8)) == 8:
@@ -139,7 +139,7 @@ def _find_in_chunks(file, size: int, order, wanted: bytes) -> Samples | None:
 
 
 def _unannounced(file, at: int, size: int, order) -> int:
-    """Bytes from `at` on that are in no chunk; zeros, which fill up a file, are not counted."""
+    """Number of bytes from `at` on that are in no chunk; zeros, which pad a file, are not counted."""
     while at + 8 <= size:
         file.seek(at)
         chunk = file.read(8)
@@ -153,7 +153,7 @@ def _unannounced(file, at: int, size: int, order) -> int:
 
 
 def _find_in_w64(file, size: int) -> Samples | None:
-    """Chunks of a W64: 16 bytes that begin with four letters, a size that counts these 24 bytes too, filled up to 8."""
+    """Chunks of a W64: 16 bytes that begin with four letters, a size that includes these 24 bytes, padded to 8."""
     at = 40
     while True:
         file.seek(at)
@@ -167,7 +167,7 @@ def _find_in_w64(file, size: int) -> Samples | None:
 
 
 def _find_in_caf(file, size: int) -> Samples | None:
-    """Chunks of a CAF: four letters and a size in 8 bytes, which of the samples may be -1, not known, at the end of the file."""
+    """Chunks of a CAF: four letters and a size in 8 bytes; that of a last chunk of samples may be -1, unknown."""
     at = 8
     while True:
         file.seek(at)
@@ -181,7 +181,7 @@ def _find_in_caf(file, size: int) -> Samples | None:
 
 
 def _find_in_sphere(head: bytes, size: int) -> Samples | None:
-    """A header in lines, behind its own size: b"NIST_1A\\n   1024\\nsample_count -i 16000\\nsample_n_bytes -i 2\\n..."."""
+    """A header in lines that begins with its size: b"NIST_1A\\n   1024\\nsample_count -i 16000\\nsample_n_bytes -i 2\\n..."."""
     told = {}
     for line in head.split(b"end_head")[0].split(b"\n")[2:]:
         name, _, value = line.partition(b" -i ")
@@ -199,22 +199,22 @@ def _find_in_sphere(head: bytes, size: int) -> Samples | None:
 class Pages:
     """The pages of an Ogg file."""
 
-    links: tuple[tuple[int, int], ...]  # bytes of each of the streams that follow each other: start and end
-    ends_inside: bool  # the last page is not whole
-    has_end: bool  # it is marked as the last
-    num_missing: int  # by their numbers
+    links: tuple[tuple[int, int], ...]  # start and end, in bytes, of each chained stream
+    ends_inside: bool  # the last page is truncated
+    has_end: bool  # the last page is marked as such
+    num_missing: int  # pages missing from the numbering
     last: tuple[int, int]  # bytes of the last page
-    goes_back: bool  # its time is before that of another
+    goes_back: bool  # the time of a page is before that of an earlier one
     latest: int  # the greatest time
 
     @property
     def is_plain(self) -> bool:
-        """Whether libsndfile finds its length and its places."""
+        """Whether libsndfile finds the file's length and can seek in it."""
         return len(self.links) == 1 and self.has_end and not self.goes_back
 
 
 def find_pages(data: bytes) -> Pages | None:
-    """The pages in the bytes of an Ogg file; None in others.
+    """The pages in the bytes of an Ogg file; None for other formats.
 
     A page (RFC 3533, section 6): b"OggS", version, flags (1: goes on, 2: first, 4: last), time (8 bytes), serial number (4),
     number (4), checksum (4), how many segments (1), the size of each (1 each), and these.
@@ -231,7 +231,7 @@ def find_pages(data: bytes) -> Pages | None:
         flags, serial = data[at + 5], data[at + 14 : at + 18]
         time = int.from_bytes(data[at + 6 : at + 14], "little", signed=True)
         number = int.from_bytes(data[at + 18 : at + 22], "little")
-        if flags & 2 and had_sound:  # another file was joined
+        if flags & 2 and had_sound:  # another stream begins
             starts.append(at)
             numbers, had_sound, latest = {}, False, -1
         missing += max(0, number - numbers.get(serial, number - 1) - 1)
@@ -251,9 +251,9 @@ def find_pages(data: bytes) -> Pages | None:
 
 
 def with_end(data: bytes, pages: Pages) -> bytes:
-    """The Ogg file with its last page marked as such, and, where its time goes back, at a time that no decoder reaches.
+    """Mark the last page of an Ogg file as such, so that the whole file is decoded.
 
-    It decodes to all that is there then.
+    If the times of its pages go back, the last page also gets a time that no decoder reaches.
     """
     start, end = pages.last
     page = bytearray(data[start:end])
@@ -266,7 +266,7 @@ def with_end(data: bytes, pages: Pages) -> bytes:
 
 
 def _checksum(page) -> int:
-    """Ogg's: the polynomial 0x04c11db7, nothing inverted or turned round."""
+    """Ogg's CRC: polynomial 0x04c11db7, without inversion or reflection."""
     table = []
     for value in range(256):
         value <<= 24

@@ -1,8 +1,7 @@
 """What a training manifest shares with test manifests: clips by id, sentences, speakers.
 
 Sentences are compared without case, punctuation and spaces, in one form of Unicode: "Well-known!" is "well known". Of the test
-manifests 16 bytes a row and kind are kept in memory, of the training manifest nothing; a hit is looked up in the file, so
-that equal hashes alone are none.
+manifests, 16 bytes a row and kind are kept in memory; of the training manifest, nothing. A hash match is verified in the file.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ from auralign.records import Records, Utterance, header, to_line
 from auralign.text.characters import compose
 from auralign.text.words import plain
 
-# What is compared; nothing ("" as a speaker, a sentence of punctuation) is equal to nothing.
+# What is compared; an empty value (no speaker, a sentence of punctuation alone) never matches.
 KINDS = {
     "id": lambda utterance: compose(utterance.id),
     "sentence": lambda utterance: plain(utterance.text),
@@ -35,7 +34,7 @@ NUM_EXAMPLES = 5
 
 @dataclass
 class Overlap:
-    """Clips of a training manifest that share their id, sentence or speaker with a test clip: how many, and the first."""
+    """The number of training clips that share an id, sentence or speaker with a test clip, and examples of them."""
 
     path: Path
     num_clips: int
@@ -62,16 +61,18 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
     tests : list of Records
         Of Utterance.
 
-    Raises ValueError where there are no test manifests, or one is the training manifest itself.
+    Returns Overlap.
+
+    Raises ValueError if there are no test manifests, or the training manifest is one of them.
     """
     index = _Index(train, tests)
     found = Overlap(train.path, len(train))
     shared = {kind: [] for kind in KINDS}
     for utterance in tqdm(train, desc=f"comparing {train.path.stem}", unit="utt", disable=None, leave=False):
-        for kind, where in index.find(utterance):
+        for kind, match in index.find(utterance):
             found.counts[kind] += 1
             if len(shared[kind]) < NUM_EXAMPLES:
-                shared[kind].append(f"{utterance.id} ({where})")
+                shared[kind].append(f"{utterance.id} ({match})")
     found.counts = Counter({kind: found.counts[kind] for kind in KINDS if found.counts[kind]})
     found.examples = {kind: examples for kind, examples in shared.items() if examples}
     return found
@@ -80,11 +81,10 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
 def exclude_overlap(
     train: Records, tests: list[Records], *, kinds: Sequence[str] = ("id", "sentence")
 ) -> str:
-    """Write a training manifest again without the clips that share something with a test clip; returns a line that tells how
-    many.
+    """Rewrite a training manifest without the clips that share something with a test clip.
 
-    They are listed with their reasons in `<name>.overlap.jsonl`, as are those that an earlier run left out. `train` still
-    reads the manifest as it was: open it again.
+    Removed clips are listed with their reasons in `<name>.overlap.jsonl`, after those that earlier runs removed. `train` still
+    reads the old manifest: open it again.
 
     Arguments
     ---------
@@ -93,16 +93,18 @@ def exclude_overlap(
     tests : list of Records
         Of Utterance.
     kinds : sequence of str
-        What they may not share, of KINDS: "id", "sentence", "speaker". Those that share a speaker and stay are counted.
+        What must not be shared, of KINDS: "id", "sentence", "speaker". Clips that share a speaker and are kept are counted.
 
-    Raises ValueError on another kind, where no clip would be left, and as `find_overlap` does; the manifest is then as it was.
+    Returns str: one line with the number of removed clips.
+
+    Raises ValueError on an unknown kind, if no clip would be left, and as `find_overlap` does; the manifest is then unchanged.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is nothing that clips share; there are {', '.join(KINDS)}")
     index, path, excluded = _Index(train, tests), train.path, Listed()
     earlier = _read_earlier(train)
-    num_heard = 0
+    num_known = 0  # clips that are kept although a test clip has their speaker
     with write_atomically(path) as file:
         file.write(header(Utterance))
         for utterance in tqdm(train, desc=f"comparing {path.stem}", unit="utt", disable=None, leave=False):
@@ -111,7 +113,7 @@ def exclude_overlap(
             if reason:
                 excluded.add(utterance.id, f"{reason} of a test clip", shared[reason])
             else:
-                num_heard += "speaker" in shared
+                num_known += "speaker" in shared
                 file.write(to_line(utterance))
         if len(excluded.items) == len(train):
             raise ValueError(
@@ -121,22 +123,24 @@ def exclude_overlap(
             )
         listed = Listed()
         listed.items = earlier + excluded.items
-        if listed.items or overlap_path(path).exists():  # before the manifest, as the list of the rejected
+        if (
+            listed.items or overlap_path(path).exists()
+        ):  # before the manifest, like the list of rejected items
             listed.write_list(overlap_path(path))
     why = f" ({excluded.reasons()}), listed in {overlap_path(path)}" if excluded.items else ""
     return (
-        f"{len(excluded.items)} of {len(train)} clips of {path} were left out{why}; {num_heard} that stay are of a test clip's "
+        f"{len(excluded.items)} of {len(train)} clips of {path} were left out{why}; {num_known} that stay are of a test clip's "
         "speaker"
     )
 
 
 def overlap_path(path) -> Path:
-    """Beside `train.jsonl` stands `train.overlap.jsonl`."""
+    """`train.overlap.jsonl` beside `train.jsonl`."""
     return Path(path).with_suffix(".overlap.jsonl")
 
 
 def _read_earlier(train: Records) -> list[dict]:
-    """What an earlier run left out, and is not in the manifest again."""
+    """The items that earlier runs removed and that are not in the manifest again."""
     path = overlap_path(train.path)
     if not path.is_file():
         return []
@@ -145,7 +149,7 @@ def _read_earlier(train: Records) -> list[dict]:
 
 
 class _Index:
-    """Kind to the hashes of the test sets' rows, sorted, and the rows' numbers over all sets."""
+    """For each kind, the sorted hashes of all test rows, and the rows' numbers over all test sets."""
 
     def __init__(self, train: Records, tests: list[Records]):
         if not tests:
@@ -168,7 +172,7 @@ class _Index:
             self.columns[kind] = values[order], order
 
     def find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
-        """(kind, "manifest: id") of the first test clip that shares it, for each kind that is shared."""
+        """Yield (kind, "manifest: id") of the first matching test clip, for each kind that matches."""
         for kind, key in KINDS.items():
             wanted = key(utterance)
             if not wanted:

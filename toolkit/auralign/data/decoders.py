@@ -1,10 +1,10 @@
-"""Decode audio files: samples (num_samples, num_channels) as they were written, at the file's rate.
+"""Decode audio files: samples (num_samples, num_channels) as stored, at the file's rate.
 
     recording = open_recording("a.mp3")
     samples = recording.read(0, 2 * recording.rate)             # the first two seconds
 
-libsndfile decodes what it knows. What it believes of lengths that may be wrong is put right before it reads: it then gives all
-that is there, and any part of a file is what it is in the whole. The other formats are decoded by FFmpeg, if PyAV is there.
+libsndfile decodes the formats that it knows. Wrong lengths in headers are corrected first, so that it gives all samples, and a
+part of a file equals that part of the whole. FFmpeg decodes the other formats, if PyAV is installed.
 """
 
 import io
@@ -28,27 +28,25 @@ from auralign.data.mp3 import Frames, find_frames
 
 BLOCK = 2**16  # samples
 UNKNOWN_FRAMES = 2**40  # libsndfile says 2^63 - 1 of a FLAC that was written to a pipe
-MAX_MISSING = (
-    0.01  # a container may round its length; more than this share missing means that the file was cut
-)
+MAX_MISSING = 0.01  # a container may round its length; if a larger share is missing, the file was truncated
 UNREADABLE = (soundfile.SoundFileError, OSError)
 FLOATS = ("FLOAT", "DOUBLE")
 ALONE = {"protocol_whitelist": "none"}
-FOR_FFMPEG = (1, 4)  # of libsndfile: a format, or a coding, that it does not know
+FOR_FFMPEG = (1, 4)  # libsndfile's codes for an unknown format or coding
 
 
 class _InOrder(soundfile.SoundFile):
-    """Read from the beginning to the end: soundfile seeks after each read, which not every file bears."""
+    """A file that is read from beginning to end: soundfile seeks after each read, which some files do not support."""
 
     def seekable(self) -> bool:
         return False
 
 
 class Recording:
-    """A file whose header can be trusted: read in place."""
+    """A file whose header can be trusted; parts are read directly."""
 
-    is_sure = True  # its length is; else it is known once all is read
-    has_end = True  # it is marked as whole, where its format does that
+    is_sure = True  # whether `num_samples` is reliable before all is read
+    has_end = True  # False if the format marks the end of a file and the mark is missing
 
     def __init__(self, path, source=None):
         self.path, self.source = path, path if source is None else source
@@ -61,7 +59,7 @@ class Recording:
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else str(self.source)
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Samples `start` to `end`; fewer where the file ends before."""
+        """Samples `start` to `end`; fewer if the file ends before."""
         with soundfile.SoundFile(self._open()) as file:
             file.seek(min(start, file.frames))
             return file.read(max(0, min(end, file.frames) - start), dtype="float32", always_2d=True)
@@ -72,7 +70,7 @@ class Recording:
 
 
 class Decoded(Recording):
-    """A file that was decoded to its end, as its length is not known before."""
+    """A file that was decoded completely, as its header does not give its length."""
 
     def __init__(self, path, samples: np.ndarray, rate: int, *, is_float: bool = False, has_end: bool = True):
         self.path, self.samples, self.rate = path, samples, rate
@@ -80,7 +78,7 @@ class Decoded(Recording):
         self.is_float, self.has_end = is_float, has_end
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Samples `start` to `end`; fewer where the file ends before."""
+        """Samples `start` to `end`; fewer if the file ends before."""
         return self.samples[start:end]
 
     def extremes(self) -> tuple[float, float]:
@@ -89,7 +87,7 @@ class Decoded(Recording):
 
 
 class Mp3(Recording):
-    """An MP3, or one in a WAV: its frames are its length."""
+    """An MP3, also one in a WAV; its length is that of its frames."""
 
     is_float = False
 
@@ -111,7 +109,7 @@ class Mp3(Recording):
             )
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Samples `start` to `end`; fewer where the file ends before."""
+        """Samples `start` to `end`; fewer if the file ends before."""
         end = min(end, self.num_samples)
         if start >= end:
             return np.zeros((0, self.channels), dtype=np.float32)
@@ -128,8 +126,8 @@ class Mp3(Recording):
 def open_recording(path) -> Recording:
     """The recording in a file.
 
-    Raises AudioError where there is none, or less of it than its file tells; `soundfile.SoundFileError` or OSError where it
-    cannot be read, now or later: `unreadable` words these.
+    Raises AudioError if there is none, or less than the file announces; `soundfile.SoundFileError` or OSError if it cannot be
+    read, now or later (`unreadable` turns these into an AudioError).
     """
     with open(path, "rb") as file:
         head = file.read(4)
@@ -153,7 +151,7 @@ def open_recording(path) -> Recording:
         if error.code not in FOR_FFMPEG:
             raise
         return _open_by_ffmpeg(path, error)
-    if recording.is_mp3:  # behind bytes that are none
+    if recording.is_mp3:  # after bytes that are no MP3
         frames = _find_frames(str(path), 0, *_identity(path))
         if frames is not None:
             return Mp3(path, 0, frames)
@@ -172,18 +170,18 @@ def unreadable(path, error) -> AudioError:
 
 
 def too_short(path, num_samples: int, wanted: int, rate: int) -> AudioError:
-    """The error for a file that holds less than its header tells."""
+    """The error for a file that holds less than its header announces."""
     return was_cut(path, f"{num_samples / rate:.2f} s of {wanted / rate:.2f} s are there")
 
 
 def _identity(path) -> tuple[int, int]:
-    """By which a file is known to be the same when it is read again."""
+    """Size and time of change, by which a file is recognised as unchanged."""
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns
 
 
 def _decode(source) -> tuple[np.ndarray, int]:
-    """All samples that are there, whatever a header tells, and their rate."""
+    """All samples of a file, whatever length its header states, and their rate."""
     with _InOrder(source) as file:
         blocks = [np.zeros((0, file.channels), dtype=np.float32)]
         while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
@@ -221,7 +219,7 @@ def _open_ogg(path) -> Recording:
         recording = Recording(path)
         recording.is_sure = (
             pages.num_missing > 0
-        )  # then what lacks at its end is lost, else its times are wrong
+        )  # if pages are missing, a short end is a loss; else the times are wrong
         return recording
     parts = []
     for start, end in pages.links:
@@ -237,7 +235,7 @@ def _open_ogg(path) -> Recording:
 
 
 def _open_by_ffmpeg(path, error) -> Recording:
-    """What libsndfile does not know, such as M4A and WebM; of a video its first sound track."""
+    """Open a format that libsndfile does not know, such as M4A or WebM; of a video, the first sound track."""
     try:
         import av  # noqa: F401
     except ImportError:
@@ -256,14 +254,14 @@ def _open_by_ffmpeg(path, error) -> Recording:
 
 @lru_cache(maxsize=1)  # parts of one recording follow each other
 def _decode_by_ffmpeg(path: str, size: int, changed: int) -> tuple[np.ndarray, int, float]:
-    """All samples, their rate, and the seconds that the file tells of them, or 0.0."""
+    """All samples, their rate, and the seconds that the file states, or 0.0."""
     import av
 
     blocks, rate, told = [], 0, 0.0
-    # Tags are not read; before PyAV 19 one that is no UTF-8 ends the reading all the same.
+    # Tags are not used, but before PyAV 19 a tag that is not UTF-8 is an error.
     tags = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        # A file object, and no protocols: a name is never an address, and a playlist opens nothing.
+        # With a file object and no protocols, a name is never a URL, and a playlist opens no other file.
         with open(path, "rb") as file, av.open(file, options=ALONE, **tags) as container:
             if not container.streams.audio:
                 raise AudioError(f"{path}: holds no sound")

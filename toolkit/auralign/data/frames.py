@@ -1,4 +1,4 @@
-"""The frozen encoder's frames of a manifest: kept in memory or on disk where they fit, else computed when asked.
+"""The frozen encoder's frames of a manifest: cached in memory or on disk if they fit, else computed on request.
 
 A frozen encoder gives the same frames in every epoch and for every method, so each utterance is encoded once.
 """
@@ -20,7 +20,7 @@ BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
 
 
 class LiveFrames:
-    """Computes frames when asked."""
+    """Compute frames on request."""
 
     def __init__(self, encoder, manifest: Records):
         self.encoder, self.manifest = encoder, manifest
@@ -33,7 +33,7 @@ class LiveFrames:
             waveforms = [self._read(utterance) for utterance in utterances]
         except AudioError as error:
             raise ValueError(
-                f"{self.manifest.path}: {error}; stage 1 leaves such files out where it reads them through: run a recipe's with "
+                f"{self.manifest.path}: {error}; stage 1 rejects such files if it reads all audio: run it with "
                 "--verify_audio true"
             ) from error
         try:
@@ -44,22 +44,22 @@ class LiveFrames:
             raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
 
     def _read(self, utterance) -> np.ndarray:
-        """Samples of an utterance. What is odd in them, and stage 1 did not see as it read headers alone, is told once."""
+        """Samples of an utterance. If stage 1 read headers alone, each kind of odd audio is reported once."""
         path = audio_path(self.manifest.path, utterance)
-        heard = hear(path, start=utterance.start, seconds=utterance.seconds)
-        for note, detail in heard.notes if utterance.audio_hash.endswith(" bytes") else ():
+        found = hear(path, start=utterance.start, seconds=utterance.seconds)
+        for note, detail in found.notes if utterance.audio_hash.endswith(" bytes") else ():
             if note not in self._told:
                 self._told.add(note)
                 print(
                     f"warning: {self.manifest.path}: {utterance.id} is {note}{f' ({detail})' if detail else ''}, and others "
-                    "may be: stage 1 lists all where it reads them through (--verify_audio true)",
+                    "may be: stage 1 lists them all if it reads all audio (--verify_audio true)",
                     file=sys.stderr,
                 )
-        return heard.samples
+        return found.samples
 
 
 class CachedFrames:
-    """Frames laid end to end in one array (sum of lengths, D), in memory or mapped from a file."""
+    """All frames, concatenated in one array (sum of lengths, D), in memory or mapped from a file."""
 
     def __init__(self, array: np.ndarray, lengths: np.ndarray):
         self.array, self.lengths = array, lengths
@@ -69,31 +69,38 @@ class CachedFrames:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         lengths = self.lengths[rows]
         frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             part = self.array[self.ends[row] - self.lengths[row] : self.ends[row]]
-            frames[place, : len(part)] = torch.from_numpy(
+            frames[index, : len(part)] = torch.from_numpy(
                 np.array(part)
-            )  # a copy: the cache on disk is mapped read-only
+            )  # a copy, as the cache on disk is mapped read-only
         return frames, torch.from_numpy(lengths.astype(np.int64))
 
 
 def open_frames(
     encoder, manifest: Records, *, cache: str, folder, max_gigabytes: float, batch_seconds: float
 ):
-    """Frames of a manifest, by the cache that the recipe asks for.
+    """Open the frames of a manifest with the requested cache, which is filled if need be.
 
     Arguments
     ---------
     encoder : torch.nn.Module
-        With `width`, `hears(seconds)`, `num_frames(num_samples)` and `fingerprint`. What it does not hear has no frames.
+        With `width`, `hears(seconds)`, `num_frames(num_samples)` and `fingerprint`. Utterances that are too long for it have no
+        frames.
     manifest : Records
         Of Utterance.
     cache : str
-        "memory", "disk" or "off". What is larger than `max_gigabytes` is not kept, and a line says so.
+        "memory", "disk" or "off".
     folder : Path
-        Of the disk cache. A file's name holds the hashes of manifest and encoder; those of an older manifest are removed.
+        Folder of the disk cache. File names hold the hashes of manifest and encoder; files of an older manifest are removed.
+    max_gigabytes : float
+        If the frames take more, they are not cached, and a message says so.
     batch_seconds : float
         Seconds of audio encoded at once.
+
+    Returns LiveFrames or CachedFrames.
+
+    Raises ValueError on another `cache`, or if the audio does not give the number of frames that its seconds give.
     """
     if cache not in ("memory", "disk", "off"):
         raise ValueError(f"feature_cache {cache!r}: use memory, disk or off")
@@ -120,7 +127,7 @@ def open_frames(
             for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
                 path.parent.glob(f"{stem}.{of_manifest}.*.npy")
             ):
-                stale.unlink()  # frames of a manifest that is no more
+                stale.unlink()  # frames of an older manifest
             write_array(
                 path,
                 shape,
@@ -131,29 +138,29 @@ def open_frames(
 
 
 def made_of(encoder) -> dict | None:
-    """Of an encoder of somebody's own, how `auralign.models.build` made it, with a hash of its code; None of auralign's own."""
+    """How `auralign.models.build` made a user-defined encoder, with a hash of its code; None for auralign's own encoders."""
     return getattr(encoder, "made_of", None)
 
 
 def frames_key(encoder) -> str:
-    """Names the frames that an encoder gives, in the names of cached files."""
+    """A key of an encoder's frames, used in the names of cached files."""
     account = made_of(encoder)
     return hash_value([encoder.fingerprint, account] if account else encoder.fingerprint)[:16]
 
 
 class BranchFrames:
-    """The frames of each branch: `get(rows)` gives (frames, lengths) by its name."""
+    """The frames of several encoder branches, by name."""
 
     def __init__(self, branches: Mapping[str, Any]):
         self.branches = dict(branches)
 
     def get(self, rows: list[int]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """By branch, frames (B, T, D) and lengths (B,) of manifest rows."""
+        """Branch name -> frames (B, T, D) and lengths (B,) of manifest rows."""
         return {name: frames.get(rows) for name, frames in self.branches.items()}
 
 
 def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
-    """`open_frames` of each of the model's encoders, by a recipe's values; the disk cache stands beside the manifest."""
+    """`open_frames` for each of the model's encoders, with the recipe's values; the disk cache is beside the manifest."""
     return BranchFrames(
         {
             name: open_frames(
@@ -170,7 +177,7 @@ def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
 
 
 def count_frames(encoder, utterance: Utterance) -> int:
-    """Frames of an utterance, from its seconds; 0 for one that is too long for the encoder."""
+    """Number of frames of an utterance, from its seconds; 0 if it is too long for the encoder."""
     if not encoder.hears(utterance.seconds):
         return 0
     return encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
@@ -199,7 +206,7 @@ def _encode_all(
 
 
 def _batches(lengths: np.ndarray, max_frames: float) -> list[list[int]]:
-    """Rows by length, cut so that no padded batch holds more than `max_frames` frames; rows without frames in none."""
+    """Rows sorted by length, in batches of at most `max_frames` padded frames; rows without frames are left out."""
     batches: list[list[int]] = [[]]
     for row in np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]:
         if batches[-1] and (len(batches[-1]) + 1) * lengths[row] > max_frames:

@@ -1,8 +1,8 @@
-"""The ids of a source's rows: made where there are none, and found where two rows have the same.
+"""The ids of a source's rows: made for rows that have none, and checked for duplicates.
 
-A row without an id gets the name of its audio file, without the ending. If the source has several stretches of one file, each id
-also has the channel and the times, in seconds: `meeting@10-18`, `call@ch1@0.5-2`. The ids depend on the whole source, not on the
-order of its rows, nor on which of them are read.
+A row without an id gets the name of its audio file, without the ending. If the source has several segments of one file, each id
+also has the channel and the times, in seconds: `meeting@10-18`, `call@ch1@0.5-2`. The ids depend on the whole source, but neither
+on the order of its rows nor on which of them are read.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ CHANNEL = re.compile(r"(?:ch(?:annel)?[ _-]?)?(\d{1,2}|[A-Za-z]|left|right)(?:\.
 
 
 class Ids:
-    """Gives ids to the rows that have none, and finds those that are used twice.
+    """Gives ids to rows that have none, and finds ids that are used twice.
 
-    A source in which a row has no id is read once more, before that row, for what it has of each file: 24 bytes a row are kept
-    while it lasts.
+    At the first row without an id, the whole source is read once more for its file names and segments; 24 bytes a row are kept
+    meanwhile.
 
     Arguments
     ---------
-    rows : callable () -> iterator of (place, row)
+    rows : callable () -> iterator of (position, row)
         Reads the source from its beginning.
-    read : callable (row, place) -> dict
-        The values of a row, field by field.
+    read : callable (row, position) -> dict
+        Returns the values of a row by field.
     """
 
     def __init__(self, rows: Callable[[], Iterator[tuple[str, dict]]], read: Callable[[dict, str], dict]):
         self.rows, self.read = rows, read
         self.scanned = False
-        self.divided: set[int] = set()  # files of which there are several stretches, hashed
-        self.shared: set[int] = set()  # names that several files have but for their ending, hashed
-        self.found: dict[int, int] = {}  # hashed id to its place in the following
+        self.divided: set[int] = set()  # hashes of files with several segments
+        self.shared: set[int] = set()  # hashes of names that several files share, apart from their ending
+        self.found: dict[int, int] = {}  # hash of an id -> its index in the arrays below
         self.numbers, self.contents = array("Q"), [array("Q") for _ in range(3)]
-        self.places: list[str] = []  # of all rows, once two have the same id
+        self.positions: list[str] = []  # of all rows; read when two rows have the same id
 
     def choose(self, values: dict, stem: str, number: int) -> str:
-        """The id of a row: its own, or one made of its file, channel and times."""
+        """The id of a row: its own, or one composed of its file, channel and times."""
         if values.get("id") not in (None, ""):
             return str(values["id"])
         if not isinstance(values["audio"], dict):
@@ -55,7 +55,7 @@ class Ids:
             path, name = Path(values["audio"]).as_posix(), _name(values["audio"])
             name = path if _hash(name) in self.shared else name
             return name + _stretch(values) if _hash(path) in self.divided else name
-        # The audio itself: reading all of it once more, to see which names are used twice, would take too long.
+        # The row holds the audio itself: reading all rows once more to find shared names would take too long.
         name = _name(values["audio"].get("path") or f"{stem}-{number}")
         earlier = self.found.get(_hash(name))
         if earlier is None or self._contents(values)[0] == self.contents[0][earlier]:
@@ -65,10 +65,10 @@ class Ids:
             _stretch(values) if cut and _hash(name + _stretch(values)) not in self.found else f"@{number}"
         )
 
-    def find_twice(self, utterance: Utterance, values: dict, number: int, place: str) -> Rejection | None:
-        """Remember a row; a Rejection if an earlier one has its id and its audio.
+    def find_twice(self, utterance: Utterance, values: dict, number: int, position: str) -> Rejection | None:
+        """Remember a row; returns a Rejection if an earlier row has the same id and audio.
 
-        Raises RecordError if an earlier one has its id and other audio.
+        Raises RecordError if an earlier row has the same id and other audio.
         """
         key = _hash(utterance.id)
         found = self._contents(values, utterance)
@@ -78,23 +78,23 @@ class Ids:
             for column, value in zip(self.contents, found, strict=True):
                 column.append(value)
             return None
-        self.places = self.places or [before for before, _ in self.rows()]
-        first = self.places[self.numbers[earlier]]
+        self.positions = self.positions or [before for before, _ in self.rows()]
+        first = self.positions[self.numbers[earlier]]
         same_clip, same_text, same_rest = (
             column[earlier] == value for column, value in zip(self.contents, found, strict=True)
         )
         if not same_clip:
             raise RecordError(
-                f"{place}: the id {utterance.id!r} is used twice, first at {first}, and not of the same audio; ids must be "
+                f"{position}: the id {utterance.id!r} is used twice, first at {first}, and not of the same audio; ids must be "
                 "unique: mend the table, or name a column of other ids (--column id=NAME)"
             )
         reason = "the same row twice"
         if not (same_text and same_rest):
             reason = f"the same audio twice, with {'other labels' if same_text else 'another text'}"
-        return Rejection(utterance.id, reason, f"{place}: the row of {first} was kept")
+        return Rejection(utterance.id, reason, f"{position}: the row of {first} was kept")
 
     def _contents(self, values: dict, utterance: Utterance | None = None) -> tuple[int, ...]:
-        """Hashes of a row: its clip, and with an utterance its text and all else."""
+        """Hashes of a row: its clip and, if an utterance is given, its text and its other fields."""
         audio = values["audio"]
         name = (
             hashlib.sha256(audio["bytes"]).hexdigest() if isinstance(audio, dict) else Path(audio).as_posix()
@@ -107,10 +107,10 @@ class Ids:
 
     def _scan(self) -> None:
         names, files, stretches = array("Q"), array("Q"), array("Q")
-        for place, row in self.rows():
+        for position, row in self.rows():
             try:
-                values = self.read(row, place)
-            except RecordError:  # said when the row is read; it may be one that is not
+                values = self.read(row, position)
+            except RecordError:  # raised again if the row is read; conditions may exclude it
                 continue
             if values.get("id") in (None, "") and isinstance(values["audio"], str):
                 names.append(_hash(_name(values["audio"])))
@@ -121,7 +121,7 @@ class Ids:
 
 
 def _find_several(hashed_keys: array[int], hashed_values: array[int]) -> set[int]:
-    """The keys that have more than one value."""
+    """The keys that have more than one distinct value."""
     if not hashed_keys:
         return set()
     keys, values = np.frombuffer(hashed_keys, np.uint64), np.frombuffer(hashed_values, np.uint64)
@@ -143,21 +143,21 @@ def _name(audio: str) -> str:
 
 
 def _stretch(values: dict) -> str:
-    """Which part of a file a row is about: "@10-18", "@ch1@0.5-2"; "@0-" is all of it.
+    """The part of a file that a row covers: "@10-18", "@ch1@0.5-2"; "@0-" is the whole file.
 
     >>> _stretch({"start": 0.1, "seconds": 0.2})
     '@0.1-0.3'
     """
 
-    def tell(seconds: float) -> str:
+    def to_text(seconds: float) -> str:
         return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
     channel, start = channel_of(values), values.get("start") or 0.0
-    end = "" if values.get("seconds") is None else tell(start + values["seconds"])
-    return (f"@ch{channel}" if channel else "") + f"@{tell(start)}-{end}"
+    end = "" if values.get("seconds") is None else to_text(start + values["seconds"])
+    return (f"@ch{channel}" if channel else "") + f"@{to_text(start)}-{end}"
 
 
 def channel_of(values: dict) -> str:
-    """Number or letter of a channel of a recording; "" if there is none, or it is something else, such as whose video it is."""
+    """Number or letter of a row's audio channel; "" if `channel` is empty or means something else, such as a video channel."""
     match = CHANNEL.fullmatch("" if values.get("channel") is None else str(values["channel"]).strip())
     return match[1] if match else ""

@@ -1,4 +1,4 @@
-"""Write a manifest of utterances whose audio was looked into once; what is rejected is listed with its reason."""
+"""Write a manifest of utterances whose audio was checked; rejected utterances are listed with their reason."""
 
 import dataclasses
 import hashlib
@@ -21,12 +21,12 @@ from auralign.records import Utterance, to_line, write_records
 ACCOUNT = "corpus.json"  # in a recipe's data folder: the options of stage 1, and what it made
 AVERAGED = "averaged over their channels"
 SHORTER = "shorter than their file, of which nothing else is used"
-TOLERANCE_SECONDS = 0.05  # by which a length is rounded, or a segment ends before its file
+TOLERANCE_SECONDS = 0.05  # a length may be rounded, or a segment end before its file, by this much
 
 
 @dataclass
 class Summary:
-    """How many utterances of a source were kept, rejected and noted; `str` makes one line of it."""
+    """Numbers of utterances that were kept, rejected and noted; `str` formats them as one line."""
 
     path: Path
     num_kept: int = 0
@@ -53,37 +53,37 @@ def write_manifest(
     max_seconds: float | None = None,
     verify: bool = True,
 ) -> Summary:
-    """Check every utterance's audio; write the sound ones to `path`, list the others in `<name>.rejected.jsonl`.
+    """Check every utterance's audio; write those that pass to `path`, and list the others in `<name>.rejected.jsonl`.
 
-    Utterances that are kept although their audio is odd, such as silent, are listed in `<name>.noted.jsonl`.
+    Utterances that are kept although their audio is odd (silent, for example) are also listed in `<name>.noted.jsonl`.
 
     Arguments
     ---------
     path : Path
-        Of the manifest. Its audio paths are relative to its folder.
-    utterances : iterable of Utterance
-        With `audio` relative to `audio_folder`; infinite `seconds` reach to the end of the file and are measured. A Rejection
-        among them is listed with the others, a Note is shown in the summary.
+        The manifest to write. Its audio paths are relative to its folder.
+    utterances : iterable of Utterance, Rejection or Note
+        `audio` is relative to `audio_folder`; infinite `seconds` mean up to the end of the file. A Rejection is listed as
+        rejected; a Note is shown in the summary.
     audio_folder : Path
     limit : float
         Share of rejected utterances above which TooManyRejectedError is raised; see `Rejected`.
     max_seconds : float, optional
-        Longer utterances are rejected.
+        Longer utterances are rejected; none by default.
     verify : bool
-        Whether audio is read through. If not, finite `seconds` are trusted if the file exists, and infinite ones are measured
-        from the file's header. That is quick, but does not find files that were cut, and `audio_hash` is the file's size, which
-        does not change if samples are exchanged for others of the same size.
+        Whether all audio is read. If not, finite `seconds` are trusted if the file exists, and infinite ones are read from the
+        file's header. That is quick, but misses truncated files, and `audio_hash` is the file's size, which does not change if
+        samples are replaced by others of the same size.
 
-    Raises RecordError on an id used twice.
+    Returns Summary.
+
+    Raises RecordError if an id is used twice, TooManyRejectedError if too many utterances are rejected or none is kept.
     """
     rejected, noted = Rejected(limit=limit), Listed()
     summary = Summary(Path(path), verified=verify)
     shorter: dict[
         str, tuple[str, str]
-    ] = {}  # audio of which the first part alone is an utterance: its id, both lengths
-    users: Counter[int] = (
-        Counter()
-    )  # utterances of each audio file, by the hash of its path, which takes less memory
+    ] = {}  # audio path -> (id, both lengths) of an utterance that ends before its file
+    users: Counter[int] = Counter()  # utterances of each audio file, by the hash of its path to save memory
 
     def sound() -> Iterator[Utterance]:
         manifest_folder = str(Path(path).parent)
@@ -139,9 +139,9 @@ class _Unfit(Exception):
 
 
 def _relative_to(manifest_folder: str) -> Callable[[str], str]:
-    """A function that gives the path of a folder relative to the manifest's, as "../corpus/", computed once a folder.
+    """A function from a folder to its path relative to the manifest's folder, such as "../corpus/"; results are cached.
 
-    Links are resolved first: after a link, ".." leads elsewhere.
+    Links are resolved first, as ".." after a link leads elsewhere.
     """
     base = os.path.realpath(manifest_folder)
 
@@ -156,10 +156,12 @@ def _relative_to(manifest_folder: str) -> Callable[[str], str]:
 def _check(
     utterance: Utterance, folder: str, audio: str, max_seconds: float | None, verify: bool
 ) -> tuple[Utterance, list[str], tuple[tuple[str, str], ...], float]:
-    """The utterance with its length measured and its audio hashed; how its audio is changed on reading; what is odd in it, with
-    details; and the seconds of its file, 0 if they are not known.
+    """The utterance with its length and audio hash; how reading changes its audio; notes (reason, detail) about what is odd;
+    and the seconds of its file, 0 if unknown.
 
-    `audio` is relative to `folder`, the manifest's: it is opened by the path that later stages use.
+    `audio` is relative to `folder`, the manifest's folder: the file is opened by the path that later stages use.
+
+    Raises _Unfit or AudioError if the utterance cannot be used.
     """
     if not utterance.text.strip():
         raise _Unfit("no text", "")
@@ -185,8 +187,8 @@ def _check(
     if max_seconds is not None and seconds > max_seconds:  # before it is read: it may be a day long
         raise _Unfit(f"longer than {max_seconds:g} s", f"{seconds:.2f} s")
     if verify:
-        heard = hear(path, start=utterance.start, seconds=None if whole else seconds)
-        samples, odd, there = heard.samples, heard.notes, heard.file_seconds
+        checked = hear(path, start=utterance.start, seconds=None if whole else seconds)
+        samples, odd, there = checked.samples, checked.notes, checked.file_seconds
         facts[AVERAGED] = channels > 1 and OPPOSITE not in dict(odd)
         digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
         seconds = len(samples) / SAMPLE_RATE if whole else seconds

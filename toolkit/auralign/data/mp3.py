@@ -1,10 +1,10 @@
-"""The frames of an MP3 file, from which its length follows: what its header tells, or a guess by its first frame, may be wrong.
+"""The frames of an MP3 file, which give its length: its header, or an estimate from its first frame, may be wrong.
 
 A file is tags, then frames that follow each other, each with its own length (ISO 11172-3 and 13818-3, 2.4.1.3):
 
     ID3 ..., ff fb 90 64 ... (417 bytes), ff fb 92 64 ... (418 bytes), ..., TAG ...
 
-A frame of layer 3 borrows bits from those before it, so one that is decoded alone is not what it is in the file.
+A frame of layer 3 borrows bits from earlier frames, so a frame decoded alone differs from the same frame in the file.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Kilobits a second of layer 3 by index 1 to 14: of MPEG 1, then of MPEG 2 and 2.5.
+# Kilobits per second of layer 3 by index 1 to 14: MPEG 1, then MPEG 2 and 2.5.
 BITRATES = {
     True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -28,20 +28,20 @@ RATES = {
 RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 ONE_CHANNEL = 0xC0
 SILENT_SAMPLES = 4608
-DECODER_DELAY = 529  # samples that every decoder of layer 3 gives before the first
-RESERVOIR = 512  # bytes of earlier frames, at most, that a frame borrows
+DECODER_DELAY = 529  # samples that every decoder of layer 3 outputs before the first
+RESERVOIR = 512  # largest number of bytes that a frame borrows from earlier ones
 SEARCHED = 2**16  # bytes in which the first frame is looked for
 TAGS = (b"ID3", b"TAG", b"APET", b"LYRI")
 
 
 class Kind:
-    """What all frames of a file have in common, by the four bytes that the first begins with.
+    """The properties that all frames of a file share, from the first four bytes of a frame.
 
     >>> kind = Kind(bytes.fromhex("fffb9064"))
     >>> kind.rate, kind.channels, kind.num_samples, kind.size(bytes.fromhex("fffb9264"), 0)
     (44100, 2, 1152, 418)
 
-    Raises ValueError on bytes that no frame begins with.
+    Raises ValueError if no frame begins with these bytes.
     """
 
     def __init__(self, head: bytes):
@@ -54,12 +54,12 @@ class Kind:
         self.num_samples = 1152 if self.is_first else 576
         self.sizes = {}  # bytes of a frame, by its third byte
         for number, kilobits in enumerate(BITRATES[self.is_first], start=1):
-            for bits in range(4):  # padding, then one that means nothing
+            for bits in range(4):  # the padding bit, then a private bit
                 size = self.num_samples // 8 * kilobits * 1000 // self.rate + (bits >> 1)
                 self.sizes[number << 4 | index << 2 | bits] = size
 
     def size(self, data, at: int) -> int | None:
-        """Bytes of the frame that begins there; None where none of this kind does."""
+        """Bytes of the frame that begins at `at`; None if no frame of this kind does."""
         if at + 4 > len(data) or data[at] != 0xFF or (data[at + 1] ^ self.head[1]) & 0xFE:
             return None
         one = data[at + 3] & ONE_CHANNEL == ONE_CHANNEL
@@ -67,15 +67,15 @@ class Kind:
 
     @property
     def side_bytes(self) -> int:
-        """Between a frame's header and its Xing or Info tag."""
+        """Number of bytes between a frame's header and its Xing or Info tag."""
         return {(True, 1): 17, (True, 2): 32, (False, 1): 9, (False, 2): 17}[self.is_first, self.channels]
 
     def announce(self, num_frames: int, lead: bytes) -> bytes:
-        """What, put before so many frames, makes a decoder give all samples of them, and no others.
+        """Bytes that, written before `num_frames` frames, make a decoder give exactly the samples of these frames.
 
-        An Info tag, as an encoder writes it, and silent frames, whose samples it declares to be none: as many as leave a
-        decoder's buffers turned as they are at the beginning, so that nothing is rounded otherwise. The last of them is `lead`,
-        the file's own tag, if it has one: the frames behind it may borrow from that.
+        They are an Info tag, as encoders write it, and silent frames whose samples the tag declares as padding: as many as leave
+        a decoder's buffers in their initial rotation, so that rounding does not change. The last one is `lead`, the file's own
+        tag, if it has one, as the next frames may borrow from it.
         """
         num_silent = SILENT_SAMPLES // self.num_samples
         tag = b"Info" + (1).to_bytes(4, "big") + (num_frames + num_silent).to_bytes(4, "big")
@@ -87,7 +87,7 @@ class Kind:
         return (head + body).ljust(size, b"\0") + silent * (num_silent - 1) + (lead or silent)
 
     def silence(self, frame: bytes, num_borrowed: int) -> bytes:
-        """A frame that sounds of nothing, and hands on to those behind it what they borrow: it claims to borrow that itself."""
+        """A silent frame that passes its data on to later frames that borrow it, by claiming to borrow `num_borrowed` bytes."""
         start = 4 if frame[1] & 1 else 6  # a checksum
         most, shift = (511, 7) if self.is_first else (255, 0)
         borrows = min(num_borrowed, most) << shift
@@ -95,29 +95,29 @@ class Kind:
         return frame[:start] + side + frame[start + self.side_bytes :]
 
     def num_lent(self, frame: bytes) -> int:
-        """Bytes of a frame that others may borrow: what is left without header, checksum and side information."""
+        """Bytes of a frame that later frames may borrow: all but header, checksum and side information."""
         return max(0, len(frame) - (4 if frame[1] & 1 else 6) - self.side_bytes)
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Where the frames of a file lie, and what it tells of itself; the first, if it only tells, is not among them."""
+    """The positions of a file's frames, and the values of its tag; a first frame that is only a tag is left out."""
 
     kind: Kind
     offsets: np.ndarray  # (num_frames,) in bytes
     sizes: np.ndarray  # (num_frames,) in bytes
-    num_bytes: int  # from the first frame to the last, with one that is not whole
-    ends_inside: bool  # the last is not whole
+    num_bytes: int  # from the first frame to the last, truncated or not
+    ends_inside: bool  # the last frame is truncated
     num_lost: int  # bytes between frames that are neither frames nor tags
     tag: tuple[int, int] | None = None  # offset and size of a first frame that holds no sound
-    told_frames: int | None = None  # by a Xing, Info or VBRI tag
+    told_frames: int | None = None  # as stated by a Xing, Info or VBRI tag
     told_bytes: int | None = None
-    delay: int | None = None  # samples that the encoder put before the first
-    padding: int = 0  # and behind the last
+    delay: int | None = None  # samples that the encoder added before the first
+    padding: int = 0  # samples that the encoder added after the last
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Which of the decoded samples were in what was encoded: start and end."""
+        """Start and end of the original recording in the decoded samples."""
         total = len(self.offsets) * self.kind.num_samples
         if self.delay is None:
             return 0, total
@@ -127,13 +127,13 @@ class Frames:
 
     @property
     def is_cut(self) -> bool:
-        """Whether less is there than was written. A figure that is told may be wrong: all that are told have to say it."""
+        """Whether the file is truncated. A stated size may be wrong, so all stated sizes must agree."""
         there = ((len(self.offsets) + 1, self.told_frames), (self.num_bytes, self.told_bytes))
         short = [found < told * 0.99 for found, told in there if told is not None]
         return all(short) if short else self.ends_inside
 
     def cut_out(self, start: int, end: int, read) -> tuple[bytes, int]:
-        """An MP3 that decodes to samples `start` to `end` of what all frames give, and which of its samples is the first of them.
+        """An MP3 that contains samples `start` to `end` of all decoded samples, and the index of sample `start` in it.
 
         Arguments
         ---------
@@ -168,7 +168,7 @@ class Frames:
 
 
 def find_frames(data: bytes) -> Frames | None:
-    """The frames in the bytes of a file; None where they are no MP3, or one whose frames do not tell their bit rate."""
+    """The frames in the bytes of a file; None if it is no MP3, or its frames do not state their bit rate."""
     end = _end(data)
     at = _skip_id3(data, 0)
     found = next(_frame_pairs(data, at, min(end, at + SEARCHED), None), None)
@@ -180,7 +180,7 @@ def find_frames(data: bytes) -> Frames | None:
     while at < end:
         size = kind.size(data, at)
         if size is None:
-            # A tag in the middle: files were joined. It may hold anything, so it is not looked into.
+            # A tag in the middle means that files were joined. It may hold anything, so it is skipped.
             after = next(_frame_pairs(data, max(at + 1, _skip_id3(data, at)), end, kind), (None,))[0]
             if after is None:
                 other = next(
@@ -212,7 +212,7 @@ def find_frames(data: bytes) -> Frames | None:
 
 
 def _frame_pairs(data: bytes, start: int, end: int, kind: Kind | None) -> Iterator[tuple[int, Kind]]:
-    """Where frames begin, of this kind if one is given, that another, or the end, follows: two bytes alone may be anything."""
+    """Yield the start of frames (of `kind`, if given) that another frame or the end follows: two bytes alone may be chance."""
     at = data.find(b"\xff", start, end)
     while at >= 0:
         try:
@@ -226,7 +226,7 @@ def _frame_pairs(data: bytes, start: int, end: int, kind: Kind | None) -> Iterat
 
 
 def _skip_id3(data: bytes, at: int) -> int:
-    """Behind ID3v2 tags: b"ID3", two bytes of version, one of flags, and the size in four times seven bits."""
+    """The position after ID3v2 tags: b"ID3", two bytes of version, one of flags, and the size in four times seven bits."""
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         size = 0
         for byte in data[at + 6 : at + 10]:
@@ -236,7 +236,7 @@ def _skip_id3(data: bytes, at: int) -> int:
 
 
 def _end(data: bytes) -> int:
-    """Where the tags begin that stand behind the frames: ID3v1, APE or Lyrics3."""
+    """The start of the tags after the frames: ID3v1, APE or Lyrics3."""
     end = len(data)
     while True:
         if data[max(0, end - 128) : end - 125] == b"TAG":
@@ -254,7 +254,7 @@ def _end(data: bytes) -> int:
 
 
 def _read_tag(data: bytes, at: int, kind: Kind) -> dict | None:
-    """What the frame at `at` tells, if it is one that holds no sound."""
+    """The values of the tag in the frame at `at`; None if the frame holds sound."""
     for place in (at + 4 + kind.side_bytes, at + 6 + kind.side_bytes):  # without and with a checksum
         if data[place : place + 4] in (b"Xing", b"Info"):
             return _read_xing(data, place)
@@ -264,7 +264,7 @@ def _read_tag(data: bytes, at: int, kind: Kind) -> dict | None:
 def _read_xing(data: bytes, at: int) -> dict:
     """b"Xing", flags (4 bytes), then what they announce: frames (4), bytes (4), a table (100), quality (4); then LAME's part.
 
-    LAME's: the encoder's name (9), 12 bytes, and in 24 bits the delay and the padding; absent where its first byte is zero.
+    LAME's: the encoder's name (9), 12 bytes, and in 24 bits the delay and the padding; absent if its first byte is zero.
     """
     flags, place, found = int.from_bytes(data[at + 4 : at + 8], "big"), at + 8, {}
     for flag, name, size in ((1, "told_frames", 4), (2, "told_bytes", 4), (4, None, 100), (8, None, 4)):

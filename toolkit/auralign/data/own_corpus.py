@@ -21,9 +21,7 @@ from auralign.files import PathLike, hash_value, locked
 from auralign.layout import Speech, fill
 from auralign.records import Question, RecordError, Records, Utterance, write_records
 
-AS_TEXT = (
-    "answered as the text"  # group of the questions whose right answer is the LLM's own answer to the text
-)
+AS_TEXT = "answered as the text"  # group of questions whose reference is the LLM's own answer to the text
 Asked = Sequence[tuple[str, str | None]]
 
 
@@ -39,37 +37,36 @@ def prepare_own_corpus(
     columns: Columns | None = None,
     **options: Any,
 ) -> tuple[Summary, int]:
-    """Write the manifest of a source and, if something is asked, the questions beside it.
+    """Write the manifest of a source and, if `asked` is not empty, the questions beside it.
 
     Arguments
     ---------
     source : path
         File or folder, or `hf://owner/name`, as `read_source` takes it.
     manifest : path
-        File to write; its name ends in `.jsonl`.
+        File to write; its name must end in `.jsonl`.
     asked : sequence of (str, str or None)
-        Each is asked about every utterance: an instruction with a `{speech}` slot, and the column of the right answers, or None
-        if the LLM's answer to the text is the right one.
+        Instructions with a `{speech}` slot, each asked about every utterance, and the column of the right answers; None if the
+        LLM's answer to the text is the reference.
     audio_folder : path, optional
-        Folder that relative audio paths start from; by default that of the source, or the working folder for the forms in
-        `HERE`.
+        Folder of relative audio paths. Default: the source's folder, or the working folder for the forms in `HERE`.
     max_seconds : float, optional
-        Longer utterances are rejected.
+        Longer utterances are rejected; None for no limit.
     max_rejected : float
         Share of rejected utterances above which TooManyRejectedError is raised.
     form : str, optional
-        Form of the source; found from its path by default.
+        Form of the source, one of `FORMS`; detected from its path by default.
     columns : Columns, optional
-        Which column becomes what.
+        Mapping of columns to fields; usual names are found by default.
     **options
         Further options of `read_source`: split, config, separator, names.
 
     Returns
     -------
-    The manifest's Summary, and the number of questions.
+    The manifest's Summary, and the number of questions (int).
 
-    Raises ValueError if an instruction has no slot, or the manifest's name has another ending; FileNotFoundError if there is no
-    source, or no `audio_folder`; RecordError if an utterance has no answer in a column; and what `read_source` and
+    Raises ValueError if an instruction has no slot or the manifest's name has another ending; FileNotFoundError if the source or
+    `audio_folder` does not exist; RecordError if an utterance has no answer in a column; and what `read_source` and
     `write_manifest` raise.
     """
     manifest, columns = Path(manifest), columns or Columns()
@@ -97,7 +94,7 @@ def prepare_own_corpus(
         for old in (
             manifest,
             questions,
-        ):  # if this run fails, those of an earlier run must not pass for its own
+        ):  # so that files of an earlier run are not taken for this one's if it fails
             old.unlink(missing_ok=True)
         summary = write_manifest(
             manifest,
@@ -117,7 +114,7 @@ def questions_path(manifest: PathLike) -> Path:
 
 
 def make_questions(manifest: Records, asked: Asked) -> Iterator[Question]:
-    """A Question for each instruction and each utterance; the answers are labels of the utterances.
+    """Yield a Question for each instruction and utterance; references are labels of the utterances.
 
     Raises RecordError if an utterance has no answer.
     """
@@ -129,7 +126,7 @@ def make_questions(manifest: Records, asked: Asked) -> Iterator[Question]:
                     f"{manifest.path}: {utterance.id} has no answer in the column {column!r}; leave such rows out (--where)"
                 )
             yield Question(
-                # The hash makes the key one of the question itself: answers to a changed question are not taken for its own.
+                # The key holds a hash of the question, so that answers to an earlier wording are not reused.
                 key=f"{utterance.id}:{number}:{hash_value([instruction, reference])[:8]}",
                 utt_id=utterance.id,
                 group=AS_TEXT if column is None else column,

@@ -1,4 +1,4 @@
-"""What a stage leaves out, and what it keeps although something is odd about it: counted by reason and listed in files."""
+"""Items that a stage rejects, or keeps although they are odd: counted by reason and listed in files."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from pathlib import Path
 from auralign.files import PathLike, write_atomically
 from auralign.records import Utterance, shorten
 
-# Up to this many items may be rejected whatever the limit, as one bad clip of 29 is more than 1 %, but at most this share of all.
+# Up to three items may be rejected whatever the limit (one of 29 is more than 1 %), but at most a quarter of all.
 ALWAYS_ALLOWED, ALWAYS_ALLOWED_SHARE = 3, 0.25
 
 
@@ -18,7 +18,7 @@ class TooManyRejectedError(ValueError):
 
 
 class Listed:
-    """Items with what is wrong with them: counted by reason, and listed in a file.
+    """Items and the problem of each: counted by reason, and listed in a file.
 
     >>> listed = Listed()
     >>> listed.add("a", "no samples")
@@ -30,16 +30,16 @@ class Listed:
         self.items: list[dict[str, str]] = []
 
     def add(self, identity: str, reason: str, detail: str = "") -> None:
-        """List one item. `reason` is counted; `detail` is only kept."""
+        """List one item. Items are counted by `reason`; `detail` is stored."""
         self.items.append({"id": identity, "reason": reason, **({"detail": detail} if detail else {})})
 
     def reasons(self) -> str:
-        """Each reason, and how many items have it."""
+        """Each reason and its number of items, as text."""
         counts = Counter(item["reason"] for item in self.items)
         return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
 
     def first(self) -> str:
-        """The first item, and what is wrong with it."""
+        """The first item and its problem, as text."""
         first = self.items[0]
         return f"{shorten(first['id'])} ({shorten(first.get('detail') or first['reason'])})"
 
@@ -52,10 +52,13 @@ class Listed:
 
 
 class Rejected(Listed):
-    """Collects the items that a stage leaves out, and writes them beside what it keeps.
+    """The items that a stage rejects; written beside the file of those that it keeps.
 
-    More than the share `limit` of all items stop the stage. Up to three never do, unless they are more than a quarter of all, or
-    the limit is 0.
+    Arguments
+    ---------
+    limit : float
+        Share of all items, 0 to 1. If more are rejected, `write` stops the stage; up to three are always allowed, but never more
+        than a quarter of all. 0 allows none.
 
     >>> rejected = Rejected(limit=0.5)
     >>> rejected.add("a", "no samples")
@@ -89,8 +92,8 @@ class Rejected(Listed):
         Raises
         ------
         TooManyRejectedError
-            If the list is longer than is allowed, or nothing was kept. If there is a list of an earlier run at `path`, it
-            stays there, beside what that run kept, and the new one is written to `<name>.stopped.jsonl`.
+            If more items were rejected than allowed, or nothing was kept. A list at `path` from an earlier run then remains,
+            as it belongs to that run's output, and the new list is written to `<name>.stopped.jsonl`.
         """
         path, num_all = Path(path), num_kept + len(self.items)
         too_many = len(self.items) > self.num_allowed(num_all)
@@ -112,22 +115,22 @@ class Rejected(Listed):
 
 @dataclass(frozen=True)
 class Rejection:
-    """Something that the reader of a corpus found and cannot make an utterance of; it is listed as rejected."""
+    """A row or file of a corpus that its reader cannot turn into an utterance; it is listed as rejected."""
 
     id: str
-    reason: str  # is counted
+    reason: str  # rejections are counted by it
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something else that the reader of a corpus found: shown in the summary, as "3 silent"; nothing is rejected by it."""
+    """A remark by the reader of a corpus, shown in the summary as "3 silent"; it rejects nothing."""
 
     text: str
     count: int = 1
 
 
-Item = Utterance | Rejection | Note  # what the reader of a corpus gives
+Item = Utterance | Rejection | Note  # what the reader of a corpus yields
 
 
 def noted_path(path: PathLike) -> Path:

@@ -1,11 +1,11 @@
-"""When each word was said: read from alignments that others made, and matched to the words of a transcript.
+"""The time of each word: read from existing alignments and matched to the words of a transcript.
 
     >>> timed = [("three", 0.2, 0.5), ("five", 0.5, 0.9)]
     >>> match_words("Three, five!", timed, seconds=1.0)
     (('Three,', 0.2, 0.5), ('five!', 0.5, 0.9))
 
-Times are in seconds from the utterance's start. Silence is left out; `<unk>`, by which an aligner names a word that it does
-not know, is kept: a word was said there, and it stands for whichever the transcript has.
+Times are in seconds from the utterance's start. Silence is left out. `<unk>`, the label of a word that the aligner does not
+know, is kept and matches any word of the transcript.
 """
 
 import re
@@ -18,16 +18,16 @@ from auralign.records import RecordError
 from auralign.text.words import plain
 
 UNKNOWN = "<unk>"
-# Labels of intervals in which no word was said. `spn` is spoken noise: a cough.
+# Labels of intervals without a word; `spn` is spoken noise, such as a cough.
 SILENCE = frozenset(("", "sil", "<sil>", "sp", "spn", "<eps>"))
-# Aligners count in steps of 10 ms and round: an end so far behind the audio's, or an overlap so long, is clipped.
+# Aligners round to steps of 10 ms: an end this far after the audio's, or an overlap this long, is clipped.
 TOLERANCE_SECONDS = 0.05
 
 Timed = list[tuple[str, float, float]]
 
 
 class NoWordTimes(Exception):
-    """An utterance that gets no word times: a reason, which is counted, and a detail."""
+    """The alignment does not fit the utterance: a reason, by which such cases are counted, and a detail."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason, detail)
@@ -37,48 +37,52 @@ class NoWordTimes(Exception):
 def match_words(text: str, timed: Timed, *, seconds: float) -> tuple[tuple[str, float, float], ...]:
     """The words of a transcript, as `text.split()` gives them, with the times of an alignment.
 
-    Case and punctuation are not compared. A word that the alignment holds in parts (well-known: well, known) spans them all;
-    one of punctuation alone takes no time, at the end of the word before it.
+    Case and punctuation are ignored. A word that the alignment holds in parts (well-known: well, known) spans all of them; a word
+    of punctuation alone has no duration, at the end of the word before it.
 
     Arguments
     ---------
     text : str
-    timed : list of (word, start, end)
-        In seconds; not sorted, and not mended.
+    timed : list of (str, float, float)
+        Word, start and end in seconds, in the order of the words.
     seconds : float
-        Of the utterance.
+        Length of the utterance.
+
+    Returns a tuple of (word, start, end).
 
     Raises
     ------
-    NoWordTimes : the words are others, or more, or fewer ("other words", "no words"); or a word ends before it starts, before
-        the word in front of it does, or behind the audio, by more than rounding explains ("times").
+    NoWordTimes : if the words differ ("other words") or there are none ("no words"); if a word ends before it starts, starts
+        before the previous word ends, or ends after the audio, by more than rounding explains ("times").
     """
-    heard = [(UNKNOWN if word == UNKNOWN else plain(word), start, end) for word, start, end in timed]
-    heard = [item for item in heard if item[0]]
-    if not heard:
+    aligned = [(UNKNOWN if word == UNKNOWN else plain(word), start, end) for word, start, end in timed]
+    aligned = [item for item in aligned if item[0]]
+    if not aligned:
         raise NoWordTimes("no words", "the alignment holds silence alone")
-    found, place = [], 0
+    found, index = [], 0
     for number, word in enumerate(text.split(), start=1):
-        wanted, first, said = plain(word), place, ""
-        while said != wanted and wanted.startswith(said) and place < len(heard):
-            part = heard[place][0]
+        wanted, first, said = plain(word), index, ""
+        while said != wanted and wanted.startswith(said) and index < len(aligned):
+            part = aligned[index][0]
             said = wanted if part == UNKNOWN and not said else said + part
-            place += 1
+            index += 1
         if said != wanted:
-            there = "ends before it" if first == len(heard) else f"has {heard[first][0]!r}"
-            raise NoWordTimes("other words", f"word {number} is {word!r}, where the alignment {there}")
-        if place > first:
-            found.append((word, heard[first][1], heard[place - 1][2]))
+            there = "ends before it" if first == len(aligned) else f"has {aligned[first][0]!r}"
+            raise NoWordTimes("other words", f"word {number} is {word!r}, but the alignment {there}")
+        if index > first:
+            found.append((word, aligned[first][1], aligned[index - 1][2]))
         else:
             end = found[-1][2] if found else 0.0
             found.append((word, end, end))
-    if place < len(heard):
-        raise NoWordTimes("other words", f"the alignment goes on behind the text, with {heard[place][0]!r}")
+    if index < len(aligned):
+        raise NoWordTimes(
+            "other words", f"the alignment continues after the text, with {aligned[index][0]!r}"
+        )
     return tuple(_mend(found, seconds))
 
 
 def _mend(words: Timed, seconds: float) -> Iterator[tuple[str, float, float]]:
-    """The words with what rounding did to their times taken back; raises the NoWordTimes of "times"."""
+    """The words with rounded times clipped to be in order; raises NoWordTimes("times") if rounding does not explain them."""
     before = 0.0
     for word, start, end in words:
         if not start <= end:  # NaN is neither
@@ -95,7 +99,7 @@ def _mend(words: Timed, seconds: float) -> Iterator[tuple[str, float, float]]:
 
 
 def read_textgrid(path: PathLike, tier: str = "words") -> Timed:
-    """The words of a Praat TextGrid: text files of the long or the short form, in UTF-8 or UTF-16.
+    """Read the words of a Praat TextGrid: a text file in the long or the short form, in UTF-8 or UTF-16.
 
     Arguments
     ---------
@@ -103,7 +107,9 @@ def read_textgrid(path: PathLike, tier: str = "words") -> Timed:
     tier : str
         Name of an interval tier, or what follows " - " in it: "words" also finds "speaker - words".
 
-    Raises RecordError, naming the place, where the file is broken or has not one such tier.
+    Returns a list of (word, start, end) in seconds, without silence.
+
+    Raises RecordError, which names file and line, if the file is broken or does not have exactly one such tier.
     """
     tiers = _read_tiers(_Values(path))
     names = [name for name in tiers if name == tier or name.endswith(f" - {tier}")]
@@ -119,7 +125,7 @@ def read_textgrid(path: PathLike, tier: str = "words") -> Timed:
 
 
 def without_silence(intervals: Timed) -> Timed:
-    """The words of intervals, without those in which no word was said."""
+    """The intervals that hold a word."""
     found = []
     for label, start, end in intervals:
         word = label.strip()
@@ -128,8 +134,8 @@ def without_silence(intervals: Timed) -> Timed:
     return found
 
 
-# The long form differs from the short one by what stands around the values (`xmin = 0`, `intervals [1]:`) and means nothing:
-# a value stands free. `!` begins a comment.
+# The long form only adds names around the values (`xmin = 0`, `intervals [1]:`), which are skipped: a value is a token of its
+# own. `!` begins a comment.
 TOKEN = re.compile(
     r"""
     "(?P<text>(?:[^"]|"")*)"
@@ -144,17 +150,17 @@ TOKEN = re.compile(
 
 
 class _Values:
-    """The values of a TextGrid, one by one; RecordError names file and line of one that is not as expected."""
+    """The values of a TextGrid, one by one; a RecordError names the file and line of an unexpected one."""
 
     def __init__(self, path: PathLike) -> None:
         self.path, self.text = path, _decode(path)
         self.matches = (match for match in TOKEN.finditer(self.text) if match.lastgroup)
-        self.place = 0  # of the last value, in characters
+        self.position = 0  # of the last value, in characters from the start
 
     def take(self, kind: str) -> str:
         """The next value, which is a "text", a "number" or a "flag"."""
         match = next(self.matches, None)
-        self.place = match.start() if match else len(self.text)
+        self.position = match.start() if match else len(self.text)
         if match is None or match.lastgroup != kind:
             found = repr(match[0][:40]) if match else "the end"
             found = "a quote that is not closed" if match and match.lastgroup == "quote" else found
@@ -171,7 +177,7 @@ class _Values:
         return int(found)
 
     def fail(self, problem: str) -> NoReturn:
-        line = self.text.count("\n", 0, self.place) + 1
+        line = self.text.count("\n", 0, self.position) + 1
         raise RecordError(
             f"{self.path}:{line}: not a whole TextGrid: {problem}; write it again, as a text file"
         )
@@ -191,7 +197,7 @@ def _decode(path: PathLike) -> str:
 
 
 def _read_tiers(values: _Values) -> dict[str, Timed | None]:
-    """Name of a tier to its (label, start, end), or to None where it is one of points."""
+    """Tier name -> list of (label, start, end), or None if it is a tier of points."""
     form, what = values.take("text"), values.take("text")
     if not (form.startswith("ooTextFile") and what == "TextGrid"):
         values.fail(f"its head says {form!r}, {what!r}")
@@ -213,6 +219,6 @@ def _read_tiers(values: _Values) -> dict[str, Timed | None]:
         tiers[name] = intervals if kind == "IntervalTier" else None
     behind = next(values.matches, None)
     if behind is not None:
-        values.place = behind.start()
+        values.position = behind.start()
         values.fail(f"{behind[0][:40]!r} behind the last of what it announces")
     return tiers

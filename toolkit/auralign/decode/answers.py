@@ -27,7 +27,7 @@ INPUTS = ("speech", "shuffled", *FROM_TEXT)
 
 
 class Found(NamedTuple):
-    """An utterance in the manifest: its row, and how long it is."""
+    """An utterance in the manifest: its row, and its duration."""
 
     row: int
     seconds: float
@@ -41,16 +41,16 @@ class Decoder:
     model : SpeechLLM
     renderer : Renderer
     manifest : Records
-        Of Utterance.
-    frames : BranchFrames
-        Of `auralign.data.frames`.
+        Records of Utterance.
+    frames : auralign.data.frames.BranchFrames
     method : AlignmentMethod
         Its `slot` gives the segments that replace a question's `{speech}`.
     decoding : Decoding
     batch_size : int
+        Number of questions that are decoded together.
     recognizer : callable, optional
-        With `transcribe`, from frames (B, T, D) and lengths (B,) to transcripts: the encoder's own, for the input "transcript"
-        and for methods that put it beside the speech. One with an `encoder` hears by that.
+        Its `transcribe` maps frames (B, T, D) and lengths (B,) to the encoder's own transcripts, for the input "transcript"
+        and for methods that use a transcript beside the speech. If it has an `encoder`, the frames are that one's.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Decoder:
         self.method = method
         self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
         self.decoding, self.recognizer = decoding, recognizer
-        # Nor may rounding in the connector depend on batch mates.
+        # Rounding in the connector must not depend on batch mates either.
         self.batch_size = 1 if model.llm.batch_invariant else batch_size
         self.transcripts: dict[int, str] = {}  # by row of the manifest
 
@@ -87,10 +87,10 @@ class Decoder:
         Arguments
         ---------
         given : str
-            What the LLM is given: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
-            transcript; "normalised", that without case and punctuation; "transcript", the encoder's own.
+            The input of the LLM: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
+            transcript; "normalised", the reference without case and punctuation; "transcript", the encoder's own.
         assisted : bool, optional
-            Whether the encoder's transcript is put beside the speech (False: an empty text); default: as the method does it.
+            Whether the prompt also has the encoder's transcript (False: an empty text); default: as the method declares.
         partial : Path, optional
             File of the answers so far, from which an interrupted run continues; the caller removes it. Default:
             `<name>.partial.jsonl` beside `path`, which is removed at the end.
@@ -104,7 +104,7 @@ class Decoder:
         if self.recognizer is None and (given == "transcript" or (self.assisted and given not in FROM_TEXT)):
             what = "the input 'transcript'" if given == "transcript" else f"the method {self.method.name!r}"
             raise ValueError(
-                f"{what} needs a recognizer, for the encoder's own transcript: name one in the YAML"
+                f"{what} needs a recognizer for the encoder's own transcript: name one in the YAML"
             )
         partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
         asked = list(questions)
@@ -130,15 +130,15 @@ class Decoder:
             write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())
         if silent:
             print(
-                f"{path}: {len(silent)} of {len(asked)} answers, such as that to {silent[0]}, said nothing before their "
-                "length limit, as an LLM that is still reasoning; raise decode_max_new_tokens",
+                f"{path}: {len(silent)} of {len(asked)} answers, such as that to {silent[0]}, are empty at their "
+                "length limit, such as those of an LLM that is still reasoning; raise decode_max_new_tokens",
                 file=sys.stderr,
             )
         if partial is None:
             answered.unlink()
 
     def _find(self, questions: list[Question]) -> dict[str, Found]:
-        """The row and length of each utterance that is asked about, by its id; each is parsed once."""
+        """The row and duration of each utterance in the questions, by its id; each is parsed once."""
         found = {}
         for question in questions:
             if question.utt_id not in found:
@@ -147,7 +147,7 @@ class Decoder:
         return found
 
     def _in_order(self, questions: list[Question], store: Store, silent: list[str]) -> Iterator[Hypothesis]:
-        """The answers in the order of the questions; adds to `silent` the keys of those cut off before they said anything."""
+        """The answers in the order of the questions; adds the keys of those that are empty at the length limit to `silent`."""
         for question in questions:
             answer = store.read(question.key)
             if not answer.text and answer.finish_reason == "length":
@@ -155,7 +155,7 @@ class Decoder:
             yield answer
 
     def _batches(self, questions: list[Question], found: dict[str, Found]) -> Iterator[list[Question]]:
-        """Batches of questions about utterances of similar length, longest first: memory runs out at once or never."""
+        """Batches of questions about utterances of similar length, longest first, so that memory runs out at once or never."""
         order = sorted(questions, key=lambda question: (-found[question.utt_id].seconds, question.key))
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
@@ -164,20 +164,22 @@ class Decoder:
         """Raise ValueError if an encoder cannot encode an utterance whose speech is an input."""
         seconds = {utt_id: one.seconds for utt_id, one in sorted(found.items(), key=lambda item: item[1].row)}
         if partners is not None:
-            heard = (self.manifest[int(partners[row])] for row in sorted(one.row for one in found.values()))
-            seconds = {utterance.id: utterance.seconds for utterance in heard}
+            partner_utterances = (
+                self.manifest[int(partners[row])] for row in sorted(one.row for one in found.values())
+            )
+            seconds = {utterance.id: utterance.seconds for utterance in partner_utterances}
         for encoder in self.model.encoders.values():
             too_long = [utt_id for utt_id, length in seconds.items() if not encoder.hears(length)]
             if too_long:
                 raise ValueError(
-                    f"{self.manifest.path}: {len(too_long)} utterances of the test are too long; {too_long[0]} "
+                    f"{self.manifest.path}: {len(too_long)} test utterances are too long; {too_long[0]} "
                     f"{encoder.too_long(seconds[too_long[0]])}"
                 )
 
     def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[row] for row in rows]
         texts = [utterance.text for utterance in utterances]
-        heard: list[list[torch.Tensor] | None] = [None] * len(questions)
+        speech: list[list[torch.Tensor] | None] = [None] * len(questions)
         if given == "normalised":
             texts = [normalise(text) for text in texts]
         if given == "transcript":
@@ -195,16 +197,16 @@ class Decoder:
                 for question, transcript in zip(questions, spoken, strict=True)
             ]
             with torch.no_grad():
-                heard, _ = self.model.listen(prompts, on_device(frames, self.model.llm.device))
-        for question, prompt, speech in zip(questions, prompts, heard, strict=True):
+                speech, _ = self.model.listen(prompts, on_device(frames, self.model.llm.device))
+        for question, prompt, of_one in zip(questions, prompts, speech, strict=True):
             try:
-                self.model.check_fits(prompt, speech)
+                self.model.check_fits(prompt, of_one)
             except ValueError as error:
                 raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
         with self.model.llm.original() if given in FROM_TEXT else contextlib.nullcontext():
             answers = self.model.answer(
                 prompts,
-                heard,
+                speech,
                 decoding=self.decoding,
                 stop_ids=self.renderer.stop_ids,
                 seconds=[utterance.seconds for utterance in utterances],
@@ -225,7 +227,7 @@ class Decoder:
         ]
 
     def _transcribe(self, rows: list[int]) -> list[str]:
-        """The encoder's own transcripts of manifest rows; each is read once, however much is asked about it."""
+        """The encoder's own transcripts of manifest rows; each is computed once, whatever the number of its questions."""
         new = [row for row in dict.fromkeys(rows) if row not in self.transcripts]
         if new:
             encoder = own_encoder(self.recognizer)
@@ -244,12 +246,14 @@ def shuffle_partners(manifest: Records, seed: int) -> np.ndarray:
     """
     texts = [utterance.text for utterance in manifest]
     if len(set(texts)) < 2:
-        raise ValueError(f"{manifest.path}: all utterances say the same; shuffled speech needs another text")
+        raise ValueError(
+            f"{manifest.path}: all utterances have the same text; shuffled speech needs another one"
+        )
     order = np.random.default_rng([seed, len(texts)]).permutation(len(texts))
     partners = np.empty(len(texts), dtype=np.int64)
-    for place, row in enumerate(order):
+    for index, row in enumerate(order):
         step = 1
-        while texts[order[(place + step) % len(order)]] == texts[row]:
+        while texts[order[(index + step) % len(order)]] == texts[row]:
             step += 1
-        partners[row] = order[(place + step) % len(order)]
+        partners[row] = order[(index + step) % len(order)]
     return partners

@@ -1,4 +1,4 @@
-"""Stage 4 of a recipe: what the LLM is given, and the model that answers."""
+"""Stage 4 of a recipe: the inputs of the LLM, and the model that answers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 
-ALONE = "_alone"  # behind an input: without the transcript that the method puts beside the speech
+ALONE = "_alone"  # suffix of an input: without the transcript that the method uses beside the speech
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 
 
 def inputs_of(run: RunFolder) -> list[str]:
-    """What the questions are asked with, the inputs of the original LLM first.
+    """The inputs that the questions are asked with, those of the original LLM first.
 
     "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
-    encoder's own if the recipe names a recognizer, "speech" what is said, "shuffled" what another utterance says. If the method
-    puts a transcript beside the speech, "speech_alone" and "shuffled_alone" do without.
+    encoder's own if the recipe names a recognizer, "speech" the utterance itself, "shuffled" another utterance. If the method
+    uses a transcript beside the speech, "speech_alone" and "shuffled_alone" are those without it.
     """
     content(run.data.manifest("test"), made_by="stage 1 (prepare)")
     given = ["text"]
@@ -59,7 +59,8 @@ def decoding(run: RunFolder, given: str) -> Iterator[Stage]:
     with Stage(f"decode {given}", path.parent, inputs=inputs, outputs=[path]) as stage:
         yield stage
         if not differences(best.description, describe(recipe.settings("train"))):
-            run.write_recipe()  # with how it was decoded; one with other values of stage 3 would not be that of the checkpoint
+            # Records the decoding too. A recipe with other values of stage 3 would not be that of the checkpoint.
+            run.write_recipe()
 
 
 def best_checkpoint(run: RunFolder) -> Checkpoint:
@@ -72,7 +73,7 @@ def best_checkpoint(run: RunFolder) -> Checkpoint:
 
 
 def make_decoder(run: RunFolder, manifest=None):
-    """The trained model, ready to answer about the utterances of a manifest; the run's test set unless one is given.
+    """The trained model, ready to answer about the utterances of a manifest; default: the run's test set.
 
     Raises ValueError if the checkpoint was trained with other parts than the recipe names.
     """
@@ -95,7 +96,7 @@ def make_decoder(run: RunFolder, manifest=None):
     if manifest is None:
         manifest = Records(run.data.manifest("test"), Utterance)
         frames = recipe_frames(recipe, model, manifest)
-    else:  # nothing is kept beside the user's own files
+    else:  # nothing is cached beside the user's own files
         frames = BranchFrames(
             {name: LiveFrames(encoder, manifest) for name, encoder in model.encoders.items()}
         )
@@ -112,7 +113,7 @@ def make_decoder(run: RunFolder, manifest=None):
 
 
 def write_answers(run: RunFolder, given: str, stage: Stage, decoder) -> str:
-    """Answer the run's questions from one of `inputs_of`; gives a summary of one line."""
+    """Answer the run's questions from one of `inputs_of`; returns a one-line summary."""
     from auralign.records import Hypothesis, Question
 
     path = run.hypotheses(given)

@@ -1,5 +1,4 @@
-"""Ask the LLM: requests in, answers out. An engine is anything with `answer` and `max_prompt_ids`; this one runs in
-transformers."""
+"""Ask the LLM: requests to answers. An engine is any object with `answer` and `max_prompt_ids`; this one uses transformers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from auralign.records import TargetRequest
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to one request: its text with special tokens, why it ended, and the LLM's own ids if the engine tells them."""
+    """The answer to one request: its text with special tokens, why it ended, and the LLM's own ids if the engine returns them."""
 
     request: TargetRequest
     text: str
@@ -27,7 +26,7 @@ class TransformersEngine:
     llm : auralign.models.llm.LLM
     renderer : auralign.render.Renderer
     batch_size : int
-        Prompts decoded at once.
+        Number of prompts that are decoded together.
     """
 
     def __init__(self, llm, renderer, *, batch_size: int):
@@ -36,9 +35,9 @@ class TransformersEngine:
         """The longest prompt that leaves room for an answer."""
 
     def answer(self, requests: list[TargetRequest]) -> Iterator[list[Reply]]:
-        """Yield batches of replies, longest prompts first so that memory runs out at once or never.
+        """Yield batches of replies, longest prompts first, so that memory runs out at once or never.
 
-        Every request must carry the same decoding. The very ids of the request are what the LLM reads.
+        Every request must carry the same decoding. The LLM reads exactly the ids of the request.
         """
         requests = sorted(requests, key=lambda request: (-len(request.prompt_ids), request.key))
         for start in range(0, len(requests), self.batch_size):

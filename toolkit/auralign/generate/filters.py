@@ -1,4 +1,4 @@
-"""What may not be taught: answers that are empty, loop or refuse.
+"""Reject answers that are empty, loop or refuse.
 
 >>> check(Answered("", "stop"))
 'empty'
@@ -7,7 +7,7 @@
 import re
 from typing import NamedTuple
 
-# A block of words said again and again at the end; digit strings may well say a word seven times.
+# A block of words that repeats at the end; digit strings may repeat a word seven times.
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 
 REFUSAL = re.compile(
@@ -25,9 +25,9 @@ class Answered(NamedTuple):
 
 
 def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
-    """Why this answer may not become a target, or None where it may.
+    """The reason why this answer may not become a target, or None if it may.
 
-    One that was cut off at the length limit may, unless `keep_cut_off` is False: it is taught without an end of turn.
+    An answer that was cut off at the length limit is rejected only if `keep_cut_off` is False; else it has no end of turn.
     """
     if not answer.text.strip():
         return "empty"
@@ -41,7 +41,7 @@ def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
 
 
 def loops(text: str) -> bool:
-    """Whether the text ends in a block of words said at least four times in a row, sixteen words in all."""
+    """Whether the text ends in a block of words that occurs at least four times in a row, sixteen words in all."""
     words = text.split()
     for block in range(1, MAX_BLOCK_WORDS + 1):
         repeats = max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block))

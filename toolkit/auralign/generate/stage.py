@@ -1,4 +1,4 @@
-"""Stage 2 of a recipe: what its targets depend on, and how they are written."""
+"""Stage 2 of a recipe: the inputs that its targets depend on, and the writing of targets."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from auralign.versions import choose_targets, target_folders, trained_on
 def generating(run: RunFolder, split: str) -> Iterator[Stage]:
     """The stage that writes the targets of "train" or "valid".
 
-    With the recipe's `restart`, targets that a model was trained on stay, and a new version is written beside them; after the
-    last of `SPLITS` it is the one that later stages read.
+    With the recipe's `restart`, targets that a model was trained on are kept, and a new version is written beside them; after the
+    last of `SPLITS`, later stages read the new version.
 
     Raises FileNotFoundError if stage 1 was not run, ValueError if it would replace targets that a model was trained on.
     """
@@ -38,12 +38,12 @@ def generating(run: RunFolder, split: str) -> Iterator[Stage]:
         yield stage
     if split == SPLITS[-1]:
         target_folders(run.folder).make_current(folder)
-    if not run.checkpoints.exists():  # the recipe that a model was trained with stays
+    if not run.checkpoints.exists():  # keep the recipe that a model was trained with
         run.write_recipe()
 
 
 def write_targets(run: RunFolder, split: str, stage: Stage, llm, renderer) -> str:
-    """Ask the LLM about every utterance of a split, by the engine of transformers; gives a summary of one line."""
+    """Ask the LLM about every utterance of a split, with the engine of transformers; returns a one-line summary."""
     from auralign.generate.engine import TransformersEngine
     from auralign.generate.targets import TargetWriter
     from auralign.generate.teacher import write_teacher

@@ -23,26 +23,26 @@ from auralign.store import Store
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
 KEY_LETTERS = 16  # of a target's key: 64 bits in hexadecimal
-UNKNOWN = layout.Response("")  # in place of the answer while the prompt is made
+UNKNOWN = layout.Response("")  # replaces the answer while the prompt is rendered
 UNASKED = GIVEN, NONE = ("given", "none")  # finish reasons of targets that the LLM did not write
 
 
 def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
     """A method's choices for one utterance, as they will be read back from the targets' file.
 
-    Raises ValueError on a choice that JSON cannot hold.
+    Raises ValueError if JSON cannot represent a choice.
     """
     for choice in draw(method, utterance, Random(f"{seed}:{utterance.id}")):
         try:
             yield Choice(**json.loads(json.dumps(dataclasses.asdict(choice))))
         except TypeError as error:
             raise ValueError(
-                f"method {method.name!r}: the choice {shorten(str(choice))} for {utterance.id} is not plain values: {error}"
+                f"method {method.name!r}: the choice {shorten(str(choice))} for {utterance.id} cannot be written as JSON: {error}"
             ) from error
 
 
 class Asked:
-    """What was asked, in order, 8 bytes a request: iterating gives the keys.
+    """The requests in order, 8 bytes each: iterating yields their keys.
 
     `too_long` holds, by number, the utterance and the number of ids of prompts that the LLM cannot read.
     """
@@ -52,7 +52,7 @@ class Asked:
         self.too_long: dict[int, tuple[str, int]] = {}
 
     def add(self, request: TargetRequest, *, max_ids: int | None) -> bool:
-        """Note a request; whether its prompt has at most `max_ids` ids (None: any number, as the LLM will not read it)."""
+        """Record a request; returns whether its prompt has at most `max_ids` ids (None: no limit, the LLM does not read it)."""
         if max_ids is not None and len(request.prompt_ids) > max_ids:
             self.too_long[len(self._keys)] = (request.utt_id, len(request.prompt_ids))
         self._keys.append(int(request.key, 16))
@@ -70,16 +70,16 @@ class TargetWriter:
     method : AlignmentMethod
     renderer : Renderer
     engine : object
-        With `answer(requests)` and `max_prompt_ids`; see `auralign.generate.engine`.
+        An object with `answer(requests)` and `max_prompt_ids`; see `auralign.generate.engine`.
     llm_name, llm_revision : str
-        Kept with every target.
+        Recorded with every target.
     decoding : dict
         `max_new_tokens` and `temperature`.
     seed : int
     max_rejected : float
-        Share of rejected items above which the stage stops, as `auralign.data.manifest.Rejected` says.
+        Largest share of rejected items; above it the stage stops (see `auralign.data.rejected.Rejected`).
     keep_cut_off : bool
-        Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected.
+        Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected; default True.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class TargetWriter:
             asked = self._answer_all(manifest, store)
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
-                    f"method {self.method.name!r} asks nothing about any of the {len(manifest)} utterances of {manifest.path}; "
-                    f"see what it asks about: auralign methods {self.method.name}"
+                    f"method {self.method.name!r} returns no choice for any of the {len(manifest)} utterances of "
+                    f"{manifest.path}; for its requirements see: auralign methods {self.method.name}"
                 )
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
             kept = self._kept(asked, manifest, store, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target, about=prompts)
-            counts["utterances about which the method asks nothing"] = self.num_unasked
+            counts["utterances for which the method returns no choice"] = self.num_unasked
         if partial is None:
             answered.unlink()
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
@@ -128,7 +128,7 @@ class TargetWriter:
         )
 
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
-        """Every request in the manifest's order, with the response if the corpus holds it, else None."""
+        """Every request in the manifest's order, with the response if the corpus has it, else None."""
         self.num_unasked = 0
         for utterance in manifest:
             choices = list(draw_choices(self.method, utterance, self.seed))
@@ -178,8 +178,8 @@ class TargetWriter:
     ) -> Iterator[Target]:
         """Targets in the manifest's order, whatever the order in which they were answered.
 
-        Ends by writing the list of the rejected, before the targets file gets its name: a file of which too many were left out
-        never exists.
+        The list of rejected items is written at the end, before the targets file gets its name: a file with too many rejected
+        items never exists.
         """
         for number, key in enumerate(asked):
             if number in asked.too_long:
@@ -206,7 +206,7 @@ class TargetWriter:
         rejected.write(rejected_file, num_kept=counts["written"])
 
     def _read(self, target: Target) -> tuple[Target, str | None, bool]:
-        """The target with what its answer says, why it may not be taught, and whether reasoning was stripped from it."""
+        """The target with the text of its answer, the reason for rejecting it if any, and whether reasoning was stripped."""
         written = target.response if target.response_ids is None else target.response_ids
         reading = self.renderer.read(written)
         finish_reason = "stop" if reading.ended else target.finish_reason

@@ -1,4 +1,4 @@
-"""The original LLM's largest logits at each token of the targets, for methods that distil from a teacher computed once."""
+"""The original LLM's largest logits at each token of the targets, for methods that distil from a cached teacher."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -26,7 +26,7 @@ def row_type(k: int) -> np.dtype:
 def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer) -> str:
     """Score every target with the original LLM and write its `top_k` logits at each token; returns a one-line summary.
 
-    Each target is laid out and rendered once. An interrupted run begins again.
+    Each target is laid out and rendered once. An interrupted run starts again.
     """
     needs, path = method.needs, teacher_path(targets.path, method.needs)
 
@@ -45,16 +45,16 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
                 sizes = [len(one.pieces[-1].ids) for one in views]
                 ends = np.cumsum(sizes)
                 array = np.empty(ends[-1], row_type(k))
-                for places in pack([one.num_ids for one in views], max_tokens=TOKENS_PER_PACK):
-                    chosen = [views[place] for place in places]
+                for chosen_rows in pack([one.num_ids for one in views], max_tokens=TOKENS_PER_PACK):
+                    chosen = [views[row] for row in chosen_rows]
                     found = score_targets(llm, chosen, top_k=needs.top_k, temperature=needs.temperature)
                     rows = np.concatenate(
-                        [np.arange(ends[place] - sizes[place], ends[place]) for place in places]
+                        [np.arange(ends[row] - sizes[row], ends[row]) for row in chosen_rows]
                     )
                     array["token"][rows] = [token for one in chosen for token in one.pieces[-1].ids]
                     for name in ("ids", "logits", "logsumexp"):
                         array[name][rows] = getattr(found, name).cpu().numpy()
-                    bar.update(len(places))
+                    bar.update(len(chosen_rows))
                 yield array
 
     num_rows = write_rows(path, windows(), row_type(k))

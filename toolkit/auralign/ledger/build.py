@@ -1,4 +1,4 @@
-"""Builds the gap ledger: reads the columns, counts, resamples them together, compares the methods."""
+"""Build the gap ledger: score and classify the answers, resample them together, and compare the methods."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,16 +21,18 @@ EXAMPLES_PER_METHOD = 3
 
 
 def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Ledger:
-    """Set every method's answers against the references, the text ceiling, the cascade and the floor.
+    """Compare every method's answers with the references, the text ceiling, the cascade and the floor.
 
     Arguments
     ---------
     items : dict of str -> list of Item
-        By method, in the order of the table, as `read_methods` gives them.
+        Method -> items, in the order of the table, as `read_methods` returns them.
     judge : Judge
-        Scores the answers; classifies those to speech whose score is below 1.
+        Scores all answers, and classifies answers to speech whose score is below 1.
     seed : int
-        Of the bootstrap, which draws utterances.
+        Seed of the bootstrap, which resamples utterances.
+
+    Returns Ledger.
 
     Raises ValueError if there is no method, a score is not from 0 to 1, or the class of an answer is unknown.
     """
@@ -65,7 +67,7 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         rows=tuple(rows),
         differences=tuple(differences),
         examples=tuple(examples),
-        # A recipe with none of these groups has its own, and lacks nothing.
+        # A recipe that uses none of GROUPS has its own groups, and none is absent.
         absent_groups=tuple(group for group in GROUPS if group not in groups)
         if {*GROUPS} & {*groups}
         else (),
@@ -76,7 +78,7 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
 
 
 def choose_examples(wrong, method):
-    """A few wrong answers of a method, its commonest classes first; on unseen tasks, if any are there."""
+    """Up to three wrong answers of a method, from its commonest classes; on unseen tasks, if it has wrong answers there."""
     wrong = [example for example in wrong if example.method == method]
     wrong = [example for example in wrong if example.group == "unseen tasks"] or wrong
     by_class = {
@@ -94,7 +96,7 @@ def choose_examples(wrong, method):
 
 @dataclass(frozen=True)
 class _Scored:
-    """An item, and what each of its answers is worth."""
+    """An item, and the score of each of its answers by input kind."""
 
     item: Item
     scores: dict[str, float]
@@ -109,14 +111,14 @@ class _Scored:
 
 
 def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> dict[str, list[Item]]:
-    """The questions with their answers, for each method.
+    """Method -> the questions with their answers.
 
     Arguments
     ---------
     questions : Records of Question
     manifest : Records of Utterance
     read : dict of str -> Records of Hypothesis
-        By input kind (text, normalised, transcript): what the original LLM answered to text, the same for all methods.
+        Input kind (text, normalised, transcript) -> answers of the original LLM to text, which are the same for all methods.
     methods : dict of str -> MethodFiles
 
     Raises RecordError if questions and answers do not match one to one.
@@ -150,12 +152,12 @@ def _order_groups(names):
 
 
 def _scores(items):
-    """Scores by input: {input: (N,)}."""
+    """Input kind -> scores (N,)."""
     return {kind: np.array([item.scores[kind] for item in items]) for kind in items[0].scores}
 
 
-def _rates(scores, where=slice(None)):
-    chosen = {name: column[where] for name, column in scores.items()}
+def _rates(scores, rows=slice(None)):
+    chosen = {name: column[rows] for name, column in scores.items()}
     means = {name: float(np.mean(column)) for name, column in chosen.items()}
     return Rates(len(chosen["text"]), **{"normalised": None, "transcript": None, **means})
 

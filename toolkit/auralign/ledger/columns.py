@@ -1,6 +1,6 @@
-"""Questions side by side with the answers of every column: one answer to each question, or an error that names it.
+"""The questions with the answers of every column: one answer to each question, or an error that names the question.
 
-A column is one file of hypotheses of one input kind: what the LLM read (text, normalised, transcript) or heard (speech,
+A column is a file of hypotheses of one input kind: text that the LLM read (text, normalised, transcript), or speech (speech,
 shuffled). All texts are composed here, so that judges need not do it.
 """
 
@@ -14,7 +14,7 @@ REPAIR = "run stage 4 (decode) again"
 
 @dataclass(frozen=True)
 class MethodFiles:
-    """The hypotheses of one method: on the utterance's own speech, and on another utterance's (the floor)."""
+    """The hypotheses of one method: for the utterance's own speech, and for another utterance's speech (the floor)."""
 
     speech: Records
     shuffled: Records
@@ -22,15 +22,15 @@ class MethodFiles:
 
 @dataclass(frozen=True)
 class Item:
-    """A question, what its utterance says, and the answers to it."""
+    """A question, the transcript of its utterance, and the answers to it."""
 
     question: Question
     said: str
-    answers: dict[str, str]  # input kind to answer
+    answers: dict[str, str]  # input kind -> answer
 
 
 def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
-    """The questions, in file order, with their answers; a question without a reference gets the answer to the text as its own.
+    """The questions, in file order, with their answers; the answer to the text is the reference of a question without one.
 
     Arguments
     ---------
@@ -38,8 +38,8 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
     manifest : Records of Utterance
     columns : sequence of (input kind, Records of Hypothesis)
 
-    Raises RecordError on a question without an answer in some column, on an answer without a question, on an
-    answer of another input kind or about another utterance, and on an utterance that the manifest lacks.
+    Raises RecordError if a question has no answer in a column, an answer has no question or is of another input kind or about
+    another utterance, or the manifest lacks an utterance.
     """
     asked = {question.key: question for question in questions}
     if not asked:
@@ -95,6 +95,6 @@ def _text_of(question, manifest, asked_path):
 
 
 def read_utterance(manifest: Records, utt_id: str) -> Utterance:
-    """An utterance with its text in the form in which texts are compared."""
+    """An utterance with its text composed, as texts are compared."""
     utterance = manifest[utt_id]
     return replace(utterance, text=compose(utterance.text))

@@ -1,12 +1,12 @@
-"""The gap ledger: what speech draws from the LLM, between a floor (another's speech) and the text.
+"""The gap ledger: the LLM's scores with speech, between a floor (another utterance's speech) and the text.
 
-A row is one method on one group of questions. Every answer to speech is named by what became of it, so that
-each lost point has a cause. `build.py` makes the ledger; `tables.py`, `summary.py`, `picture.py` and `report.py` show it.
+A row is one method on one group of questions. Every answer to speech has a class, so that each lost point has a cause.
+`build.py` makes the ledger; `tables.py`, `summary.py`, `picture.py` and `report.py` show it.
 
     recovery = (speech - shuffled) / (normalised - shuffled)
 
-where normalised text is what a faultless recognizer would write: the text without case and punctuation. Every answer has a
-score from 0 to 1: by default 1 for an exact answer, else 0.
+Normalised text is the text without case and punctuation, as a perfect recognizer would write it. Every answer has a score from 0
+to 1: by default 1 for an exact answer, else 0.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from auralign.score.judge import RIGHT, WRONG_CLASSES
 from auralign.score.metrics import Estimate
 
 GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
-"""The order of the rows; groups of other names follow in the order in which they are met."""
+"""The order of the rows; other groups follow in the order of the questions."""
 CLASSES = (RIGHT, *WRONG_CLASSES)
 STORED = {"metric": "measure"}
 """Field -> its key in files, if they differ; files keep the keys that earlier versions wrote."""
@@ -24,9 +24,9 @@ STORED = {"metric": "measure"}
 
 @dataclass(frozen=True)
 class Rates:
-    """Mean scores, 0 to 1, over the same questions: one for each thing that the LLM was given.
+    """Mean scores, 0 to 1, over the same questions, for each input of the LLM.
 
-    `normalised` is None if the reference text is normalised already, `transcript` if the encoder has no recognizer.
+    `normalised` is None if the reference text is normalised already; `transcript` is None if the encoder has no recognizer.
     """
 
     num_questions: int
@@ -38,7 +38,7 @@ class Rates:
 
     @property
     def ceiling(self) -> float:
-        """Of recovery: what reading normalised text gives."""
+        """The ceiling of recovery: the score for normalised text."""
         return self.text if self.normalised is None else self.normalised
 
 
@@ -52,13 +52,13 @@ class Row:
     speech: Estimate
     recovery: Estimate
     form_ignored: float | None  # share of right answers if form is ignored; None if the judge cannot tell
-    answers: dict[str, int]  # class -> number of answers after speech
+    answers: dict[str, int]  # class -> number of answers to speech
     tasks: dict[str, Rates]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`method` minus `other`, in scores after speech on the same questions of a group."""
+    """`method` minus `other`: mean scores of answers to speech, on the same questions of a group."""
 
     group: str
     method: str
@@ -68,7 +68,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Example:
-    """One wrong answer after speech."""
+    """A wrong answer to speech."""
 
     method: str
     group: str
@@ -88,7 +88,7 @@ class Ledger:
     differences: tuple[Difference, ...]
     examples: tuple[Example, ...]
     absent_groups: tuple[str, ...]
-    metric: str  # what the scores are, such as "exact answers"
+    metric: str  # name of the scores, such as "exact answers"
     num_utterances: int
     num_resamples: int
     confidence: float
@@ -107,7 +107,7 @@ class Ledger:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Ledger":
-        """The ledger that `to_dict` described, also after a passage through JSON."""
+        """The inverse of `to_dict`, also for values read from JSON."""
         return cls(
             **{name: value for name, value in values.items() if name != "measure"}
             | {

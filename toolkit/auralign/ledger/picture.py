@@ -1,14 +1,13 @@
-"""The ledger as a picture: scores by group and method, and what became of the answers on unseen tasks.
+"""The ledger as a picture: scores by group and method, and the classes of the answers on unseen tasks.
 
-Matplotlib is imported when a picture is drawn, not before. The bytes depend on the ledger and on matplotlib's
-version only.
+Matplotlib is imported only when a picture is drawn. The bytes depend only on the ledger and matplotlib's version.
 """
 
 from auralign.files import write_atomically
 from auralign.ledger.ledger import CLASSES, Ledger
 from auralign.ledger.summary import main_group
 
-# Okabe and Ito's palette for methods, Tol's muted one for wrong answers: told apart by colour-blind readers.
+# Okabe and Ito's palette for methods, Tol's muted palette for wrong answers: colour-blind readers can distinguish them.
 METHOD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 CLASS_COLOURS = {
     "right": "#D5D9DC",
@@ -21,8 +20,8 @@ DARK_CLASSES = ("transcribed",)  # their labels are white
 INK = "#222222"
 SIZE = (12.0, 4.8)  # inches; at 100 dots an inch it fits a README
 GROUP_WIDTH = 0.78  # of the distance between groups
-FEW_GROUPS = 5  # more names under the bars need a slant too
-FEW_METHODS = 4  # more names need a slant to stand side by side
+FEW_GROUPS = 5  # more names under the bars are slanted
+FEW_METHODS = 4  # more names side by side are slanted
 LEAST_LABELLED = 0.06  # a thinner slice has no room for its label
 FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their height
 
@@ -44,19 +43,19 @@ def draw_ledger(ledger: Ledger, path) -> None:
 
 
 def _draw_rates(axes, ledger):
-    """One bar for each group and method, with marks for what could be reached and what needs no hearing."""
+    """A bar for each group and method, with marks for the ceiling, the cascade and the floor."""
     bars = [_draw_method(axes, ledger, number) for number in range(len(ledger.methods))]
-    places = range(len(ledger.groups))
+    positions = range(len(ledger.groups))
     shared = [ledger.row(ledger.methods[0], group).rates for group in ledger.groups]
-    ceiling = _mark(axes, places, [rates.ceiling for rates in shared], GROUP_WIDTH, "-")
+    ceiling = _mark(axes, positions, [rates.ceiling for rates in shared], GROUP_WIDTH, "-")
     marks = {"ceiling (reads the text)": ceiling}
     if shared[0].transcript is not None:
         heights = [rates.transcript for rates in shared]
-        marks["cascade (reads the encoder's transcript)"] = _mark(axes, places, heights, GROUP_WIDTH, "--")
+        marks["cascade (reads the encoder's transcript)"] = _mark(axes, positions, heights, GROUP_WIDTH, "--")
     labels = [
         f"{_wrap(group)}\n({rates.num_questions})" for group, rates in zip(ledger.groups, shared, strict=True)
     ]
-    axes.set_xticks(places, labels)
+    axes.set_xticks(positions, labels)
     if len(labels) > FEW_GROUPS:
         axes.tick_params(axis="x", labelrotation=35, labelsize=8)
         for label in axes.get_xticklabels():
@@ -69,16 +68,16 @@ def _draw_rates(axes, ledger):
     axes.add_artist(_place_legend(axes, list(marks.values()), list(marks), FIRST_LEGEND))
     _place_legend(
         axes, [boxes for boxes, _ in bars], ledger.methods, SECOND_LEGEND
-    )  # last: many need more lines
+    )  # last, as many methods need several lines
 
 
 def _draw_method(axes, ledger, number):
-    """The bars of one method with their intervals and floors; returns bars and floors, for the legend."""
+    """Draw the bars of one method with their intervals and floors; returns bars and floors for the legend."""
     width = GROUP_WIDTH / len(ledger.methods)
     rows = [ledger.row(ledger.methods[number], group) for group in ledger.groups]
-    middles = [place + (number + 0.5) * width - GROUP_WIDTH / 2 for place in range(len(rows))]
+    middles = [position + (number + 0.5) * width - GROUP_WIDTH / 2 for position in range(len(rows))]
     heights = [row.speech.value for row in rows]
-    speech = [row.speech for row in rows]  # of one utterance without an interval
+    speech = [row.speech for row in rows]  # that of a single utterance has no interval
     below = [0.0 if found.low is None else found.value - found.low for found in speech]
     above = [0.0 if found.high is None else found.high - found.value for found in speech]
     colour = METHOD_COLOURS[number % len(METHOD_COLOURS)]
@@ -91,7 +90,7 @@ def _draw_method(axes, ledger, number):
 
 
 def _mark(axes, middles, heights, width, style):
-    """Short horizontal lines with a white edge, so that they show on bars of any colour."""
+    """Short horizontal lines with a white edge, visible on bars of any colour."""
     starts, ends = [x - width / 2 for x in middles], [x + width / 2 for x in middles]
     axes.hlines(heights, starts, ends, colors="white", linewidth=3.4, alpha=0.8, zorder=3)
     return axes.hlines(heights, starts, ends, colors=INK, linestyles=style, linewidth=1.6, zorder=4)
@@ -144,8 +143,8 @@ def _tidy(axes):
 
 def _wrap(name):
     """A group's name on two lines, cut at the space nearest to its middle."""
-    spaces = [place for place, letter in enumerate(name) if letter == " "]
+    spaces = [index for index, letter in enumerate(name) if letter == " "]
     if not spaces:
         return name
-    cut = min(spaces, key=lambda place: abs(place - len(name) / 2))
+    cut = min(spaces, key=lambda index: abs(index - len(name) / 2))
     return f"{name[:cut]}\n{name[cut + 1 :]}"

@@ -1,9 +1,9 @@
-"""Stage 5 of a recipe: its methods' answers set against those to text, in a ledger, with the recipe's own judge.
+"""Stage 5 of a recipe: compare its methods' answers with the answers to text, in a ledger, by the recipe's own judge.
 
     runs = Comparison.of_arguments(sys.argv[1:], doc=__doc__)
     score_recipe(runs, title="The gap ledger of my corpus", judge=Judge(), files=[__file__])
 
-A recipe's `score.py` is a judge and a title around this.
+A recipe's `score.py` adds a judge and a title.
 """
 
 import shlex
@@ -34,7 +34,7 @@ from auralign.text.words import is_normalised, normalise
 
 SHARED = ("data_folder", "text_folder", "score_folder")
 TERMINAL_WIDTH = 110
-ENCODER_RATES = {  # by what is counted: languages without spaces have no words to count
+ENCODER_RATES = {  # unit -> name; languages without spaces are scored by letter
     "word": "speech encoder's word error rate (%)",
     "letter": "speech encoder's character error rate (%)",
 }
@@ -46,14 +46,14 @@ FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
 
 
 class Comparison:
-    """Runs that are set against each other, on one test set and with one LLM.
+    """Runs that are compared on one test set and with one LLM.
 
     Arguments
     ---------
     runs : dict of str -> RunFolder
-        By the name that each has in the ledger, at least one.
+        Name in the ledger -> run, at least one.
     command : list of str
-        Told in the report.
+        The command line, for the report.
 
     Raises RecipeError if the runs cannot be compared.
     """
@@ -78,12 +78,12 @@ class Comparison:
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "Comparison":
         """The runs of the YAMLs or run folders on a command line, with its overrides; `--help` prints `doc` and exits.
 
-        Raises RecipeError if there is none, or two have one name.
+        Raises RecipeError if there is no run, or two runs have the same name.
         """
         if {*HELP} & {*argv}:
             print_help(doc)
-        places, overrides = parse_arguments(argv)
-        found = [RunFolder.open(place, overrides) for place in places]
+        paths, overrides = parse_arguments(argv)
+        found = [RunFolder.open(path, overrides) for path in paths]
         names = [run.name for run in found]
         if len(set(names)) < len(names):  # runs of one YAML
             names = [f"{name} {run.folder.name}" for name, run in zip(names, found, strict=True)]
@@ -94,20 +94,21 @@ class Comparison:
         return cls(dict(zip(names, found, strict=True)), ["python", "score.py", *argv])
 
     def columns(self) -> dict[str, tuple[Path, Path]]:
-        """By its name in the ledger, the answers from speech and from another utterance's. A method that puts a transcript beside
-        the speech is there with it and without."""
+        """Name in the ledger -> files of answers to speech and to another utterance's speech.
+
+        A method that adds a transcript to the speech has two columns: with the transcript and without.
+        """
         found = {}
         for name, run in self.runs.items():
             kinds = {"": name}
             if is_assisted(run.recipe.method):
                 kinds["_alone"] = f"{name} without transcript"
-            for suffix, told in kinds.items():
-                found[told] = (run.hypotheses(f"speech{suffix}"), run.hypotheses(f"shuffled{suffix}"))
+            for suffix, column in kinds.items():
+                found[column] = (run.hypotheses(f"speech{suffix}"), run.hypotheses(f"shuffled{suffix}"))
         return found
 
     def texts(self) -> dict[str, Path]:
-        """The answers to what the LLM reads, by what that is: "text", "normalised" if it differs, "transcript" if there is a
-        recognizer."""
+        """Input kind -> file of answers to text: "text", "normalised" if it differs, "transcript" if there is a recognizer."""
         path = self.first.data.manifest("test")
         content(path, made_by="stage 1 (prepare)")
         kinds = ["text"] + ["normalised"] * (not is_normalised(read_rows(path, Utterance)))
@@ -131,12 +132,12 @@ def score_recipe(comparison: Comparison, *, title: str, judge: Judge, files, not
     ---------
     comparison : Comparison
     title : str
-        Of the report.
+        Heading of the report.
     judge : Judge
     files : sequence of path
-        Those with the recipe's own rules, its `score.py` first: the ledger is made again when they change.
+        Files with the recipe's own rules, its `score.py` first: if they change, the stage runs again.
     notes : sequence of str
-        What a reader of the report must know.
+        Notes for readers of the report.
 
     Raises FileNotFoundError if an earlier stage was not run.
     """
@@ -186,7 +187,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
 
 
 def describe_runs(comparison: Comparison) -> dict:
-    """Encoder, decoding, and what each run was trained with: what a figure is told with."""
+    """Encoder, decoding options and training options of each run, which a reported figure needs."""
     recipe = comparison.recipe
     decoding = [f"at most {recipe.decode_max_new_tokens} tokens", f"beams {recipe.decode_num_beams}"]
     trained = {
@@ -203,7 +204,7 @@ def describe_runs(comparison: Comparison) -> dict:
 
 
 def describe_data(data: DataFolder) -> dict:
-    """The options of stage 1 of a recipe, and what it made."""
+    """The options of stage 1 of a recipe, and the parts of the data that it made."""
     if not data.account.exists():
         return {}
     account = read_json(data.account)
@@ -214,7 +215,10 @@ def describe_data(data: DataFolder) -> dict:
 
 
 def find_llm(runs: Mapping[str, RunFolder]) -> str:
-    """Name and content hash of the one LLM that wrote all methods' targets."""
+    """Name and content hash of the LLM that wrote all methods' targets.
+
+    Raises RecordError if different LLMs did.
+    """
     found = {}
     for name, run in runs.items():
         target = Records(run.targets("train"), Target)[0]
@@ -225,21 +229,25 @@ def find_llm(runs: Mapping[str, RunFolder]) -> str:
 
 
 def encoder_error_rate(transcript, manifest):
-    """What is counted, word or letter, and the error rate of the encoder's own transcripts, each utterance once, case and
-    punctuation aside."""
-    heard = {}
+    """The unit ("word" or "letter") and the error rate of the encoder's transcripts, without case and punctuation.
+
+    Each utterance is counted once. Raises RecordError if a hypothesis has no transcript.
+    """
+    transcripts = {}
     for hypothesis in transcript:
         if hypothesis.transcript is None:
             raise RecordError(f"{transcript.path}: {hypothesis.key!r} has no transcript; run stage 4 again")
-        heard[hypothesis.utt_id] = hypothesis.transcript
-    texts = [(manifest[utt_id].text, transcript) for utt_id, transcript in heard.items()]
-    form = raw_form(manifest[next(iter(heard))].language or "en")  # where none is told, by words
+        transcripts[hypothesis.utt_id] = hypothesis.transcript
+    texts = [(manifest[utt_id].text, found) for utt_id, found in transcripts.items()]
+    form = raw_form(
+        manifest[next(iter(transcripts))].language or "en"
+    )  # an unknown language is scored by word
     sides = zip(*((" ".join(form.split(normalise(text))) for text in pair) for pair in texts), strict=True)
     return form.unit, word_error_rate(*sides)
 
 
 def print_result(folder):
-    """What a run ends with; read from the files, so that a skipped stage shows the same."""
+    """Print the result of stage 5 from its files, so that a skipped stage prints the same."""
     ledger, tasks, facts = read_scores(folder / "scores.json")
     group = main_group(ledger)
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"

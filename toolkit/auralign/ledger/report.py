@@ -1,6 +1,6 @@
-"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for people.
+"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for readers.
 
-The same inputs give the same bytes: nothing here knows the time or the machine.
+The same inputs give the same bytes, independent of time and machine.
 """
 
 from pathlib import Path
@@ -34,9 +34,9 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
     title : str
         Heading of the report.
     facts : dict of str -> JSON value
-        How the numbers were made: seeds, hashes, commands, error rates.
+        How the numbers were obtained: seeds, hashes, commands, error rates.
     notes : sequence of str
-        What a reader must know to interpret the columns.
+        Notes for readers, to interpret the columns.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
@@ -73,7 +73,7 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         _legend(ledger),
         f"## {ledger.metric.capitalize()} to speech, by task",
         rates_by_task(ledger).to_markdown(),
-        "## Methods against each other",
+        "## Methods compared with each other",
         difference_table(ledger).to_markdown()
         if ledger.differences
         else "One method only: nothing to compare.",

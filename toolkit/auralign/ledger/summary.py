@@ -1,10 +1,10 @@
-"""The result of a ledger in words: every number and every name is read off the ledger."""
+"""The result of a ledger in words; all numbers and names are from the ledger."""
 
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.tables import format_interval, format_rate
 from auralign.score.judge import WRONG_CLASSES
 
-MAIN_GROUP = "unseen tasks"  # what the ledger is for: does speech obey what it was never trained to obey?
+MAIN_GROUP = "unseen tasks"  # the main question: does the model obey instructions that it was not trained on?
 IN_WORDS = {
     "wrong content": "the right form around wrong words",
     "wrong task": "the answer to another task",
@@ -14,12 +14,12 @@ IN_WORDS = {
 
 
 def main_group(ledger: Ledger) -> str:
-    """What the words and the picture's classes are about: unseen tasks, or else the first group."""
+    """The group of the summary and of the picture's classes: unseen tasks if present, else the first group."""
     return MAIN_GROUP if MAIN_GROUP in ledger.groups else ledger.groups[0]
 
 
 def describe_result(ledger: Ledger) -> str:
-    """The result in words: which method recovers most on the main group, how surely, and what its wrong answers are."""
+    """The result in words: the method with the highest recovery on the main group, its margin, and the wrong answers."""
     rows = sorted(
         (ledger.row(method, main_group(ledger)) for method in ledger.methods), key=_merit, reverse=True
     )

@@ -1,4 +1,4 @@
-"""One table in two renderings: aligned text for the terminal, Markdown for the report.
+"""A table in two formats: aligned text for the terminal, Markdown for the report.
 
 >>> table = Table(("questions", "method", "95 % interval"), [["unseen", "sift", "0.40..0.60"]], num_texts=2)
 >>> print(table.to_text(heading=lambda row: row[0], without=(0,)))
@@ -29,7 +29,7 @@ class Table:
         Empty for a table without headers.
     rows : list of list of str
     num_texts : int
-        How many of the first columns hold words; the others hold numbers and are aligned right.
+        Number of leading columns with words; the others hold numbers and are right-aligned.
     """
 
     headers: Sequence[str]
@@ -43,16 +43,16 @@ class Table:
     def to_text(
         self, *, heading: Callable[[list[str]], str] | None = None, without: Collection[int] = ()
     ) -> str:
-        """Aligned lines; the last word of a header is below the others, so that its column is narrow.
+        """Aligned lines; the last word of a header is on a line of its own, so that columns are narrow.
 
         Arguments
         ---------
         heading : callable (row) -> str, optional
-            Names the block of a row, on a line above its first row.
+            The heading of a row's block, on a line above the block's first row.
         without : collection of int
-            The columns that are left out.
+            Indices of columns to omit.
 
-        Returns "" for a table without rows.
+        Returns str: "" for a table without rows.
         """
         if not self.rows:
             return ""
@@ -72,7 +72,7 @@ class Table:
         return "\n".join(lines)
 
     def to_markdown(self) -> str:
-        """The table in Markdown; the cells are data, whatever markup an LLM wrote into them."""
+        """The table in Markdown; markup in cells, which an LLM may have written, is escaped."""
         marks = [":--" if at < self.num_texts else "--:" for at in range(len(self.headers))]
         lines = (self.headers, marks, *self.rows)
         return "\n".join("| " + " | ".join(map(_escape, cells)) + " |" for cells in lines)
@@ -87,7 +87,7 @@ def _align(cells, widths, num_texts):
 
 
 def _escape(text):
-    """Text as one cell: bars, breaks and markup are data."""
+    """Text as one cell, with bars, line breaks and markup escaped."""
     text = " ".join(text.split())
     text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     for letter in "\\|<>*_`[]":

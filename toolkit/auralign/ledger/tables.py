@@ -9,7 +9,7 @@ from auralign.ledger.table import NOT_DEFINED, Table
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: its header, what it means in one line, and its text for a row."""
+    """A column of the table: its header, its meaning in one line, and its text for a row."""
 
     header: str
     meaning: str
@@ -82,7 +82,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             "wrong task",
-            "how many do something other than what was asked",
+            "how many do another task than the requested one",
             lambda row: str(row.answers["wrong task"]),
         ),
         Column(
@@ -112,13 +112,13 @@ def format_ledger(ledger: Ledger) -> str:
 
 
 def format_legend(ledger: Ledger) -> str:
-    """One line for each column that needs it."""
+    """One line for each column that has a meaning."""
     lines = [[column.header, column.meaning] for column in ledger_columns(ledger) if column.meaning]
     return Table((), lines, num_texts=2).to_text()
 
 
 def difference_table(ledger: Ledger) -> Table:
-    """Each pair of methods on the same questions of a group, in scores of answers to speech."""
+    """The difference of each pair of methods in each group, in scores of answers to speech."""
     headers = (
         "questions",
         f"difference in {ledger.metric} to speech",

@@ -29,11 +29,11 @@ COMPARISON_HEADERS = (
     "significant",
     "test",
 )
-NUM_TEXTS = 4  # columns that say what is scored
+NUM_TEXTS = 4  # leading columns with words
 LEGEND = (
-    "Mean over the phrasings of a task; worst and deviation of the speech column over them; its interval is of all of them "
-    "together. A dash is no interval: BLEU and chrF have none, nor have fewer than two speakers; of fewer than twenty it is "
-    "rough. significant, in the report: in how many of the phrasings chance does not explain the difference, at 5 %."
+    "Columns are means over the phrasings of a task; worst and deviation are of the speech column; its interval is over all "
+    "phrasings together. A dash means no interval: BLEU and chrF have none, nor has a single speaker; with fewer than twenty "
+    "speakers it is rough. significant, in the report: the number of phrasings in which the difference is significant at 5 %."
 )
 
 
@@ -102,7 +102,7 @@ def wording_table(tables: list[TaskTable]) -> Table:
 
 
 def list_wordings(tables: list[TaskTable]) -> list[str]:
-    """The numbered wordings of each task."""
+    """The wordings of each task, numbered, as lines."""
     found = {}  # (task, wordings) to the first group that has them
     for table in tables:
         found.setdefault((table.task, table.wordings), table.group)
@@ -114,7 +114,7 @@ def list_wordings(tables: list[TaskTable]) -> list[str]:
 
 
 def format_tasks(tables: list[TaskTable]) -> str:
-    """The metrics as aligned text: a block for each group and task, without columns that hold nothing."""
+    """The metrics as aligned text: a block for each group and task, without empty columns."""
     table = task_table(tables)
     return table.to_text(heading=lambda row: f"{row[0]}: {row[1]}", without={0, 1, *table.empty_columns()})
 

@@ -1,10 +1,10 @@
-"""The field's metrics of each task (word error rate, BLEU, F1, ...), over the phrasings in which it was asked.
+"""The field's metrics of each task (word error rate, BLEU, F1, ...) over the phrasings of its questions.
 
     >>> spread = Spread.over([MetricValue(0.10), MetricValue(0.30)], lower_is_better=True)
     >>> spread.mean, spread.worst, round(spread.deviation, 3)
     (0.2, 0.3, 0.141)
 
-A model that obeys one wording of an instruction and not another shows in the worst and the deviation.
+The worst value and the deviation reveal a model that obeys one wording of an instruction and not another.
 
 Legend: N questions of one group, task and phrasing; P phrasings.
 """
@@ -38,7 +38,7 @@ class Spread:
     def over(
         cls, values: Iterable[MetricValue], *, lower_is_better: bool, together: MetricValue | None = None
     ) -> "Spread":
-        """`together` is the metric of all phrasings' answers in one: it gives the interval."""
+        """Summarise the values; `together`, the metric over the answers to all phrasings, gives the interval."""
         values = tuple(values)
         numbers = [value.value for value in values]
         worst = max(numbers) if lower_is_better else min(numbers)
@@ -49,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """Answers to speech against others, phrasing by phrasing."""
+    """Answers to speech compared with other answers, phrasing by phrasing."""
 
     method: str
     other: str
@@ -66,16 +66,16 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class TaskTable:
-    """One metric of one task in one group: what reading gives, and each method by speech and by another's."""
+    """One metric of one task in one group: for text, and for each method with speech and with another utterance's speech."""
 
     group: str
     task: str
     metric: str
     unit: str
     lower_is_better: bool
-    num_questions: int  # of a phrasing; the largest
+    num_questions: int  # of the phrasing with most questions
     num_phrasings: int
-    wordings: tuple[str | None, ...]  # of each phrasing that of its first question
+    wordings: tuple[str | None, ...]  # of the first question of each phrasing
     read: dict[str, Spread]  # text, normalised, transcript
     heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
     comparisons: tuple[TaskComparison, ...] = ()
@@ -90,20 +90,24 @@ def score_tasks(
     Arguments
     ---------
     columns : dict of str -> list of Item
-        By method; of `auralign.ledger.columns.read_items`.
+        Method -> items, as `auralign.ledger.columns.read_items` returns them.
     utterances : callable (utterance id) -> Utterance
     metrics : callable (group, task) -> sequence of Metric
-        Of a task in a group; empty for a task that only the ledger shows.
+        The metrics of a task in a group; empty for a task that only the ledger shows.
     seed : int
-        Of the resamples.
+        Seed of the bootstrap.
+
+    Returns list of TaskTable.
     """
     first = next(iter(columns.values()))
-    places: dict[tuple[str, str], dict[int, list[int]]] = {}
-    for place, item in enumerate(first):
+    indices: dict[tuple[str, str], dict[int, list[int]]] = {}  # group and task -> phrasing -> items
+    for index, item in enumerate(first):
         question = item.question
-        places.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(place)
+        indices.setdefault((question.group, question.task), {}).setdefault(question.phrasing, []).append(
+            index
+        )
     tables = []
-    for (group, task), phrasings in places.items():
+    for (group, task), phrasings in indices.items():
         wanted = metrics(group, task)
         if not wanted:
             continue
@@ -117,7 +121,7 @@ def score_tasks(
 
 
 def pool(asked: list[Asked]) -> Asked:
-    """The questions of all phrasings in one."""
+    """The questions of all phrasings together."""
     return Asked(
         tuple(question for one in asked for question in one.questions),
         tuple(utterance for one in asked for utterance in one.utterances),
@@ -125,14 +129,14 @@ def pool(asked: list[Asked]) -> Asked:
     )
 
 
-def _ask(items, places, utterances, seed) -> Asked:
-    questions = tuple(items[place].question for place in places)
+def _ask(items, indices, utterances, seed) -> Asked:
+    questions = tuple(items[index].question for index in indices)
     return Asked(questions, tuple(utterances(question.utt_id) for question in questions), seed)
 
 
-def _pick(items, places) -> dict[str, list[str]]:
-    """Input kind to answers."""
-    return {kind: [items[place].answers[kind] for place in places] for kind in items[places[0]].answers}
+def _pick(items, indices) -> dict[str, list[str]]:
+    """Input kind -> answers."""
+    return {kind: [items[index].answers[kind] for index in indices] for kind in items[indices[0]].answers}
 
 
 def _score_task(metric, group, task, asked, answers) -> TaskTable:
@@ -140,7 +144,7 @@ def _score_task(metric, group, task, asked, answers) -> TaskTable:
         found = [metric.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
         notes.update(dict.fromkeys(value.note for value in found if value.note))
         together = None
-        if kind == "speech":  # the interval is shown of this column alone
+        if kind == "speech":  # only this column has an interval
             given = [answer for one in answers[method] for answer in one[kind]]
             together = metric.score(pool(asked), given)
         return Spread.over(found, lower_is_better=metric.lower_is_better, together=together)
@@ -179,7 +183,7 @@ def _score_task(metric, group, task, asked, answers) -> TaskTable:
 
 
 def tables_to_list(tables: list[TaskTable]) -> list[dict]:
-    """Plain values, ready for JSON."""
+    """Plain values, ready for JSON; files call `metric` "measure"."""
     return [
         {STORED.get(name, name): value for name, value in dataclasses.asdict(table).items()}
         for table in tables
@@ -187,7 +191,7 @@ def tables_to_list(tables: list[TaskTable]) -> list[dict]:
 
 
 def tables_from_list(values: list[dict]) -> list[TaskTable]:
-    """What `tables_to_list` described, also after a passage through JSON."""
+    """The inverse of `tables_to_list`, also for values read from JSON."""
     return [
         TaskTable(
             **{name: field for name, field in value.items() if name != "measure"}

@@ -8,7 +8,7 @@ import types
 
 
 def _load_torchaudio() -> str | None:
-    """Import torchaudio; if that fails, leave an empty module in its place and return the reason.
+    """Import torchaudio; if that fails, replace it with an empty module and return the reason.
 
     transformers and SpeechBrain import torchaudio with their own modules, but of all that auralign does only forced alignment
     uses it. A build of torchaudio that does not fit torch's must not stop the rest.

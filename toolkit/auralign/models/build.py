@@ -11,7 +11,7 @@ from auralign.layout import DEFAULT
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.names import canonical
-from auralign.render import Renderer, tell_change
+from auralign.render import Renderer, describe_change
 from auralign.render.renderer import today
 from auralign.run_folder import RunFolder
 
@@ -269,7 +269,9 @@ def check_parts(description: dict, parts: dict, *, checkpoint) -> None:
             continue  # the checkpoint is of an earlier auralign
         if not same(recorded.get(name), built.get(name)):
             change = (
-                tell_change(description.get("prompts"), parts.get("prompts")) if name == "frame_hash" else ""
+                describe_change(description.get("prompts"), parts.get("prompts"))
+                if name == "frame_hash"
+                else ""
             )
             raise ValueError(
                 f"{checkpoint}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "

@@ -58,7 +58,7 @@ class Named(dict):
         self.repair = repair
 
     def __missing__(self, name):
-        raise ValueError(f"{name!r} is not one of {', '.join(map(repr, self)) or 'none'}: {self.repair}")
+        raise ValueError(f"no {name!r} among {', '.join(map(repr, self)) or 'none'}: {self.repair}")
 
 
 class Hidden(dict):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from auralign.files import without_places
 from auralign.method import cite
-from auralign.train.resume import tell_changes
+from auralign.train.resume import describe_changes
 
 
 def make_card(recipe, config: dict, report=None) -> str:
@@ -74,7 +74,7 @@ def make_card(recipe, config: dict, report=None) -> str:
 
 
 def _tell_entry(entry: dict) -> str:
-    return f"at step {entry['step']}: {tell_changes(entry)}"
+    return f"at step {entry['step']}: {describe_changes(entry)}"
 
 
 def _without_folders(value):

@@ -11,7 +11,7 @@ from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.publish.model_folder import CONFIG, constructor_of, read_config
 from auralign.publish.pretrained import PretrainedModel
-from auralign.render import tell_change
+from auralign.render import describe_change
 from auralign.train.checkpoint import WEIGHTS
 
 
@@ -104,7 +104,9 @@ def _check_trained_with(folder: Path, config: dict, llm, encoder, renderer) -> N
         ("prompt frame", renderer.frame_hash, config["frame_hash"]),
     ):
         if found != needed:
-            change = tell_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
+            change = (
+                describe_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
+            )
             raise ValueError(
                 f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
             )

@@ -13,6 +13,6 @@
 from auralign.render.answers import ENDLESS, Reading
 from auralign.render.chat_template import ChatFrame
 from auralign.render.pieces import Piece, Rendered
-from auralign.render.renderer import Renderer, tell_change
+from auralign.render.renderer import Renderer, describe_change
 
-__all__ = ["ENDLESS", "ChatFrame", "Piece", "Reading", "Rendered", "Renderer", "tell_change"]
+__all__ = ["ENDLESS", "ChatFrame", "Piece", "Reading", "Rendered", "Renderer", "describe_change"]

@@ -203,7 +203,7 @@ def _piece(segment: Segment, ids: tuple[int, ...]) -> Piece:
     return Piece(segment.tag, ids)
 
 
-def tell_change(before: dict | None, now: dict | None) -> str:
+def describe_change(before: dict | None, now: dict | None) -> str:
     """The differences between two records of `Renderer.describe`, in brackets; "" if the first was not recorded."""
     if not before or not now or "frames" not in before:
         return ""

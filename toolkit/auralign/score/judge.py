@@ -21,14 +21,14 @@ WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
 
 
 class Judge:
-    """Judges answers without knowledge of the tasks; a recipe that knows more says so in a subclass.
+    """Judges answers without knowledge of the tasks; a recipe that knows its tasks overrides methods.
 
     Attributes
     ----------
     metric : str
-        What the scores are called.
+        Name of the scores, for tables.
     is_right : method or None
-        None in a subclass that cannot distinguish form from content.
+        None if a subclass cannot distinguish form from content.
     """
 
     metric = EXACT
@@ -41,7 +41,7 @@ class Judge:
                 setattr(cls, name, vars(cls)[earlier])
 
     def score(self, answer: str, question: Question, said: str) -> float:
-        """What an answer is worth, 0 to 1; below 1 it is wrong, and classified. `said` is the transcript."""
+        """The score of an answer, 0 to 1; below 1 it is wrong, and is classified. `said` is the transcript."""
         return float(exact_match([question.reference], [answer])[0])
 
     def classify(self, answer: str, question: Question, said: str) -> str:
@@ -49,7 +49,7 @@ class Judge:
         return "transcribed" if words(answer) == words(said) else "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
-        """Whether an answer has the right content, whatever its form: here, case and punctuation are ignored."""
+        """Whether an answer has the right content in any form: by default, case and punctuation are ignored."""
         return words(answer) == words(question.reference)
 
     def metrics(self, group: str, task: str) -> Sequence[Metric]:

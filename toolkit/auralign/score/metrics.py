@@ -1,4 +1,4 @@
-"""Rates over a test set, and how far they may be trusted: a paired bootstrap over utterances.
+"""Rates over a test set, with intervals by a paired bootstrap over utterances, and McNemar's test.
 
     >>> exact_match(["three five", "nine"], ["three  five", "nein"]).tolist()
     [1, 0]
@@ -21,12 +21,12 @@ from auralign.text.characters import compose
 
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
-DRAWS_IN_MEMORY = 2**22  # counts held at a time: 32 MB, however large the test set
+DRAWS_IN_MEMORY = 2**22  # counts held at a time, which bounds the memory to 32 MB
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; None means undefined."""
+    """A value and its interval; None means undefined."""
 
     value: float | None
     low: float | None
@@ -34,7 +34,7 @@ class Estimate:
 
 
 def exact_match(references, hypotheses) -> np.ndarray:
-    """1 where a hypothesis has word for word the reference (white space and forms of Unicode are ignored), else 0: int64 (N,)."""
+    """int64 (N,): 1 if a hypothesis has exactly the words of its reference (up to white space and Unicode form), else 0."""
     _check_counts(references, hypotheses)
     matches = [
         compose(reference).split() == compose(hypothesis).split()
@@ -46,10 +46,10 @@ def exact_match(references, hypotheses) -> np.ndarray:
 def word_error_rate(references, hypotheses) -> float:
     """Corpus-level word error rate, as a fraction: all edits / all reference words.
 
-    Text is compared as it is, but for the form of Unicode: normalise both sides first. Words against an empty reference are
+    Only the form of Unicode is normalised: normalise both sides first. Words of a hypothesis with an empty reference count as
     insertions.
 
-    Raises ValueError if the references hold no word at all, or if the counts of texts differ.
+    Raises ValueError if the references hold no word, or if the numbers of texts differ.
     """
     return _error_rate(references, hypotheses, process=jiwer.process_words, unit="word")
 
@@ -75,9 +75,9 @@ def _error_rate(references, hypotheses, *, process, unit):
 def bootstrap_interval(
     scores, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """The mean of scores (N,) with its percentile interval; `clusters` (N,) names each item's utterance, or speaker.
+    """The mean of scores (N,) with its percentile interval; `clusters` (N,) gives each item's utterance or speaker.
 
-    No interval from a single cluster, which tells nothing of the spread between them.
+    The interval of a single cluster is undefined.
     """
     if len(set(clusters)) == 1:
         return Estimate(float(np.mean(scores)), None, None)
@@ -88,7 +88,7 @@ def bootstrap_interval(
 def bootstrap_difference(
     scores, others, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """mean(scores) - mean(others), both (N,) on the same items, drawn together; no interval from a single cluster."""
+    """mean(scores) - mean(others), both (N,), on the same items and resampled together; no interval for one cluster."""
     if len(set(clusters)) == 1:
         return Estimate(float(np.mean(scores) - np.mean(others)), None, None)
     means = resample_means([scores, others], clusters=clusters, seed=seed, num_resamples=num_resamples)
@@ -98,10 +98,10 @@ def bootstrap_difference(
 def bootstrap_recovery(
     speech, floor, ceiling, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """(speech - floor) / (ceiling - floor) of three means over the same items, drawn together.
+    """(speech - floor) / (ceiling - floor) of three means over the same items, resampled together.
 
-    Undefined if the ceiling is not above the floor; without an interval if that happens in a resample: a ratio
-    whose denominator may be zero has no bounds.
+    Undefined if the ceiling is not above the floor. The interval is undefined if that happens in a resample, as a ratio whose
+    denominator may be zero has no bounds.
     """
     span = np.mean(ceiling) - np.mean(floor)
     if span <= 0:
@@ -119,11 +119,10 @@ def bootstrap_recovery(
 def bootstrap_ratio(
     numerators, denominators, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
 ) -> Estimate:
-    """sum(numerators) / sum(denominators), both (N,) and drawn together: an error rate is edits over words.
+    """sum(numerators) / sum(denominators), both (N,) and resampled together: an error rate is edits over words.
 
-    Not the mean of N ratios, in which a short item would weigh as much as a long one. `clusters` (N,) names what
-    each item belongs to, such as its speaker. No interval from a single cluster, which tells nothing of the spread
-    between them, nor if a resample holds no denominator.
+    This is not the mean of N ratios, in which a short item would weigh as much as a long one. `clusters` (N,) gives each item's
+    cluster, such as its speaker. The interval is undefined for a single cluster, or if the denominators of a resample sum to 0.
 
     Raises ValueError if the denominators sum to zero.
     """
@@ -143,13 +142,13 @@ def bootstrap_ratio(
 def mcnemar(right, others) -> float:
     """Exact two-sided p-value that two systems are right equally often (McNemar 1947): outcomes 0 or 1, both (N,).
 
-    Only items on which the two disagree count: under the hypothesis each of these falls to either side like a fair
-    coin. 1.0 if they never disagree. The items are taken as independent: many questions about one utterance are
-    not, so use `bootstrap_difference` with clusters for those.
+    Only items on which the systems disagree count: under the null hypothesis each favours either system like a fair coin. The
+    value is 1.0 if they never disagree. Items are assumed to be independent; for several questions about one utterance, which
+    are not, use `bootstrap_difference` with clusters.
 
-    Raises ValueError if the counts differ, or if an outcome is neither 0 nor 1.
+    Raises ValueError if the numbers of outcomes differ, or if an outcome is neither 0 nor 1.
     """
-    from scipy.stats import binomtest  # here, as it takes a second to import
+    from scipy.stats import binomtest  # imported here, as it takes a second
 
     right, others = np.asarray(right), np.asarray(others)
     if right.shape != others.shape or right.ndim != 1:
@@ -168,14 +167,14 @@ def mcnemar(right, others) -> float:
 
 
 def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> np.ndarray:
-    """Means of the columns under resampled clusters: the questions of one utterance come and go together.
+    """Means of the columns for resampled clusters, such as all questions about one utterance.
 
     Arguments
     ---------
     columns : array-like (K, N)
-        Scores of N items in K columns; one draw serves them all, so their differences are paired.
+        Scores of N items in K columns, which are resampled together, so that their differences are paired.
     clusters : sequence of N
-        What each item belongs to. The same clusters and seed always give the same draws.
+        The cluster of each item. The same clusters and seed always give the same draws.
     seed : int
     num_resamples : int
 
@@ -198,7 +197,7 @@ def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> n
 
 
 def _draw_clusters(num_clusters, num_resamples, seed):
-    """Yield blocks (R', C) of how often each cluster is drawn; blocks bound the memory, not the result."""
+    """Yield blocks (R', C) of how often each cluster is drawn; the block size does not change the result."""
     rng = np.random.default_rng(seed)
     at_once = max(1, DRAWS_IN_MEMORY // num_clusters)
     for start in range(0, num_resamples, at_once):

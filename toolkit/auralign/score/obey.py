@@ -1,4 +1,4 @@
-"""Instructions other than transcription, each with a rule that decides whether an answer obeys; a transcript does not.
+"""Instructions other than transcription, each with a rule that decides whether an answer obeys; a transcript never does.
 
     >>> first = TASKS["first_word"]
     >>> first.phrasings[0]
@@ -10,16 +10,16 @@
     >>> first.can_tell("go"), first.can_tell("go do you hear")
     (False, True)
 
-Give `said` in lower case, as the LLM is shown it, and in English: LibriSpeech's own text is in capitals, so that a copy of
-it would be the answer to "in capital letters". Nothing is asked of the content beyond what a rule can decide. If a
-whole sentence is to be given back, up to 20 % of its words may differ: a misheard word does not disobey the instruction.
+`said` must be English in lower case, as the LLM reads it: LibriSpeech's own text is in capitals, so that a copy of it would obey
+"in capital letters". A rule checks only what it can decide. If an answer must contain the whole sentence, up to 20 % of its words
+may differ, as a recognition error does not disobey the instruction.
 
-Ask a task of utterances that it `can_tell`: of a sentence of one word the first word is all of it.
+Use a task only for utterances that it `can_tell`: the first word of a one-word sentence is its whole transcript.
 
-An answer must be given alone. Around it white space, quotes, asterisks, a code fence and final punctuation are ignored.
-If a short sentence is accepted too ("The first word is go."), `meaning` says so.
+The answer must be alone; white space, quotes, asterisks, a code fence and final punctuation around it are ignored. If a short
+sentence is accepted too ("The first word is go."), `meaning` says so.
 
-One file of more than 300 lines, as half of it is the wordings: each is read beside the rule that judges its answers.
+This file has more than 300 lines, as half of it is the wordings, which are read beside the rules that judge their answers.
 """
 
 import json
@@ -33,21 +33,21 @@ from auralign.text.characters import compose, straighten
 from auralign.text.words import english_words
 
 TOLERANCE = 0.2
-"""Share of the words said that may differ in a sentence given back."""
+"""Share of the spoken words that may differ in a repeated sentence."""
 SCRIPT_SHARE = 0.8
-"""Of an answer's letters, in the script of the language asked for: names may stay as they are."""
+"""Minimum share of an answer's letters in the requested script; names may remain in another one."""
 ASKED_WORD = "and"
-"""Whether it occurs is asked: about every second utterance of LibriSpeech holds it, so that no constant answer is right."""
+"""The word of "does it occur?": about half of LibriSpeech's utterances hold it, so that no constant answer is right."""
 OPENING = "ANSWER"
 NUM_ITEMS = 3
-MAX_DIGITS = 6  # of a number of words; int() refuses thousands
+MAX_DIGITS = 6  # of a number of words; int() refuses thousands of digits
 
 FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
-# "1. go", "2) do", "(c) you", "- hear": what stands before an item
+# The mark before an item: "1. go", "2) do", "(c) you", "- hear".
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
 AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…"
 PLACED_WORD = re.compile(
-    r"(?:(?:the )?(?P<place>first|last) word (?:(?:of|in) (?:the|this|that|your) (?:sentence|speech|text|audio|passage) )?"
+    r"(?:(?:the )?(?P<position>first|last) word (?:(?:of|in) (?:the|this|that|your) (?:sentence|speech|text|audio|passage) )?"
     r"(?:is )?)?(?P<word>\S+)"
 )
 COUNT_FRAME = frozenset(
@@ -74,8 +74,8 @@ TENS = {
 class ObeyTask:
     """One instruction in five wordings, and its rule.
 
-    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` is whether the answer obeys; never if it
-    is empty. `meaning` says in a line what counts.
+    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` returns whether the answer obeys; an empty one never
+    does. `meaning` states the rule in one line.
     """
 
     name: str
@@ -89,11 +89,11 @@ class ObeyTask:
 
 
 def is_transcription(answer: str, said: str) -> bool:
-    """Whether the answer is what was said, with at most 20 % of its words edited; case and punctuation are ignored."""
-    heard, expected = english_words(answer), english_words(said)
-    if not heard or not expected:
+    """Whether the answer is the transcript with at most 20 % of its words edited; case and punctuation are ignored."""
+    found, expected = english_words(answer), english_words(said)
+    if not found or not expected:
         return False
-    return word_error_rate([" ".join(expected)], [" ".join(heard)]) <= TOLERANCE
+    return word_error_rate([" ".join(expected)], [" ".join(found)]) <= TOLERANCE
 
 
 def _unfence(answer: str) -> str:
@@ -109,7 +109,7 @@ def _bare(answer: str) -> str:
 def _upper_case(answer: str, said: str) -> bool:
     if said.isupper():
         raise ValueError(
-            f"upper_case: what was said is in capitals itself, {said[:40]!r}, so that a copy would obey; give it in lower case"
+            f"upper_case: the transcript {said[:40]!r} is in capitals, so that a copy would obey; give it in lower case"
         )
     return _unfence(answer).isupper() and is_transcription(answer, said)
 
@@ -122,9 +122,9 @@ def _last_word(answer: str, said: str) -> bool:
     return _placed_word(answer, "last") in english_words(said)[-1:]
 
 
-def _placed_word(answer: str, place: str) -> str | None:
+def _placed_word(answer: str, position: str) -> str | None:
     found = PLACED_WORD.fullmatch(" ".join(english_words(answer)))
-    return found["word"] if found and found["place"] in (None, place) else None
+    return found["word"] if found and found["position"] in (None, position) else None
 
 
 def _count_words(answer: str, said: str) -> bool:
@@ -151,7 +151,7 @@ def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
 
 
 def _one_word(answer: str, said: str) -> bool:
-    del said  # any word will do
+    del said  # any word is accepted
     parts = re.split(r"['’-]", _bare(answer))
     return all(part.isalpha() and _in_script(part, "LATIN") for part in parts)
 
@@ -164,7 +164,7 @@ def _list_of_three(answer: str, said: str) -> bool:
     if len(items) != NUM_ITEMS or not all(map(english_words, items)):
         return False
     marked = [bool(MARK.match(line)) for line in lines]
-    # A transcript may be broken into lines, but nobody marks them.
+    # A transcript may be broken into lines, but these are not marked.
     return all(marked) or (not any(marked) and not is_transcription(" ".join(lines), said))
 
 
@@ -179,7 +179,7 @@ def _in_chinese(answer: str, said: str) -> bool:
 
 
 def _in_script(text: str, name: str) -> bool:
-    """Whether there are letters, and 80 % of them have a Unicode name that begins so."""
+    """Whether the text holds letters, and the Unicode names of 80 % of them begin with `name`."""
     letters = [letter for letter in text if letter.isalpha()]
     num_fitting = sum(unicodedata.name(letter, "").startswith(name) for letter in letters)
     return bool(letters) and num_fitting >= SCRIPT_SHARE * len(letters)
@@ -202,7 +202,7 @@ def _json(answer: str, said: str) -> bool:
 
 
 def _begins_with(answer: str, said: str) -> bool:
-    del said  # what follows is free
+    del said  # the text after OPENING is free
     bare = _bare(answer)
     rest = bare.removeprefix(OPENING)
     return rest != bare and not rest[0:1].isalnum() and bool(english_words(rest))

@@ -8,10 +8,10 @@
     as written (in NFC) 1.0 0
     by Whisper's English normaliser without its list of British spellings 0.0 1
 
-Raw and normalised rates are different numbers of one output, so a report names which it prints: `auralign.text.forms` has both
-forms. A reference that normalises to nothing ("UH") stays in the test set: words put against it are insertions.
+Raw and normalised rates of one output differ, so a report must name the form (`auralign.text.forms`). A reference that is empty
+after normalisation ("UH") stays in the test set: words of its hypothesis are insertions.
 
-Edits are counted in all, not by kind: aligners agree on their sum, but share it out differently.
+Edits are counted in total, not by type: aligners agree on the sum, but not on its parts.
 
 Legend: N utterances; WER as a fraction, so 0.036 is printed as 3.6 %.
 """
@@ -28,14 +28,14 @@ from auralign.text.forms import TextForm
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """All edits / all words of the references, in one form of the text."""
+    """All edits / all reference words, in one form of the text."""
 
     text: str  # the form's name
-    unit: str  # word or letter: what is counted below
-    wer: Estimate  # without an interval if there is one speaker
+    unit: str  # word or letter
+    wer: Estimate  # a fraction; the interval is undefined for one speaker
     num_edits: int
     num_words: int
-    num_empty_references: int  # without a word in this form; they are kept
+    num_empty_references: int  # references without a word in this form, which are kept
 
 
 def error_rate(
@@ -48,21 +48,21 @@ def error_rate(
     form : TextForm
         Such as `auralign.text.forms.raw_form("en")`.
     references, hypotheses : sequences of N str
-        As they are written: they are not to be normalised before.
+        Texts as written, not normalised.
     speakers : sequence of N
-        Speakers are drawn together: the utterances of one share what is hard about it.
+        Speaker of each utterance; all utterances of a speaker are resampled together.
     seed : int
-        Of the resamples.
+        Seed of the bootstrap.
     num_resamples : int
 
     Raises
     ------
-    ValueError : if the counts differ, or the references hold no word at all.
+    ValueError : if the numbers of texts differ, or the references hold no word.
     """
     references, hypotheses, speakers = list(references), list(hypotheses), list(speakers)
     _check_counts(references, hypotheses=hypotheses, speakers=speakers)
-    said, heard = _split_all(form, references, "reference"), _split_all(form, hypotheses, "hypothesis")
-    words, edits = _count_words(said, form), _count_edits(said, heard)
+    said, found = _split_all(form, references, "reference"), _split_all(form, hypotheses, "hypothesis")
+    words, edits = _count_words(said, form), _count_edits(said, found)
     return ErrorRate(
         text=form.name,
         unit=form.unit,
@@ -76,7 +76,7 @@ def error_rate(
 def error_rate_difference(
     form: TextForm, references, hypotheses, others, *, speakers, seed, num_resamples=NUM_RESAMPLES
 ) -> Estimate:
-    """WER(hypotheses) - WER(others), N texts each, drawn together: below zero the first is better."""
+    """WER(hypotheses) - WER(others), N texts each, resampled together; below zero the first is better."""
     references, hypotheses, others = list(references), list(hypotheses), list(others)
     speakers = list(speakers)
     _check_counts(references, hypotheses=hypotheses, others=others, speakers=speakers)
@@ -90,15 +90,15 @@ def error_rate_difference(
 
 
 def word_accuracy(form: TextForm, reference: str, hypothesis: str) -> float:
-    """1 - edits / words of one text, at least 0; of a reference without a word, 1 if the hypothesis has none either."""
-    said, heard = form.split(reference), form.split(hypothesis)
+    """1 - edits / words of one text, at least 0; 1 if neither reference nor hypothesis holds a word."""
+    said, found = form.split(reference), form.split(hypothesis)
     if not said:
-        return float(not heard)
-    return max(0.0, 1 - int(_count_edits([said], [heard])[0]) / len(said))
+        return float(not found)
+    return max(0.0, 1 - int(_count_edits([said], [found])[0]) / len(said))
 
 
 def find_spellings(hparams) -> Path | None:
-    """Whisper's English spellings, `normalizer.json` of the encoder's folder, where a recipe's YAML names one that has it."""
+    """Whisper's English spellings, `normalizer.json` in the recipe's `encoder_folder`; None if there is no such file."""
     path = Path(hparams.own.get("encoder_folder", ".")) / "normalizer.json"
     return path if path.is_file() else None
 
@@ -108,7 +108,7 @@ def _split_all(form, texts, side) -> list[list[str]]:
     for number, text in enumerate(texts):
         try:
             found.append(form.split(text))
-        except ValueError as error:  # a number of more digits than Python reads: a hypothesis that loops
+        except ValueError as error:  # a number with more digits than Python reads, in a hypothesis that loops
             raise ValueError(
                 f"{side} {number} of {len(texts)} cannot be brought to its form ({error}): {text[:40]!r}...; "
                 "let the decoder stop earlier"
@@ -126,9 +126,9 @@ def _count_words(said, form) -> np.ndarray:
     return words
 
 
-def _count_edits(said, heard) -> np.ndarray:
-    """Fewest substitutions, deletions and insertions of each utterance: int64 (N,)."""
-    aligned = jiwer.process_words([" ".join(words) for words in said], [" ".join(words) for words in heard])
+def _count_edits(said, found) -> np.ndarray:
+    """Minimum number of substitutions, deletions and insertions of each utterance: int64 (N,)."""
+    aligned = jiwer.process_words([" ".join(words) for words in said], [" ".join(words) for words in found])
     return np.array(
         [
             sum(

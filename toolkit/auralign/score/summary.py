@@ -1,4 +1,4 @@
-"""ROUGE of summaries and titles, by Google's rouge-score; the mean over the talks, with an interval.
+"""ROUGE of summaries and titles by Google's rouge-score: the mean over the talks, with an interval.
 
     >>> score = score_summaries(["On old maps."], ["On new maps."], utt_ids=["1"], seed=1)
     >>> round(score.rouge1.value, 3), score.rouge2.value, round(score.rougeL.value, 3)
@@ -6,14 +6,14 @@
     >>> score.signature.split("|version")[0]
     'rouge:f1|stem:no'
 
-ROUGE-N (Lin 2004) counts the words, or pairs of words, that a summary shares with its reference, ROUGE-L the longest sequence
-of words that both hold in the same order. Text is lower-cased, and all but a-z and 0-9 parts words: this is for English.
-Of each talk it is the F1; a test set's is the mean over its talks.
+ROUGE-N (Lin 2004) counts the words, or pairs of words, that a summary shares with its reference; ROUGE-L the longest sequence of
+words that both hold in the same order. Text is lower-cased, and every character but a-z and 0-9 separates words, so this is for
+English. The score of a talk is the F1; that of a test set is the mean over its talks.
 
 For SLUE-TED (arXiv:2212.10525) the text is a talk's title and abstract together, or either. ESPnet's published figures there
-come from Hugging Face's `evaluate` as it is, which does not stem; papers on summaries of news mostly do: `stem=True`. The
-signature says which, as the figures differ. METEOR and BERTScore, which SLUE reports beside ROUGE, need WordNet and weights,
-and are left out.
+come from Hugging Face's `evaluate` with its defaults, which do not stem; papers on news summaries mostly do (`stem=True`). The
+scores differ, so the signature names the choice. METEOR and BERTScore, which SLUE also reports, need WordNet and model weights,
+and are not computed.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ VARIANTS = ("rouge1", "rouge2", "rougeL")
 
 @dataclass(frozen=True)
 class SummaryScore:
-    """F1 as fractions, each the mean over the talks with its 95 % interval, and how they were counted."""
+    """F1 as fractions: means over the talks with their 95 % intervals, and the signature of the settings."""
 
     rouge1: Estimate
     rouge2: Estimate
@@ -47,15 +47,15 @@ def score_summaries(references, hypotheses, *, utt_ids, seed, stem=False, cluste
     references : sequence of N str
     hypotheses : sequence of N str
     utt_ids : sequence of N str
-        Names what is wrong with a text.
+        For error messages.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
     stem : bool
-        Whether words of more than three letters are compared by their stems (Porter's), so that `talks` is `talk`.
+        Whether words of more than three letters are compared by their Porter stems, so that `talks` equals `talk`.
     clusters : sequence of N, optional
-        What the talks belong to, such as their speakers; by default each talk is on its own.
+        The cluster of each talk, such as its speaker; by default each talk is its own.
 
-    Raises ValueError if the counts differ, there is nothing to score, or a reference holds no word of a-z and 0-9: its
+    Raises ValueError if the numbers of texts differ, there is none, or a reference holds no word of a-z and 0-9, so that its
     score is undefined.
     """
     scores = rouge_scores(references, hypotheses, utt_ids=utt_ids, stem=stem)
@@ -86,7 +86,7 @@ def rouge_scores(references, hypotheses, *, utt_ids, stem=False) -> np.ndarray:
     found = []
     for utt_id, reference, hypothesis in zip(utt_ids, references, hypotheses, strict=True):
         score = scorer.score(reference, hypothesis)
-        # What matches itself by nothing has no words; two words make no pair where there is but one.
+        # A text whose ROUGE-1 with itself is 0 holds no word. ROUGE-2 cannot tell: a single word makes no pair.
         if not scorer.score(reference, reference)["rouge1"].fmeasure:
             raise ValueError(
                 f"{utt_id}: the reference {reference[:60]!r} holds no word to compare; leave it out"

@@ -1,4 +1,4 @@
-"""The field's metrics of answers to a whole test set (word error rate, BLEU, a mean score), as papers print them.
+"""The field's metrics over the answers to a whole test set: word error rate, BLEU, a mean score.
 
     >>> question = Question("q", "utt", "clean", "asr", None, "three five")
     >>> asked = Asked((question,), (Utterance("utt", "utt.wav", 1.0, "three five"),), seed=1)
@@ -6,7 +6,7 @@
     >>> right.score(asked, ["three five"]).value
     100.0
 
-The gap ledger scores answer by answer; `auralign.ledger.tasks` shows these metrics beside it.
+The gap ledger scores single answers; `auralign.ledger.tasks` shows these metrics beside it.
 
 Legend: N questions of one group, task and phrasing.
 """
@@ -29,7 +29,7 @@ SIGNIFICANT = 1 - CONFIDENCE
 
 @dataclass(frozen=True)
 class Asked:
-    """N questions of one group, task and phrasing, and the utterances that they are about."""
+    """N questions of one group, task and phrasing, and their utterances."""
 
     questions: tuple[Question, ...]
     utterances: tuple[Utterance, ...]
@@ -45,13 +45,13 @@ class Asked:
 
     @property
     def speakers(self) -> list[str]:
-        """Who speaks; an utterance without a speaker counts as a speaker of its own."""
+        """The speaker of each utterance; its id if the speaker is unknown."""
         return [utterance.speaker or utterance.id for utterance in self.utterances]
 
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A metric of N answers, with its interval if there is one, and a note for the reader."""
+    """The value of a metric over N answers, with its interval (None if undefined) and a note for the report."""
 
     value: float
     low: float | None = None
@@ -61,7 +61,7 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Significance:
-    """A metric of answers minus that of others to the same questions, and whether chance explains it."""
+    """The difference of a metric between two systems on the same questions, and whether chance explains it."""
 
     difference: float
     low: float | None
@@ -71,9 +71,9 @@ class Significance:
 
     @property
     def is_significant(self) -> bool:
-        """At 5 %: the p-value is below it and the interval over speakers excludes zero; by one alone if the other is not known.
+        """At 5 %: the p-value is below 0.05 and the interval over speakers excludes zero; by one alone if the other is unknown.
 
-        A p-value alone takes answers for independent, which those of one speaker are not.
+        A p-value alone assumes independent answers, but those of one speaker are not.
         """
         by_test = None if self.p_value is None else self.p_value < SIGNIFICANT
         by_interval = None if self.low is None else not self.low <= 0 <= self.high
@@ -82,14 +82,15 @@ class Significance:
 
 
 class Metric(ABC):
-    """A metric of a task. A recipe may bring its own.
+    """A metric of a task; a recipe may define its own.
 
     Attributes
     ----------
     name : str
     unit : str
-        Behind the number, such as "%"; values are in it.
+        Unit of the values, such as "%"; "" by default.
     lower_is_better : bool
+        Default: False.
     """
 
     name: str
@@ -98,15 +99,15 @@ class Metric(ABC):
 
     @abstractmethod
     def score(self, asked: Asked, answers: list[str]) -> MetricValue:
-        """Of N answers."""
+        """The metric of N answers."""
 
     @abstractmethod
     def compare(self, asked: Asked, answers: list[str], others: list[str]) -> Significance:
-        """Of N answers against N others to the same questions."""
+        """The metric of N answers minus that of N others to the same questions."""
 
 
 class WordErrorRate(Metric):
-    """In one form of the text, against `reference`; the interval is over speakers.
+    """Word error rate in one form of the text, with an interval over speakers.
 
     Arguments
     ---------
@@ -136,14 +137,14 @@ class WordErrorRate(Metric):
 
 
 class Translation(Metric):
-    """BLEU or chrF by sacrebleu, against `reference`, in points.
+    """BLEU or chrF by sacrebleu, in points.
 
     Arguments
     ---------
     name : str
         "BLEU" or "chrF".
     language : str
-        Of the target.
+        Code of the target language.
     """
 
     unit = ""
@@ -165,7 +166,7 @@ class Translation(Metric):
         )
 
 
-# BLEU and chrF are counted together: once for both metrics.
+# BLEU and chrF are computed together, so both metrics share one cached result.
 @lru_cache(maxsize=512)
 def _score(references, answers, utt_ids, language):
     return score_translation(references, answers, utt_ids=utt_ids, language=language)
@@ -177,13 +178,14 @@ def _compare(references, answers, others, language, seed):
 
 
 class MeanScore(Metric):
-    """The mean of what the answers are worth one by one, in percent; compared by the bootstrap over speakers, and by
-    McNemar's test too if each is 0 or 1.
+    """The mean score of single answers, in percent.
+
+    Systems are compared by the bootstrap over speakers, and also by McNemar's test if all scores are 0 or 1.
 
     Arguments
     ---------
-    score : callable (answer, question, text of the utterance) -> 0 to 1
-        As of a recipe's judge.
+    score : callable (answer, question, text of the utterance) -> float from 0 to 1
+        Such as the `score` of a recipe's judge.
     name : str
     """
 
@@ -208,7 +210,7 @@ class MeanScore(Metric):
         return Significance(*_percent(found), None, "bootstrap over speakers")
 
     def clusters(self, asked: Asked) -> list[str]:
-        """What is drawn as one by the bootstrap, of each answer."""
+        """The cluster of each answer for the bootstrap."""
         return asked.speakers
 
     def _scores(self, asked, answers):

@@ -4,19 +4,18 @@
     >>> round(score.bleu.points), score.bleu.signature.split("|version")[0]
     (100, 'nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp')
 
-Texts go in as they are, cased and punctuated: nothing is lowered, stripped of punctuation or tokenised before. For BLEU and
-chrF only the form of Unicode is made one: composed (NFC). BLEU (Papineni et al. 2002; Post 2018 for the signature) needs words,
-so its tokenizer goes by the target language:
+Texts must be cased, punctuated and detokenised. For BLEU and chrF only their Unicode is composed (NFC). BLEU (Papineni et al.
+2002; Post 2018 for the signature) needs words, so its tokenizer depends on the target language:
 
-    zh      zh: each Chinese character a word
-    ja      ja-mecab, if sacrebleu[ja] is installed; else char, with a note, as its figures are mostly higher
-    others  13a: the default of sacrebleu, on which papers' figures rest
+    zh      zh: each Chinese character is a word
+    ja      ja-mecab, if sacrebleu[ja] is installed; else char, with a note, as its scores are mostly higher
+    others  13a: the default of sacrebleu, which papers report
 
-BLEU of two tokenizers cannot be compared; a language without spaces other than these needs `tokenizer="char"`. chrF
-(Popović 2015) goes by characters and needs none.
+BLEU scores of different tokenizers are not comparable; any other language without spaces needs `tokenizer="char"`. chrF
+(Popović 2015) compares characters and needs no tokenizer.
 
-This module and what it imports of auralign need the standard library alone: unbabel-comet pins versions that auralign has left
-behind, so `score_comet` may run in another environment, with the toolkit on its PYTHONPATH.
+This module and its imports from auralign need the standard library alone: unbabel-comet pins versions that auralign no longer
+supports, so `score_comet` may run in another environment, with the toolkit on its PYTHONPATH.
 
 Legend: N utterances; BLEU and chrF in points, 0 to 100; COMET as its model gives it, mostly 0 to 1.
 """
@@ -32,14 +31,14 @@ from auralign.text.characters import compose
 from auralign.text.language import main_code
 
 TOKENIZERS = ("13a", "zh", "char", "ja-mecab", "ko-mecab", "intl", "none")
-"""Those of sacrebleu that download nothing."""
+"""The tokenizers of sacrebleu that download nothing."""
 NUM_RESAMPLES = 1000
 COMET_BATCH = 16
 
 
 @dataclass(frozen=True)
 class MetricScore:
-    """A corpus score in points, with sacrebleu's signature; print both or neither."""
+    """A corpus score in points and sacrebleu's signature, without which it is not comparable."""
 
     points: float
     signature: str
@@ -47,22 +46,22 @@ class MetricScore:
 
 @dataclass(frozen=True)
 class TranslationScore:
-    """One system on one test set."""
+    """The scores of one system on one test set."""
 
     language: str
     bleu: MetricScore
     chrf: MetricScore
     num_utterances: int
-    empty_hypotheses: tuple[str, ...]  # ids; they stay in the corpus, and match nothing
-    empty_references: tuple[str, ...]  # ids; whatever is put against them is wrong
-    notes: tuple[str, ...]  # what a reader must know to compare the figures
+    empty_hypotheses: tuple[str, ...]  # ids; they are scored, and match nothing
+    empty_references: tuple[str, ...]  # ids; any words of their hypotheses are wrong
+    notes: tuple[str, ...]  # limits of comparability, for the report
 
 
 @dataclass(frozen=True)
 class PairedScore:
-    """Two systems in points, each with half the width of its 95 % interval, and how likely chance sets them apart.
+    """Two systems in points, each with half the width of its 95 % interval, and the p-value of their difference.
 
-    `p_value` is two-sided; 1.0 if the two have the same points.
+    `p_value` is two-sided; it is 1.0 if the two have the same points.
     """
 
     points: float
@@ -75,7 +74,7 @@ class PairedScore:
 
 @dataclass(frozen=True)
 class TranslationDifference:
-    """A system against another on the same utterances."""
+    """Two systems compared on the same utterances."""
 
     language: str
     bleu: PairedScore
@@ -84,21 +83,21 @@ class TranslationDifference:
 
 
 def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=None) -> TranslationScore:
-    """Score one system; a corpus score, never a mean over sentences.
+    """Score one system by a corpus score, which is not a mean over sentences.
 
     Arguments
     ---------
     references, hypotheses : sequences of N texts
-        One reference each; cased, punctuated, detokenised.
+        One reference per hypothesis; cased, punctuated, detokenised.
     utt_ids : sequence of N
     language : str
         Code of the target language, such as `de` or `zh-CN`.
     tokenizer : str, optional
-        One of TOKENIZERS, instead of the language's own.
+        One of TOKENIZERS; that of the language by default.
 
     Raises
     ------
-    ValueError : if sacrebleu is missing, the counts differ, nothing is to be scored, or all references are empty.
+    ValueError : if sacrebleu is missing, the numbers of texts differ, there is none, or all references are empty.
     """
     references, hypotheses = _compose(references), _compose(hypotheses)
     utt_ids = [str(utt_id) for utt_id in utt_ids]
@@ -120,7 +119,7 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
 
 
 def score_sentence(reference: str, hypothesis: str) -> float:
-    """chrF of one sentence in points: for a look at single answers; a corpus score is no mean of these.
+    """chrF of one sentence in points, to inspect single answers; a corpus score is not the mean of these.
 
     >>> score_sentence("Das ist ein Haus.", "Das ist ein Haus."), score_sentence("Das ist ein Haus.", "")
     (100.0, 0.0)
@@ -130,7 +129,7 @@ def score_sentence(reference: str, hypothesis: str) -> float:
 
 @cache
 def _sentence_metric():
-    return _make_metrics("en", None)[0]["chrf"]  # which knows no language
+    return _make_metrics("en", None)[0]["chrf"]  # independent of the language
 
 
 def compare_translations(
@@ -138,15 +137,15 @@ def compare_translations(
 ) -> TranslationDifference:
     """sacrebleu's paired bootstrap (Koehn 2004) of two systems, N texts each; arguments as of `score_translation`.
 
-    Utterances are drawn one by one: sacrebleu knows no speakers. It takes 40 bytes of memory for each utterance and
-    resample for BLEU, about twice that for chrF: 1.2 GB for 15,000 utterances and 1000 resamples.
+    Utterances are resampled one by one, as sacrebleu does not know speakers. BLEU takes 40 bytes of memory for each utterance and
+    resample, chrF about twice that: 1.2 GB for 15,000 utterances and 1000 resamples.
 
-    Raises ValueError also for a seed below 1: sacrebleu takes 0 for "draw anew each time".
+    Raises ValueError as `score_translation` does, and on a seed below 1, as sacrebleu takes 0 to mean a random seed.
     """
     references, hypotheses, others = _compose(references), _compose(hypotheses), _compose(others)
     _check_texts(references, hypotheses=hypotheses, others=others)
     if seed < 1:
-        raise ValueError(f"seed {seed}: sacrebleu would not keep to it; use 1 or more")
+        raise ValueError(f"seed {seed}: sacrebleu does not accept it; use 1 or more")
     metrics, notes = _make_metrics(language, tokenizer)
     from sacrebleu.significance import PairedTest
 
@@ -168,19 +167,19 @@ def compare_translations(
 def score_comet(
     sources, hypotheses, references, *, checkpoint, batch_size=COMET_BATCH, num_gpus=0
 ) -> tuple[float, list[float]]:
-    """COMET (Rei et al. 2020) of the corpus and of each of N translations, by a checkpoint on this disk.
+    """COMET (Rei et al. 2020) of the corpus and of each of N translations, by a local checkpoint.
 
     Arguments
     ---------
     sources, hypotheses, references : sequences of N texts
-        The source is what was said, as text.
+        The source is the transcript.
     checkpoint : path
-        The model's .ckpt file, or the folder whose `checkpoints/model.ckpt` it is. Its encoder's configuration must
-        be on the disk too: nothing is downloaded.
+        The model's .ckpt file, or the folder that holds it as `checkpoints/model.ckpt`. The configuration of its encoder must be
+        on this disk too, as nothing is downloaded.
 
     Raises
     ------
-    ValueError : if unbabel-comet or the checkpoint is missing, or the counts differ.
+    ValueError : if unbabel-comet or the checkpoint is missing, or the numbers of texts differ.
     """
     sources, hypotheses, references = list(sources), list(hypotheses), list(references)
     _check_texts(references, hypotheses=hypotheses, sources=sources)
@@ -192,7 +191,7 @@ def score_comet(
         model = _load_comet(str(path))
     except ImportError as error:
         raise ValueError(
-            "COMET needs unbabel-comet: pip install unbabel-comet, in an environment of its own where its pins on "
+            "COMET needs unbabel-comet: pip install unbabel-comet, in an environment of its own if its pins on "
             f"transformers and numpy do not fit auralign's ({error})"
         ) from error
     rows = [
@@ -205,7 +204,7 @@ def score_comet(
 
 @lru_cache(1)
 def _load_comet(path: str):
-    """Once for all systems of a report: it takes a while."""
+    """Load the model once for all systems of a report, as this is slow."""
     from comet import load_from_checkpoint
 
     return load_from_checkpoint(path, local_files_only=True)
@@ -218,7 +217,7 @@ def choose_tokenizer(language: str) -> tuple[str, tuple[str, ...]]:
         return "ja-mecab", ()
     if code == "ja":
         return "char", (
-            "BLEU is over characters, not to be compared with ja-mecab's: pip install 'sacrebleu[ja]' for words",
+            "BLEU is over characters and not comparable with ja-mecab's: pip install 'sacrebleu[ja]' for words",
         )
     return ("zh" if code == "zh" else "13a"), ()
 
@@ -251,7 +250,7 @@ def _note_short(references, bleu) -> tuple[str, ...]:
 
 
 def _pair(other, own, signature) -> PairedScore:
-    # sacrebleu counts resamples beyond the difference: none if the systems are equal, which would look significant
+    # sacrebleu counts resamples beyond the difference: 0 for equal systems, which would look significant.
     p_value = 1.0 if own.score == other.score else float(own.p_value)
     return PairedScore(
         points=float(own.score),
@@ -265,7 +264,7 @@ def _pair(other, own, signature) -> PairedScore:
 
 @contextmanager
 def _sacrebleu_seed(seed):
-    """sacrebleu reads its seed from the environment alone."""
+    """Set sacrebleu's seed, which it reads from the environment alone."""
     before = os.environ.get("SACREBLEU_SEED")
     os.environ["SACREBLEU_SEED"] = str(int(seed))
     try:

@@ -1,7 +1,7 @@
-"""Text as it is compared: every normaliser of the toolkit, each a composition of the same few steps.
+"""Text normalisation for comparisons: every normaliser of the toolkit, each composed of the same few steps.
 
-Two texts are never compared as bytes. All comparisons compose Unicode (`characters.compose`); what else is done depends on who
-asks, as published tools differ:
+Texts are never compared as bytes. All comparisons compose Unicode (`characters.compose`); the further steps depend on the use, as
+published tools differ:
 
 =========================== ============================================ ===================================================
 normaliser                  used by                                      after composing
@@ -16,8 +16,8 @@ words.plain                 alignments, train and test overlap           compati
 forms.raw_form              word error rates, raw                        nothing
 forms.normalised_form       word error rates, as Whisper's paper has     Whisper's normalisers, as transformers has them
 corpora.slue.labels.        SLUE's scorer (slue-toolkit)                 straight apostrophes, lower case, without . , ! ? ;
-normalise_phrase                                                         and "'s" as a word of its own
+normalise_phrase                                                         and "'s" as a separate word
 =========================== ============================================ ===================================================
 
-BLEU, chrF and ROUGE get composed text and do the rest themselves (sacrebleu, rouge-score).
+BLEU, chrF and ROUGE receive composed text and normalise it themselves (sacrebleu, rouge-score).
 """

@@ -1,4 +1,4 @@
-r"""The steps that all normalisers are made of: one form of Unicode, one apostrophe.
+r"""The steps that all normalisers share: one form of Unicode and one apostrophe.
 
 >>> compose("scho\u0308n") == "schön", straighten("it’s"), straighten("‘tis"), straighten("‘tis", opening=True)
 (True, "it's", '‘tis', "'tis")
@@ -7,16 +7,16 @@ r"""The steps that all normalisers are made of: one form of Unicode, one apostro
 import unicodedata
 
 APOSTROPHES = "’ʼ＇"
-"""What is written for an apostrophe: right single quotation mark, modifier letter, full width."""
+"""Characters written as apostrophes: right single quotation mark, modifier letter, full width."""
 OPENING_QUOTE = "‘"
-"""A quotation mark; word processors also write it for an apostrophe at the start of a word."""
+"""A quotation mark that word processors also write as the apostrophe at the start of a word."""
 
 
 def compose(text: str) -> str:
     """The composed form of Unicode (NFC), in which all texts are compared.
 
-    A letter with a separate accent and the letter that includes its accent are then the same text. What the LLM reads and
-    writes stays as it is.
+    A letter with a separate accent then equals the letter that includes its accent. Text that the LLM reads or writes is not
+    composed.
     """
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
@@ -28,7 +28,7 @@ def straighten(text: str, *, opening: bool = False) -> str:
     ---------
     text : str
     opening : bool
-        Whether OPENING_QUOTE is an apostrophe too. False by default: it is a quotation mark.
+        Whether OPENING_QUOTE is an apostrophe too. Default: False, it is a quotation mark.
     """
     return text if text.isascii() else text.translate(_STRAIGHT_OPENING if opening else _STRAIGHT)
 

@@ -1,4 +1,4 @@
-"""The two forms in which error rates are counted: as text is written, and as Whisper's paper normalises it.
+"""The two text forms of error rates: as written, and normalised as in Whisper's paper.
 
 >>> raw_form("en").split("It’s 20."), normalised_form("en").split("IT'S TWENTY")
 (['It’s', '20.'], ['it', 'is', '20'])
@@ -11,14 +11,14 @@ from auralign.text.characters import compose
 from auralign.text.language import main_code
 from auralign.text.whisper import read_spellings, whisper_normaliser
 
-# Scored by letters: five as in Whisper's paper, and Cantonese and Khmer, which do not separate words by spaces either.
+# Scored by letter: the five of Whisper's paper, and Cantonese and Khmer, which do not separate words by spaces either.
 WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue", "km")
-MARKS = "but marks stay, except harakat, niqqud and what is not seen"  # how other languages differ from Whisper's form
+MARKS = "but marks stay, except harakat, niqqud and what is not seen"  # the difference from Whisper's form
 
 
 @dataclass(frozen=True)
 class TextForm:
-    """What is done to a text, on both sides, before its words are compared."""
+    """How reference and hypothesis are split into units before they are compared."""
 
     name: str
     unit: str  # word or letter
@@ -26,7 +26,7 @@ class TextForm:
 
 
 def raw_form(language: str) -> TextForm:
-    """Text as it is written: by white space, or by character if the language writes no spaces."""
+    """Text as written, split by white space, or by character if the language does not write spaces."""
     if main_code(language) in WITHOUT_SPACES:
         return TextForm(
             "as written (in NFC), by character", "letter", lambda text: list("".join(compose(text).split()))
@@ -40,9 +40,9 @@ def normalised_form(language: str, spellings=None) -> TextForm:
     Arguments
     ---------
     language : str
-        Code such as `en` or `zh-CN`.
+        Language code such as `en` or `zh-CN`.
     spellings : mapping or path of a JSON file, optional
-        British to American spelling, for English; Whisper's own has 1,739 entries. None is {}.
+        British -> American spelling, for English; Whisper's own list has 1,739 entries. Default: none.
 
     Raises ValueError if spellings are given for another language than English, or are not a mapping of words.
     """

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from auralign.records import Utterance
 
-# An apostrophe beside a letter, a point between digits, and signs that stand for words belong to the words.
+# An apostrophe beside a letter, a point between digits, and signs that mean words are part of words.
 KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
 ENGLISH_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def normalise(text: str) -> str:
-    """Text as a faultless recognizer would write it: lower case, no punctuation, single spaces; numbers and symbols stay.
+    """Text as a perfect recognizer would write it: lower case, no punctuation, single spaces; numbers and symbols are kept.
 
-    The gap ledger compares it with the reference text: what is lost by it, no speech encoder could recover.
+    The gap ledger compares it with the reference text: no speech encoder could recover the difference.
     """
     text = straighten(compose(text)).lower()
     kept = {match.start() for match in KEPT.finditer(text)}
@@ -42,12 +42,12 @@ def normalise(text: str) -> str:
 
 
 def is_normalised(utterances: Iterable[Utterance]) -> bool:
-    """Whether every text of a manifest is normalised as it is, so that reading both would be reading twice."""
+    """Whether every text of a manifest is normalised already, so that a normalised copy would be the same."""
     return all(compose(utterance.text) == normalise(utterance.text) for utterance in utterances)
 
 
 def words(text: str) -> list[str]:
-    """Words in lower case, split by white space, without ASCII punctuation at their edges: of any language."""
+    """Words of any language, in lower case, split by white space, without ASCII punctuation at their edges."""
     found = (word.strip(string.punctuation) for word in straighten(compose(text)).lower().split())
     return [word for word in found if word]
 
@@ -55,7 +55,7 @@ def words(text: str) -> list[str]:
 def english_words(text: str) -> list[str]:
     """Runs of letters and digits in lower case, with the apostrophes within them; a hyphen separates words.
 
-    Of English alone: the vowel signs of other scripts are not letters to a regular expression.
+    For English alone, as regular expressions do not treat the vowel signs of other scripts as letters.
     """
     return ENGLISH_WORD.findall(straighten(compose(text), opening=True).lower())
 

@@ -11,13 +11,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import auralign.models  # noqa: F401  # before SpeechBrain, which imports torchaudio  # isort: skip
 import speechbrain as sb
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-import auralign.models  # noqa: F401, I001 # before SpeechBrain, which imports torchaudio
 from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError
@@ -27,16 +27,16 @@ from auralign.records import shorten
 from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
-from auralign.train.resume import history_of, tell_changes
+from auralign.train.resume import describe_changes, history_of
 from auralign.train.step import compute_terms, count_units
 
 
 class AlignmentBrain(sb.Brain):
-    """Trains what the recipe trains: the connector, and if it says so LoRA, the LLM, heads, branches.
+    """Trains the parts that the recipe trains: the connector and, if it names them, LoRA, the LLM, heads and branches.
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
-    an interrupted run goes on bit for bit: what is drawn at random depends on (seed, step, pack) alone, and so not on how
-    many ranks train (`auralign.train.parallel`), whose sums differ in rounding. Rank 0 writes all files.
+    an interrupted run continues bit for bit: random numbers depend only on (seed, step, pack), and not on the number of
+    ranks (`auralign.train.parallel`), whose sums differ in rounding. Rank 0 writes all files.
 
     Arguments
     ---------
@@ -44,10 +44,10 @@ class AlignmentBrain(sb.Brain):
     method : AlignmentMethod
     recipe : Recipe
     folder : Path
-        For `checkpoints/`, `curves/` (TensorBoard) and `log.json`.
+        Folder of `checkpoints/`, `curves/` (TensorBoard) and `log.json`.
     description : dict
-        What the checkpoints record: the inputs of stage 3, LLM, frame, encoder, connector, method. They add the number of
-        ranks, and the `history` of changes under which the run went on.
+        The record in each checkpoint: the inputs of stage 3, LLM, chat frame, encoder, connector, method. The number of
+        ranks and the `history` of changes during the run are added.
     """
 
     def __init__(self, model, method, recipe, *, folder, description: dict):
@@ -69,7 +69,7 @@ class AlignmentBrain(sb.Brain):
         self.log: list[dict] = []
 
     def run(self, train: Examples, valid: Examples) -> Checkpoint:
-        """Train for `num_steps` steps, or what is left of them; gives the checkpoint with the lowest validation loss."""
+        """Train for `num_steps` steps, or the rest of them; returns the checkpoint with the lowest validation loss."""
         recipe = self.recipe
         self.valid = valid
         self.stream = StepStream(
@@ -89,12 +89,12 @@ class AlignmentBrain(sb.Brain):
             )
         if parallel.is_first():
             self.curves.close()
-            # Also if no step was left: the run may have been killed after its last checkpoint, before it wrote this.
+            # Also written if no step was left: the run may have been killed between its last checkpoint and this line.
             write_json(self.folder / "log.json", self.log)
         return self.checkpoints.best()
 
     def init_optimizers(self):
-        """The recipe's optimizer over what is trained, and the schedule of its learning rate."""
+        """Build the recipe's optimizer of the trained parts, and the schedule of its learning rate."""
         self.optimizer, self.schedule = build_optimizer(self.recipe, self.modules.parameters())
         self.optimizers_dict = {"optimizer": self.optimizer}
 
@@ -108,9 +108,7 @@ class AlignmentBrain(sb.Brain):
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self._follow_schedule()
-            if (
-                "scaler" in state and self.scaler.is_enabled()
-            ):  # none of fp16 in what an earlier auralign wrote
+            if "scaler" in state and self.scaler.is_enabled():  # an earlier auralign did not write it
                 self.scaler.load_state_dict(state["scaler"])
             self.optimizer_step = last.step
             self.log = last.description["log"]
@@ -121,16 +119,18 @@ class AlignmentBrain(sb.Brain):
         self.bar.update(self.optimizer_step)
         if parallel.is_first():
             if last is None:
-                shutil.rmtree(self.folder / "curves", ignore_errors=True)  # of a run that this one replaces
+                shutil.rmtree(
+                    self.folder / "curves", ignore_errors=True
+                )  # curves of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
             curves = self.folder / "curves"
             self.curves = SummaryWriter(curves, purge_step=self.optimizer_step + 1)
             print(f"curves: tensorboard --logdir {shlex.quote(str(curves))}", file=sys.stderr)
 
     def _follow_schedule(self) -> None:
-        """Set the rate that this schedule gives for the step reached: of another `num_steps`, not what the checkpoint had."""
+        """Set the learning rate that this schedule has at the current step: `num_steps` may have changed since the checkpoint."""
         if not isinstance(self.schedule, torch.optim.lr_scheduler.LambdaLR):
-            return  # of other schedules the rate depends on the steps before
+            return  # the rate of other schedules depends on the steps before
         rates = [
             base * rate(self.schedule.last_epoch)
             for base, rate in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)
@@ -140,19 +140,21 @@ class AlignmentBrain(sb.Brain):
         self.schedule._last_lr = rates
 
     def _remember(self, last: Checkpoint) -> None:
-        """Say what changed since the last checkpoint, and keep it in those to come."""
+        """Print what changed since the last checkpoint, and record it in later ones."""
         before = len(last.description.get("history", []))
         history = history_of(last.description, self.description)
         if history:
             self.description["history"] = history
-        changed = "".join(f" with {tell_changes(entry)}" for entry in history[before:])
+        changed = "".join(f" with {describe_changes(entry)}" for entry in history[before:])
         note = (
-            "; recorded in the checkpoints, and not bit for bit what an unbroken run gives" if changed else ""
+            "; recorded in the checkpoints; the result is not bit for bit that of an unbroken run"
+            if changed
+            else ""
         )
-        print(f"going on from step {last.step}{changed}{note}", file=sys.stderr)
+        print(f"continuing from step {last.step}{changed}{note}", file=sys.stderr)
 
     def fit_batch(self, packs: list[PackOfExamples]):
-        """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, however they were packed."""
+        """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, whatever the packing."""
         units: Counter = Counter()
         for theirs in parallel.gathered(count_units(packs)):
             units.update(theirs)
@@ -163,19 +165,19 @@ class AlignmentBrain(sb.Brain):
                 loss = total(self.terms(pack), units)
             if not loss.requires_grad:
                 raise MethodFailedError(
-                    f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on nothing that is trained "
+                    f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
                     f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
                 )
             step_loss += loss.detach()
             if not torch.isfinite(loss):
                 break
             self.scaler.scale(loss).backward()
-        self.scaler.scale(step_loss)  # it has a scale from its first use on: also on a rank without packs
+        self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
         step_loss = parallel.sum_gradients(self.modules.parameters(), step_loss)
-        self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` of them
+        self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` non-finite losses
         if torch.isfinite(step_loss) and self._gradients_are_finite():
             self.optimizers_step()
-        else:  # one NaN must not reach the weights; the step counts, so that what follows does not depend on it
+        else:  # one NaN must not reach the weights; the step counts, so that later steps do not depend on it
             print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
             self.zero_grad(set_to_none=True)
             self.optimizer_step += 1
@@ -186,7 +188,7 @@ class AlignmentBrain(sb.Brain):
         return step_loss.cpu()
 
     def _seed(self, number: int) -> None:
-        """Dropout in a connector or LoRA: a function of (seed, step, pack), so that neither resuming nor ranks change it."""
+        """Seed dropout as a function of (seed, step, pack), so that neither resuming nor the number of ranks changes it."""
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step + number * 2**40)
 
     def _draw(self, values: dict) -> None:
@@ -195,7 +197,7 @@ class AlignmentBrain(sb.Brain):
                 self.curves.add_scalar(name, value, self.optimizer_step)
 
     def _gradients_are_finite(self) -> bool:
-        if self.scaler.is_enabled():  # fp16: the scaler looks for itself, and lowers its scale
+        if self.scaler.is_enabled():  # fp16: the scaler checks the gradients itself, and lowers its scale
             return True
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
         return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
@@ -205,7 +207,7 @@ class AlignmentBrain(sb.Brain):
         return compute_terms(self.method, self.model, pack)
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
-        """The loss of one pack of validation, added up as sums: the mean is over all of them, not a mean of means."""
+        """The loss of one pack of validation, added up as sums: the mean is over all packs, not a mean of means."""
         self.units.update(pack.units())
         with self.evaluation_ctx:
             for name, term in self.terms(pack).items():
@@ -214,7 +216,7 @@ class AlignmentBrain(sb.Brain):
         return torch.zeros(())
 
     def on_stage_start(self, stage, epoch=None):
-        """Before training: how far this stretch goes. Before validation: empty sums."""
+        """Set the end of this stretch before training; reset the sums before validation."""
         if stage == sb.Stage.TRAIN:
             self.stream.start = self.optimizer_step
             self.stream.stop = min(epoch * self.recipe.valid_every, self.recipe.num_steps)
@@ -222,7 +224,7 @@ class AlignmentBrain(sb.Brain):
             self.sums, self.kinds, self.units = Counter(), {}, Counter()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """After training: remember the loss. After validation: log, show some answers, write a checkpoint."""
+        """Keep the loss after training; log, show some answers and write a checkpoint after validation."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
             return
@@ -261,7 +263,7 @@ class AlignmentBrain(sb.Brain):
         self.checkpoints.save(self.modules, state, description)
 
     def _show_answers(self) -> list[dict]:
-        """What the model answers to the first utterances of the validation set."""
+        """The model's answers to the first utterances of the validation set."""
         shown = []
         for example in range(min(self.recipe.num_shown, len(self.valid))):
             target, prompt, utterance = self.valid.prompt(example)
@@ -280,7 +282,7 @@ class AlignmentBrain(sb.Brain):
     def _answer(self, prompt, speech, seconds: float) -> str:
         try:
             self.model.check_fits(prompt, speech)
-        except ValueError as error:  # a connector that counts may count wildly at first
+        except ValueError as error:  # a connector that counts tokens may be far off at first
             return f"(none: {error})"
         (answer,) = self.model.answer(
             [prompt],
@@ -308,7 +310,7 @@ class AlignmentBrain(sb.Brain):
 
 
 class _Stretches:
-    """Numbers the stretches that are left; asked only after the checkpoint was loaded."""
+    """Numbers of the remaining stretches; iterated only after the checkpoint was loaded."""
 
     def __init__(self, brain: AlignmentBrain, num_stretches: int):
         self.brain, self.num_stretches = brain, num_stretches

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors of the trained parts, the optimiser's state, and a description. Each is whole or absent."""
+"""Checkpoints: safetensors of the trained parts, the optimiser's state, and a description. Each is complete or absent."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ FROZEN = "frozen.safetensors"  # written once beside the checkpoints: parts that
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint on disk. `description` holds what it was trained with, its step and its validation loss."""
+    """One checkpoint on disk. `description` records the parts and inputs of its training, its step and its validation loss."""
 
     folder: Path
     description: dict
@@ -64,7 +64,7 @@ class Checkpoint:
             return load_file(self.folder / WEIGHTS)
         if not frozen.is_file() or hash_path(frozen) != beside:
             raise ValueError(
-                f"{frozen}: not the parts that {self.folder} was trained beside; run stage 3 again"
+                f"{frozen}: not the frozen parts that {self.folder} was trained with; run stage 3 again"
             )
         return {**load_file(self.folder / WEIGHTS), **load_file(frozen)}
 
@@ -116,7 +116,9 @@ class Checkpoints:
                 {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
             )
         keep = {self.last().folder, self.best().folder}
-        for folder in set(self.folder.glob("step_*")) - keep:  # also what a killed run left half removed
+        for folder in (
+            set(self.folder.glob("step_*")) - keep
+        ):  # also folders that a killed run removed only in part
             shutil.rmtree(folder)
 
     def exist(self) -> bool:
@@ -145,7 +147,9 @@ class Checkpoints:
             if _is_sound(folder):
                 found.append(Checkpoint(folder, read_json(folder / DESCRIPTION)))
             else:
-                print(f"{folder}: its files do not match its hashes; left aside", file=sys.stderr)
+                print(
+                    f"{folder}: its files do not match its hashes; the checkpoint is ignored", file=sys.stderr
+                )
         return found
 
 
@@ -176,7 +180,7 @@ def initial_folder(path) -> Path:
 
 
 def initialise(model, path) -> str:
-    """Load the weights that `init_from` names into the parts of a SpeechLLM that they have; returns a line that names these.
+    """Load the weights that `init_from` names into the parts of a SpeechLLM that they have; returns a line that names the parts.
 
     Raises ValueError if the weights are of another LLM or encoder, do not fit a part, or lack a part that is `frozen`.
     """
@@ -193,7 +197,7 @@ def initialise(model, path) -> str:
         checkpoint = Checkpoint(folder, read_json(folder / DESCRIPTION))
         weights, trained_with = checkpoint.weights(), dict(checkpoint.description["trained_with"])
         for name in [name for name in trained_with if name.startswith("branch ")]:
-            trained_with[name] = trained_with[name][0]  # beside the account of its connector
+            trained_with[name] = trained_with[name][0]  # the second entry describes its connector
     ours = {"llm": model.llm.revision, "encoder": model.encoder.fingerprint}
     ours |= {f"branch {name}": branch.encoder.fingerprint for name, branch in model.branches.items()}
     for what, value in ours.items():
@@ -221,12 +225,12 @@ def initialise(model, path) -> str:
     for name in model.frozen:
         if name in fresh:
             raise ValueError(
-                f"frozen: {name} would stay as it was drawn at random; {folder} has none (init_from)"
+                f"frozen: {name} would keep its random initial weights; {folder} has none (init_from)"
             )
     others = {key.partition(".")[0] for key in weights} - set(model.parts)
     return (
         f"initialised from {folder}: {', '.join(given) or 'nothing'}; new: {', '.join(fresh) or 'nothing'}"
-        + (f"; left aside: {', '.join(sorted(others))}" if others else "")
+        + (f"; not used: {', '.join(sorted(others))}" if others else "")
     )
 
 

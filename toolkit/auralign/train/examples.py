@@ -18,7 +18,7 @@ from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.speech_llm import Frames
 from auralign.records import Choice, RecordError, Records, Target, Utterance, read_about
-from auralign.render import Rendered, Renderer, tell_change
+from auralign.render import Rendered, Renderer, describe_change
 from auralign.store import teacher_path
 from auralign.train.parallel import own
 
@@ -27,7 +27,7 @@ from auralign.train.parallel import own
 class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
-    A method that needs the teacher gets its views, or in `kept` its cached logits at the tokens of the targets.
+    If the method needs the teacher, the pack has its views, or in `kept` its cached logits at the tokens of the targets.
     """
 
     views: dict[str, list[Rendered]]
@@ -36,7 +36,7 @@ class PackOfExamples:
     kept: TopK | None = None
 
     def units(self) -> Counter:
-        """How many of each unit (see `auralign.losses.Term`) the pack has: what losses are divided by."""
+        """The number of each unit (see `auralign.losses.Term`) in the pack, by which losses are divided."""
         counts = Counter({SEQUENCES: len(self.choices), PLACES: 0})
         for name, unit in ((STUDENT, str), (TEACHER, read_unit)):
             for rendered in self.views.get(name, ()):
@@ -53,18 +53,16 @@ class Examples:
     Arguments
     ---------
     targets, manifest : Records
-        Of Target and of Utterance.
+        Records of Target and of Utterance.
     method : AlignmentMethod
     renderer : Renderer
     model : SpeechLLM
-        Counts embeddings and limits the length.
-    frames : BranchFrames
-        Of `auralign.data.frames`.
+        The model, which counts embeddings and limits the length.
+    frames : auralign.data.frames.BranchFrames
     max_rejected : float
-        Share of targets left out (in `rejected`, with reasons) above which writing the list stops the stage, as
-        `auralign.data.manifest.Rejected` says.
+        Largest share of rejected targets, default 0.01; above it, writing `rejected` (the list with reasons) is an error.
 
-    Raises ValueError on targets of another LLM, template or method.
+    Raises ValueError if the targets are of another LLM, template or method.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class Examples:
                 row, utterance = manifest.find(target.utt_id)
             except RecordError as error:
                 raise ValueError(
-                    f"{targets.path}: holds a target of {target.utt_id}, which {manifest.path} has not; run stage 2 again"
+                    f"{targets.path}: has a target of {target.utt_id}, which is not in {manifest.path}; run stage 2 again"
                 ) from error
             layout = self._lay_out(target, utterance)
             views = self._render(layout)
@@ -97,18 +95,18 @@ class Examples:
             self._check(target, teacher.before_target.ids, model.llm)
             sizes.append(len(views[STUDENT].pieces[-1].ids))
             num_frames = {name: count_frames(encoder, utterance) for name, encoder in model.encoders.items()}
-            deaf = [name for name, count in num_frames.items() if not count]
-            if deaf:
-                problem = model.encoders[deaf[0]].too_long(utterance.seconds)
+            too_long = [name for name, count in num_frames.items() if not count]
+            if too_long:
+                problem = model.encoders[too_long[0]].too_long(utterance.seconds)
                 self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
                 continue
             model.check_branches(views[STUDENT])
-            heard = [
+            num_speech = [
                 model.num_embeddings(piece, num_frames, use_token_count=method.needs.num_tokens)
                 for piece in views[STUDENT].speech
             ]
-            length = max(views[STUDENT].num_ids + sum(heard), views.get(TEACHER, views[STUDENT]).num_ids)
-            if not all(heard):
+            length = max(views[STUDENT].num_ids + sum(num_speech), views.get(TEACHER, views[STUDENT]).num_ids)
+            if not all(num_speech):
                 self.rejected.add(target.utt_id, "too short for the connector")
             elif length > model.llm.max_positions:
                 self.rejected.add(
@@ -122,21 +120,21 @@ class Examples:
                 lengths.append(length)
         self.numbers, self.rows = np.array(chosen, dtype=np.int64), np.array(rows, dtype=np.int64)
         self.lengths = np.array(lengths, dtype=np.int64)
-        self.ends = np.cumsum(sizes)  # of each target's rows in `kept`
+        self.ends = np.cumsum(sizes)  # end of each target's rows in `kept`
         self.sizes = np.array(sizes, dtype=np.int64)
         if method.needs.top_k:
             self.kept = self._open_kept(teacher_path(targets.path, method.needs))
 
     def _open_kept(self, path) -> np.ndarray:
-        """What stage 2 kept of the teacher, a row for each token of each target."""
+        """The teacher's logits that stage 2 cached, a row for each token of each target."""
         if not path.is_file():
             raise FileNotFoundError(
-                f"no {path}: the method distils from what stage 2 keeps of the teacher; run it again"
+                f"no {path}: the method distils from logits of the teacher that stage 2 caches; run stage 2 again"
             )
         kept = np.load(path, mmap_mode="r")
         if "token" not in (kept.dtype.names or ()) or len(kept) != self.sizes.sum():
             raise ValueError(
-                f"{path}: holds {len(kept)} tokens, the targets have {self.sizes.sum()}; run stage 2 again"
+                f"{path}: has {len(kept)} tokens, the targets have {self.sizes.sum()}; run stage 2 again"
             )
         return kept
 
@@ -155,8 +153,8 @@ class Examples:
 
     def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
         """Lay examples into packs, each read when the iterator reaches it; every rank gets its own."""
-        for places in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            yield self._pack([int(examples[place]) for place in places])
+        for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
+            yield self._pack([int(examples[row]) for row in rows])
 
     def _pack(self, examples: list[int]) -> PackOfExamples:
         frames = self.frames.get([int(self.rows[example]) for example in examples])
@@ -171,7 +169,7 @@ class Examples:
         return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
 
     def _kept(self, numbers: list[int], labels: list[int]) -> TopK | None:
-        """What was kept of the teacher at the tokens of some targets, whose ids are `labels`."""
+        """The teacher's cached logits at the tokens of some targets, whose ids are `labels`; None if the method uses none."""
         needs = self.method.needs
         if not needs.top_k:
             return None
@@ -180,7 +178,8 @@ class Examples:
         )
         if not np.array_equal(rows["token"], labels):
             raise ValueError(
-                f"{teacher_path(self.targets.path, needs)}: was kept of other targets than {self.targets.path}; run stage 2 again"
+                f"{teacher_path(self.targets.path, needs)}: was computed for other targets than {self.targets.path}; "
+                "run stage 2 again"
             )
         parts = (torch.from_numpy(rows[name].copy()) for name in ("ids", "logits", "logsumexp"))
         return TopK(*parts, needs.temperature)
@@ -196,7 +195,7 @@ class Examples:
         return {name: self.renderer.render(view) for name, view in views.items()}
 
     def _check(self, target: Target, prompt: tuple[int, ...], llm) -> None:
-        """Raise ValueError unless this LLM answered this prompt, token by token, for this method."""
+        """Raise ValueError if the target is of another LLM, prompt (token by token) or method."""
         checks = {
             "LLM": (target.llm_revision, llm.revision),
             "prompt frame": (target.frame_hash, self.renderer.frame_hash),
@@ -210,15 +209,17 @@ class Examples:
             if found != needed:
                 change = ""
                 if what == "prompt frame":
-                    change = tell_change(read_about(self.targets.path, Target)[0], self.renderer.describe())
+                    change = describe_change(
+                        read_about(self.targets.path, Target)[0], self.renderer.describe()
+                    )
                 raise ValueError(
                     f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {found}, the recipe "
-                    f"now gives {needed}{change}; run stage 2 again; where that finds it complete, delete this file first"
+                    f"now gives {needed}{change}; run stage 2 again; if it reports this file as complete, delete the file first"
                 )
 
 
 class StepStream(IterableDataset):
-    """The optimiser steps from `start` up to `stop`, lists of this rank's packs: a function of (seed, step), never of history.
+    """The optimiser steps from `start` up to `stop`, lists of this rank's packs: a function of (seed, step) alone.
 
     The trainer moves `stop` from one validation to the next; iterating again continues after the last step.
     """
@@ -229,14 +230,14 @@ class StepStream(IterableDataset):
         self.start, self.stop = 0, 0
 
     def __iter__(self):
-        place, epoch, first = self.start, 0, 0
-        while place < self.stop:
+        step, epoch, first = self.start, 0, 0
+        while step < self.stop:
             steps = epoch_steps(
                 self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
             )
-            while place < min(self.stop, first + len(steps)):
-                yield list(self.examples.packs(steps[place - first], tokens_per_pack=self.tokens_per_pack))
-                place += 1
+            while step < min(self.stop, first + len(steps)):
+                yield list(self.examples.packs(steps[step - first], tokens_per_pack=self.tokens_per_pack))
+                step += 1
             first += len(steps)
             epoch += 1
 

@@ -22,22 +22,22 @@ PATIENCE = timedelta(days=7)  # rank 0 may hash and encode for hours; torchrun e
 
 
 def rank() -> int:
-    """Number of this process among those of the training."""
+    """Index of this process among those of the training, from 0."""
     return distributed.get_rank() if _is_joined() else 0
 
 
 def num_ranks() -> int:
-    """How many processes train."""
+    """The number of processes that train."""
     return distributed.get_world_size() if _is_joined() else 1
 
 
 def is_first() -> bool:
-    """Whether this is the one rank that prints and writes files."""
+    """Whether this is rank 0, the only one that prints and writes files."""
     return rank() == 0
 
 
 def own(items: Iterable) -> Iterator:
-    """What this rank has of the items: every `num_ranks()`-th, from its own number on."""
+    """The items of this rank: every `num_ranks()`-th, from its own number on."""
     return itertools.islice(items, rank(), None, num_ranks())
 
 
@@ -54,7 +54,7 @@ def own_device(name: str) -> str:
 
 
 def gathered(value) -> list:
-    """What each rank gave, in the order of ranks; returns when all have given theirs."""
+    """The values of all ranks, in the order of ranks; waits until all ranks have called it."""
     values = [value] * num_ranks()
     if num_ranks() > 1:
         distributed.all_gather_object(values, value)
@@ -62,7 +62,7 @@ def gathered(value) -> list:
 
 
 def wait() -> None:
-    """Wait until all ranks are here."""
+    """Wait until all ranks have called this."""
     gathered(None)
 
 
@@ -121,7 +121,7 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
     @functools.wraps(main)
     def joined(argv):
         store, number, size = next(distributed.rendezvous("env://", timeout=PATIENCE))
-        # gloo for what lies in memory, such as what `gathered` sends, and nccl for gradients on GPUs
+        # gloo for values in memory, such as those of `gathered`, and nccl for gradients on GPUs
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, store=store, rank=number, world_size=size, timeout=PATIENCE)
         try:
@@ -151,7 +151,7 @@ def _silence():
 def _is_first_to_fail(store) -> bool:
     try:
         return store.add("failed", 1) == 1
-    except RuntimeError:  # the process that kept the store is gone: that one failed
+    except RuntimeError:  # the process of the store has ended: it was the first to fail
         return False
 
 

@@ -4,7 +4,7 @@
     ['lr']
 
 A training is begun once and continues from its newest checkpoint, which records what it was trained with. A value that changed
-since is treated by the `change` of its key in `auralign.recipe.KEYS`. Where files are kept and what is logged changes no
+since is treated by the `change` of its key in `auralign.recipe.KEYS`. The locations of files and the logging change no
 weight. If the device or the size of a pack changes, the checkpoints keep a history of it. If the number of steps changes, the
 training continues with the learning rates of the new schedule, unless it is already beyond its end. Every other change is
 another run: it is refused in one line, unless it has another `output_folder`, or `--restart`, which trains in a new numbered
@@ -50,16 +50,19 @@ class Difference:
 def differences(before: dict, now: dict) -> list[Difference]:
     """The differences between the recorded inputs of a run and the present ones.
 
-    A record of an earlier auralign may lack a key: it had the effect of the key's default, if the key has one.
+    A record of an earlier auralign may lack a key: it had the effect of the key's default, if the key has one. So have the inputs
+    of a key that came later and is not set.
     """
     found = []
     for key, change in INPUTS.items():
-        if key not in now or (key not in before and (change == NOTED or not _has_default(key))):
+        if key not in before and (key not in now or change == NOTED or not _has_default(key)):
             continue
-        was = before[key] if key in before else describe(KEYS[key].default)
+        if key not in now and not (key in KEYS and KEYS[key].is_new):
+            continue
+        was, is_now = (side[key] if key in side else describe(KEYS[key].default) for side in (before, now))
         alike = KEYS[key].alike if key in KEYS else ()
-        if not same(was, now[key]) and not (was in alike and now[key] in alike):
-            found.append(Difference(key, was, now[key], change))
+        if not same(was, is_now) and not (was in alike and is_now in alike):
+            found.append(Difference(key, was, is_now, change))
     return found
 
 
@@ -146,7 +149,7 @@ class TrainingStage(Stage):
         if fixed:
             ways = f"{least or 'give '}{'or ' * bool(least)}this one another output_folder, or --restart"
             raise ValueError(
-                f"{self.folder} holds a run, trained to step {step}, that this one cannot go on with: "
+                f"{self.folder} holds a run, trained to step {step}, that this one cannot continue: "
                 f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- --restart)"
             )
 
@@ -163,7 +166,7 @@ def history_of(last: dict, now: dict) -> list[dict]:
     return history
 
 
-def tell_changes(entry: dict) -> str:
+def describe_changes(entry: dict) -> str:
     """An entry of a history as text: `device cpu -> cuda, num_steps 10 -> 20`."""
     return ", ".join(
         f"{key} {show_value(before)} -> {show_value(now)}" for key, (before, now) in entry["changed"].items()

@@ -1,4 +1,4 @@
-"""Stage 3 of a recipe: what a training depends on, and the examples that it learns from."""
+"""Stage 3 of a recipe: the inputs that a training depends on, and its examples."""
 
 import contextlib
 import dataclasses
@@ -16,10 +16,10 @@ from auralign.train.resume import TrainingStage
 
 @contextlib.contextmanager
 def training(run: RunFolder) -> Iterator[TrainingStage]:
-    """The stage that trains. Under `torchrun` rank 0 enters it, and the others learn from it whether it is complete.
+    """The stage that trains. Under `torchrun` rank 0 enters it, and broadcasts whether it is complete.
 
-    Raises FileNotFoundError if an earlier stage was not run, ValueError if the folder holds a run that this one cannot go on
-    with.
+    Raises FileNotFoundError if an earlier stage was not run, ValueError if the folder has a run that this one cannot
+    continue.
     """
     recipe = run.recipe
     inputs = {
@@ -56,7 +56,7 @@ def on_own_device(run: RunFolder) -> RunFolder:
 
 
 def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, renderer):
-    """The `Examples` of "train" or "valid"; what is left out of them is listed in `<split>.rejected.jsonl`."""
+    """The `Examples` of "train" or "valid"; rejected targets are listed in `<split>.rejected.jsonl`."""
     from auralign.data.frames import recipe_frames
     from auralign.records import Records, Target, Utterance
     from auralign.train.examples import Examples
@@ -78,7 +78,7 @@ def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, rende
 
 
 def make_brain(run: RunFolder, stage: TrainingStage, model, renderer):
-    """The `AlignmentBrain` that trains a model; its checkpoints record what they depend on."""
+    """The `AlignmentBrain` that trains a model; its checkpoints record the parts and inputs of the training."""
     from auralign.models.build import describe_parts
     from auralign.train.brain import AlignmentBrain
 

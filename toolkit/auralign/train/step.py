@@ -28,7 +28,7 @@ from auralign.train.examples import PackOfExamples
 def compute_terms(method: AlignmentMethod, model: SpeechLLM, pack: PackOfExamples) -> dict[str, Term]:
     """A method's terms for one pack.
 
-    Raises MethodFailedError if its `loss` raises, or returns something else than terms.
+    Raises MethodFailedError if its `loss` raises, or does not return terms.
     """
     inputs = assemble(model, pack, method.needs)
     outputs = run(model, inputs, method.needs)
@@ -37,7 +37,7 @@ def compute_terms(method: AlignmentMethod, model: SpeechLLM, pack: PackOfExample
 
 @dataclass(frozen=True)
 class Inputs:
-    """What goes into the LLM, view by view, and what the loss reads beside it.
+    """The inputs of the LLM, view by view, and further inputs of the loss.
 
     Arguments
     ---------
@@ -46,9 +46,9 @@ class Inputs:
     teacher : Pack, optional
         Embeddings of the B teacher views, all text.
     kept : TopK, optional
-        In place of the teacher: its largest logits at the tokens of the targets, computed in stage 2.
+        Instead of the teacher: its largest logits at the tokens of the targets, cached by stage 2.
     extras : dict of str to torch.Tensor
-        What the main branch's connector returns beside its embeddings.
+        Further outputs of the main branch's connector.
     choices : tuple of B Choice
     """
 
@@ -74,7 +74,7 @@ def assemble(model: SpeechLLM, pack: PackOfExamples, needs: Needs) -> Inputs:
 
 
 def run(model: SpeechLLM, inputs: Inputs, needs: Needs) -> dict[str, ViewOutput | TopK]:
-    """By view, hidden states (N, D) of the layers that the method's `needs` name; of a view without the LLM, layer 0."""
+    """Hidden states (N, D), by view, of the layers that the method's `needs` name; a view without the LLM has only layer 0."""
     outputs = Named({}, "name it in the method's needs: Needs(teacher=True)")
     outputs[STUDENT] = model(
         inputs.student, needs.layers, inputs.extras, inputs.choices, run_llm=STUDENT in needs.llm_views
@@ -87,28 +87,28 @@ def run(model: SpeechLLM, inputs: Inputs, needs: Needs) -> dict[str, ViewOutput 
 
 
 def loss(method: AlignmentMethod, outputs: Mapping[str, ViewOutput | TopK]) -> dict[str, Term]:
-    """The method's terms, by name, for outputs by view, checked."""
+    """The method's terms by name, validated. Raises MethodFailedError if they are not a dict of Terms with scalar sums."""
     with running(method, "loss"):
         terms = method.loss(outputs)
     if not isinstance(terms, Mapping) or not terms:
         raise MethodFailedError(
-            f"method {method.name!r}: loss must give a dict of at least one Term by name; it gave {type(terms).__name__}"
+            f"method {method.name!r}: loss must return a dict of at least one Term by name; it returned {type(terms).__name__}"
         )
     for name, term in terms.items():
         if not isinstance(term, Term):
             raise MethodFailedError(
-                f"method {method.name!r}: its loss gives {type(term).__name__} as {name!r}; give a Term(sum, count, unit=...)"
+                f"method {method.name!r}: its loss returns {type(term).__name__} as {name!r}; return a Term(sum, count, unit=...)"
             )
         if not isinstance(term.sum, torch.Tensor) or term.sum.ndim:
             raise MethodFailedError(
-                f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; give a "
-                "scalar tensor: add it up"
+                f"method {method.name!r}: the sum of its term {name!r} is {getattr(term.sum, 'shape', type(term.sum))}; return "
+                "a scalar tensor: sum over the positions"
             )
     return terms
 
 
 def count_units(packs: Iterable[PackOfExamples]) -> Counter:
-    """How many of each unit these packs have: what the terms of an optimiser step are divided by. Zeros are kept."""
+    """The number of each unit in these packs, by which the terms of an optimiser step are divided. Zeros are kept."""
     units: Counter = Counter()
     for pack in packs:
         units.update(pack.units())

@@ -80,7 +80,7 @@ def test_combined_tags_leave_out_what_has_none():
 
 
 def test_tags_combined_before_are_refused():
-    with pytest.raises(ValueError, match="'may' has the tag 'WHEN', none of the raw tags"):
+    with pytest.raises(ValueError, match="'may' has the tag 'WHEN', not one of the raw tags"):
         combine_tags([("WHEN", "may")])
 
 
@@ -149,7 +149,7 @@ def test_the_union_rule_needs_the_answers_themselves():
 
 
 def test_a_reference_outside_the_three_labels_is_refused():
-    with pytest.raises(ValueError, match="label '<mixed>' is none of Negative, Neutral, Positive"):
+    with pytest.raises(ValueError, match="label '<mixed>' is not one of Negative, Neutral, Positive"):
         score_sentiment(["<mixed>"], ["Neutral"])
 
 
@@ -178,7 +178,7 @@ def test_unread_acts_are_missed_and_counted():
 
 
 def test_an_unknown_act_is_refused():
-    with pytest.raises(ValueError, match="label 'greeting' is none of acknowledge, "):
+    with pytest.raises(ValueError, match="label 'greeting' is not one of acknowledge, "):
         score_dialog_acts([["greeting"]], [["thanks"]])
 
 

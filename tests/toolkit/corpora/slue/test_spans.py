@@ -1,4 +1,4 @@
-"""Scores of places in time, against the values of the official scorer and values by hand."""
+"""Scores of spans of time, against the values of the official scorer and values by hand."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""How an LLM's answers to the SLUE tasks are read.
+"""Readers of an LLM's answers to the SLUE tasks.
 
     >>> read_sentiment("Sentiment: positive."), read_sentiment("not positive")
     ('Positive', None)
@@ -9,8 +9,8 @@
     >>> quotes("nel", "PLACE: malta\\nPLACE: rome")
     ['malta', 'rome']
 
-An answer that cannot be read is None: it stays in the score as a wrong one, and is counted. Readers never guess: what is
-outside their grammar makes the answer None, or is listed in `Reading.discarded`. An entity is a pair (tag, phrase).
+A reader returns None for an answer that it cannot read; such an answer is scored as wrong, and counted. Readers never guess:
+text outside their grammar makes the answer None, or is listed in `Reading.discarded`. An entity is a pair (tag, phrase).
 """
 
 import json
@@ -34,17 +34,19 @@ TEXT_TASKS = ("title", "abstract")
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found in an answer, in its order, and the pieces of it that were not understood."""
+    """The items found in an answer, in their order, and the pieces that could not be read."""
 
     found: tuple
     discarded: tuple[str, ...]
 
 
 def read_answer(task: str, answer: str):
-    """What an answer to a task says, or None if it cannot be read.
+    """The content of an answer to a task; None if it cannot be read.
 
-    ner, nel: a tuple of (tag, phrase); nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three. question:
-    the words quoted; title, abstract: the text; all without quotes around, and what announces them ("Answer:", "The title is").
+    ner, nel: a tuple of (tag, phrase), nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three labels.
+    question: the quoted words; title, abstract: the text; without surrounding quotes and lead-in ("Answer:", "The title is").
+
+    Raises ValueError on another task.
     """
     answer = compose(answer)
     if task in ("ner", "nel"):
@@ -72,14 +74,16 @@ def _read_quote(answer: str) -> str | None:
     if text.startswith("```") and text.endswith("```"):
         text = re.sub(r"^```\w*\n?|```$", "", text)
     text = _LEAD.sub("", text.strip(_AROUND)).strip(_AROUND)
-    if text.endswith('".') or text.endswith("”."):  # what stands behind the quotes is the sentence's
+    if text.endswith('".') or text.endswith(
+        "”."
+    ):  # a full stop after the quotes ends the sentence around them
         text = text[:-2]
     text = " ".join(text.strip(_AROUND).split())
     return text if re.search(r"\w", text) else None
 
 
 def quotes(task: str, answer: str) -> list[str]:
-    """The phrases of an answer that are to be located, each once."""
+    """The phrases of an answer that must be located in the audio, without repeats."""
     found = read_answer(task, answer) if task in SPAN_TASKS else None
     if found is None:
         return []
@@ -87,10 +91,10 @@ def quotes(task: str, answer: str) -> list[str]:
 
 
 def read_marked(sentence, marks=RAW_MARKS) -> Reading:
-    """Entities of a sentence with special characters: a mark opens one, `]` closes it.
+    """Entities of a sentence with special characters: a mark opens an entity, `]` closes it.
 
-    An entity that is not closed before the next mark or the end is discarded, and so is an empty one, and a
-    `]` that closes nothing. A sentence without marks is readable: it holds no entity.
+    Discarded are an entity that is not closed before the next mark or the end, an empty entity, and a `]` that closes nothing. A
+    sentence without marks is readable: it holds no entity.
     """
     found, discarded = [], []
     opened = None  # the position of the mark
@@ -112,14 +116,14 @@ def read_marked(sentence, marks=RAW_MARKS) -> Reading:
 def read_entities(answer, tags=RAW_TAGS) -> Reading | None:
     """Entities of an LLM's answer, as lines or as JSON; None if it holds neither.
 
-    Lines: `TAG: phrase`, after a bullet or a number if any; several on a line stand apart by `,` or `;`. All
-    that follows is the phrase: `GPE: paris, rome` is one. `none` for a phrase is no entity.
-    JSON, in an object of the one key `entities` or not: `[{"tag": "GPE", "phrase": "paris"}]` (also `type` or
-    `label`; `text` or `entity`), `[["GPE", "paris"]]`, or `{"GPE": "paris", "DATE": ["may", "june"]}`.
-    Either may stand in one code fence. Tags match in any case, with spaces or hyphens for `_`. The answers
-    `none`, `no entities`, `[]` and `{}` are readable. JSON that breaks off is not.
+    Lines: `TAG: phrase`, optionally after a bullet or a number; `,` or `;` separates several on a line. All that follows the
+    colon is one phrase: `GPE: paris, rome`. The phrase `none` is no entity.
+    JSON, optionally as the value of the single key `entities`: `[{"tag": "GPE", "phrase": "paris"}]` (also `type` or `label`;
+    `text` or `entity`), `[["GPE", "paris"]]`, or `{"GPE": "paris", "DATE": ["may", "june"]}`.
+    Either may be in one code fence. Tags match in any case, with spaces or hyphens for `_`. The answers `none`, `no entities`,
+    `[]` and `{}` are readable; truncated JSON is not.
 
-    `tags` are those asked for: RAW_TAGS or COMBINED_TAGS.
+    `tags` are the requested ones: RAW_TAGS or COMBINED_TAGS.
     """
     body, around = _without_fence(answer)
     if body is None:
@@ -151,12 +155,12 @@ def _line_items(body, tags):
             entry = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", entry).strip()
             name, colon, phrase = entry.partition(":")
             if not colon or re.search(rf"\b{tag}", phrase, re.IGNORECASE):
-                name = None  # one entry runs into the next: where the first ends is a guess
+                name = None  # two entries without a separator: the end of the first would be a guess
             yield name and _bare(name), _bare(phrase), entry
 
 
 def _json_items(body):
-    """(tag, phrase, source) of each item, None if this is no JSON; an item of another form has no tag."""
+    """(tag, phrase, source) of each item; None if `body` is no JSON; the tag of an item of another form is None."""
     try:
         value = json.loads(body, object_pairs_hook=_Pairs)  # pairs, as a tag may come twice
     except (ValueError, RecursionError):
@@ -178,7 +182,7 @@ class _Pairs(list):
 
 
 def _is_entry(value):
-    """Whether this is an object with one key for the tag and one for the phrase; other keys do not matter."""
+    """Whether `value` is an object with one key for the tag and one for the phrase; other keys are ignored."""
     if not isinstance(value, _Pairs):
         return False
     keys = [key.lower() for key, _ in value]
@@ -198,10 +202,10 @@ _PHRASE_KEYS = ("phrase", "text", "entity")
 
 
 def read_sentiment(answer) -> str | None:
-    """The one label of SENTIMENTS that an LLM's answer names, or None.
+    """The label of SENTIMENTS that an LLM's answer names, or None.
 
-    In any case and punctuation: the label alone, or with words like `I think it is` and `overall`, or in an
-    answer that speaks of a `sentiment`, `label`, `answer` or `class`. Two labels, or a negation, are None.
+    Case and punctuation are ignored. The label must be alone, with words like `I think it is` and `overall`, or in an answer
+    that contains `sentiment`, `label`, `answer` or `class`. An answer with two labels or a negation gives None.
     """
     words = re.findall(r"[a-z]+(?:'[a-z]+)?", straighten(answer).lower())
     named = [label for label in SENTIMENTS if label.lower() in words]
@@ -217,11 +221,11 @@ _ANNOUNCING = frozenset("sentiment label answer class".split())
 
 
 def read_dialog_acts(answer) -> Reading | None:
-    """The acts that an LLM's answer lists, or None if it lists none: every utterance has one.
+    """The acts that an LLM's answer lists; None if it lists no act, as every utterance has one.
 
-    Acts stand apart by commas, semicolons, line ends or `and`, in quotes, brackets, a code fence or after
-    bullets if need be, in any case, with spaces or hyphens for `_`. The list may follow `dialog acts:` or the
-    like. An item that is not word for word an act is discarded.
+    Commas, semicolons, line ends or `and` separate acts, which may be in quotes, brackets, a code fence or after bullets, in any
+    case, with spaces or hyphens for `_`. The list may follow `dialog acts:` or the like. An item that is not exactly an act is
+    discarded.
     """
     body, around = _without_fence(answer)
     if body is None:
@@ -245,7 +249,7 @@ _ACTS_LEAD = re.compile(
 
 
 def _without_fence(answer):
-    """(text, pieces around it): what is in the code fence, all of it without one, None with several."""
+    """(text, pieces around it): the content of the code fence; the whole answer without one; None with several."""
     before, *fenced = answer.split("```")
     if not fenced:
         return before.strip(), ()

@@ -1,6 +1,6 @@
-"""F1 of a whole test set of a SLUE task, with intervals over speakers: 2 right / (expected + found), of which speakers are drawn.
+"""F1 of a SLUE task over a whole test set, 2 right / (expected + found), with bootstrap intervals over speakers.
 
-Legend: N answers; L labels over which an F1 is averaged, 1 if everything is counted together; R resamples.
+Legend: N answers; L labels over which F1 is averaged (1 for a micro average); R resamples.
 """
 
 from abc import abstractmethod
@@ -16,8 +16,7 @@ from auralign.score.task_metrics import Asked, Metric, MetricValue, Significance
 
 
 def clusters(asked: Asked) -> list[str]:
-    """What is resampled as one: the speaker; if unknown, the document that several questions are about, the telephone call
-    that has the utterance as a turn, or the utterance itself."""
+    """The resampling unit of each utterance: its speaker; if unknown, its document, telephone call, or the utterance itself."""
     return [
         utterance.speaker
         or utterance.labels.get("document_id")
@@ -28,15 +27,15 @@ def clusters(asked: Asked) -> list[str]:
 
 
 class CorpusF1(Metric):
-    """An F1 over counts of all answers; the interval is over speakers.
+    """An F1 from the counts of all answers, with an interval over speakers.
 
-    Compared by the bootstrap of the F1, and by McNemar's test of the answers that are all right; by the bootstrap
-    alone for times, which are never exact.
+    Two systems are compared by the bootstrap of the F1, and by McNemar's test of the completely right answers; by the bootstrap
+    alone for spans of time, which are never exact.
     """
 
     unit = "%"
-    task: str  # whose reader reads the answers
-    rule: str  # what it averages
+    task: str  # the task by whose reader answers are read
+    rule: str  # what the F1 is averaged over, for the report
     has_exact = True
 
     @abstractmethod
@@ -45,11 +44,11 @@ class CorpusF1(Metric):
 
     @abstractmethod
     def counts(self, asked: Asked, answers: list[str]) -> np.ndarray:
-        """float64 (L, 3, N): right, expected and found of each label and answer."""
+        """float64 (L, 3, N): the right, expected and found items of each label and answer."""
 
     def note(self, asked: Asked) -> str:
-        """What a reader must know."""
-        del asked  # of use to others
+        """A note for the report."""
+        del asked  # subclasses use it
         return f'{self.name}: {self.rule}; an answer that cannot be read is wrong, and stays in; how many are: "not read"'
 
     def score(self, asked, answers):
@@ -77,7 +76,7 @@ class CorpusF1(Metric):
         return Significance(percent(difference), percent(low), percent(high), p_value, test)
 
     def read(self, answers: list[str]) -> list:
-        """What the answers say, None for each that cannot be read."""
+        """The content of each answer; None if it cannot be read."""
         return [read_answer(self.task, answer) for answer in answers]
 
     def _exact(self, asked, answers) -> list[int]:
@@ -85,7 +84,7 @@ class CorpusF1(Metric):
         return [int(found is not None and Counter(found) == Counter(right)) for right, found in pairs]
 
     def _resample(self, asked, counts) -> np.ndarray:
-        """F1 of each label, under resampled speakers: (R, L)."""
+        """F1 of each label for each resample of the speakers: (R, L)."""
         num_labels, _, num_answers = counts.shape
         means = resample_means(
             counts.reshape(3 * num_labels, num_answers), clusters=clusters(asked), seed=asked.seed
@@ -105,7 +104,7 @@ def percent(value):
 
 
 def _count_labels(labels, references, predictions) -> np.ndarray:
-    """(L, 3, N) of references and predictions that are collections of labels, None for one that is not read."""
+    """Counts (L, 3, N) of references and predictions, collections of labels; None for a prediction that could not be read."""
     sides = [
         np.array([[(side or {})[label] if side else 0 for side in one] for label in labels], dtype=np.float64)
         for one in ([Counter(set(x)) for x in references], [Counter(set(x or ())) for x in predictions])
@@ -119,9 +118,9 @@ class EntityF1(CorpusF1):
     Arguments
     ---------
     tags : str
-        "raw" or "combined": both sides are raw, and brought to combined tags before they are counted.
+        "raw" or "combined"; answers have raw tags, which are mapped to combined ones before they are counted.
     label_only : bool
-        Whether tags alone are compared: "label-F1".
+        Whether only tags are compared ("label-F1").
     """
 
     task = "ner"
@@ -183,7 +182,7 @@ class SentimentF1(CorpusF1):
 
 
 class DialogActF1(CorpusF1):
-    """Macro F1 over all 18 acts: one that nobody has scores 0."""
+    """Macro F1 over all 18 acts; an act that does not occur scores 0."""
 
     name, task, rule = "macro F1", "acts", "the mean over all 18 acts"
 

@@ -1,4 +1,4 @@
-"""The labels of the SLUE tasks (arXiv:2111.10367, 2212.10525): which there are, and entities as they are compared.
+"""The labels of the SLUE tasks (arXiv:2111.10367, 2212.10525), and the normalisation of entities.
 
     >>> entities_from_spans("Malta's part of Europe.", [["GPE", 0, 5], ["LOC", 16, 6]])
     [('GPE', 'malta'), ('LOC', 'europe')]
@@ -15,12 +15,12 @@ RAW_TAGS = tuple(
     "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME"
     " WORK_OF_ART".split()
 )
-"""Those of OntoNotes."""
+"""The tags of OntoNotes."""
 COMBINED_TAGS = ("LAW", "NORP", "ORG", "PERSON", "PLACE", "QUANT", "WHEN")
 RAW_MARKS = dict(zip("!@#$%^&*()~`{}[<>?", RAW_TAGS, strict=True))
-"""What opens an entity in a sentence -> its tag."""
+"""Character that opens an entity in a sentence -> tag."""
 COMBINED_MARKS = dict(zip("!@#$%^&", COMBINED_TAGS, strict=True))
-"""They contradict RAW_MARKS: read a sentence with the marks that it was written with."""
+"""They contradict RAW_MARKS: a sentence must be read with the marks that it was written with."""
 CLOSING_MARK = "]"
 COMBINED_TAG = (
     dict.fromkeys(["DATE", "TIME"], "WHEN")
@@ -29,7 +29,7 @@ COMBINED_TAG = (
     | {tag: tag for tag in ("NORP", "ORG", "LAW", "PERSON")}
     | dict.fromkeys(["FAC", "EVENT", "WORK_OF_ART", "PRODUCT", "LANGUAGE"])
 )
-"""Raw tag -> combined tag; None if the combined task leaves it out."""
+"""Raw tag -> combined tag; None if the combined task excludes it."""
 
 SENTIMENTS = ("Negative", "Neutral", "Positive")
 DIALOG_ACTS = tuple(
@@ -57,9 +57,9 @@ def entities_from_spans(text, spans) -> list[tuple[str, str]]:
 
 
 def normalise_phrase(text) -> str:
-    """As SLUE's own scorer compares phrases: lower case, without . , ! ? ; and with `'s` a word of its own.
+    """Normalise a phrase as SLUE's scorer does: lower case, without . , ! ? ; and with `'s` as a separate word.
 
-    Here texts are composed and apostrophes made straight before, on both sides.
+    In addition, the text is composed and its apostrophes are straightened first.
     """
     text = re.sub(r"[.,!?;]", "", straighten(compose(text)).lower())
     return " ".join(re.sub(r"(?<=\w)'s\b", " 's", text).split())

@@ -1,7 +1,7 @@
-"""Metrics of SLUE's answers that are places in the audio.
+"""Metrics of SLUE's answers that are spans of the audio.
 
-The LLM quotes words, and an aligner finds where they are said: `places` maps (utterance id, quote) to (start, end) in seconds,
-or to None if the quote could not be located.
+The LLM quotes words, and an aligner locates them: `quote_spans` maps (utterance id, quote) to (start, end) in seconds, or to
+None if the quote could not be located.
 """
 
 from collections.abc import Mapping
@@ -21,30 +21,32 @@ from auralign.records import Utterance
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval
 from auralign.score.task_metrics import Metric, MetricValue, Significance
 
-Places = Mapping[tuple[str, str], tuple[float, float] | None]
+QuoteSpans = Mapping[tuple[str, str], tuple[float, float] | None]
 ROUNDING = 1e-3  # seconds by which the bounds of an entity and of its words may differ
 
 
-def place_of(places: Places, utterance: Utterance, quote: str):
-    if (utterance.id, quote) not in places:
-        raise ValueError(f"{utterance.id}: nobody looked for {quote!r} there; locate the answers first")
-    return places[utterance.id, quote]
+def span_of(quote_spans: QuoteSpans, utterance: Utterance, quote: str):
+    if (utterance.id, quote) not in quote_spans:
+        raise ValueError(
+            f"{utterance.id}: the quote {quote!r} was not searched for; locate the answers first"
+        )
+    return quote_spans[utterance.id, quote]
 
 
 class LocatedF1(CorpusF1):
-    """Of entities that are located; tags do not count."""
+    """F1 of located entities; tags are ignored."""
 
     task, has_exact = "nel", False
 
-    def __init__(self, places: Places):
-        self.places = places
+    def __init__(self, quote_spans: QuoteSpans):
+        self.quote_spans = quote_spans
 
     def spans(self, asked, answers) -> list:
-        """The places of each answer's quotes, without those that were not located; None for an answer that is not read."""
+        """The spans of each answer's located quotes; None for an answer that could not be read."""
         found = []
         for utterance, answer in zip(asked.utterances, answers, strict=True):
-            located = [place_of(self.places, utterance, quote) for quote in quotes(self.task, answer)]
-            located = [place for place in located if place]
+            located = [span_of(self.quote_spans, utterance, quote) for quote in quotes(self.task, answer)]
+            located = [span for span in located if span]
             found.append(None if read_answer(self.task, answer) is None else located)
         return found
 
@@ -57,7 +59,7 @@ class LocatedF1(CorpusF1):
 
 
 class EntityFrameF1(LocatedF1):
-    """Over frames of 10 ms of all utterances."""
+    """F1 over frames of 10 ms, of all utterances together."""
 
     name = "frame-F1, aligned"
     rule = "frames of 10 ms, of all utterances together"
@@ -73,10 +75,10 @@ class EntityFrameF1(LocatedF1):
 
 
 class EntityWordF1(LocatedF1):
-    """Over words, of which 80 % must be covered; utterances without word times have none."""
+    """F1 over words, of which 80 % must be covered; utterances without word times are not counted."""
 
     name = "word-F1, aligned"
-    rule = "a word is found where 80 % of it is covered; of all utterances together"
+    rule = "a word is found if 80 % of it is covered; of all utterances together"
 
     def fraction(self, asked, answers):
         gold = {question.key: _timed_words(utterance) for question, utterance in _pairs(asked)}
@@ -110,7 +112,7 @@ def _gold(utterance) -> list[tuple[float, float]]:
 
 
 def _timed_words(utterance) -> list[tuple[float, float, bool]]:
-    """Words and whether they lie in an entity."""
+    """(start, end, whether the word lies in an entity) of each word."""
     spans = _gold(utterance)
     return [
         (start, end, any(start >= first - ROUNDING and end <= last + ROUNDING for first, last in spans))
@@ -119,12 +121,12 @@ def _timed_words(utterance) -> list[tuple[float, float, bool]]:
 
 
 class QuestionF1(Metric):
-    """Frame-F1 of spoken answers: the overlap in time with the best of a question's gold spans, mean over the questions."""
+    """Mean frame-F1 of spoken answers: the overlap in time with the best of a question's gold spans."""
 
     name, unit = "frame-F1, aligned", "%"
 
-    def __init__(self, places: Places):
-        self.places = places
+    def __init__(self, quote_spans: QuoteSpans):
+        self.quote_spans = quote_spans
 
     def score(self, asked, answers):
         found = bootstrap_interval(self._scores(asked, answers), clusters=clusters(asked), seed=asked.seed)
@@ -151,5 +153,5 @@ class QuestionF1(Metric):
         predictions = []
         for utterance, answer in zip(asked.utterances, answers, strict=True):
             quote = read_answer("question", answer)
-            predictions.append(quote and place_of(self.places, utterance, quote))
+            predictions.append(quote and span_of(self.quote_spans, utterance, quote))
         return score_spans(spans, predictions).questions

@@ -1,6 +1,6 @@
-"""The metrics of the SLUE tasks over an LLM's answers, and what one answer is worth.
+"""The metrics of the SLUE tasks over an LLM's answers, and the score of a single answer.
 
-`list_metrics` names those of a task; `answer_score` is what the gap ledger counts for a single answer.
+`list_metrics` gives the metrics of a task; `answer_score` is the score of one answer in the gap ledger.
 """
 
 from collections import Counter
@@ -8,7 +8,7 @@ from collections import Counter
 from auralign.corpora.slue.answers import TEXT_TASKS, quotes, read_answer
 from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent
 from auralign.corpora.slue.labels import COMBINED_TAG
-from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, Places, QuestionF1, place_of
+from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, QuestionF1, QuoteSpans, span_of
 from auralign.corpora.slue.spans import frame_f1
 from auralign.records import Utterance
 from auralign.score.metrics import bootstrap_difference
@@ -16,19 +16,21 @@ from auralign.score.summary import VARIANTS, rouge_scores, score_summaries
 from auralign.score.task_metrics import MeanScore, Metric, MetricValue, Significance
 
 
-def answer_score(task: str, answer: str, reference: str, utterance: Utterance, places: Places) -> float:
-    """0 to 1: F1 of the entities or acts of this utterance, a sentiment right or wrong, frame-F1 of a question, ROUGE-L."""
+def answer_score(
+    task: str, answer: str, reference: str, utterance: Utterance, quote_spans: QuoteSpans
+) -> float:
+    """The score of one answer, 0 to 1: F1 of entities or acts, accuracy of a sentiment, frame-F1 of a question, or ROUGE-L."""
     found = read_answer(task, answer)
     if found is None:
         return 0.0
     if task == "question":
-        return _span_score(utterance, places, found)
+        return _span_score(utterance, quote_spans, found)
     right = read_answer(task, reference)
     if task in TEXT_TASKS:
         return float(rouge_scores([right], [found], utt_ids=[utterance.id])[0, VARIANTS.index("rougeL")])
     if task == "sentiment":
         return float(found == right)
-    if task == "nel":  # in raw or combined tags, as the LLM likes
+    if task == "nel":  # the LLM may answer in raw or combined tags
         right, found = (
             [(COMBINED_TAG.get(tag) or tag, phrase) for tag, phrase in side] for side in (right, found)
         )
@@ -37,13 +39,13 @@ def answer_score(task: str, answer: str, reference: str, utterance: Utterance, p
     return 2 * (sides[0] & sides[1]).total() / total if total else 1.0
 
 
-def _span_score(utterance: Utterance, places: Places, quote: str) -> float:
-    place = place_of(places, utterance, quote)
-    return max(frame_f1(place, span) for span in utterance.labels["answer_spans"]) if place else 0.0
+def _span_score(utterance: Utterance, quote_spans: QuoteSpans, quote: str) -> float:
+    span = span_of(quote_spans, utterance, quote)
+    return max(frame_f1(span, gold) for gold in utterance.labels["answer_spans"]) if span else 0.0
 
 
 class Rouge(Metric):
-    """Mean ROUGE F1 of titles or abstracts, `variant` of auralign.score.summary.VARIANTS."""
+    """Mean ROUGE F1 of titles or abstracts; `variant` is one of auralign.score.summary.VARIANTS."""
 
     unit = "%"
 
@@ -79,7 +81,7 @@ class Rouge(Metric):
 
 
 class Failed(MeanScore):
-    """Share of answers with which something went wrong before they could be scored."""
+    """Share of answers that could not be read or located, and so could not be scored."""
 
     lower_is_better = True
 
@@ -88,21 +90,21 @@ class Failed(MeanScore):
 
     @classmethod
     def to_read(cls, task: str) -> "Failed":
-        """Answers that are in no form that the task's reader knows."""
+        """The share of answers that the task's reader cannot read."""
         return cls(lambda answer, question, said: float(read_answer(task, answer) is None), "not read")
 
     @classmethod
-    def to_locate(cls, task: str, places: Places) -> "Failed":
-        """Answers of which a quote could not be located."""
+    def to_locate(cls, task: str, quote_spans: QuoteSpans) -> "Failed":
+        """The share of answers with a quote that could not be located."""
 
         def missed(answer, question, said):
             del said  # whether a quote is located does not depend on it
-            return float(any(places[question.utt_id, quote] is None for quote in quotes(task, answer)))
+            return float(any(quote_spans[question.utt_id, quote] is None for quote in quotes(task, answer)))
 
         return cls(missed, "quote not located")
 
 
-def list_metrics(task: str, places: Places) -> tuple[Metric, ...]:
+def list_metrics(task: str, quote_spans: QuoteSpans) -> tuple[Metric, ...]:
     """The metrics of a task; recognition has its own (`auralign.score.task_metrics.WordErrorRate`)."""
     unread = Failed.to_read(task)
     if task == "ner":
@@ -114,7 +116,7 @@ def list_metrics(task: str, places: Places) -> tuple[Metric, ...]:
         return DialogActF1(), unread
     if task in TEXT_TASKS:
         return (*map(Rouge, VARIANTS), unread)
-    located = Failed.to_locate(task, places)
+    located = Failed.to_locate(task, quote_spans)
     if task == "question":
-        return QuestionF1(places), unread, located
-    return EntityFrameF1(places), EntityWordF1(places), unread, located
+        return QuestionF1(quote_spans), unread, located
+    return EntityFrameF1(quote_spans), EntityWordF1(quote_spans), unread, located

@@ -1,4 +1,4 @@
-"""The times at which quoted words are said: SLUE asks for spans of audio, and an LLM writes text.
+"""The times of quoted words: SLUE asks for spans of audio, but an LLM writes text.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "test.speech.places.jsonl"
@@ -7,7 +7,7 @@
     >>> read_places(path) == known == {("a", "malta"): (0.5, 1.0), ("a", "oz"): None}
     True
 
-A quote is located once in an utterance, whichever answers contain it.
+Each quote is located once in an utterance, however many answers contain it.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from auralign.records import Records, write_records
 from auralign.store import Store
 from auralign.text.characters import compose
 
-Place = tuple[float, float] | None
+Span = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Located:
-    """Quotes in an utterance, and the [start, end] of each in seconds, None if it could not be located."""
+    """Quotes in an utterance, and the [start, end] of each in seconds; None if it could not be located."""
 
     key: str  # the utterance's id
     quotes: tuple[str, ...]
@@ -42,7 +42,7 @@ def write_places(
     path,
     wanted: dict[str, list[str]],
     locate: Callable,
-    known: dict[tuple[str, str], Place],
+    known: dict[tuple[str, str], Span],
     *,
     partial: Path | None = None,
 ) -> None:
@@ -53,11 +53,11 @@ def write_places(
     wanted : dict of str -> list of str
         Utterance id to quotes.
     locate : callable (utterance id, list of str) -> list of (start, end, score) or None
-        As `auralign.align.locator` makes one; asked only for what is not known.
+        Such as `auralign.align.locator` returns; called only for quotes that are not in `known`.
     known : dict
-        (utterance id, quote) to its place; what is found is added.
+        (utterance id, quote) -> span; new spans are added.
     partial : Path, optional
-        File of the places so far, from which a run that was killed continues; the caller removes it. Default:
+        File of the spans so far, from which a run that was killed continues; the caller removes it. Default:
         `<name>.partial.jsonl` beside `path`, which is removed at the end.
     """
     located = partial or partial_path(path)
@@ -70,7 +70,7 @@ def write_places(
             unknown = [quote for quote in quotes if (utt_id, quote) not in known]
             if unknown:
                 found = zip(unknown, locate(utt_id, unknown), strict=True)
-                known.update({(utt_id, quote): place and (place[0], place[1]) for quote, place in found})
+                known.update({(utt_id, quote): span and (span[0], span[1]) for quote, span in found})
             places = tuple(known[utt_id, quote] for quote in quotes)
             store.append([Located(utt_id, tuple(quotes), places)])
         write_records(path, (store.read(utt_id) for utt_id in wanted), kind=Located)
@@ -78,8 +78,8 @@ def write_places(
         located.unlink()
 
 
-def read_places(path) -> dict[tuple[str, str], Place]:
-    """(utterance id, quote) to its place."""
+def read_places(path) -> dict[tuple[str, str], Span]:
+    """(utterance id, quote) -> span."""
     found = {}
     for located in Records(path, Located):
         found.update(_pairs(located))
@@ -87,5 +87,5 @@ def read_places(path) -> dict[tuple[str, str], Place]:
 
 
 def _pairs(located: Located):
-    for quote, place in zip(located.quotes, located.places, strict=True):
-        yield (located.key, compose(quote)), None if place is None else tuple(place)
+    for quote, span in zip(located.quotes, located.places, strict=True):
+        yield (located.key, compose(quote)), None if span is None else tuple(span)

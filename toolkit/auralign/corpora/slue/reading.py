@@ -14,7 +14,7 @@ r"""The SLUE corpora as utterances (Shon et al., arXiv:2111.10367 and 2212.10525
     voxpopuli/validation-00000-of-00001.parquet     of asapp/slue and asapp/slue-phase-2, with a folder for each corpus
 
 Labels in a table are Python literals, `[['LAW', 86, 18]]`; in parquet they are columns, {"type": ["LAW"], "start": [86], ...}.
-What is found there and is not an utterance is yielded too, as a Rejection or a Note: `write_manifest` takes them all.
+Anything else is yielded as a Rejection or a Note, which `write_manifest` reports.
 """
 
 import os
@@ -52,7 +52,7 @@ AUDIO = (".ogg", ".flac", ".wav")
 def read_slue(
     folder, corpus: str, split: str, *, audio_folder=None
 ) -> Iterator[Utterance | Rejection | Note]:
-    """The utterances of a split, in the order of its table.
+    """Yield the utterances of a split, in the order of its table.
 
     ========== ======================== =======================================================================
     corpus     text                     labels
@@ -67,27 +67,27 @@ def read_slue(
                                         parquet, and read from a table of its columns (slue-vp_nel_dev.tsv) too
     ========== ======================== =======================================================================
 
-    Times are in seconds; words of sqa5 and vp_nel have theirs. A table without a label's column ("blind") gives utterances
-    without that label, and a Note. Speakers that are None or NaN are "".
+    Times are in seconds; sqa5 and vp_nel have word times. A "blind" table, without a label's column, gives utterances without
+    that label, and a Note. A speaker that is None or NaN becomes "".
 
-    Rejected are: a row that has not the columns of the header, by quotes or without ("broken row"), without an id, with an id
-    used before, without its file, with a label that cannot be read ("broken label"; the detail names the cell), with another
-    sentiment ("no single sentiment", "unknown sentiment") or act ("unknown dialog act"), and a clip that "ends behind its
-    audio" by more than 0.05 s; less is clipped. Utterances without text are left to `write_manifest`, which rejects them.
+    A row is rejected if its cells do not match the header, with quotes or without ("broken row"); if it has no id or one used
+    before; if its file does not exist; if a label cannot be read ("broken label"; the detail names the cell); if the sentiment
+    ("no single sentiment", "unknown sentiment") or an act ("unknown dialog act") is not a known one; and if the clip
+    "ends behind its audio" by more than 0.05 s (less is clipped). `write_manifest` rejects utterances without text.
 
     Arguments
     ---------
     folder : path
-        The corpus' own, or the one that holds it; `audio`, and the label `question_audio`, are relative to it.
+        The folder of the corpus or its parent; `audio` and the label `question_audio` are relative to it.
     corpus : str
-        Of PUBLISHED.
+        A key of PUBLISHED.
     split : str
         fine-tune (also called train), dev or test; sqa5 also has verified-test, vp_nel no fine-tune.
     audio_folder : path, optional
-        For parquet, which holds the audio itself: the folder to which it is written, once, as <corpus>/<split>/<id>.
+        Folder to which the audio in parquet files is written, once, as <corpus>/<split>/<id>; needed for parquet alone.
 
     Raises ValueError on another corpus or split, or if parquet needs an audio_folder; FileNotFoundError if the folder
-    holds neither form; RecordError, naming the place, on a table that cannot be read.
+    holds neither form; RecordError, which names file and line, if a table cannot be read.
     """
     folder = Path(folder)
     if corpus not in PUBLISHED:
@@ -105,7 +105,7 @@ class _Source:
     """The rows and the audio of a split, and the notes about them."""
 
     folder: Path  # what `audio` is relative to
-    place: Path
+    path: Path  # of the table, or the folder of parquet files
     split: str
     notes: Counter = field(default_factory=Counter)
     is_parquet = False
@@ -113,20 +113,20 @@ class _Source:
 
 @dataclass
 class _Table(_Source):
-    """A folder of the release; `place` is its table."""
+    """A folder of the release; `path` is its table."""
 
     def rows(self, needed: tuple[str, ...]) -> Iterator[tuple[str, dict | None]]:
-        return read_table(self.place, needed)
+        return read_table(self.path, needed)
 
     def audio(self, row: Mapping, column: str, name: str) -> tuple[Path, bool]:
-        """The file of a row, and whether it is still to be cut."""
+        """The file of a row, and whether it holds more than the row's clip."""
         kind = column.removesuffix("audio").removesuffix("_")
-        root = self.place.parent
-        for place in (root / f"{self.split}_raw", root / self.split):
+        root = self.path.parent
+        for folder in (root / f"{self.split}_raw", root / self.split):
             for ending in AUDIO:
-                path = place / kind / f"{name}{ending}"
+                path = folder / kind / f"{name}{ending}"
                 if path.is_file():
-                    return path, place.name != self.split
+                    return path, folder.name != self.split
         raise Unusable("no such file", str(root / self.split / kind / f"{name}[{' '.join(AUDIO)}]"))
 
     def relative(self, path: Path) -> str:
@@ -135,16 +135,16 @@ class _Table(_Source):
 
 @dataclass
 class _Parquet(_Source):
-    """Parquet with the audio in it; `place` is the folder of the corpus."""
+    """Parquet with the audio in it; `path` is the folder of the corpus."""
 
     audio_folder: Path = Path()
     is_parquet = True
 
     def rows(self, needed: tuple[str, ...]) -> Iterator[tuple[str, dict | None]]:
-        # A talk of an hour is 30 MB: few at a time.
-        for place, row in read_parquet(self.place, PARQUET_SPLITS[self.split], batch_size=8):
-            check_columns(list(row), needed, place)
-            yield place, row
+        # A talk of an hour is 30 MB, so batches are small.
+        for position, row in read_parquet(self.path, PARQUET_SPLITS[self.split], batch_size=8):
+            check_columns(list(row), needed, position)
+            yield position, row
 
     def audio(self, row: Mapping, column: str, name: str) -> tuple[Path, bool]:
         value = row.get(column)
@@ -159,26 +159,26 @@ class _Parquet(_Source):
         return path, True
 
     def relative(self, path: Path) -> str:
-        # Of real folders: with a link on the way, ".." leads elsewhere.
+        # Links are resolved first, as ".." after a link leads elsewhere.
         return (
             Path(os.path.relpath(os.path.realpath(path.parent), os.path.realpath(self.folder))) / path.name
         ).as_posix()
 
 
 def _file_name(name: str) -> str:
-    """An id as the name of a file: what no file may be named is written as in a URL."""
+    """An id as a file name; characters that a file name cannot hold are written as in a URL."""
     return "".join(f"%{ord(letter):02X}" if letter in "/%\0" else letter for letter in name)
 
 
 def _find_parquet(folder: Path, corpus: str, split: str, audio_folder) -> _Parquet | None:
     wanted = PARQUET_SPLITS[split]
-    for place in (folder / corpus, folder):
-        if any(place.glob(f"{wanted}-*.parquet")) or any(place.glob(f"{wanted}/*.parquet")):
+    for parent in (folder / corpus, folder):
+        if any(parent.glob(f"{wanted}-*.parquet")) or any(parent.glob(f"{wanted}/*.parquet")):
             if audio_folder is None:
                 raise ValueError(
-                    f"{place}: parquet holds audio itself; give the folder to write it to (audio_folder)"
+                    f"{parent}: parquet holds audio itself; give the folder to write it to (audio_folder)"
                 )
-            return _Parquet(folder, place, split, audio_folder=Path(audio_folder) / corpus / split)
+            return _Parquet(folder, parent, split, audio_folder=Path(audio_folder) / corpus / split)
     return None
 
 
@@ -186,8 +186,8 @@ def _find_table(folder: Path, corpus: str, split: str) -> _Table:
     name = f"slue-{corpus}"
     table = f"{name}_{split}"
     for ending in ("", "_blind"):
-        for place in ("", name, table, f"{table}_blind"):
-            path = folder / place / f"{table}{ending}.tsv"
+        for inside in ("", name, table, f"{table}_blind"):
+            path = folder / inside / f"{table}{ending}.tsv"
             if path.is_file():
                 return _Table(folder, path, split)
     raise FileNotFoundError(
@@ -198,15 +198,15 @@ def _find_table(folder: Path, corpus: str, split: str) -> _Table:
 
 def _make_items(source: _Table | _Parquet, corpus: Corpus) -> Iterator[Item]:
     seen = set()
-    for place, row in source.rows(corpus.needed):
+    for position, row in source.rows(corpus.needed):
         if row is None:
-            yield Rejection(place, "broken row", "its columns are not those of the header")
+            yield Rejection(position, "broken row", "its columns are not those of the header")
             continue
-        identity = place
+        identity = position
         try:
             identity = corpus.identify(row)
             if identity in seen:
-                raise Unusable("id used twice", place)
+                raise Unusable("id used twice", position)
             seen.add(identity)
             utterance = corpus.make(row, identity, source)
         except Unusable as error:

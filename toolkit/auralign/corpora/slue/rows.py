@@ -1,6 +1,6 @@
-"""The rows of each SLUE corpus as utterances: a row (column to cell), its id and its source make one.
+"""The rows of each SLUE corpus as utterances, made from a row (column -> cell), its id and its source.
 
-`CORPORA` says for each corpus which columns are needed and which functions read them.
+`CORPORA` lists the columns that each corpus needs and the functions that read them.
 """
 
 import math
@@ -28,7 +28,7 @@ from auralign.records import Utterance
 from auralign.text.words import plain
 
 MIXED = ("<mixed>", "Disagreement")  # sentiments on which the annotators did not agree
-TOLERANCE_SECONDS = 0.05  # a clip may end so far behind its audio: both were rounded
+TOLERANCE_SECONDS = 0.05  # a clip may end this much after its audio, as both were rounded
 ROUNDING = 1e-3  # seconds by which the bounds of an answer and of its words may differ
 BLIND = "without labels (the table is blind)"
 
@@ -56,7 +56,7 @@ def _read_voxceleb(row: Mapping, identity: str, source) -> Utterance:
     start, end = read_number(row, "start_second"), read_number(row, "end_second")
     path, uncut = source.audio(row, "audio", identity)
     seconds, _, _ = describe_audio(path)
-    # Parquet does not say whether it holds whole files: one that is as long as its clip, and ends before it, is the clip.
+    # Parquet may hold whole files or clips: audio that is as long as its clip, and ends before the clip's end, is the clip.
     is_clip = abs(seconds - (end - start)) <= TOLERANCE_SECONDS < end - seconds
     if not uncut or (is_clip and source.is_parquet):
         start, end = 0.0, seconds
@@ -92,7 +92,7 @@ def _read_hvb(row: Mapping, identity: str, source) -> Utterance:
 
 
 def _identify_hvb(row: Mapping) -> str:
-    """The name of its clip: where each begins and ends, in milliseconds."""
+    """The name of the clip: the call, then start and end in milliseconds."""
     start = round(read_number(row, "start_ms"))
     return f"{identify(row, 'issue_id')}_{start}_{start + round(read_number(row, 'duration_ms'))}"
 
@@ -121,7 +121,9 @@ def _read_sqa5(row: Mapping, identity: str, source) -> Utterance:
         source.notes[f"without word times ({error.reason})"] += 1
         timed, words = None, ()
     if answers is not None:
-        labels["answers"] = [_heard(timed or [], start, end) or answer for answer, start, end in answers]
+        labels["answers"] = [
+            _words_between(timed or [], start, end) or answer for answer, start, end in answers
+        ]
     return _make_utterance(
         {"speaker_id": row.get("document_speaker_id")},
         identity,
@@ -133,9 +135,9 @@ def _read_sqa5(row: Mapping, identity: str, source) -> Utterance:
 
 
 def _read_word2time(row: Mapping, source, document: str) -> Timed | None:
-    """Words of a document and their times, without those that have none; None if there is no such file.
+    """The timed words of a document; None if there is no such file. Raises NoWordTimes if the file is broken.
 
-    Raises NoWordTimes if it is broken. A line is a word, as it is written and as it is said, and its times:
+    A line holds a word as written and as spoken, and its start and end:
     In<TAB>in<TAB>0.04<TAB>0.17
     ,
     """
@@ -149,7 +151,7 @@ def _read_word2time(row: Mapping, source, document: str) -> Timed | None:
         return [
             (norm or word or "", start, end) for word, norm, start, end in found if start >= 0
         ]  # -1: untimed
-    path = source.place.parent / source.split / "word2time" / f"{document}.txt"
+    path = source.path.parent / source.split / "word2time" / f"{document}.txt"
     if not path.is_file():
         return None
     timed = []
@@ -165,7 +167,7 @@ def _read_word2time(row: Mapping, source, document: str) -> Timed | None:
     return timed
 
 
-def _heard(timed: Timed, start: float, end: float) -> str:
+def _words_between(timed: Timed, start: float, end: float) -> str:
     """The words from `start` to `end`."""
     return " ".join(
         word
@@ -204,7 +206,7 @@ def _read_vp_nel(row: Mapping, identity: str, source) -> Utterance:
 
 
 def _match(text: str, timed: Timed | None, path: Path, notes: Counter):
-    """Word times of a text: None if the table has none, () and a note if they are not usable."""
+    """Word times of a text: None if the table has none; () and a note if they do not match."""
     if timed is None:
         return None
     try:
@@ -228,7 +230,7 @@ def _make_utterance(row: Mapping, identity: str, audio: str, text: str, labels: 
 
 @dataclass(frozen=True)
 class Corpus:
-    """How the rows of a corpus are read: columns that must be there, those that a blind table lacks, and by what."""
+    """How the rows of a corpus are read: required columns, columns that a blind table lacks, and the functions."""
 
     needed: tuple[str, ...]
     labels: tuple[str, ...]

@@ -3,8 +3,8 @@
     >>> score_entities([[("GPE", "paris")]], [None]).num_unparsed
     1
 
-Scores are fractions, and 0 / 0 is 0. An answer that cannot be read is None: it stays in the score as a wrong one, and is
-counted. An entity is a pair (tag, phrase).
+Scores are fractions, and 0 / 0 is 0. An answer that could not be read is None: it is scored as wrong, and counted. An entity
+is a pair (tag, phrase).
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from auralign.records import shorten
 
 @dataclass(frozen=True)
 class Scores:
-    """Fractions, 0 to 1."""
+    """Precision, recall and F1 as fractions, 0 to 1."""
 
     precision: float
     recall: float
@@ -27,7 +27,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """`micro` counts everything together; `macro` is the mean of the labels' own scores."""
+    """`micro` is over all labels together; `macro` is the mean of the labels' scores."""
 
     micro: Scores
     macro: Scores
@@ -36,10 +36,10 @@ class LabelScores:
 
 
 def score_entities(references, hypotheses, *, label_only=False) -> LabelScores:
-    """Scores over the entities of N utterances; the macro average is over the tags seen on either side.
+    """Scores of the entities of N utterances; the macro average is over the tags of references and hypotheses.
 
-    An entity is right as many times as the reference of its utterance holds it: repeats count.
-    Give both sides raw or both combined tags (`combine_tags`).
+    Repeats count: an entity is right as often as the reference of its utterance holds it. Tags of both sides must be raw, or both
+    combined (`combine_tags`).
 
     Arguments
     ---------
@@ -47,7 +47,7 @@ def score_entities(references, hypotheses, *, label_only=False) -> LabelScores:
     hypotheses : sequence of N sequences of (tag, phrase)
         None if an answer could not be read.
     label_only : bool
-        Compare tags alone: "label-F1".
+        Whether only tags are compared ("label-F1").
     """
     check_counts(references, hypotheses)
     right, expected, found = Counter(), Counter(), Counter()
@@ -63,15 +63,15 @@ def score_entities(references, hypotheses, *, label_only=False) -> LabelScores:
 
 
 def combine_tags(entities) -> list[tuple[str, str]]:
-    """Raw entities under their combined tags, without those that the combined task leaves out.
+    """Raw entities with their combined tags, without those that the combined task excludes.
 
-    Raises ValueError if a tag is not one of RAW_TAGS: it may be a combined tag already.
+    Raises ValueError if a tag is not one of RAW_TAGS, such as a combined tag.
     """
     combined = []
     for tag, phrase in entities:
         if tag not in COMBINED_TAG:
             raise ValueError(
-                f"{shorten(repr(phrase))} has the tag {shorten(repr(tag))}, none of the raw tags {', '.join(RAW_TAGS)}"
+                f"{shorten(repr(phrase))} has the tag {shorten(repr(tag))}, not one of the raw tags {', '.join(RAW_TAGS)}"
             )
         if COMBINED_TAG[tag] is not None:
             combined.append((COMBINED_TAG[tag], phrase))
@@ -81,11 +81,11 @@ def combine_tags(entities) -> list[tuple[str, str]]:
 def score_sentiment(references, predictions, *, union=False) -> LabelScores:
     """Scores of N sentiments, averaged over exactly the three labels.
 
-    Any other prediction is wrong and counts as unparsed; `micro` is the accuracy. With `union`,
-    the rule of the published numbers, the average is over the labels that either side holds: an answer in the
-    LLM's own words is one more class, and a label that neither side has does not count.
+    Any other prediction is wrong and counts as unparsed; `micro` is the accuracy. With `union`, the rule of the published
+    numbers, the average is over the labels that occur in references or predictions: an answer in the LLM's own words is one more
+    class, and a label that does not occur is not counted.
 
-    Raises ValueError if a reference is not one of the labels, and with `union` if a prediction is None.
+    Raises ValueError if a reference is not one of the labels, or if `union` is set and a prediction is None.
     """
     check_counts(references, predictions)
     _check_labels(references, SENTIMENTS)
@@ -93,7 +93,7 @@ def score_sentiment(references, predictions, *, union=False) -> LabelScores:
     if union:
         if None in predictions:
             raise ValueError(
-                "a prediction is None; averaged over the union of labels, give answers as they were"
+                "a prediction is None; to average over the union of labels, give the answers as text"
             )
         labels = sorted({*references, *predictions})
     right = Counter(one for one, other in zip(references, predictions, strict=True) if one == other)
@@ -102,7 +102,7 @@ def score_sentiment(references, predictions, *, union=False) -> LabelScores:
 
 
 def score_dialog_acts(references, predictions) -> LabelScores:
-    """Scores of N sets of dialog acts, averaged over all 18 acts: one that nobody has scores 0.
+    """Scores of N sets of dialog acts, averaged over all 18 acts; an act that does not occur scores 0.
 
     Arguments
     ---------
@@ -167,5 +167,5 @@ def _check_labels(labels, known):
     unknown = sorted({str(label) for label in labels if label not in known})
     if unknown:
         raise ValueError(
-            f"label {unknown[0]!r} is none of {', '.join(known)}; leave out what the task has not"
+            f"label {unknown[0]!r} is not one of {', '.join(known)}; remove labels that the task does not have"
         )

@@ -1,4 +1,4 @@
-"""Scores of places in time: spoken answers and located entities of SLUE, by the rules of the official scorers.
+"""Scores of spans of time: spoken answers and located entities of SLUE, by the rules of the official scorers.
 
     >>> frame_f1((0.0, 1.0), (0.5, 1.5))
     0.5
@@ -19,7 +19,7 @@ WORD_TOLERANCE = 0.8
 
 @dataclass(frozen=True)
 class SpanScores:
-    """`frame_f1` is the mean of `questions`: float64 (N,), one F1 for each."""
+    """`frame_f1` is the mean of `questions`, float64 (N,): the F1 of each question."""
 
     frame_f1: float
     questions: np.ndarray
@@ -28,20 +28,20 @@ class SpanScores:
 
 @dataclass(frozen=True)
 class LocationScores:
-    """`num_absent` counts utterances without a prediction, whether they hold an entity or not."""
+    """Scores, and the number of utterances without a prediction, whether they hold an entity or not."""
 
     scores: Scores
     num_absent: int
 
 
 def score_spans(references, predictions) -> SpanScores:
-    """Frame-F1 of N spoken answers: the best over a question's gold spans, and the mean over the questions.
+    """Frame-F1 of N spoken answers: the maximum over a question's gold spans, averaged over the questions.
 
     Arguments
     ---------
     references : sequence of N sequences of (start_s, end_s)
     predictions : sequence of N (start_s, end_s)
-        None if the prediction failed: it scores 0.
+        None for a prediction that failed, which scores 0.
 
     Raises ValueError if a question has no gold span, or a span is not finite or ends before it starts.
     """
@@ -56,7 +56,7 @@ def score_spans(references, predictions) -> SpanScores:
 
 
 def frame_f1(prediction, reference) -> float:
-    """F1 of the overlap of two spans (start_s, end_s): 1 for equal ones, else 0 if one has no length."""
+    """F1 of the overlap of two spans (start_s, end_s): 1 if they are equal, else 0 if one has no length."""
     (start, end), (gold_start, gold_end) = (_check_span(span) for span in (prediction, reference))
     if (start, end) == (gold_start, gold_end):
         return 1.0
@@ -65,14 +65,14 @@ def frame_f1(prediction, reference) -> float:
 
 
 def score_entity_frames(references, predictions) -> LocationScores:
-    """Scores over frames of 10 ms: those in an entity on either side, of all utterances together.
+    """Scores over the frames of 10 ms that lie in an entity of references or predictions, over all utterances.
 
     Arguments
     ---------
     references : dict, utterance -> sequence of (start_s, end_s)
-        Every utterance, also those without an entity: what is predicted there is wrong.
+        All utterances, also those without an entity, as predictions there are wrong.
     predictions : dict, utterance -> sequence of (start_s, end_s)
-        An utterance that is absent or None is missed.
+        All entities of an utterance that is absent or None are missed.
     """
     _check_utterances(references, predictions)
     counts = [
@@ -92,19 +92,21 @@ def count_entity_frames(spans, predicted) -> tuple[int, int, int]:
 
 
 def score_entity_words(words, predictions, *, tolerance=WORD_TOLERANCE, forgive_tail=False) -> LocationScores:
-    """Scores over words: one is found where predicted spans cover at least `tolerance` of its duration.
+    """Scores over words: a word is found if predicted spans cover at least `tolerance` of its duration.
 
     Arguments
     ---------
     words : dict, utterance -> sequence of (start_s, end_s, in_entity)
-        Every word of every utterance, without silences; a word without duration is never found.
+        All words of all utterances, without silences; a word without duration is never found.
     predictions : dict, utterance -> sequence of (start_s, end_s)
-        An utterance that is absent or None is missed.
+        All entities of an utterance that is absent or None are missed.
     tolerance : float
-        Above 0, at most 1.
+        Share of a word's duration, above 0 and at most 1.
     forgive_tail : bool
-        The rule of the published numbers: an entity's word that starts after the end of the last span
-        predicted in the utterance is not missed. It flatters; frames have no such rule.
+        The rule of the published numbers: a word of an entity that starts after the last predicted span of its utterance is not
+        counted as missed. It raises the score; the score over frames has no such rule.
+
+    Raises ValueError if `tolerance` is out of range, or a prediction is for an unknown utterance.
     """
     if not 0 < tolerance <= 1:
         raise ValueError(f"tolerance {tolerance}: it is a share of a word's duration, above 0 and at most 1")
@@ -136,7 +138,7 @@ def count_entity_words(
 
 
 def _frames(spans):
-    """(first, end) frames; the published numbers need this very division, by which 0.47 s is 46."""
+    """(first, end) frames; the published numbers need exactly this division, by which 0.47 s is frame 46."""
     return [(int(start / FRAME_S), int(end / FRAME_S)) for start, end in map(_check_span, spans)]
 
 
@@ -145,7 +147,7 @@ def _count_covered(intervals):
 
 
 def _merge(intervals):
-    """The same places as sorted intervals that do not overlap."""
+    """The spans, merged into sorted intervals that do not overlap."""
     merged = []
     for start, end in sorted(intervals):
         if merged and start <= merged[-1][1]:

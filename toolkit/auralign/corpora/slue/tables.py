@@ -17,19 +17,21 @@ from pathlib import Path
 from auralign.corpora.slue.labels import entities_from_spans
 from auralign.records import RecordError
 
-UNTOLD = ("", "nan", "NaN")
-MAX_LINES = 50  # that a row with line ends in a quoted cell may have
+EMPTY = ("", "nan", "NaN")
+MAX_LINES = 50  # of a row with line ends in a quoted cell
 
 
 class Unusable(Exception):
-    """A row of which no utterance can be made: reason and detail."""
+    """A row that cannot become an utterance: reason and detail."""
 
 
 def read_table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict | None]]:
-    """Place and row, None for one that has not the columns of the header.
+    """Yield (position, row); the row is None if it does not have the columns of the header.
 
-    Some tables quote cells as CSV does, in others a quote is a character of the text: a row is read in the way that gives
-    it the columns of the header. `"two<TAB>tabs"` is one cell, `"open<TAB>he` are two.
+    Some tables quote cells as CSV does; in others a quote is a character of the text. Each row is read in the way that gives as
+    many cells as the header: `"two<TAB>tabs"` is one cell, `"open<TAB>he` are two.
+
+    Raises RecordError if the table is not UTF-8 or lacks a needed column.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -42,30 +44,30 @@ def read_table(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict 
     check_columns(names, needed, f"{path}:1")
     at = 1
     while at < len(lines):
-        place = f"{path}:{at + 1}"
+        position = f"{path}:{at + 1}"
         cells, num_lines = _read_row(lines, at, len(names))
         if cells is not None:
-            yield place, dict(zip(names, cells, strict=True))
+            yield position, dict(zip(names, cells, strict=True))
         elif lines[at].strip():
-            yield place, None
+            yield position, None
         at += num_lines
 
 
-def check_columns(names: list[str], needed: tuple[str, ...], place: str) -> None:
+def check_columns(names: list[str], needed: tuple[str, ...], position: str) -> None:
     missing = [name for name in needed if name not in names]
     if missing:
         raise RecordError(
-            f"{place}: no column {missing[0]!r}; columns are {', '.join(names) or 'none'}; give the table of the release "
+            f"{position}: no column {missing[0]!r}; columns are {', '.join(names) or 'none'}; give the table of the release "
             "itself (a blind one has no transcripts: take that with labels)"
         )
 
 
 def _read_row(lines: list[str], at: int, num_columns: int) -> tuple[list[str] | None, int]:
-    """Cells of the row that begins at a line, and how many lines it takes; None for a row that is broken."""
+    """The cells of the row that begins at line `at` (None if it is broken), and its number of lines."""
     row = _split(lines[at], num_columns)
     if row is not None or '"' not in lines[at]:
         return row, 1
-    # A quoted cell may hold line ends; a line that is a row by itself belongs to no other.
+    # A quoted cell may hold line ends; a line that is a row by itself is not part of another row.
     for end in range(at + 1, min(at + MAX_LINES, len(lines))):
         if _split(lines[end], num_columns) is not None:
             break
@@ -85,27 +87,27 @@ def _split(line: str, num_columns: int) -> list[str] | None:
 def _unquote(line: str) -> list[str] | None:
     try:
         rows = list(csv.reader([line], delimiter="\t", strict=True))
-    except csv.Error:  # a quote that is not closed, or characters behind one
+    except csv.Error:  # a quote that is not closed, or characters after it
         return None
     return rows[0] if len(rows) == 1 else None
 
 
 def identify(row: Mapping, column: str) -> str:
     value = row[column]
-    if value is None or str(value).strip() in UNTOLD:
+    if value is None or str(value).strip() in EMPTY:
         raise Unusable("no id", f"the column {column!r} is empty")
     return str(value)
 
 
 def read_text(value) -> str:
-    """A cell of text; a missing text is "" (pandas writes NaN)."""
-    return value if isinstance(value, str) and value not in UNTOLD else ""
+    """The text of a cell; "" if it is missing (pandas writes NaN)."""
+    return value if isinstance(value, str) and value not in EMPTY else ""
 
 
 def read_cell(value):
     """A cell, or None if it is empty."""
-    untold = value is None or value in (*UNTOLD, "None") or (isinstance(value, float) and math.isnan(value))
-    return None if untold else value
+    is_empty = value is None or value in (*EMPTY, "None") or (isinstance(value, float) and math.isnan(value))
+    return None if is_empty else value
 
 
 def read_number(row: Mapping, column: str) -> float:
@@ -123,7 +125,7 @@ def broken(row: Mapping, column: str, detail: str = "") -> Unusable:
 
 
 def read_literal(row: Mapping, column: str):
-    """A cell that is a value itself, in parquet, or a Python literal; None if it is empty."""
+    """The value of a cell: as it is in parquet, or parsed from a Python literal; None if the cell is empty."""
     value = read_cell(row[column])
     if not isinstance(value, str):
         return value
@@ -134,7 +136,7 @@ def read_literal(row: Mapping, column: str):
 
 
 def read_tuples(row: Mapping, column: str, names: tuple[str, ...], kinds: tuple) -> list[tuple]:
-    """The items of a cell: [[a, b], ...], [{"name": a, ...}, ...] or {"name": [a, ...], ...}; none if the cell is empty."""
+    """The items of a cell: [[a, b], ...], [{"name": a, ...}, ...] or {"name": [a, ...], ...}; [] if the cell is empty."""
     value = read_literal(row, column)
     try:
         if isinstance(value, dict):
@@ -155,7 +157,7 @@ def read_tuples(row: Mapping, column: str, names: tuple[str, ...], kinds: tuple)
 def label_entities(text: str, spans: list[tuple], column: str, tags: tuple[str, ...]) -> list[list[str]]:
     unknown = [tag for tag, _, _ in spans if tag not in tags]
     if unknown:
-        raise Unusable("broken label", f"{column}: {unknown[0]!r} is none of the tags {', '.join(tags)}")
+        raise Unusable("broken label", f"{column}: {unknown[0]!r} is not one of the tags {', '.join(tags)}")
     try:
         return [list(entity) for entity in entities_from_spans(text, spans)]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A corpus of one's own as utterances, in any of several forms: what `auralign prepare` reads.
+"""Utterances from a user's own corpus in any of several forms: what `auralign prepare` reads.
 
     >>> import tempfile, pathlib
     >>> table = pathlib.Path(tempfile.mkdtemp()) / "clips.csv"
@@ -6,8 +6,8 @@
     >>> [(utterance.id, utterance.audio, utterance.text) for utterance in read_source(table)]
     [('a', 'a.wav', 'three five')]
 
-A source is read row by row. Its columns are found by their usual names, or by a mapping. Code that comes with a source is never
-run. `auralign.data.ids` says which id a row without one gets.
+A source is read row by row. Columns are found by their usual names or by a mapping. Code that comes with a source is never run.
+`auralign.data.ids` makes the ids of rows that have none.
 """
 
 from auralign.data.sources.columns import Columns

@@ -1,4 +1,4 @@
-"""Which column of a source becomes which field of an utterance, and the values in them."""
+"""The columns of a source that become fields of an utterance, and the values in them."""
 
 import re
 from collections.abc import Iterable
@@ -23,24 +23,24 @@ COLUMNS = {
 }
 REQUIRED = ("audio", "text")
 NUMBERS = ("seconds", "start", "end")
-SLOT = re.compile(r"\{([^{}]+)\}")  # of a column, in a value that is composed of several
+SLOT = re.compile(r"\{([^{}]+)\}")  # the name of a column in a composed value
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a source becomes what.
+    """How the columns of a source map to utterances.
 
     Arguments
     ---------
     fields : dict of str to str
-        Field of an utterance to column; other fields are found by their usual names. `a.b.0` reaches into nested columns, and
-        in `wavs/{id}.wav` the column's value replaces `{id}`.
+        Field of an utterance -> column; other fields are found by their usual names. `a.b.0` reads a nested column, and in
+        `wavs/{id}.wav` the value of the column `id` replaces `{id}`.
     labels : dict of str to str
-        Label to column: further columns to keep, such as a translation.
+        Label -> column: further columns to keep, such as a translation.
     attributes : dict of str to str
-        Attribute of the speaker or the speech to column, such as emotion; an empty cell is an unknown attribute.
+        Attribute of the speaker or the speech, such as emotion, -> column; an empty cell means unknown.
     where : dict of str to str, or tuple of Condition
-        Column to value, or conditions: only the rows that fit all of them are read.
+        Column -> value, or conditions: only rows that meet all of them are read.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -61,10 +61,10 @@ class Columns:
         return self.where
 
 
-def find_columns(row: Row, columns: Columns, *, place: str, hint: str = "") -> dict[str, str]:
-    """Field to column of one row, from the mapping and the usual names; a field that is not there is left out.
+def find_columns(row: Row, columns: Columns, *, position: str, hint: str = "") -> dict[str, str]:
+    """Field -> column of one row, from the mapping and the usual names; absent fields are left out.
 
-    Raises ValueError, naming `place`, the columns there and the option that settles it.
+    Raises ValueError if a required column is missing or several could be meant; it names `position`, the columns and the option.
     """
     found = dict(columns.fields)
     for name, usual in COLUMNS.items():
@@ -72,24 +72,24 @@ def find_columns(row: Row, columns: Columns, *, place: str, hint: str = "") -> d
             continue
         there = [column for column in usual if column in row]
         inside = [column for column in there if isinstance(row[column], dict)]
-        there = inside or there  # the audio itself rather than its path
+        there = inside or there  # prefer the audio itself to its path
         if there and all(row[column] == row[there[0]] for column in there):
             found[name] = there[0]
         elif there or name in REQUIRED:
             problem = f"could be {' or '.join(there)}" if there else "was not found"
             raise ValueError(
-                f"{place}: the column of the {name} {problem}; say which: --column {name}=NAME (columns are "
+                f"{position}: the column of the {name} {problem}; say which: --column {name}=NAME (columns are "
                 f"{list_names(row)}){hint}"
             )
     return found
 
 
-def get_cell(row: Row, column: str, place: str) -> Any:
-    """The value of a column, a nested one, or one composed of several; raises RecordError, naming `place`, if it is not there."""
+def get_cell(row: Row, column: str, position: str) -> Any:
+    """The value of a plain, nested or composed column; raises RecordError, which names `position`, if the row lacks it."""
     if column in row:
         return row[column]
     if SLOT.search(column):
-        return SLOT.sub(lambda slot: str(get_cell(row, slot[1], place)), column)
+        return SLOT.sub(lambda slot: str(get_cell(row, slot[1], position)), column)
     value: Any = row
     for key in column.split("."):
         if isinstance(value, dict) and key in value:
@@ -97,13 +97,13 @@ def get_cell(row: Row, column: str, place: str) -> Any:
         elif isinstance(value, (list, tuple)) and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
-            raise RecordError(f"{place}: no column {column!r}; columns are {list_names(row)}")
+            raise RecordError(f"{position}: no column {column!r}; columns are {list_names(row)}")
     return value
 
 
-def read_values(row: Row, fields: dict[str, str], place: str, decimal_comma: bool) -> dict[str, Any]:
-    """Field to value: numbers as float, None if the cell is empty; `audio` is a path, or a dict that holds the audio itself."""
-    values = {name: get_cell(row, column, place) for name, column in fields.items()}
+def read_values(row: Row, fields: dict[str, str], position: str, decimal_comma: bool) -> dict[str, Any]:
+    """Field -> value: numbers as float, None if the cell is empty; `audio` is a path or a dict that holds the audio itself."""
+    values = {name: get_cell(row, column, position) for name, column in fields.items()}
     for name in NUMBERS:
         cell = values.get(name)
         if decimal_comma and isinstance(cell, str):
@@ -111,7 +111,7 @@ def read_values(row: Row, fields: dict[str, str], place: str, decimal_comma: boo
         try:
             values[name] = float(cell) if cell not in (None, "") else None
         except (TypeError, ValueError) as error:
-            raise RecordError(f"{place}: the {name} {shorten(repr(cell))} is no number") from error
+            raise RecordError(f"{position}: the {name} {shorten(repr(cell))} is no number") from error
     if values["seconds"] is None and values["end"] is not None:
         values["seconds"] = values["end"] - (values["start"] or 0.0)
     inside = values["audio"] if isinstance(values["audio"], dict) else None
@@ -123,12 +123,12 @@ def read_values(row: Row, fields: dict[str, str], place: str, decimal_comma: boo
         if not isinstance(values.get(name, ""), (str, type(None))):
             values[name] = str(values[name]) if name == "speaker" else values[name]
         if not isinstance(values.get(name, ""), (str, type(None))):
-            raise RecordError(f"{place}: the {name} is {type(values[name]).__name__}; expected text")
+            raise RecordError(f"{position}: the {name} is {type(values[name]).__name__}; expected text")
     if not values["audio"]:
-        raise RecordError(f"{place}: names no audio")
+        raise RecordError(f"{position}: names no audio")
     return values
 
 
 def list_names(names: Iterable[Any]) -> str:
-    """Names of columns as an error shows them."""
+    """Column names, shortened for an error message."""
     return shorten(", ".join(map(str, names)))

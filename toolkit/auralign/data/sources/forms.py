@@ -1,4 +1,4 @@
-"""The forms of a source, and how its form is found."""
+"""The forms of a source, and how they are detected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ FORMS: dict[str, Callable[..., Rows]] = {
 
 
 def guess_form(source: Path) -> str:
-    """The form of a source, found from its name and content.
+    """Detect the form of a source from its name and content.
 
     Raises ValueError if it has none of the known forms.
     """

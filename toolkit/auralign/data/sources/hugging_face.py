@@ -1,4 +1,4 @@
-"""Hugging Face datasets: parquet files, saved folders, and those of the hub; the code of a dataset is never run."""
+"""Hugging Face datasets: parquet files, saved folders and datasets of the hub; a dataset's code is never run."""
 
 import os
 import re
@@ -14,7 +14,7 @@ FILE_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".psv", ".parquet", "
 
 
 def read_parquet(source: Path, split: str | None, *, batch_size: int = 64) -> Rows:
-    """A parquet file, or a folder of them; with a split, those whose name begins with it."""
+    """Read a parquet file or a folder of them; if `split` is given, only the files of that split."""
     parquet = import_extra("pyarrow.parquet", "datasets")
     paths = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
     splits = {path: _split_of(path) for path in paths}
@@ -38,13 +38,13 @@ def read_parquet(source: Path, split: str | None, *, batch_size: int = 64) -> Ro
 
 
 def _split_of(path: Path) -> str:
-    """The split of a file that is named as on the hub: train-00000-of-00002.parquet, or train/0000.parquet."""
+    """The split of a file named as on the hub: train-00000-of-00002.parquet or train/0000.parquet."""
     name = path.stem.split("-")[0]
     return path.parent.name if name.isdigit() else name
 
 
 def read_datasets(source: Path, split: str | None) -> Rows:
-    """What Hugging Face's `Dataset.save_to_disk` wrote."""
+    """Read a folder that Hugging Face's `Dataset.save_to_disk` wrote."""
     datasets = import_extra("datasets", "datasets")
     found = datasets.load_from_disk(str(source))
     if isinstance(found, dict):
@@ -57,7 +57,7 @@ def read_datasets(source: Path, split: str | None) -> Rows:
 
 
 def _rows_of(found: Any, source: str | Path) -> Rows:
-    """The rows of a loaded dataset, with audio as it is stored."""
+    """The rows of a loaded dataset, with audio undecoded."""
     datasets = import_extra("datasets", "datasets")
     for name, feature in found.features.items():
         if isinstance(feature, datasets.Audio):
@@ -67,9 +67,9 @@ def _rows_of(found: Any, source: str | Path) -> Rows:
 
 
 def hub_name(source: PathLike) -> str | None:
-    """The name on the Hugging Face hub of a source that is a dataset of the hub; None if the source is a path.
+    """The name of a source on the Hugging Face hub; None if the source is a path.
 
-    Raises ValueError if it begins with hf:// and has no such name.
+    Raises ValueError if it begins with hf:// and no dataset name follows.
 
     >>> hub_name("hf://datasets/google/fleurs"), hub_name("google/fleurs@main"), hub_name("data/clips.csv")
     ('google/fleurs', 'google/fleurs@main', None)
@@ -85,13 +85,13 @@ def hub_name(source: PathLike) -> str | None:
 
 
 def read_hub(source: str, split: str | None, config: str | None) -> Rows:
-    """A dataset of the Hugging Face hub, from the cache alone if HF_HUB_OFFLINE is set; no code of it is run."""
+    """Read a dataset of the Hugging Face hub, from the cache alone if HF_HUB_OFFLINE is set; its code is never run."""
     datasets = import_extra("datasets", "datasets")
     name, _, revision = source.partition("@")
     options = {"revision": revision} if revision else {}
     offline = datasets.config.HF_HUB_OFFLINE
     try:
-        if split is None and not offline:  # so that not all of them are downloaded
+        if split is None and not offline:  # avoids the download of all splits
             splits = datasets.get_dataset_split_names(name, config, **options)
             split = splits[0] if len(splits) == 1 else None
             found = None if split is None else datasets.load_dataset(name, config, split=split, **options)
@@ -99,7 +99,7 @@ def read_hub(source: str, split: str | None, config: str | None) -> Rows:
             found = datasets.load_dataset(name, config, split=split, **options)
             splits = list(found) if split is None else []
             found = found[splits[0]] if len(splits) == 1 else found
-    except Exception as error:  # of many kinds: no network, no such dataset, config or split
+    except Exception as error:  # many types: no network, no such dataset, config or split
         what = shorten(" ".join(f"{type(error).__name__}: {error}".split()), 400)
         repair = "check the name, --config, --split and the network"
         if offline:
@@ -112,10 +112,10 @@ def read_hub(source: str, split: str | None, config: str | None) -> Rows:
     yield from _rows_of(found, f"hf://{source}")
 
 
-def write_audio(value: dict[str, Any], number: int, folder: PathLike | None, place: str) -> str:
-    """Write audio that a dataset holds as {"bytes": ..., "path": ...} to a file named by its row's number; returns its path."""
+def write_audio(value: dict[str, Any], number: int, folder: PathLike | None, position: str) -> str:
+    """Write the audio in {"bytes": ..., "path": ...} to a file named by its row number; returns the file's path."""
     if folder is None:
-        raise RecordError(f"{place}: holds audio itself, and no folder was given to write it to")
+        raise RecordError(f"{position}: holds audio itself, and no folder was given to write it to")
     path = Path(folder) / f"{number:08d}{Path(value.get('path') or '').suffix or '.audio'}"
     with write_atomically(path, "wb") as file:
         file.write(value["bytes"])

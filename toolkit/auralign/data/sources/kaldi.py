@@ -8,17 +8,17 @@ from auralign.records import RecordError
 
 
 def read_kaldi(source: Path) -> Rows:
-    """A Kaldi data folder: wav.scp and text, and segments, utt2spk and utt2lang if they are there.
+    """Read a Kaldi data folder: wav.scp and text, and segments, utt2spk and utt2lang if they exist.
 
     wav.scp:  recording-1 /corpus/a.flac
     segments: utterance-1 recording-1 0.50 2.75, and perhaps a channel
     text:     utterance-1 THREE FIVE
     """
     recordings = _read_pairs(source / "wav.scp")
-    for recording, (place, path) in recordings.items():
+    for recording, (position, path) in recordings.items():
         if path.rstrip().endswith("|"):
             raise RecordError(
-                f"{place}: the audio of {recording} comes from a command, and auralign runs none from data; write it to "
+                f"{position}: the audio of {recording} comes from a command, and auralign runs none from data; write it to "
                 "files first"
             )
     texts = _read_pairs(source / "text")
@@ -34,40 +34,40 @@ def read_kaldi(source: Path) -> Rows:
             "folder (Kaldi: utils/fix_data_dir.sh)"
         )
     for utt_id in segments or recordings:
-        place, rest = (segments or recordings)[utt_id]
+        position, rest = (segments or recordings)[utt_id]
         row: Row = {"id": utt_id, "audio": rest, "text": texts[utt_id][1] if utt_id in texts else ""}
         if segments is not None:
             parts = rest.split()
             if len(parts) not in (3, 4) or parts[0] not in recordings:
                 raise RecordError(
-                    f"{place}: expected: {utt_id} RECORDING START END, with a recording of wav.scp"
+                    f"{position}: expected: {utt_id} RECORDING START END, with a recording of wav.scp"
                 )
             row["audio"] = recordings[parts[0]][1]
             try:
                 row["start"], end = float(parts[1]), float(parts[2])
             except ValueError as error:
-                raise RecordError(f"{place}: start and end must be seconds; found {rest!r}") from error
+                raise RecordError(f"{position}: start and end must be seconds; found {rest!r}") from error
             row["seconds"] = end - row["start"]
             if len(parts) == 4:
                 row["channel"] = parts[3]
         row |= {column: pairs[utt_id][1] for column, pairs in optional.items() if utt_id in pairs}
-        yield place, {**row, **{column: row.get(column, "") for column in optional}}
+        yield position, {**row, **{column: row.get(column, "") for column in optional}}
 
 
 def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
-    """The lines of a file: key to (place, rest of the line)."""
+    """The lines of a file: key -> (position, rest of the line)."""
     if not path.is_file():
         raise FileNotFoundError(f"no {path}; a Kaldi data folder needs it")
     found: dict[str, tuple[str, str]] = {}
     with open_text(path) as file:
         for number, line in enumerate(read_lines(file, path), start=1):
-            place = f"{path}:{number}"
+            position = f"{path}:{number}"
             if line[0].isspace():
-                raise RecordError(f"{place}: begins with no id")
+                raise RecordError(f"{position}: begins with no id")
             key, *rest = line.split(None, 1)  # by a space or a tab
             if key in found:
                 raise RecordError(
-                    f"{place}: the id {key!r} is used twice, first at {found[key][0]}; ids must be unique"
+                    f"{position}: the id {key!r} is used twice, first at {found[key][0]}; ids must be unique"
                 )
-            found[key] = (place, rest[0].strip() if rest else "")
+            found[key] = (position, rest[0].strip() if rest else "")
     return found

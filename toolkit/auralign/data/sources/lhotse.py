@@ -10,26 +10,26 @@ from auralign.records import RecordError
 
 
 def read_lhotse(source: Path) -> Rows:
-    """The supervisions of a lhotse manifest of cuts; columns reach into nested values, as `custom.texts.0`."""
+    """Read the supervisions of a lhotse cut manifest; columns may be nested, such as `custom.texts.0`."""
     lhotse = import_extra("lhotse", "lhotse")
     for cut in _cuts(lhotse, source):
-        place = f"{source}: cut {cut.id}"
+        position = f"{source}: cut {cut.id}"
         if not isinstance(cut, lhotse.MonoCut):
             raise RecordError(
-                f"{place} is a {type(cut).__name__}; give cuts of one recording and channel (MonoCut)"
+                f"{position} is a {type(cut).__name__}; give cuts of one recording and channel (MonoCut)"
             )
         sources = cut.recording.sources if cut.recording else []
         if len(sources) != 1 or sources[0].type != "file" or cut.recording.num_channels != 1:
             raise RecordError(
-                f"{place}: its recording is not one file of one channel; save it as such first (cuts.save_audios(...))"
+                f"{position}: its recording is not one file of one channel; save it as such first (cuts.save_audios(...))"
             )
         if cut.recording.transforms:
             raise RecordError(
-                f"{place}: its audio is changed on reading; save it as it is heard (cuts.save_audios(...))"
+                f"{position}: its audio is transformed on reading; save the transformed audio first (cuts.save_audios(...))"
             )
-        if not cut.supervisions:  # listed among the rejected, as without text
+        if not cut.supervisions:  # rejected later, as it has no text
             yield (
-                place,
+                position,
                 {
                     "id": cut.id,
                     "audio": sources[0].source,
@@ -40,7 +40,7 @@ def read_lhotse(source: Path) -> Rows:
             )
         for supervision in cut.supervisions:
             yield (
-                place,
+                position,
                 {
                     "id": supervision.id,
                     "audio": sources[0].source,
@@ -62,7 +62,7 @@ def _cuts(lhotse: ModuleType, source: Path) -> Iterator[Any]:
         TypeError,
         AttributeError,
         AssertionError,
-    ) as error:  # lhotse's own words on a file of another kind
+    ) as error:  # what lhotse raises on a file of another kind
         raise RecordError(
             f"{source}: no manifest of lhotse's cuts ({type(error).__name__}: {error})"
         ) from error

@@ -31,10 +31,10 @@ def read_source(
     columns: Columns | None = None,
     audio_out: PathLike | None = None,
 ) -> Iterator[Item]:
-    """The utterances of a source. If it does not give an utterance's length, `seconds` is infinite: up to the file's end.
+    """Yield the utterances of a source. If the source has no length, `seconds` is infinite: up to the end of the file.
 
-    A row with the id and the audio of an earlier one is a Rejection. A Note counts the rows that a condition left out because
-    they have no number to compare.
+    A row with the id and audio of an earlier row becomes a Rejection. A Note counts the rows that a condition excluded because
+    they hold no number to compare.
 
     Arguments
     ---------
@@ -42,20 +42,20 @@ def read_source(
         File or folder; or a dataset of the hub, `hf://owner/name`, `hf://owner/name@revision`, or `owner/name` if there is no
         such path.
     form : str, optional
-        One of `FORMS`; by default it is found from the path.
+        One of `FORMS`; detected from the path by default.
     split, config : str, optional
-        Of a Hugging Face dataset that has several; only datasets of the hub have configs.
+        Split and configuration of a Hugging Face dataset that has several; only datasets of the hub have configurations.
     separator : str, optional
-        Of a table, such as "|"; by default it is found from the header.
+        Column separator of a table, such as "|"; detected from the header by default.
     names : sequence of str, optional
-        Of the columns of a table that has no header.
+        Column names of a table without a header.
     columns : Columns, optional
-        Which column becomes what, if the usual names do not say it.
+        Mapping of columns to fields, if their names are not the usual ones.
     audio_out : path, optional
-        Folder for audio that is inside the source itself; a file is written when its row is read.
+        Folder for audio that the source itself holds; a file is written when its row is read.
 
-    Raises FileNotFoundError if there is no source; RecordError, naming file and row, if a row cannot be read, or if two rows
-    give one id to different audio; ValueError if a column is not found or could be several.
+    Raises FileNotFoundError if the source does not exist; RecordError, which names file and row, if a row cannot be read or two
+    rows give one id to different audio; ValueError if a column is not found or several could be meant.
     """
     columns, hub, path = columns or Columns(), hub_name(source), Path(source)
     if hub is None and not path.exists():
@@ -75,7 +75,8 @@ def read_source(
         rows,
         columns,
         audio_out,
-        decimal_comma=options.get("separator") == ";",  # as spreadsheets write that separate by semicolons
+        decimal_comma=options.get("separator")
+        == ";",  # spreadsheets that write decimal commas separate by semicolons
         hint=NO_HEADER if form in TABLES else "",
     )
 
@@ -90,7 +91,7 @@ def _check_options(
     separator: str | None,
     names: Sequence[str] | None,
 ) -> None:
-    """Raise ValueError on an unknown form, and on an option that it does not have."""
+    """Raise ValueError on an unknown form, or on an option that the form does not have."""
     if form not in FORMS:
         raise ValueError(f"form {form!r}: use {', '.join(FORMS)}")
     if (form == "hub") != (hub is not None):
@@ -112,37 +113,39 @@ def _read_rows(
     decimal_comma: bool,
     hint: str,
 ) -> Iterator[Item]:
-    """The rows that fit the conditions, as utterances; `hint` is added to the error for a column that is not found."""
+    """The rows that meet the conditions, as utterances; `hint` is appended to the error for a missing column."""
 
-    def read(row: Row, place: str) -> dict[str, Any]:
-        return read_values(row, find_columns(row, columns, place=place, hint=hint), place, decimal_comma)
+    def read(row: Row, position: str) -> dict[str, Any]:
+        return read_values(
+            row, find_columns(row, columns, position=position, hint=hint), position, decimal_comma
+        )
 
     num_rows = num_read = num_channels = 0
     conditions = columns.conditions
     left_out: Counter[str] = Counter()
     ids = Ids(rows, read)
-    for number, (place, row) in enumerate(rows()):
+    for number, (position, row) in enumerate(rows()):
         num_rows += 1
-        fields = find_columns(row, columns, place=place, hint=hint)
-        cells = [(condition, get_cell(row, condition.column, place)) for condition in conditions]
-        if not all(condition.fits(cell, place, decimal_comma=decimal_comma) for condition, cell in cells):
+        fields = find_columns(row, columns, position=position, hint=hint)
+        cells = [(condition, get_cell(row, condition.column, position)) for condition in conditions]
+        if not all(condition.fits(cell, position, decimal_comma=decimal_comma) for condition, cell in cells):
             left_out.update({item.column for item, cell in cells if item.sign in ORDER and is_empty(cell)})
             continue
         num_read += 1
-        values = read_values(row, fields, place, decimal_comma)
+        values = read_values(row, fields, position, decimal_comma)
         num_channels += bool(channel_of(values))
-        labels = {name: get_cell(row, column, place) for name, column in columns.labels.items()}
+        labels = {name: get_cell(row, column, position) for name, column in columns.labels.items()}
         cells_of_attributes = {
-            name: get_cell(row, column, place) for name, column in columns.attributes.items()
+            name: get_cell(row, column, position) for name, column in columns.attributes.items()
         }
         attributes = {name: cell for name, cell in cells_of_attributes.items() if cell not in (None, "")}
         utterance = _make_utterance(values, labels, attributes, ids.choose(values, source.stem, number))
-        rejection = ids.find_twice(utterance, values, number, place)
+        rejection = ids.find_twice(utterance, values, number, position)
         if rejection:
             yield rejection
             continue
         if isinstance(values["audio"], dict):
-            utterance = replace(utterance, audio=write_audio(values["audio"], number, audio_out, place))
+            utterance = replace(utterance, audio=write_audio(values["audio"], number, audio_out, position))
         yield utterance
     if not num_read:
         wanted = " and ".join(map(str, conditions))

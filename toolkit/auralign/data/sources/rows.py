@@ -1,4 +1,4 @@
-"""What the readers of all forms share: the type of their rows, and the import of optional packages."""
+"""The row type that the readers of all forms share, and the import of optional packages."""
 
 import importlib
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 Row = dict[str, Any]  # column to cell
-Rows = Iterator[tuple[str, Row]]  # each with its place, such as "clips.csv:2"
+Rows = Iterator[tuple[str, Row]]  # each with its position, such as "clips.csv:2"
 
 
 def import_extra(name: str, extra: str) -> ModuleType:
-    """A module of an extra of auralign; raises ValueError, which says how to install it, if it is not there."""
+    """Import a module of one of auralign's extras; raises ValueError with the command that installs it if it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Tables: CSV, TSV, and what has other separators."""
+"""Tables: CSV, TSV, and text with other separators."""
 
 import csv
 import sys
@@ -12,7 +12,7 @@ from auralign.data.sources.text_files import open_text, read_lines
 from auralign.records import RecordError
 
 NO_HEADER = "; if the table has no header, name its columns: --names NAME,NAME"
-# Tabs and bars have no quotes around cells: a quote there is part of a text, as in Common Voice and LJSpeech.
+# Cells between tabs and bars are not quoted: a quote there is part of the text, as in Common Voice and LJSpeech.
 SEPARATORS: dict[str, Literal[0, 3]] = {
     ",": csv.QUOTE_MINIMAL,
     ";": csv.QUOTE_MINIMAL,
@@ -22,10 +22,10 @@ SEPARATORS: dict[str, Literal[0, 3]] = {
 
 
 def find_separator(source: Path, form: str, names: Sequence[str] | None, columns: Columns) -> str:
-    """The separator of a table's columns, found from its first line.
+    """Detect a table's column separator from its first line.
 
-    It is the one that yields most columns of known names, or as many columns as there are `names`; if separators are equal in
-    that, the comma of a CSV, or the tab of a TSV.
+    It is the one that gives most columns with known names, or as many columns as there are `names`; in case of a tie, the comma
+    of a CSV or the tab of a TSV.
     """
     usual = {"csv": ",", "tsv": "\t"}[form]
     with open_text(source) as file:
@@ -48,13 +48,17 @@ def find_separator(source: Path, form: str, names: Sequence[str] | None, columns
 
 
 def read_table(source: Path, separator: str = ",", names: Sequence[str] | None = None) -> Rows:
-    """A header, unless `names` are given, then rows: path,sentence
+    """Read a table: a header (none if `names` are given), then rows.
+
+    path,sentence
     clips/a.mp3,"Fire, fox"
 
-    Between tabs and bars quotes mean nothing: path<TAB>sentence
+    In tables with tabs or bars, quotes are plain characters:
+
+    path<TAB>sentence
     a.mp3<TAB>He said "six
     """
-    csv.field_size_limit(sys.maxsize)  # long-form transcripts are longer than the default
+    csv.field_size_limit(sys.maxsize)  # long-form transcripts exceed the default
     if len(separator) != 1:
         raise ValueError(f"--separator {separator!r}: give one character, such as '|', or tab")
     quoting: Literal[0, 3] = SEPARATORS.get(separator, csv.QUOTE_MINIMAL)
@@ -67,13 +71,13 @@ def read_table(source: Path, separator: str = ",", names: Sequence[str] | None =
             if len(set(header)) < len(header):
                 raise RecordError(f"{source}:1: a column name is used twice: {list_names(header)}{NO_HEADER}")
             for row in rows:
-                place = f"{source}:{rows.line_num}"
+                position = f"{source}:{rows.line_num}"
                 if None in row or None in row.values():
                     raise RecordError(
-                        f"{place}: has not the {len(header)} columns of the header ({list_names(header)}); was the file cut, "
+                        f"{position}: has not the {len(header)} columns of the header ({list_names(header)}); was the file cut, "
                         "or is a separator not quoted?"
                     )
-                yield place, row
+                yield position, row
         except csv.Error as error:
             raise RecordError(
                 f"{source}: after line {rows.line_num}: {error}; is a quote not closed, or was the file cut?"

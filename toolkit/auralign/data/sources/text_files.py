@@ -1,4 +1,4 @@
-"""Sources that are text: lines that are checked, and JSONL."""
+"""Text sources: checked lines, and JSONL."""
 
 import gzip
 import json
@@ -11,14 +11,14 @@ from auralign.records import RecordError
 
 
 def open_text(path: Path) -> TextIO:
-    """A text file, or a gzipped one, in UTF-8 with or without a byte order mark; line ends stay as they are."""
+    """Open a text file, gzipped or not, in UTF-8 with or without a byte order mark; line ends are not changed."""
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return open(path, encoding="utf-8-sig", newline="")
 
 
 def read_lines(file: TextIO, source: Path) -> Iterator[str]:
-    """The lines of a text file; raises RecordError, naming the line, if it is not UTF-8 or the file is cut."""
+    """Yield the lines of a text file; raises RecordError, which names the line, if it is not UTF-8 or the file is truncated."""
     number = 0
     try:
         for number, line in enumerate(file, start=1):  # noqa: B007 (in the error)
@@ -32,18 +32,18 @@ def read_lines(file: TextIO, source: Path) -> Iterator[str]:
 
 
 def read_jsonl(source: Path) -> Rows:
-    """One JSON object a line, such as NeMo's {"audio_filepath": "a.wav", "duration": 1.5, "text": "three five"}."""
+    """Read one JSON object a line, such as NeMo's {"audio_filepath": "a.wav", "duration": 1.5, "text": "three five"}."""
     with open_text(source) as file:
         for number, line in enumerate(read_lines(file, source), start=1):
             if not line.strip():
                 continue
-            place = f"{source}:{number}"
+            position = f"{source}:{number}"
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise RecordError(
-                    f"{place}: no JSON object ({error.msg}); was the file cut? copy it again"
+                    f"{position}: no JSON object ({error.msg}); was the file cut? copy it again"
                 ) from error
             if not isinstance(row, dict):
-                raise RecordError(f"{place}: expected a JSON object, found {type(row).__name__}")
-            yield place, row
+                raise RecordError(f"{position}: expected a JSON object, found {type(row).__name__}")
+            yield position, row

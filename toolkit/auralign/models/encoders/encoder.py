@@ -166,16 +166,16 @@ class SpeechEncoder(nn.Module, ABC):
     def check(self, waveforms) -> None:
         """Raise the ValueErrors of `forward`."""
         for row, waveform in enumerate(waveforms):
-            place = f"waveform {row} of the batch"
+            name = f"waveform {row} of the batch"
             if np.ndim(waveform) != 1 or len(waveform) == 0:
                 raise ValueError(
-                    f"{place} has shape {np.shape(waveform)}; give one channel with at least one sample"
+                    f"{name} has shape {np.shape(waveform)}; give one channel with at least one sample"
                 )
             if not np.isfinite(waveform).all():
-                raise ValueError(f"{place} holds values that are not finite; repair or remove the audio")
+                raise ValueError(f"{name} has values that are not finite; repair or remove the audio")
             seconds = len(waveform) / self.sample_rate
             if not self.hears(seconds):
-                raise ValueError(f"{place} {self.too_long(seconds)}")
+                raise ValueError(f"{name} {self.too_long(seconds)}")
 
     def too_long(self, seconds: float) -> str:
         """An error message for audio that is too long, with the repair."""

@@ -5,7 +5,7 @@
 
 Base models normalise each channel of their first convolution over the whole batch row, padding included (group norm):
 an utterance padded to its batch mates comes out up to 68 % off. Here the convolutions see each utterance alone, and only
-the transformer, where padding can be masked, sees a batch.
+the transformer, in which padding can be masked, gets a batch.
 
 Axes: B batch, T frames, D width, C channels of the convolutions.
 """

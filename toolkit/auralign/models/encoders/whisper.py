@@ -4,7 +4,7 @@
     frames, lengths = encoder([waveform, another])        # (B, T, 768), (B,)
 
 Whisper was trained on audio padded to 30 s. Encoding at true length is several times cheaper and gives other
-numbers: the choice is part of the model, and `fingerprint` tells the two apart.
+numbers: the choice is part of the model, and of its `fingerprint`.
 
 Axes: B batch, T frames, M mel frames (two to a frame), D width.
 """
@@ -72,9 +72,9 @@ class WhisperEncoder(SpeechEncoder):
         if self.padding != WHOLE_WINDOW:
             return super().seconds_at(frame, seconds=seconds, num_frames=num_frames)
         each = self.num_chunk_frames(0)
-        chunk, place = divmod(frame, each)
+        chunk, index = divmod(frame, each)
         chunk_seconds = seconds / (num_frames // each)
-        return chunk * chunk_seconds + min(place / self.frames_per_second, chunk_seconds)
+        return chunk * chunk_seconds + min(index / self.frames_per_second, chunk_seconds)
 
     def features(self, waveforms):
         """Log-mel features, each utterance's from itself alone.

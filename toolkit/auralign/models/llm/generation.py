@@ -216,7 +216,7 @@ class LengthLimits:
 
 
 def _cut(row: list[int], stop_ids) -> Answer:
-    for place, token in enumerate(row):
+    for index, token in enumerate(row):
         if token in stop_ids:
-            return Answer(tuple(row[:place]), "stop")
+            return Answer(tuple(row[:index]), "stop")
     return Answer(tuple(row), "length")

@@ -28,7 +28,7 @@ LORA_NOTES = (
 class Adapters:
     """The LoRA adapters of a model (arXiv:2106.09685), which peft puts beside its weights.
 
-    This is no `nn.Module`: the adapters are registered in the model already.
+    This is not an `nn.Module`: the adapters are registered in the model already.
 
     Arguments
     ---------
@@ -115,7 +115,7 @@ class Adapters:
 
     @contextlib.contextmanager
     def adapting(self, positions: torch.Tensor | None) -> Iterator[None]:
-        """Context manager: if the scope is speech, adapt these positions (B, N), true where they are speech."""
+        """Context manager: if the scope is speech, adapt these positions (B, N): true for speech."""
         if self.positions is None:
             yield
             return

@@ -86,7 +86,7 @@ class Family:
         """Token ids (number,) spread over the vocabulary."""
         size = self.model.get_input_embeddings().num_embeddings
         return torch.tensor(
-            [(start + 5 * start * place + place) % size for place in range(number)], device=self.model.device
+            [(start + 5 * start * index + index) % size for index in range(number)], device=self.model.device
         )
 
     def _embed(self, number: int, start: int) -> torch.Tensor:
@@ -179,7 +179,7 @@ def probe(model, decoder: nn.Module, head) -> Sharing:
         _check_logits(family, alone, whole)
         longer = family.logits(torch.cat([family.second, family.first])[None])[0, :5]
         if not mean(longer - alone, alone) <= family.shape:
-            raise ValueError(f"{name} reads what comes later, so it is no causal LLM; use one that is")
+            raise ValueError(f"{name} reads what comes later, so it is not a causal LLM; use one that is")
         _let_generate_take_embeddings(model)
         with refusing(f"{name} cannot continue embeddings, which speech is", TAKES):
             steps = family.steps(
@@ -198,12 +198,12 @@ def probe(model, decoder: nn.Module, head) -> Sharing:
 
 
 def largest(difference: torch.Tensor, logits: torch.Tensor) -> float:
-    """The largest difference of logits, in standard deviations of them; NaN where one is not finite."""
+    """The largest difference of logits, in standard deviations of them; NaN if one is not finite."""
     return float(difference.float().abs().max() / logits.float().std().clamp_min(1e-30))
 
 
 def mean(difference: torch.Tensor, logits: torch.Tensor) -> float:
-    """The root mean square of a difference of logits, in standard deviations of them; NaN where one is not finite."""
+    """The root mean square of a difference of logits, in standard deviations of them; NaN if one is not finite."""
     return float(difference.float().square().mean().sqrt() / logits.float().std().clamp_min(1e-30))
 
 

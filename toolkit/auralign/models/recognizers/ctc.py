@@ -143,11 +143,11 @@ class CTCRecognizer(nn.Module):
         if not all(spelled) or num_frames_of(ids) > len(scores):
             return None
         spans = [(start, end) for start, end, _ in self._spans(scores, ids)]
-        found, place = [], 0
+        found, start = [], 0
         for word, units in zip(words, spelled, strict=True):
-            last = place + len(units) - 1
-            found.append((word, spans[place][0], spans[last][1]))
-            place = last + 1 + len(self.units.between)
+            last = start + len(units) - 1
+            found.append((word, spans[start][0], spans[last][1]))
+            start = last + 1 + len(self.units.between)
         return found
 
     def _locate_one(self, scores, phrase: str):
@@ -236,7 +236,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     config = AutoConfig.from_pretrained(path, local_files_only=True)
     if getattr(config, "add_adapter", False):
         raise ValueError(
-            f"{path}: its head reads the frames of an adapter, which the encoder has not; give a model without"
+            f"{path}: its head reads the frames of an adapter, which the encoder does not have; give a model without"
         )
     vocabulary = json.loads((Path(path) / "vocab.json").read_text(encoding="utf-8"))
     if any(isinstance(value, dict) for value in vocabulary.values()):
@@ -267,7 +267,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     return CTCRecognizer(model.lm_head.float(), units)
 
 
-def check_width(place, width_read: int, width: int) -> None:
-    """Raise ValueError if frames of `width` do not end with a layer of the width that `place` reads."""
+def check_width(path, width_read: int, width: int) -> None:
+    """Raise ValueError if frames of `width` do not end with a layer of the width that the head at `path` reads."""
     if width % width_read:
-        raise ValueError(f"{place} is for frames of width {width_read}, the encoder's have {width}")
+        raise ValueError(f"{path} is for frames of width {width_read}, the encoder's have {width}")

@@ -1,4 +1,4 @@
-"""Guards against what a Whisper writes when it hears silence or repeats itself."""
+"""Guards against a Whisper's text for silence, and against its repetitions."""
 
 import zlib
 from dataclasses import dataclass

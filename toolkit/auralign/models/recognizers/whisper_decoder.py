@@ -153,11 +153,11 @@ class WhisperRecognizer(nn.Module):
         found = []
         for phrase in phrases:
             words = self._words(phrase)
-            place = nearest_words([word for word, *_ in timed], words)
-            if place is None:
+            nearest = nearest_words([word for word, *_ in timed], words)
+            if nearest is None:
                 found.append(None)
             else:
-                first, last, edits = place
+                first, last, edits = nearest
                 found.append((timed[first][1], timed[last][2], -edits / len(words)))
         return found
 
@@ -253,7 +253,7 @@ class WhisperRecognizer(nn.Module):
         return [] if self.guards.is_silent(no_speech, logprob) else tokens
 
     def _no_speech(self, frames) -> list[float]:
-        """The probability of <|nospeech|> in frames (B, T, D), where its training put it: after the start token."""
+        """The probability of <|nospeech|> in frames (B, T, D), at its position in training: after the start token."""
         from transformers.modeling_outputs import BaseModelOutput
 
         logits = self.model(

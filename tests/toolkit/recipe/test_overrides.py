@@ -127,3 +127,9 @@ def test_the_resolved_text_loads_to_the_same_recipe(load, tmp_path):
     again = load_recipe(tmp_path / "b.yaml")
     assert again == recipe
     assert "!ref" not in recipe.source.text
+
+
+def test_a_restart_is_of_the_command_and_not_kept(load):
+    recipe = load(restart="true")
+    assert recipe.restart
+    assert "restart" not in recipe.source.text

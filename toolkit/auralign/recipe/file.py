@@ -113,8 +113,10 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
             whole[name] = _typed(name, value, text, path)
         else:
             inner[name] = value
+    # Of one command, not of the run: a recipe that is kept must not restart whatever is done with it later.
+    command = {"restart": whole.pop("restart")} if "restart" in whole else {}
     resolved = _resolve(_override(text, inner, path) if inner else text, whole, path)
-    values = _build(resolved, path)
+    values = _build(resolved, path) | command
     words = {name: str(value) for name, value in overrides.items()}
     source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem)
     return make_recipe(values, path, source=source)

@@ -9,6 +9,7 @@
 
 The first line of a file is its header, `{"schema": "Utterance", "version": 1}`; every other line is one record. Text is
 UTF-8 and byte-exact. `Records` keeps 24 bytes a row in memory (offset, hashed id, order), never the rows themselves.
+One module, as a record, its line and the index of its file are one format.
 """
 
 import dataclasses

@@ -5,6 +5,7 @@
 
 The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. A YAML is code all
 the same: it belongs to a recipe or to one's own run, never to a model that another person published.
+One module, as keys, overrides and tags are checked on one text before anything in it is built.
 """
 
 import io

@@ -43,11 +43,17 @@ class DigitsJudge(Judge):
         return bool(answer.split()) and world.extract(answer)[1] == world.extract(question.reference)[1]
 
 
+def make_judge(run):
+    """The judge of a run: `auralign evaluate` asks for it too."""
+    return DigitsJudge()
+
+
 def main(argv):
+    runs = Comparison.of_arguments(argv, doc=__doc__)
     score_recipe(
-        Comparison.of_arguments(argv, doc=__doc__),
+        runs,
         title="The gap ledger of spoken digits",
-        judge=DigitsJudge(),
+        judge=make_judge(runs.first),
         files=[__file__, world.__file__],
         notes=NOTES,
     )

@@ -181,6 +181,11 @@ def take_comet(argv):
     return argv[:index] + argv[index + 2 :], checkpoint
 
 
+def make_judge(run, comet=None):
+    """The judge of a run: `auralign evaluate` asks for it too, without COMET."""
+    return CovostJudge(comet, find_spellings(run.recipe))
+
+
 def main(argv):
     argv, checkpoint = take_comet(argv)
     runs = Comparison.of_arguments(argv, doc=__doc__)
@@ -194,7 +199,7 @@ def main(argv):
 
         comet = Comet(checkpoint, int(torch.cuda.is_available()))
         files.append(checkpoint)
-    score_recipe(runs, title="CoVoST 2", judge=CovostJudge(comet, spellings), files=files, notes=notes)
+    score_recipe(runs, title="CoVoST 2", judge=make_judge(runs.first, comet), files=files, notes=notes)
 
 
 if __name__ == "__main__":

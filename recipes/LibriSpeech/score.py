@@ -59,13 +59,18 @@ class LibriSpeechJudge(Judge):
         return (MeanScore(self.score, "obeyed"),)
 
 
+def make_judge(run):
+    """The judge of a run: `auralign evaluate` asks for it too."""
+    return LibriSpeechJudge(find_spellings(run.recipe))
+
+
 def main(argv):
     runs = Comparison.of_arguments(argv, doc=__doc__)
     spellings = find_spellings(runs.recipe)
     score_recipe(
         runs,
         title="LibriSpeech",
-        judge=LibriSpeechJudge(spellings),
+        judge=make_judge(runs.first),
         files=[__file__, obey.__file__, *([spellings] if spellings else [])],
         notes=NOTES,
     )

@@ -14,6 +14,18 @@ from auralign.run_folder import RECIPE, RunFolder
 from recipe import DIGITS, make_recipe, make_utterance, run
 
 MIDDLE = ("generate.py", "train.py", "decode.py")
+JUDGE = """
+
+class OwnJudge(Judge):
+    metric = "own scores"
+
+    def score(self, answer, question, said):
+        return 0.25
+
+
+def make_judge(run):
+    return OwnJudge()
+"""
 CHANGES = ("--seed", "2", "--output_folder", "exp/other", "--connector.stride", "4")
 
 
@@ -28,6 +40,8 @@ def recipe(tmp_path_factory, make_llm, whisper_folder):
         text.replace(f"path: {llm}", "path: !ref <llm_folder>", 1) + "llm_folder: models/elsewhere\n"
     )
     shutil.copy(DIGITS.parent / "own_data" / "score.py", folder)
+    with open(folder / "score.py", "a", encoding="utf-8") as script:
+        script.write(JUDGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for script in MIDDLE:
@@ -227,3 +241,12 @@ def test_runs_of_two_seeds_are_compared(recipe, tmp_path, monkeypatch, capfd):
     scores = json.loads((tmp_path / "both/scores.json").read_text())
     assert scores["ledger"]["methods"] == ["sift other", "sift third"]
     assert scores["facts"]["seed"] == "2, 3"
+
+
+def test_the_recipes_judge_scores_tasks_that_it_knows_and_no_others(recipe, other_test):
+    folders = [
+        auralign.evaluate(recipe / "exp/other", other_test, ask=ask) for ask in ((), ["what is {speech}"])
+    ]
+    scores = [json.loads((folder / "scores.json").read_text()) for folder in folders]
+    measures = [found["ledger"]["measure"] for found in scores]
+    assert measures == ["own scores", "exact answers"]

@@ -6,7 +6,9 @@ Nothing is trained and nothing is overwritten: the answers to each test set have
 a hash of all that they depend on.
 """
 
+import runpy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import make_ledger, read_methods
-from auralign.ledger.columns import MethodFiles
+from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.tables import format_ledger, format_rate
+from auralign.ledger.tasks import score_tasks
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
-from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from auralign.records import Hypothesis, Question, Records, Utterance, read_rows, write_records
 from auralign.run_folder import RunFolder
 from auralign.score.judge import Judge
 from auralign.stage import Stage
@@ -68,7 +71,8 @@ def evaluate(
         The folder in which the evaluation's folder is made; by default `evaluations` in the run's folder, or
         `<name>.evaluations` beside the model folder.
     judge : Judge, optional
-        Says what an answer is worth; by default exact answers count.
+        Says what an answer is worth. By default that of the run's recipe, `make_judge(run)` of its `score.py`, if it knows the
+        tasks of the questions; else exact answers count.
     seed : int
         Seed of the shuffled speech and of the bootstrap.
     llm, encoder : path, optional
@@ -90,16 +94,18 @@ def evaluate(
     """
     utterances = Records(_existing(manifest, "manifest"), Utterance)
     asked = _read_questions(utterances, questions, list(ask))
-    judge = judge or Judge()
     options = {**(overrides or {}), **({"device": device} if device else {})}
     is_folder = not isinstance(model, RunFolder) and (Path(model) / CONFIG).is_file()
     source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)
+    judged_by = f"{type(judge).__module__}.{type(judge).__qualname__}"
+    if judge is None:
+        judge, judged_by = source.find_judge(asked)
     inputs = {
         "auralign": __version__,
         "model": source.identity(),
         "manifest": hash_path(utterances.path),
         "questions": hash_value([vars(question) for question in asked]),
-        "judge": f"{type(judge).__module__}.{type(judge).__qualname__}",
+        "judge": judged_by,
         "seed": seed,
     }
     named_by = hash_value({name: value for name, value in inputs.items() if name != "auralign"})
@@ -132,7 +138,9 @@ def _score(
     read = {given: Records(path, Hypothesis) for given, path in answers.items()}
     asked = Records(folder / QUESTIONS, Question)
     files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
-    ledger = make_ledger(read_methods(asked, manifest, read, {name: files}), judge, seed=seed)
+    items = read_methods(asked, manifest, read, {name: files})
+    ledger = make_ledger(items, judge, seed=seed)
+    tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     facts = {
         "model": name,
         "auralign": __version__,
@@ -141,7 +149,7 @@ def _score(
         "utterances": ledger.num_utterances,
         "seed": seed,
     }
-    write_report(folder, ledger, title=TITLE.format(manifest=manifest.path.name), facts=facts)
+    write_report(folder, ledger, tasks, title=TITLE.format(manifest=manifest.path.name), facts=facts)
 
 
 def describe_evaluations(folder: Path) -> str:
@@ -185,6 +193,18 @@ class _Run:
             checkpoint = hash_path(best_checkpoint(self.run).folder)
             return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
+    def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
+        """The judge of the recipe's `score.py` if it knows the tasks of the questions, and a hash of its file."""
+        with self.run.working_here():
+            file, questions = Path("score.py"), self.run.data.questions
+            if not (file.is_file() and questions.is_file()):
+                return Judge(), ""
+            known = {question.task for question in read_rows(questions, Question)}
+            make = runpy.run_path(str(file)).get("make_judge")
+            if make is None or not {question.task for question in asked} <= known:
+                return Judge(), ""
+            return make(self.run), hash_path(file)
+
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
         return _texts(manifest) + ["transcript"] * bool(self.run.recipe.recognizer)
@@ -207,6 +227,10 @@ class _Folder:
     def identity(self) -> str:
         """A hash of what its answers depend on."""
         return hash_value([read_json(self.folder / CONFIG), hash_path(self.folder / WEIGHTS)])
+
+    def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
+        """Exact answers count: a model folder holds no code."""
+        return Judge(), ""
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""

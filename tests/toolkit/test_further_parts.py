@@ -181,7 +181,7 @@ FREEZE = "frozen: [connector]"
         (
             FREEZE,
             "train_llm: True\nlora: !name:peft.LoraConfig",
-            "train_llm and lora: the LLM's own weights are trained",
+            "train_llm and lora: train either the LLM's own weights or adapters",
         ),
         (FREEZE, "lora_scope: speech", "lora_scope speech: the recipe has no lora"),
     ],

@@ -1,4 +1,4 @@
-"""What the loaders of Hugging Face folders share: nothing is fetched, nothing is filled in, and what is wrong is named."""
+"""Shared checks of the loaders of Hugging Face folders: nothing is downloaded or filled in, and errors name the file."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from torch import nn
 from auralign.files import read_json
 
 DTYPES = ("float32", "bfloat16", "float16")
-# What transformers reads beside the weights, if present.
+# Files that transformers reads besides the weights, if present.
 OBJECTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "chat_template.json",
@@ -31,8 +31,8 @@ def check_files(path, names, *, what: str) -> None:
 
 
 def check_sound(path) -> None:
-    """Raise ValueError if a file that transformers would read is truncated or is another thing, such as a pointer of Git LFS or
-    the error page of a server; FileNotFoundError if weights are absent."""
+    """Raise ValueError if a file that transformers would read is truncated or has other content, such as a Git LFS pointer or
+    a server's error page; FileNotFoundError if weights are absent."""
     for file in [Path(path) / name for name in OBJECTS]:
         if file.is_file():
             read_object(file)
@@ -66,7 +66,7 @@ def weight_files(path) -> list[Path]:
         if index.is_file():
             shards = read_object(index).get("weight_map")
             if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
-                raise ValueError(f"{index}: says no file of each weight (weight_map); {COPY}")
+                raise ValueError(f"{index}: names no file for each weight (weight_map); {COPY}")
             found = [Path(path) / shard for shard in sorted(set(shards.values()))]
             for shard in found:
                 if not shard.is_file():
@@ -155,7 +155,7 @@ def loading(path) -> Iterator[None]:
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()  # "Loading weights", which would be printed to logs too
-    set_verbosity_error()  # what is missing is an error here, and said in one line
+    set_verbosity_error()  # missing weights are an error here, in one line
     try:
         yield
     except SafetensorError as error:
@@ -164,7 +164,7 @@ def loading(path) -> Iterator[None]:
         raise
     except (
         Exception
-    ) as error:  # transformers and tokenizers raise whatever they meet, often without the file's name
+    ) as error:  # transformers and tokenizers raise errors of any kind, often without the file's name
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path}: transformers cannot load it ({type(error).__name__}: {reason[:300]}); {COPY}, or use another model"

@@ -260,7 +260,7 @@ KEYS = {
 
 def print_help(doc: str) -> None:
     """Print what a stage's script does and the keys that its command line takes; then exit."""
-    print(f"usage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]\n\n{doc.strip()}".rstrip())
+    print(f"{doc.strip()}\n\nusage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]".lstrip())
     print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
     for name, about in KEYS.items():
         if about.is_scalar:

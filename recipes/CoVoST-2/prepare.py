@@ -122,10 +122,10 @@ def main(argv):
     )
     parser.add_argument("--asr", action="store_true", help="ask for transcripts of the test clips too")
     parser.add_argument("--download", action="store_true", help="fetch missing tables of CoVoST; no audio")
-    options, hparams = read_options(argv, parser)
+    options, recipe = read_options(argv, parser)
     pairs = parse_pairs(options.pairs)
     source = pairs[0].source
-    check_source(hparams, source, options.yaml)
+    check_source(recipe, source, options.yaml)
     if options.download:
         download(pairs, options.data)
     folder = find_common_voice(options.data, source)
@@ -136,9 +136,9 @@ def main(argv):
         return Source(source, lambda: read_clips(tables, folder, split, counts), folder)
 
     prepare(
-        hparams,
+        recipe,
         {split: [part(split)] for split in SPLITS},
-        Questions(pairs, options, Path(hparams.data_folder), counts, folder),
+        Questions(pairs, options, Path(recipe.data_folder), counts, folder),
         options=options,
         inputs={
             "corpus": listing(*tables.values(), folder / "validated.tsv", folder / "clips"),
@@ -166,9 +166,9 @@ def parse_pairs(text):
     return pairs
 
 
-def check_source(hparams, source, yaml):
+def check_source(recipe, source, yaml):
     """Refuse speech in another language than the recipe's recognizer writes."""
-    given = hparams.own.get("source")
+    given = recipe.own.get("source")
     if given is not None and main_code(given) != main_code(source):
         raise ValueError(
             f"{yaml}: source is {given!r}, but the pairs are spoken in {source!r}; add --source {main_code(source)} in all stages"

@@ -73,7 +73,7 @@ def main(argv):
         help="utterances of each test set that each task of obey is asked of (default: 100)",
     )
     parser.add_argument("--download", action="store_true", help="fetch missing subsets from openslr.org")
-    options, hparams = read_options(argv, parser)
+    options, recipe = read_options(argv, parser)
     there = sorted(path.name for path in options.data.glob("*-*") if path.is_dir())
     known = [*PUBLISHED, *MINI] if options.download else there
     subsets_there = [name for name in there if name.startswith(tuple(SPLIT_OF))]
@@ -86,7 +86,7 @@ def main(argv):
         folder = options.data.parent
         fetch([name for name in subsets if name not in there or is_half_unpacked(name, folder)], folder)
     prepare(
-        hparams,
+        recipe,
         {split: [subset(options, name) for name in names] for split, names in chosen.items()},
         Questions(options),
         options=options,

@@ -160,12 +160,12 @@ def main(argv):
         action="store_true",
         help="fetch slue-voxpopuli and slue-voxceleb, whose test sets are blind",
     )
-    options, hparams = read_options(argv, parser)
+    options, recipe = read_options(argv, parser)
     corpora = parse_corpora(options.corpora)
     if options.download:
         download(options.data, corpora)
     # Beside the manifests; parquet holds the audio itself.
-    audio_folder = Path(hparams.data_folder) / "audio"
+    audio_folder = Path(recipe.data_folder) / "audio"
     trained_on = [corpus for corpus in corpora if "fine-tune" in PUBLISHED[corpus]]
     if not trained_on:
         raise ValueError(
@@ -190,7 +190,7 @@ def main(argv):
         train = [source(corpus, "fine-tune") for corpus in trained_on]
         valid = [source(corpus, "dev") for corpus in trained_on]
     prepare(
-        hparams,
+        recipe,
         {
             "train": train,
             "valid": valid,

@@ -97,9 +97,9 @@ def word_accuracy(form: TextForm, reference: str, hypothesis: str) -> float:
     return max(0.0, 1 - int(_count_edits([said], [found])[0]) / len(said))
 
 
-def find_spellings(hparams) -> Path | None:
+def find_spellings(recipe) -> Path | None:
     """Whisper's English spellings, `normalizer.json` in the recipe's `encoder_folder`; None if there is no such file."""
-    path = Path(hparams.own.get("encoder_folder", ".")) / "normalizer.json"
+    path = Path(recipe.own.get("encoder_folder", ".")) / "normalizer.json"
     return path if path.is_file() else None
 
 

@@ -299,7 +299,7 @@ def test_the_encoder_of_a_branch_may_have_moved(recipe, azeros, whisper_folder, 
     config = json.loads((tmp_path / "model" / "auralign.json").read_text())
     config["branches"]["voice"]["encoder"]["with"]["path"] = "/gone"
     (tmp_path / "model" / "auralign.json").write_text(json.dumps(config))
-    with pytest.raises(FileNotFoundError, match=r"give its place: load\(..., branches={'voice': PATH}\)"):
+    with pytest.raises(FileNotFoundError, match=r"give its path: load\(..., branches={'voice': PATH}\)"):
         auralign.load(tmp_path / "model")
     with pytest.raises(ValueError, match="has no branch 'vioce'; it has voice"):
         auralign.load(tmp_path / "model", branches={"vioce": whisper_folder})

@@ -80,7 +80,7 @@ def test_override_reaches_the_optimiser(whole, tmp_path, make_llm, whisper_folde
             ["hparams/sift.yaml", "--lrr", "1"],
             "train.py: error: hparams/sift.yaml: no key 'lrr' to override; did you mean 'lr'?",
         ),
-        (["hparams/gone.yaml"], "train.py: error: no YAML at hparams/gone.yaml"),
+        (["hparams/gone.yaml"], "train.py: error: no hparams/gone.yaml here"),
         (
             ["hparams/sift.yaml", "--data_folder", "nowhere"],
             "train.py: error: no nowhere/train.jsonl; run stage 1 (prepare) first",

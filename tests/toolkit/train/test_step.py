@@ -73,7 +73,7 @@ class Own(AlignmentMethod):
     [
         (Needs(llm_views=()), "student", "add 'student' to llm_views"),
         (Needs(teacher=True, llm_views=("student",)), "teacher", "add 'teacher' to llm_views"),
-        (Needs(), "teacher", r"'teacher' is not .*Needs\(teacher=True\)"),
+        (Needs(), "teacher", r"no 'teacher'.*Needs\(teacher=True\)"),
     ],
 )
 def test_what_was_not_run_is_named_with_the_needs_to_set(needs, view, repair):

@@ -21,12 +21,11 @@ from auralign.files import partial_paths, read_json, write_atomically, write_jso
 from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
-from auralign.versions import current_targets, trainings
+from auralign.versions import CHECKPOINTS, CURVES, LOG, current_targets, trainings
 
 SPLITS = ("train", "valid")  # what targets are made of
 ALL_SPLITS = (*SPLITS, "test")
 RECIPE, RUN = "recipe.yaml", "run.json"
-CHECKPOINTS, LOG = "checkpoints", "log.json"
 SCHEMA = 1
 
 
@@ -54,11 +53,6 @@ class DataFolder:
     def account(self) -> Path:
         """With which options the data was made, and of which parts; not every recipe writes it."""
         return self.folder / "corpus.json"
-
-    @property
-    def frames(self) -> Path:
-        """The frozen encoder's frames, if they are kept on disk."""
-        return self.folder / "frames"
 
 
 class RunFolder:
@@ -147,7 +141,7 @@ class RunFolder:
     @property
     def curves(self) -> Path:
         """TensorBoard's folder."""
-        return trainings(self.folder).current / "curves"
+        return trainings(self.folder).current / CURVES
 
     @property
     def checkpoints(self) -> Path:
@@ -157,8 +151,8 @@ class RunFolder:
     def hypotheses(self, given: str) -> Path:
         """The answers from `given`: "speech", "shuffled", and with "_alone" behind it without a transcript beside the speech, are
         the run's own; "text", "normalised" and "transcript" are shared by all runs of a text_folder."""
-        is_own = given.partition("_")[0] in ("speech", "shuffled")
-        return (self.folder if is_own else self.text_folder) / "hypotheses" / f"test.{given}.jsonl"
+        folder = self.folder if is_of_model(given) else self.text_folder
+        return folder / "hypotheses" / f"test.{given}.jsonl"
 
     @property
     def report(self) -> Path:
@@ -206,6 +200,11 @@ class RunFolder:
                     if about or kind is Target and first is not None:
                         return about or {"frame_hash": first.frame_hash}
         return {}
+
+
+def is_of_model(given: str) -> bool:
+    """Whether the trained model answers an input, and not the original LLM."""
+    return given.partition("_")[0] in ("speech", "shuffled")
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from auralign.files import hash_path, read_json, write_atomically
 from auralign.fingerprint import same
 from auralign.stage import begun_with, output_hashes
 
+CHECKPOINTS, LOG, CURVES = "checkpoints", "log.json", "curves"  # in the folder of one training
+
 
 class Versions:
     """Numbered versions of one thing in an output_folder.
@@ -93,7 +95,7 @@ def current_targets(output_folder) -> Path:
 
 def current_checkpoints(output_folder) -> Path:
     """Folder of the checkpoints that stage 4 reads."""
-    return trainings(output_folder).current / "checkpoints"
+    return trainings(output_folder).current / CHECKPOINTS
 
 
 def trained_on(output_folder) -> set[str]:

@@ -18,7 +18,6 @@ from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, note
 from auralign.files import PathLike
 from auralign.records import Utterance, to_line, write_records
 
-ACCOUNT = "corpus.json"  # in a recipe's data folder: the options and results of stage 1
 AVERAGED = "averaged over their channels"
 SHORTER = "shorter than their file, of which nothing else is used"
 TOLERANCE_SECONDS = 0.05  # a length may be rounded, or a segment end before its file, by this much

@@ -7,7 +7,7 @@ from auralign import __version__
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.records import Records, Utterance, read_rows
-from auralign.run_folder import RunFolder
+from auralign.run_folder import RunFolder, is_of_model
 from auralign.stage import Stage, content, require
 from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
@@ -50,7 +50,7 @@ def decoding(run: RunFolder, given: str) -> Iterator[Stage]:
         ],
     }
     best = best_checkpoint(run)
-    if path.is_relative_to(run.folder / "hypotheses"):
+    if is_of_model(given):
         inputs |= {
             "checkpoint": content(best.folder, made_by="stage 3 (train)"),
             "parts": describe({name: getattr(recipe, name) for name in PARTS}),

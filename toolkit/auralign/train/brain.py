@@ -29,6 +29,7 @@ from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 from auralign.train.resume import describe_changes, history_of
 from auralign.train.step import compute_terms, count_units
+from auralign.versions import CHECKPOINTS, CURVES, LOG
 
 
 class AlignmentBrain(sb.Brain):
@@ -64,7 +65,7 @@ class AlignmentBrain(sb.Brain):
         self.model, self.method, self.recipe = model, method, recipe
         self.decoding = build_decoding(recipe)
         self.folder = Path(folder)
-        self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS)
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
 
@@ -90,7 +91,7 @@ class AlignmentBrain(sb.Brain):
         if parallel.is_first():
             self.curves.close()
             # Also written if no step was left: the run may have been killed between its last checkpoint and this line.
-            write_json(self.folder / "log.json", self.log)
+            write_json(self.folder / LOG, self.log)
         return self.checkpoints.best()
 
     def init_optimizers(self):
@@ -120,10 +121,10 @@ class AlignmentBrain(sb.Brain):
         if parallel.is_first():
             if last is None:
                 shutil.rmtree(
-                    self.folder / "curves", ignore_errors=True
+                    self.folder / CURVES, ignore_errors=True
                 )  # curves of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
-            curves = self.folder / "curves"
+            curves = self.folder / CURVES
             self.curves = SummaryWriter(curves, purge_step=self.optimizer_step + 1)
             print(f"curves: tensorboard --logdir {shlex.quote(str(curves))}", file=sys.stderr)
 

@@ -21,7 +21,7 @@ from auralign.fingerprint import describe, same
 from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
 from auralign.stage import Stage, begun_with
 from auralign.train.checkpoint import Checkpoints
-from auralign.versions import trainings
+from auralign.versions import CHECKPOINTS, trainings
 
 # The inputs of stage 3, and what a change of each means: keys of the YAML, and what `train.py` adds to them.
 INPUTS = {name: key.change for name, key in KEYS.items() if key.change != SAME} | {
@@ -102,7 +102,7 @@ class TrainingStage(Stage):
             super()._begin()
             return
         finished = self._is_finished()
-        last = Checkpoints(self.folder / "checkpoints").last()
+        last = Checkpoints(self.folder / CHECKPOINTS).last()
         # The mark of a run whose files changed may be older than its last checkpoint. None of the checkpoints may be sound.
         before = last.description if last and not finished else begun_with(self.folder, self.name) or {}
         changes = differences(before, self.inputs)
@@ -130,11 +130,11 @@ class TrainingStage(Stage):
             )
 
     def _is_untrained(self, version: Path) -> bool:
-        return not Checkpoints(version / "checkpoints").exist()
+        return not Checkpoints(version / CHECKPOINTS).exist()
 
     def _has_inputs(self, version: Path) -> bool:
         """Whether a version was trained with these inputs, to its end or not."""
-        last = Checkpoints(version / "checkpoints").last()
+        last = Checkpoints(version / CHECKPOINTS).last()
         return last is not None and all(
             change.change == NOTED for change in differences(last.description, self.inputs)
         )

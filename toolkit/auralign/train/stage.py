@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.fingerprint import describe
-from auralign.run_folder import CHECKPOINTS, LOG, RECIPE, SPLITS, RunFolder
+from auralign.run_folder import RECIPE, SPLITS, RunFolder
 from auralign.stage import content
 from auralign.train.checkpoint import initial_folder
 from auralign.train.resume import TrainingStage
+from auralign.versions import CHECKPOINTS, LOG
 
 
 @contextlib.contextmanager

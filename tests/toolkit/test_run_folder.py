@@ -220,24 +220,22 @@ def test_a_mistake_in_what_is_asked_is_named(recipe, other_test, tmp_path, monke
         cli.run(["evaluate", str(recipe / "exp/other"), "--manifest", str(other_test), *options])
 
 
-def test_runs_of_two_seeds_are_compared(recipe, tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(recipe)
-    llm = RunFolder.open("exp/other").recipe.own["llm_folder"]
-    for script in MIDDLE:
-        code, out, err = run(
-            script,
-            "hparams/sift.yaml",
-            *CHANGES,
-            "--llm_folder",
-            llm,
-            "--seed",
-            "3",
-            "--output_folder",
-            "exp/third",
-        )
-        assert code == 0, out + err
+@pytest.fixture(scope="module")
+def third(recipe):
+    """The folder of a run with another seed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recipe)
+        llm = RunFolder.open("exp/other").recipe.own["llm_folder"]
+        others = ("--llm_folder", llm, "--seed", "3", "--output_folder", "exp/third")
+        for script in MIDDLE:
+            code, out, err = run(script, "hparams/sift.yaml", *CHANGES, *others)
+            assert code == 0, out + err
+    return recipe / "exp/third"
+
+
+def test_runs_of_two_seeds_are_compared(recipe, third, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["compare", str(recipe / "exp/other"), str(recipe / "exp/third"), "--output", "both"]) == 0
+    assert cli.run(["compare", str(recipe / "exp/other"), str(third), "--output", "both"]) == 0
     scores = json.loads((tmp_path / "both/scores.json").read_text())
     assert scores["ledger"]["methods"] == ["sift other", "sift third"]
     assert scores["facts"]["seed"] == "2, 3"
@@ -250,3 +248,36 @@ def test_the_recipes_judge_scores_tasks_that_it_knows_and_no_others(recipe, othe
     scores = [json.loads((folder / "scores.json").read_text()) for folder in folders]
     measures = [found["ledger"]["measure"] for found in scores]
     assert measures == ["own scores", "exact answers"]
+
+
+def test_evaluations_are_listed_by_what_was_asked(recipe, other_test, capsys):
+    for question in ("what is {speech}", "say {speech}"):
+        cli.run(["evaluate", str(recipe / "exp/other"), "--manifest", str(other_test), "--ask", question])
+    rows = capsys.readouterr().out.split("Evaluations of this model:")[-1]
+    assert "what is {speech}" in rows
+    assert "say {speech}" in rows
+    assert "answered as the text" in rows
+
+
+def test_a_run_is_evaluated_with_an_llm_that_was_moved(recipe, other_test, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    llm = Path(RunFolder.open(recipe / "exp/other").recipe.own["llm_folder"])
+    shutil.copytree(llm, tmp_path / "moved")
+    folder = auralign.evaluate(recipe / "exp/other", other_test, llm=tmp_path / "moved", output=tmp_path)
+    first = auralign.evaluate(recipe / "exp/other", other_test)
+    assert (folder / "speech.jsonl").read_bytes() == (first / "speech.jsonl").read_bytes()
+
+
+def test_what_cannot_be_evaluated_is_named(other_test, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nomodel: no run's folder, no model folder"):
+        auralign.evaluate("nomodel", other_test)
+
+
+def test_a_card_has_the_ledger_of_its_own_run_alone(recipe, third, monkeypatch):
+    monkeypatch.chdir(recipe)
+    assert cli.run(["compare", "exp/other", "--output", "exp/ledger"]) == 0
+    own = RunFolder.open("exp/other", {"score_folder": "exp/ledger"})
+    assert own.report == Path("exp/ledger/report.md")
+    assert cli.run(["compare", "exp/third", "--output", "exp/ledger"]) == 0
+    assert own.report is None

@@ -23,12 +23,12 @@ from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
-from auralign.ledger.summary import describe_result, main_group
+from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import format_ledger, format_rate
 from auralign.ledger.tasks import score_tasks
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
-from auralign.records import Hypothesis, Question, Records, Utterance, read_rows, write_records
+from auralign.records import Hypothesis, Question, Records, Utterance, read_rows, shorten, write_records
 from auralign.run_folder import RunFolder
 from auralign.score.judge import Judge
 from auralign.stage import Stage
@@ -38,6 +38,7 @@ from auralign.train.checkpoint import WEIGHTS
 QUESTIONS = "questions.jsonl"
 TITLE = "The gap ledger of {manifest}"
 DECODE_BATCH_SIZE = 16
+LONGEST_QUESTION = 40  # characters that the list of evaluations shows
 
 
 def evaluate(
@@ -94,7 +95,14 @@ def evaluate(
     """
     utterances = Records(_existing(manifest, "manifest"), Utterance)
     asked = _read_questions(utterances, questions, list(ask))
-    options = {**(overrides or {}), **({"device": device} if device else {})}
+    moved = {"device": device, "llm.path": llm, "encoder.path": encoder}
+    options = {**(overrides or {}), **{key: str(value) for key, value in moved.items() if value}}
+    if not isinstance(model, RunFolder) and not any(
+        map(Path.exists, (Path(model), Path("hparams", f"{model}.yaml")))
+    ):
+        raise FileNotFoundError(
+            f"{model}: no run's folder, no model folder (with {CONFIG}), no YAML and no name of one in hparams/"
+        )
     is_folder = not isinstance(model, RunFolder) and (Path(model) / CONFIG).is_file()
     source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)
     judged_by = f"{type(judge).__module__}.{type(judge).__qualname__}"
@@ -156,12 +164,13 @@ def describe_evaluations(folder: Path) -> str:
     """The ledger of an evaluation, and a line for each evaluation of the same model, oldest first."""
     ledger, _, facts = read_scores(folder / "scores.json")
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
-    rows = [("evaluation", "metric", "text", "speech", "floor")]
+    rows = [("evaluation", "asks", "group", "metric", "text", "speech", "floor")]
     for path in sorted(folder.parent.glob("*/scores.json"), key=lambda path: path.stat().st_mtime):
         other = read_scores(path)[0]
-        rates = other.row(other.methods[0], main_group(other)).rates
-        shown = map(format_rate, (rates.text, rates.speech, rates.shuffled))
-        rows.append((path.parent.name, other.metric, *shown))
+        first = next(read_rows(path.with_name(QUESTIONS), Question)).instruction or "nothing"
+        for row in other.rows:
+            shown = map(format_rate, (row.rates.text, row.rates.speech, row.rates.shuffled))
+            rows.append((path.parent.name, shorten(first, LONGEST_QUESTION), row.group, other.metric, *shown))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         [

@@ -91,6 +91,16 @@ def same(before, now) -> bool:
     return before == now
 
 
+def by_content(account):
+    """An account without the paths whose content it holds: a model that was moved or copied is the same model."""
+    if isinstance(account, dict):
+        kept = {name: by_content(value) for name, value in account.items()}
+        if "content" in account and "with" in account:
+            kept["with"] = {name: value for name, value in kept["with"].items() if name != "path"}
+        return kept
+    return [by_content(item) for item in account] if isinstance(account, list) else account
+
+
 def _same_call(before: dict, now: dict) -> bool:
     """`same`, for the accounts of two constructors."""
     parts = ("args", "with", "content")

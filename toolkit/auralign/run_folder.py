@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.files import partial_paths, read_json, write_atomically, write_json
+from auralign.files import hash_path, partial_paths, read_json, write_atomically, write_json
 from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
@@ -155,9 +155,17 @@ class RunFolder:
         return folder / "hypotheses" / f"test.{given}.jsonl"
 
     @property
-    def report(self) -> Path:
-        """The ledger for people to read."""
-        return self.score_folder / "report.md"
+    def report(self) -> Path | None:
+        """The ledger for people to read, if there is one and it was made of this run's answers."""
+        report, mark = self.score_folder / "report.md", self.score_folder / ".score.done.json"
+        if not (report.is_file() and mark.is_file()):
+            return None
+        scored = {
+            Path(path).resolve(): digest
+            for path, digest in read_json(mark)["inputs"].get("files", {}).items()
+        }
+        answers = self.hypotheses("speech").resolve()
+        return report if answers in scored and scored[answers] == hash_path(answers) else None
 
     @property
     def evaluations(self) -> Path:

@@ -1,6 +1,7 @@
 """`auralign export`: write what a run has trained as a model folder."""
 
 import argparse
+import sys
 
 from auralign.cli.arguments import Commands, add_run
 
@@ -28,6 +29,12 @@ def do(options: argparse.Namespace) -> int:
     folder = Path(options.folder).resolve()
     run = RunFolder.open(options.run, options.overrides)
     with run.working_here():
-        export(run.recipe, folder, report=run.report if run.report.is_file() else None)
+        report = run.report
+        export(run.recipe, folder, report=report)
+    if report is None:
+        print(
+            f"no ledger of this run in {run.score_folder}: the model card has none; run stages 4 and 5",
+            file=sys.stderr,
+        )
     print(f"{options.folder}: {run.recipe.method.name} of {run.folder}")
     return 0

@@ -7,14 +7,16 @@ A recipe's `score.py` adds a judge and a title.
 """
 
 import shlex
+import sys
 import textwrap
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from auralign import __version__
+from auralign.changes import show_change
 from auralign.files import read_json, without_folders_in_command
-from auralign.fingerprint import describe, same
+from auralign.fingerprint import by_content, describe, same
 from auralign.ledger.build import make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
@@ -28,7 +30,7 @@ from auralign.records import Hypothesis, Question, RecordError, Records, Target,
 from auralign.run_folder import DataFolder, RunFolder
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
-from auralign.stage import Stage, content
+from auralign.stage import Stage, begun_with, content
 from auralign.text.forms import raw_form
 from auralign.text.words import is_normalised, normalise
 
@@ -69,9 +71,15 @@ class Comparison:
                     raise RecipeError(
                         f"{first} and {name} cannot be compared: {key} is {ours!r} and {theirs!r}"
                     )
-            if not same(describe(self.recipe.settings("decode")), describe(run.recipe.settings("decode"))):
+            ours, theirs = (by_content(describe(one.recipe.settings("decode"))) for one in (self.first, run))
+            changes = [
+                show_change(key, ours.get(key), theirs.get(key))
+                for key in sorted({*ours, *theirs})
+                if not same(ours.get(key), theirs.get(key))
+            ]
+            if changes:
                 raise RecipeError(
-                    f"{first} and {name} cannot be compared: their LLM, encoder or prompts differ"
+                    f"{first} and {name} cannot be compared: {', '.join(changes)}; give runs of one LLM, encoder and decoding"
                 )
 
     @classmethod
@@ -152,6 +160,13 @@ def score_recipe(comparison: Comparison, *, title: str, judge: Judge, files, not
     }
     with Stage("score", folder, inputs=inputs, outputs=[folder / name for name in FILES]) as stage:
         if not stage.complete:
+            before = (begun_with(folder, stage.name) or {}).get("files", {})
+            others = sorted(path for path in {*before} - {*inputs["files"]} if "hypotheses" in path)
+            if others:
+                print(
+                    f"score: the ledger in {folder}, which was also of {others[0]}, is replaced; another score_folder keeps both",
+                    file=sys.stderr,
+                )
             _score(comparison, title=title, judge=judge, notes=notes)
     print_result(folder)
 

@@ -22,6 +22,21 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
     Raises FileNotFoundError if an earlier stage was not run, ValueError if the folder has a run that this one cannot
     continue.
     """
+    try:
+        inputs = _inputs_of(run)
+    except FileNotFoundError:
+        run.recipe.check_constructors()  # a misspelt argument is named first: it is why nothing was made for this run
+        raise
+    outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
+    stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=run.recipe.restart)
+    with _entered(stage):
+        yield stage
+        # A run that fails leaves the recipe of the checkpoints that are there.
+        if os.environ.get("RANK", "0") == "0" and not (stage.complete and (stage.folder / RECIPE).exists()):
+            run.write_recipe(stage.folder)
+
+
+def _inputs_of(run: RunFolder) -> dict:
     recipe = run.recipe
     inputs = {
         "auralign": __version__,
@@ -33,13 +48,7 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
         inputs["teacher"] = [content(run.teacher(split), made_by="stage 2 (generate)") for split in SPLITS]
     if recipe.init_from is not None:
         inputs["init_from"] = content(initial_folder(recipe.init_from), made_by="stage 3 of another run")
-    outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
-    stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=recipe.restart)
-    with _entered(stage):
-        yield stage
-        # A run that fails leaves the recipe of the checkpoints that are there.
-        if os.environ.get("RANK", "0") == "0" and not (stage.complete and (stage.folder / RECIPE).exists()):
-            run.write_recipe(stage.folder)
+    return inputs
 
 
 def _entered(stage: TrainingStage):

@@ -17,10 +17,10 @@ from auralign import script, steps
 def main(argv):
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
     decoder = cache(lambda: steps.make_decoder(run))  # built when the first input needs it
-    for given in steps.inputs_of(run):
-        with steps.decoding(run, given) as stage:
+    for stage in steps.decoding(run):
+        with stage:
             if not stage.complete:
-                print(f"{stage.name}: {steps.write_answers(run, given, stage, decoder())}")
+                print(f"{stage.name}: {steps.write_answers(run, stage, decoder())}")
 
 
 if __name__ == "__main__":

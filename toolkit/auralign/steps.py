@@ -16,6 +16,6 @@ __getattr__, __all__ = lazily(
         "models.build": ["build_llm", "build_model"],
         "generate.stage": ["generating", "write_targets"],
         "train.stage": ["training", "on_own_device", "read_examples", "make_brain"],
-        "decode.stage": ["inputs_of", "decoding", "make_decoder", "write_answers"],
+        "decode.stage": ["decoding", "make_decoder", "write_answers"],
     },
 )

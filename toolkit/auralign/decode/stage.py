@@ -1,7 +1,6 @@
 """Stage 4 of a recipe: the inputs of the LLM, and the model that answers."""
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from auralign import __version__
 from auralign.fingerprint import describe
@@ -34,33 +33,43 @@ def inputs_of(run: RunFolder) -> list[str]:
     return given + ["speech_alone", "shuffled_alone"] * is_assisted(run.recipe.method)
 
 
-@contextlib.contextmanager
-def decoding(run: RunFolder, given: str) -> Iterator[Stage]:
-    """The stage that writes the answers from one of `inputs_of`.
+class DecodingStage(Stage):
+    """The stage that writes the answers from one of `inputs_of`."""
+
+    def __init__(self, run: RunFolder, given: str, inputs: dict):
+        self.given, self.path = given, run.hypotheses(given)
+        super().__init__(f"decode {given}", self.path.parent, inputs=inputs, outputs=[self.path])
+        self.keep_recipe: Callable[[], None] | None = None  # called when the stage has ended
+
+    def __exit__(self, kind, error, trace) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is None and self.keep_recipe is not None:
+            self.keep_recipe()
+
+
+def decoding(run: RunFolder) -> list[DecodingStage]:
+    """The stages that write the answers from each of `inputs_of`, in order.
 
     Raises FileNotFoundError if an earlier stage was not run.
     """
-    recipe, path = run.recipe, run.hypotheses(given)
-    inputs = {
+    recipe, data = run.recipe, (run.data.manifest("test"), run.data.questions)
+    asked = {
         "auralign": __version__,
         **describe(recipe.settings("decode")),
-        "data": [
-            content(path, made_by="stage 1 (prepare)")
-            for path in (run.data.manifest("test"), run.data.questions)
-        ],
+        "data": [content(path, made_by="stage 1 (prepare)") for path in data],
     }
     best = best_checkpoint(run)
-    if is_of_model(given):
-        inputs |= {
-            "checkpoint": content(best.folder, made_by="stage 3 (train)"),
-            "parts": describe({name: getattr(recipe, name) for name in PARTS}),
-            "seed": recipe.seed,
-        }
-    with Stage(f"decode {given}", path.parent, inputs=inputs, outputs=[path]) as stage:
-        yield stage
-        if not differences(best.description, describe(recipe.settings("train"))):
-            # Records the decoding too. A recipe with other values of stage 3 would not be that of the checkpoint.
-            run.write_recipe()
+    trained = {
+        **asked,
+        "checkpoint": content(best.folder, made_by="stage 3 (train)"),
+        "parts": describe({name: getattr(recipe, name) for name in PARTS}),
+        "seed": recipe.seed,
+    }
+    stages = [DecodingStage(run, given, trained if is_of_model(given) else asked) for given in inputs_of(run)]
+    if not differences(best.description, describe(recipe.settings("train"))):
+        # Records the decoding too. A recipe with other values of stage 3 would not be that of the checkpoint.
+        stages[-1].keep_recipe = run.write_recipe
+    return stages
 
 
 def best_checkpoint(run: RunFolder) -> Checkpoint:
@@ -112,17 +121,16 @@ def make_decoder(run: RunFolder, manifest=None):
     )
 
 
-def write_answers(run: RunFolder, given: str, stage: Stage, decoder) -> str:
-    """Answer the run's questions from one of `inputs_of`; returns a one-line summary."""
+def write_answers(run: RunFolder, stage: DecodingStage, decoder) -> str:
+    """Answer the run's questions; returns a one-line summary."""
     from auralign.records import Hypothesis, Question
 
-    path = run.hypotheses(given)
     decoder.write(
         Records(run.data.questions, Question),
-        path,
-        given=given.removesuffix(ALONE),
+        stage.path,
+        given=stage.given.removesuffix(ALONE),
         seed=run.recipe.seed,
-        assisted=False if given.endswith(ALONE) else None,
-        partial=stage.partial(path),
+        assisted=False if stage.given.endswith(ALONE) else None,
+        partial=stage.partial(stage.path),
     )
-    return f"{len(Records(path, Hypothesis))} answers in {path}"
+    return f"{len(Records(stage.path, Hypothesis))} answers in {stage.path}"

@@ -133,7 +133,7 @@ def main(argv):
     counts = {pair.name: {} for pair in pairs}
 
     def part(split):
-        return Source(source, lambda: read_clips(tables, folder, split, counts), folder)
+        return Source(source, lambda: read_clips(tables, folder, split, counts))
 
     prepare(
         recipe,

@@ -104,7 +104,7 @@ def subset(options, name):
         for item in read_librispeech(options.data, name, verify=False):
             yield replace(item, text=item.text.lower()) if isinstance(item, Utterance) else item
 
-    return Source(name, read, options.data, PUBLISHED.get(name))
+    return Source(name, read, PUBLISHED.get(name))
 
 
 class Questions:

@@ -181,7 +181,7 @@ def main(argv):
             return items if part is None else take(items, part)
 
         whole = part is None and (scored or corpus != "sqa5")  # its documents are trained on once each
-        return Source(corpus, read, options.data, PUBLISHED[corpus][split] if whole else None)
+        return Source(corpus, read, PUBLISHED[corpus][split] if whole else None)
 
     if options.test == "dev":
         train = [source(corpus, "fine-tune", part="train") for corpus in trained_on]

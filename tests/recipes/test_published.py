@@ -259,10 +259,7 @@ def prepare_orders(argv):
     parts = {"train": [], "valid": [], "test": []}
     for row in listed(options.data.name):
         parts[PART_OF.get(row["coarse_cluster"], "train")].append(row)
-    splits = {
-        split: [Source(split, lambda rows=rows: read_orders(rows), options.data.parent)]
-        for split, rows in parts.items()
-    }
+    splits = {split: [Source(split, lambda rows=rows: read_orders(rows))] for split, rows in parts.items()}
     prepare(hparams, splits, ask_for_orders, options=options, inputs={})
 
 

@@ -37,7 +37,6 @@ class Source:
 
     name: str
     read: Callable[[], Iterable[Item]]
-    audio_folder: Path  # what the utterances' audio is relative to
     published: int | None = None  # number of utterances of the complete part
 
 
@@ -141,7 +140,6 @@ def prepare(
             summary = write_manifest(
                 path,
                 _read(splits[split], options.limit),
-                audio_folder=".",
                 limit=recipe.max_rejected,
                 verify=verify or options.verify or recipe.verify_audio,
             )
@@ -181,7 +179,7 @@ def describe_parts(splits: dict[str, list[Source]], manifests: dict[str, Path]) 
 
 
 def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:
-    """The items of all sources, with paths from here."""
+    """The items of all sources."""
     for source in sources:
         num_read = 0
         for item in source.read():
@@ -189,11 +187,7 @@ def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:
                 if num_read == limit:
                     break
                 num_read += 1
-                item = replace(
-                    item,
-                    audio=str(source.audio_folder / item.audio),
-                    labels={"subset": source.name, **item.labels},
-                )
+                item = replace(item, labels={"subset": source.name, **item.labels})
             yield item
 
 

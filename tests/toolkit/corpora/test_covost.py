@@ -46,10 +46,10 @@ def test_dev_and_test_are_without_those_of_version_1(corpus, split, clip):
     assert list(utterances(read_covost(*corpus, split)[0])) == [clip]
 
 
-def test_an_utterance_tells_all_that_the_release_does(train):
+def test_an_utterance_tells_all_that_the_release_does(train, corpus):
     assert utterances(train)["quote"] == Utterance(
         id="quote",
-        audio="clips/quote.mp3",
+        audio=str(corpus[1] / "clips/quote.mp3"),
         seconds=math.inf,
         text='He said "six',
         language="en",

@@ -55,10 +55,10 @@ def test_texts_are_exact_and_in_order(train):
     ]
 
 
-def test_an_utterance_tells_all_that_the_release_does(train):
+def test_an_utterance_tells_all_that_the_release_does(train, corpus):
     assert utterances(train)["11-2-0001"] == Utterance(
         id="11-2-0001",
-        audio="train-clean-5/11/2/11-2-0001.flac",
+        audio=str(corpus / "train-clean-5/11/2/11-2-0001.flac"),
         seconds=0.5,
         text="STEREO",
         language="en",

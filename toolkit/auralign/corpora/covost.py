@@ -10,6 +10,7 @@ lack some of them.
 """
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ def read_covost(
     covost_tsv : path
         covost_v2.<source>_<target>.tsv of the release.
     common_voice_folder : path
-        Folder of the source language in Common Voice 4, with validated.tsv and clips; `audio` is relative to it.
+        Folder of the source language in Common Voice 4, with validated.tsv and clips.
     split : str
         train (with train_covost), dev or test.
 
@@ -205,7 +206,7 @@ def _make_items(
         else:
             yield Utterance(
                 id=_identity(clip),
-                audio=f"clips/{clip}",
+                audio=os.path.abspath(path),
                 seconds=inf,
                 text=sentence,
                 language=language,

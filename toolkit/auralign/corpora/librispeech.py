@@ -50,7 +50,7 @@ def read_librispeech(
     Arguments
     ---------
     folder : path
-        The folder LibriSpeech of the release; `audio` of the utterances is relative to it.
+        The folder LibriSpeech of the release.
     subset : str
         Such as "train-clean-100", or "dev-clean-2" of mini_librispeech.
     verify : bool
@@ -77,7 +77,7 @@ def read_librispeech(
         for chapter in _in_batches(pool, _look_into, chapters, size=num_threads):
             reader = chapter.path.parent.name
             attributes = {"gender": genders[reader]} if reader in genders else {}
-            audio_folder = chapter.path.relative_to(folder).as_posix()
+            chapter_folder = os.path.abspath(chapter.path)
             yield from chapter.others
             for identity, text, seconds in chapter.measured:
                 if isinstance(seconds, AudioError):
@@ -97,7 +97,7 @@ def read_librispeech(
                     yield Note("of readers that SPEAKERS.TXT does not list")
                 yield Utterance(
                     id=identity,
-                    audio=f"{audio_folder}/{identity}{AUDIO}",
+                    audio=f"{chapter_folder}/{identity}{AUDIO}",
                     seconds=seconds,
                     text=text,
                     language="en",

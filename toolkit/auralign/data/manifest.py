@@ -47,7 +47,7 @@ def write_manifest(
     path: PathLike,
     utterances: Iterable[Item],
     *,
-    audio_folder: PathLike,
+    audio_folder: PathLike = "",
     limit: float = 0.01,
     max_seconds: float | None = None,
     verify: bool = True,
@@ -61,9 +61,10 @@ def write_manifest(
     path : Path
         The manifest to write. Its audio paths are relative to its folder.
     utterances : iterable of Utterance, Rejection or Note
-        `audio` is relative to `audio_folder`; infinite `seconds` mean up to the end of the file. A Rejection is listed as
-        rejected; a Note is shown in the summary.
-    audio_folder : Path
+        `audio` is absolute, as the readers of corpora give it, or relative to `audio_folder`; infinite `seconds` mean up to the
+        end of the file. A Rejection is listed as rejected; a Note is shown in the summary.
+    audio_folder : path, optional
+        By default the working folder.
     limit : float
         Share of rejected utterances above which TooManyRejectedError is raised; see `Rejected`.
     max_seconds : float, optional

@@ -78,7 +78,7 @@ def read_slue(
     Arguments
     ---------
     folder : path
-        The folder of the corpus or its parent; `audio` and the label `question_audio` are relative to it.
+        The folder of the corpus or its parent; the label `question_audio` is relative to it.
     corpus : str
         A key of PUBLISHED.
     split : str
@@ -104,7 +104,7 @@ def read_slue(
 class _Source:
     """The rows and the audio of a split, and the notes about them."""
 
-    folder: Path  # what `audio` is relative to
+    folder: Path  # what the label `question_audio` is relative to
     path: Path  # of the table, or the folder of parquet files
     split: str
     notes: Counter = field(default_factory=Counter)

@@ -4,6 +4,7 @@
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def _read_voxpopuli(row: Mapping, identity: str, source) -> Utterance:
         spans = read_tuples(row, "normalized_ner", ("type", "start", "length"), (str, int, int))
         labels["entities"] = label_entities(text, spans, "normalized_ner", RAW_TAGS)
     path, _ = source.audio(row, "audio", identity)
-    return _make_utterance(row, identity, source.relative(path), text, labels)
+    return _make_utterance(row, identity, os.path.abspath(path), text, labels)
 
 
 def _read_voxceleb(row: Mapping, identity: str, source) -> Utterance:
@@ -64,7 +65,7 @@ def _read_voxceleb(row: Mapping, identity: str, source) -> Utterance:
         raise Unusable("ends behind its audio", f"at {end:g} s; {path} is {seconds:.2f} s long")
     clip = {"start": start, "seconds": min(end, seconds) - start}
     return _make_utterance(
-        row, identity, source.relative(path), read_text(row["normalized_text"]), labels, **clip
+        row, identity, os.path.abspath(path), read_text(row["normalized_text"]), labels, **clip
     )
 
 
@@ -84,7 +85,7 @@ def _read_hvb(row: Mapping, identity: str, source) -> Utterance:
     return _make_utterance(
         row,
         identity,
-        source.relative(path),
+        os.path.abspath(path),
         read_text(row["text"]),
         labels,
         attributes={"role": role} if role else {},
@@ -127,7 +128,7 @@ def _read_sqa5(row: Mapping, identity: str, source) -> Utterance:
     return _make_utterance(
         {"speaker_id": row.get("document_speaker_id")},
         identity,
-        source.relative(path),
+        os.path.abspath(path),
         text,
         labels,
         words=words,
@@ -180,7 +181,7 @@ def _read_ted(row: Mapping, identity: str, source) -> Utterance:
     labels = {name: read_text(row[name]) for name in ("title", "abstract") if name in row}
     path, _ = source.audio(row, "audio", identity)
     speaker = {"speaker_id": row.get("speaker", row.get("speaker_id"))}
-    return _make_utterance(speaker, identity, source.relative(path), read_text(row["transcript"]), labels)
+    return _make_utterance(speaker, identity, os.path.abspath(path), read_text(row["transcript"]), labels)
 
 
 def _read_vp_nel(row: Mapping, identity: str, source) -> Utterance:
@@ -202,7 +203,7 @@ def _read_vp_nel(row: Mapping, identity: str, source) -> Utterance:
         timed = read_tuples(row, "word_timestamps", ("word", "start_sec", "end_sec"), kinds)
     path, _ = source.audio(row, "audio", identity)
     words = _match(text, timed, path, source.notes)
-    return _make_utterance(row, identity, source.relative(path), text, labels, words=words)
+    return _make_utterance(row, identity, os.path.abspath(path), text, labels, words=words)
 
 
 def _match(text: str, timed: Timed | None, path: Path, notes: Counter):

@@ -16,7 +16,7 @@ from auralign.data.rejected import Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check
-from auralign.method import draw, lay_out, respond, running
+from auralign.method import AlignmentMethod, draw, lay_out, respond, running
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store
 
@@ -190,7 +190,7 @@ class TargetWriter:
             target = written = store.read(key)
             if target.finish_reason not in UNASKED:
                 target, reason, thought = self._read(target)
-                if reason is None:
+                if reason is None and type(self.method).reject is not AlignmentMethod.reject:
                     with running(self.method, "reject", target.utt_id):
                         utterance = manifest[target.utt_id]
                         reason = self.method.reject(utterance, target.choice, target.response)

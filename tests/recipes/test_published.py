@@ -233,12 +233,12 @@ def as_set(answer):
     return order and (order[0], frozenset(order[1]))
 
 
-def read_orders(rows):
+def read_orders(rows, folder):
     """There is no transcript: the text that the LLM reads is what was ordered, not how it was said."""
     for row in rows:
         yield Utterance(
             id=Path(row["path"]).stem,
-            audio=row["path"],
+            audio=str(folder / row["path"]),
             seconds=math.inf,
             text=" ".join(row["slots"][name] for name in SLOTS if name in row["slots"]),
             language=row["lang"],
@@ -259,7 +259,10 @@ def prepare_orders(argv):
     parts = {"train": [], "valid": [], "test": []}
     for row in listed(options.data.name):
         parts[PART_OF.get(row["coarse_cluster"], "train")].append(row)
-    splits = {split: [Source(split, lambda rows=rows: read_orders(rows))] for split, rows in parts.items()}
+    splits = {
+        split: [Source(split, lambda rows=rows: read_orders(rows, options.data.parent))]
+        for split, rows in parts.items()
+    }
     prepare(hparams, splits, ask_for_orders, options=options, inputs={})
 
 

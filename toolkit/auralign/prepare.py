@@ -38,6 +38,7 @@ class Source:
     name: str
     read: Callable[[], Iterable[Item]]
     published: int | None = None  # number of utterances of the complete part
+    audio_folder: Path = Path()  # what audio is relative to, if the reader yields relative paths
 
 
 def recipe_parser(doc: str) -> argparse.ArgumentParser:
@@ -187,7 +188,8 @@ def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:
                 if num_read == limit:
                     break
                 num_read += 1
-                item = replace(item, labels={"subset": source.name, **item.labels})
+                audio = str(source.audio_folder / item.audio)
+                item = replace(item, audio=audio, labels={"subset": source.name, **item.labels})
             yield item
 
 

@@ -57,7 +57,9 @@ def main(argv):
     prepare(
         hparams,
         {
-            split: [Source(name, partial(read, options.data, name), options.data) for name in names]
+            split: [
+                Source(name, partial(read, options.data, name), audio_folder=options.data) for name in names
+            ]
             for split, names in parts.items()
         },
         partial(questions, num_phrasings=options.phrasings),

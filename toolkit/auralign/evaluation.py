@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.data.frames import BranchFrames, LiveFrames
+from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
-from auralign.decode.stage import best_checkpoint, make_decoder
+from auralign.decode.stage import SPEECH, best_checkpoint, make_decoder, texts_of
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, fill
@@ -24,6 +24,7 @@ from auralign.ledger.build import make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result
+from auralign.ledger.table import Table
 from auralign.ledger.tables import format_ledger, format_rate
 from auralign.ledger.tasks import score_tasks
 from auralign.publish.load import load
@@ -32,7 +33,6 @@ from auralign.records import Hypothesis, Question, Records, Utterance, read_rows
 from auralign.run_folder import RunFolder
 from auralign.score.judge import Judge
 from auralign.stage import Stage
-from auralign.text.words import is_normalised
 from auralign.train.checkpoint import WEIGHTS
 
 QUESTIONS = "questions.jsonl"
@@ -118,9 +118,7 @@ def evaluate(
     }
     named_by = hash_value({name: value for name, value in inputs.items() if name != "auralign"})
     folder = Path(output or source.output) / f"{utterances.path.stem}-{named_by[:8]}"
-    answers = {
-        given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), "speech", "shuffled")
-    }
+    answers = {given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), *SPEECH)}
     outputs = [folder / QUESTIONS, *answers.values(), *(folder / name for name in FILES)]
     with Stage("evaluate", folder, inputs=inputs, outputs=outputs) as stage:
         if not stage.complete:
@@ -164,24 +162,21 @@ def describe_evaluations(folder: Path) -> str:
     """The ledger of an evaluation, and a line for each evaluation of the same model, oldest first."""
     ledger, _, facts = read_scores(folder / "scores.json")
     size = f"{facts['questions']} questions about {facts['utterances']} utterances"
-    rows = [("evaluation", "asks", "group", "metric", "text", "speech", "floor")]
+    rows = []
     for path in sorted(folder.parent.glob("*/scores.json"), key=lambda path: path.stat().st_mtime):
         other = read_scores(path)[0]
         first = next(read_rows(path.with_name(QUESTIONS), Question)).instruction or "nothing"
         for row in other.rows:
             shown = map(format_rate, (row.rates.text, row.rates.speech, row.rates.shuffled))
-            rows.append((path.parent.name, shorten(first, LONGEST_QUESTION), row.group, other.metric, *shown))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            rows.append([path.parent.name, shorten(first, LONGEST_QUESTION), row.group, other.metric, *shown])
+    headers = ("evaluation", "asks", "group", "metric", "text", "speech", "floor")
     return "\n".join(
         [
             f"The gap ledger: {ledger.metric} to {size}\n",
             format_ledger(ledger),
             f"\n{describe_result(ledger)}\n",
             "Evaluations of this model:",
-            *(
-                "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-                for row in rows
-            ),
+            Table(headers, rows, num_texts=4).to_text(),
             f"\nReport: {folder / 'report.md'}",
         ]
     )
@@ -216,7 +211,7 @@ class _Run:
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
-        return _texts(manifest) + ["transcript"] * bool(self.run.recipe.recognizer)
+        return texts_of(manifest, self.run.recipe.recognizer)
 
     def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""
@@ -243,17 +238,16 @@ class _Folder:
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
-        return _texts(manifest)
+        return texts_of(manifest)
 
     def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""
         loaded = load(self.folder, **self.options)
-        frames = {name: LiveFrames(encoder, manifest) for name, encoder in loaded.model.encoders.items()}
         return Decoder(
             loaded.model,
             loaded.renderer,
             manifest,
-            BranchFrames(frames),
+            live_frames(loaded.model, manifest),
             method=_Slot(loaded),
             decoding=loaded.decoding,
             batch_size=DECODE_BATCH_SIZE,
@@ -271,10 +265,6 @@ class _Slot:
     def slot(self, utterance: Utterance):
         is_assisted = "assisted_slot" in self._pretrained.config
         return tuple(self._pretrained.slot(utterance.text if is_assisted else None))
-
-
-def _texts(manifest: Records) -> list[str]:
-    return ["text"] if is_normalised(manifest) else ["text", "normalised"]
 
 
 def _existing(path, what: str) -> Path:

@@ -159,6 +159,11 @@ class BranchFrames:
         return {name: frames.get(rows) for name, frames in self.branches.items()}
 
 
+def live_frames(model, manifest: Records) -> BranchFrames:
+    """`LiveFrames` for each of the model's encoders: nothing is cached beside the manifest."""
+    return BranchFrames({name: LiveFrames(encoder, manifest) for name, encoder in model.encoders.items()})
+
+
 def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
     """`open_frames` for each of the model's encoders, with the recipe's values; the disk cache is beside the manifest."""
     return BranchFrames(

@@ -1,6 +1,6 @@
 """Stage 4 of a recipe: the inputs of the LLM, and the model that answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from auralign import __version__
 from auralign.fingerprint import describe
@@ -12,6 +12,7 @@ from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 
+SPEECH = ("speech", "shuffled")
 ALONE = "_alone"  # suffix of an input: without the transcript that the method uses beside the speech
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 
@@ -23,14 +24,16 @@ def inputs_of(run: RunFolder) -> list[str]:
     encoder's own if the recipe names a recognizer, "speech" the utterance itself, "shuffled" another utterance. If the method
     uses a transcript beside the speech, "speech_alone" and "shuffled_alone" are those without it.
     """
-    content(run.data.manifest("test"), made_by="stage 1 (prepare)")
-    given = ["text"]
-    if not is_normalised(read_rows(run.data.manifest("test"), Utterance)):
-        given.append("normalised")
-    if run.recipe.recognizer:
-        given.append("transcript")
-    given += ["speech", "shuffled"]
-    return given + ["speech_alone", "shuffled_alone"] * is_assisted(run.recipe.method)
+    path = run.data.manifest("test")
+    content(path, made_by="stage 1 (prepare)")
+    given = [*texts_of(read_rows(path, Utterance), run.recipe.recognizer), *SPEECH]
+    return given + [f"{one}{ALONE}" for one in SPEECH] * is_assisted(run.recipe.method)
+
+
+def texts_of(utterances: Iterable[Utterance], recognizer=None) -> list[str]:
+    """The inputs of the original LLM about some utterances, as in `inputs_of`."""
+    other = [] if is_normalised(utterances) else ["normalised"]
+    return ["text", *other, *(["transcript"] if recognizer else [])]
 
 
 class DecodingStage(Stage):
@@ -86,7 +89,7 @@ def make_decoder(run: RunFolder, manifest=None):
 
     Raises ValueError if the checkpoint was trained with other parts than the recipe names.
     """
-    from auralign.data.frames import BranchFrames, LiveFrames, recipe_frames
+    from auralign.data.frames import live_frames, recipe_frames
     from auralign.decode.answers import Decoder
     from auralign.models.build import (
         build_decoding,
@@ -105,10 +108,8 @@ def make_decoder(run: RunFolder, manifest=None):
     if manifest is None:
         manifest = Records(run.data.manifest("test"), Utterance)
         frames = recipe_frames(recipe, model, manifest)
-    else:  # nothing is cached beside the user's own files
-        frames = BranchFrames(
-            {name: LiveFrames(encoder, manifest) for name, encoder in model.encoders.items()}
-        )
+    else:
+        frames = live_frames(model, manifest)
     return Decoder(
         model,
         renderer,

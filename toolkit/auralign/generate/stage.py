@@ -14,12 +14,11 @@ from auralign.versions import choose_targets, target_folders, trained_on
 class GeneratingStage(Stage):
     """The stage that writes the targets of one split; the last one makes its folder that which later stages read."""
 
-    def __init__(self, run: RunFolder, split: str, folder: Path, inputs: dict):
+    def __init__(self, run: RunFolder, split: str, folder: Path, inputs: dict, protected: set[str]):
         path = folder / run.targets(split).name
         outputs = [path, rejected_path(path)]
         if run.recipe.method.needs.top_k:
             outputs.append(teacher_path(path, run.recipe.method.needs))
-        protected = trained_on(run.folder)
         super().__init__(f"generate {split}", folder, inputs=inputs, outputs=outputs, protected=protected)
         self.run, self.split, self.path = run, split, path
 
@@ -46,7 +45,8 @@ def generating(run: RunFolder) -> list[GeneratingStage]:
     }
     named = {f"generate {split}": of_split for split, of_split in inputs.items()}
     folder = choose_targets(run.folder, named, restart=run.recipe.restart)
-    return [GeneratingStage(run, split, folder, inputs[split]) for split in SPLITS]
+    protected = trained_on(run.folder)
+    return [GeneratingStage(run, split, folder, inputs[split], protected) for split in SPLITS]
 
 
 def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.changes import show_change
+from auralign.decode.stage import ALONE, SPEECH, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
 from auralign.ledger.build import make_ledger, read_methods
@@ -26,13 +27,13 @@ from auralign.ledger.task_tables import LEGEND, format_tasks
 from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
-from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance, read_rows
-from auralign.run_folder import DataFolder, RunFolder
+from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
+from auralign.run_folder import DataFolder, RunFolder, is_of_model
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.stage import Stage, begun_with, content
 from auralign.text.forms import raw_form
-from auralign.text.words import is_normalised, normalise
+from auralign.text.words import normalise
 
 SHARED = ("data_folder", "text_folder", "score_folder")
 TERMINAL_WIDTH = 110
@@ -110,18 +111,15 @@ class Comparison:
         for name, run in self.runs.items():
             kinds = {"": name}
             if is_assisted(run.recipe.method):
-                kinds["_alone"] = f"{name} without transcript"
+                kinds[ALONE] = f"{name} without transcript"
             for suffix, column in kinds.items():
-                found[column] = (run.hypotheses(f"speech{suffix}"), run.hypotheses(f"shuffled{suffix}"))
+                found[column] = tuple(run.hypotheses(f"{given}{suffix}") for given in SPEECH)
         return found
 
     def texts(self) -> dict[str, Path]:
         """Input kind -> file of answers to text: "text", "normalised" if it differs, "transcript" if there is a recognizer."""
-        path = self.first.data.manifest("test")
-        content(path, made_by="stage 1 (prepare)")
-        kinds = ["text"] + ["normalised"] * (not is_normalised(read_rows(path, Utterance)))
-        kinds += ["transcript"] * bool(self.recipe.recognizer)
-        return {kind: self.first.hypotheses(kind) for kind in kinds}
+        kinds = inputs_of(self.first)
+        return {kind: self.first.hypotheses(kind) for kind in kinds if not is_of_model(kind)}
 
     def files(self) -> list[tuple[Path, str]]:
         """All files that the report depends on, with the stages that make them."""

@@ -281,3 +281,8 @@ def test_a_card_has_the_ledger_of_its_own_run_alone(recipe, third, monkeypatch):
     assert own.report == Path("exp/ledger/report.md")
     assert cli.run(["compare", "exp/third", "--output", "exp/ledger"]) == 0
     assert own.report is None
+
+
+def test_an_opened_run_takes_no_other_values(recipe, other_test):
+    with pytest.raises(ValueError, match="device: a RunFolder has its own values"):
+        auralign.evaluate(RunFolder.open(recipe / "exp/other"), other_test, device="cpu")

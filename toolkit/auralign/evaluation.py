@@ -77,7 +77,7 @@ def evaluate(
     seed : int
         Seed of the shuffled speech and of the bootstrap.
     llm, encoder : path, optional
-        The present folders of a model folder's LLM and encoder.
+        The present folders of the LLM and the encoder, if they were moved.
     device : str, optional
         "cpu" or "cuda:N"; by default the run's, or the CPU.
     overrides : dict of str, optional
@@ -91,7 +91,7 @@ def evaluate(
     FileNotFoundError
         If the model, the manifest or the questions are not there.
     ValueError
-        If both `questions` and `ask` are given, or an instruction has no slot.
+        If both `questions` and `ask` are given, an instruction has no slot, or a RunFolder comes with other values.
     """
     utterances = Records(_existing(manifest, "manifest"), Utterance)
     asked = _read_questions(utterances, questions, list(ask))
@@ -102,6 +102,10 @@ def evaluate(
     ):
         raise FileNotFoundError(
             f"{model}: no run's folder, no model folder (with {CONFIG}), no YAML and no name of one in hparams/"
+        )
+    if isinstance(model, RunFolder) and options:
+        raise ValueError(
+            f"{', '.join(options)}: a RunFolder has its own values; give the run's folder, {model.folder}"
         )
     is_folder = not isinstance(model, RunFolder) and (Path(model) / CONFIG).is_file()
     source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)

@@ -1,6 +1,8 @@
 """tools/install.sh: once is enough, and each failure is one line that says what to do. All with fakes."""
 
+import contextlib
 import os
+import time
 
 import pytest
 
@@ -210,11 +212,22 @@ def test_a_half_made_environment_is_made_again(checkout):
     assert "FAKE" in broken.read_text()
 
 
+def open_for(process, fifo):
+    """The named pipe, opened when the process reads it; fails if the process ends first, as on a full disk."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # ENXIO: nobody reads it yet
+            return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "w")
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"install.sh did not come to pip: {process.communicate()}")
+
+
 def test_two_at_once_install_once(checkout):
     fifo = checkout.root.parent / "fifo"
     os.mkfifo(fifo)
     first = checkout.start("tools/install.sh", FAKE_INSTALL="held", FAKE_FIFO=str(fifo))
-    with open(fifo, "w"):  # opens when the first is within pip
+    with open_for(first, fifo):  # opens when the first is within pip
         second = checkout.start("tools/install.sh")
         assert "waiting for it" in second.stdout.readline()
     assert "installed" in first.communicate(timeout=60)[0]

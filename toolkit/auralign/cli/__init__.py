@@ -12,6 +12,7 @@ from auralign.cli import (
     align,
     ask,
     bench,
+    chat,
     compare,
     evaluate,
     export,
@@ -35,6 +36,7 @@ COMMANDS = (
     compare,
     export,
     ask,
+    chat,
 )  # as --help lists them
 OPTION = re.compile(
     r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"

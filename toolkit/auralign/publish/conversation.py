@@ -211,10 +211,7 @@ class Conversation:
         except ValueError as error:
             if not self._kept:
                 raise
-            number = len(self._kept)
-            raise type(error)(
-                f"{error}; the conversation has {number} earlier turns, which reset() forgets"
-            ) from error
+            raise type(error)(f"{error}; reset() forgets the earlier turns of the conversation") from error
         return Question(prompt, speech or None, said.seconds)
 
 

@@ -5,6 +5,8 @@ from torch import nn
 from auralign.models.connectors.connector import Connector
 from auralign.models.masks import is_within
 
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
 
 class StackAndProject(Connector):
     """Stack neighbouring frames, then a two-layer perceptron: the projector of AZeroS (arXiv:2601.06086).
@@ -21,6 +23,12 @@ class StackAndProject(Connector):
         Frames in one embedding; default 4.
     hidden_width : int, optional
         Width of the perceptron; default the LLM's width, as in the paper.
+    num_layers : int
+        2 (default); 1 is a single linear layer without an activation, as in Qwen2-Audio (arXiv:2407.10759).
+    bias : bool
+        Whether the linear layers have one; default True. Voxtral's (arXiv:2507.13264) have none.
+    activation : str
+        "relu" (default), "gelu" or "silu" between the layers.
     keep_remainder : bool
         False (default), as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
     """
@@ -33,16 +41,31 @@ class StackAndProject(Connector):
         stride: int = 4,
         hidden_width: int | None = None,
         keep_remainder: bool = False,
+        num_layers: int = 2,
+        bias: bool = True,
+        activation: str = "relu",
     ):
         super().__init__()
         if stride < 1:
             raise ValueError(f"stride {stride}: a connector stacks at least one frame")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation {activation!r}: use {', '.join(ACTIVATIONS)}")
+        if num_layers not in (1, 2):
+            raise ValueError(f"num_layers {num_layers}: this connector has 1 or 2 linear layers")
+        if num_layers == 1 and hidden_width is not None:
+            raise ValueError(f"hidden_width {hidden_width}: a single linear layer has none; leave it out")
         self.stride = stride
         self.keep_remainder = keep_remainder
         hidden_width = hidden_width or output_width
-        self.project = nn.Sequential(
-            nn.Linear(stride * input_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, output_width)
-        )
+        if num_layers == 1:
+            layers = [nn.Linear(stride * input_width, output_width, bias=bias)]
+        else:
+            layers = [
+                nn.Linear(stride * input_width, hidden_width, bias=bias),
+                ACTIVATIONS[activation](),
+                nn.Linear(hidden_width, output_width, bias=bias),
+            ]
+        self.project = nn.Sequential(*layers)
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are empty."""

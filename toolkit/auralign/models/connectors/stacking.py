@@ -69,11 +69,7 @@ class StackAndProject(Connector):
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are empty."""
-        batch, time, width = frames.shape
-        frames = frames * is_within(lengths, time).unsqueeze(-1)
-        frames = nn.functional.pad(frames, (0, 0, 0, -time % self.stride))
-        embeddings = self.project(frames.reshape(batch, -1, self.stride * width))
-        return embeddings, self.num_embeddings(lengths), {}
+        return self.project(stack(frames, lengths, self.stride)), self.num_embeddings(lengths), {}
 
     def num_embeddings(self, num_frames):
         """Frames divided by the stride, rounded up when the remainder is kept, otherwise down."""
@@ -82,6 +78,64 @@ class StackAndProject(Connector):
             if self.keep_remainder
             else num_frames // self.stride
         )
+
+
+class UltravoxProjector(Connector):
+    """Stack neighbouring frames, then a gated perceptron between RMS norms: the projector of Ultravox 0.5
+    (https://github.com/fixie-ai/ultravox), without biases.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    stride : int
+        Frames in one embedding; default 8, as Ultravox's `stack_factor`. The last are completed with zeros.
+    hidden_width : int
+        Outputs of the first layer, an even number: SwiGLU multiplies one half by the SiLU of the other. Default 4096.
+    norm_init : float
+        Initial weight of the norms; default 0.4, as in Ultravox.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        stride: int = 8,
+        hidden_width: int = 4096,
+        norm_init: float = 0.4,
+    ):
+        super().__init__()
+        if stride < 1:
+            raise ValueError(f"stride {stride}: a connector stacks at least one frame")
+        if hidden_width < 2 or hidden_width % 2:
+            raise ValueError(f"hidden_width {hidden_width}: SwiGLU halves it; give an even number")
+        self.stride = stride
+        self.norm_init = norm_init
+        self.ln_pre = nn.RMSNorm(stride * input_width, eps=1e-6)
+        self.linear_1 = nn.Linear(stride * input_width, hidden_width, bias=False)
+        self.ln_mid = nn.RMSNorm(hidden_width // 2, eps=1e-6)
+        self.linear_2 = nn.Linear(hidden_width // 2, output_width, bias=False)
+        for norm in (self.ln_pre, self.ln_mid):
+            nn.init.constant_(norm.weight, norm_init)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        value, gate = self.linear_1(self.ln_pre(stack(frames, lengths, self.stride))).chunk(2, dim=-1)
+        embeddings = self.linear_2(self.ln_mid(value * nn.functional.silu(gate)))
+        return embeddings, self.num_embeddings(lengths), {}
+
+    def num_embeddings(self, num_frames):
+        """Frames divided by the stride, rounded up."""
+        return (num_frames + self.stride - 1) // self.stride
+
+
+def stack(frames, lengths, stride: int):
+    """Frames (B, T, D) -> (B, T / stride rounded up, stride * D); those beyond an utterance's length are zero."""
+    batch, time, width = frames.shape
+    frames = frames * is_within(lengths, time).unsqueeze(-1)
+    frames = nn.functional.pad(frames, (0, 0, 0, -time % stride))
+    return frames.reshape(batch, -1, stride * width)
 
 
 class ConvolveAndProject(Connector):

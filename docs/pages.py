@@ -56,6 +56,7 @@ def copies() -> dict[str, str]:
         "README.md": "index.md",
         "docs/formats.md": "formats.md",
         "docs/training_step.md": "training_step.md",
+        "docs/export.md": "export.md",
     }
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):
         pages[f"{name}.md"] = f"{name.lower()}.md"

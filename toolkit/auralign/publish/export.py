@@ -49,6 +49,7 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
     """
     native = None if architecture is None else find_architecture(architecture)
     if native is not None:
+        recipe.check_constructors()
         refuse(native, recipe)
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")

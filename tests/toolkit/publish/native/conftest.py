@@ -34,6 +34,11 @@ def make_yaml(name, *, llm, encoder, more="", changes=()):
     return text
 
 
+@pytest.fixture(scope="session")
+def yaml_of():
+    return make_yaml
+
+
 @pytest.fixture
 def recipe_of(tmp_path, make_llm, whisper_folder):
     """Load the recipe of `make_yaml`, by default on tiny models."""

@@ -99,14 +99,15 @@ def find_architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def refuse(architecture: Architecture, recipe, llm=None) -> None:
+def refuse(architecture: Architecture, recipe, llm=None, whisper: dict | None = None) -> None:
     """Raise ValueError if a run cannot be exported, with everything that is in the way and the YAML of a run that can.
 
     Arguments as of `find_obstacles`.
     """
-    found = find_obstacles(architecture, recipe, llm)
+    whisper = _whisper(recipe) if whisper is None else whisper
+    found = find_obstacles(architecture, recipe, llm, whisper)
     if found:
-        stride = architecture.options.get("stride") or _stacked(_whisper(recipe)) or 4
+        stride = architecture.options.get("stride") or _stacked(whisper) or 4
         raise ValueError(
             f"this run cannot be exported as {architecture.name}:\n"
             + "".join(f"- {one}\n" for one in found)
@@ -114,7 +115,7 @@ def refuse(architecture: Architecture, recipe, llm=None) -> None:
         )
 
 
-def find_obstacles(architecture: Architecture, recipe, llm=None) -> list[str]:
+def find_obstacles(architecture: Architecture, recipe, llm=None, whisper: dict | None = None) -> list[str]:
     """What is in the way of exporting a run; empty if nothing is.
 
     Arguments
@@ -123,11 +124,14 @@ def find_obstacles(architecture: Architecture, recipe, llm=None) -> list[str]:
     recipe : Recipe
     llm : LLM, optional
         The recipe's; default: it is not examined.
+    whisper : dict, optional
+        The values of its encoder's config; default those of config.json in the encoder's folder, if they are there.
 
     Returns list of str, each with the key of the YAML, its value and the repair.
     """
-    found = [*_in_slot(architecture, recipe), *_of_encoder(architecture, recipe)]
-    found += _of_connector(architecture, recipe, llm)
+    whisper = _whisper(recipe) if whisper is None else whisper
+    found = [*_in_slot(architecture, recipe), *_of_encoder(architecture, recipe, whisper)]
+    found += _of_connector(architecture, recipe, llm, whisper)
     if architecture.frozen_llm and (recipe.lora is not None or recipe.train_llm):
         found.append(
             f"{'lora' if recipe.lora is not None else 'train_llm'}: {architecture.title}'s folder names the LLM and holds no "
@@ -167,9 +171,9 @@ def _in_slot(architecture: Architecture, recipe) -> Iterator[str]:
         )
 
 
-def _of_encoder(architecture: Architecture, recipe) -> Iterator[str]:
-    options, config = _encoder_options(recipe), _whisper(recipe)
-    kind = config.get("model_type", "whisper")
+def _of_encoder(architecture: Architecture, recipe, whisper: dict) -> Iterator[str]:
+    options = _encoder_options(recipe)
+    kind = whisper.get("model_type", "whisper")
     if options is None or kind != "whisper":
         what = _name(recipe.encoder) if options is None else f"a model of type {kind}"
         yield f"encoder: {what}, {architecture.title} has a Whisper; use auralign.models.encoders.load_whisper"
@@ -187,7 +191,7 @@ def _of_encoder(architecture: Architecture, recipe) -> Iterator[str]:
         )
 
 
-def _of_connector(architecture: Architecture, recipe, llm) -> Iterator[str]:
+def _of_connector(architecture: Architecture, recipe, llm, whisper: dict) -> Iterator[str]:
     import auralign.models.connectors
 
     wanted = getattr(auralign.models.connectors, architecture.connector)
@@ -205,13 +209,12 @@ def _of_connector(architecture: Architecture, recipe, llm) -> Iterator[str]:
             f"connector: its hidden_width is {options['hidden_width']}, {architecture.title} has the LLM's width, {llm.width}; "
             "leave out hidden_width"
         )
-    config = _whisper(recipe)
-    if architecture.stacks_intermediate and config:
-        stacked, num_frames = _stacked(config), config.get("max_source_positions", 1500)
+    if architecture.stacks_intermediate and whisper.get("model_type") == "whisper":
+        stacked, num_frames = _stacked(whisper), whisper.get("max_source_positions", 1500)
         if options["stride"] != stacked:
             yield (
                 f"connector: its stride is {options['stride']}, {architecture.title} stacks encoder_ffn_dim / d_model = "
-                f"{config['encoder_ffn_dim']} / {config['d_model']} frames; use "
+                f"{whisper['encoder_ffn_dim']} / {whisper['d_model']} frames; use "
                 + (f"stride: {stacked}" if stacked else "a Whisper with a whole number of them")
             )
         elif num_frames % stacked:

@@ -66,19 +66,19 @@ def write_native(folder: Path, architecture: Architecture, recipe, model, render
         With a class of transformers.
     recipe : Recipe
     model : SpeechLLM
-        With its trained weights. They are changed: fp32, with LoRA merged.
+        With its trained weights. They are changed: fp32 on the CPU, with LoRA merged.
     renderer : Renderer
 
     Raises ValueError if the run is not such a model, or if the class computes other logits.
     """
     import transformers
 
-    refuse(architecture, recipe, model.llm)
+    refuse(architecture, recipe, model.llm, model.encoder.encoder.config.to_dict())
     slot = account_of_slot(recipe.method, "")
     dtypes = {
         name: next(part.parameters()).dtype for name, part in (("llm", model.llm), ("encoder", model.encoder))
     }
-    model.eval().float()
+    model.eval().to("cpu", torch.float32)  # a GPU may compute in TF32
     probes = [_probe(model, renderer, slot, seconds) for seconds in PROBED_SECONDS]
     tokenizer, audio_token_id = add_audio_token(renderer.tokenizer, architecture.audio_token)
     tensors = _tensors(model, dtypes, num_tokens=audio_token_id + 1)

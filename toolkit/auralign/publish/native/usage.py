@@ -32,7 +32,8 @@ def usage_of(architecture: Architecture, folder: Path) -> list[str]:
         return [
             *lines,
             '    processor = AutoProcessor.from_pretrained("THIS FOLDER")',
-            '    content = [{"type": "audio", "path": "speech.wav"}, {"type": "text", "text": "What was said?"}]',
+            "    # samples: one channel of float32 between -1 and 1, at 16,000 Hz",
+            '    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": "What was said?"}]',
             '    inputs = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True,',
             '                                           tokenize=True, return_dict=True, return_tensors="pt")',
             '    answer = model.generate(**inputs)[0, inputs["input_ids"].shape[1] :]',

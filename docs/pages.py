@@ -59,6 +59,7 @@ def copies() -> dict[str, str]:
         "docs/formats.md": "formats.md",
         "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",
+        "docs/export.md": "export.md",
     }
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):
         pages[f"{name}.md"] = f"{name.lower()}.md"

@@ -2,6 +2,7 @@
 
 from auralign.layout import Response, Speech
 from auralign.method import lay_out, respond
+from auralign.publish.native.architectures import ARCHITECTURES, find_obstacles
 from auralign.recipe import RecipeError
 from auralign.records import Records, Target, Utterance
 from auralign.run_folder import ALL_SPLITS, RunFolder
@@ -17,7 +18,7 @@ def show(run: RunFolder, utt_id: str | None) -> None:
     from auralign.models.build import build_llm
 
     split, utterance = _find_utterance(run, utt_id)
-    _, renderer = build_llm(run.recipe)
+    llm, renderer = build_llm(run.recipe)
     print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
     for number, (choice, target) in enumerate(_examples(run, split, utterance)):
         layout = lay_out(run.recipe.method, utterance, choice, target)
@@ -28,6 +29,11 @@ def show(run: RunFolder, utt_id: str | None) -> None:
                 + (": what is trained" if name == "student" else ": what the original LLM reads")
             )
             _print_view(renderer, view)
+    fitting = [name for name, one in ARCHITECTURES.items() if not find_obstacles(one, run.recipe, llm)]
+    print(f"\ncan be exported as: {', '.join(['a model folder', *fitting])}")
+    if len(fitting) < len(ARCHITECTURES):
+        others = ", ".join(name for name in ARCHITECTURES if name not in fitting)
+        print(f"  (auralign export RUN FOLDER --as NAME says what is in the way of {others})")
 
 
 def _find_utterance(run: RunFolder, utt_id: str | None):

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from auralign.cli.arguments import Commands, add_run
+from auralign.publish.native.architectures import ARCHITECTURES
 
 
 def add(commands: Commands) -> None:
@@ -11,11 +12,20 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a trained connector as a model folder",
-        description="Write the best checkpoint of a run as a model folder, after stage 3.",
+        description="Write the best checkpoint of a run as a model folder, or as a model of other software, after stage 3.",
         epilog="example: auralign export exp/synthetic/sift/seed_1 my_model",
     )
     add_run(parser)
     parser.add_argument("folder", metavar="FOLDER", help="model folder to write; it must not exist yet")
+    parser.add_argument(
+        "--as",
+        dest="architecture",
+        metavar="NAME",
+        choices=list(ARCHITECTURES),
+        help="write encoder, connector and LLM as a class of transformers that loads without auralign "
+        f"({', '.join(name for name, one in ARCHITECTURES.items() if one.class_name)}), or ultravox: what vLLM reads beside the "
+        "LLM; `auralign show RUN` says which fit",
+    )
     parser.set_defaults(do=do)
 
 
@@ -30,7 +40,7 @@ def do(options: argparse.Namespace) -> int:
     run = RunFolder.open(options.run, options.overrides)
     with run.working_here():
         report = run.report
-        export(run.recipe, folder, report=report)
+        export(run.recipe, folder, report=report, architecture=options.architecture)
     if report is None:
         print(
             f"no ledger of this run in {run.score_folder}: the model card has none; run stages 4 and 5",

@@ -219,13 +219,15 @@ def _build_branch(name: str, parts, llm) -> Branch:
 def build_recognizer(recipe, encoder):
     """The recognizer of the encoder's own transcripts from its frames, on the recipe's device; None if the recipe names none.
 
-    A recognizer that takes `width` or `chunk_seconds` gets the encoder's: frames do not show the chunk boundaries.
+    A recognizer that takes `width`, `chunk_seconds` or `suits_decoder` gets the encoder's: frames do not show them.
     """
     if not recipe.recognizer:
         return None
     made = getattr(recipe.recognizer, "func", recipe.recognizer)
     taken = inspect.signature(made).parameters
     options = {name: getattr(encoder, name) for name in ("width", "chunk_seconds") if name in taken}
+    if "suits_decoder" in taken:
+        options["suits_decoder"] = getattr(encoder, "suits_decoder", True)
     recognizer = construct("recognizer", recipe.recognizer, **options)
     return recognizer.to(recipe.device) if isinstance(recognizer, torch.nn.Module) else recognizer
 

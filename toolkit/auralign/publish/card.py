@@ -9,8 +9,17 @@ from auralign.files import without_folders
 from auralign.method import cite
 from auralign.train.resume import describe_changes
 
+USAGE = (
+    "A connector that lets an LLM hear through a frozen speech encoder. This folder holds what was trained, the",
+    "{trained}: encoder and LLM are needed beside it.",
+    "",
+    "    import auralign",
+    '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... if they are elsewhere',
+    '    model.answer("speech.wav", "What was said?")',
+)
 
-def make_card(recipe, config: dict, report=None) -> str:
+
+def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
     """The model card, in Markdown: parts, method, training, and how to use the model.
 
     Arguments
@@ -20,6 +29,8 @@ def make_card(recipe, config: dict, report=None) -> str:
         The content of `auralign.json`.
     report : path, optional
         Report of stage 5, whose ledger goes into the card without examples; default "not run".
+    usage : sequence of str, optional
+        Lines that say what the folder holds and how it is used; default `USAGE`.
 
     Returns str. No path of this machine and no sentence of a test set is in it.
     """
@@ -33,12 +44,7 @@ def make_card(recipe, config: dict, report=None) -> str:
     lines = [
         f"# {config['llm']['name']} with ears, by {recipe.method.name}",
         "",
-        "A connector that lets an LLM hear through a frozen speech encoder. This folder holds what was trained, the",
-        f"{' and '.join(trained)}: encoder and LLM are needed beside it.",
-        "",
-        "    import auralign",
-        '    model = auralign.load("THIS FOLDER")            # llm=..., encoder=... if they are elsewhere',
-        '    model.answer("speech.wav", "What was said?")',
+        *(usage or [line.format(trained=" and ".join(trained)) for line in USAGE]),
         "",
         "| part | what |",
         "|---|---|",

@@ -21,12 +21,14 @@ from auralign.publish.model_folder import (
     account_of_part,
     account_of_slot,
 )
+from auralign.publish.native.architectures import find_architecture, refuse
+from auralign.publish.native.usage import usage_of
 from auralign.run_folder import RunFolder
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 
-def export(recipe, folder, *, report=None) -> None:
-    """Write a recipe's best checkpoint as a model folder.
+def export(recipe, folder, *, report=None, architecture: str | None = None) -> None:
+    """Write a recipe's best checkpoint as a model folder, or in the layout of other software.
 
     Arguments
     ---------
@@ -35,13 +37,20 @@ def export(recipe, folder, *, report=None) -> None:
         Must not exist yet.
     report : path, optional
         Report of stage 5, whose ledger and pictures go into the folder; default none.
+    architecture : str, optional
+        A name in `auralign.publish.native.architectures.ARCHITECTURES`, such as "voxtral"; default: a model folder of auralign.
 
     Raises
     ------
     FileExistsError : the folder exists.
     FileNotFoundError : stage 3 was not run.
-    ValueError : the recipe builds other parts than the checkpoint was trained with.
+    ValueError : the recipe builds other parts than the checkpoint was trained with, or parts that the architecture does not
+        have.
     """
+    native = None if architecture is None else find_architecture(architecture)
+    if native is not None:
+        recipe.check_constructors()
+        refuse(native, recipe)
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(RunFolder(recipe).checkpoints).best()
@@ -51,12 +60,29 @@ def export(recipe, folder, *, report=None) -> None:
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
-        save_file(weights, temporary / WEIGHTS)
-        write_json(temporary / CONFIG, config)
-        card = make_card(recipe, config, report)
+        if native is None:
+            save_file(weights, temporary / WEIGHTS)
+            write_json(temporary / CONFIG, config)
+        else:
+            best.load_weights(model)
+            _write_as(native, temporary, recipe, model, renderer)
+        card = make_card(
+            recipe, config, report, usage=None if native is None else usage_of(native, temporary)
+        )
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
             shutil.copy(picture, temporary)
+
+
+def _write_as(native, folder: Path, recipe, model, renderer) -> None:
+    if native.class_name:
+        from auralign.publish.native.convert import write_native
+
+        write_native(folder, native, recipe, model, renderer)
+    else:
+        from auralign.publish.native.ultravox import write_ultravox
+
+        write_ultravox(folder, native, recipe, model, renderer)
 
 
 def _describe(recipe, folder, best, model, renderer) -> dict:

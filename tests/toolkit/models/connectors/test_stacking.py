@@ -37,6 +37,37 @@ def test_stacks_frames_in_order():
     assert extras == {}
 
 
+def test_a_projector_without_bias_by_another_activation():
+    connector = StackAndProject(1, 1, stride=2, hidden_width=2, bias=False, activation="gelu")
+    with torch.no_grad():
+        connector.project[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
+        connector.project[2].weight.fill_(1.0)
+    embeddings, _, _ = connector(torch.tensor([[[1.0], [2.0]]]), torch.tensor([2]))
+    # gelu(x) = x Phi(x): gelu(1) = 0.8413, gelu(-2) = -2 * 0.02275 = -0.0455
+    assert embeddings.item() == pytest.approx(0.8413 - 0.0455, abs=1e-4)
+    assert [name for name, _ in connector.named_parameters()] == ["project.0.weight", "project.2.weight"]
+
+
+def test_a_single_layer_is_linear():
+    connector = StackAndProject(3, 5, stride=2, num_layers=1)
+    frames = torch.randn(1, 4, 3)
+    expected = frames.reshape(1, 2, 6) @ connector.project[0].weight.T + connector.project[0].bias
+    torch.testing.assert_close(connector(frames, torch.tensor([4]))[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "tanh"}, "activation 'tanh': use relu, gelu, silu"),
+        ({"num_layers": 3}, "num_layers 3"),
+        ({"num_layers": 1, "hidden_width": 8}, "hidden_width 8: a single linear layer has none"),
+    ],
+)
+def test_a_projector_that_does_not_exist_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        StackAndProject(3, 5, **options)
+
+
 @pytest.mark.parametrize(("keep", "expected"), [(False, [2, 1]), (True, [3, 2])])
 def test_remainder_is_discarded_or_completed(keep, expected):
     connector = StackAndProject(3, 5, stride=4, keep_remainder=keep)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperModel
+from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder, Qwen2AudioEncoderConfig
 
 from auralign.models.encoders import load_encoder, load_whisper
 
@@ -32,9 +33,10 @@ def noise(num_samples, seed=0, level=0.1):
     return (level * np.random.default_rng(seed).standard_normal(num_samples)).astype(np.float32)
 
 
-@pytest.mark.parametrize("padding", ["true_length", "30_seconds"])
-def test_an_utterance_alone_equals_itself_in_a_batch(folder, padding):
-    encoder = load_whisper(folder, padding=padding)
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("padding", ["true_length", "30_seconds", "masked_window"])
+def test_an_utterance_alone_equals_itself_in_a_batch(folder, padding, pool):
+    encoder = load_whisper(folder, padding=padding, pool=pool)
     waveforms = [noise(16_000, 1), noise(40_123, 2, level=3.0), noise(479, 3, level=1e-3)]
     frames, lengths = encoder(waveforms)
     for row, waveform in enumerate(waveforms):
@@ -69,6 +71,37 @@ def test_padding_to_thirty_seconds_equals_hugging_face_bit_for_bit(folder, paddi
     frames, lengths = load_whisper(folder, padding=padding)([waveform])
     assert lengths.tolist() == [num_frames]
     assert torch.equal(frames, expected[:, :num_frames])
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_frames"), [(16_000, 25), (16_001, 25), (24_321, 38), (480_000, 750)]
+)
+def test_a_masked_window_pooled_by_two_equals_the_encoder_of_qwen2_audio(folder, num_samples, num_frames):
+    encoder = load_whisper(folder, padding="masked_window", pool=2)
+    config = Qwen2AudioEncoderConfig(
+        num_mel_bins=80, d_model=16, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=32
+    )
+    theirs = Qwen2AudioEncoder(config).eval()
+    theirs.load_state_dict(encoder.encoder.state_dict())
+    waveform = noise(num_samples)
+    features = WhisperFeatureExtractor.from_pretrained(folder)(
+        waveform, sampling_rate=16_000, return_tensors="pt", return_attention_mask=True
+    )
+    audible = torch.arange(1500) < (features.attention_mask.sum() - 1) // 2 + 1
+    hide = torch.zeros(1, 1, 1, 1500).masked_fill(~audible, torch.finfo(torch.float32).min)
+    with torch.no_grad():
+        expected = theirs(features.input_features, attention_mask=hide).last_hidden_state
+    frames, lengths = encoder([waveform])
+    assert lengths.tolist() == [num_frames] == [encoder.num_frames(num_samples)]
+    torch.testing.assert_close(frames, expected[:, :num_frames], atol=1e-5, rtol=0)
+
+
+def test_pooling_halves_the_frame_rate_and_is_part_of_the_fingerprint(folder):
+    pooled, plain = load_whisper(folder, pool=2), load_whisper(folder)
+    assert (pooled.frames_per_second, plain.frames_per_second) == (25.0, 50.0)
+    assert pooled.fingerprint != plain.fingerprint
+    with pytest.raises(ValueError, match="pool 0: a frame is the mean of at least one"):
+        load_whisper(folder, pool=0)
 
 
 def test_lengths_count_one_frame_for_twenty_milliseconds_begun(folder):
@@ -120,7 +153,7 @@ def test_a_folder_without_preprocessor_is_refused(folder, tmp_path):
 
 
 def test_an_unknown_padding_is_refused(folder):
-    with pytest.raises(ValueError, match="'none': use true_length, 30_seconds, whole_window"):
+    with pytest.raises(ValueError, match="'none': use true_length, 30_seconds, whole_window, masked_window"):
         load_whisper(folder, padding="none")
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
+from auralign.models.build import build_recognizer
 from auralign.models.encoders import load_whisper
 from auralign.models.recognizers import load_whisper_decoder, load_whisper_recognizer
 from auralign.testing import make_speech, make_tiny_whisper
@@ -49,6 +52,13 @@ def hugging_face(folder, waveforms, **options):
     tokens = model.generate(features, max_new_tokens=20, **options)
     texts = WhisperTokenizer.from_pretrained(folder).batch_decode(tokens, skip_special_tokens=True)
     return [text.strip() for text in texts]
+
+
+@pytest.mark.parametrize("options", [{"pool": 2}, {"padding": "masked_window"}])
+def test_frames_that_are_not_whispers_own_are_refused(folder, options):
+    recipe = SimpleNamespace(recognizer=partial(load_whisper_decoder, folder), device="cpu")
+    with pytest.raises(ValueError, match="recognizer: .* use .*load_whisper_recognizer"):
+        build_recognizer(recipe, load_whisper(folder, **options))
 
 
 @pytest.mark.parametrize("options", [{}, {"language": "de"}, {"language": "de", "task": "translate"}])

@@ -4,7 +4,7 @@ from auralign.models.connectors.connector import Connector
 from auralign.models.connectors.counting import ContinuousIntegrateAndFire, CountedQFormer, fire
 from auralign.models.connectors.layers import WeightedLayers
 from auralign.models.connectors.qformer import MultiLayerQFormer, WindowedQFormer, make_qformer
-from auralign.models.connectors.stacking import ConvolveAndProject, StackAndProject
+from auralign.models.connectors.stacking import ConvolveAndProject, StackAndProject, UltravoxProjector
 
 __all__ = [
     "Connector",
@@ -13,6 +13,7 @@ __all__ = [
     "CountedQFormer",
     "MultiLayerQFormer",
     "StackAndProject",
+    "UltravoxProjector",
     "WeightedLayers",
     "WindowedQFormer",
     "fire",

@@ -5,6 +5,8 @@ from torch import nn
 from auralign.models.connectors.connector import Connector
 from auralign.models.masks import is_within
 
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
 
 class StackAndProject(Connector):
     """Stack neighbouring frames, then a two-layer perceptron: the projector of AZeroS (arXiv:2601.06086).
@@ -21,6 +23,12 @@ class StackAndProject(Connector):
         Frames in one embedding; default 4.
     hidden_width : int, optional
         Width of the perceptron; default the LLM's width, as in the paper.
+    num_layers : int
+        2 (default); 1 is a single linear layer without an activation, as in Qwen2-Audio (arXiv:2407.10759).
+    bias : bool
+        Whether the linear layers have one; default True. Voxtral's (arXiv:2507.13264) have none.
+    activation : str
+        "relu" (default), "gelu" or "silu" between the layers.
     keep_remainder : bool
         False (default), as in the paper, discards the frames beyond a multiple of `stride`; True completes them with zeros.
     """
@@ -33,24 +41,35 @@ class StackAndProject(Connector):
         stride: int = 4,
         hidden_width: int | None = None,
         keep_remainder: bool = False,
+        num_layers: int = 2,
+        bias: bool = True,
+        activation: str = "relu",
     ):
         super().__init__()
         if stride < 1:
             raise ValueError(f"stride {stride}: a connector stacks at least one frame")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation {activation!r}: use {', '.join(ACTIVATIONS)}")
+        if num_layers not in (1, 2):
+            raise ValueError(f"num_layers {num_layers}: this connector has 1 or 2 linear layers")
+        if num_layers == 1 and hidden_width is not None:
+            raise ValueError(f"hidden_width {hidden_width}: a single linear layer has none; leave it out")
         self.stride = stride
         self.keep_remainder = keep_remainder
         hidden_width = hidden_width or output_width
-        self.project = nn.Sequential(
-            nn.Linear(stride * input_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, output_width)
-        )
+        if num_layers == 1:
+            layers = [nn.Linear(stride * input_width, output_width, bias=bias)]
+        else:
+            layers = [
+                nn.Linear(stride * input_width, hidden_width, bias=bias),
+                ACTIVATIONS[activation](),
+                nn.Linear(hidden_width, output_width, bias=bias),
+            ]
+        self.project = nn.Sequential(*layers)
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`; extras are empty."""
-        batch, time, width = frames.shape
-        frames = frames * is_within(lengths, time).unsqueeze(-1)
-        frames = nn.functional.pad(frames, (0, 0, 0, -time % self.stride))
-        embeddings = self.project(frames.reshape(batch, -1, self.stride * width))
-        return embeddings, self.num_embeddings(lengths), {}
+        return self.project(stack(frames, lengths, self.stride)), self.num_embeddings(lengths), {}
 
     def num_embeddings(self, num_frames):
         """Frames divided by the stride, rounded up when the remainder is kept, otherwise down."""
@@ -59,6 +78,64 @@ class StackAndProject(Connector):
             if self.keep_remainder
             else num_frames // self.stride
         )
+
+
+class UltravoxProjector(Connector):
+    """Stack neighbouring frames, then a gated perceptron between RMS norms: the projector of Ultravox 0.5
+    (https://github.com/fixie-ai/ultravox), without biases.
+
+    Arguments
+    ---------
+    input_width, output_width : int
+        D of the encoder and of the LLM.
+    stride : int
+        Frames in one embedding; default 8, as Ultravox's `stack_factor`. The last are completed with zeros.
+    hidden_width : int
+        Outputs of the first layer, an even number: SwiGLU multiplies one half by the SiLU of the other. Default 4096.
+    norm_init : float
+        Initial weight of the norms; default 0.4, as in Ultravox.
+    """
+
+    def __init__(
+        self,
+        input_width: int,
+        output_width: int,
+        *,
+        stride: int = 8,
+        hidden_width: int = 4096,
+        norm_init: float = 0.4,
+    ):
+        super().__init__()
+        if stride < 1:
+            raise ValueError(f"stride {stride}: a connector stacks at least one frame")
+        if hidden_width < 2 or hidden_width % 2:
+            raise ValueError(f"hidden_width {hidden_width}: SwiGLU halves it; give an even number")
+        self.stride = stride
+        self.norm_init = norm_init
+        self.ln_pre = nn.RMSNorm(stride * input_width, eps=1e-6)
+        self.linear_1 = nn.Linear(stride * input_width, hidden_width, bias=False)
+        self.ln_mid = nn.RMSNorm(hidden_width // 2, eps=1e-6)
+        self.linear_2 = nn.Linear(hidden_width // 2, output_width, bias=False)
+        for norm in (self.ln_pre, self.ln_mid):
+            nn.init.constant_(norm.weight, norm_init)
+
+    def forward(self, frames, lengths, num_tokens=None):
+        """See `Connector.forward`; extras are empty."""
+        value, gate = self.linear_1(self.ln_pre(stack(frames, lengths, self.stride))).chunk(2, dim=-1)
+        embeddings = self.linear_2(self.ln_mid(value * nn.functional.silu(gate)))
+        return embeddings, self.num_embeddings(lengths), {}
+
+    def num_embeddings(self, num_frames):
+        """Frames divided by the stride, rounded up."""
+        return (num_frames + self.stride - 1) // self.stride
+
+
+def stack(frames, lengths, stride: int):
+    """Frames (B, T, D) -> (B, T / stride rounded up, stride * D); those beyond an utterance's length are zero."""
+    batch, time, width = frames.shape
+    frames = frames * is_within(lengths, time).unsqueeze(-1)
+    frames = nn.functional.pad(frames, (0, 0, 0, -time % stride))
+    return frames.reshape(batch, -1, stride * width)
 
 
 class ConvolveAndProject(Connector):

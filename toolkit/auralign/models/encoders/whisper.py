@@ -20,7 +20,8 @@ from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 from auralign.models.masks import is_within
 
-TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW = PADDINGS = ("true_length", "30_seconds", "whole_window")
+PADDINGS = ("true_length", "30_seconds", "whole_window", "masked_window")
+TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW, MASKED_WINDOW = PADDINGS
 MEL_FRAMES_PER_FRAME = 2  # the stride of the second convolution
 
 
@@ -40,33 +41,52 @@ class WhisperEncoder(SpeechEncoder):
     padding : str
         "true_length" (default) encodes the audio without padding; "30_seconds" pads as in Whisper's training, and gives the
         frames of the audio; "whole_window" gives those of the padding too: 1,500 for each 30 s or part of it.
+        "masked_window" pads like "30_seconds" and hides the padding from attention, as Qwen2-Audio (arXiv:2407.10759) and
+        Audio Flamingo 3 (arXiv:2507.08128) do.
+    pool : int
+        The mean of so many neighbouring frames becomes one, before the last norm: 2 in Qwen2-Audio and Audio Flamingo 3.
+        Frames beyond a multiple are discarded. Default 1.
     """
 
-    def __init__(self, encoder, extractor, *, padding="true_length", **options):
+    def __init__(self, encoder, extractor, *, padding="true_length", pool: int = 1, **options):
         config = encoder.config
         super().__init__(extractor, hidden_width=config.d_model, num_layers=config.encoder_layers, **options)
         if padding not in PADDINGS:
             raise ValueError(f"Whisper padding {padding!r}: use {', '.join(PADDINGS)}")
+        if pool < 1:
+            raise ValueError(f"pool {pool}: a frame is the mean of at least one")
         self.encoder = encoder
         self.padding = padding
+        self.pool = pool
         self.freeze()
 
     @property
     def frames_per_second(self):
-        return self.sample_rate / self.extractor.hop_length / MEL_FRAMES_PER_FRAME
+        return self.sample_rate / self.extractor.hop_length / MEL_FRAMES_PER_FRAME / self.pool
+
+    @property
+    def options(self):
+        return [*super().options, *([f"pool of {self.pool}"] if self.pool > 1 else [])]
+
+    @property
+    def suits_decoder(self) -> bool:
+        """Whether Whisper's own decoder can read these frames: at its frame rate, in chunks that their number determines."""
+        return self.pool == 1 and self.padding != MASKED_WINDOW
 
     @property
     def window_seconds(self):
         return self.extractor.chunk_length
 
     def num_mel_frames(self, num_samples):
+        if self.padding == MASKED_WINDOW:  # as the extractor's own attention mask counts them
+            return -(-num_samples // self.extractor.hop_length)
         # Audio shorter than an analysis window is padded to one: the Fourier transform needs it.
         return max(num_samples, self.extractor.n_fft) // self.extractor.hop_length
 
     def num_chunk_frames(self, num_samples):
         if self.padding == WHOLE_WINDOW:
             num_samples = self.window_seconds * self.sample_rate
-        return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME)
+        return -(-self.num_mel_frames(num_samples) // MEL_FRAMES_PER_FRAME) // self.pool
 
     def seconds_at(self, frame, *, seconds, num_frames):
         if self.padding != WHOLE_WINDOW:
@@ -116,13 +136,13 @@ class WhisperEncoder(SpeechEncoder):
         weight = self.encoder.conv1.weight
         mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
         if self.padding == TRUE_LENGTH:
-            return self.transform(mel, mel_lengths), count_frames(mel_lengths)
+            return self.transform(mel, mel_lengths), count_frames(mel_lengths) // self.pool
         whole = torch.full_like(mel_lengths, mel.shape[2])
-        frames = self.transform(mel, whole)
-        lengths = count_frames(whole if self.padding == WHOLE_WINDOW else mel_lengths)
+        frames = self.transform(mel, whole, attended=mel_lengths if self.padding == MASKED_WINDOW else None)
+        lengths = count_frames(whole if self.padding == WHOLE_WINDOW else mel_lengths) // self.pool
         return frames[:, : int(lengths.max())], lengths
 
-    def transform(self, mel, mel_lengths):
+    def transform(self, mel, mel_lengths, *, attended=None):
         """Features to frames, with everything behind an utterance's end masked.
 
         Hugging Face's own forward takes 3,000 mel frames only and ignores masks. Here positions are sliced,
@@ -132,10 +152,12 @@ class WhisperEncoder(SpeechEncoder):
         ---------
         mel : torch.Tensor (B, number of mel bands, M)
         mel_lengths : torch.Tensor (B,), in mel frames
+        attended : torch.Tensor (B,), in mel frames, optional
+            Those that attention sees; default `mel_lengths`.
 
         Returns
         -------
-        frames : torch.Tensor (B, T, D) with T = M / 2
+        frames : torch.Tensor (B, T, D) with T = M / 2, divided by `pool`
         """
         encoder = self.encoder
         audible = is_within(mel_lengths, mel.shape[2])  # (B, M)
@@ -143,10 +165,16 @@ class WhisperEncoder(SpeechEncoder):
         hidden = functional.gelu(encoder.conv2(hidden * audible[:, None]))
         hidden = hidden.permute(0, 2, 1)
         hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
-        mask = attention_mask(count_frames(mel_lengths), hidden)
+        mask = attention_mask(count_frames(mel_lengths if attended is None else attended), hidden)
         states = [hidden]
         for layer in encoder.layers:
             states.append(layer(states[-1], mask))
+        if self.pool > 1:
+            num_frames = hidden.shape[1] // self.pool
+            states = [
+                state[:, : num_frames * self.pool].unflatten(1, (num_frames, self.pool)).mean(2)
+                for state in states
+            ]
         states[-1] = encoder.layer_norm(states[-1])
         return self.join(states)
 
@@ -165,7 +193,9 @@ def attention_mask(lengths, hidden):
     return hide[:, None, None]
 
 
-def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None, dtype="float32"):
+def load_whisper(
+    path, *, padding="true_length", pool: int = 1, layers=None, chunk_seconds=None, dtype="float32"
+):
     """Load the encoder of a Whisper folder; the decoder's weights are never read.
 
     Arguments
@@ -174,7 +204,9 @@ def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None
         A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with
         preprocessor_config.json.
     padding : str
-        One of PADDINGS.
+        One of PADDINGS; see `WhisperEncoder`.
+    pool : int
+        Neighbouring frames whose mean is one frame; default 1. See `WhisperEncoder`.
     layers : "all", sequence of int, or None
         See `SpeechEncoder`, as for chunk_seconds.
     chunk_seconds : float, optional
@@ -199,6 +231,8 @@ def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None
         extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
     check_complete(path, info["missing_keys"], what="encoder weights")
     check_finite(path, encoder)
-    whisper = WhisperEncoder(encoder, extractor, padding=padding, layers=layers, chunk_seconds=chunk_seconds)
+    whisper = WhisperEncoder(
+        encoder, extractor, padding=padding, pool=pool, layers=layers, chunk_seconds=chunk_seconds
+    )
     whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.options])
     return whisper

@@ -102,6 +102,11 @@ class LLM(nn.Module):
         """Context manager: LoRA whose scope is speech adapts the positions (B, N) that are `is_speech`."""
         return self._adapters.adapting(is_speech) if self._adapters else contextlib.nullcontext()
 
+    def merge_lora(self) -> None:
+        """Add the adapters, if there are any, to the weights for good; raises ValueError if their scope is speech."""
+        if self._adapters is not None:
+            self._adapters.merge()
+
     def unfreeze(self) -> None:
         """Train the LLM's own weights; a copy of them is kept for `original`.
 

@@ -125,6 +125,16 @@ class Adapters:
         finally:
             self.positions = before
 
+    def merge(self) -> None:
+        """Add the adapters to the weights beside them, for good.
+
+        Raises ValueError if their scope is speech, as no weights serve text and speech.
+        """
+        if self.positions is not None:
+            raise ValueError("lora_scope speech: the adapters cannot be merged, as text is read without them")
+        for _, layer in self._layers():
+            layer.merge()
+
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:
         """Context manager: the model runs without its adapters."""

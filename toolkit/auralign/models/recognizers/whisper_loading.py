@@ -32,6 +32,7 @@ def load_whisper_decoder(
     task: str = "transcribe",
     max_new_tokens: int | None = None,
     chunk_seconds: float | None = None,
+    suits_decoder: bool = True,
     no_speech_threshold: float | None = 0.6,
     logprob_threshold: float | None = -1.0,
     compression_ratio_threshold: float | None = 2.4,
@@ -56,6 +57,8 @@ def load_whisper_decoder(
         Length limit of the transcript of a chunk; default half of the decoder's positions, as in Whisper's own code.
     chunk_seconds : float, optional
         The encoder's; a recipe passes it on by itself.
+    suits_decoder : bool
+        The encoder's (`WhisperEncoder.suits_decoder`); a recipe passes it on by itself. Default True.
     no_speech_threshold, logprob_threshold, compression_ratio_threshold, silence_threshold, temperatures
         See `Guards`. The defaults of the first three are those of Whisper's own code; no transcript is sampled by default.
     dtype : str
@@ -65,8 +68,13 @@ def load_whisper_decoder(
     ------
     FileNotFoundError : no such folder, or one that lacks a needed file.
     ValueError : the model is of another kind, has no decoder weights, reads frames of another width, or does not know the
-        language or the task.
+        language or the task, or the frames are pooled or have a masked window.
     """
+    if not suits_decoder:
+        raise ValueError(
+            "recognizer: Whisper's decoder cannot read frames of the encoder's pool or padding: masked_window; use "
+            "auralign.models.recognizers.load_whisper_recognizer, which has an encoder of its own"
+        )
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
     model_type(path, ("whisper",))

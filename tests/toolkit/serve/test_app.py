@@ -11,11 +11,12 @@ import time
 import pytest
 
 openai = pytest.importorskip("openai")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 
 from auralign.serve.app import Limits, make_app  # noqa: E402
 from auralign.serve.checks import RequestError  # noqa: E402
 from auralign.serve.gate import Outcome  # noqa: E402
+from served import Server  # noqa: E402
 
 LIMITS = Limits(request_bytes=20_000, seconds=5.0, waiting=1)
 
@@ -50,26 +51,6 @@ class Echo:
                 raise ZeroDivisionError
             say(f" {word}" if number else word)
         return Outcome("stop", 3, len(words))
-
-
-class Server:
-    """uvicorn in a thread, on a port that the system chooses."""
-
-    def __init__(self, app):
-        self.server = uvicorn.Server(
-            uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1)
-        )
-        self.thread = threading.Thread(target=self.server.run)
-
-    def __enter__(self):
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        return self.server.servers[0].sockets[0].getsockname()[1]
-
-    def __exit__(self, *error):
-        self.server.should_exit = True
-        self.thread.join()
 
 
 @pytest.fixture

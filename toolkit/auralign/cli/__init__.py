@@ -19,6 +19,7 @@ from auralign.cli import (
     new_method,
     new_recipe,
     prepare,
+    serve,
     show,
 )
 from auralign.cli.arguments import parse_overrides
@@ -35,6 +36,7 @@ COMMANDS = (
     compare,
     export,
     ask,
+    serve,
 )  # as --help lists them
 OPTION = re.compile(
     r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"

@@ -1,12 +1,15 @@
 """What the commands share: types of arguments, and the import path of a recipe's folder."""
 
 import argparse
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from auralign.publish.pretrained import PretrainedModel
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
     Commands = argparse._SubParsersAction
@@ -29,6 +32,78 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
             raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
         found[name] = value
     return found
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The arguments by which a command loads a model folder; `load_model` reads them."""
+    parser.add_argument("folder", metavar="MODEL", help="model folder, written by export")
+    parser.add_argument(
+        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
+    )
+    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
+    parser.add_argument(
+        "--branch",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="the folder of a further branch's encoder, likewise",
+    )
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+
+
+def load_model(options: argparse.Namespace) -> "PretrainedModel":
+    """The model that the arguments of `add_model` name."""
+    from auralign.publish.load import load
+
+    return load(
+        options.folder,
+        llm=options.llm,
+        encoder=options.encoder,
+        branches=parse_pairs(options.branch, "--branch"),
+        device=options.device,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
+def add_address(parser: argparse.ArgumentParser, *, port: int) -> None:
+    """The options of a command that serves: host and port."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; default %(default)s, which only this machine reaches",
+    )
+    parser.add_argument(
+        "--port", type=port_number, default=port, metavar="N", help="default %(default)s; 0 chooses one"
+    )
+
+
+def port_number(text: str) -> int:
+    """A TCP port, as a type for argparse."""
+    value = int(text)
+    if not 0 <= value < 2**16:
+        raise ValueError
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0, as a type for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def warn_of_others(address: str) -> None:
+    """Print a warning if a server at this IP address can be reached from other machines."""
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        print(
+            f"warning: everybody who reaches {address} of this machine can use the model; there is no password and no "
+            "encryption",
+            file=sys.stderr,
+        )
 
 
 RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"

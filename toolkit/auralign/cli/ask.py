@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from auralign.cli.arguments import Commands, parse_pairs
+from auralign.cli.arguments import Commands, add_model, load_model
 
 
 def add(commands: Commands) -> None:
@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
         help="ask a model folder about audio",
         description="Print the answer of a model folder to a prompt about each audio file.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="model folder, written by export")
+    add_model(parser)
     parser.add_argument(
         "audio",
         metavar="AUDIO",
@@ -27,47 +27,24 @@ def add(commands: Commands) -> None:
         help='the question; {speech} marks the position of the speech, "" asks nothing beside the speech',
     )
     parser.add_argument(
-        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
-    )
-    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
-    parser.add_argument(
-        "--branch",
-        metavar="NAME=PATH",
-        action="append",
-        default=[],
-        help="the folder of a further branch's encoder, likewise",
-    )
-    parser.add_argument(
         "--transcript",
         metavar="TEXT",
         help="transcript of the audio, for a model that was trained with one beside the speech",
     )
     parser.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
     parser.add_argument("--num-beams", type=int, metavar="N", help="1 is greedy; more is beam search")
-    parser.add_argument(
-        "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.set_defaults(do=do)
 
 
 def do(options: argparse.Namespace) -> int:
     """Print an answer for each audio file that can be used, and an error for each other; returns 1 if there is one."""
     from auralign.data.audio import AudioError
-    from auralign.publish.load import load
 
     if options.transcript is not None and len(options.audio) > 1:
         raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")
     if os.path.exists(options.prompt):
         raise ValueError(f'the prompt {options.prompt!r} is a file; the prompt comes last ("" asks nothing)')
-    model = load(
-        options.folder,
-        llm=options.llm,
-        encoder=options.encoder,
-        branches=parse_pairs(options.branch, "--branch"),
-        device=options.device,
-        trust_remote_code=options.trust_remote_code,
-    )
+    model = load_model(options)
     given = {"max_new_tokens": options.max_new_tokens, "num_beams": options.num_beams}
     decoding = {name: value for name, value in given.items() if value is not None}
     num_failed = 0

@@ -149,6 +149,8 @@ def _read_options(given: dict) -> dict[str, Any]:
         ),
         "stop_strings": _read_stop(given),
     }
+    if found["top_p"] == 1:  # all tokens, as without it
+        found["top_p"] = None
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -124,7 +124,7 @@ def test_what_is_odd_in_audio_is_told_in_a_line(recipe, model, capsys):
 
 def test_of_no_audio_there_is_no_answer_and_of_several_no_stream(recipe, model):
     assert model.answer([], "sort") == []
-    with pytest.raises(ValueError, match="a stream is the answer to one audio, not to 2"):
+    with pytest.raises(ValueError, match="a stream is the answer to one speech and one prompt, not to 2"):
         list(model.stream([audio(recipe), audio(recipe)]))
 
 
@@ -158,4 +158,165 @@ def test_reasoning_without_end_is_no_answer_and_said_to_be_none(recipe, model, m
     scripted(model, monkeypatch, "<think>five or", "length")
     with pytest.warns(UserWarning, match="never came out of its reasoning; raise max_new_tokens"):
         assert model.answer(audio(recipe), "repeat") == ""
-    assert "".join(model.stream(audio(recipe), "repeat")) == ""
+    with pytest.warns(UserWarning, match="never came out of its reasoning"):
+        assert "".join(model.stream(audio(recipe), "repeat")) == ""
+
+
+def test_forms_of_speech_can_be_mixed_in_a_list(recipe, model):
+    samples, rate = soundfile.read(audio(recipe), dtype="float32")
+    forms = [
+        audio(recipe),
+        (rate, samples),
+        {"array": samples, "sampling_rate": rate},
+        audio(recipe).read_bytes(),
+    ]
+    assert model.answer(forms, "sort") == [model.answer(audio(recipe), "sort")] * 4
+
+
+def test_prompts_are_one_for_each_speech_or_several_about_one(recipe, model):
+    files, prompts = [audio(recipe, 0), audio(recipe, 1)], ["sort", "repeat {speech}"]
+    expected = [model.answer(*one) for one in zip(files, prompts, strict=True)]
+    assert model.answer(files, prompts) == expected
+    with open(audio(recipe), "rb") as file:  # read once for both
+        assert model.answer(file, prompts) == [model.answer(files[0], prompt) for prompt in prompts]
+    with pytest.raises(ValueError, match="prompts: 3 for 2 answers"):
+        model.answer(files, ["sort"] * 3)
+
+
+def test_without_speech_the_llm_reads_the_prompt_alone(recipe, model):
+    ids = model.renderer.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "sort five"}], add_generation_prompt=True, return_dict=False
+    )
+    (expected,) = model.model.llm.generate(
+        [model.model.llm.embed(ids)], decoding=model.decoding, stop_ids=model.renderer.stop_ids
+    )
+    assert model.answer(None, "sort five") == model.renderer.read(expected.ids).text
+    assert model.answer([None, audio(recipe)], "sort five") == [
+        model.answer(None, "sort five"),
+        model.answer(audio(recipe), "sort five"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("speech", "prompt", "options", "message"),
+    [
+        (None, None, {}, "neither speech nor a prompt"),
+        (None, "", {}, "neither speech nor a prompt"),
+        (None, "repeat {speech}", {}, "but no speech is given"),
+        (None, "repeat", {"transcript": "five"}, "a transcript is given without its speech"),
+        ([np.ones(800), 0.5, 0.5], "repeat", {}, r"speech\[1\]: is the float 0.5"),
+        ([np.ones(800), np.ones((2, 3, 4))], "repeat", {}, r"speech\[1\] has 3 axes"),
+        (np.ones(800), 5, {}, "the prompt is int 5; give a string"),
+        (np.ones(800), ["a", 5], {}, r"prompt\[1\] is int 5"),
+        (np.ones(800), "repeat", {"max_tokens": 5}, "no option 'max_tokens'"),
+        (np.ones(800), "repeat", {"temprature": 5}, "did you mean temperature"),
+        (np.ones(800), "repeat", {"temperature": -1}, "temperature -1: give 0 or a number above it"),
+        (np.ones(800), "repeat", {"temperature": float("nan")}, "temperature nan"),
+        (np.ones(800), "repeat", {"temperature": 1, "top_p": 0}, "top_p 0: give a number above 0, at most 1"),
+        (np.ones(800), "repeat", {"temperature": 1, "top_k": 0.5}, "top_k 0.5: give a whole number"),
+        (np.ones(800), "repeat", {"temperature": 1, "seed": "a"}, "seed 'a': give a whole number"),
+        (np.ones(800), "repeat", {"top_p": 0.9}, "top_p 0.9 changes nothing without a temperature"),
+        (np.ones(800), "repeat", {"temperature": 1, "num_beams": 2}, "beam search draws no tokens"),
+        (np.ones(800), "repeat", {"max_new_tokens": 2.5}, "max_new_tokens 2.5: give a whole number"),
+        (np.ones(800), "repeat", {"max_new_tokens": "5"}, "max_new_tokens '5': give a whole number"),
+    ],
+)
+def test_wrong_arguments_are_named(model, speech, prompt, options, message):
+    with pytest.raises(ValueError, match=message):
+        model.answer(speech, prompt, **options)
+
+
+def test_a_seed_draws_the_same_answer_alone_and_in_a_list(recipe, model):
+    files, drawn = [audio(recipe, 0), audio(recipe, 1)], {"temperature": 1.5, "seed": 3}
+    together = model.answer(files, "sort", **drawn)
+    assert together == [model.answer(file, "sort", **drawn) for file in files]
+    assert model.answer(files, "sort", temperature=1.5, seed=4) != together
+    assert len({model.answer(files[0], "sort", temperature=1.5) for _ in range(3)}) > 1
+
+
+def test_the_likeliest_token_alone_is_the_greedy_answer(recipe, model):
+    greedy = model.answer(audio(recipe), "sort")
+    for narrow in ({"top_k": 1}, {"top_p": 1e-6}):
+        assert model.answer(audio(recipe), "sort", temperature=2.0, seed=1, **narrow) == greedy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": 1.5, "seed": 5},
+        {"num_beams": 3},
+        {"max_new_tokens": 3},
+        {"stop_strings": ("e", " a")},
+    ],
+)
+def test_joined_pieces_equal_the_answer(recipe, model, options):
+    for number in range(4):
+        expected = model.answer(audio(recipe, number), "repeat {speech}", **options)
+        assert "".join(model.stream(audio(recipe, number), "repeat {speech}", **options)) == expected
+
+
+def test_no_piece_holds_half_a_character(recipe, model, monkeypatch):
+    scripted(model, monkeypatch, "नमस्ते 👩‍🔬 fünf")
+    pieces = list(model.stream(audio(recipe), "repeat"))
+    assert "".join(pieces) == "नमस्ते 👩‍🔬 fünf"
+    assert len(pieces) > 5
+    assert not any("\ufffd" in piece for piece in pieces)
+
+
+def test_a_stream_refuses_wrong_input_before_it_is_read(model):
+    with pytest.raises(AudioError, match="holds no samples"):
+        model.stream(np.zeros(0), "repeat")
+
+
+def test_a_stream_that_is_closed_ends_the_decoding(recipe, model, monkeypatch):
+    put = []
+
+    def answer(prompts, speech, *, streamer, **options):
+        streamer.put(torch.zeros(1, 0, dtype=torch.long))
+        for token in range(100_000):
+            put.append(token)
+            streamer.put(torch.tensor([265]))
+        return []
+
+    monkeypatch.setattr(model.model, "answer", answer)
+    stream = model.stream(audio(recipe), "repeat")
+    next(stream)
+    stream.close()
+    assert len(put) < 100_000
+
+
+def test_a_model_can_be_moved_and_changed_in_precision(recipe):
+    model = auralign.load(recipe / "model")
+    assert model.to("cpu") is model
+    assert model.to(torch.bfloat16).model.llm.model.dtype == torch.bfloat16
+    assert isinstance(model.answer(audio(recipe), "sort"), str)
+    assert model.to("cpu", "float32").model.llm.model.dtype == torch.float32
+    with pytest.raises(ValueError, match="to.tpu.: .*give a device such as cpu"):
+        model.to("tpu")
+    with pytest.raises(ValueError, match="to.torch.int8.: "):
+        model.to(torch.int8)
+
+
+def test_the_representation_is_a_line(model):
+    assert repr(model) == "PretrainedModel(llama with WhisperEncoder and StackAndProject, float32 on cpu)"
+
+
+def test_ask_prints_the_same_on_a_terminal_and_in_a_pipe(recipe, capsys, monkeypatch):
+    command = [
+        "ask",
+        str(recipe / "model"),
+        str(audio(recipe)),
+        "sort",
+        "--temperature",
+        "1.5",
+        "--seed",
+        "3",
+    ]
+    assert cli.run(command) == 0
+    piped = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out == piped
+    expected = auralign.load(recipe / "model").answer(audio(recipe), "sort", temperature=1.5, seed=3)
+    assert piped == f"{expected}\n"

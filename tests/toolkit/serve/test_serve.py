@@ -108,7 +108,7 @@ def test_an_answer_at_its_limit_says_so(client, clip):
 
 
 def test_an_answer_ends_before_a_stop_string(client, clip):
-    completion = ask(client, text("repeat {speech}"), part(clip), stop=[" six"])
+    completion = ask(client, text("repeat {speech}"), part(clip), stop=[" two"])
     assert (said(completion), completion.choices[0].finish_reason) == ("i heard eight", "stop")
 
 
@@ -139,7 +139,7 @@ def test_beam_search_of_the_model_is_kept(client, model, clip, monkeypatch):
             [part(encode(np.zeros(96_000), kind="FLAC"))],
             r"input_audio lasts 6.0 s, the limit of this server is 5 s",
         ),
-        ([part(digits_model.AUDIO.read_bytes()[:2000])], "input_audio: .*cut"),
+        ([part(digits_model.AUDIO.read_bytes()[:2000])], "input_audio: cannot be read as audio"),
         ([text("repeat " * 1000)], "take .* positions, the LLM llm has 512"),
         ([text("repeat {speach}"), part(digits_model.AUDIO.read_bytes())], "did you mean {speech}"),
     ],

@@ -1,11 +1,11 @@
-"""What the commands share: types of arguments, and the import path of a recipe's folder."""
+"""What the commands share: types of arguments, the arguments that load and use a model, the import path of a recipe's folder."""
 
 import argparse
 import ipaddress
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auralign.publish.pretrained import PretrainedModel
@@ -32,40 +32,6 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
             raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
         found[name] = value
     return found
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """The arguments by which a command loads a model folder; `load_model` reads them."""
-    parser.add_argument("folder", metavar="MODEL", help="model folder, written by export")
-    parser.add_argument(
-        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
-    )
-    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
-    parser.add_argument(
-        "--branch",
-        metavar="NAME=PATH",
-        action="append",
-        default=[],
-        help="the folder of a further branch's encoder, likewise",
-    )
-    parser.add_argument(
-        "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
-
-
-def load_model(options: argparse.Namespace) -> "PretrainedModel":
-    """The model that the arguments of `add_model` name."""
-    from auralign.publish.load import load
-
-    return load(
-        options.folder,
-        llm=options.llm,
-        encoder=options.encoder,
-        branches=parse_pairs(options.branch, "--branch"),
-        device=options.device,
-        trust_remote_code=options.trust_remote_code,
-    )
 
 
 def add_address(parser: argparse.ArgumentParser, *, port: int) -> None:
@@ -131,3 +97,74 @@ def parse_overrides(words: list[str]) -> dict[str, str]:
 def import_from_working_folder() -> None:
     """Make modules in the working folder importable, as they are for a recipe's scripts: its YAML may name them."""
     sys.path.append(os.getcwd())
+
+
+DECODING = ("max_new_tokens", "num_beams", "temperature", "top_p", "top_k", "seed")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `load_model`."""
+    parser.add_argument("folder", metavar="MODEL", help="model folder, written by export")
+    parser.add_argument(
+        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
+    )
+    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
+    parser.add_argument(
+        "--branch",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="the folder of a further branch's encoder, likewise",
+    )
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+
+
+def load_model(options: argparse.Namespace) -> "PretrainedModel":
+    """Load the model folder that the arguments of `add_model` name."""
+    from auralign.publish.load import load
+
+    return load(
+        options.folder,
+        llm=options.llm,
+        encoder=options.encoder,
+        branches=parse_pairs(options.branch, "--branch"),
+        device=options.device,
+        trust_remote_code=options.trust_remote_code,
+    )
+
+
+def add_decoding(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `decoding_of`."""
+    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
+    parser.add_argument("--num-beams", type=int, metavar="N", help="1 is greedy; more is beam search")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="draw tokens, more freely the higher; default: greedy"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="draw among the likeliest tokens that add up to probability P",
+    )
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest tokens")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed draws the same answer")
+
+
+def decoding_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of `PretrainedModel.answer` that were given on the command line."""
+    return {name: value for name in DECODING if (value := getattr(options, name)) is not None}
+
+
+def print_stream(pieces: Iterator[str], *, live: bool) -> str:
+    """Print an answer, piece by piece if `live`, otherwise when it is complete; returns it."""
+    said = []
+    for piece in pieces:
+        said.append(piece)
+        if live:
+            print(piece, end="", flush=True)
+    text = "".join(said)
+    print("" if live else text, flush=True)
+    return text

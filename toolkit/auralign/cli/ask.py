@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from auralign.cli.arguments import Commands, add_model, load_model
+from auralign.cli.arguments import Commands, add_decoding, add_model, decoding_of, load_model, print_stream
 
 
 def add(commands: Commands) -> None:
@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "ask",
         help="ask a model folder about audio",
-        description="Print the answer of a model folder to a prompt about each audio file.",
+        description="Print the answer of a model folder to a prompt about each audio file; on a terminal while it is decoded.",
     )
     add_model(parser)
     parser.add_argument(
@@ -31,27 +31,27 @@ def add(commands: Commands) -> None:
         metavar="TEXT",
         help="transcript of the audio, for a model that was trained with one beside the speech",
     )
-    parser.add_argument("--max-new-tokens", type=int, metavar="N", help="length limit of an answer")
-    parser.add_argument("--num-beams", type=int, metavar="N", help="1 is greedy; more is beam search")
+    add_decoding(parser)
     parser.set_defaults(do=do)
 
 
 def do(options: argparse.Namespace) -> int:
-    """Print an answer for each audio file that can be used, and an error for each other; returns 1 if there is one."""
+    """Print an answer for each audio file that can be used, and an error for each other; returns 1 if there is one.
+
+    On a terminal, an answer is printed while it is decoded."""
     from auralign.data.audio import AudioError
 
     if options.transcript is not None and len(options.audio) > 1:
         raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")
     if os.path.exists(options.prompt):
         raise ValueError(f'the prompt {options.prompt!r} is a file; the prompt comes last ("" asks nothing)')
-    model = load_model(options)
-    given = {"max_new_tokens": options.max_new_tokens, "num_beams": options.num_beams}
-    decoding = {name: value for name, value in given.items() if value is not None}
+    model, decoding, live = load_model(options), decoding_of(options), sys.stdout.isatty()
     num_failed = 0
     for audio in options.audio:
         try:
-            answer = model.answer(audio, options.prompt or None, transcript=options.transcript, **decoding)
-            print(f"{audio}: {answer}" if len(options.audio) > 1 else answer)
+            pieces = model.stream(audio, options.prompt or None, transcript=options.transcript, **decoding)
+            print(f"{audio}: " if len(options.audio) > 1 else "", end="", flush=True)
+            print_stream(pieces, live=live)
         except AudioError as error:
             num_failed += 1
             print(f"auralign: error: {error}", file=sys.stderr)

@@ -114,7 +114,9 @@ def hear(
     return Heard(samples, tuple(notes + _describe_sound(samples)), recording.num_samples / rate)
 
 
-def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE) -> Heard:
+def hear_array(
+    samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE, name: str = "the array"
+) -> Heard:
     """As `hear`, for an array or a tensor.
 
     Arguments
@@ -125,12 +127,13 @@ def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE
         Rate of the array, in Hz.
     wanted_rate : int
         Rate of the returned samples, in Hz.
+    name : str
+        The name of the array in errors.
 
     Returns Heard.
 
     Raises AudioError if the array has another shape or type, is empty, or holds values that are not finite or in no known range.
     """
-    what = "the array"
     notes: list[tuple[str, str]] = []
     if hasattr(samples, "detach"):  # a tensor: it may be on a GPU, or of a type that numpy lacks
         samples = samples.detach().cpu()
@@ -140,18 +143,18 @@ def hear_array(samples: Any, *, sample_rate: int, wanted_rate: int = SAMPLE_RATE
         num_channels, num_samples = sorted(samples.shape)
         if num_channels == num_samples or num_channels > MAX_CHANNELS:
             raise AudioError(
-                f"{what} has the shape {samples.shape}; give (num_samples,) or (num_samples, num_channels)"
+                f"{name} has the shape {samples.shape}; give (num_samples,) or (num_samples, num_channels)"
             )
         samples = samples if samples.shape[1] == num_channels else samples.T
     elif samples.ndim != 1:
         raise AudioError(
-            f"{what} has {samples.ndim} axes; give (num_samples,) or (num_samples, num_channels)"
+            f"{name} has {samples.ndim} axes; give (num_samples,) or (num_samples, num_channels)"
         )
     if not samples.size:
-        raise AudioError(f"{what} holds no samples")
-    _check_rate(what, sample_rate)
-    samples = _to_floats(what, samples.reshape(len(samples), -1), notes)
-    mixed = _mix(what, samples, float(samples.min()), float(samples.max()), sample_rate, notes)
+        raise AudioError(f"{name} holds no samples")
+    _check_rate(name, sample_rate)
+    samples = _to_floats(name, samples.reshape(len(samples), -1), notes)
+    mixed = _mix(name, samples, float(samples.min()), float(samples.max()), sample_rate, notes)
     mixed = resample(mixed, sample_rate, wanted_rate)
     return Heard(mixed, tuple(notes + _describe_sound(mixed)), len(samples) / sample_rate)
 

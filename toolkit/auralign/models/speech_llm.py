@@ -7,6 +7,7 @@ Axes: B batch, T speech frames, U text positions, N positions of a pack, D width
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,9 +15,12 @@ from torch import nn
 from auralign.layout import END, FIRST, MAIN, STUDENT, TEACHER
 from auralign.losses import TopK
 from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
-from auralign.models.llm import INPUT, LLM, Answer, Decoding
+from auralign.models.llm import INPUT, LLM, Answer, Decoding, Sampling
 from auralign.models.views import Hidden, Named, Pack, ViewOutput
 from auralign.render import Piece, Rendered
+
+if TYPE_CHECKING:
+    from auralign.models.encoders import SpeechEncoder
 
 Frames = Mapping[str, tuple[torch.Tensor, torch.Tensor]]  # by branch: frames (B, T, D) and lengths (B,)
 
@@ -48,6 +52,8 @@ class SpeechLLM(nn.Module):
     Raises ValueError if `frozen` names a part that the model does not have.
     """
 
+    encoder: "SpeechEncoder"
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -78,7 +84,7 @@ class SpeechLLM(nn.Module):
             self.parts[name].requires_grad_(False).eval()
 
     @property
-    def encoders(self) -> dict[str, nn.Module]:
+    def encoders(self) -> "dict[str, SpeechEncoder]":
         """The encoders by branch, the main one first."""
         return {MAIN: self.encoder, **{name: branch.encoder for name, branch in self.branches.items()}}
 
@@ -300,13 +306,15 @@ class SpeechLLM(nn.Module):
         decoding: Decoding,
         stop_ids,
         seconds: list[float | None] | None = None,
+        sampling: Sampling | None = None,
         streamer=None,
     ) -> list[Answer]:
         """Generate answers to prompts, each with its own speech (see `embed`), or None if it has no speech.
 
-        `seconds` of the utterance that each prompt is about may limit its answer. `streamer`, of transformers, is given the
-        tokens of a single prompt one by one.
+        `seconds` of the utterance that each prompt is about may limit its answer. Without `sampling` the likeliest tokens are
+        taken. `streamer`, of transformers, is given the tokens of a single prompt one by one.
         """
+        sampling = sampling or Sampling()
         packs = [self.pack([prompt], [of_one]) for prompt, of_one in zip(prompts, speech, strict=True)]
         return self.llm.generate(
             [pack.embeddings for pack in packs],
@@ -314,6 +322,10 @@ class SpeechLLM(nn.Module):
             decoding=decoding,
             stop_ids=stop_ids,
             seconds=seconds,
+            temperature=sampling.temperature or 0.0,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            seeds=sampling.seeds(len(packs)),
             streamer=streamer,
         )
 

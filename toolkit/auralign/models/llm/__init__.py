@@ -5,6 +5,7 @@ from auralign.models.llm.llm import LLM
 from auralign.models.llm.load import load_llm
 from auralign.models.llm.lora import ALL, SPEECH, lora_options
 from auralign.models.llm.packs import INPUT, LAST
+from auralign.models.llm.sampling import Sampling
 from auralign.models.llm.sharing import Sharing
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SPEECH",
     "Answer",
     "Decoding",
+    "Sampling",
     "Sharing",
     "load_llm",
     "lora_options",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from auralign.models.llm.sampling import GumbelNoise, is_whole
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -42,6 +44,10 @@ class Decoding:
     stop_strings: tuple[str, ...] = ()
 
     def __post_init__(self):
+        for name in ("max_new_tokens", "num_beams"):
+            value = getattr(self, name)
+            if not is_whole(value):
+                raise ValueError(f"{name} {value!r}: give a whole number above 0")
         for name, value in vars(self).items():
             if isinstance(value, (int, float)) and not 0 < value < math.inf:
                 raise ValueError(f"{name} {value}: give a number above 0")
@@ -70,6 +76,8 @@ def generate(
     is_speech: list[torch.Tensor] | None = None,
     seconds: list[float | None] | None = None,
     temperature: float = 0.0,
+    top_p: float | None = None,
+    top_k: int | None = None,
     seeds: list[int] | None = None,
     streamer=None,
 ) -> list[Answer]:
@@ -93,6 +101,8 @@ def generate(
         Duration of the audio in each prompt, for `Decoding.tokens_per_second`.
     temperature : float
         0, the default, takes the likeliest token.
+    top_p, top_k : float, int, optional
+        As for `Sampling`; they count with a temperature. Default none.
     seeds : list of int, optional
         A seed for each prompt, needed with a temperature.
     streamer : transformers.generation.BaseStreamer, optional
@@ -113,7 +123,7 @@ def generate(
             decoding,
             stop_ids,
             is_speech=[is_speech[row] for row in rows] if is_speech else [],
-            noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows])
+            noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows], top_p=top_p, top_k=top_k)
             if temperature > 0
             else None,
             streamer=streamer,
@@ -178,25 +188,6 @@ def _group(llm, lengths: list[int], limit: int) -> list[list[int]]:
             key = (kind, *(length > edge for edge in llm.rope_edges))
         groups.setdefault(key, []).append(row)
     return list(groups.values())
-
-
-class GumbelNoise:
-    """Turns argmax into sampling: adds noise seeded by (seed of the row, position) to logits / temperature."""
-
-    def __init__(self, temperature: float, seeds: list[int] | None):
-        if seeds is None:
-            raise ValueError("sampling needs a seed for each prompt")
-        self.temperature, self.seeds, self.position = temperature, seeds, 0
-
-    def __call__(self, input_ids, scores):
-        """Noisy scores (B, V)."""
-        noise = torch.empty_like(scores, device="cpu")
-        for row, seed in zip(noise, self.seeds, strict=True):
-            row.exponential_(
-                generator=torch.Generator().manual_seed((seed * 1_000_003 + self.position) % 2**63)
-            )
-        self.position += 1
-        return scores / self.temperature - noise.log().to(scores)
 
 
 class LengthLimits:

@@ -69,7 +69,7 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self.stop_ids = find_stop_ids(model, tokenizer)
         self.batch_invariant = False
-        self._sharing: dict[str, Sharing] = {}  # by kind of device: kernels differ
+        self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._neutralise_generation_config()
         for note in self.sharing.notes():
             print(f"{self.name} ({type(model).__name__}): {note}, which takes longer", file=sys.stderr)
@@ -127,7 +127,7 @@ class LLM(nn.Module):
         parameters = self.trained or {}
         trained = {name: parameter.data for name, parameter in parameters.items()}
         for name, parameter in parameters.items():
-            parameter.data = self._original[name].to(parameter.device)
+            parameter.data = self._original[name].to(parameter)
         try:
             with self._adapters.disabled() if self._adapters else contextlib.nullcontext():
                 yield
@@ -175,8 +175,8 @@ class LLM(nn.Module):
 
     @property
     def sharing(self) -> Sharing:
-        """Which sequences may share a forward; probed at the first use on a kind of device."""
-        kind = self.device.type
+        """Which sequences may share a forward; probed at the first use on a kind of device in a precision."""
+        kind = (self.device.type, self.model.dtype)
         if kind not in self._sharing:
             with self.original():
                 self._sharing[kind] = probe(self.model, self.decoder, self.head)

@@ -78,9 +78,8 @@ def test_spoken_digits_are_repeated(client, clip):
 @pytest.mark.parametrize("kind", ["WAV", "MP3", "OGG"])
 def test_each_format_is_read(client, model, kind):
     content = encode(*soundfile.read(digits_model.AUDIO), kind)
-    assert said(ask(client, text("repeat {speech}"), part(content, kind.lower()))).startswith(
-        "i heard eight six"
-    )
+    answer = said(ask(client, text("repeat {speech}"), part(content, kind.lower())))
+    assert answer == model.answer(content, "repeat {speech}")
 
 
 def test_the_answer_is_that_of_the_model(client, model, clip):

@@ -82,6 +82,7 @@ def do(options: argparse.Namespace) -> int:
     )
     app = make_app(ModelAnswers(model, name, max_audio_seconds=options.max_audio_seconds), limits)
     shown = f"[{host}]" if ":" in host else host
+    listener.listen()  # so that whoever reads the next line can connect
     print(f"{name} is served at http://{shown}:{port}/v1; Ctrl-C ends it", file=sys.stderr, flush=True)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
     with contextlib.suppress(KeyboardInterrupt):  # the usual end of a server

@@ -13,6 +13,7 @@ from auralign.cli import (
     ask,
     bench,
     compare,
+    demo,
     evaluate,
     export,
     methods,
@@ -36,6 +37,7 @@ COMMANDS = (
     compare,
     export,
     ask,
+    demo,
     serve,
 )  # as --help lists them
 OPTION = re.compile(

@@ -3,6 +3,7 @@
 import argparse
 import ipaddress
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -62,14 +63,29 @@ def positive(text: str) -> float:
     return value
 
 
-def warn_of_others(address: str) -> None:
-    """Print a warning if a server at this IP address can be reached from other machines."""
+def bind(options: argparse.Namespace) -> socket.socket:
+    """A socket bound to the address of `add_address`, before the model is loaded: a port that is taken is found at once.
+
+    Prints a warning if other machines reach the address. Raises ValueError if it is none of this machine, or is taken.
+    """
+    try:
+        place = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(*place[:3])
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place[4])
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen at --host {options.host} --port {options.port}: {error.strerror or error}; give an address of this "
+            "machine and a free port, or --port 0"
+        ) from error
+    address = bound.getsockname()[0]
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         print(
             f"warning: everybody who reaches {address} of this machine can use the model; there is no password and no "
             "encryption",
             file=sys.stderr,
         )
+    return bound
 
 
 RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"

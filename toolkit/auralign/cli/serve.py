@@ -9,10 +9,10 @@ from auralign.cli.arguments import (
     Commands,
     add_address,
     add_model,
+    bind,
     load_model,
     number,
     positive,
-    warn_of_others,
 )
 
 DESCRIPTION = """\
@@ -68,11 +68,9 @@ def do(options: argparse.Namespace) -> int:
         raise ValueError(f"auralign serve needs {error.name}: pip install 'auralign[serve]'") from error
     from auralign.serve.answering import ModelAnswers
     from auralign.serve.app import Limits, make_app
-    from auralign.serve.listen import bind
 
-    listener = bind(options.host, options.port)
+    listener = bind(options)
     host, port = listener.getsockname()[:2]
-    warn_of_others(host)
     model = load_model(options)
     name = options.name or Path(options.folder).resolve().name
     limits = Limits(

@@ -29,6 +29,7 @@ STUDENT, TEACHER = "student", "teacher"  # views: what is trained, and what the 
 # position of each target and the tokens that end a turn.
 INSTRUCTION, SPEECH, TARGET = "instruction", "speech", "target"
 TURN, FIRST, END = "frame", "first", "end"
+ANSWER = "answer"  # an earlier answer of the LLM, in a conversation
 
 
 class System(enum.Enum):

@@ -164,3 +164,14 @@ def test_normalizers_that_put_the_space_are_found(folder):
         tokenizer.chat_template = template
         ids = Renderer(tokenizer).render(View((Text(QUESTION), Response(ANSWER)))).ids
         assert ids == templates_ids(tokenizer, QUESTION, ANSWER)
+
+
+def test_a_conversation_has_the_ids_of_the_chat_template(tokenizer):
+    said = (QUESTION, ANSWER, "sort them", "nine", "five")
+    messages = [
+        {"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(said)
+    ]
+    views = [View((Text(text),)) for text in said[::2]]
+    ids = Renderer(tokenizer).render_conversation(views, said[1::2]).ids
+    whole = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert tokenizer.convert_ids_to_tokens(ids) == tokenizer.convert_ids_to_tokens(whole)

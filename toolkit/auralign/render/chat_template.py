@@ -84,6 +84,43 @@ class ChatTemplate:
             self._frames[system] = self._make_frame(system)
         return self._frames[system]
 
+    def conversation_frame(
+        self, num_turns: int, system: System | str | None = DEFAULT
+    ) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """What the template writes around the turns of a conversation that the LLM is to answer.
+
+        Arguments
+        ---------
+        num_turns : int
+            How many turns the user has; between them are the LLM's answers.
+        system : DEFAULT, None or str
+            The system prompt.
+
+        Returns tuple of (ids, gap): before each of the contents (user, answer, user, ..., user) and behind the last; the gap is
+        the space that sentencepiece writes as one token with the first word of the content that follows.
+
+        Raises ValueError as `chat_frame`.
+        """
+        frame = self.chat_frame(system)
+        system = self.system if system is DEFAULT else system
+        roles = [("user", "assistant")[index % 2] for index in range(2 * num_turns - 1)]
+        marks = [
+            f"{USER_MARK if role == 'user' else ASSISTANT_MARK}{_letters(index)}"
+            for index, role in enumerate(roles)
+        ]
+        messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+        rest = self._apply([*_messages(system)[:-2], *messages], prompt=True)
+        texts = []
+        for mark in marks:
+            text, rest = self._split(rest, mark)
+            texts.append(text)
+        texts.append(rest)
+        frames = self.tokens.encode_between(texts, marks)
+        if texts[0] == self.prompt(system).partition(USER_MARK)[0]:
+            frames[0] = frame.before
+        gaps = [text[len(self.tokens.without_gap(text)) :] for text in texts[:-1]]
+        return tuple(zip(frames, [*gaps, ""], strict=True))
+
     def all_frames(self) -> Iterator[tuple[System | None, ChatFrame]]:
         """The frames with the default system prompt and, if the template allows it, without one."""
         for system in (DEFAULT, None):
@@ -203,6 +240,11 @@ class ChatTemplate:
             absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
         )
         return not injected
+
+
+def _letters(index: int) -> str:
+    """Three letters for a number, so that no mark of a conversation begins another."""
+    return "".join(chr(ord("A") + index // 26**power % 26) for power in (2, 1, 0))
 
 
 def _messages(system: System | str | None) -> list[dict]:

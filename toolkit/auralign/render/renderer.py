@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from auralign.files import hash_value
-from auralign.layout import DEFAULT, TURN, Segment, Speech, System, Target, View
+from auralign.layout import ANSWER, DEFAULT, TURN, Segment, Speech, System, Target, Text, View
 from auralign.reasoning import Reasoning
 from auralign.render.answers import AnswerReader, Reading
 from auralign.render.chat_template import ChatFrame, ChatTemplate
@@ -80,20 +80,58 @@ class Renderer:
     def render(self, view: View) -> Rendered:
         """Render a whole view: the chat frame, the segments and, if the view has one, the target with its end of turn."""
         frame = self.chat_frame(view.system)
-        pieces = [Piece(TURN, frame.before)]
-        last: tuple[int, ...] | None = frame.before  # the ids before the next segment; None after speech
-        gap = frame.gap
-        for segment in view.before_target().segments:
+        pieces = [Piece(TURN, frame.before), *self._contents(view.before_target(), frame.before, frame.gap)]
+        pieces.append(Piece(TURN, frame.between))
+        if view.response is not None:
+            pieces.append(self._render_target(view.response, frame))
+        return Rendered(tuple(pieces))
+
+    def render_conversation(self, views: Sequence[View], answers: Sequence[str]) -> Rendered:
+        """Render a conversation that the LLM is to answer, in the template's own form of several turns.
+
+        Arguments
+        ---------
+        views : sequence of View
+            The user's turns.
+        answers : sequence of str
+            The LLM's answers to all of them but the last, without reasoning.
+
+        Returns Rendered: the prompt. One turn is rendered as `render` renders it.
+
+        Raises ValueError if the numbers do not fit, a view holds a response, or the system prompts of the views differ.
+        """
+        if len(views) != len(answers) + 1:
+            raise ValueError(
+                f"{len(views)} turns and {len(answers)} answers; give an answer to each turn but the last"
+            )
+        if any(view.response is not None for view in views):
+            raise ValueError("a turn of a conversation holds a response; give it as an answer")
+        if any(view.system != views[0].system for view in views):
+            raise ValueError(
+                "the turns of a conversation have several system prompts; give all of them the same"
+            )
+        if not answers:
+            return self.render(views[0])
+        said = [View((Text(answer, tag=ANSWER),)) for answer in answers]
+        contents = [one for pair in zip(views, said, strict=False) for one in pair] + [views[-1]]
+        frame = self._template.conversation_frame(len(views), views[0].system)
+        pieces = []
+        for (before, gap), content in zip(frame, contents, strict=False):
+            pieces += [Piece(TURN, before), *self._contents(content, before, gap)]
+        return Rendered((*pieces, Piece(TURN, frame[-1][0])))
+
+    def _contents(self, view: View, before: tuple[int, ...], gap: str) -> list[Piece]:
+        """The pieces of a turn's segments, after these ids and the space between."""
+        pieces = []
+        last: tuple[int, ...] | None = before  # the ids before the next segment; None after speech
+        for segment in view.segments:
             ids = self.encode(gap + segment.text, after=last)
             pieces.append(_piece(segment, ids))
             if isinstance(segment, Speech) or ids:
                 last, gap = ids or None, ""
         if gap:
             pieces.append(Piece(TURN, self.encode(gap, after=last)))
-        pieces.append(Piece(TURN, frame.between))
-        if view.response is not None:
-            pieces.append(self._render_target(view.response, frame))
-        return Rendered(tuple(pieces))
+        return pieces
 
     def _render_target(self, target: Target, frame: ChatFrame) -> Piece:
         ids = target.ids

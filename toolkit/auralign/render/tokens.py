@@ -58,19 +58,32 @@ class Tokens:
 
     def encode_around(self, before: str, mark: str, behind: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Ids before a mark (without the spaces directly before it) and behind it, as they are in the whole text."""
-        start, end = len(self.without_gap(before)), len(before) + len(mark)
+        first, last = self.encode_between([before, behind], [mark])
+        return first, last
+
+    def encode_between(self, texts: Sequence[str], marks: Sequence[str]) -> list[tuple[int, ...]]:
+        """Ids of the texts before, between and behind marks, one more than marks, as they are in the whole text.
+
+        Spaces directly before a mark are left out if `without_gap` leaves them out.
+        """
+        bare = [*(self.without_gap(text) for text in texts[:-1]), texts[-1]]
         if self.tokenizer.is_fast:
-            text = f"{before}{mark}{behind}"
-            found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            whole = "".join(text + mark for text, mark in zip(texts, (*marks, ""), strict=True))
+            found = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
             ids, spans = tuple(found["input_ids"]), found["offset_mapping"]
-            first = sum(stop <= start for _, stop in spans)
-            last = len(ids) - sum(begin >= end for begin, _ in spans)
-            is_cut = all(begin >= start for begin, _ in spans[first:]) and all(
-                stop <= end for _, stop in spans[:last]
-            )
-            if is_cut and first <= last:
-                return ids[:first], ids[last:]
-        return self.encode_template(before[:start]), self.encode_template(behind, after=None)
+            pieces, begin, position, is_cut = [], 0, 0, True
+            for text, without, mark in zip(texts, bare, marks, strict=False):
+                start, end = position + len(without), position + len(text) + len(mark)
+                first = sum(stop <= start for _, stop in spans)
+                last = len(ids) - sum(opened >= end for opened, _ in spans)
+                is_cut = is_cut and begin <= first <= last
+                is_cut = is_cut and all(opened >= start for opened, _ in spans[first:])
+                is_cut = is_cut and all(stop <= end for _, stop in spans[:last])
+                pieces.append(ids[begin:first])
+                begin, position = last, end
+            if is_cut:
+                return [*pieces, ids[begin:]]
+        return [self.encode_template(text, after=None if index else ()) for index, text in enumerate(bare)]
 
     def without_gap(self, text: str) -> str:
         """The text without trailing spaces, if the tokenizer is sentencepiece: it writes them as part of the next word."""

@@ -151,6 +151,24 @@ def test_what_the_model_cannot_take_is_a_bad_request(client, parts, message, str
     assert "/tmp" not in str(found.value)
 
 
+def test_earlier_turns_and_a_system_prompt_are_read(client, model, clip):
+    spoken = {"role": "user", "content": [text("repeat {speech}"), part(clip)]}
+    before = [spoken, {"role": "assistant", "content": f"i heard {digits_model.WORDS}"}]
+    alone = ask(client, text("sort two one"))
+    after = ask(client, text("sort two one"), before=before)
+    assert after.usage.prompt_tokens > alone.usage.prompt_tokens + 10
+    system = [{"role": "system", "content": "three five"}]
+    assert ask(client, text("sort two one"), before=system).usage.prompt_tokens > alone.usage.prompt_tokens
+
+
+def test_a_path_in_a_message_is_text(client):
+    path = str(digits_model.AUDIO)
+    completion = ask(
+        client, text(path), before=[{"role": "user", "content": path}, {"role": "assistant", "content": "a"}]
+    )
+    assert completion.usage.prompt_tokens > len(path)
+
+
 def test_top_p_without_a_temperature_is_refused(client):
     with pytest.raises(openai.BadRequestError, match="top_p 0.5 changes nothing without a temperature"):
         ask(client, text("sort three"), top_p=0.5)

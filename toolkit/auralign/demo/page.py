@@ -184,7 +184,7 @@ def _describe(listener: Listener, readings: Sequence[Reading]) -> str:
     ceiling = total([Reading(one.sentence, one.repeated_text, "", "", "", "") for one in readings])[0]
     whisper = f"; the recognizer {recognized:.0%}" if listener.recognizer else ""
     return (
-        f"**{len(readings)} read: word errors {repeated:.0%}**{whisper}; the LLM, repeating the sentences from text, {ceiling:.0%}. "
+        f"**{len(readings)} read: word errors {repeated:.0%}**{whisper}; the LLM, repeating them from text, {ceiling:.0%}. "
         f"Same answer from speech and text: {agreement:.0%}."
     )
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from auralign.data.audio import AudioError, describe_audio
-from auralign.layout import Text, View
+from auralign.layout import DEFAULT, Text, View
 from auralign.models.llm import Answer
 from auralign.publish.options import parse_options
 from auralign.publish.pretrained import PretrainedModel, Question
@@ -64,16 +66,21 @@ class ModelAnswers:
         )
 
     def _ask(self, request: ChatRequest) -> Question:
-        """The question of a request. Raises RequestError or another ValueError if the model cannot take it."""
-        if len(request.turns) > 1:
-            raise RequestError("several turns are not supported by this server; send one", param="messages")
-        (turn,) = request.turns
-        waveform = None if turn.audio is None else self._read(turn.audio)
-        view = View((Text(turn.text),)) if waveform is None else self.model.view(turn.text, True)
-        if request.system is not None:
-            view = dataclasses.replace(view, system=request.system)
-        (question,) = self.model.ask([view], [waveform], [AUDIO])
-        return question
+        """The question of a request, after its earlier turns. Raises ValueError if the model cannot take it."""
+        system = DEFAULT if request.system is None else request.system
+        views: list[View] = []
+        spans: list[torch.Tensor] = []
+        for turn in request.turns[::2]:
+            waveform = None if turn.audio is None else self._read(turn.audio)
+            # Text is a segment as it is: in a turn without speech, `{speech}` is a word.
+            view = View((Text(turn.text),)) if waveform is None else self.model.view(turn.text, True)
+            views.append(dataclasses.replace(view, system=system))
+            (of_one,) = self.model.embed([self.model.renderer.render(views[-1])], [waveform])
+            spans += of_one or []
+        answers = [turn.text for turn in request.turns[1::2]]
+        prompt = self.model.renderer.render_conversation(views, answers)
+        self.model.check_fits(prompt, spans or None, AUDIO)
+        return Question(prompt, spans or None, self.model.seconds(waveform))
 
     def _read(self, content: bytes) -> Any:
         """The samples of an audio file. Its length is checked before it is decoded: a small file may hold hours."""

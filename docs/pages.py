@@ -55,6 +55,7 @@ def copies() -> dict[str, str]:
     pages = {
         "README.md": "index.md",
         "docs/formats.md": "formats.md",
+        "docs/serving.md": "serving.md",
         "docs/training_step.md": "training_step.md",
     }
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):

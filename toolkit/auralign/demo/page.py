@@ -19,9 +19,9 @@ MAX_WAITING = 8
 ALONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_name": False}
 COLUMNS = ["sentence", "the model repeats", "word errors", "recognized", "word errors", "same answer"]
 ABOUT = """\
-**Speech**: the model hears the recording. **Cascade**: the LLM reads what {recognizer} wrote for it. **Text**: the LLM reads the
-text that you typed{fallback}. The three columns have the same prompt. That speech is answered as text is
-shows how well the model hears; whether the LLM's answer is right is another question."""
+**Speech**: the model hears the recording. **Cascade**: {cascade}. **Text**: the LLM reads what you typed{or_else}. All three have
+the same prompt. How far the answer to speech is that to text shows how well the model hears; whether the LLM's answer is
+right is another question."""
 READ = """\
 Choose a sentence, record it, and the model is asked to repeat it. *Word errors* is the word error rate of what it repeats,
 against the sentence, without case and punctuation: it counts what the model misheard and where it did not obey. *Recognized* is
@@ -86,8 +86,12 @@ def _recorder(label: str) -> gr.Audio:
 
 
 def _add_asking(listener: Listener) -> None:
-    recognizer = "Whisper" if listener.recognizer else "no recognizer"
-    fallback = ", or else what was recognized" if listener.recognizer else ""
+    cascade = (
+        "the LLM reads what the encoder's own recognizer wrote"
+        if listener.recognizer
+        else f"there is none ({listener.without})"
+    )
+    or_else = ", or else what was recognized" if listener.recognizer else ""
     with gr.Row():
         with gr.Column(scale=1):
             audio = _recorder("Your speech")
@@ -99,15 +103,13 @@ def _add_asking(listener: Listener) -> None:
             )
             text = gr.Textbox(label="What was said, if you want to type it")
             button = gr.Button("Ask", variant="primary", elem_id="ask")
-    recognized = gr.Textbox(
-        label="Recognized", interactive=False, placeholder=listener.without or None, elem_id="recognized"
-    )
+    recognized = gr.Textbox(label="Recognized", interactive=False, elem_id="recognized")
     with gr.Row():
         columns = [
             gr.Textbox(label=label, lines=6, interactive=False, elem_id=label.lower())
             for label in ("Speech", "Cascade", "Text")
         ]
-    gr.Markdown(ABOUT.format(recognizer=recognizer, fallback=fallback))
+    gr.Markdown(ABOUT.format(cascade=cascade, or_else=or_else))
 
     def ask(audio: str | None, prompt: str, text: str) -> Iterator[tuple[str, ...]]:
         yield from _in_columns(listener, audio, prompt.strip(), text.strip())

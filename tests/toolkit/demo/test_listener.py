@@ -1,16 +1,11 @@
 """The three columns are the model's answer to speech, and the original LLM's answers to texts."""
 
-from pathlib import Path
-
 import pytest
 
 import digits_model
-from auralign.demo.examples import read_examples
 from auralign.demo.listener import Listener, find_recognizer
 from auralign.layout import Text, View
 from auralign.testing import make_tiny_whisper
-
-RUN = digits_model.FIXTURES / "run_62a17e5"
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +53,3 @@ def test_a_whole_whisper_is_its_own_recognizer(model, tmp_path):
     assert reason == ""
     listener = Listener(model, recognizer)
     assert isinstance(listener.recognize(listener.read(digits_model.AUDIO)), str)
-
-
-def test_a_run_without_answers_is_named(tmp_path):
-    from auralign.recipe import RecipeError
-
-    (tmp_path / "run").mkdir()
-    with pytest.raises((RecipeError, FileNotFoundError)):
-        read_examples(str(tmp_path / "run"))
-    assert Path(RUN).is_dir()

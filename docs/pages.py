@@ -45,6 +45,8 @@ SUBMODULES = {
         "auralign.publish.load.load",
         "auralign.publish.export.export",
         "auralign.publish.pretrained",
+        "auralign.publish.conversation",
+        "auralign.publish.follow_up",
     ],
 }
 log = logging.getLogger("mkdocs.plugins.pages")
@@ -56,6 +58,7 @@ def copies() -> dict[str, str]:
         "README.md": "index.md",
         "docs/formats.md": "formats.md",
         "docs/serving.md": "serving.md",
+        "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",
     }
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):

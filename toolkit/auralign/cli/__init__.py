@@ -12,6 +12,7 @@ from auralign.cli import (
     align,
     ask,
     bench,
+    chat,
     compare,
     demo,
     evaluate,
@@ -37,6 +38,7 @@ COMMANDS = (
     compare,
     export,
     ask,
+    chat,
     demo,
     serve,
 )  # as --help lists them

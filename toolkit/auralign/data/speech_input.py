@@ -37,6 +37,8 @@ def name_speech(speech: Any, index: int | None = None) -> str:
         return os.fspath(speech)
     if isinstance(getattr(speech, "name", None), str):
         return str(speech.name)
+    if isinstance(speech, Mapping) and isinstance(speech.get("path"), str) and speech["path"]:
+        return str(speech["path"])
     if index is not None:
         return f"speech[{index}]"
     if isinstance(speech, BYTES) or hasattr(speech, "read"):

@@ -10,7 +10,7 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import torch
 
 from auralign.data.audio import AudioError
 from auralign.data.speech_input import name_speech, read_speech
-from auralign.layout import SLOT, Speech, Text, View, fill
+from auralign.layout import DEFAULT, SLOT, Speech, System, Text, View, fill
 from auralign.models.llm import Answer, Decoding, Sampling
 from auralign.models.speech_llm import SpeechLLM
 from auralign.publish.model_folder import segments_of_slot
@@ -173,7 +173,7 @@ class PretrainedModel:
         sample_rate: int | None = None,
         transcript: str | None = None,
         **options: Any,
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """Yield the answer to one speech piece by piece, as the LLM decodes it.
 
         Arguments and errors as for `answer`, except that there are no lists; wrong input raises at once. The joined pieces are
@@ -193,11 +193,19 @@ class PretrainedModel:
         )
         return self.stream_answer(question, decoding, sampling, name_speech(speech))
 
-    def chat(self, system: Any = None) -> "Conversation":
-        """Begin a conversation, whose turns are kept; see `auralign.publish.conversation.Conversation`."""
+    def chat(self, system: System | str | None = DEFAULT) -> "Conversation":
+        """Begin a conversation, whose turns are kept.
+
+        Arguments
+        ---------
+        system : DEFAULT, None or str
+            The system prompt: the one that the model was trained with (default), none, or this text.
+
+        Returns Conversation of `auralign.publish.conversation`. Raises ValueError if the template cannot express the prompt.
+        """
         from auralign.publish.conversation import Conversation
 
-        return Conversation(self) if system is None else Conversation(self, system=system)
+        return Conversation(self, system=system)
 
     def read(self, speech: Any, sample_rate: int | None = None, name: str | None = None) -> "np.ndarray":
         """The samples (num_samples,) of one speech at the encoder's rate; errors and warnings as of `answer`."""
@@ -305,7 +313,7 @@ class PretrainedModel:
 
     def stream_answer(
         self, question: Question, decoding: Decoding, sampling: Sampling, name: str
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """Yield the answer to one question piece by piece; see `stream`."""
         if decoding.num_beams > 1:
             (answer,) = self.decode([question], decoding, sampling)

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from auralign.models.llm import Answer
@@ -38,7 +38,7 @@ class TokenQueue:
 
 def stream_text(
     renderer: Renderer, decode: Callable[[TokenQueue], Answer], stop_strings: Sequence[str]
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Yield the text of an answer in pieces, each as soon as it is sure to be part of it.
 
     Arguments

@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+from argparse import Namespace
 
 import pytest
 
 import digits_model
+from auralign.cli.arguments import bind
 from auralign.demo.listener import Listener
 from auralign.demo.reading import SENTENCES
 
@@ -36,7 +38,9 @@ def url():
         sentences=[digits_model.WORDS, *SENTENCES],
         without="no examples here",
     )
-    yield launch(page, host="127.0.0.1", port=0)
+    with bind(Namespace(host="127.0.0.1", port=0)) as probe:
+        port = probe.getsockname()[1]
+    yield launch(page, host="127.0.0.1", port=port)
     page.close()
 
 

@@ -77,7 +77,7 @@ def record(page, area):
     stop.wait_for()
     page.wait_for_timeout(1500)
     stop.click()
-    area.get_by_role("button", name="Play").wait_for()
+    area.get_by_role("button", name="Play", exact=True).wait_for()
 
 
 def wait_for_text(page, selector):

@@ -1,5 +1,6 @@
 """The forms in which speech is given to a model: files, bytes, arrays with a rate, and what data sets and web pages give.
 
+>>> import numpy as np
 >>> stereo = np.array([[16384, 0]] * 4, dtype=np.int16)
 >>> read_speech((16_000, stereo)).samples.tolist()                      # Gradio: (rate, samples)
 [0.25, 0.25, 0.25, 0.25]

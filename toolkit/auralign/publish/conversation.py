@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from auralign.data.audio import AudioError
 from auralign.data.speech_input import name_speech, split_list
 from auralign.layout import DEFAULT, System, View
+from auralign.publish.asking import Question
 from auralign.publish.options import parse_options
 
 if TYPE_CHECKING:
-    from auralign.publish.pretrained import PretrainedModel, Question
+    from auralign.publish.pretrained import PretrainedModel
 
 SUFFIXES = (
     ".wav",
@@ -199,10 +199,8 @@ class Conversation:
             self.model.check_fits(rendered, embeddings, name)
         return _Said(view, embeddings or [], self.model.seconds(waveform), prompt, name)
 
-    def _ask(self, said: _Said) -> "Question":
+    def _ask(self, said: _Said) -> Question:
         """The question of this turn after all earlier ones."""
-        from auralign.publish.pretrained import Question
-
         all_said = [*(earlier for earlier, _ in self._kept), said]
         views = [dataclasses.replace(one.view, system=self.system) for one in all_said]
         prompt = self.model.renderer.render_conversation(views, [answer for _, answer in self._kept])
@@ -210,12 +208,10 @@ class Conversation:
         speech = [embeddings.to(device) for one in all_said for embeddings in one.embeddings]
         try:
             self.model.check_fits(prompt, speech or None, said.name or "the conversation")
-        except AudioError as error:
-            raise AudioError(
-                f"{error}; the conversation holds {len(self._kept)} earlier turns, and reset() forgets them"
-                if self._kept
-                else str(error)
-            ) from error
+        except ValueError as error:
+            if not self._kept:
+                raise
+            raise type(error)(f"{error}; reset() forgets the earlier turns of the conversation") from error
         return Question(prompt, speech or None, said.seconds)
 
 

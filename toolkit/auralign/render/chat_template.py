@@ -116,6 +116,7 @@ class ChatTemplate:
             texts.append(text)
         texts.append(rest)
         frames = self.tokens.encode_between(texts, marks)
+        # The first turn begins with the very ids of training, unless the template writes its beginning otherwise here.
         if texts[0] == self.prompt(system).partition(USER_MARK)[0]:
             frames[0] = frame.before
         gaps = [text[len(self.tokens.without_gap(text)) :] for text in texts[:-1]]

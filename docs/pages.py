@@ -57,6 +57,7 @@ def copies() -> dict[str, str]:
     pages = {
         "README.md": "index.md",
         "docs/formats.md": "formats.md",
+        "docs/serving.md": "serving.md",
         "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",
         "docs/export.md": "export.md",

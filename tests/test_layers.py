@@ -15,7 +15,7 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  __main__
     cli       testing
-    api
+    api       demo     serve
     show      align    script  steps  evaluation  prepare  bench  new
     publish   ledger
     decode    corpora

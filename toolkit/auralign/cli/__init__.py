@@ -14,12 +14,14 @@ from auralign.cli import (
     bench,
     chat,
     compare,
+    demo,
     evaluate,
     export,
     methods,
     new_method,
     new_recipe,
     prepare,
+    serve,
     show,
 )
 from auralign.cli.arguments import parse_overrides
@@ -37,6 +39,8 @@ COMMANDS = (
     export,
     ask,
     chat,
+    demo,
+    serve,
 )  # as --help lists them
 OPTION = re.compile(
     r"^--[a-z]\w*(?:[-_]\w+)*(?=$|=)"

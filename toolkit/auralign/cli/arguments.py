@@ -1,7 +1,9 @@
 """What the commands share: types of arguments, the arguments that load and use a model, the import path of a recipe's folder."""
 
 import argparse
+import ipaddress
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,59 @@ def parse_pairs(given: Sequence[str], option: str) -> dict[str, str]:
             raise ValueError(f"{option} {pair}: expected NAME=VALUE, each name once")
         found[name] = value
     return found
+
+
+def add_address(parser: argparse.ArgumentParser, *, port: int) -> None:
+    """The options of a command that serves: host and port."""
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; default %(default)s, which only this machine reaches",
+    )
+    parser.add_argument(
+        "--port", type=port_number, default=port, metavar="N", help="default %(default)s; 0 chooses one"
+    )
+
+
+def port_number(text: str) -> int:
+    """A TCP port, as a type for argparse."""
+    value = int(text)
+    if not 0 <= value < 2**16:
+        raise ValueError
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0, as a type for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+def bind(options: argparse.Namespace) -> socket.socket:
+    """A socket bound to the address of `add_address`, before the model is loaded: a port that is taken is found at once.
+
+    Prints a warning if other machines reach the address. Raises ValueError if it is none of this machine, or is taken.
+    """
+    try:
+        place = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(*place[:3])
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place[4])
+    except OSError as error:
+        raise ValueError(
+            f"cannot listen at --host {options.host} --port {options.port}: {error.strerror or error}; give an address of this "
+            "machine and a free port, or --port 0"
+        ) from error
+    address = bound.getsockname()[0]
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        print(
+            f"warning: everybody who reaches {address} of this machine can use the model; there is no password and no "
+            "encryption",
+            file=sys.stderr,
+        )
+    return bound
 
 
 RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"

@@ -1,0 +1,46 @@
+"""The first wrong and the first right answers of a run of an earlier auralign, with their recordings."""
+
+import shutil
+
+import pytest
+
+import digits_model
+from auralign.demo.examples import is_same, read_examples
+
+YAML = "hparams/sift.yaml"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    folder = shutil.copytree(digits_model.FIXTURES / "run_62a17e5", tmp_path / "digits")
+    (folder / "corpus").mkdir()
+    (folder / "corpus" / "synthetic").symlink_to(digits_model.FIXTURES / "digits_corpus")
+    (folder / "models").symlink_to(digits_model.MODELS)
+    monkeypatch.chdir(folder)
+    return YAML
+
+
+def test_wrong_answers_come_before_right_ones_each_of_another_utterance(run):
+    examples = read_examples(run, num_shown=2)
+    kinds = [one.is_right for one in examples]
+    assert kinds == sorted(kinds)
+    assert 1 <= kinds.count(False) <= 2
+    wrong = [one.utt_id for one in examples if not one.is_right]
+    assert len(set(wrong)) == len(wrong)
+
+
+def test_an_example_has_its_recording(run):
+    rate, samples = read_examples(run)[0].audio
+    assert rate == 16_000
+    assert len(samples) > 1000
+
+
+def test_words_are_compared_without_case_and_punctuation():
+    assert is_same("Two, one!", "two one")
+    assert not is_same("two one", "one two")
+
+
+def test_a_run_before_stage_4_is_named(run):
+    shutil.rmtree("exp")
+    with pytest.raises(FileNotFoundError, match="no Hypothesis file at .*run the stage that writes it"):
+        read_examples(run)

@@ -1,0 +1,75 @@
+"""`auralign demo`: a web page to talk to a model folder."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from auralign.cli.arguments import Commands, add_address, add_model, bind, load_model
+
+DESCRIPTION = """\
+Show a web page at http://HOST:PORT: record or upload speech and compare the answers to speech, to what the encoder's own
+recognizer wrote (the cascade) and to text; read sentences aloud and have them scored. Works offline and on a CPU. Needs
+auralign[demo]. Ctrl-C ends it."""
+WITHOUT = (
+    "A model folder has no examples, as the sentences of a test set may not be published. `auralign demo MODEL --examples RUN` "
+    "shows answers of the run that it was exported from, after stage 4."
+)
+
+
+def add(commands: Commands) -> None:
+    """Add the parser of `auralign demo`."""
+    parser = commands.add_parser(
+        "demo", help="show a web page to talk to a model folder", description=DESCRIPTION
+    )
+    add_model(parser)
+    add_address(parser, port=7860)
+    parser.add_argument(
+        "--language",
+        default="en",
+        metavar="CODE",
+        help="of the speech, for the recognizer; default %(default)s",
+    )
+    parser.add_argument(
+        "--sentences",
+        metavar="FILE",
+        help="text file of sentences to read aloud, one to a line; default ten in English",
+    )
+    parser.add_argument(
+        "--examples", metavar="RUN", help="output folder of the run, whose right and wrong answers are shown"
+    )
+    parser.set_defaults(do=do)
+
+
+def do(options: argparse.Namespace) -> int:
+    """Show the page until it is interrupted."""
+    try:
+        from auralign.demo.page import launch, make_page
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("auralign"):
+            raise
+        raise ValueError(f"auralign demo needs {error.name}: pip install 'auralign[demo]'") from error
+    from auralign.demo.examples import read_examples
+    from auralign.demo.listener import Listener, find_recognizer
+    from auralign.demo.reading import read_sentences
+
+    with bind(options) as probe:  # Gradio binds again, after the model is loaded
+        host, port = probe.getsockname()[:2]
+    sentences = read_sentences(options.sentences)
+    examples = read_examples(options.examples) if options.examples else []
+    model = load_model(options)
+    recognizer, reason = find_recognizer(
+        model, Path(options.folder), encoder=options.encoder, language=options.language, device=options.device
+    )
+    if reason:
+        print(f"warning: no cascade: {reason}", file=sys.stderr)
+    page = make_page(
+        Listener(model, recognizer, without=reason),
+        name=Path(options.folder).resolve().name,
+        sentences=sentences,
+        examples=examples,
+        without=WITHOUT,
+    )
+    url = launch(page, host=host, port=port)
+    print(f"the page is at {url}; Ctrl-C ends it", file=sys.stderr, flush=True)
+    page.block_thread()
+    return 0

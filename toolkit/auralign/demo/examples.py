@@ -1,0 +1,93 @@
+"""Right and wrong answers of a run's stage 4, with their recordings."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from auralign.data.audio import audio_path, read_audio
+from auralign.records import Hypothesis, Question, Records, Utterance
+from auralign.run_folder import RunFolder
+from auralign.text.words import normalise
+
+NUM_SHOWN = 3  # of each kind
+RATE = 16_000  # Hz
+
+
+@dataclass(frozen=True)
+class Example:
+    """One answer to speech.
+
+    Arguments
+    ---------
+    utt_id : str
+    audio : (int, numpy.ndarray)
+        Rate in Hz, and samples (num_samples,).
+    text : str
+        The reference transcript.
+    prompt : str or None
+    answer, expected : str
+        `expected` is the question's reference or, if it has none, the LLM's answer to the text.
+    """
+
+    utt_id: str
+    audio: tuple[int, Any]
+    text: str
+    prompt: str | None
+    answer: str
+    expected: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer has the words that were expected, without case and punctuation."""
+        return is_same(self.answer, self.expected)
+
+
+def is_same(answer: str, expected: str) -> bool:
+    """Whether two texts have the same words, without case and punctuation."""
+    return normalise(answer) == normalise(expected)
+
+
+def read_examples(run: str, *, num_shown: int = NUM_SHOWN) -> list[Example]:
+    """The first wrong and the first right answers of a run, each to another utterance.
+
+    Arguments
+    ---------
+    run : str
+        Output folder of a run, after stage 4.
+    num_shown : int
+        Of each kind.
+
+    Returns list of Example.
+
+    Raises FileNotFoundError if stage 4 was not run, ValueError if its files do not fit each other.
+    """
+    folder = RunFolder.open(run)
+    with folder.working_here():
+        from_text = Records(folder.hypotheses("text"), Hypothesis)
+        questions = Records(folder.data.questions, Question)
+        manifest = Records(folder.data.manifest("test"), Utterance)
+        shown: dict[bool, dict[str, Example]] = {False: {}, True: {}}
+        # A limited stage 4 answers some of the questions.
+        for answer in Records(folder.hypotheses("speech"), Hypothesis):
+            question = questions[answer.key]
+            expected = from_text[answer.key].text if question.reference is None else question.reference
+            chosen = shown[is_same(answer.text, expected)]
+            if len(chosen) < num_shown and question.utt_id not in chosen:
+                utterance = manifest[question.utt_id]
+                chosen[question.utt_id] = Example(
+                    utt_id=utterance.id,
+                    audio=(RATE, _read(manifest, utterance)),
+                    text=utterance.text,
+                    prompt=question.instruction,
+                    answer=answer.text,
+                    expected=expected,
+                )
+            if all(len(chosen) == num_shown for chosen in shown.values()):
+                break
+    return [example for chosen in shown.values() for example in chosen.values()]
+
+
+def _read(manifest: Records, utterance: Utterance) -> np.ndarray:
+    path = audio_path(manifest.path, utterance)
+    return read_audio(path, start=utterance.start, seconds=utterance.seconds, sample_rate=RATE)

@@ -127,7 +127,7 @@ def prepare(
         "options": {
             name: str(value) for name, value in sorted(vars(options).items()) if name not in NO_INPUTS
         },
-        "max_rejected": recipe.max_rejected,
+        "max_rejected": recipe.max_rejected_data,
         "verify": recipe.verify_audio,
         "exclude_overlap": recipe.exclude_overlap,
         **inputs,
@@ -141,7 +141,7 @@ def prepare(
             summary = write_manifest(
                 path,
                 _read(splits[split], options.limit),
-                limit=recipe.max_rejected,
+                limit=recipe.max_rejected_data,
                 verify=verify or options.verify or recipe.verify_audio,
             )
             print(f"{stage.name}: {summary}")

@@ -141,7 +141,9 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     data_options=()
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
-    [ -z "$limit" ] || data_options+=(--limit "$limit")
+    for name in limit limit_test phrasings obey; do # of prepare.py, if this recipe's run.sh has them
+        [ -z "${!name-}" ] || data_options+=("--${name//_/-}" "${!name}")
+    done
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
         hparams=("${config#"$PWD"/}")

@@ -156,9 +156,17 @@ class Recipe:
         is_new=True,
     )
     precision: str = key(
-        "fp32; bf16 or fp16 autocast on a GPU", FIXED, default="fp32", choices=("fp32", "bf16", "fp16")
+        "fp32; bf16 or fp16: autocast, which the dtype of the LLM follows if the command line names it; auto: bf16 on a GPU and "
+        "on a CPU that has instructions for it, else fp32",
+        FIXED,
+        default="fp32",
+        choices=("fp32", "bf16", "fp16"),
     )
-    device: str = key("cpu, cuda:N, or cuda: under torchrun a GPU for each process", NOTED, default="cpu")
+    device: str = key(
+        "cpu, cuda:N, or cuda: under torchrun a GPU for each process; auto: cuda if there is a GPU, else cpu",
+        NOTED,
+        default="cpu",
+    )
     restart: bool = key(
         "if the folder holds a run of other values, keep it and begin a new one beside it (stages 2 and 3)",
         SAME,

@@ -141,9 +141,10 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     data_options=()
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
-    for name in limit limit_test phrasings obey; do # of prepare.py, if this recipe's run.sh has them
-        [ -z "${!name-}" ] || data_options+=("--${name//_/-}" "${!name}")
-    done
+    [ -z "${limit-}" ] || data_options+=(--limit "$limit")
+    [ -z "${limit_test-}" ] || data_options+=(--limit-test "$limit_test")
+    [ -z "${phrasings-}" ] || data_options+=(--phrasings "$phrasings")
+    [ -z "${obey-}" ] || data_options+=(--obey "$obey")
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
         hparams=("${config#"$PWD"/}")

@@ -19,14 +19,14 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def choose_device() -> str:
-    """ "cuda" if there is a GPU that this process may use, else "cpu"."""
+    """The device "cuda" if there is a GPU that this process may use, else "cpu"."""
     if any(os.environ.get(name, "0") in ("", "-1") for name in HIDDEN):
         return "cpu"
     return "cuda" if any(os.path.exists(path) for path in GPUS) else "cpu"
 
 
 def choose_precision(device: str) -> str:
-    """ "bf16" on a GPU and on a processor that has instructions for it, else "fp32"."""
+    """The precision "bf16" on a GPU and on a processor that has instructions for it, else "fp32"."""
     if not device.startswith("cpu"):
         return "bf16"
     try:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from auralign.layout import DEFAULT, System
 from auralign.reasoning import Pair, find_pairs, render_pairs
-from auralign.render.system_block import NoCutError, UnknownHeadError, cut_system_block
+from auralign.render.system_block import NoCutError, UnknownHeadError, cut_system_block, removed
 from auralign.render.tokens import Tokens
 
 # Letters only, so that no template trims or escapes them.
@@ -246,7 +246,7 @@ class ChatTemplate:
                 return text
             whole, whole_between = self.tokens.encode_around(text, USER_MARK, rest)
             ids, between = self.tokens.encode_around(cut, USER_MARK, rest)
-            if between != whole_between or not _is_cut_of(ids, whole):
+            if between != whole_between or removed(whole, ids) is None:
                 raise NoCutError("the token ids around it change without it")
         except NoCutError as error:
             raise ValueError(
@@ -279,9 +279,8 @@ class ChatTemplate:
         except Exception as error:  # jinja raises errors of any kind
             raise UnknownHeadError("it takes no second turn") from error
         added = self.tokens.added_pattern
-        if end.strip() and not added.search(
-            end
-        ):  # of a template in plain letters, "### " may belong to the next turn
+        if end.strip() and not added.search(end):
+            # No special token ends a turn: "### " behind an answer may belong to the next one.
             first = self.prompt(None).partition(USER_MARK)[0]
             return os.path.commonprefix([first[::-1], following[::-1]])[::-1].lstrip()
         if following.startswith(end):
@@ -289,12 +288,6 @@ class ChatTemplate:
         # Phi-3's ends a conversation with one token more than an answer.
         ended = added.search(following)
         return following if ended is None else following[ended.end() :].lstrip("\n")
-
-
-def _is_cut_of(ids: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    """Whether ids are those of `whole` without one run of them."""
-    size = len(whole) - len(ids)
-    return size >= 0 and any(whole[:start] + whole[start + size :] == ids for start in range(len(ids) + 1))
 
 
 def _messages(system: System | str | None) -> list[dict]:

@@ -11,6 +11,7 @@ block ends.
 """
 
 import re
+from typing import Any
 
 ROLES = (("user", "system"), ("User", "System"), ("USER", "SYSTEM"))
 
@@ -59,7 +60,7 @@ def cut_system_block(
         raise UnknownHeadError("its first turn and its later ones begin differently")
     if not _is_own_block(rest, _of_system(head), marked, mark, special):
         return before
-    if marked is not None and mark not in (_removed(marked, cut) or ""):
+    if marked is not None and mark not in (removed(marked, cut) or ""):
         raise NoCutError("what it writes around a system message is not what it writes without one")
     return cut
 
@@ -91,10 +92,10 @@ def _is_own_block(
     return marked is None or not (marked.startswith(rest) and marked[len(rest) :].partition(mark)[0])
 
 
-def _removed(text: str, cut: str) -> str | None:
-    """What was taken out of a text, at one position, to make `cut`; None if it is not made so."""
-    size = len(text) - len(cut)
+def removed(whole: Any, cut: Any) -> Any:
+    """What was taken out of a text, or of a tuple of ids, at one position, to make `cut`; None if it is not made so."""
+    size = len(whole) - len(cut)
     for start in range(len(cut) + 1):
-        if size >= 0 and text[:start] + text[start + size :] == cut:
-            return text[start : start + size]
+        if size >= 0 and whole[:start] + whole[start + size :] == cut:
+            return whole[start : start + size]
     return None

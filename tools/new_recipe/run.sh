@@ -22,6 +22,7 @@ splits=          # tables, such as "train valid test=hard"; empty: train, valid 
 limit=           # number of utterances of each table, to try things out; empty: all
 limit_test=      # the same for the test clips alone; empty: as --limit
 phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
+obey=            # utterances of each test set that each task of obey is asked of, once prepare.py takes --obey
 ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh

@@ -141,7 +141,10 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     data_options=()
     [ -z "${splits-}" ] || data_options+=(--splits "$splits")
     [ -z "${pairs-}" ] || data_options+=(--pairs "$pairs")
-    [ -z "$limit" ] || data_options+=(--limit "$limit")
+    [ -z "${limit-}" ] || data_options+=(--limit "$limit")
+    [ -z "${limit_test-}" ] || data_options+=(--limit-test "$limit_test")
+    [ -z "${phrasings-}" ] || data_options+=(--phrasings "$phrasings")
+    [ -z "${obey-}" ] || data_options+=(--obey "$obey")
     if [ -n "$config" ]; then
         [ -f "$config" ] || usage_error "no YAML at '$config'; there are: $(echo hparams/*.yaml)"
         hparams=("${config#"$PWD"/}")

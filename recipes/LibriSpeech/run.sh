@@ -21,6 +21,9 @@ experiment=sift  # names of files in hparams/, separated by commas; all of them 
 config=          # path of one YAML, instead of --experiment
 splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all that are there
 limit=           # number of utterances of each subset, to try things out; empty: all
+limit_test=      # the same for the test clips alone; empty: as --limit
+phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
+obey=            # utterances of each test set that each task of obey is asked of; empty: 100
 download=false   # fetch missing subsets first
 ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh

@@ -29,6 +29,7 @@ from auralign.stage import Stage, content
 
 MAX_PHRASINGS = 5
 NO_INPUTS = ("yaml", "download")  # options that do not change what is made of a corpus
+LATER_INPUTS = ("limit_test",)  # options that earlier auraligns had not: they count if they are given
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def recipe_parser(doc: str) -> argparse.ArgumentParser:
         type=_count,
         metavar="N",
         help="only the first N utterances of each part: to try things out",
+    )
+    parser.add_argument(
+        "--limit-test",
+        type=_count,
+        metavar="N",
+        help="the same for the parts of the test split alone (default: as --limit)",
     )
     parser.add_argument(
         "--phrasings",
@@ -125,9 +132,11 @@ def prepare(
     inputs = {
         "auralign": __version__,
         "options": {
-            name: str(value) for name, value in sorted(vars(options).items()) if name not in NO_INPUTS
+            name: str(value)
+            for name, value in sorted(vars(options).items())
+            if name not in NO_INPUTS and not (name in LATER_INPUTS and value is None)
         },
-        "max_rejected": recipe.max_rejected,
+        "max_rejected": recipe.max_rejected_data,
         "verify": recipe.verify_audio,
         "exclude_overlap": recipe.exclude_overlap,
         **inputs,
@@ -137,11 +146,14 @@ def prepare(
     with Stage("prepare", data.folder, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
+        limits = {split: options.limit for split in SPLITS}
+        if options.limit_test is not None:
+            limits["test"] = options.limit_test
         for split, path in manifests.items():
             summary = write_manifest(
                 path,
-                _read(splits[split], options.limit),
-                limit=recipe.max_rejected,
+                _read(splits[split], limits[split]),
+                limit=recipe.max_rejected_data,
                 verify=verify or options.verify or recipe.verify_audio,
             )
             print(f"{stage.name}: {summary}")

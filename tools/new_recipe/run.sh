@@ -20,6 +20,9 @@ experiment=sift  # names of files in hparams/, separated by commas; all of them 
 config=          # path of one YAML, instead of --experiment
 splits=          # tables, such as "train valid test=hard"; empty: train, valid and test
 limit=           # number of utterances of each table, to try things out; empty: all
+limit_test=      # the same for the test clips alone; empty: as --limit
+phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
+obey=            # utterances of each test set that each task of obey is asked of, once prepare.py takes --obey
 ngpus=1          # number of GPUs for training
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh

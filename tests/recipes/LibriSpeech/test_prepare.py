@@ -51,6 +51,17 @@ def test_headers_alone_are_read_unless_asked(tmp_path, monkeypatch):
     assert "11-2-0002" in {utterance.id for utterance in read(data, "train", Utterance)}  # was cut
 
 
+def test_the_test_split_may_have_a_limit_of_its_own(tmp_path, monkeypatch):
+    *_, data = prepare(tmp_path, monkeypatch, "--limit", "3", "--limit-test", "1")
+    assert [len(read(data, split, Utterance)) for split in ("train", "test")] == [3, 1]
+    assert read_json(data / "corpus.json")["options"]["limit_test"] == "1"
+
+
+def test_data_of_an_earlier_auralign_which_had_no_such_limit_stay_finished(tmp_path, monkeypatch):
+    *_, data = prepare(tmp_path, monkeypatch)
+    assert "limit_test" not in read_json(data / "corpus.json")["options"]
+
+
 def test_with_verify_a_cut_file_is_rejected(tmp_path, monkeypatch):
     _, said, _, data = prepare(tmp_path, monkeypatch, "--verify", "--verify_audio", "false")
     assert "headers only" not in said

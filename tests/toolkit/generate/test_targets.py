@@ -1,12 +1,14 @@
 """Targets: asked in the very ids, filtered with counts, the same after an interruption."""
 
 import copy
+import dataclasses
 import json
 from dataclasses import dataclass
 
 import pytest
 
 from auralign import layout
+from auralign.data.rejected import TooManyRejectedError
 from auralign.generate.engine import Reply, TransformersEngine
 from auralign.generate.filters import Answered, check, loops
 from auralign.generate.targets import TargetWriter
@@ -254,3 +256,109 @@ def test_what_a_method_rejects_is_counted_and_listed(llm, renderer, manifest, tm
         llm, renderer, engine, method="self_powered", families={"repeat": ["say"]}, max_rejected=0.9
     ).write(manifest, tmp_path / "t.jsonl")
     assert summary.startswith("4 targets; 3 of 7 rejected (does not end in punctuation: 3)")
+
+
+class Counting(Scripted):
+    """An engine that counts what it is asked."""
+
+    num_asked = 0
+
+    def answer(self, requests):
+        for batch in super().answer(requests):
+            self.num_asked += len(batch)
+            yield batch
+
+
+@pytest.fixture
+def long_manifest(tmp_path):
+    one = make_utterance(tmp_path / "data", "train", 0)
+    utterances = [dataclasses.replace(one, id=f"utt-{number}") for number in range(200)]
+    write_records(tmp_path / "data" / "train.jsonl", utterances, kind=Utterance)
+    return Records(tmp_path / "data" / "train.jsonl", Utterance)
+
+
+LOOPS = ("so it goes " * 9, "length")
+
+
+def test_generation_stops_as_soon_as_it_is_clear_that_too_many_answers_are_rejected(
+    llm, renderer, long_manifest, tmp_path, capsys
+):
+    engine = Counting([LOOPS])
+    with pytest.raises(TooManyRejectedError, match=r"looping.*what was answered is kept.*max_rejected"):
+        make_writer(llm, renderer, engine, max_rejected=0.25).write(long_manifest, tmp_path / "t.jsonl")
+    # By hand: Wilson's lower end of n of n is n / (n + 16) at four deviations, above 0.25 from 6 on; but 16 are asked.
+    assert engine.num_asked == 16
+    assert "so it goes" in capsys.readouterr().err
+    assert not (tmp_path / "t.jsonl").exists()
+
+
+def test_a_bound_that_is_certain_stops_without_statistics(llm, renderer, manifest, tmp_path):
+    engine = Counting([("fine", "stop"), LOOPS])
+    with pytest.raises(TooManyRejectedError):
+        make_writer(llm, renderer, engine, max_rejected=0.2).write(manifest, tmp_path / "t.jsonl")
+    assert engine.num_asked == 4  # the second loop of seven answers, of which one may be rejected
+
+
+def test_after_raising_the_limit_nothing_is_asked_twice(llm, renderer, long_manifest, tmp_path):
+    engine = Counting([("fine", "stop"), ("fine", "stop"), LOOPS])
+    with pytest.raises(TooManyRejectedError):
+        make_writer(llm, renderer, engine, max_rejected=0.01).write(long_manifest, tmp_path / "t.jsonl")
+    assert engine.num_asked < 40
+    with pytest.raises(TooManyRejectedError):  # the same limit: nothing more is asked
+        make_writer(llm, renderer, Counting([], break_at=0), max_rejected=0.01).write(
+            long_manifest, tmp_path / "t.jsonl"
+        )
+    again = Counting([("fine", "stop"), ("fine", "stop"), LOOPS])
+    make_writer(llm, renderer, again, max_rejected=0.5).write(long_manifest, tmp_path / "t.jsonl")
+    assert engine.num_asked + again.num_asked == 200
+
+
+def test_a_share_within_the_limit_is_warned_of_with_examples(llm, renderer, long_manifest, tmp_path, capsys):
+    engine = Scripted([("fine", "stop")] * 9 + [LOOPS])
+    make_writer(llm, renderer, engine, max_rejected=0.25).write(long_manifest, tmp_path / "t.jsonl")
+    said = capsys.readouterr().err
+    assert "warning: 20 of 200 rejected (looping: 20), such as" in said
+    assert f"looping: utt-9, '{long_manifest[0].text}': 'so it goes" in said
+
+
+def test_a_sample_of_many_is_asked_first(llm, renderer, long_manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("auralign.generate.targets.WINDOW", 200)
+    monkeypatch.setattr("auralign.generate.targets.SAMPLE", 20)
+    calls = []
+
+    class Calls(Scripted):
+        def answer(self, requests):
+            calls.append([request.utt_id for request in requests])
+            return super().answer(requests)
+
+    make_writer(llm, renderer, Calls([("fine", "stop")])).write(long_manifest, tmp_path / "t.jsonl")
+    sample, rest = calls
+    assert (len(sample), len(rest)) == (20, 180)
+    assert len({*sample, *rest}) == 200
+    assert sample != [f"utt-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("I do not know. " * 4 + "I do n", "looping"),  # the last word is cut off too
+        ("The tower stands in Paris, on the left bank. " * 2, None),  # two times nine words
+        ((" ".join(f"word{number}" for number in range(25)) + ". ") * 2 + "word0 wor", "looping"),
+        ("".join(f"{number}. Drink a glass of water.\n" for number in range(1, 6)) + "6. Dri", "looping"),
+        (
+            "".join(f"{number}. Visit {word}.\n" for number, word in enumerate("abcdefghijklmnop", 1)) + "17",
+            None,
+        ),
+        (" ".join(map(str, range(1, 60))), None),  # it counts
+        ("我不知道。" * 10 + "我不", "looping"),
+        ("Ha" + "ha" * 40, "looping"),
+        ("1" + "0" * 20, None),
+    ],
+)
+def test_an_answer_that_was_cut_off_while_it_looped(text, reason):
+    assert check(Answered(text, "length")) == reason
+
+
+@pytest.mark.parametrize("text", ["I do not know. " * 3, "1. Drink. " * 5])
+def test_an_answer_that_the_llm_ended_is_held_to_the_stricter_rule(text):
+    assert check(Answered(text, "stop")) is None

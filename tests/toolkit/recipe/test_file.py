@@ -133,3 +133,9 @@ def test_a_key_that_came_later_changes_a_finished_stage_only_where_it_is_set(tmp
     for stage in ("generate", "decode"):
         assert "batch_invariant" not in usual.settings(stage)
         assert asked.settings(stage) == {**usual.settings(stage), "batch_invariant": True}
+
+
+@pytest.mark.parametrize(("text", "limits"), [("", (0.01, 0.25)), ("max_rejected: 0.1\n", (0.1, 0.1))])
+def test_more_answers_than_data_may_be_rejected_unless_the_yaml_names_a_limit(tmp_path, text, limits):
+    recipe = load(tmp_path, YAML + text)
+    assert (recipe.max_rejected_data, recipe.max_rejected_answers) == limits

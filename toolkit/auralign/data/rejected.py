@@ -12,6 +12,8 @@ from auralign.records import Utterance, shorten
 # Up to three items may be rejected whatever the limit (one of 29 is more than 1 %), but at most a quarter of all.
 ALWAYS_ALLOWED, ALWAYS_ALLOWED_SHARE = 3, 0.25
 
+REPAIR = "mend the data, or raise the limit (max_rejected of the recipe's YAML; of auralign prepare --max-rejected)"
+
 
 class TooManyRejectedError(ValueError):
     """More items were rejected than the recipe allows."""
@@ -86,8 +88,16 @@ class Rejected(Listed):
         few = min(ALWAYS_ALLOWED, int(ALWAYS_ALLOWED_SHARE * num_all)) if self.limit else 0
         return max(few, math.floor(self.limit * num_all)) if self.limit < 1 else num_all
 
-    def write(self, path: PathLike, *, num_kept: int) -> None:
+    def write(self, path: PathLike, *, num_kept: int, repair: str = REPAIR) -> None:
         """Write the list.
+
+        Arguments
+        ---------
+        path : path
+        num_kept : int
+            Number of the items that were not rejected.
+        repair : str
+            What the error advises; default: to mend the data or raise the limit.
 
         Raises
         ------
@@ -106,8 +116,7 @@ class Rejected(Listed):
         if too_many:
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
-                f"{self.first()}; reasons in {path}; mend the data, or raise the limit "
-                "(max_rejected of the recipe's YAML; of auralign prepare --max-rejected)"
+                f"{self.first()}; reasons in {path}; {repair}"
             )
         if not num_kept:
             raise TooManyRejectedError(f"nothing was kept; see {path}")

@@ -5,10 +5,18 @@
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 # A block of words that repeats at the end; digit strings may repeat a word seven times.
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
+# Of an answer that was cut off, whose end no LLM chose: fewer repeats, and blocks of any length, as whole paragraphs repeat.
+CUT_OFF_REPEATS, LONG_BLOCK_REPEATS, LONG_BLOCK_WORDS = 3, 2, 20
+# Of writing without spaces, and of a letter that never ends
+MIN_LETTER_REPEATS, MIN_LOOP_LETTERS, MAX_BLOCK_LETTERS = 4, 32, 100
+MARKER = re.compile(
+    r"[(*]?\d+[.):]|[-*•]"
+)  # of an item in a list: the number differs, although the items are the same
 
 REFUSAL = re.compile(
     r"^\W*(i am sorry|i'm sorry|sorry,? (but )?i|i (can ?not|can't|am unable to|am not able to|won't)\b"
@@ -33,19 +41,58 @@ def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
         return "empty"
     if answer.finish_reason == "length" and not keep_cut_off:
         return "cut off"
-    if loops(answer.text):
+    if loops(answer.text, cut_off=answer.finish_reason == "length"):
         return "looping"
     if REFUSAL.match(answer.text.replace("’", "'")):
         return "refusal"
     return None
 
 
-def loops(text: str) -> bool:
-    """Whether the text ends in a block of words that occurs at least four times in a row, sixteen words in all."""
+def loops(text: str, *, cut_off: bool = False) -> bool:
+    """Whether the text ends in a block of words that occurs at least four times in a row, sixteen words in all.
+
+    Arguments
+    ---------
+    text : str
+    cut_off : bool
+        Whether the text ends at a length limit, maybe within a word, and not where the LLM ended it; default False. Then three
+        times are enough, and two if the block has at least twenty words; the numbers of a list are not compared; and of a
+        text without spaces its letters are.
+
+    >>> loops("I do not know. " * 3 + "I do"), loops("I do not know. " * 4 + "I d", cut_off=True)
+    (False, True)
+    """
     words = text.split()
-    for block in range(1, MAX_BLOCK_WORDS + 1):
-        repeats = max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block))
-        tail = words[-block * repeats :]
-        if len(tail) == block * repeats and tail == tail[:block] * repeats:
+    if not cut_off:
+        return any(
+            _repeats(words, block, max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block)))
+            for block in range(1, MAX_BLOCK_WORDS + 1)
+        )
+    unnumbered = [word for word in words if not MARKER.fullmatch(word)]
+    wholes = (words, words[:-1], unnumbered, unnumbered[:-1])  # the last word may be the beginning of one
+    return any(map(_loops_in_words, wholes)) or bool(words) and _loops_in_letters(words[-1])
+
+
+def _repeats(items: Sequence, block: int, repeats: int) -> bool:
+    """Whether the last `block * repeats` items are one block, time and again."""
+    size = block * repeats
+    return 0 < size <= len(items) and items[-size:-block] == items[len(items) - size + block :]
+
+
+def _loops_in_words(words: list[str]) -> bool:
+    for block in range(1, len(words) // 2 + 1):
+        repeats = (
+            LONG_BLOCK_REPEATS
+            if block >= LONG_BLOCK_WORDS
+            else max(CUT_OFF_REPEATS, -(-MIN_LOOP_WORDS // block))
+        )
+        if _repeats(words, block, repeats):
             return True
     return False
+
+
+def _loops_in_letters(word: str) -> bool:
+    return any(
+        _repeats(word, block, max(MIN_LETTER_REPEATS, -(-MIN_LOOP_LETTERS // block)))
+        for block in range(1, min(MAX_BLOCK_LETTERS, len(word) // MIN_LETTER_REPEATS) + 1)
+    )

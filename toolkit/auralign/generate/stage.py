@@ -65,7 +65,7 @@ def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
         llm_revision=llm.revision,
         decoding={"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature},
         seed=recipe.seed,
-        max_rejected=recipe.max_rejected,
+        max_rejected=recipe.max_rejected_answers,
         keep_cut_off=recipe.keep_cut_off,
     )
     utterances = Records(run.data.manifest(stage.split), Utterance)

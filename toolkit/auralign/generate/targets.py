@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
+import sys
 from array import array
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -12,19 +12,25 @@ from random import Random
 from tqdm import tqdm
 
 from auralign import layout
-from auralign.data.rejected import Rejected, rejected_path
+from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
-from auralign.generate.filters import Answered, check
-from auralign.method import AlignmentMethod, draw, lay_out, respond, running
+from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
+from auralign.method import draw, lay_out, respond
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
 WINDOW = 4096
 KEY_LETTERS = 16  # of a target's key: 64 bits in hexadecimal
+SAMPLE = 128  # of a full window, asked first: drawn at random, as the longest prompts are not like all
 UNKNOWN = layout.Response("")  # replaces the answer while the prompt is rendered
-UNASKED = GIVEN, NONE = ("given", "none")  # finish reasons of targets that the LLM did not write
+TOO_LONG = "prompt longer than the LLM's context"
+WORTH_A_WARNING = 0.01  # share of rejected items
+STOPPED = (
+    "what was answered is kept: mend the prompts, raise max_new_tokens or use a larger LLM, or raise the limit (max_rejected) "
+    "and run the same command again"
+)
 
 
 def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
@@ -58,6 +64,9 @@ class Asked:
         self._keys.append(int(request.key, 16))
         return len(self._keys) - 1 not in self.too_long
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def __iter__(self) -> Iterator[str]:
         return (f"{key:0{KEY_LETTERS}x}" for key in self._keys)
 
@@ -77,7 +86,8 @@ class TargetWriter:
         `max_new_tokens` and `temperature`.
     seed : int
     max_rejected : float
-        Largest share of rejected items; above it the stage stops (see `auralign.data.rejected.Rejected`).
+        Largest share of rejected items; as soon as it is clear that more will be, the stage stops (see
+        `auralign.data.rejected.Rejected` and `auralign.generate.judging.Watch`). What was answered is kept.
     keep_cut_off : bool
         Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected; default True.
     """
@@ -108,8 +118,9 @@ class TargetWriter:
         """
         prompts = self.renderer.describe()
         answered = partial or partial_path(path)
+        judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
         with Store(answered, Target, about=prompts) as store:
-            asked = self._answer_all(manifest, store)
+            asked = self._answer_all(manifest, store, judge, rejected_path(path))
             if len(manifest) and self.num_unasked == len(manifest):
                 raise ValueError(
                     f"method {self.method.name!r} returns no choice for any of the {len(manifest)} utterances of "
@@ -117,11 +128,18 @@ class TargetWriter:
                 )
             rejected = Rejected(limit=self.max_rejected)
             counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
-            kept = self._kept(asked, manifest, store, rejected, counts, rejected_path(path))
+            kept = self._kept(asked, store, judge, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target, about=prompts)
             counts["utterances for which the method returns no choice"] = self.num_unasked
         if partial is None:
             answered.unlink()
+        if len(rejected.items) > max(ALWAYS_ALLOWED, WORTH_A_WARNING * len(asked)):
+            print(
+                f"targets {manifest.path.stem}: warning: {rejected.summary(num_kept=counts['written'])}, such as\n"
+                f"{examples(rejected, manifest)}",
+                end="",
+                file=sys.stderr,
+            )
         notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
         return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
             f"; {notes}" if notes else ""
@@ -144,34 +162,74 @@ class TargetWriter:
                 key = hash_value([asked, made_by])[:KEY_LETTERS]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
-    def _answer_all(self, manifest: Records, store: Store) -> Asked:
-        """Answer every request that has no answer in the store; returns what was asked, in the manifest's order."""
-        asked = Asked()
-        pending = (
-            (request, given)
-            for request, given in self.requests(manifest)
-            if asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids)
-            and request.key not in store.keys
-        )
+    def _answer_all(self, manifest: Records, store: Store, judge: Judge, rejected_file: Path) -> Asked:
+        """Answer every request that has no answer in the store; returns what was asked, in the manifest's order.
+
+        Raises TooManyRejectedError as soon as it is clear that there will be too many.
+        """
+        asked, watch = Asked(), Watch(limit=self.max_rejected)
+        pending = self._pending(manifest, store, judge, asked, watch)
         with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
-            while window := list(islice(pending, WINDOW)):
+            while True:
+                window = list(islice(pending, WINDOW))
+                num_all = len(asked) if len(window) < WINDOW else None
+                self._stop_if_too_many(watch, num_all, manifest, rejected_file)
+                if not window:
+                    return asked
                 given = [
                     self._target(Reply(request, text, GIVEN if self.method.needs.target else NONE))
                     for request, text in window
                     if text is not None
                 ]
-                store.append(given)
-                bar.update(len(given))
-                for batch in self.engine.answer([request for request, text in window if text is None]):
-                    store.append(self._target(reply) for reply in batch)
-                    bar.update(len(batch))
-        return asked
+                self._keep(given, store, judge, watch, bar)
+                for batch in self._ask([request for request, text in window if text is None]):
+                    self._keep([self._target(reply) for reply in batch], store, judge, watch, bar)
+                    self._stop_if_too_many(watch, num_all, manifest, rejected_file)
+
+    def _pending(
+        self, manifest: Records, store: Store, judge: Judge, asked: Asked, watch: Watch
+    ) -> Iterator[tuple[TargetRequest, str | None]]:
+        """What is to be answered; prompts that are too long, and what the store has, are counted by `watch`."""
+        for request, given in self.requests(manifest):
+            if not asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids):
+                watch.add(request.utt_id, TOO_LONG, "")
+            elif request.key in store.keys:
+                _watch(watch, judge, store.read(request.key))
+            else:
+                yield request, given
+
+    def _ask(self, requests: list[TargetRequest]) -> Iterator[list[Reply]]:
+        """The engine's batches of replies, to a random sample of many requests first."""
+        if len(requests) < WINDOW // 2:
+            yield from self.engine.answer(requests)
+            return
+        sample = sorted(requests, key=lambda request: request.key)[:SAMPLE]  # a key is a hash
+        asked = {request.key for request in sample}
+        yield from self.engine.answer(sample)
+        yield from self.engine.answer([request for request in requests if request.key not in asked])
+
+    def _keep(self, targets: list[Target], store: Store, judge: Judge, watch: Watch, bar: tqdm) -> None:
+        store.append(targets)
+        bar.update(len(targets))
+        for target in targets:
+            _watch(watch, judge, target)
+
+    def _stop_if_too_many(
+        self, watch: Watch, num_all: int | None, manifest: Records, rejected_file: Path
+    ) -> None:
+        if watch.is_too_many(num_all):
+            print(
+                f"targets {manifest.path.stem}: too many answers are rejected, such as\n{examples(watch.rejected, manifest)}",
+                end="",
+                file=sys.stderr,
+            )
+            watch.rejected.write(rejected_file, num_kept=watch.num_kept, repair=STOPPED)
 
     def _kept(
         self,
         asked: Asked,
-        manifest: Records,
         store: Store,
+        judge: Judge,
         rejected: Rejected,
         counts: dict,
         rejected_file: Path,
@@ -185,36 +243,18 @@ class TargetWriter:
             if number in asked.too_long:
                 utt_id, num_ids = asked.too_long[number]
                 size = f"{num_ids} ids of at most {self.engine.max_prompt_ids}"
-                rejected.add(utt_id, "prompt longer than the LLM's context", size)
+                rejected.add(utt_id, TOO_LONG, size)
                 continue
-            target = written = store.read(key)
-            if target.finish_reason not in UNASKED:
-                target, reason, thought = self._read(target)
-                if reason is None and type(self.method).reject is not AlignmentMethod.reject:
-                    with running(self.method, "reject", target.utt_id):
-                        utterance = manifest[target.utt_id]
-                        reason = self.method.reject(utterance, target.choice, target.response)
-                counts["stripped of reasoning"] += thought
-            else:
-                reason = "empty" if self.method.needs.target and not target.response.strip() else None
+            written = store.read(key)
+            target, reason, thought = judge.judge(written)
+            counts["stripped of reasoning"] += thought
             if reason:
                 rejected.add(target.utt_id, reason, target.response or written.response)
                 continue
             counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
             counts["written"] += 1
             yield target
-        rejected.write(rejected_file, num_kept=counts["written"])
-
-    def _read(self, target: Target) -> tuple[Target, str | None, bool]:
-        """The target with the text of its answer, the reason for rejecting it if any, and whether reasoning was stripped."""
-        written = target.response if target.response_ids is None else target.response_ids
-        reading = self.renderer.read(written)
-        finish_reason = "stop" if reading.ended else target.finish_reason
-        reason = reading.reason or check(
-            Answered(reading.text, finish_reason), keep_cut_off=self.keep_cut_off
-        )
-        said = {"response": reading.text, "response_ids": reading.ids, "finish_reason": finish_reason}
-        return replace(target, **said), reason, reading.thought
+        rejected.write(rejected_file, num_kept=counts["written"], repair=STOPPED)
 
     def _target(self, reply: Reply) -> Target:
         request = reply.request
@@ -234,3 +274,8 @@ class TargetWriter:
             decoding=request.decoding,
             seed=self.seed,
         )
+
+
+def _watch(watch: Watch, judge: Judge, written: Target) -> None:
+    target, reason, _ = judge.judge(written)
+    watch.add(target.utt_id, reason, target.response or written.response)

@@ -1,6 +1,7 @@
 """Build the model that a recipe's YAML names."""
 
 import inspect
+from collections.abc import Iterable
 from datetime import timedelta
 
 import torch
@@ -102,7 +103,8 @@ def make_renderer(
     """The renderer of an LLM's prompts; the system prompt "default" is the template's own.
 
     A template that prints the date prints the date that `prompts` (`Renderer.describe`) records. Older files record only the
-    frame's hash: the date with that hash is then searched.
+    frame's hash: the date with that hash is then searched. Prompts of an earlier auralign are repeated with the system block that
+    it did not cut out.
     """
     prompts = prompts or {}
     system = DEFAULT if system_prompt == "default" else system_prompt
@@ -114,10 +116,13 @@ def make_renderer(
         date=prompts.get("date"),
     )
     wanted = prompts.get("frame_hash", renderer.frame_hash)
-    if "date" in prompts or renderer.frame_hash == wanted or renderer.date is None:
+    if renderer.frame_hash == wanted:
         return renderer
-    earlier = (renderer.on(today() - timedelta(days=days)) for days in range(MAX_DAYS))
-    return next((one for one in earlier if one.frame_hash == wanted), renderer)
+    dated: Iterable[Renderer] = [renderer]
+    if "date" not in prompts and renderer.date is not None:
+        dated = (renderer.on(today() - timedelta(days=days)) for days in range(MAX_DAYS))
+    others = (other for one in dated for other in (one, one.keeping_system()))
+    return next((one for one in others if one.frame_hash == wanted), renderer)
 
 
 def build_decoding(recipe) -> Decoding:

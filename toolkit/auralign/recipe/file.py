@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
+from auralign.recipe.hardware import AUTO, DTYPES, choose_device, choose_precision
 from auralign.recipe.keys import RecipeError, names_of, suggest
 from auralign.recipe.recipe import KEYS, Recipe
 
@@ -114,6 +115,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
             whole[name] = _typed(name, value, text, path)
         else:
             inner[name] = value
+    _choose(text, whole, inner, path)
     # Of one command, not of the run: a recipe that is kept must not restart whatever is done with it later.
     command = {"restart": whole.pop("restart")} if "restart" in whole else {}
     resolved = _resolve(_override(text, inner, path) if inner else text, whole, path)
@@ -121,6 +123,28 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     words = {name: str(value) for name, value in overrides.items()}
     source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem)
     return make_recipe(values, path, source=source)
+
+
+def _choose(text: str, whole: dict[str, Any], inner: dict[str, Any], path) -> None:
+    """Replace `auto` by what this machine does well, and let the LLM's dtype follow a precision of the command line.
+
+    It is done before all else, so that a run records what it was made with.
+    """
+    top = dict(re.findall(r"^(device|precision):[ \t]*([\w:]+)", text, flags=re.MULTILINE))
+    device, precision = (
+        str(whole.get(name, top.get(name, KEYS[name].default))) for name in ("device", "precision")
+    )
+    is_new = "precision" in whole
+    if device == AUTO:
+        device = whole["device"] = choose_device()
+    if precision == AUTO:
+        precision = whole["precision"] = choose_precision(device)
+    block = re.search(r"^llm:.*\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*)", f"{text}\n", flags=re.MULTILINE)
+    found = re.search(r"^[ \t]+dtype:[ \t]*(\w+)", block[1] if block else "", flags=re.MULTILINE)
+    given = inner.get("llm.dtype")
+    follows = given == AUTO or (given is None and found and (found[1] == AUTO or is_new))
+    if follows and precision in DTYPES:  # any other is refused below
+        inner["llm.dtype"] = DTYPES[precision]
 
 
 def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = None) -> Recipe:

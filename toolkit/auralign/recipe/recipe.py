@@ -21,6 +21,8 @@ from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
+MAX_REJECTED_DATA, MAX_REJECTED_ANSWERS = 0.01, 0.25
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -74,10 +76,10 @@ class Recipe:
     verify_audio: bool = key(
         "stage 1 of a recipe reads audio through, not only its headers", SAME, default=False
     )
-    max_rejected: float = key(
-        "share of rejected items above which a stage stops, if there are more than 3",
+    max_rejected: float | None = key(
+        "share of rejected items above which a stage stops, if there are more than 3; null: 0.01, but 0.25 of the LLM's answers",
         SAME,
-        default=0.01,
+        default=None,
         minimum=0,
     )
     lora: Constructor | None = key(
@@ -154,9 +156,17 @@ class Recipe:
         is_new=True,
     )
     precision: str = key(
-        "fp32; bf16 or fp16 autocast on a GPU", FIXED, default="fp32", choices=("fp32", "bf16", "fp16")
+        "fp32; bf16 or fp16: autocast, which the dtype of the LLM follows if the command line names it; auto: bf16 on a GPU and "
+        "on a CPU that has instructions for it, else fp32",
+        FIXED,
+        default="fp32",
+        choices=("fp32", "bf16", "fp16"),
     )
-    device: str = key("cpu, cuda:N, or cuda: under torchrun a GPU for each process", NOTED, default="cpu")
+    device: str = key(
+        "cpu, cuda:N, or cuda: under torchrun a GPU for each process; auto: cuda if there is a GPU, else cpu",
+        NOTED,
+        default="cpu",
+    )
     restart: bool = key(
         "if the folder holds a run of other values, keep it and begin a new one beside it (stages 2 and 3)",
         SAME,
@@ -166,6 +176,16 @@ class Recipe:
     """Keys that the YAML adds for its own references, such as `encoder_folder`."""
     source: Any = dataclasses.field(default=None, repr=False, compare=False, metadata={"meaning": ""})
     """The `auralign.recipe.file.RecipeFile` that it was read from."""
+
+    @property
+    def max_rejected_data(self) -> float:
+        """The share of rejected utterances and examples above which stages 1 and 3 stop."""
+        return MAX_REJECTED_DATA if self.max_rejected is None else self.max_rejected
+
+    @property
+    def max_rejected_answers(self) -> float:
+        """The share of rejected answers above which stage 2 stops; small LLMs often loop."""
+        return MAX_REJECTED_ANSWERS if self.max_rejected is None else self.max_rejected
 
     @classmethod
     def load(cls, path, **overrides) -> "Recipe":

@@ -5,16 +5,21 @@ text are those that it has within a whole conversation.
 """
 
 import datetime
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from auralign.layout import DEFAULT, System
 from auralign.reasoning import Pair, find_pairs, render_pairs
+from auralign.render.system_block import NoCutError, UnknownHeadError, cut_system_block, removed
 from auralign.render.tokens import Tokens
 
 # Letters only, so that no template trims or escapes them.
 USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "AURALIGNSYSTEM"
+
+# Names of frames, by which they are hashed
+WITH_SYSTEM, WITHOUT_SYSTEM, OWN_SYSTEM = str(DEFAULT), str(None), "own"
 
 # Llama 3.2's template prints today's date with transformers' strftime_now. This one prints the renderer's date.
 DATED = (
@@ -61,13 +66,25 @@ class ChatTemplate:
         Arguments of the template.
     date : datetime.date
         The date that the template prints, if it prints one.
+    cuts_system : bool
+        Whether the template's own system block is cut out of a prompt without a system prompt; default True. False is for what
+        an earlier auralign made: it refused such a prompt, or left a block in it that every conversation has (Llama 3.1).
     """
 
-    def __init__(self, tokens: Tokens, *, system: System | str | None, options: dict, date: datetime.date):
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        system: System | str | None,
+        options: dict,
+        date: datetime.date,
+        cuts_system: bool = True,
+    ):
         self.tokens = tokens
         self.system = system
         self.options = options
         self.date = date
+        self.cuts_system = cuts_system
         self._frames: dict[System | str | None, ChatFrame] = {}
 
     def chat_frame(self, system: System | str | None = DEFAULT) -> ChatFrame:
@@ -122,11 +139,14 @@ class ChatTemplate:
         gaps = [text[len(self.tokens.without_gap(text)) :] for text in texts[:-1]]
         return tuple(zip(frames, [*gaps, ""], strict=True))
 
-    def all_frames(self) -> Iterator[tuple[System | None, ChatFrame]]:
-        """The frames with the default system prompt and, if the template allows it, without one."""
-        for system in (DEFAULT, None):
-            if system is DEFAULT or self._can_omit_system():
-                yield system, self.chat_frame(system)
+    def all_frames(self) -> Iterator[tuple[str, ChatFrame]]:
+        """The frames that a hash of the template covers, by name: with the default system prompt, without one if the template
+        writes that itself, and what the default was cut from if it is one that was cut."""
+        yield WITH_SYSTEM, self.chat_frame(DEFAULT)
+        if not self._has_own_system():
+            yield WITHOUT_SYSTEM, self.chat_frame(None)
+        elif self.cuts_system and self.system is None:
+            yield OWN_SYSTEM, self._make_frame(DEFAULT)
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
@@ -177,12 +197,6 @@ class ChatTemplate:
         return before, behind
 
     def _make_frame(self, system: System | str | None) -> ChatFrame:
-        if system is None and not self._can_omit_system():
-            raise ValueError(
-                f"the chat template of {self.tokens.name} puts its own system prompt if the conversation has none; "
-                "give the LLM a chat_template.jinja without it, or let the prompt keep it (system_prompt: default; for sift "
-                "also its option no_system_prompt: False)"
-            )
         prompt = self.prompt(system)
         if isinstance(system, str) and system.strip() not in prompt:
             raise ValueError(
@@ -190,6 +204,8 @@ class ChatTemplate:
                 "system_prompt: null and say it in the instruction"
             )
         text, rest = self._split(prompt, USER_MARK)
+        if system is None:
+            text = self._cut_system(text, rest)
         before, between = self.tokens.encode_around(text, USER_MARK, rest)
         begun, rest = self._split(self._apply(_messages(system)), ASSISTANT_MARK)
         return ChatFrame(
@@ -227,20 +243,89 @@ class ChatTemplate:
         text = self._apply([*_messages(system), {"role": "user", "content": USER_MARK}])
         return text.rpartition(ASSISTANT_MARK)[2].partition(USER_MARK)[0]
 
-    def _can_omit_system(self) -> bool:
-        """Whether a conversation without a system message has no system prompt: Qwen2.5's template adds its own."""
-        absent = self.prompt(None)
+    def _has_own_system(self) -> bool:
+        """Whether the template puts a system prompt that the conversation has not."""
+        if not self.cuts_system:
+            return self._adds_system()
+        text, rest = self._split(self.prompt(None), USER_MARK)
+        try:
+            return self._cut_system(text, rest) != text
+        except ValueError:
+            return True
+
+    def _adds_system(self) -> bool:
+        """Whether a conversation without a system message has more in the system message's place."""
+        marked, absent = self._marked(), self.prompt(None)
+        if marked is None:
+            return False
+        header, rest = self._split(marked, SYSTEM_MARK)
+        return absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
+
+    def _marked(self) -> str | None:
+        """A prompt with the system prompt `SYSTEM_MARK`; None if the template takes none."""
         try:
             marked = self.prompt(SYSTEM_MARK)
-        except Exception:  # a template without a system role (Gemma) raises its own jinja error
-            return True
-        if SYSTEM_MARK not in marked:  # a template that leaves system prompts out
-            return True
-        header, rest = self._split(marked, SYSTEM_MARK)
-        injected = (
-            absent.startswith(header) and absent.endswith(rest) and len(absent) > len(header) + len(rest)
-        )
-        return not injected
+        except Exception:  # a template without a system role (Gemma 2) raises its own jinja error
+            return None
+        return marked if SYSTEM_MARK in marked else None
+
+    def _cut_system(self, text: str, rest: str) -> str:
+        """The text before the user's words without the template's own system block.
+
+        Raises ValueError if it cannot be cut out, or if that changes the ids of what is left.
+        """
+        if not self.cuts_system:
+            return text
+        try:
+            cut = self._find_cut(text)
+            if cut == text:
+                if self._adds_system():
+                    raise NoCutError("it is not clear where it ends")
+                return text
+            whole, whole_between = self.tokens.encode_around(text, USER_MARK, rest)
+            ids, between = self.tokens.encode_around(cut, USER_MARK, rest)
+            if between != whole_between or removed(whole, ids) is None:
+                raise NoCutError("the token ids around it change without it")
+        except NoCutError as error:
+            raise ValueError(
+                f"the chat template of {self.tokens.name} puts its own system prompt if the conversation has none, and it "
+                f"cannot be cut out: {error}; give the LLM a chat_template.jinja without it, or let the prompt keep it "
+                "(system_prompt: default; for sift also its option no_system_prompt: False)"
+            ) from error
+        return cut
+
+    def _find_cut(self, text: str) -> str:
+        """The text without the block; the same text if there is none, or if the template does not show where it ends."""
+        marked = self._marked()
+        try:
+            return cut_system_block(
+                text,
+                head=self._head_of_user(),
+                marked=None if marked is None else self._split(marked, USER_MARK)[0],
+                mark=SYSTEM_MARK,
+                special=self.tokens.added_pattern,
+                begin=self.tokens.tokenizer.bos_token or "",
+            )
+        except UnknownHeadError:
+            return text
+
+    def _head_of_user(self) -> str:
+        """What the template writes before the user's words in a turn that is not the first."""
+        try:
+            following = self._next_turn(None)
+            end = self._split(self._apply(_messages(None)), ASSISTANT_MARK)[1]
+        except Exception as error:  # jinja raises errors of any kind
+            raise UnknownHeadError("it takes no second turn") from error
+        added = self.tokens.added_pattern
+        if end.strip() and not added.search(end):
+            # No special token ends a turn: "### " behind an answer may belong to the next one.
+            first = self.prompt(None).partition(USER_MARK)[0]
+            return os.path.commonprefix([first[::-1], following[::-1]])[::-1].lstrip()
+        if following.startswith(end):
+            return following.removeprefix(end)
+        # Phi-3's ends a conversation with one token more than an answer.
+        ended = added.search(following)
+        return following if ended is None else following[ended.end() :].lstrip("\n")
 
 
 def _letters(index: int) -> str:

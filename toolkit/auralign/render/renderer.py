@@ -19,9 +19,16 @@ from auralign.files import hash_value
 from auralign.layout import ANSWER, DEFAULT, TURN, Segment, Speech, System, Target, Text, View
 from auralign.reasoning import Reasoning
 from auralign.render.answers import AnswerReader, Reading
-from auralign.render.chat_template import ChatFrame, ChatTemplate
+from auralign.render.chat_template import OWN_SYSTEM, WITH_SYSTEM, WITHOUT_SYSTEM, ChatFrame, ChatTemplate
 from auralign.render.pieces import Piece, Rendered
 from auralign.render.tokens import Tokens
+
+# Frames as a record of prompts names them
+FRAMES = {
+    WITH_SYSTEM: "with the system prompt",
+    WITHOUT_SYSTEM: "without a system prompt",
+    OWN_SYSTEM: "with the template's own system prompt",
+}
 
 
 def today() -> datetime.date:
@@ -68,12 +75,17 @@ class Renderer:
         self.tokenizer = tokenizer
         self.system = system
         self.template_options = dict(template_options or {})
+        self._cuts_system = True
         self._tokens = Tokens(tokenizer, stop_ids)
         self._set_date(today() if date is None else datetime.date.fromisoformat(date))
 
     def _set_date(self, date: datetime.date) -> None:
         self._template = ChatTemplate(
-            self._tokens, system=self.system, options=self.template_options, date=date
+            self._tokens,
+            system=self.system,
+            options=self.template_options,
+            date=date,
+            cuts_system=self._cuts_system,
         )
         self._answers = AnswerReader(self._template)
 
@@ -196,8 +208,16 @@ class Renderer:
 
     def on(self, date: datetime.date) -> "Renderer":
         """The same renderer with another date."""
+        return self._changed(date, cuts_system=self._cuts_system)
+
+    def keeping_system(self) -> "Renderer":
+        """The same renderer with what an earlier auralign did without a system prompt: it left Llama 3.1's own one in."""
+        return self._changed(self._template.date, cuts_system=False)
+
+    def _changed(self, date: datetime.date, *, cuts_system: bool) -> "Renderer":
         other = copy.copy(self)
         other.__dict__.pop("frame_hash", None)
+        other._cuts_system = cuts_system
         other._set_date(date)
         return other
 
@@ -205,10 +225,10 @@ class Renderer:
     def frame_hash(self) -> str:
         """A hash of the chat frame (ids) and its arguments, which targets and checkpoints record."""
         frames = {
-            str(system): [list(frame.before), list(frame.between), list(frame.end)]
+            name: [list(frame.before), list(frame.between), list(frame.end)]
             + [frame.lead] * bool(frame.lead)
             + [{"gap": frame.gap}] * bool(frame.gap)
-            for system, frame in self._template.all_frames()
+            for name, frame in self._template.all_frames()
         }
         content = {"frames": frames, "options": self.template_options, "system": str(self.system)}
         return hash_value(content)[:16]
@@ -219,13 +239,13 @@ class Renderer:
         `date` comes first: no prompt can be rendered again without it. From the texts of the frame an error names what changed.
         """
         frames = {
-            "with the system prompt" if system is DEFAULT else "without a system prompt": {
+            FRAMES[name]: {
                 "before the user's words": self.tokenizer.decode(frame.before) + frame.gap,
                 "between them and the answer": self.tokenizer.decode(frame.between),
                 "before the answer": frame.lead,
                 "behind the answer": self.tokenizer.decode(frame.end),
             }
-            for system, frame in self._template.all_frames()
+            for name, frame in self._template.all_frames()
         }
         return {
             "date": self.date,

@@ -51,7 +51,7 @@ class Tokens:
 
     def encode_template(self, text: str, *, after: tuple[int, ...] | None = ()) -> tuple[int, ...]:
         """Ids of text that the chat template writes, in which special tokens are special; `after` as for `encode`."""
-        first = self._added_pattern.search(text)
+        first = self.added_pattern.search(text)
         start = len(text) if first is None else first.start()
         begun = self._tokenizer_after(after)(text[:start], add_special_tokens=False)["input_ids"]
         return (*begun, *self.tokenizer(text[start:], add_special_tokens=False)["input_ids"])
@@ -120,7 +120,8 @@ class Tokens:
         return _any_of(self.special.values())
 
     @cached_property
-    def _added_pattern(self) -> re.Pattern:
+    def added_pattern(self) -> re.Pattern:
+        """Matches the text of an added token."""
         return _any_of(self.added.values())
 
     def _tokenizer_after(self, ids: tuple[int, ...] | None) -> Any:

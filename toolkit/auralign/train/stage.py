@@ -81,7 +81,7 @@ def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, rende
         renderer=renderer,
         model=model,
         frames=recipe_frames(run.recipe, model, manifest),
-        max_rejected=run.recipe.max_rejected,
+        max_rejected=run.recipe.max_rejected_data,
     )
     if is_first():
         examples.rejected.write(rejected_path(stage.folder / f"{split}.jsonl"), num_kept=len(examples))

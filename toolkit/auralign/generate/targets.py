@@ -9,14 +9,13 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from tqdm import tqdm
-
 from auralign import layout
 from auralign.data.rejected import Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.filters import Answered, check
 from auralign.method import AlignmentMethod, draw, lay_out, respond, running
+from auralign.progress import Progress
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store
 
@@ -153,7 +152,9 @@ class TargetWriter:
             if asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids)
             and request.key not in store.keys
         )
-        with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
+        with Progress(
+            f"generate {self.method.name}: {manifest.path.stem}", unit="utterance", total=len(manifest)
+        ) as progress:
             while window := list(islice(pending, WINDOW)):
                 given = [
                     self._target(Reply(request, text, GIVEN if self.method.needs.target else NONE))
@@ -161,10 +162,10 @@ class TargetWriter:
                     if text is not None
                 ]
                 store.append(given)
-                bar.update(len(given))
+                progress.update(len(given))
                 for batch in self.engine.answer([request for request, text in window if text is None]):
                     store.append(self._target(reply) for reply in batch)
-                    bar.update(len(batch))
+                    progress.update(len(batch))
         return asked
 
     def _kept(

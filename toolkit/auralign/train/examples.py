@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
-from tqdm import tqdm
 
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
@@ -17,6 +16,7 @@ from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.speech_llm import Frames
+from auralign.progress import track
 from auralign.records import Choice, RecordError, Records, Target, Utterance, read_about
 from auralign.render import Rendered, Renderer, describe_change
 from auralign.store import teacher_path
@@ -81,7 +81,7 @@ class Examples:
         self.rejected = Rejected(limit=max_rejected)
         rows, lengths, chosen, sizes = [], [], [], []
         for number, target in enumerate(
-            tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
+            track(targets, f"train {method.name}: reading {targets.path.name}", unit="target")
         ):
             try:
                 row, utterance = manifest.find(target.utt_id)

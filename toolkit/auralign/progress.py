@@ -89,6 +89,11 @@ class Progress:
         elif time.monotonic() - self._printed >= self.seconds:
             self._print()
 
+    def skip(self, count: int) -> None:
+        """Count units that an earlier run has done, if that is known only now."""
+        self.done = self.initial = count
+        self._bar.update(count)
+
     def write(self, text: str) -> None:
         """Print a text above the bar, or as a line of its own."""
         tqdm.write(text, file=sys.stderr)

@@ -123,6 +123,11 @@ class Recipe:
     tokens_per_step: int = key("LLM positions in one optimiser step", FIXED, minimum=1)
     tokens_per_pack: int = key("LLM positions in one packed forward", NOTED, minimum=1)
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
+    wandb: bool = key(
+        "send the curves to Weights & Biases too (auralign[wandb]; WANDB_MODE=offline keeps them here)",
+        SAME,
+        default=False,
+    )
     num_shown: int = key("answers that a validation prints into the log", SAME, default=3, minimum=0)
     feature_cache: str = key(
         "memory, disk or off: the store of the frozen encoder's frames",

@@ -1,4 +1,4 @@
-"""Write the best checkpoint of a recipe as a model folder."""
+"""Write the trained weights of a recipe as a model folder."""
 
 import dataclasses
 import shutil
@@ -26,7 +26,7 @@ from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 
 def export(recipe, folder, *, report=None) -> None:
-    """Write a recipe's best checkpoint as a model folder.
+    """Write a recipe's best checkpoint as a model folder, or the mean of the last ones (`average_checkpoints`).
 
     Arguments
     ---------
@@ -40,16 +40,16 @@ def export(recipe, folder, *, report=None) -> None:
     ------
     FileExistsError : the folder exists.
     FileNotFoundError : stage 3 was not run.
-    ValueError : the recipe builds other parts than the checkpoint was trained with.
+    ValueError : the recipe builds other parts than the checkpoint was trained with, or averages more than are kept.
     """
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
-    best = Checkpoints(RunFolder(recipe).checkpoints).best()
-    model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
-    config = _describe(recipe, folder, best, model, renderer)
+    chosen = Checkpoints(RunFolder(recipe).checkpoints).chosen(recipe.average_checkpoints)
+    model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
+    check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
+    config = _describe(recipe, folder, chosen, model, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
-    weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
+    weights = {name: value for name, value in chosen.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
         save_file(weights, temporary / WEIGHTS)
         write_json(temporary / CONFIG, config)
@@ -59,7 +59,7 @@ def export(recipe, folder, *, report=None) -> None:
             shutil.copy(picture, temporary)
 
 
-def _describe(recipe, folder, best, model, renderer) -> dict:
+def _describe(recipe, folder, chosen, model, renderer) -> dict:
     """The content of `auralign.json`."""
     config = {
         "schema": SCHEMA,
@@ -86,9 +86,10 @@ def _describe(recipe, folder, best, model, renderer) -> dict:
         "frame_hash": renderer.frame_hash,
         "prompts": renderer.describe(),
         "decoding": dataclasses.asdict(build_decoding(recipe)),
-        "step": best.step,
-        "valid_loss": best.valid_loss,
-        "history": best.description.get("history", []),
+        "step": chosen.step,
+        "valid_loss": chosen.valid_loss,
+        **({"averaged_steps": list(chosen.averaged_steps)} if chosen.averaged_steps else {}),
+        "history": chosen.description.get("history", []),
     }
     if is_assisted(recipe.method):
         config["assisted_slot"] = account_of_slot(recipe.method, TRANSCRIPT)

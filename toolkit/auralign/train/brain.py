@@ -64,7 +64,7 @@ class AlignmentBrain(sb.Brain):
         self.model, self.method, self.recipe = model, method, recipe
         self.decoding = build_decoding(recipe)
         self.folder = Path(folder)
-        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS)
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS, num_last=recipe.average_checkpoints)
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
         self.wandb = None

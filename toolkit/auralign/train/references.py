@@ -94,10 +94,7 @@ class References:
     def __init__(self, valid: Examples, *, method, model, tokens_per_step: int, tokens_per_pack: int) -> None:
         self.valid, self.method, self.model, self.tokens_per_pack = valid, method, model, tokens_per_pack
         self.examples, self.heard = choose(valid, model)
-        # Without a target, or without the LLM, there is no cross-entropy.
-        self.measure = OWN_LOSS
-        if method.needs.target and STUDENT in method.needs.llm_views:
-            self.measure = CROSS_ENTROPY
+        self.measure = measure_of(method)
         num_positions = int(valid.lengths[self.examples].sum())
         self.num_steps_between = max(math.ceil(num_positions / (SHARE * tokens_per_step)), 1)
         self.num_compared, self.last_step, self.text = 0, 0, None
@@ -187,6 +184,11 @@ class References:
         return math.fsum(
             weights[name][1] * value / max(units[weights[name][0]], 1) for name, value in sums.items()
         )
+
+
+def measure_of(method) -> str:
+    """CROSS_ENTROPY if the method has targets and runs the LLM on the student's view, else OWN_LOSS."""
+    return CROSS_ENTROPY if method.needs.target and STUDENT in method.needs.llm_views else OWN_LOSS
 
 
 def choose(valid: Examples, model) -> tuple[np.ndarray, np.ndarray]:

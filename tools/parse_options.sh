@@ -62,7 +62,20 @@ stage_number() { # of a stage's number or name
 }
 
 run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; then ...; fi`
-    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
+    end_stage
+    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+    STAGE_NOW="stage $1: $2" STAGE_BEGAN=$SECONDS
+    echo "== $STAGE_NOW, $3"
+}
+
+end_stage() { # prints the time of the stage that runs, if one does
+    [ -z "$STAGE_NOW" ] || echo "== $STAGE_NOW took $((SECONDS - STAGE_BEGAN)) s"
+    STAGE_NOW=
+}
+
+end_stages() { # the last line of a script
+    end_stage
+    echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 
 are_given() { # NAME...: all of them are options of the command line
@@ -71,6 +84,7 @@ are_given() { # NAME...: all of them are options of the command line
 }
 
 FIRST_STAGE=${stage-}
+STAGE_NOW= # the stage that runs, with its number
 GIVEN= # names of the options on the command line, as the user spelled them
 while [ $# -gt 0 ]; do
     case $1 in

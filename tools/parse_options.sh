@@ -68,8 +68,8 @@ run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; 
     echo "== $STAGE_NOW, $3"
 }
 
-end_stage() { # prints the time of the stage that runs, if one does
-    [ -z "$STAGE_NOW" ] || echo "== $STAGE_NOW took $((SECONDS - STAGE_BEGAN)) s"
+end_stage() { # prints the time of the stage that runs, if one does, into the log
+    [ -z "$STAGE_NOW" ] || echo "== $STAGE_NOW took $((SECONDS - STAGE_BEGAN)) s" >&2
     STAGE_NOW=
 }
 

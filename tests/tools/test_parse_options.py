@@ -1,7 +1,5 @@
 """tools/parse_options.sh, by a script that prints what its options became."""
 
-import re
-
 import pytest
 
 SCRIPT = """#!/usr/bin/env bash
@@ -150,8 +148,3 @@ def test_help_prints_the_header_and_every_option(demo):
 )
 def test_run_stage_runs_the_stages_asked_for(demo, arguments, shown):
     assert demo(*arguments).stdout.splitlines()[:-1] == shown
-
-
-def test_each_stage_says_its_seconds(demo):
-    said = demo().stderr
-    assert re.search(r"^== stage 2: generate took \d+ s$", said, re.M)

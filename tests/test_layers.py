@@ -32,6 +32,7 @@ LAYERS = """
     layout
     records  text
     files    reasoning  names  lazy
+    progress
 """
 LEVEL = {
     part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()

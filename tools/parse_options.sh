@@ -62,7 +62,21 @@ stage_number() { # of a stage's number or name
 }
 
 run_stage() { # NUMBER NAME DESCRIPTION; use it as `if run_stage 3 train "..."; then ...; fi`
-    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "== stage $1: $2, $3"
+    end_stage
+    [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+    STAGE_NOW="stage $1: $2" STAGE_BEGAN=$SECONDS
+    echo "== $STAGE_NOW, $3"
+}
+
+end_stage() { # notes the time of the stage that runs, if one does
+    [ -z "$STAGE_NOW" ] || STAGE_TIMES="$STAGE_TIMES== $STAGE_NOW took $((SECONDS - STAGE_BEGAN)) s"$'\n'
+    STAGE_NOW=
+}
+
+end_stages() { # the last line of a script: prints the time of each stage, and of all
+    end_stage
+    printf %s "$STAGE_TIMES"
+    echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
 }
 
 are_given() { # NAME...: all of them are options of the command line
@@ -71,6 +85,8 @@ are_given() { # NAME...: all of them are options of the command line
 }
 
 FIRST_STAGE=${stage-}
+STAGE_NOW= # the stage that runs, with its number
+STAGE_TIMES= # a line for each stage that has run
 GIVEN= # names of the options on the command line, as the user spelled them
 while [ $# -gt 0 ]; do
     case $1 in

@@ -49,4 +49,4 @@ if run_stage 5 score "the gap ledger"; then
     python score.py "hparams/$experiment.yaml" "$@"
 fi
 
-echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+end_stages

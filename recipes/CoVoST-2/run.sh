@@ -64,4 +64,4 @@ if run_stage 5 score "BLEU, chrF, and the gap ledger"; then
     launch "$gpus" score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 
-echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+end_stages

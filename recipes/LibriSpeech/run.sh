@@ -55,4 +55,4 @@ if run_stage 5 score "error rates, obedience, and the gap ledger"; then
     launch 0 score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 
-echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+end_stages

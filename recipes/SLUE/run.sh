@@ -59,4 +59,4 @@ if run_stage 5 score "the tasks' metrics, and the gap ledger"; then
     launch 1 score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 
-echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+end_stages

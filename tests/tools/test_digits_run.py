@@ -196,3 +196,10 @@ def test_stages_run_in_the_example_with_its_python_and_quiet_libraries(digits, t
     )
     done = run(digits, "--stage", "1", "--stop-stage", "1", cwd=tmp_path)
     assert commands(done) == [f"{digits.root}/egs/digits {digits.root}/.venv/bin/python false 1"]
+
+
+def test_the_seconds_of_each_stage_are_printed(digits):
+    lines = run(digits).stdout.splitlines()[-7:-1]
+    names = ["corpus", "prepare", "generate", "train", "decode", "score"]
+    for number, (name, line) in enumerate(zip(names, lines, strict=True)):
+        assert re.fullmatch(rf"== stage {number}: {name} took \d+ s", line)

@@ -10,12 +10,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from auralign.corpora.librispeech import read_alignments
 from auralign.data.rejected import Listed
 from auralign.data.word_times import NoWordTimes, Timed, match_words, read_textgrid
 from auralign.files import PathLike, hash_path, locked, write_atomically
+from auralign.progress import track
 from auralign.recipe import Recipe
 from auralign.records import RecordError, Records, Utterance, header, to_line
 from auralign.stage import renew
@@ -78,7 +77,7 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
     num_found = num_left = 0
     with write_atomically(path) as file:
         file.write(header(Utterance))
-        for utterance in tqdm(manifest, desc=f"aligning {path.stem}", unit="utt", disable=None, leave=False):
+        for utterance in track(manifest, f"align {path.stem}", unit="utterance"):
             words = utterance.words
             if words and not force:
                 num_left += 1

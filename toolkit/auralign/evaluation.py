@@ -16,7 +16,7 @@ from auralign import __version__
 from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
-from auralign.decode.stage import SPEECH, best_checkpoint, make_decoder, texts_of
+from auralign.decode.stage import SPEECH, chosen_checkpoint, hash_checkpoint, make_decoder, texts_of
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, fill
@@ -198,7 +198,7 @@ class _Run:
     def identity(self) -> str:
         """A hash of what its answers depend on."""
         with self.run.working_here():
-            checkpoint = hash_path(best_checkpoint(self.run).folder)
+            checkpoint = hash_checkpoint(chosen_checkpoint(self.run))
             return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:

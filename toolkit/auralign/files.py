@@ -199,8 +199,13 @@ def _hash_file(path: Path) -> str:
     remembered = _cache_folder("hashes") / key
     if remembered.exists():
         return remembered.read_text(encoding="ascii").strip()
+    from auralign.progress import read_blocks  # here, as few files are that large
+
+    sha256 = hashlib.sha256()
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        for block in read_blocks(file, f"hash {path.name}", size=status.st_size):
+            sha256.update(block)
+    digest = sha256.hexdigest()
     with (
         contextlib.suppress(OSError),
         write_atomically(remembered) as file,

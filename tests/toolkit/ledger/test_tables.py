@@ -1,5 +1,6 @@
 import pytest
 
+from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import format_differences, format_ledger, format_legend
 
 
@@ -50,3 +51,13 @@ def test_normalised_text_is_a_column_where_it_is_another_text(corpus):
 
 def test_differences_carry_sign_and_interval(ledger):
     assert format_differences(ledger, "unseen tasks").startswith("  near - far  +0.50  (")
+
+
+def test_a_recovery_without_meaning_is_na_with_both_rates(corpus):
+    methods = {"one": corpus.method("one", "1---1111", "11--1111")}  # normalised text is not above the floor
+    text = corpus.answers("text", "11--1111")
+    ledger = corpus.ledger(methods=methods, text=text)
+    row = format_ledger(ledger).split("unseen tasks: 4 questions\n")[1].splitlines()[0].split()
+    assert (row[1], row[3], row[6]) == ("0.50", "0.50", "n/a")  # text, floor, recovery
+    assert "(one n/a (text 0.50, floor 0.50)), so recovery is undefined" in describe_result(ledger)
+    assert max(map(len, format_ledger(ledger).splitlines())) <= 110

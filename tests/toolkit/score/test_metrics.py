@@ -197,3 +197,20 @@ def test_texts_are_compared_in_one_form_of_unicode():
     assert exact_match(["schön"], ["scho\u0308n"]).tolist() == [1]
     assert word_error_rate(["schön"], ["scho\u0308n"]) == 0
     assert character_error_rate(["scho\u0308n"], ["schon"]) == 1 / 5
+
+
+@pytest.mark.parametrize(
+    ("num_text", "num_floor", "value"),
+    [
+        (37, 30, None),  # 45 points of speech over 7 of text would be 6.43
+        (30, 37, None),  # reading is below the floor
+        (39, 30, None),
+        (40, 30, 4.5),  # (0.75 - 0.30) / (0.40 - 0.30)
+        (80, 30, 0.9),  # (0.75 - 0.30) / (0.80 - 0.30)
+    ],
+)
+def test_recovery_needs_a_text_that_is_a_tenth_above_the_floor(num_text, num_floor, value):
+    speech, floor, text = ([1] * count + [0] * (100 - count) for count in (75, num_floor, num_text))
+    found = bootstrap_recovery(speech, floor, text, clusters=range(100), seed=1)
+    assert found.value == (None if value is None else pytest.approx(value))
+    assert value is not None or (found.low, found.high) == (None, None)

@@ -514,3 +514,11 @@ def test_the_card_tells_under_which_changes_the_run_went_on(stopped):
     assert history == [{"step": 8, "changed": {"device": ["cpu", "cpu:0"], "num_steps": [10, 12]}}]
     card = Path("model/README.md").read_text()
     assert "| changed on the way | at step 8: device cpu -> cpu:0, num_steps 10 -> 12 |" in card
+
+
+def test_the_mean_of_the_last_checkpoints_answers(finished):
+    succeed("train.py", "--lr", "3e-4", "--average_checkpoints", "2", "--restart")
+    said = succeed("decode.py", "--lr", "3e-4", "--average_checkpoints", "2")
+    assert "weights: the mean of the checkpoints at the steps 8, 10" in said
+    code, _, err = run("decode.py", YAML, "--lr", "3e-4", "--average_checkpoints", "7")
+    assert (code, "average_checkpoints: 7, but" in err) == (2, True)

@@ -64,3 +64,47 @@ def test_weights_come_back(tmp_path):
 def test_best_of_none_names_the_stage(tmp_path):
     with pytest.raises(FileNotFoundError, match="run stage 3"):
         Checkpoints(tmp_path).best()
+
+
+def test_the_last_ones_are_kept_beside_the_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, num_last=3)
+    for step, loss in [(1, 1.0), (2, 3.0), (3, 2.5), (4, 2.0), (10, 1.5)]:
+        save(checkpoints, step, loss)
+    assert steps(tmp_path) == [1, 3, 4, 10]
+
+
+def test_the_mean_of_the_last_ones_by_hand(tmp_path):
+    checkpoints = Checkpoints(tmp_path, num_last=3)
+    for step, loss in [(1, 1.0), (2, 3.0), (4, 2.0), (9, 1.5)]:
+        save(checkpoints, step, loss)
+    model = SimpleNamespace(parts=torch.nn.Linear(1, 1))
+    chosen = checkpoints.chosen(3)
+    chosen.load_weights(model)
+    assert model.parts.weight.item() == 5.0  # (2 + 4 + 9) / 3
+    assert (chosen.averaged_steps, chosen.step, chosen.valid_loss) == ((2, 4, 9), 9, None)
+
+
+def test_one_is_the_best_one(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, loss in [(1, 1.0), (2, 3.0)]:
+        save(checkpoints, step, loss)
+    assert checkpoints.chosen(1).step == 1
+    assert checkpoints.chosen(1).averaged_steps == ()
+
+
+def test_a_mean_of_more_than_are_kept_is_refused(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, loss in [(1, 2.0), (2, 1.0)]:
+        save(checkpoints, step, loss)
+    with pytest.raises(ValueError, match=r"average_checkpoints: 3, but .* keeps 1 \(step 2\).*--restart"):
+        checkpoints.chosen(3)
+
+
+def test_the_mean_of_bf16_weights_is_computed_in_fp32(tmp_path):
+    checkpoints = Checkpoints(tmp_path, num_last=3)
+    for step in (1, 2, 3):
+        module = torch.nn.Linear(1, 1, bias=False, dtype=torch.bfloat16)
+        torch.nn.init.constant_(module.weight, 256.0 + 2 * step)  # a sum of three has no bf16 of its own
+        checkpoints.save(module, {}, {"step": step, "valid_loss": 1.0})
+    weight = checkpoints.chosen(3).weights()["weight"]
+    assert (weight.dtype, weight.item()) == (torch.bfloat16, 260.0)

@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write a trained connector as a model folder",
-        description="Write the best checkpoint of a run as a model folder, or as a model of other software, after stage 3.",
+        description="Write the trained weights of a run as a model folder, or as a model of other software, after stage 3.",
         epilog="example: auralign export exp/synthetic/sift/seed_1 my_model",
     )
     add_run(parser)

@@ -27,10 +27,9 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from auralign import __version__
 from auralign.files import hash_path, named, read_json, sync_folder, write_json
+from auralign.progress import Progress
 
 PART = ".part"
 KINDS = (".tar.gz", ".tgz", ".zip")
@@ -120,20 +119,12 @@ def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
             )
         with (
             open(part, "ab" if start else "wb") as file,
-            tqdm(
-                total=total,
-                initial=start,
-                desc=part.stem,
-                unit="B",
-                unit_scale=True,
-                disable=None,
-                leave=False,
-            ) as bar,
+            Progress(f"download {part.stem}", unit="B", total=total, initial=start, leave=False) as progress,
         ):
             for chunk in _read(response, url, file):
                 with named(part):
                     file.write(chunk)
-                bar.update(len(chunk))
+                progress.update(len(chunk))
             file.flush()
             os.fsync(file.fileno())
     return num_bytes if total is None else total
@@ -212,9 +203,9 @@ def unpack(archive, folder, marker) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     extract = _extract_zip if archive.suffix == ".zip" else _extract_tar
     try:
-        with tqdm(desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False) as bar:
+        with Progress(f"unpack {archive.name}", unit="file", leave=False) as progress:
             for _ in extract(archive, folder):
-                bar.update()
+                progress.update()
     except (tarfile.FilterError, _Outside) as error:
         raise ValueError(
             f"{archive} would write outside {folder} ({error}); do not trust it: download it again from its publisher"

@@ -15,10 +15,10 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from auralign.data.rejected import Listed
 from auralign.files import write_atomically
+from auralign.progress import track
 from auralign.records import Records, Utterance, header, to_line
 from auralign.text.characters import compose
 from auralign.text.words import plain
@@ -68,7 +68,7 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
     index = _Index(train, tests)
     found = Overlap(train.path, len(train))
     shared = {kind: [] for kind in KINDS}
-    for utterance in tqdm(train, desc=f"comparing {train.path.stem}", unit="utt", disable=None, leave=False):
+    for utterance in track(train, f"prepare: comparing {train.path.stem}", unit="utterance"):
         for kind, match in index.find(utterance):
             found.counts[kind] += 1
             if len(shared[kind]) < NUM_EXAMPLES:
@@ -107,7 +107,7 @@ def exclude_overlap(
     num_known = 0  # clips that are kept although a test clip has their speaker
     with write_atomically(path) as file:
         file.write(header(Utterance))
-        for utterance in tqdm(train, desc=f"comparing {path.stem}", unit="utt", disable=None, leave=False):
+        for utterance in track(train, f"prepare: comparing {path.stem}", unit="utterance"):
             shared = dict(index.find(utterance))
             reason = next((kind for kind in shared if kind in kinds), None)
             if reason:

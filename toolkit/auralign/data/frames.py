@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from auralign.data.audio import AudioError, audio_path, hear
 from auralign.files import hash_path, hash_value, locked, write_array
+from auralign.progress import Progress
 from auralign.records import Records, Utterance
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
@@ -194,9 +194,9 @@ def _encode_all(
     """Fill `array` with the frames of all utterances, encoded in batches of similar length."""
     ends = np.cumsum(lengths)
     live = LiveFrames(encoder, manifest)
-    with tqdm(
-        total=np.count_nonzero(lengths), desc=f"encoding {manifest.path.stem}", unit="utt", disable=None
-    ) as bar:
+    with Progress(
+        f"encode {manifest.path.stem}", unit="utterance", total=np.count_nonzero(lengths)
+    ) as progress:
         for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
             frames, found = live.get(rows)
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
@@ -207,7 +207,7 @@ def _encode_all(
                         f"({utterance.seconds}) give {lengths[row]}; run stage 1 again"
                     )
                 array[ends[row] - length : ends[row]] = one[:length].numpy()
-            bar.update(len(rows))
+            progress.update(len(rows))
 
 
 def _batches(lengths: np.ndarray, max_frames: float) -> list[list[int]]:

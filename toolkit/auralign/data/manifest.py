@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from tqdm import tqdm
-
 from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear
 from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, noted_path, rejected_path
 from auralign.files import PathLike
+from auralign.progress import track
 from auralign.records import Utterance, to_line, write_records
 
 AVERAGED = "averaged over their channels"
@@ -88,9 +87,7 @@ def write_manifest(
     def sound() -> Iterator[Utterance]:
         manifest_folder = str(Path(path).parent)
         relative = _relative_to(manifest_folder)
-        for utterance in tqdm(
-            utterances, desc=f"checking {Path(path).stem}", unit="utt", disable=None, leave=False
-        ):
+        for utterance in track(utterances, f"prepare: checking {Path(path).stem}", unit="utterance"):
             if isinstance(utterance, Rejection):
                 rejected.add(utterance.id, utterance.reason, utterance.detail)
                 continue

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from auralign.data.frames import LiveFrames
 from auralign.files import partial_path
@@ -17,6 +16,7 @@ from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.build import own_encoder
 from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM, on_device
+from auralign.progress import Progress
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
 from auralign.store import Store
@@ -114,17 +114,16 @@ class Decoder:
         answered = partial or partial_path(path)
         with Store(answered, Hypothesis) as store:
             pending = [question for question in asked if question.key not in store.keys]
-            with tqdm(
+            with Progress(
+                f"decode {self.method.name}: answers from {given}",
+                unit="answer",
                 total=len(asked),
                 initial=len(store.keys),
-                desc=f"answers from {given}",
-                unit="answer",
-                disable=None,
-            ) as bar:
+            ) as progress:
                 for batch in self._batches(pending, found):
                     rows = [found[question.utt_id].row for question in batch]
                     store.append(self._answer(batch, rows, given, partners))
-                    bar.update(len(batch))
+                    progress.update(len(batch))
             silent: list[str] = []
             answers = self._in_order(asked, store, silent)
             write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())

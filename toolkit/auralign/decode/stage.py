@@ -1,5 +1,6 @@
 """Stage 4 of a recipe: the inputs of the LLM, and the model that answers."""
 
+import sys
 from collections.abc import Callable, Iterable
 
 from auralign import __version__
@@ -61,27 +62,33 @@ def decoding(run: RunFolder) -> list[DecodingStage]:
         **describe(recipe.settings("decode")),
         "data": [content(path, made_by="stage 1 (prepare)") for path in data],
     }
-    best = best_checkpoint(run)
+    chosen = chosen_checkpoint(run)
     trained = {
         **asked,
-        "checkpoint": content(best.folder, made_by="stage 3 (train)"),
+        "checkpoint": hash_checkpoint(chosen),
         "parts": describe({name: getattr(recipe, name) for name in PARTS}),
         "seed": recipe.seed,
     }
     stages = [DecodingStage(run, given, trained if is_of_model(given) else asked) for given in inputs_of(run)]
-    if not differences(best.description, describe(recipe.settings("train"))):
+    if not differences(chosen.description, describe(recipe.settings("train"))):
         # Records the decoding too. A recipe with other values of stage 3 would not be that of the checkpoint.
         stages[-1].keep_recipe = run.write_recipe
     return stages
 
 
-def best_checkpoint(run: RunFolder) -> Checkpoint:
-    """The checkpoint that answers.
+def chosen_checkpoint(run: RunFolder) -> Checkpoint:
+    """The checkpoint that answers: that with the lowest validation loss, or the mean of the last ones (`average_checkpoints`).
 
-    Raises FileNotFoundError if stage 3 is not finished.
+    Raises FileNotFoundError if stage 3 is not finished, ValueError if it kept fewer than are averaged.
     """
     require(run.checkpoints.parent, "train", made_by="stage 3 (train)")
-    return Checkpoints(run.checkpoints).best()
+    return Checkpoints(run.checkpoints).chosen(run.recipe.average_checkpoints)
+
+
+def hash_checkpoint(checkpoint: Checkpoint) -> str | list[str]:
+    """The hash of a checkpoint, or those of all that are averaged."""
+    hashes = [content(folder, made_by="stage 3 (train)") for folder in checkpoint.folders]
+    return hashes if checkpoint.averaged_steps else hashes[0]
 
 
 def make_decoder(run: RunFolder, manifest=None):
@@ -100,10 +107,13 @@ def make_decoder(run: RunFolder, manifest=None):
         prompts_of,
     )
 
-    recipe, best = run.recipe, best_checkpoint(run)
-    model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
-    best.load_weights(model)
+    recipe, chosen = run.recipe, chosen_checkpoint(run)
+    model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
+    check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
+    if chosen.averaged_steps:
+        steps = ", ".join(map(str, chosen.averaged_steps))
+        print(f"weights: the mean of the checkpoints at the steps {steps}", file=sys.stderr)
+    chosen.load_weights(model)
     model.eval()
     if manifest is None:
         manifest = Records(run.data.manifest("test"), Utterance)

@@ -9,14 +9,13 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from tqdm import tqdm
-
 from auralign import layout
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
 from auralign.method import draw, lay_out, respond
+from auralign.progress import Progress
 from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
 from auralign.store import Store
 
@@ -169,7 +168,9 @@ class TargetWriter:
         """
         asked, watch = Asked(), Watch(limit=self.max_rejected)
         pending = self._pending(manifest, store, judge, asked, watch)
-        with tqdm(total=len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
+        with Progress(
+            f"generate {self.method.name}: {manifest.path.stem}", unit="utterance", total=len(manifest)
+        ) as progress:
             while True:
                 window = list(islice(pending, WINDOW))
                 num_all = len(asked) if len(window) < WINDOW else None
@@ -181,9 +182,9 @@ class TargetWriter:
                     for request, text in window
                     if text is not None
                 ]
-                self._keep(given, store, judge, watch, bar)
+                self._keep(given, store, judge, watch, progress)
                 for batch in self._ask([request for request, text in window if text is None]):
-                    self._keep([self._target(reply) for reply in batch], store, judge, watch, bar)
+                    self._keep([self._target(reply) for reply in batch], store, judge, watch, progress)
                     self._stop_if_too_many(watch, num_all, manifest, rejected_file)
 
     def _pending(
@@ -208,9 +209,11 @@ class TargetWriter:
         yield from self.engine.answer(sample)
         yield from self.engine.answer([request for request in requests if request.key not in asked])
 
-    def _keep(self, targets: list[Target], store: Store, judge: Judge, watch: Watch, bar: tqdm) -> None:
+    def _keep(
+        self, targets: list[Target], store: Store, judge: Judge, watch: Watch, progress: Progress
+    ) -> None:
         store.append(targets)
-        bar.update(len(targets))
+        progress.update(len(targets))
         for target in targets:
             _watch(watch, judge, target)
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-from tqdm import tqdm
 
 from auralign.data.batching import pack
 from auralign.files import write_rows
 from auralign.layout import Response
 from auralign.method import lay_out
 from auralign.models.speech_llm import score_targets
+from auralign.progress import Progress
 from auralign.records import Records, Target
 from auralign.render import Rendered
 from auralign.store import teacher_path
@@ -38,9 +38,9 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
 
     def windows() -> Iterator[np.ndarray]:
         rest = iter(targets)
-        with tqdm(
-            total=len(targets), desc=f"scoring {targets.path.stem}", unit="target", disable=None
-        ) as bar:
+        with Progress(
+            f"generate {method.name}: scoring {targets.path.stem}", unit="target", total=len(targets)
+        ) as progress:
             while views := [view(target) for target in islice(rest, WINDOW)]:
                 sizes = [len(one.pieces[-1].ids) for one in views]
                 ends = np.cumsum(sizes)
@@ -54,7 +54,7 @@ def write_teacher(targets: Records, manifest: Records, *, method, llm, renderer)
                     array["token"][rows] = [token for one in chosen for token in one.pieces[-1].ids]
                     for name in ("ids", "logits", "logsumexp"):
                         array[name][rows] = getattr(found, name).cpu().numpy()
-                    bar.update(len(chosen_rows))
+                    progress.update(len(chosen_rows))
                 yield array
 
     num_rows = write_rows(path, windows(), row_type(k))

@@ -7,6 +7,7 @@ import numpy as np
 
 from auralign.ledger.columns import Item, MethodFiles, read_items
 from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Rates, Row
+from auralign.progress import track
 from auralign.records import shorten
 from auralign.score.judge import RIGHT, WRONG_CLASSES, Judge
 from auralign.score.metrics import (
@@ -40,11 +41,14 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         raise ValueError("no method to score: give at least one")
     methods = list(items)
     bootstrap = {"seed": seed, "num_resamples": NUM_RESAMPLES, "confidence": CONFIDENCE}
-    columns = {name: _score_all(judge.score, found) for name, found in items.items()}
+    columns = {
+        name: _score_all(judge.score, track(found, f"score {name}", unit="question"))
+        for name, found in items.items()
+    }
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
     rows, differences, wrong = [], [], []
-    for group in groups:
+    for group in track(groups, f"score {', '.join(methods)}: intervals", unit="group"):
         members = {
             method: [item for item in items if item.question.group == group]
             for method, items in columns.items()

@@ -5,6 +5,9 @@ A row is one method on one group of questions. Every answer to speech has a clas
 
     recovery = (speech - shuffled) / (normalised - shuffled)
 
+It is not defined if normalised text is less than 0.1 above the floor (`auralign.score.metrics.LEAST_SPAN`), as with free answers
+that no two inputs give alike: then "n/a" and the two rates are shown.
+
 Normalised text is the text without case and punctuation, as a perfect recognizer would write it. Every answer has a score from 0
 to 1: by default 1 for an exact answer, else 0.
 """

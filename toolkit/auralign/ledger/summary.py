@@ -1,8 +1,9 @@
 """The result of a ledger in words; all numbers and names are from the ledger."""
 
 from auralign.ledger.ledger import Ledger
-from auralign.ledger.tables import format_interval, format_rate
+from auralign.ledger.tables import format_interval, format_rate, format_recovery
 from auralign.score.judge import WRONG_CLASSES
+from auralign.score.metrics import LEAST_SPAN
 
 MAIN_GROUP = "unseen tasks"  # the main question: does the model obey instructions that it was not trained on?
 IN_WORDS = {
@@ -36,8 +37,10 @@ def _describe_best(rows, metric):
     best = rows[0]
     if best.recovery.value is None:
         values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
-        return f"reading gains nothing over the floor, so recovery is undefined; {metric}: {values}"
-    values = [f"{row.method} {format_rate(row.recovery.value)}" for row in rows]
+        gains = "nothing" if best.rates.ceiling <= best.rates.shuffled else f"less than {LEAST_SPAN:g}"
+        rates = ", ".join(f"{row.method} {format_recovery(row)}" for row in rows)
+        return f"reading gains {gains} over the floor ({rates}), so recovery is undefined; {metric}: {values}"
+    values = [f"{row.method} {format_recovery(row)}" for row in rows]
     if len(rows) == 1:
         return f"recovery of what reading gains over the floor: {values[0]}"
     return f"{best.method} recovers most of what reading gains over the floor ({', '.join(values)})"

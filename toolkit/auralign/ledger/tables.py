@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from auralign.ledger.ledger import Ledger, Row
 from auralign.ledger.table import NOT_DEFINED, Table
+from auralign.score.metrics import LEAST_SPAN
+
+NOT_MEANINGFUL = "n/a"  # of a recovery
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,14 @@ class Column:
 def format_rate(value) -> str:
     """A share or a difference with two decimals."""
     return NOT_DEFINED if value is None else f"{value:z.2f}"
+
+
+def format_recovery(row: Row) -> str:
+    """The recovery of a row; without one the two rates that are too near each other: `n/a (text 0.37, floor 0.30)`."""
+    if row.recovery.value is not None:
+        return format_rate(row.recovery.value)
+    ceiling = "text" if row.rates.normalised is None else "normalised text"
+    return f"{NOT_MEANINGFUL} ({ceiling} {format_rate(row.rates.ceiling)}, floor {format_rate(row.rates.shuffled)})"
 
 
 def format_interval(estimate) -> str:
@@ -70,8 +81,9 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             "recovery",
-            f"(speech - floor) / ({ceiling} - floor): 0 if nothing of the speech arrives, 1 if it is as good as reading",
-            lambda row: format_rate(row.recovery.value),
+            f"(speech - floor) / ({ceiling} - floor): 0 if nothing of the speech arrives, 1 if it is as good as reading; "
+            f"{NOT_MEANINGFUL} if {ceiling} is less than {LEAST_SPAN:g} above the floor: compare the two rates of the row",
+            lambda row: NOT_MEANINGFUL if row.recovery.value is None else format_rate(row.recovery.value),
         ),
         Column(interval, "", lambda row: format_interval(row.recovery)),
         *([any_form] if ledger.rows[0].form_ignored is not None else []),

@@ -63,7 +63,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         ),
         f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(options)} |",
         f"| data | {Path(recipe.data_folder).name}; seed {recipe.seed} |",
-        f"| training | step {config['step']}, validation loss {config['valid_loss']:.4f}; auralign {config['auralign']} |",
+        f"| training | {_weights(config)}; auralign {config['auralign']} |",
         *(
             [f"| changed on the way | {'; '.join(map(_tell_entry, config['history']))} |"]
             if config["history"]
@@ -96,6 +96,12 @@ def _without_folders(value):
 def _without_examples(report: str) -> str:
     """The report without the sentences of its test set."""
     return re.sub(r"^## Wrong answers\n.*?(?=^## )", "", report, flags=re.MULTILINE | re.DOTALL)
+
+
+def _weights(config: dict) -> str:
+    if "averaged_steps" in config:
+        return f"the mean of the checkpoints at the steps {', '.join(map(str, config['averaged_steps']))}"
+    return f"step {config['step']}, validation loss {config['valid_loss']:.4f}"
 
 
 def _licence(path) -> str:

@@ -1,4 +1,4 @@
-"""Write the best checkpoint of a recipe as a model folder."""
+"""Write the trained weights of a recipe as a model folder."""
 
 import dataclasses
 import shutil
@@ -28,7 +28,8 @@ from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 
 def export(recipe, folder, *, report=None, architecture: str | None = None) -> None:
-    """Write a recipe's best checkpoint as a model folder, or in the layout of other software.
+    """Write a recipe's best checkpoint, or the mean of the last ones (`average_checkpoints`), as a model folder or in the layout of
+    other software.
 
     Arguments
     ---------
@@ -45,7 +46,7 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
     FileExistsError : the folder exists.
     FileNotFoundError : stage 3 was not run.
     ValueError : the recipe builds other parts than the checkpoint was trained with, or parts that the architecture does not
-        have.
+        have, or averages more checkpoints than are kept.
     """
     native = None if architecture is None else find_architecture(architecture)
     if native is not None:
@@ -53,18 +54,18 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
         refuse(native, recipe)
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
-    best = Checkpoints(RunFolder(recipe).checkpoints).best()
-    model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
-    config = _describe(recipe, folder, best, model, renderer)
+    chosen = Checkpoints(RunFolder(recipe).checkpoints).chosen(recipe.average_checkpoints)
+    model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
+    check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
+    config = _describe(recipe, folder, chosen, model, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
-    weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
+    weights = {name: value for name, value in chosen.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
         if native is None:
             save_file(weights, temporary / WEIGHTS)
             write_json(temporary / CONFIG, config)
         else:
-            best.load_weights(model)
+            chosen.load_weights(model)
             _write_as(native, temporary, recipe, model, renderer)
         card = make_card(
             recipe, config, report, usage=None if native is None else usage_of(native, temporary)
@@ -85,7 +86,7 @@ def _write_as(native, folder: Path, recipe, model, renderer) -> None:
         write_ultravox(folder, native, recipe, model, renderer)
 
 
-def _describe(recipe, folder, best, model, renderer) -> dict:
+def _describe(recipe, folder, chosen, model, renderer) -> dict:
     """The content of `auralign.json`."""
     config = {
         "schema": SCHEMA,
@@ -112,9 +113,10 @@ def _describe(recipe, folder, best, model, renderer) -> dict:
         "frame_hash": renderer.frame_hash,
         "prompts": renderer.describe(),
         "decoding": dataclasses.asdict(build_decoding(recipe)),
-        "step": best.step,
-        "valid_loss": best.valid_loss,
-        "history": best.description.get("history", []),
+        "step": chosen.step,
+        "valid_loss": chosen.valid_loss,
+        **({"averaged_steps": list(chosen.averaged_steps)} if chosen.averaged_steps else {}),
+        "history": chosen.description.get("history", []),
     }
     if is_assisted(recipe.method):
         config["assisted_slot"] = account_of_slot(recipe.method, TRANSCRIPT)

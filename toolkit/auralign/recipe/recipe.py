@@ -125,6 +125,19 @@ class Recipe:
     tokens_per_step: int = key("LLM positions in one optimiser step", FIXED, minimum=1)
     tokens_per_pack: int = key("LLM positions in one packed forward", NOTED, minimum=1)
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
+    average_checkpoints: int = key(
+        "1: the checkpoint with the lowest validation loss answers; more: the mean of so many last ones, which stage 3 keeps",
+        SAME,
+        stages="decode",
+        default=1,
+        minimum=1,
+        is_new=True,
+    )
+    wandb: bool = key(
+        "send the curves to Weights & Biases too (auralign[wandb]; WANDB_MODE=offline keeps them here)",
+        SAME,
+        default=False,
+    )
     num_shown: int = key("answers that a validation prints into the log", SAME, default=3, minimum=0)
     feature_cache: str = key(
         "memory, disk or off: the store of the frozen encoder's frames",

@@ -21,6 +21,9 @@ from auralign.text.characters import compose
 
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
+LEAST_SPAN = 0.1
+"""Least distance of the ceiling from the floor for a recovery, in scores from 0 to 1."""
+ROUNDING = 1e-9
 DRAWS_IN_MEMORY = 2**22  # counts held at a time, which bounds the memory to 32 MB
 
 
@@ -100,11 +103,12 @@ def bootstrap_recovery(
 ) -> Estimate:
     """(speech - floor) / (ceiling - floor) of three means over the same items, resampled together.
 
-    Undefined if the ceiling is not above the floor. The interval is undefined if that happens in a resample, as a ratio whose
+    Undefined if the ceiling is less than `LEAST_SPAN` above the floor: there is too little to recover, and the ratio of two small
+    differences is noise. The interval is undefined if the ceiling of a resample is not above its floor, as a ratio whose
     denominator may be zero has no bounds.
     """
     span = np.mean(ceiling) - np.mean(floor)
-    if span <= 0:
+    if span < LEAST_SPAN - ROUNDING:
         return Estimate(None, None, None)
     value = (np.mean(speech) - np.mean(floor)) / span
     means = resample_means(

@@ -5,28 +5,27 @@ The forward of a pack is `auralign.train.step`. One module, as `Brain` calls all
 
 import itertools
 import math
-import shlex
-import shutil
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import auralign.models  # noqa: F401  # before SpeechBrain, which imports torchaudio  # isort: skip
 import speechbrain as sb
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError
 from auralign.models.build import build_decoding, build_optimizer
-from auralign.models.speech_llm import on_device
-from auralign.records import shorten
+from auralign.progress import Progress, peak_memory
 from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
+from auralign.train.curves import Curves, WandbRun
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
+from auralign.train.log import describe, show_answers
+from auralign.train.references import Comparison, References
 from auralign.train.resume import describe_changes, history_of
 from auralign.train.step import compute_terms, count_units
 from auralign.versions import CHECKPOINTS, CURVES, LOG
@@ -65,9 +64,13 @@ class AlignmentBrain(sb.Brain):
         self.model, self.method, self.recipe = model, method, recipe
         self.decoding = build_decoding(recipe)
         self.folder = Path(folder)
-        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS)
+        self.checkpoints = Checkpoints(self.folder / CHECKPOINTS, num_last=recipe.average_checkpoints)
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
+        self.wandb = None
+        if recipe.wandb and parallel.is_first():
+            name = f"{method.name} {self.folder.resolve().name}"
+            self.wandb = WandbRun(name=name, config=self.description)
 
     def run(self, train: Examples, valid: Examples) -> Checkpoint:
         """Train for `num_steps` steps, or the rest of them; returns the checkpoint with the lowest validation loss."""
@@ -81,7 +84,15 @@ class AlignmentBrain(sb.Brain):
         )
         valid_packs = PackStream(valid, tokens_per_pack=recipe.tokens_per_pack)
         num_stretches = math.ceil(recipe.num_steps / recipe.valid_every)
-        with tqdm(total=recipe.num_steps, desc="training", unit="step", disable=None) as self.bar:
+        self.references = References(
+            valid,
+            method=self.method,
+            model=self.model,
+            tokens_per_step=recipe.tokens_per_step,
+            tokens_per_pack=recipe.tokens_per_pack,
+        )
+        about = f"train {self.method.name}"
+        with Progress(about, unit="step", total=recipe.num_steps) as self.progress:
             self.fit(
                 _Stretches(self, num_stretches),
                 DataLoader(self.stream, batch_size=None),
@@ -113,20 +124,15 @@ class AlignmentBrain(sb.Brain):
                 self.scaler.load_state_dict(state["scaler"])
             self.optimizer_step = last.step
             self.log = last.description["log"]
+            self.references.go_on_from(self.log)
             self._remember(last)
         elif self.recipe.init_from is not None:
             print(initialise(self.model, self.recipe.init_from), file=sys.stderr)
         parallel.copy_from_first(self.model.parts.parameters())
-        self.bar.update(self.optimizer_step)
+        self.progress.skip(self.optimizer_step)
         if parallel.is_first():
-            if last is None:
-                shutil.rmtree(
-                    self.folder / CURVES, ignore_errors=True
-                )  # curves of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
-            curves = self.folder / CURVES
-            self.curves = SummaryWriter(curves, purge_step=self.optimizer_step + 1)
-            print(f"curves: tensorboard --logdir {shlex.quote(str(curves))}", file=sys.stderr)
+            self.curves = Curves(self.folder / CURVES, step=self.optimizer_step, wandb=self.wandb)
 
     def _follow_schedule(self) -> None:
         """Set the learning rate that this schedule has at the current step: `num_steps` may have changed since the checkpoint."""
@@ -176,16 +182,24 @@ class AlignmentBrain(sb.Brain):
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
         step_loss = parallel.sum_gradients(self.modules.parameters(), step_loss)
         self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` non-finite losses
+        gradient_norm = self._gradient_norm()
         if torch.isfinite(step_loss) and self._gradients_are_finite():
             self.optimizers_step()
         else:  # one NaN must not reach the weights; the step counts, so that later steps do not depend on it
             print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
             self.zero_grad(set_to_none=True)
             self.optimizer_step += 1
-        self._draw({"lr": self.schedule.get_last_lr()[0], "train/loss": step_loss})
+        self._draw(
+            {
+                "lr": self.schedule.get_last_lr()[0],
+                "train/loss": step_loss,
+                "train/gradient_norm": gradient_norm,
+                "train/steps_per_second": self.progress.rate,
+                **{f"train/{name.replace(' ', '_')}_gb": size / 1e9 for name, size in peak_memory().items()},
+            }
+        )
         self.schedule.step()
-        self.bar.update()
-        self.bar.set_postfix(loss=f"{float(step_loss):.3f}", refresh=False)
+        self.progress.update(loss=float(step_loss), gradient_norm=gradient_norm)
         return step_loss.cpu()
 
     def _seed(self, number: int) -> None:
@@ -194,8 +208,12 @@ class AlignmentBrain(sb.Brain):
 
     def _draw(self, values: dict) -> None:
         if parallel.is_first():
-            for name, value in values.items():
-                self.curves.add_scalar(name, value, self.optimizer_step)
+            self.curves.add(values, self.optimizer_step)
+
+    def _gradient_norm(self) -> float:
+        """The norm of all gradients, before they are clipped."""
+        gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients)) / self.scaler.get_scale()
 
     def _gradients_are_finite(self) -> bool:
         if self.scaler.is_enabled():  # fp16: the scaler checks the gradients itself, and lowers its scale
@@ -235,11 +253,17 @@ class AlignmentBrain(sb.Brain):
             kinds |= their_kinds
             units.update(their_units)
         means = {name: value / max(units[kinds[name][0]], 1) for name, value in sums.items()}
+        comparison = self._compare()
         if parallel.is_first():
-            self._write(means, valid_loss=sum(kinds[name][1] * mean for name, mean in means.items()))
+            valid_loss = sum(kinds[name][1] * mean for name, mean in means.items())
+            self._write(means, valid_loss=valid_loss, comparison=comparison)
         parallel.wait()
 
-    def _write(self, means: dict[str, float], *, valid_loss: float) -> None:
+    def _compare(self) -> Comparison | None:
+        with self.evaluation_ctx:
+            return self.references.compare(self.optimizer_step, num_steps=self.recipe.num_steps)
+
+    def _write(self, means: dict[str, float], *, valid_loss: float, comparison: Comparison | None) -> None:
         """Log a validation, and write its checkpoint."""
         self._draw({f"valid/{name}": mean for name, mean in means.items()})
         self.log.append(
@@ -248,10 +272,19 @@ class AlignmentBrain(sb.Brain):
                 "train_loss": round(self.train_loss, 6),
                 "valid_loss": round(valid_loss, 6),
                 "valid_terms": {name: round(mean, 6) for name, mean in means.items()},
-                "answers": self._show_answers(),
+                "answers": show_answers(
+                    self.model, self.valid, decoding=self.decoding, count=self.recipe.num_shown
+                ),
+                **({} if comparison is None else {"references": asdict(comparison)}),
             }
         )
-        self._print(self.log[-1])
+        lines = list(describe(self.log[-1]))
+        if comparison is not None:
+            self._draw({f"hears/{name}": loss for name, loss in comparison.losses().items()})
+            warning = self.references.warn(comparison)
+            lines[1:1] = [f"    {comparison}", *([warning] if warning else [])]
+        for line in lines:
+            self.progress.write(line)
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
@@ -262,52 +295,6 @@ class AlignmentBrain(sb.Brain):
             "log": self.log,
         }
         self.checkpoints.save(self.modules, state, description)
-
-    def _show_answers(self) -> list[dict]:
-        """The model's answers to the first utterances of the validation set."""
-        shown = []
-        for example in range(min(self.recipe.num_shown, len(self.valid))):
-            target, prompt, utterance = self.valid.prompt(example)
-            frames = self.valid.frames.get([int(self.valid.rows[example])])
-            speech, _ = self.model.listen([prompt], on_device(frames, self.device))
-            shown.append(
-                {
-                    "said": utterance.text,
-                    "asked": target.choice.instruction,
-                    "target": target.response,
-                    "answered": self._answer(prompt, speech[0], utterance.seconds),
-                }
-            )
-        return shown
-
-    def _answer(self, prompt, speech, seconds: float) -> str:
-        try:
-            self.model.check_fits(prompt, speech)
-        except ValueError as error:  # a connector that counts tokens may be far off at first
-            return f"(none: {error})"
-        (answer,) = self.model.answer(
-            [prompt],
-            [speech],
-            decoding=self.decoding,
-            stop_ids=self.valid.renderer.stop_ids,
-            seconds=[seconds],
-        )
-        return self.valid.renderer.read(answer.ids, stop_strings=self.decoding.stop_strings).text
-
-    def _print(self, entry: dict) -> None:
-        terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]
-        self.bar.write(
-            f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}"
-            + (f" ({', '.join(terms)})" if len(terms) > 1 else ""),
-            file=sys.stderr,
-        )
-        for answer in entry["answers"]:
-            self.bar.write(
-                "    {said} -> {answered} (target {target})".format(
-                    **{name: shorten(repr(answer[name])) for name in ("said", "answered", "target")}
-                ),
-                file=sys.stderr,
-            )
 
 
 class _Stretches:

@@ -44,8 +44,18 @@ class Checkpoint:
         return self.description["step"]
 
     @property
-    def valid_loss(self) -> float:
+    def valid_loss(self) -> float | None:
         return self.description["valid_loss"]
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders of all checkpoints that its weights are made of."""
+        return (self.folder,)
+
+    @property
+    def averaged_steps(self) -> tuple[int, ...]:
+        """The steps of the checkpoints whose mean it is; () if it is one checkpoint."""
+        return ()
 
     def load_weights(self, model) -> None:
         """Load the parts into a SpeechLLM; each of their parameters must be in the checkpoint."""
@@ -75,17 +85,58 @@ class Checkpoint:
         return torch.load(self.folder / OPTIMISER, weights_only=True)
 
 
+@dataclass(frozen=True)
+class Average(Checkpoint):
+    """The mean of the weights of several checkpoints; `folder` and `description` are those of the last one.
+
+    Arguments
+    ---------
+    parts : tuple of Checkpoint
+        Those that are averaged, by step.
+    """
+
+    parts: tuple[Checkpoint, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders of all that are averaged."""
+        return tuple(part.folder for part in self.parts)
+
+    @property
+    def valid_loss(self) -> None:
+        """Unknown: the mean was not validated."""
+
+    @property
+    def averaged_steps(self) -> tuple[int, ...]:
+        """The steps of those that are averaged."""
+        return tuple(part.step for part in self.parts)
+
+    def weights(self) -> "dict[str, torch.Tensor]":
+        """The means of the tensors of the trained parts, in the precision of each, and the tensors of the frozen ones."""
+        from safetensors.torch import load_file
+        from speechbrain.utils.checkpoints import average_state_dicts
+
+        weights = super().weights()
+        means = average_state_dicts(
+            {name: tensor.float() for name, tensor in load_file(part.folder / WEIGHTS).items()}
+            for part in self.parts
+        )
+        return {**weights, **{name: mean.to(weights[name].dtype) for name, mean in means.items()}}
+
+
 class Checkpoints:
-    """The checkpoints of one training: the last one, and the one with the lowest validation loss.
+    """The checkpoints of one training: the last ones, and the one with the lowest validation loss.
 
     Arguments
     ---------
     folder : str or Path
         Folder that has one `step_<number>` folder for each checkpoint.
+    num_last : int
+        How many of the last ones `save` keeps; default: 1.
     """
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, *, num_last: int = 1):
+        self.folder, self.num_last = Path(folder), num_last
 
     def save_frozen(self, parts: "torch.nn.Module") -> dict:
         """Write the parts that are not trained, once; returns their entry in the descriptions, empty if there are none."""
@@ -98,7 +149,7 @@ class Checkpoints:
         return {"frozen_parts": hash_path(self.folder / FROZEN)}
 
     def save(self, module: "torch.nn.Module", optimiser_state: dict, description: dict) -> None:
-        """Write a checkpoint, then remove those of this training that are neither the best nor the last."""
+        """Write a checkpoint, then remove those of this training that are neither the best nor among the last."""
         import torch
         from safetensors.torch import save
 
@@ -115,7 +166,8 @@ class Checkpoints:
                 folder / HASHES,
                 {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
             )
-        keep = {self.last().folder, self.best().folder}
+        found = self._all()
+        keep = {checkpoint.folder for checkpoint in (*found[-self.num_last :], _best_of(found))}
         for folder in (
             set(self.folder.glob("step_*")) - keep
         ):  # also folders that a killed run removed only in part
@@ -126,8 +178,9 @@ class Checkpoints:
         return any(not folder.name.endswith(TEMPORARY) for folder in self.folder.glob("step_*"))
 
     def last(self) -> Checkpoint | None:
-        """The newest sound checkpoint, or None. By step number: clocks jump."""
-        return max(self._all(), key=lambda checkpoint: checkpoint.step, default=None)
+        """The newest sound checkpoint, or None."""
+        found = self._all()
+        return found[-1] if found else None
 
     def best(self) -> Checkpoint:
         """The checkpoint with the lowest validation loss; of two equals, the earlier one.
@@ -137,9 +190,29 @@ class Checkpoints:
         found = self._all()
         if not found:
             raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
-        return min(found, key=lambda checkpoint: (_rank(checkpoint.valid_loss), checkpoint.step))
+        return _best_of(found)
+
+    def chosen(self, num_averaged: int) -> Checkpoint:
+        """The checkpoint that is used: the best one, or the mean of the `num_averaged` last ones if they are several.
+
+        Raises FileNotFoundError if there is none, ValueError if fewer are kept.
+        """
+        if num_averaged == 1:
+            return self.best()
+        found = self._all()[-num_averaged:]
+        if not found:
+            raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
+        if len(found) < num_averaged:
+            steps = ", ".join(str(checkpoint.step) for checkpoint in found)
+            raise ValueError(
+                f"average_checkpoints: {num_averaged}, but {self.folder} keeps {len(found)} (step {steps}); give "
+                f"{len(found)} or less, or train with average_checkpoints {num_averaged} from the start (--restart) and "
+                f"with at least {num_averaged} validations (valid_every)"
+            )
+        return Average(found[-1].folder, found[-1].description, tuple(found))
 
     def _all(self) -> list[Checkpoint]:
+        """The sound checkpoints, by step: clocks jump."""
         found = []
         for folder in sorted(self.folder.glob("step_*")):
             if folder.name.endswith(TEMPORARY):
@@ -150,7 +223,7 @@ class Checkpoints:
                 print(
                     f"{folder}: its files do not match its hashes; the checkpoint is ignored", file=sys.stderr
                 )
-        return found
+        return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
 def initial_folder(path) -> Path:
@@ -232,6 +305,10 @@ def initialise(model, path) -> str:
         f"initialised from {folder}: {', '.join(given) or 'nothing'}; new: {', '.join(fresh) or 'nothing'}"
         + (f"; not used: {', '.join(sorted(others))}" if others else "")
     )
+
+
+def _best_of(found: list[Checkpoint]) -> Checkpoint:
+    return min(found, key=lambda checkpoint: (_rank(checkpoint.valid_loss), checkpoint.step))
 
 
 def _rank(loss: float) -> float:

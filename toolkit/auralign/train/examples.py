@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
-from tqdm import tqdm
 
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames
@@ -17,6 +16,7 @@ from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.speech_llm import Frames
+from auralign.progress import track
 from auralign.records import Choice, RecordError, Records, Target, Utterance, read_about
 from auralign.render import Rendered, Renderer, describe_change
 from auralign.store import teacher_path
@@ -81,7 +81,7 @@ class Examples:
         self.rejected = Rejected(limit=max_rejected)
         rows, lengths, chosen, sizes = [], [], [], []
         for number, target in enumerate(
-            tqdm(targets, desc=f"reading {targets.path.name}", unit="target", disable=None, leave=False)
+            track(targets, f"train {method.name}: reading {targets.path.name}", unit="target")
         ):
             try:
                 row, utterance = manifest.find(target.utt_id)
@@ -151,13 +151,38 @@ class Examples:
         student = self._lay_out(target, utterance).student
         return target, self.renderer.render(student.before_target()), utterance
 
-    def packs(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[PackOfExamples]:
-        """Lay examples into packs, each read when the iterator reaches it; every rank gets its own."""
-        for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            yield self._pack([int(examples[row]) for row in rows])
+    def fits(self, example: int, heard: int, model) -> bool:
+        """Whether an example can be computed with the speech of another one, `heard`, in the place of its own."""
+        student = self._render(self._laid_out(example))[STUDENT]
+        utterance = self.manifest[int(self.rows[heard])]
+        num_frames = {name: count_frames(encoder, utterance) for name, encoder in model.encoders.items()}
+        num_speech = [
+            model.num_embeddings(piece, num_frames, use_token_count=self.method.needs.num_tokens)
+            for piece in student.speech
+        ]
+        return all(num_speech) and student.num_ids + sum(num_speech) <= model.llm.max_positions
 
-    def _pack(self, examples: list[int]) -> PackOfExamples:
-        frames = self.frames.get([int(self.rows[example]) for example in examples])
+    def packs(
+        self, examples: np.ndarray, *, tokens_per_pack: int, heard: np.ndarray | None = None
+    ) -> Iterator[PackOfExamples]:
+        """Lay examples into packs, each read when the iterator reaches it; every rank gets its own.
+
+        `heard` are the examples whose speech is put in the place of theirs; by default they hear their own.
+        """
+        heard = examples if heard is None else heard
+        for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
+            yield self._pack([int(examples[row]) for row in rows], [int(heard[row]) for row in rows])
+
+    def read_views(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[list[Rendered]]:
+        """The teacher's views, all text, of examples in packs; every rank gets its own."""
+        for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
+            yield [self.renderer.render(self._laid_out(int(examples[row])).teacher) for row in rows]
+
+    def _laid_out(self, example: int) -> Layout:
+        return self._lay_out(self.target(example), self.manifest[int(self.rows[example])])
+
+    def _pack(self, examples: list[int], heard: list[int]) -> PackOfExamples:
+        frames = self.frames.get([int(self.rows[example]) for example in heard])
         targets = [self.target(example) for example in examples]
         rendered = [
             self._render(self._lay_out(target, self.manifest[int(self.rows[example])]))

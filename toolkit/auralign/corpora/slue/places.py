@@ -14,9 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from auralign.files import partial_path
+from auralign.progress import track
 from auralign.records import Records, write_records
 from auralign.store import Store
 from auralign.text.characters import compose
@@ -65,7 +64,7 @@ def write_places(
         for utt_id in store.keys:
             known.update(_pairs(store.read(utt_id)))
         pending = [utt_id for utt_id in wanted if utt_id not in store.keys]
-        for utt_id in tqdm(pending, desc="locating quotes", unit="utt", disable=None, leave=False):
+        for utt_id in track(pending, "prepare: locating quotes", unit="utterance"):
             quotes = list(dict.fromkeys(wanted[utt_id]))
             unknown = [quote for quote in quotes if (utt_id, quote) not in known]
             if unknown:

@@ -1,0 +1,52 @@
+"""What a validation shows: a line of losses, a line of the comparison, and the model's answers to some utterances."""
+
+from collections.abc import Iterator
+
+from auralign.models.llm import Decoding
+from auralign.models.speech_llm import SpeechLLM, on_device
+from auralign.records import shorten
+from auralign.train.examples import Examples
+
+
+def show_answers(model: SpeechLLM, valid: Examples, *, decoding: Decoding, count: int) -> list[dict]:
+    """The model's answers to the first `count` examples of the validation set: what was said and asked, target and answer."""
+    shown = []
+    for example in range(min(count, len(valid))):
+        target, prompt, utterance = valid.prompt(example)
+        frames = valid.frames.get([int(valid.rows[example])])
+        speech, _ = model.listen([prompt], on_device(frames, model.llm.device))
+        shown.append(
+            {
+                "said": utterance.text,
+                "asked": target.choice.instruction,
+                "target": target.response,
+                "answered": _answer(
+                    model, prompt, speech[0], utterance.seconds, valid=valid, decoding=decoding
+                ),
+            }
+        )
+    return shown
+
+
+def _answer(model, prompt, speech, seconds: float, *, valid: Examples, decoding: Decoding) -> str:
+    try:
+        model.check_fits(prompt, speech)
+    except ValueError as error:  # a connector that counts tokens may be far off at first
+        return f"(none: {error})"
+    (answer,) = model.answer(
+        [prompt], [speech], decoding=decoding, stop_ids=valid.renderer.stop_ids, seconds=[seconds]
+    )
+    return valid.renderer.read(answer.ids, stop_strings=decoding.stop_strings).text
+
+
+def describe(entry: dict) -> Iterator[str]:
+    """The lines about one entry of the log."""
+    terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]
+    yield (
+        f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}"
+        + (f" ({', '.join(terms)})" if len(terms) > 1 else "")
+    )
+    for answer in entry["answers"]:
+        yield "    {said} -> {answered} (target {target})".format(
+            **{name: shorten(repr(answer[name])) for name in ("said", "answered", "target")}
+        )

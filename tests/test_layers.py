@@ -31,7 +31,7 @@ LAYERS = """
     method
     layout
     records  text
-    files    reasoning  names  lazy
+    files    reasoning  names  lazy  environment
 """
 LEVEL = {
     part: level for level, line in enumerate(reversed(LAYERS.strip().splitlines())) for part in line.split()

@@ -23,7 +23,9 @@ def test_without_git_there_is_no_commit(monkeypatch):
 
 
 def test_gpus_are_named_once_with_their_number(monkeypatch):
-    cuda = SimpleNamespace(is_initialized=lambda: True, device_count=lambda: 2, get_device_name=lambda n: "H100")
+    cuda = SimpleNamespace(
+        is_initialized=lambda: True, device_count=lambda: 2, get_device_name=lambda n: "H100"
+    )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     assert describe_hardware().endswith(", 2 x H100")
 

@@ -74,8 +74,8 @@ def format_page(
         result=describe_result(ledger),
         cards=cards[:MAX_CARDS],
         more_cards=len(cards[MAX_CARDS:]),
-        headline=_headline(ledger),
-        tasks=task_table(list(tasks)) if tasks else None,
+        headline=_headline(ledger).without_empty_columns(),
+        tasks=task_table(list(tasks)).without_empty_columns() if tasks else None,
         task_legend=LEGEND,
         picture=base64.b64encode(picture).decode("ascii"),
         answers=Markup(answers.json) if answers else None,
@@ -207,4 +207,8 @@ def _tables(ledger, tasks):
         "Speech compared with the cascade and with other methods": comparison_table(tasks) if tasks else None,
         "Examples of wrong answers": wrong_answers(ledger),
     }
-    return [(name, table) for name, table in found.items() if table is not None and table.rows]
+    return [
+        (name, table.without_empty_columns())
+        for name, table in found.items()
+        if table is not None and table.rows
+    ]

@@ -31,7 +31,7 @@ LAYERS = """
     method
     layout
     records  text
-    files    reasoning  names  lazy
+    files    reasoning  names  lazy  environment
     progress
 """
 LEVEL = {

@@ -85,6 +85,11 @@ def test_every_shipped_method_is_announced(definition):
     assert announced == {path.stem for path in ROOTS["auralign_methods"].glob("[!_]*.py")}
 
 
+def test_the_wheel_holds_the_parts_of_the_html_report(wheel):
+    names, _ = wheel
+    assert {f"auralign/ledger/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+
+
 def test_the_wheel_says_that_it_is_typed(wheel):
     names, _ = wheel
     assert {"auralign/py.typed", "auralign_methods/py.typed"} <= set(names)

@@ -14,7 +14,7 @@ Reads:
     <output_folder>/hypotheses/test.shuffled.jsonl  its answers to another utterance's speech
     <output_folder>/targets/train.jsonl             which LLM wrote the targets
 Writes:
-    <score_folder>/scores.json, report.md, ledger.png
+    <score_folder>/scores.json, report.html, report.md, ledger.png
 """
 
 from auralign import script

@@ -9,7 +9,7 @@ One YAML a method. Methods that share `data_folder`, `text_folder`, `score_folde
 
 Reads: <data_folder>/test.jsonl, test.questions.jsonl; <text_folder>/hypotheses/, and of each method
        <output_folder>/hypotheses/ and targets/train.jsonl; <encoder_folder>/normalizer.json (Whisper's spellings), if it is
-Writes: <score_folder>/scores.json, report.md, ledger.png
+Writes: <score_folder>/scores.json, report.html, report.md, ledger.png
 """
 
 from functools import lru_cache

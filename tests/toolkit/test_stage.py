@@ -5,12 +5,13 @@ import itertools
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from auralign.files import hash_path, read_json, write_atomically, write_json
 from auralign.fingerprint import describe
-from auralign.stage import Stage, StageBusyError, content, renew, require
+from auralign.stage import Stage, StageBusyError, content, find_runs, renew, require
 
 
 def run(folder, inputs, *, text="made", interrupt=False, protected=()):
@@ -296,3 +297,26 @@ def test_a_helper_of_ones_own_method_is_part_of_its_account(tmp_path, monkeypatc
     (tmp_path / "own_helper.py").write_text("WORDS = 2\n")
     after = describe(own_method.Mine())
     assert {name for name in before if before[name] != after[name]} == {"imported"}
+
+
+def test_a_finished_stage_records_when_how_long_and_on_what_it_ran(tmp_path):
+    run(tmp_path, {"lr": 1})
+    ((name, found),) = find_runs(tmp_path)
+    assert (name, found["resumed"]) == ("demo", False)
+    assert 0 <= found["seconds"] < 60
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(found["finished"])).total_seconds()) < 60
+    assert {"commit", "hardware", "versions"} <= set(found)
+
+
+def test_a_resumed_stage_says_that_its_seconds_are_not_all(tmp_path):
+    interrupt(tmp_path, {"lr": 1})
+    run(tmp_path, {"lr": 1})
+    assert find_runs(tmp_path)[0][1]["resumed"] is True
+
+
+def test_a_stage_that_an_earlier_auralign_finished_is_complete_and_has_no_record(tmp_path):
+    run(tmp_path, {"lr": 1})
+    mark = tmp_path / ".demo.done.json"
+    write_json(mark, {name: value for name, value in read_json(mark).items() if name != "run"})
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert find_runs(tmp_path) == [("demo", {})]

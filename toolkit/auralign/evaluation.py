@@ -20,8 +20,9 @@ from auralign.decode.stage import SPEECH, chosen_checkpoint, hash_checkpoint, ma
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.layout import SLOT, Speech, fill
-from auralign.ledger.build import make_ledger, read_methods
+from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
+from auralign.ledger.provenance import stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result
 from auralign.ledger.table import Table
@@ -84,7 +85,7 @@ def evaluate(
         Other values for keys of a run's recipe, such as `decode_num_beams`.
 
     Returns Path: the folder with `questions.jsonl`, the answers (`speech.jsonl`, `shuffled.jsonl`, `text.jsonl`, ...),
-    `scores.json`, `report.md` and `ledger.png`.
+    `scores.json`, `report.html`, `report.md` and `ledger.png`.
 
     Raises
     ------
@@ -137,19 +138,26 @@ def evaluate(
                         seed=seed,
                         partial=stage.partial(path),
                     )
-            _score(folder, utterances, answers, source.name, judge, seed)
+            _score(folder, utterances, answers, source.name, judge, seed, source.stages())
     return folder
 
 
 def _score(
-    folder: Path, manifest: Records, answers: Mapping[str, Path], name: str, judge: Judge, seed: int
+    folder: Path,
+    manifest: Records,
+    answers: Mapping[str, Path],
+    name: str,
+    judge: Judge,
+    seed: int,
+    stages: Sequence[tuple[str, dict[str, Any]]],
 ) -> None:
     """Write the ledger of the answers."""
     read = {given: Records(path, Hypothesis) for given, path in answers.items()}
     asked = Records(folder / QUESTIONS, Question)
     files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
     items = read_methods(asked, manifest, read, {name: files})
-    ledger = make_ledger(items, judge, seed=seed)
+    judged = judge_answers(items, judge)
+    ledger = make_ledger(items, judge, seed=seed, judged=judged)
     tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     facts = {
         "model": name,
@@ -159,7 +167,16 @@ def _score(
         "utterances": ledger.num_utterances,
         "seed": seed,
     }
-    write_report(folder, ledger, tasks, title=TITLE.format(manifest=manifest.path.name), facts=facts)
+    write_report(
+        folder,
+        ledger,
+        tasks,
+        title=TITLE.format(manifest=manifest.path.name),
+        facts=facts,
+        judged=judged,
+        manifest=manifest,
+        stages=stages,
+    )
 
 
 def describe_evaluations(folder: Path) -> str:
@@ -181,7 +198,8 @@ def describe_evaluations(folder: Path) -> str:
             f"\n{describe_result(ledger)}\n",
             "Evaluations of this model:",
             Table(headers, rows, num_texts=4).to_text(),
-            f"\nReport: {folder / 'report.md'}",
+            f"\nPage: {folder / 'report.html'}",
+            f"Report: {folder / 'report.md'}",
         ]
     )
 
@@ -213,6 +231,11 @@ class _Run:
                 return Judge(), ""
             return make(self.run), hash_path(file)
 
+    def stages(self) -> list[tuple[str, dict[str, Any]]]:
+        """When, how long and on what the stages of the run ran."""
+        with self.run.working_here():
+            return stages_of({self.name: self.run})
+
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
         return texts_of(manifest, self.run.recipe.recognizer)
@@ -239,6 +262,10 @@ class _Folder:
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
         """Exact answers count: a model folder holds no code."""
         return Judge(), ""
+
+    def stages(self) -> list[tuple[str, dict[str, Any]]]:
+        """None: a model folder does not say how long its training took."""
+        return []
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""

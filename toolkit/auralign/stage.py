@@ -10,7 +10,8 @@
     >>> run()
     demo: already complete for these inputs, skipped
 
-A stage is complete if `.<name>.done.json` holds the same inputs and the hashes of the outputs as they are on disk. A stage
+A stage is complete if `.<name>.done.json` holds the same inputs and the hashes of the outputs as they are on disk; it also
+records when, how long and on what the stage ran, for the report. A stage
 writes each output under another name and renames it, so the old version of a file is in place until the new one is whole.
 Half-done work has the hash of its inputs in its name (`Stage.partial`): a run with other inputs neither reads nor removes it.
 Until all outputs are written, a stage has a mark `.<name>.started.json`, which names them; `require` and `content` refuse
@@ -20,10 +21,13 @@ outputs of which some are new and others old. Folders with numbered versions, su
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Collection
+from datetime import UTC, datetime
 from pathlib import Path
 
 from auralign.changes import show_change
+from auralign.environment import describe_environment
 from auralign.files import hash_path, hash_value, partial_path, partial_paths, read_json, write_json
 from auralign.fingerprint import same
 
@@ -69,6 +73,7 @@ class Stage:
         self.outputs = [Path(output) for output in outputs]
         self.protected = protected
         self.complete = False
+        self._is_resumed = False
 
     def partial(self, path) -> Path:
         """File for half-done work on the output `path`, which a resumed run with the same inputs finds again."""
@@ -108,6 +113,7 @@ class Stage:
             is_resumed = True
         else:
             is_resumed = any(self.partial(output).exists() for output in self.outputs)
+        self._is_resumed = is_resumed
         if is_resumed:
             print(f"{self.name}: resuming the interrupted run", file=sys.stderr)
         elif before is not None:
@@ -121,6 +127,7 @@ class Stage:
                 os.replace(partial_path(output), self.partial(output))
 
     def _start(self) -> None:
+        self._began = time.monotonic()
         outputs = [os.path.relpath(output, self.folder) for output in self.outputs]
         write_json(self._started, {"inputs": self.inputs, "outputs": outputs})
 
@@ -139,10 +146,20 @@ class Stage:
             )
         # The outputs are whole, also if a kill prevents the next line: the partial files make the next run short.
         self._started.unlink(missing_ok=True)
-        write_json(self._done, {"inputs": self.inputs, "outputs": _hashes(self.outputs)})
+        done = {"inputs": self.inputs, "outputs": _hashes(self.outputs), "run": self._describe_run()}
+        write_json(self._done, done)
         for output in self.outputs:
             for path in partial_paths(output):
                 path.unlink()
+
+    def _describe_run(self) -> dict:
+        """When, how long and on what the stage ran; no part of its inputs, so that nothing is made again for it."""
+        return {
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self._began, 1),
+            "resumed": self._is_resumed,  # the seconds are those after the last interruption
+            **describe_environment(),
+        }
 
     def _fail(self) -> None:
         """If a run ends with an error before it has replaced an output, the finished run is still valid."""
@@ -248,6 +265,16 @@ def begun_with(folder, name: str) -> dict | None:
     """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if neither exists."""
     done = _mark(folder, name, "done")
     return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+
+
+def find_runs(folder) -> list[tuple[str, dict]]:
+    """Names of the finished stages in `folder`, with when, how long and on what they ran; empty if an earlier auralign ran them.
+
+    The order is that in which they were finished.
+    """
+    found = [(path, read_json(path).get("run", {})) for path in Path(folder).glob(".*.done.json")]
+    found.sort(key=lambda pair: (pair[1].get("finished", ""), pair[0].name))
+    return [(path.name[1:].removesuffix(".done.json").replace("_", " "), run) for path, run in found]
 
 
 def output_hashes(folder, name: str) -> set[str]:

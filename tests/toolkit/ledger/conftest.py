@@ -43,6 +43,10 @@ class Corpus:
     def method(self, name, speech, shuffled):
         return MethodFiles(self.answers("speech", speech, name), self.answers("shuffled", shuffled, name))
 
+    @property
+    def judge(self):
+        return MarkJudge()
+
     def ledger(self, **options):
         """`near` hears 3 of 4 unseen and all seen tasks, `far` writes down unseen ones."""
         defaults = {

@@ -77,3 +77,45 @@ def test_answers_of_part_worth_are_compared_over_speakers():
 
 def test_a_utterance_without_speaker_is_its_own():
     assert ask(["a", "b"], speakers=["", "s"]).speakers == ["u0", "s"]
+
+
+def asked_of(references, speakers, seed=1):
+    numbered = list(zip(references, speakers, strict=True))
+    return Asked(
+        tuple(
+            Question(f"q{n}", f"u{n}", "en_de", "translate", None, text)
+            for n, (text, _) in enumerate(numbered)
+        ),
+        tuple(Utterance(f"u{n}", "x.wav", 1.0, "said", speaker=who) for n, (_, who) in enumerate(numbered)),
+        seed,
+    )
+
+
+@pytest.mark.parametrize("name", ["BLEU", "chrF"])
+def test_the_interval_of_a_translation_runs_between_its_speakers(name):
+    # one speaker's answers are right, the other's share no letter: a resample has both, or one of them twice
+    asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "two"])
+    found = Translation(name, "de").score(asked, ["aa bb cc dd ee", "xx yy zz vv ww"])
+    assert found.low < found.value < found.high == pytest.approx(100)
+    assert found.low < 10
+
+
+@pytest.mark.parametrize("name", ["BLEU", "chrF"])
+def test_a_translation_of_one_speaker_has_no_interval(name):
+    asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "one"])
+    found = Translation(name, "de").score(asked, asked.references)
+    assert (found.low, found.high) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["BLEU", "chrF"])
+def test_the_interval_of_right_translations_has_no_width(name):
+    asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "two"])
+    found = Translation(name, "de").score(asked, asked.references)
+    assert (found.low, found.value, found.high) == (pytest.approx(100),) * 3
+
+
+def test_the_difference_of_equal_translations_is_nothing_in_every_resample():
+    asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "two"])
+    answers = ["aa bb cc dd xx", "ff gg"]
+    found = Translation("BLEU", "de").compare(asked, answers, answers)
+    assert (found.difference, found.low, found.high, found.is_significant) == (0, 0, 0, False)

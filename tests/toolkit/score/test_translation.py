@@ -10,6 +10,7 @@ from auralign.score import translation
 from auralign.score.translation import (
     choose_tokenizer,
     compare_translations,
+    corpus_statistics,
     score_comet,
     score_sentence,
     score_translation,
@@ -235,3 +236,10 @@ def test_translations_are_compared_in_one_form_of_unicode():
     found = score_translation([composed], [other], utt_ids=["1"], language="de")
     assert (round(found.bleu.points), round(found.chrf.points)) == (100, 100)
     assert score_sentence(composed, other) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("name", "language"), [("bleu", "de"), ("chrf", "de"), ("bleu", "zh")])
+def test_summed_counts_give_sacrebleus_own_corpus_score(name, language):
+    found = corpus_statistics(REFERENCES, WORSE, language=language)[name]
+    sums = [sum(column) for column in zip(*found.rows, strict=True)]
+    assert found.points(sums) == getattr(score(REFERENCES, WORSE, language), name).points

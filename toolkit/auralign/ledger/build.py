@@ -21,7 +21,49 @@ from auralign.score.metrics import (
 EXAMPLES_PER_METHOD = 3
 
 
-def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Ledger:
+@dataclass(frozen=True)
+class Judged:
+    """A question with its answers, the score of each by input kind, and the class of the answer to speech."""
+
+    item: Item
+    scores: dict[str, float]
+    answer_class: str
+
+    @property
+    def question(self):
+        return self.item.question
+
+    @property
+    def answer(self):
+        return self.item.answers["speech"]
+
+
+def judge_answers(items: dict[str, list[Item]], judge: Judge) -> dict[str, list[Judged]]:
+    """Score all answers, and classify the answers to speech.
+
+    Arguments
+    ---------
+    items : dict of str -> list of Item
+        Method -> items, in the order of the table, as `read_methods` returns them.
+    judge : Judge
+        Scores all answers, and classifies answers to speech whose score is below 1.
+
+    Returns dict of str -> list of Judged.
+
+    Raises ValueError if a score is not from 0 to 1, or the class of an answer is unknown.
+    """
+    return {
+        name: _judge_all(track(found, f"score {name}", unit="question"), judge) for name, found in items.items()
+    }
+
+
+def make_ledger(
+    items: dict[str, list[Item]],
+    judge: Judge,
+    *,
+    seed: int,
+    judged: dict[str, list[Judged]] | None = None,
+) -> Ledger:
     """Compare every method's answers with the references, the text ceiling, the cascade and the floor.
 
     Arguments
@@ -32,6 +74,8 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         Scores all answers, and classifies answers to speech whose score is below 1.
     seed : int
         Seed of the bootstrap, which resamples utterances.
+    judged : dict of str -> list of Judged, optional
+        What `judge_answers` returned for the items, if it was asked already.
 
     Returns Ledger.
 
@@ -41,10 +85,7 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
         raise ValueError("no method to score: give at least one")
     methods = list(items)
     bootstrap = {"seed": seed, "num_resamples": NUM_RESAMPLES, "confidence": CONFIDENCE}
-    columns = {
-        name: _score_all(judge.score, track(found, f"score {name}", unit="question"))
-        for name, found in items.items()
-    }
+    columns = judge_answers(items, judge) if judged is None else judged
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
     rows, differences, wrong = [], [], []
@@ -54,13 +95,8 @@ def make_ledger(items: dict[str, list[Item]], judge: Judge, *, seed: int) -> Led
             for method, items in columns.items()
         }
         for method, items in members.items():
-            classes = [_name_class(item, judge.classify) for item in items]
-            rows.append(_make_row(method, group, items, classes, judge.is_right, bootstrap))
-            wrong += [
-                _make_example(method, item, name)
-                for item, name in zip(items, classes, strict=True)
-                if name != RIGHT
-            ]
+            rows.append(_make_row(method, group, items, judge.is_right, bootstrap))
+            wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
         differences += [
             _difference(group, method, other, members, bootstrap)
             for other, method in combinations(methods, 2)
@@ -98,22 +134,6 @@ def choose_examples(wrong, method):
     return rounds[:EXAMPLES_PER_METHOD]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """An item, and the score of each of its answers by input kind."""
-
-    item: Item
-    scores: dict[str, float]
-
-    @property
-    def question(self):
-        return self.item.question
-
-    @property
-    def answer(self):
-        return self.item.answers["speech"]
-
-
 def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> dict[str, list[Item]]:
     """Method -> the questions with their answers.
 
@@ -134,11 +154,17 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     return found
 
 
-def _score_all(score, items):
-    return [
-        _Scored(item, {kind: _score_one(score, answer, item) for kind, answer in item.answers.items()})
-        for item in items
-    ]
+def _judge_all(items, judge):
+    """In the order of the items; judged group by group, so that the first error is that of the first row of the ledger."""
+    groups = _order_groups(item.question.group for item in items)
+    order = sorted(range(len(items)), key=lambda index: groups.index(items[index].question.group))
+    found = {index: _judge(items[index], judge) for index in order}
+    return [found[index] for index in range(len(items))]
+
+
+def _judge(item, judge):
+    scores = {kind: _score_one(judge.score, answer, item) for kind, answer in item.answers.items()}
+    return Judged(item, scores, _name_class(item, scores["speech"], judge.classify))
 
 
 def _score_one(score, answer, item):
@@ -174,8 +200,8 @@ def _difference(group, method, other, members, bootstrap):
     )
 
 
-def _make_row(method, group, items, classes, answer_right, bootstrap):
-    scores = _scores(items)
+def _make_row(method, group, items, answer_right, bootstrap):
+    scores, classes = _scores(items), [item.answer_class for item in items]
     clusters = [item.question.utt_id for item in items]
     tasks = np.array([item.question.task for item in items])
     ignored = [answer_right(item.answer, item.question) for item in items] if answer_right else None
@@ -197,11 +223,11 @@ def _make_row(method, group, items, classes, answer_right, bootstrap):
     )
 
 
-def _name_class(item, classify):
-    question, answer = item.question, item.answer
-    if item.scores["speech"] == 1:
+def _name_class(item, score, classify):
+    question, answer = item.question, item.answers["speech"]
+    if score == 1:
         return RIGHT
-    name = classify(answer, question, item.item.said)
+    name = classify(answer, question, item.said)
     if name not in WRONG_CLASSES:
         raise ValueError(
             f"classify calls the wrong answer {shorten(repr(answer))} to {question.key!r} {shorten(repr(name))}; "
@@ -210,8 +236,14 @@ def _name_class(item, classify):
     return name
 
 
-def _make_example(method, item, name):
+def _make_example(method, item):
     question = item.question
     return Example(
-        method, question.group, name, question.instruction, item.item.said, question.reference, item.answer
+        method,
+        question.group,
+        item.answer_class,
+        question.instruction,
+        item.item.said,
+        question.reference,
+        item.answer,
     )

@@ -1,27 +1,23 @@
 """The ledger as a picture: scores by group and method, and the classes of the answers on unseen tasks.
 
-Matplotlib is imported only when a picture is drawn. The bytes depend only on the ledger and matplotlib's version.
+A few methods are drawn as bars side by side. If that leaves no room for the labels, each method has a row of its own, and each
+group of questions a panel, as high as the methods need. Matplotlib is imported only when a picture is drawn. The bytes depend
+only on the ledger and matplotlib's version.
 """
+
+from itertools import combinations
 
 from auralign.files import write_atomically
 from auralign.ledger.ledger import CLASSES, Ledger
+from auralign.ledger.palette import CLASS_COLOURS, DARK_CLASSES, method_colours
+from auralign.ledger.picture_rows import draw_rows
 from auralign.ledger.summary import main_group
 
-# Okabe and Ito's palette for methods, Tol's muted palette for wrong answers: colour-blind readers can distinguish them.
-METHOD_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-CLASS_COLOURS = {
-    "right": "#D5D9DC",
-    "wrong content": "#DDCC77",
-    "wrong task": "#CC6677",
-    "transcribed": "#332288",
-    "other": "#88CCEE",
-}
-DARK_CLASSES = ("transcribed",)  # their labels are white
 INK = "#222222"
 SIZE = (12.0, 4.8)  # inches; at 100 dots an inch it fits a README
 GROUP_WIDTH = 0.78  # of the distance between groups
-FEW_GROUPS = 5  # more names under the bars are slanted
-FEW_METHODS = 4  # more names side by side are slanted
+MAX_GROUPS, MAX_METHODS = 5, 6  # of bars side by side
+MAX_NAME = 40  # characters of a group's or a method's name; longer ones leave no room for bars
 LEAST_LABELLED = 0.06  # a thinner slice has no room for its label
 FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their height
 
@@ -29,22 +25,53 @@ FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their
 def draw_ledger(ledger: Ledger, path) -> None:
     """Draw the ledger and write it to `path` as PNG, atomically."""
     import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=SIZE, dpi=100, layout="constrained")
-        FigureCanvasAgg(figure)
-        bars, stacks = figure.subplots(1, 2, width_ratios=(2.1, 1))
-        _draw_rates(bars, ledger)
-        _draw_classes(stacks, ledger)
+        figure = make_figure(ledger)
         with write_atomically(path, "wb") as file:
             figure.savefig(file, format="png", metadata={"Software": None})
 
 
+def make_figure(ledger: Ledger):
+    """The ledger as a matplotlib Figure, in which no two labels overlap."""
+    is_short = max(map(len, (*ledger.groups, *ledger.methods))) <= MAX_NAME
+    if is_short and len(ledger.groups) <= MAX_GROUPS and len(ledger.methods) <= MAX_METHODS:
+        figure = _new_figure(SIZE)
+        bars, stacks = figure.subplots(1, 2, width_ratios=(2.1, 1))
+        _draw_rates(bars, ledger)
+        _draw_classes(stacks, ledger)
+        if not overlapping_labels(figure):
+            return figure
+    return draw_rows(ledger, _new_figure)
+
+
+def overlapping_labels(figure) -> list[tuple[str, str]]:
+    """The pairs of texts in a figure whose boxes share some space."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    return [
+        (name, other)
+        for (name, box), (other, their) in combinations(boxes, 2)
+        if box.x0 < their.x1 and their.x0 < box.x1 and box.y0 < their.y1 and their.y0 < box.y1
+    ]
+
+
+def _new_figure(size):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _draw_rates(axes, ledger):
     """A bar for each group and method, with marks for the ceiling, the cascade and the floor."""
-    bars = [_draw_method(axes, ledger, number) for number in range(len(ledger.methods))]
+    colours = method_colours(ledger.methods)
+    bars = [_draw_method(axes, ledger, number, colours[name]) for number, name in enumerate(ledger.methods)]
     positions = range(len(ledger.groups))
     shared = [ledger.row(ledger.methods[0], group).rates for group in ledger.groups]
     ceiling = _mark(axes, positions, [rates.ceiling for rates in shared], GROUP_WIDTH, "-")
@@ -56,11 +83,6 @@ def _draw_rates(axes, ledger):
         f"{_wrap(group)}\n({rates.num_questions})" for group, rates in zip(ledger.groups, shared, strict=True)
     ]
     axes.set_xticks(positions, labels)
-    if len(labels) > FEW_GROUPS:
-        axes.tick_params(axis="x", labelrotation=35, labelsize=8)
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
     axes.set_ylabel(f"{ledger.metric} to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
@@ -71,7 +93,7 @@ def _draw_rates(axes, ledger):
     )  # last, as many methods need several lines
 
 
-def _draw_method(axes, ledger, number):
+def _draw_method(axes, ledger, number, colour):
     """Draw the bars of one method with their intervals and floors; returns bars and floors for the legend."""
     width = GROUP_WIDTH / len(ledger.methods)
     rows = [ledger.row(ledger.methods[number], group) for group in ledger.groups]
@@ -80,7 +102,6 @@ def _draw_method(axes, ledger, number):
     speech = [row.speech for row in rows]  # that of a single utterance has no interval
     below = [0.0 if found.low is None else found.value - found.low for found in speech]
     above = [0.0 if found.high is None else found.high - found.value for found in speech]
-    colour = METHOD_COLOURS[number % len(METHOD_COLOURS)]
     bars = axes.bar(middles, heights, 0.86 * width, color=colour, zorder=2)
     axes.errorbar(
         middles, heights, (below, above), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5, zorder=5
@@ -113,8 +134,6 @@ def _draw_classes(axes, ledger):
         stacks.append(bars)
     axes.set_title(f"What the answers are:\n{main_group(ledger)}", loc="left", fontsize=12)
     _tidy(axes)
-    if len(rows) > FEW_METHODS:
-        axes.tick_params(axis="x", labelrotation=20)
     _place_legend(axes, stacks, CLASSES, FIRST_LEGEND, max_columns=3)
 
 

@@ -18,8 +18,9 @@ from auralign.changes import show_change
 from auralign.decode.stage import ALONE, SPEECH, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
-from auralign.ledger.build import make_ledger, read_methods
+from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
+from auralign.ledger.provenance import count_trained, stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.tables import format_differences, format_ledger, format_legend
@@ -180,7 +181,8 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         for name, pair in comparison.columns().items()
     }
     items = read_methods(questions, manifest, read, files)
-    ledger = make_ledger(items, judge, seed=seed)
+    judged = judge_answers(items, judge)
+    ledger = make_ledger(items, judge, seed=seed, judged=judged)
     tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     seeds = list(dict.fromkeys(run.recipe.seed for run in comparison.runs.values()))
     facts = {
@@ -196,7 +198,17 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
     folder = comparison.first.score_folder
-    write_report(folder, ledger, tasks, title=title, facts=facts, notes=(*notes, FORM_OF_UNICODE))
+    write_report(
+        folder,
+        ledger,
+        tasks,
+        title=title,
+        facts=facts,
+        notes=(*notes, FORM_OF_UNICODE),
+        judged=judged,
+        manifest=manifest,
+        stages=stages_of(comparison.runs),
+    )
 
 
 def describe_runs(comparison: Comparison) -> dict:
@@ -213,6 +225,7 @@ def describe_runs(comparison: Comparison) -> dict:
         "encoder": Path(recipe.own.get("encoder_folder", "see the YAML")).name,
         "decoding": ", ".join(decoding),
         **trained,
+        **{f"trained parameters of {name}": count_trained(run) for name, run in comparison.runs.items()},
     }
 
 
@@ -275,4 +288,6 @@ def print_result(folder):
     for name in ENCODER_RATES.values():
         if name in facts:
             print(f"The {name.removesuffix(' (%)')} is {facts[name]:.2f} %.")
-    print(f"\nReport: {folder / 'report.md'}\nPicture: {folder / 'ledger.png'}")
+    print(
+        f"\nPage: {folder / 'report.html'}\nReport: {folder / 'report.md'}\nPicture: {folder / 'ledger.png'}"
+    )

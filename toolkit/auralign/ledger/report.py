@@ -1,12 +1,15 @@
-"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` for readers.
+"""The ledger as files: `scores.json` for programs, `report.md` with `ledger.png` and `report.html` for readers.
 
-The same inputs give the same bytes, independent of time and machine.
+The same inputs give the same bytes, independent of time and machine; when and on what the stages ran is an input of
+`report.html`.
 """
 
 from pathlib import Path
 
 from auralign.files import read_json, write_atomically, write_json
+from auralign.ledger.answer_list import list_answers
 from auralign.ledger.ledger import Ledger
+from auralign.ledger.page import format_page
 from auralign.ledger.picture import draw_ledger
 from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import (
@@ -19,11 +22,22 @@ from auralign.ledger.tables import (
 from auralign.ledger.task_tables import LEGEND, comparison_table, list_wordings, task_table, wording_table
 from auralign.ledger.tasks import TaskTable, tables_from_list, tables_to_list
 
-FILES = ("scores.json", "report.md", "ledger.png")
+FILES = ("scores.json", "report.md", "ledger.png", "report.html")
 
 
-def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> None:
-    """Write `scores.json`, `report.md` and `ledger.png` into a folder, each atomically.
+def write_report(
+    folder,
+    ledger: Ledger,
+    tasks=(),
+    *,
+    title: str,
+    facts: dict,
+    notes=(),
+    judged=None,
+    manifest=None,
+    stages=(),
+) -> None:
+    """Write `scores.json`, `report.md`, `ledger.png` and `report.html` into a folder, each atomically.
 
     Arguments
     ---------
@@ -37,6 +51,12 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
         How the numbers were obtained: seeds, hashes, commands, error rates.
     notes : sequence of str
         Notes for readers, to interpret the columns.
+    judged : dict of str -> list of Judged, optional
+        The single answers, as `auralign.ledger.build.judge_answers` returns them, for `report.html`.
+    manifest : Records of Utterance
+        Needed with `judged`: it says where the speech is.
+    stages : sequence of (str, dict)
+        Stages with when, how long and on what they ran, as `auralign.stage.find_runs` gives them, for `report.html`.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
@@ -52,6 +72,18 @@ def write_report(folder, ledger: Ledger, tasks=(), *, title: str, facts: dict, n
             "tasks": tables_to_list(tasks),
         },
     )
+    page = format_page(
+        ledger,
+        tasks,
+        title=title,
+        facts=facts,
+        notes=notes,
+        picture=(folder / "ledger.png").read_bytes(),
+        answers=None if judged is None else list_answers(judged, manifest, folder),
+        stages=stages,
+    )
+    with write_atomically(folder / "report.html") as file:
+        file.write(page)
 
 
 def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:

@@ -40,6 +40,13 @@ class Table:
         """The columns whose cells are all NOT_DEFINED."""
         return tuple(at for at, cells in enumerate(zip(*self.rows, strict=True)) if {*cells} == {NOT_DEFINED})
 
+    def without_empty_columns(self) -> "Table":
+        """The table without the columns whose cells are all NOT_DEFINED."""
+        left_out = self.empty_columns()
+        shown = [at for at in range(len(self.headers)) if at not in left_out]
+        rows = [[row[at] for at in shown] for row in self.rows]
+        return Table([self.headers[at] for at in shown], rows, sum(at < self.num_texts for at in shown))
+
     def to_text(
         self, *, heading: Callable[[list[str]], str] | None = None, without: Collection[int] = ()
     ) -> str:

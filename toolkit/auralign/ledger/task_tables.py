@@ -32,8 +32,8 @@ COMPARISON_HEADERS = (
 NUM_TEXTS = 4  # leading columns with words
 LEGEND = (
     "Columns are means over the phrasings of a task; worst and deviation are of the speech column; its interval is over all "
-    "phrasings together. A dash means no interval: BLEU and chrF have none, nor has a single speaker; with fewer than twenty "
-    "speakers it is rough. significant, in the report: the number of phrasings in which the difference is significant at 5 %."
+    "phrasings together, resampled by speaker. A dash means no interval, as of a single speaker; with fewer than twenty speakers "
+    "it is rough. significant, in the report: the number of phrasings in which the difference is significant at 5 %."
 )
 
 

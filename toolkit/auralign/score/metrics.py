@@ -170,6 +170,31 @@ def mcnemar(right, others) -> float:
     return float(binomtest(only_right, only_right + only_others, 0.5).pvalue)
 
 
+def bootstrap_sums(
+    columns, compute, *, clusters, seed, num_resamples=NUM_RESAMPLES, confidence=CONFIDENCE
+) -> Estimate:
+    """Any value that is computed of sums over the items, such as a corpus BLEU, with its percentile interval.
+
+    The interval of a single cluster is undefined.
+
+    Arguments
+    ---------
+    columns : array-like (K, N)
+        The numbers that are summed.
+    compute : callable (float64 (K,)) -> float
+        The value of the sums of the K columns.
+    clusters : sequence of N
+        The cluster of each item, such as its speaker.
+    seed : int
+    """
+    columns = np.asarray(columns, dtype=np.float64)
+    value = float(compute(columns.sum(axis=1)))
+    if len(set(clusters)) == 1:
+        return Estimate(value, None, None)
+    sums, _ = _resample_sums(columns, clusters, seed, num_resamples)
+    return _estimate(value, [compute(row) for row in sums], confidence)
+
+
 def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> np.ndarray:
     """Means of the columns for resampled clusters, such as all questions about one utterance.
 
@@ -180,12 +205,17 @@ def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> n
     clusters : sequence of N
         The cluster of each item. The same clusters and seed always give the same draws.
     seed : int
-    num_resamples : int
 
     Returns
     -------
     means : float64 (R, K)
     """
+    sums, sizes = _resample_sums(columns, clusters, seed, num_resamples)
+    return sums / sizes[:, None]
+
+
+def _resample_sums(columns, clusters, seed, num_resamples):
+    """Sums of the columns (R, K) for resampled clusters, and the number of items in each resample (R,)."""
     columns = np.asarray(columns, dtype=np.float64)
     if columns.ndim != 2 or columns.shape[1] != len(clusters):
         raise ValueError(f"scores of shape {columns.shape} do not fit {len(clusters)} items")
@@ -196,8 +226,8 @@ def resample_means(columns, *, clusters, seed, num_resamples=NUM_RESAMPLES) -> n
         [np.bincount(member_of, weights=column, minlength=len(names)) for column in columns], axis=1
     )
     sizes = np.bincount(member_of, minlength=len(names)).astype(np.float64)
-    draws = _draw_clusters(len(names), num_resamples, seed)
-    return np.concatenate([(counts @ sums) / (counts @ sizes)[:, None] for counts in draws])
+    blocks = [(counts @ sums, counts @ sizes) for counts in _draw_clusters(len(names), num_resamples, seed)]
+    return np.concatenate([block for block, _ in blocks]), np.concatenate([size for _, size in blocks])
 
 
 def _draw_clusters(num_clusters, num_resamples, seed):

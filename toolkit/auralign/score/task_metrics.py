@@ -19,9 +19,15 @@ from functools import lru_cache
 import numpy as np
 
 from auralign.records import Question, Utterance
-from auralign.score.metrics import CONFIDENCE, bootstrap_difference, bootstrap_interval, mcnemar
+from auralign.score.metrics import (
+    CONFIDENCE,
+    bootstrap_difference,
+    bootstrap_interval,
+    bootstrap_sums,
+    mcnemar,
+)
 from auralign.score.recognition import error_rate, error_rate_difference
-from auralign.score.translation import compare_translations, score_translation
+from auralign.score.translation import compare_translations, corpus_statistics, score_translation
 from auralign.text.forms import TextForm
 
 SIGNIFICANT = 1 - CONFIDENCE
@@ -137,7 +143,9 @@ class WordErrorRate(Metric):
 
 
 class Translation(Metric):
-    """BLEU or chrF by sacrebleu, in points.
+    """BLEU or chrF by sacrebleu, in points, with an interval over speakers.
+
+    A corpus score is no mean over answers: for each resample it is computed anew from the summed counts of the drawn speakers.
 
     Arguments
     ---------
@@ -156,14 +164,34 @@ class Translation(Metric):
         found = _score(tuple(asked.references), tuple(answers), tuple(asked.utt_ids), self.language)
         one = getattr(found, self.name.lower())
         note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
-        return MetricValue(one.points, note=note)
+        counted = self._count(asked, answers)
+        interval = bootstrap_sums(
+            np.transpose(counted.rows), counted.points, clusters=asked.speakers, seed=asked.seed
+        )
+        return MetricValue(one.points, interval.low, interval.high, note)
 
     def compare(self, asked, answers, others):
         found = _compare(tuple(asked.references), tuple(answers), tuple(others), self.language, asked.seed)
         pair = getattr(found, self.name.lower())
-        return Significance(
-            pair.points - pair.other_points, None, None, pair.p_value, "paired bootstrap of sacrebleu"
+        own, theirs = self._count(asked, answers), self._count(asked, others)
+        columns = np.transpose(np.concatenate([own.rows, theirs.rows], axis=1))
+        width = len(own.rows[0])
+        interval = bootstrap_sums(
+            columns,
+            lambda sums: own.points(sums[:width]) - theirs.points(sums[width:]),
+            clusters=asked.speakers,
+            seed=asked.seed,
         )
+        return Significance(
+            pair.points - pair.other_points,
+            interval.low,
+            interval.high,
+            pair.p_value,
+            "paired bootstrap of sacrebleu, and bootstrap over speakers",
+        )
+
+    def _count(self, asked, answers):
+        return _count(tuple(asked.references), tuple(answers), self.language)[self.name.lower()]
 
 
 # BLEU and chrF are computed together, so both metrics share one cached result.
@@ -175,6 +203,11 @@ def _score(references, answers, utt_ids, language):
 @lru_cache(maxsize=512)
 def _compare(references, answers, others, language, seed):
     return compare_translations(references, answers, others, language=language, seed=max(seed, 1))
+
+
+@lru_cache(maxsize=64)  # the counts of a column; 26 numbers for each answer
+def _count(references, answers, language):
+    return corpus_statistics(references, answers, language=language)
 
 
 class MeanScore(Metric):

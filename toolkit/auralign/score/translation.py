@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from auralign.text.characters import compose
 from auralign.text.language import main_code
@@ -116,6 +117,40 @@ def score_translation(references, hypotheses, *, utt_ids, language, tokenizer=No
         empty_references=_empty(references, utt_ids),
         notes=notes,
     )
+
+
+@dataclass(frozen=True)
+class CorpusStatistics:
+    """The counts of N texts, whose sums a corpus score is computed of: a resampled test set is scored by other sums.
+
+    `rows` has K counts for each text; `metric` is sacrebleu's.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    metric: Any
+
+    def points(self, sums) -> float:
+        """The score in points of a test set with these sums of the K counts."""
+        return float(self.metric._compute_score_from_stats([int(count) for count in sums]).score)
+
+
+def corpus_statistics(references, hypotheses, *, language, tokenizer=None) -> dict[str, CorpusStatistics]:
+    """The counts of each text, under "bleu" and "chrf"; arguments and errors as of `score_translation`.
+
+    >>> found = corpus_statistics(["a b c d", "e f"], ["a b c d", ""], language="de")["bleu"]
+    >>> round(found.points(found.rows[0]))                                  # of a test set of the first text alone
+    100
+    """
+    references, hypotheses = _compose(references), _compose(hypotheses)
+    _check_texts(references, hypotheses=hypotheses)
+    metrics, _ = _make_metrics(language, tokenizer)
+    # sacrebleu's own bootstrap sums these counts too, but it resamples utterances alone.
+    return {
+        name: CorpusStatistics(
+            tuple(map(tuple, metric._extract_corpus_statistics(hypotheses, [references]))), metric
+        )
+        for name, metric in metrics.items()
+    }
 
 
 def score_sentence(reference: str, hypothesis: str) -> float:

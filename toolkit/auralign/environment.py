@@ -1,0 +1,82 @@
+"""Where something was computed: the commit of auralign, the hardware, and the versions of the libraries that decide numbers.
+
+>>> sorted(describe_environment())
+['commit', 'hardware', 'versions']
+
+Nothing is imported for it: a GPU is named if torch is in use, and so is its version.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("torch", "transformers", "speechbrain", "peft", "numpy", "sacrebleu")
+GIT_SECONDS = 10.0
+
+
+def describe_environment() -> dict[str, Any]:
+    """The commit ("" if this auralign is not a git checkout), the hardware in words, and the versions by library."""
+    return {"commit": find_commit(), "hardware": describe_hardware(), "versions": find_versions()}
+
+
+@cache
+def find_commit() -> str:
+    """The commit of auralign's checkout, with "-dirty" after it if tracked files were changed; "" if there is none."""
+    folder = Path(__file__).resolve().parent
+    git = ("git", "-C", str(folder))
+    try:
+        # A package within somebody else's repository must not be described by the commit of that repository.
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", "__init__.py"],
+            check=True,
+            capture_output=True,
+            timeout=GIT_SECONDS,
+        )
+        found = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):  # no git, or no checkout: an installed package
+        return ""
+    return found.stdout.strip()
+
+
+def describe_hardware() -> str:
+    """The processor with the number of cores that this process may use, and the GPUs if torch uses them."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = [f"{_find_processor()}, {usable} core{'s' if usable > 1 else ''}"]
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        parts += [f"{names.count(name)} x {name}" for name in dict.fromkeys(names)]
+    return ", ".join(parts)
+
+
+def find_versions() -> dict[str, str]:
+    """The versions of Python, of auralign and of the libraries that are installed."""
+    found = {"Python": platform.python_version()}
+    for name in ("auralign", *LIBRARIES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _find_processor() -> str:
+    """The model of the processor: Linux has it in /proc/cpuinfo, `model name : AMD EPYC 7B13`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (names[0] if names else platform.processor()) or platform.machine() or "unknown processor"

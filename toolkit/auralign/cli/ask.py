@@ -14,7 +14,9 @@ def add(commands: Commands) -> None:
         help="ask a model folder about audio",
         description="Print the answer of a model folder to a prompt about each audio file.",
     )
-    parser.add_argument("folder", metavar="FOLDER", help="model folder, written by export")
+    parser.add_argument(
+        "folder", metavar="MODEL", help="model folder, written by export, or its id on the hub: org/name"
+    )
     parser.add_argument(
         "audio",
         metavar="AUDIO",
@@ -27,9 +29,11 @@ def add(commands: Commands) -> None:
         help='the question; {speech} marks the position of the speech, "" asks nothing beside the speech',
     )
     parser.add_argument(
-        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
+        "--llm",
+        metavar="MODEL",
+        help="the LLM's folder or hub id, if it is not the one that the export names",
     )
-    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
+    parser.add_argument("--encoder", metavar="MODEL", help="the encoder's folder or hub id, likewise")
     parser.add_argument(
         "--branch",
         metavar="NAME=PATH",

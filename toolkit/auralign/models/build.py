@@ -32,7 +32,9 @@ def build_llm(recipe, *, prompts: dict | None = None):
         options["device"] = recipe.device
     llm = construct("llm", recipe.llm, **options).to(recipe.device)
     llm.batch_invariant = recipe.batch_invariant
-    prompts = prompts or RunFolder(recipe).prompts()
+    run = RunFolder(recipe)
+    run.tell_moved_models()
+    prompts = prompts or run.prompts()
     return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, prompts=prompts)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from auralign.files import without_folders
+from auralign.hub import resolve
 from auralign.method import cite
 from auralign.train.resume import describe_changes
 
@@ -31,7 +32,7 @@ def make_card(recipe, config: dict, report=None) -> str:
         *["the weights of the LLM"] * config["train_llm"],
     ]
     lines = [
-        f"# {config['llm']['name']} with ears, by {recipe.method.name}",
+        f"# {config['llm']['name'].partition('@')[0]} with ears, by {recipe.method.name}",
         "",
         "A connector that lets an LLM hear through a frozen speech encoder. This folder holds what was trained, the",
         f"{' and '.join(trained)}: encoder and LLM are needed beside it.",
@@ -94,7 +95,7 @@ def _without_examples(report: str) -> str:
 
 def _licence(path) -> str:
     """The licence that the front matter of an LLM's own model card names."""
-    card = Path(path or "") / "README.md"
+    card = resolve(path or "") / "README.md"
     if path and card.is_file():
         found = re.search(r"^license: *(\S+)", card.read_text(encoding="utf-8"), flags=re.MULTILINE)
         if found:

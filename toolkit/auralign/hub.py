@@ -157,7 +157,7 @@ def moved(name: str, commit: str) -> str | None:
     reference = parse(name)
     if reference is None or reference.is_pinned:
         return None
-    with contextlib.suppress(*_failures()):
+    with contextlib.suppress(*failures()):
         now = HfApi().model_info(reference.id, revision=reference.revision, timeout=SECONDS).sha
         return None if now == commit else now
     return None
@@ -205,7 +205,7 @@ def _fetch(reference: Reference) -> Path:
                     reference.id, revision=reference.revision, allow_patterns=[*map(glob.escape, wanted)]
                 )
             )
-        except _failures() as error:
+        except failures() as error:
             return _fetch_from_cache(reference, error)
     if folder.name != info.sha:  # the branch moved in between
         return _fetch(reference)
@@ -284,7 +284,7 @@ def _has_weights(folder: Path) -> bool:
     return False
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[Exception], ...]:
     """What `huggingface_hub` raises if the hub refuses or cannot be reached."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -299,7 +299,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def _explain(reference: Reference, error: Exception) -> OSError:
-    """A clear error for one of `_failures`."""
+    """A clear error for one of `failures`."""
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

@@ -19,6 +19,8 @@ from auralign.cli import (
     new_method,
     new_recipe,
     prepare,
+    pull,
+    push,
     show,
 )
 from auralign.cli.arguments import parse_overrides
@@ -34,6 +36,8 @@ COMMANDS = (
     evaluate,
     compare,
     export,
+    push,
+    pull,
     ask,
 )  # as --help lists them
 OPTION = re.compile(

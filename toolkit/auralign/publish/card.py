@@ -8,11 +8,12 @@ from pathlib import Path
 from auralign.files import without_folders
 from auralign.hub import resolve
 from auralign.method import cite
+from auralign.publish import front_matter
 from auralign.train.resume import describe_changes
 
 
 def make_card(recipe, config: dict, report=None) -> str:
-    """The model card, in Markdown: parts, method, training, and how to use the model.
+    """The model card, in Markdown with front matter: parts, method, training, and how to use the model.
 
     Arguments
     ---------
@@ -71,7 +72,8 @@ def make_card(recipe, config: dict, report=None) -> str:
         if report
         else "The gap ledger: not run.",
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines).rstrip() + "\n"
+    return front_matter.join(front_matter.of_model(recipe, config), text)
 
 
 def _tell_entry(entry: dict) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.files import hash_path, read_json, recall_path, remember_path
-from auralign.hub import reference_of, resolve
+from auralign.hub import is_pinned, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -182,7 +182,10 @@ def constructor_of(
     for key, digest in account.get("places", {}).items():
         arguments[key] = _find_path(arguments[key], digest, Path(holder).parent)
     if what:
-        arguments["path"] = str(resolve(path_now or str(arguments.get("path"))))
+        recorded = str(arguments.get("path"))
+        if path_now or is_pinned(recorded):
+            recorded = str(resolve(path_now or recorded))
+        arguments["path"] = recorded
         if path_now and not Path(arguments["path"]).exists():
             raise FileNotFoundError(f"no {what} at {path_now}: no such folder, and not an id of the hub")
         if not Path(arguments["path"]).exists():

@@ -134,8 +134,9 @@ class RunFolder:
 
     def tell_moved_models(self) -> None:
         """Print which models the hub has at another commit by now than this run, which stays with its own."""
+        used = names_of_models(self.recipe, "decode")
         for name, pinned in self._pins().items():
-            reference = parse(pinned)
+            reference = parse(pinned) if pinned in used else None
             now = moved(name, reference.revision) if reference else None
             if now:
                 print(

@@ -44,7 +44,9 @@ def export(recipe, folder, *, report=None) -> None:
     """
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
-    best = Checkpoints(RunFolder(recipe).checkpoints).best()
+    run = RunFolder(recipe)
+    recipe = run.recipe  # names models of the hub by their commits
+    best = Checkpoints(run.checkpoints).best()
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
     check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
     config = _describe(recipe, folder, best, model, renderer)

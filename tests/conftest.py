@@ -41,3 +41,24 @@ def whisper_folder(tmp_path_factory):
     from auralign.testing import make_tiny_whisper
 
     return make_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny")
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A Hugging Face hub in memory, which `huggingface_hub` uses with a cache of its own."""
+    from hub_server import serve_hub, used_by_huggingface_hub
+
+    with serve_hub() as served, used_by_huggingface_hub(served, tmp_path / "huggingface"):
+        yield served
+
+
+@pytest.fixture
+def offline(hub, monkeypatch):
+    """From then on when it is called, HF_HUB_OFFLINE is set."""
+    from huggingface_hub import constants
+
+    def go():
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    return go

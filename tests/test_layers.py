@@ -30,7 +30,7 @@ LAYERS = """
     plugins
     method
     layout
-    records  text
+    records  text   hub
     files    reasoning  names  lazy  environment
     progress
 """

@@ -171,10 +171,20 @@ set_up_recipe() { # WHAT --data is, ARGUMENTS of Python
     [ "$stop_stage" -lt 2 ] || needs_models "$@"
 }
 
-take_model() { # NAME FOLDER
-    [ -n "$2" ] || return 0
-    [ "$stop_stage" -lt 2 ] || [ -d "$2" ] || usage_error "--$1: no folder $2; give a Hugging Face folder"
-    options+=("--${1}_folder" "$(absolute "$2")")
+is_hub_id() { # NAME: org/name or org/name@revision, as auralign.hub.parse reads it
+    [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@[A-Za-z0-9_./-]+)?$ ]] || return 1
+    [[ $1 == *@* ]] || [ ! -d "${1%%/*}" ] # models/llm beside models/encoder is a folder that was misspelt
+}
+
+take_model() { # NAME MODEL
+    local model=$2
+    [ -n "$model" ] || return 0
+    if [ -d "$model" ] || ! is_hub_id "$model"; then
+        [ "$stop_stage" -lt 2 ] || [ -d "$model" ] ||
+            usage_error "--$1: no folder $model; give a Hugging Face folder, or an id of the hub (org/name)"
+        model=$(absolute "$model")
+    fi
+    options+=("--${1}_folder" "$model")
 }
 
 needs_models() { # ARGUMENTS of Python, which may name them too
@@ -187,8 +197,9 @@ needs_models() { # ARGUMENTS of Python, which may name them too
         *) folder=${folder%% *} ;;
         esac
         case " ${options[*]-} $*" in *" --${option}_folder"*) continue ;; esac
-        [ -z "$folder" ] || [ -d "$folder" ] ||
-            usage_error "--$option DIR is not given, and $folder of ${hparams[0]} is not there; it is a Hugging Face folder"
+        [ -z "$folder" ] || [ -d "$folder" ] || is_hub_id "$folder" ||
+            usage_error "--$option MODEL is not given, and $folder of ${hparams[0]} is not there; give a Hugging Face folder, or" \
+                "an id of the hub (org/name)"
     done
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Give a text LLM ears on CoVoST 2, and see what is left of its translations when the input is speech, not text.
 #
-#   ./run.sh --data DIR --llm DIR --encoder DIR         all, for English to German; README.md says what DIR of the data holds
+#   ./run.sh --data DIR --llm MODEL --encoder MODEL     all, for English to German; README.md says what DIR of the data holds
 #   ./run.sh ... --pairs "en_de en_zh-CN"               pairs of one source language, trained on and decoded together
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches the tables first; Common Voice 4 must be there already
@@ -17,8 +17,8 @@ stage=prepare    # first stage to run, by number or name
 stop_stage=score # last stage to run
 data=            # folder with the tables of CoVoST 2 and with Common Voice 4, or look-alike
 pairs=en_de      # one or several language pairs of one source language, separated by spaces
-llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+llm=             # instruct LLM: id on the Hugging Face hub (org/name), or a folder; empty: as the YAML says
+encoder=         # speech encoder: likewise
 experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
 config=          # path of one YAML, instead of --experiment
 limit=           # number of clips of each split, to try things out; empty: all

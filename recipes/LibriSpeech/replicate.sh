@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The smallest real replication: do targets decide what a connector teaches? NOT RUN: no figure below was measured here.
 #
-#   ./replicate.sh --data /corpora/LibriSpeech                        models in models/ of this folder, results in exp/replicate
-#   ./replicate.sh --data DIR --llm DIR --encoder DIR --folder DIR    other folders
+#   ./replicate.sh --data /corpora/LibriSpeech                        models of the hub, results in exp/replicate
+#   ./replicate.sh --data DIR --llm MODEL --encoder MODEL --folder DIR    other models and folders
 #   ./replicate.sh ... --stage 4 --stop-stage 5                       as of run.sh; a broken run is resumed by the same command
 #   ./replicate.sh ... -- --seed 2                                    what follows -- changes a key of the three YAMLs
 #
@@ -40,8 +40,8 @@
 set -euo pipefail
 
 data=                # the folder LibriSpeech
-llm=                 # folder of Qwen2.5-0.5B-Instruct; empty: models/Qwen2.5-0.5B-Instruct here
-encoder=             # folder of whisper-small; empty: models/whisper-small here
+llm=                 # id or folder of the LLM; empty: Qwen/Qwen2.5-0.5B-Instruct
+encoder=             # id or folder of the encoder; empty: openai/whisper-small
 folder=exp/replicate # folder of all results, relative to this one
 stage=prepare        # first stage to run, by number or name
 stop_stage=score     # last stage to run
@@ -54,7 +54,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 download_options=()
 ! $download || download_options=(--download)
 exec "$here/run.sh" --stage "$stage" --stop-stage "$stop_stage" --launcher "$launcher" --experiment transcription,sit,sift \
-    --data "$data" --llm "${llm:-$here/models/Qwen2.5-0.5B-Instruct}" --encoder "${encoder:-$here/models/whisper-small}" \
+    --data "$data" --llm "${llm:-Qwen/Qwen2.5-0.5B-Instruct}" --encoder "${encoder:-openai/whisper-small}" \
     --splits "train-clean-100 dev-clean test-clean test-other" ${download_options[@]+"${download_options[@]}"} -- \
     --data_folder "$folder/data" --exp_folder "$folder" --max_cache_gigabytes 60 --generate_batch_size 256 \
     --num_steps 5300 --num_warmup_steps 500 --valid_every 530 --tokens_per_pack 4096 \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Give a text LLM ears on LibriSpeech, and see whether it obeys speech or merely transcribes it.
 #
-#   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data is the release's folder LibriSpeech
+#   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data is the release's folder LibriSpeech
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh ... --splits "train-clean-100 dev-clean test-clean test-other"
 #   ./run.sh --data DIR/LibriSpeech --download ...      fetches what is missing of it first (openslr.org, CC BY 4.0)
@@ -15,8 +15,8 @@ set -euo pipefail
 stage=prepare    # first stage to run, by number or name
 stop_stage=score # last stage to run
 data=            # the folder LibriSpeech, or look-alike
-llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+llm=             # instruct LLM: id on the Hugging Face hub (org/name), or a folder; empty: as the YAML says
+encoder=         # speech encoder: likewise
 experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
 config=          # path of one YAML, instead of --experiment
 splits=          # subsets, such as "train-clean-5 valid=dev-clean-2 test=dev-clean-2"; empty: all that are there

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Give a text LLM ears, and see what it understands of SLUE: entities, sentiments, dialog acts, answers in the audio, titles.
 #
-#   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
+#   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
 #   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; default: the first three
 #   ./run.sh ... --test dev                             if the test sets are blind
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
@@ -16,8 +16,8 @@ set -euo pipefail
 stage=prepare    # first stage to run, by number or name
 stop_stage=score # last stage to run
 data=            # folder of the corpora, or look-alike
-llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+llm=             # instruct LLM: id on the Hugging Face hub (org/name), or a folder; empty: as the YAML says
+encoder=         # speech encoder: likewise
 experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
 config=          # path of one YAML, instead of --experiment
 corpora=         # names of corpora, separated by spaces or commas; empty: voxpopuli voxceleb hvb

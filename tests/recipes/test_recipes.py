@@ -155,12 +155,20 @@ def test_a_corpus_that_is_not_given_is_asked_for(recipe):
 
 
 def test_models_that_are_not_there_are_asked_for_before_anything_runs(recipe):
-    done = shell(recipe, "--data", str(recipe))
+    (recipe / "models").mkdir()
+    yaml = (recipe / "hparams" / "sift.yaml").read_text().replace("Qwen/Qwen2.5-7B-Instruct", "models/llm")
+    (recipe / "hparams" / "own.yaml").write_text(yaml)
+    done = shell(recipe, "--data", str(recipe), "--config", "hparams/own.yaml")
     assert (done.returncode, done.stdout) == (2, "")
-    assert (
-        "--llm DIR is not given, and models/Qwen2.5-7B-Instruct of hparams/sift.yaml is not there"
-        in done.stderr
-    )
+    assert "--llm MODEL is not given, and models/llm of hparams/own.yaml is not there" in done.stderr
+
+
+@pytest.mark.parametrize("model", ["org/name", "org/name@main", "models/name@v1.0"])
+def test_a_model_is_given_by_its_id_on_the_hub(recipe, model):
+    (recipe / "models").mkdir()
+    done = shell(recipe, "--llm", model, "--encoder", model, "--stop-stage", "2")  # stops for want of --data
+    assert "no folder" not in done.stderr
+    assert "--data DIR is not given" in done.stderr
 
 
 @pytest.mark.parametrize("folder", ["!ref <root>/llm", '"my models/llm"', "'my models/llm'  # quoted"])

@@ -28,11 +28,11 @@ def train(recipe: Recipe) -> RunFolder:
     for stage in steps.generating(run):
         with stage:
             if not stage.complete:
-                llm, renderer = steps.build_llm(recipe)
+                llm, renderer = steps.build_llm(run.recipe)
                 print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
     with steps.training(run) as stage:
         if not stage.complete:
-            model, renderer = steps.build_model(recipe)
+            model, renderer = steps.build_model(run.recipe)
             train_set, valid_set = (
                 steps.read_examples(run, split, stage, model, renderer) for split in steps.SPLITS
             )

@@ -19,6 +19,7 @@ from auralign.decode.answers import Decoder
 from auralign.decode.stage import SPEECH, chosen_checkpoint, hash_checkpoint, make_decoder, texts_of
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
+from auralign.hub import name_of, reference_of, resolve
 from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
@@ -61,7 +62,7 @@ def evaluate(
     Arguments
     ---------
     model : path or RunFolder
-        A run's output_folder, its YAML, or a model folder; or the run that `auralign.train` gives.
+        A run's output_folder, its YAML, a model folder or its id on the hub; or the run that `auralign.train` gives.
     manifest : path
         The utterances, as `auralign prepare` or stage 1 of a recipe writes them.
     questions : path, optional
@@ -71,14 +72,14 @@ def evaluate(
         Instructions with a `{speech}` slot, asked about every utterance, instead of `questions`.
     output : path, optional
         The folder in which the evaluation's folder is made; by default `evaluations` in the run's folder, or
-        `<name>.evaluations` beside the model folder.
+        `<name>.evaluations` beside the model folder, or in the working folder if the model is of the hub.
     judge : Judge, optional
         Says what an answer is worth. By default that of the run's recipe, `make_judge(run)` of its `score.py`, if it knows the
         tasks of the questions; else exact answers count.
     seed : int
         Seed of the shuffled speech and of the bootstrap.
     llm, encoder : path, optional
-        The present folders of the LLM and the encoder, if they were moved.
+        The present folders or hub ids of the LLM and the encoder, if they were moved.
     device : str, optional
         "cpu" or "cuda:N"; by default the run's, or the CPU.
     overrides : dict of str, optional
@@ -98,12 +99,8 @@ def evaluate(
     asked = _read_questions(utterances, questions, list(ask))
     moved = {"device": device, "llm.path": llm, "encoder.path": encoder}
     options = {**(overrides or {}), **{key: str(value) for key, value in moved.items() if value}}
-    if not isinstance(model, RunFolder) and not any(
-        map(Path.exists, (Path(model), Path("hparams", f"{model}.yaml")))
-    ):
-        raise FileNotFoundError(
-            f"{model}: no run's folder, no model folder (with {CONFIG}), no YAML and no name of one in hparams/"
-        )
+    if not isinstance(model, RunFolder):
+        model = _find(model)
     if isinstance(model, RunFolder) and options:
         raise ValueError(
             f"{', '.join(options)}: a RunFolder has its own values; give the run's folder, {model.folder}"
@@ -140,6 +137,21 @@ def evaluate(
                     )
             _score(folder, utterances, answers, source.name, judge, seed, source.stages())
     return folder
+
+
+def _find(model) -> Path | str:
+    """The path or name of a run, or the folder of a model; one on the hub is fetched.
+
+    Raises FileNotFoundError if there is none.
+    """
+    if not any(map(Path.exists, (Path(model), Path("hparams", f"{model}.yaml")))):
+        model = resolve(model)
+        if not model.exists():
+            raise FileNotFoundError(
+                f"{model}: no run's folder, no model folder (with {CONFIG}), no YAML, no name of one in hparams/, and no id of "
+                "the hub (org/name)"
+            )
+    return model
 
 
 def _score(
@@ -217,6 +229,7 @@ class _Run:
         """A hash of what its answers depend on."""
         with self.run.working_here():
             checkpoint = hash_checkpoint(chosen_checkpoint(self.run))
+            self.run.pin_models("decode")
             return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
 
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
@@ -251,8 +264,11 @@ class _Folder:
 
     def __init__(self, folder, llm, encoder, device: str):
         self.folder = Path(folder).resolve()
-        self.name = self.folder.name
-        self.output = self.folder.with_name(f"{self.name}.evaluations")
+        self.name = name_of(self.folder)
+        reference = reference_of(self.folder)
+        name = Path(reference.id).name if reference else self.name
+        beside = Path.cwd() if reference else self.folder.parent  # nothing is written into the hub's cache
+        self.output = beside / f"{name}.evaluations"
         self.options = {"llm": llm, "encoder": encoder, "device": device}
 
     def identity(self) -> str:

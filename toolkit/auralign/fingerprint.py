@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 from auralign.constructor import Constructor, find_module, locate
 from auralign.files import hash_path, hash_value
+from auralign.hub import is_pinned, resolve
 from auralign.names import canonical
 
 
@@ -34,7 +35,7 @@ def describe(value) -> object:
         name = value.name if is_named else canonical(f"{value.func.__module__}.{value.func.__qualname__}")
         account = {"call": name, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
-        account |= {"content": [hash_path(path) for path in paths]} if paths else {}
+        account |= {"content": [hash_path(resolve(path)) for path in paths]} if paths else {}
         return account | _source(named_files(name) if is_named else own_files(value.func))
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
@@ -199,4 +200,4 @@ def _imports(module, file: str) -> Iterator[str]:
 
 
 def _is_path(value) -> bool:
-    return isinstance(value, (str, Path)) and bool(str(value)) and Path(value).exists()
+    return isinstance(value, (str, Path)) and bool(str(value)) and (Path(value).exists() or is_pinned(value))

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.files import hash_path, partial_paths, read_json, write_atomically, write_json
+from auralign.files import hash_path, locked, partial_paths, read_json, write_atomically, write_json
+from auralign.hub import is_moving, moved, parse, pin
 from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
+from auralign.recipe.models import names_of_models, with_models
 from auralign.records import Hypothesis, Target, read_about
 from auralign.store import teacher_path
 from auralign.versions import CHECKPOINTS, CURVES, LOG, current_targets, trainings
@@ -26,6 +28,7 @@ from auralign.versions import CHECKPOINTS, CURVES, LOG, current_targets, trainin
 SPLITS = ("train", "valid")  # what targets are made of
 ALL_SPLITS = (*SPLITS, "test")
 RECIPE, RUN = "recipe.yaml", "run.json"
+MODELS = "models.json"  # the commits of models of the hub
 SCHEMA = 1
 
 
@@ -64,8 +67,8 @@ class RunFolder:
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
         self.folder = Path(recipe.output_folder)
+        self.recipe = with_models(recipe, self._pins())
         self.text_folder = Path(recipe.text_folder)
         self.score_folder = Path(recipe.score_folder)
         self.data = DataFolder(recipe.data_folder)
@@ -106,13 +109,46 @@ class RunFolder:
             yaml = (folder / RECIPE).resolve()
             with working_in(about["recipe_folder"]):
                 recipe = load_recipe(yaml, overrides)
-            return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
+                return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
         if path.is_dir():
             raise RecipeError(
                 f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "
                 "skips what is finished and writes it"
             )
         return cls(load_recipe(find_yaml(str(run)), overrides))
+
+    def pin_models(self, stage: str) -> None:
+        """Fetch the hub's models that a stage ("generate", "train" or "decode") reads, and keep their commits for later runs in
+        this folder: `recipe` names them from now on.
+
+        Raises what `auralign.hub.resolve` raises.
+        """
+        names = [name for name in names_of_models(self.recipe, stage) if is_moving(name)]
+        if not names:
+            return
+        with locked(self.folder / f".{MODELS}.lock"):  # processes of one torchrun agree on the commits
+            pins = self._pins()
+            pins |= {name: pin(name) for name in names if name not in pins}
+            write_json(self.folder / MODELS, pins)
+        self.recipe = with_models(self.recipe, pins)
+
+    def tell_moved_models(self) -> None:
+        """Print which models the hub has at another commit by now than this run, which stays with its own."""
+        used = names_of_models(self.recipe, "decode")
+        for name, pinned in self._pins().items():
+            reference = parse(pinned) if pinned in used else None
+            now = moved(name, reference.revision) if reference else None
+            if now:
+                print(
+                    f"{name}: the hub now has the commit {now}; this run goes on with {pinned}, which it began with "
+                    f"({self.folder / MODELS})",
+                    file=sys.stderr,
+                )
+
+    def _pins(self) -> dict[str, str]:
+        """Names of models that can change, as the recipe has them, and what they meant when the run began."""
+        path = self.folder / MODELS
+        return read_json(path) if path.is_file() else {}
 
     @contextlib.contextmanager
     def working_here(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Give a text LLM ears on MyCorpus.
 #
-#   ./run.sh --data DIR --llm DIR --encoder DIR         all; DIR of the data holds train.tsv, valid.tsv and test.tsv
+#   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data holds train.tsv, valid.tsv and test.tsv
 #   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
 #   ./run.sh ... --splits "train valid test=hard"       other tables: here, hard.tsv is the test set
 #   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
@@ -14,8 +14,8 @@ set -euo pipefail
 stage=prepare    # first stage to run, by number or name
 stop_stage=score # last stage to run
 data=            # folder of the corpus
-llm=             # Hugging Face folder of an instruct LLM; empty: as the YAML says
-encoder=         # Hugging Face folder of a speech encoder; empty: as the YAML says
+llm=             # instruct LLM: id on the Hugging Face hub (org/name), or a folder; empty: as the YAML says
+encoder=         # speech encoder: likewise
 experiment=sift  # names of files in hparams/, separated by commas; all of them are compared in one ledger
 config=          # path of one YAML, instead of --experiment
 splits=          # tables, such as "train valid test=hard"; empty: train, valid and test

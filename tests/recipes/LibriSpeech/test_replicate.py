@@ -66,8 +66,8 @@ def test_three_kinds_of_targets_are_run_on_train_clean_100(replicate):
         "--launcher": "local",
         "--experiment": ",".join(METHODS),
         "--data": "/corpora/LibriSpeech",
-        "--llm": f"{replicate.recipe}/models/Qwen2.5-0.5B-Instruct",
-        "--encoder": f"{replicate.recipe}/models/whisper-small",
+        "--llm": "Qwen/Qwen2.5-0.5B-Instruct",
+        "--encoder": "openai/whisper-small",
         "--splits": "train-clean-100 dev-clean test-clean test-other",
     }
     assert " ".join(rest) == f"{CHANGED} {STEPS}"

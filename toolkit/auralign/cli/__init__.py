@@ -21,6 +21,8 @@ from auralign.cli import (
     new_method,
     new_recipe,
     prepare,
+    pull,
+    push,
     serve,
     show,
 )
@@ -37,6 +39,8 @@ COMMANDS = (
     evaluate,
     compare,
     export,
+    push,
+    pull,
     ask,
     chat,
     demo,

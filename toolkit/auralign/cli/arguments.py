@@ -120,11 +120,13 @@ DECODING = ("max_new_tokens", "num_beams", "temperature", "top_p", "top_k", "see
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `load_model`."""
-    parser.add_argument("folder", metavar="MODEL", help="model folder, written by export")
+    parser.add_argument("folder", metavar="MODEL", help="model folder, written by export, or its hub id")
     parser.add_argument(
-        "--llm", metavar="PATH", help="the LLM's folder, if it is not at the path of the export"
+        "--llm",
+        metavar="MODEL",
+        help="the LLM's folder or hub id, if it is not the one that the export names",
     )
-    parser.add_argument("--encoder", metavar="PATH", help="the encoder's folder, likewise")
+    parser.add_argument("--encoder", metavar="MODEL", help="the encoder's folder or hub id, likewise")
     parser.add_argument(
         "--branch",
         metavar="NAME=PATH",

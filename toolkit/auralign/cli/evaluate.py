@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--seed", type=int, default=1, help="of the shuffled speech and the bootstrap (default: 1)"
     )
-    parser.add_argument("--llm", metavar="PATH", help="where the LLM is now, if it was moved")
-    parser.add_argument("--encoder", metavar="PATH", help="where the encoder is now, likewise")
+    parser.add_argument("--llm", metavar="MODEL", help="the LLM's folder or hub id, if it was moved")
+    parser.add_argument("--encoder", metavar="MODEL", help="the encoder's folder or hub id, likewise")
     parser.add_argument("--device", help="cpu or cuda:N (default: that of the run, or cpu)")
     parser.set_defaults(do=do, overrides={})
 

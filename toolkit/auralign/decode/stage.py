@@ -56,13 +56,13 @@ def decoding(run: RunFolder) -> list[DecodingStage]:
 
     Raises FileNotFoundError if an earlier stage was not run.
     """
-    recipe, data = run.recipe, (run.data.manifest("test"), run.data.questions)
-    asked = {
-        "auralign": __version__,
-        **describe(recipe.settings("decode")),
-        "data": [content(path, made_by="stage 1 (prepare)") for path in data],
-    }
+    data = [
+        content(path, made_by="stage 1 (prepare)") for path in (run.data.manifest("test"), run.data.questions)
+    ]
     chosen = chosen_checkpoint(run)
+    run.pin_models("decode")
+    recipe = run.recipe
+    asked = {"auralign": __version__, **describe(recipe.settings("decode")), "data": data}
     trained = {
         **asked,
         "checkpoint": hash_checkpoint(chosen),

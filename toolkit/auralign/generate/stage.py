@@ -38,11 +38,10 @@ def generating(run: RunFolder) -> list[GeneratingStage]:
 
     Raises FileNotFoundError if stage 1 was not run.
     """
+    manifests = {split: content(run.data.manifest(split), made_by="stage 1 (prepare)") for split in SPLITS}
+    run.pin_models("generate")
     settings = {"auralign": __version__, **describe(run.recipe.settings("generate"))}
-    inputs = {
-        split: {**settings, "manifest": content(run.data.manifest(split), made_by="stage 1 (prepare)")}
-        for split in SPLITS
-    }
+    inputs = {split: {**settings, "manifest": manifest} for split, manifest in manifests.items()}
     named = {f"generate {split}": of_split for split, of_split in inputs.items()}
     folder = choose_targets(run.folder, named, restart=run.recipe.restart)
     protected = trained_on(run.folder)

@@ -52,9 +52,7 @@ def judge_answers(items: dict[str, list[Item]], judge: Judge) -> dict[str, list[
 
     Raises ValueError if a score is not from 0 to 1, or the class of an answer is unknown.
     """
-    return {
-        name: _judge_all(track(found, f"score {name}", unit="question"), judge) for name, found in items.items()
-    }
+    return {name: _judge_all(found, judge, name) for name, found in items.items()}
 
 
 def make_ledger(
@@ -154,11 +152,11 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     return found
 
 
-def _judge_all(items, judge):
+def _judge_all(items, judge, name: str):
     """In the order of the items; judged group by group, so that the first error is that of the first row of the ledger."""
     groups = _order_groups(item.question.group for item in items)
     order = sorted(range(len(items)), key=lambda index: groups.index(items[index].question.group))
-    found = {index: _judge(items[index], judge) for index in order}
+    found = {index: _judge(items[index], judge) for index in track(order, f"score {name}", unit="question")}
     return [found[index] for index in range(len(items))]
 
 

@@ -18,6 +18,7 @@ from auralign.changes import show_change
 from auralign.decode.stage import ALONE, SPEECH, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
+from auralign.hub import name_of, parse
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, read_utterance
 from auralign.ledger.provenance import count_trained, stages_of
@@ -222,11 +223,16 @@ def describe_runs(comparison: Comparison) -> dict:
     }
     return {
         "auralign": __version__,
-        "encoder": Path(recipe.own.get("encoder_folder", "see the YAML")).name,
+        "encoder": _show_model(recipe.own.get("encoder_folder", "see the YAML")),
         "decoding": ", ".join(decoding),
         **trained,
         **{f"trained parameters of {name}": count_trained(run) for name, run in comparison.runs.items()},
     }
+
+
+def _show_model(name: str) -> str:
+    """A model's id and commit, or the name of its folder."""
+    return name if parse(name) else name_of(name)
 
 
 def describe_data(data: DataFolder) -> dict:

@@ -26,6 +26,8 @@ def build_llm(recipe, *, prompts: dict | None = None):
 
     Raises RecipeError if the recipe names a class or argument that does not exist, ValueError if the device does not exist.
     """
+    run = RunFolder(recipe)
+    recipe = run.recipe  # models of the hub at the commits of the run
     recipe.check_constructors()
     check_device(recipe.device)
     options: dict = {"trust_remote_code": True} if recipe.trust_remote_code else {}
@@ -33,7 +35,8 @@ def build_llm(recipe, *, prompts: dict | None = None):
         options["device"] = recipe.device
     llm = construct("llm", recipe.llm, **options).to(recipe.device)
     llm.batch_invariant = recipe.batch_invariant
-    prompts = prompts or RunFolder(recipe).prompts()
+    run.tell_moved_models()
+    prompts = prompts or run.prompts()
     return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, prompts=prompts)
 
 
@@ -169,6 +172,7 @@ def build_model(recipe, *, prompts: dict | None = None):
     Raises ValueError if `branches`, `heads` or `frozen` do not fit the model or the method.
     """
     llm, renderer = build_llm(recipe, prompts=prompts)
+    recipe = RunFolder(recipe).recipe
     encoder = construct_encoder("encoder", recipe.encoder).to(recipe.device)
     torch.manual_seed(recipe.seed)
     connector = construct("connector", recipe.connector, encoder.width, llm.width).to(recipe.device)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from auralign.files import read_json
+from auralign.hub import WEIGHTS
 
 DTYPES = ("float32", "bfloat16", "float16")
 # Files that transformers reads besides the weights, if present.
@@ -18,7 +19,6 @@ OBJECTS = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "chat_template.json",
 )  # fmt: skip
 TEXTS = ("chat_template.jinja", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt")
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # or shards, which an index names
 POINTER, PAGES = b"version https://git-lfs", (b"<!doctype html", b"<html")
 COPY = "copy or download the folder again"
 
@@ -27,7 +27,9 @@ def check_files(path, names, *, what: str) -> None:
     """Raise FileNotFoundError if a folder lacks a file that `what` needs."""
     for name in names:
         if not (Path(path) / name).is_file():
-            raise FileNotFoundError(f"no {name} in {path}; {what} is a downloaded Hugging Face folder")
+            raise FileNotFoundError(
+                f"no {name} in {path}; {what} is a downloaded Hugging Face folder, or an id of the hub"
+            )
 
 
 def check_sound(path) -> None:

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from auralign.files import without_folders
+from auralign.hub import resolve
 from auralign.method import cite
+from auralign.publish import front_matter
 from auralign.train.resume import describe_changes
 
 USAGE = (
@@ -20,7 +22,7 @@ USAGE = (
 
 
 def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
-    """The model card, in Markdown: parts, method, training, and how to use the model.
+    """The model card, in Markdown with front matter: parts, method, training, and how to use the model.
 
     Arguments
     ---------
@@ -42,7 +44,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         *["the weights of the LLM"] * config["train_llm"],
     ]
     lines = [
-        f"# {config['llm']['name']} with ears, by {recipe.method.name}",
+        f"# {config['llm']['name'].partition('@')[0]} with ears, by {recipe.method.name}",
         "",
         *(usage or [line.format(trained=" and ".join(trained)) for line in USAGE]),
         "",
@@ -76,7 +78,8 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         if report
         else "The gap ledger: not run.",
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines).rstrip() + "\n"
+    return front_matter.join(front_matter.of_model(recipe, config), text)
 
 
 def _tell_entry(entry: dict) -> str:
@@ -106,7 +109,7 @@ def _weights(config: dict) -> str:
 
 def _licence(path) -> str:
     """The licence that the front matter of an LLM's own model card names."""
-    card = Path(path or "") / "README.md"
+    card = resolve(path or "") / "README.md"
     if path and card.is_file():
         found = re.search(r"^license: *(\S+)", card.read_text(encoding="utf-8"), flags=re.MULTILINE)
         if found:

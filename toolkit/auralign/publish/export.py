@@ -28,8 +28,7 @@ from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 
 def export(recipe, folder, *, report=None, architecture: str | None = None) -> None:
-    """Write a recipe's best checkpoint, or the mean of the last ones (`average_checkpoints`), as a model folder or in the layout of
-    other software.
+    """Write a recipe's best checkpoint, or the mean of the last ones (`average_checkpoints`).
 
     Arguments
     ---------
@@ -54,7 +53,9 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
         refuse(native, recipe)
     if Path(folder).exists():
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
-    chosen = Checkpoints(RunFolder(recipe).checkpoints).chosen(recipe.average_checkpoints)
+    run = RunFolder(recipe)
+    recipe = run.recipe  # names models of the hub by their commits
+    chosen = Checkpoints(run.checkpoints).chosen(recipe.average_checkpoints)
     model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
     check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
     config = _describe(recipe, folder, chosen, model, renderer)

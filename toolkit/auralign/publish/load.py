@@ -5,6 +5,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from auralign.hub import resolve
 from auralign.models.build import check_device, make_renderer, prompts_of
 from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
@@ -30,10 +31,10 @@ def load(
     Arguments
     ---------
     folder : path
-        Written by `auralign export`.
+        Written by `auralign export`; or its id on the hub, `org/name` or `org/name@revision`, written by `auralign push`.
     llm, encoder : path, optional
-        Their folders now; default: the paths that the model folder names. Another LLM or encoder than the model was trained
-        with is refused.
+        Their folders now, or their ids on the hub; default: those that the model folder names. Another LLM or encoder than the
+        model was trained with is refused.
         An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
     connector : constructor, optional
         Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
@@ -48,17 +49,19 @@ def load(
 
     Raises
     ------
-    FileNotFoundError : the folder, the LLM or the encoder is absent.
+    FileNotFoundError : the folder, the LLM or the encoder is absent, also on the hub.
+    PermissionError : the hub does not give one of them to this user.
     ValueError : LLM, encoder or prompts are not those that the model was trained with, or the folder names a constructor that
         is not auralign's.
     """
+    folder = resolve(folder)
     config = read_config(folder)
     check_device(device)
     try:
-        return _load(Path(folder), config, llm, encoder, connector, branches, device, trust_remote_code)
+        return _load(folder, config, llm, encoder, connector, branches, device, trust_remote_code)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{Path(folder) / CONFIG}: does not say what a model folder says ({type(error).__name__}: {error}); export the model "
+            f"{folder / CONFIG}: does not say what a model folder says ({type(error).__name__}: {error}); export the model "
             "again"
         ) from error
 

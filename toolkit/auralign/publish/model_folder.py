@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.files import hash_path, read_json, recall_path, remember_path
+from auralign.hub import is_pinned, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -98,7 +99,7 @@ def account_of_part(described: dict, folder) -> dict:
         The description of the constructor by `auralign.fingerprint.describe`.
     folder : path
         The model folder. Paths among the arguments are written from there, or by their name alone if the path would reveal
-        more of this machine.
+        more of this machine; snapshots in the hub's cache by their id and commit.
 
     Returns dict with "call", "args", "with", and "places", the hash of the content of each path, if there are paths.
     """
@@ -106,6 +107,8 @@ def account_of_part(described: dict, folder) -> dict:
     for name, value in described["with"].items():
         if isinstance(value, dict) and "call" in value:
             value = account_of_part(value, folder)
+        elif isinstance(value, str) and reference_of(value):  # a snapshot in the hub's cache
+            value = str(reference_of(value))
         elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
             places[name] = hash_path(value)
             remember_path(places[name], value)
@@ -149,7 +152,7 @@ def constructor_of(
     holder : Path
         The file that holds it: paths are resolved from its folder, and errors name it.
     path_now : path, optional
-        The part's folder now; default: the path in the account.
+        The part's folder now, or its id on the hub; default: the path in the account.
     what : str
         The kind of part, "llm" or "encoder", if it is loaded from a folder.
     option : str
@@ -179,9 +182,12 @@ def constructor_of(
     for key, digest in account.get("places", {}).items():
         arguments[key] = _find_path(arguments[key], digest, Path(holder).parent)
     if what:
-        arguments["path"] = str(path_now or arguments.get("path"))
-        if path_now and not Path(path_now).exists():
-            raise FileNotFoundError(f"no {what} at {path_now}: no such folder")
+        recorded = str(arguments.get("path"))
+        if path_now or is_pinned(recorded):
+            recorded = str(resolve(path_now or recorded))
+        arguments["path"] = recorded
+        if path_now and not Path(arguments["path"]).exists():
+            raise FileNotFoundError(f"no {what} at {path_now}: no such folder, and not an id of the hub")
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(
                 f"{holder}: its {what} was at {arguments['path']}, which does not exist; give its path: load(..., "

@@ -22,6 +22,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
+from auralign.hub import is_pinned, resolve
 from auralign.score.metrics import NUM_RESAMPLES, Estimate, bootstrap_ratio
 from auralign.text.forms import TextForm
 
@@ -98,8 +99,9 @@ def word_accuracy(form: TextForm, reference: str, hypothesis: str) -> float:
 
 
 def find_spellings(recipe) -> Path | None:
-    """Whisper's English spellings, `normalizer.json` in the recipe's `encoder_folder`; None if there is no such file."""
-    path = Path(recipe.own.get("encoder_folder", ".")) / "normalizer.json"
+    """Whisper's English spellings, `normalizer.json` beside the recipe's `encoder_folder`; None if there is no such file."""
+    folder = recipe.own.get("encoder_folder", ".")
+    path = (resolve(folder) if is_pinned(folder) else Path(folder)) / "normalizer.json"
     return path if path.is_file() else None
 
 

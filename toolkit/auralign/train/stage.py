@@ -37,13 +37,13 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
 
 
 def _inputs_of(run: RunFolder) -> dict:
-    recipe = run.recipe
-    inputs = {
-        "auralign": __version__,
-        **describe(recipe.settings("train")),
+    made = {
         "manifests": [content(run.data.manifest(split), made_by="stage 1 (prepare)") for split in SPLITS],
         "targets": [content(run.targets(split), made_by="stage 2 (generate)") for split in SPLITS],
     }
+    run.pin_models("train")
+    recipe = run.recipe
+    inputs = {"auralign": __version__, **describe(recipe.settings("train")), **made}
     if recipe.method.needs.top_k:
         inputs["teacher"] = [content(run.teacher(split), made_by="stage 2 (generate)") for split in SPLITS]
     if recipe.init_from is not None:

@@ -1,5 +1,6 @@
 """Load the encoder of a Hugging Face folder, of whichever kind the folder is."""
 
+from auralign.hub import resolve
 from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.encoders.wav2vec2 import load_wav2vec2
 from auralign.models.encoders.whisper import load_whisper
@@ -14,15 +15,16 @@ LOADERS = {
 
 
 def load_encoder(path, **options) -> SpeechEncoder:
-    """Load the encoder of a Hugging Face folder.
+    """Load the encoder of a Hugging Face folder or hub id.
 
     Arguments
     ---------
     path : str or Path
-        A local folder of one of the kinds in `LOADERS`.
+        A folder of one of the kinds in `LOADERS`, or an id of the hub.
     options
         Those of the kind's own loader, such as `layers` and `chunk_seconds`.
 
     Returns SpeechEncoder. Raises what the kind's own loader raises, and ValueError if the kind is not in `LOADERS`.
     """
+    path = resolve(path)
     return LOADERS[model_type(path, LOADERS)](path, **options)

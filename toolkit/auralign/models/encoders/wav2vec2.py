@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from auralign.files import hash_path, hash_value
+from auralign.hub import resolve
 from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 from auralign.models.masks import is_within
@@ -98,7 +99,7 @@ def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
     Arguments
     ---------
     path : str or Path
-        A local Hugging Face folder with preprocessor_config.json; heads on top of the encoder are left on disk.
+        A Hugging Face folder with preprocessor_config.json, or an id of the hub; heads on top of the encoder are not loaded.
     layers : "all", sequence of int, or None
         See `SpeechEncoder`, as for chunk_seconds.
     chunk_seconds : float, optional
@@ -113,6 +114,7 @@ def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
     """
     from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
+    path = resolve(path)
     model_type(path, MODEL_TYPES)
     with loading(path):
         model, info = AutoModel.from_pretrained(

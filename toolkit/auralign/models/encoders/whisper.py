@@ -16,6 +16,7 @@ from transformers import WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
 
 from auralign.files import hash_path, hash_value
+from auralign.hub import resolve
 from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 from auralign.models.masks import is_within
@@ -201,8 +202,8 @@ def load_whisper(
     Arguments
     ---------
     path : str or Path
-        A local Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with
-        preprocessor_config.json.
+        A Hugging Face folder (WhisperForConditionalGeneration or WhisperModel) with preprocessor_config.json, or an id of the
+        hub (see `auralign.hub.resolve`).
     padding : str
         One of PADDINGS; see `WhisperEncoder`.
     pool : int
@@ -219,6 +220,7 @@ def load_whisper(
     FileNotFoundError : no such folder, or one that lacks a needed file.
     ValueError : another kind of model, or encoder weights are missing.
     """
+    path = resolve(path)
     model_type(path, ("whisper",))
     with loading(path):
         encoder, info = WeightsOfEncoder.from_pretrained(

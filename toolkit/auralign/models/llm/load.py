@@ -1,8 +1,9 @@
-"""Load a causal LLM and its tokenizer from a Hugging Face folder, and refuse what cannot be used."""
+"""Load a causal LLM and its tokenizer of a Hugging Face folder or hub id, and refuse what cannot be used."""
 
 from pathlib import Path
 
 from auralign.files import hash_path
+from auralign.hub import name_of, resolve
 from auralign.models.folder import (
     check_complete,
     check_finite,
@@ -15,12 +16,12 @@ from auralign.models.llm.llm import LLM
 
 
 def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_code: bool = False) -> LLM:
-    """Load the LLM and the tokenizer of a local Hugging Face folder.
+    """Load the LLM and its tokenizer.
 
     Arguments
     ---------
     path : str or Path
-        The folder.
+        A Hugging Face folder, or an id of the hub (see `auralign.hub.resolve`).
     dtype : str
         "float32" (default), "bfloat16" or "float16".
     device : str
@@ -32,15 +33,18 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
 
     Raises
     ------
-    FileNotFoundError : the folder or its weights are absent.
+    FileNotFoundError : the folder or its weights are absent, or the hub has no such model.
+    PermissionError : the hub does not give the model to this user.
     ValueError : the dtype is unknown; the model needs code of its own without `trust_remote_code`, is not a causal LLM or
         cannot be given speech; or files are truncated, hold values that are not finite, or belong to another LLM.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not (Path(path) / "config.json").is_file():
+    path = resolve(path)
+    if not (path / "config.json").is_file():
         raise FileNotFoundError(
-            f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer"
+            f"no LLM at {path}: expected a Hugging Face folder with config.json, weights and tokenizer, or an id of the hub "
+            "(org/name, or org/name@revision)"
         )
     where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
@@ -62,7 +66,7 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
     check_finite(path, model)
     _check_tokenizer(path, tokenizer, model.get_input_embeddings().num_embeddings)
     try:
-        return LLM(model, tokenizer, name=Path(path).name, revision=hash_path(path)[:16])
+        return LLM(model, tokenizer, name=name_of(path), revision=hash_path(path)[:16])
     except ValueError as error:  # of the probe
         raise ValueError(f"{path}: {error}") from error
 

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from auralign.hub import resolve
 from auralign.models.encoders.encoder import model_type
 from auralign.models.encoders.wav2vec2 import MODEL_TYPES
 from auralign.models.folder import check_complete, check_files, check_finite, loading
@@ -187,7 +188,7 @@ def load_ctc(path, width):
     Arguments
     ---------
     path : str or Path
-        The encoder's folder.
+        The encoder's folder, or its id on the hub.
     width : int
         D of the encoder's frames; those of several layers end with the output, which the head reads.
 
@@ -196,7 +197,7 @@ def load_ctc(path, width):
     FileNotFoundError : the folder has no CTC head.
     ValueError : the head is for frames of another width.
     """
-    path = Path(path)
+    path = resolve(path)
     for name in (HEAD_FILE, TOKENS_FILE):
         if not (path / name).is_file():
             raise FileNotFoundError(
@@ -216,8 +217,8 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     Arguments
     ---------
     path : str or Path
-        A local Hugging Face folder (Wav2Vec2ForCTC, HubertForCTC or WavLMForCTC) with vocab.json; the encoder is loaded from
-        the same one.
+        A Hugging Face folder (Wav2Vec2ForCTC, HubertForCTC or WavLMForCTC) with vocab.json, or an id of the hub; the encoder
+        is loaded from the same one.
     width : int
         D of the encoder's frames; those of several layers end with the output, which the head reads.
     lowercase : bool
@@ -231,6 +232,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     """
     from transformers import AutoConfig, AutoModelForCTC, Wav2Vec2CTCTokenizer
 
+    path = resolve(path)
     model_type(path, MODEL_TYPES)
     check_files(path, ("vocab.json",), what="a recognizer of characters")
     config = AutoConfig.from_pretrained(path, local_files_only=True)

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from auralign.hub import resolve
 from auralign.models.encoders.encoder import model_type
 from auralign.models.encoders.whisper import WHOLE_WINDOW, load_whisper
 from auralign.models.folder import check_complete, check_files, check_finite, loading, torch_dtype
@@ -45,8 +46,8 @@ def load_whisper_decoder(
     Arguments
     ---------
     path : str or Path
-        A local Hugging Face folder (WhisperForConditionalGeneration) with preprocessor_config.json, generation_config.json
-        and the tokenizer; the encoder is loaded from the same one.
+        A Hugging Face folder (WhisperForConditionalGeneration) with preprocessor_config.json, generation_config.json and the
+        tokenizer, or an id of the hub; the encoder is loaded from the same one.
     width : int
         D of the encoder's frames; those of several layers end with the output, which the decoder reads.
     language : str
@@ -77,6 +78,7 @@ def load_whisper_decoder(
         )
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
+    path = resolve(path)
     model_type(path, ("whisper",))
     check_files(path, ("generation_config.json",), what="a Whisper that transcribes")
     with loading(path):

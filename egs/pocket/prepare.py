@@ -13,6 +13,8 @@ import argparse
 import json
 from pathlib import Path
 
+from local.texts import question
+
 from auralign import __version__, script
 from auralign.data.rejected import rejected_path
 from auralign.records import Question, Records, Utterance, write_records
@@ -22,14 +24,21 @@ SPLITS = ("train", "valid", "test")
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", required=True, type=Path, help="folder with labels.jsonl, as stage 0 wrote it")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--corpus", required=True, type=Path, help="folder with labels.jsonl, as stage 0 wrote it"
+    )
     parser.add_argument("--output", required=True, type=Path, help="folder for the manifests")
     options = parser.parse_args(argv)
     manifests = [options.output / f"{split}.jsonl" for split in SPLITS]
     questions = options.output / "test.questions.jsonl"
     labels = options.corpus / "labels.jsonl"
-    inputs = {"auralign": __version__, "corpus": [str(options.corpus), content(labels, made_by="stage 0 (corpus)")]}
+    inputs = {
+        "auralign": __version__,
+        "corpus": [str(options.corpus), content(labels, made_by="stage 0 (corpus)")],
+    }
     outputs = [*manifests, *map(rejected_path, manifests), questions]
     with Stage("prepare", options.output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
@@ -55,18 +64,6 @@ def utterance(row):
         language=row["language"],
         speaker=f"{row['engine']}:{row['voice']}",
         labels={"group": row["group"], "template": row["template"], "fillers": row["fillers"]},
-    )
-
-
-def question(spoken):
-    """The Question that a test clip is."""
-    return Question(
-        key=spoken.id,
-        utt_id=spoken.id,
-        group=spoken.labels["group"],
-        task="answer",
-        instruction=None,
-        reference=None,
     )
 
 

@@ -5,12 +5,13 @@
 
 Columns, all of the same frozen LLM, each compared with its own answer to the text:
   cascade   the encoder's own transcript        speech    the speech, through the connector
+  adapted   the transcript of a Whisper that local/adapt_whisper.py adapted to the training clips (--adapted FOLDER)
   snap      each speech embedding replaced by the nearest token's: what is left is a recogniser in embedding space
   shuffled  another utterance's speech          mean      the mean speech embedding at every position
   noise     white noise of the same length      nearest   the training question whose encoder frames are nearest
 
-Measures: exact (word for word), first (the first 40 characters), F1 (of words); heard (share of the text's tokens that the nearest
-tokens get wrong: an error rate); recovery (see `recovery`); right (by the key in grammar.yaml, where a question has one).
+Measures: exact (word for word), first (the first 40 characters), F1 (of words); heard (share of the text's tokens that the
+nearest tokens get wrong: an error rate); recovery (see `recovery`); right (by the key in grammar.yaml, where a question has one).
 
 Reads: the run's checkpoint, its test set and hypotheses
 Writes: <output_folder>/ladder/<name>.json and <name>.md
@@ -19,7 +20,6 @@ Writes: <output_folder>/ladder/<name>.json and <name>.md
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,16 +28,17 @@ import numpy
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from local.texts import key_of, words_of  # noqa: E402
+
 from auralign import script, steps  # noqa: E402
 from auralign.decode.stage import make_decoder  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
 from auralign.layout import MAIN, Speech, Text, View, fill  # noqa: E402
 from auralign.records import Hypothesis, Records, Utterance  # noqa: E402
 from auralign.score.metrics import bootstrap_interval, word_error_rate  # noqa: E402
-from local.texts import key_of, words_of  # noqa: E402
 
 ANSWERED = {"text": "text", "cascade": "transcript", "speech": "speech", "shuffled": "shuffled"}
-COLUMNS = ("text", "cascade", "speech", "snap", "shuffled", "mean", "noise", "nearest")
+COLUMNS = ("text", "cascade", "adapted", "speech", "snap", "shuffled", "mean", "noise", "nearest")
 NUM_FIRST = 40  # characters
 NUM_NLL_TOKENS = 24  # of the answer to the text, whose likelihood is compared
 NUM_RECOVERY, NUM_RECOVERY_QUICK = 20, 0  # questions of each group
@@ -53,6 +54,7 @@ class Asked:
     text_ids: tuple[int, ...]
     answers: dict[str, str] = field(default_factory=dict)
     heard: tuple[int, ...] = ()
+    transcript: str = ""  # of the adapted Whisper
     nll: dict[str, float] = field(default_factory=dict)
 
 
@@ -119,7 +121,9 @@ class Listener:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of a text in its prompt."""
-        return tuple(token for piece in self.text_prompt(text).pieces if piece.tag == "said" for token in piece.ids)
+        return tuple(
+            token for piece in self.text_prompt(text).pieces if piece.tag == "said" for token in piece.ids
+        )
 
     @torch.no_grad()
     def embed(self, frames) -> list[torch.Tensor]:
@@ -164,7 +168,7 @@ def read_questions(listener: Listener, hypotheses: dict[str, Path]) -> list[Aske
     return asked
 
 
-def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: int) -> None:
+def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: int, adapted=None) -> None:
     """Fill in what is heard, the further columns, and the likelihoods of `num_recovery` questions of each group."""
     rng, llm = Random(seed), listener.llm
     embeddings: list[torch.Tensor] = []
@@ -181,12 +185,18 @@ def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: i
     for column, speech in (
         ("snap", [[llm.embed(ids)] for ids in tokens]),
         ("mean", [[mean.expand(len(one), -1)] for one in embeddings]),
-        ("noise", [listener.embed(encoder([noise]))[:1] for noise in _noises(asked, encoder.sample_rate, noises)]),
+        (
+            "noise",
+            [listener.embed(encoder([noise]))[:1] for noise in _noises(asked, encoder.sample_rate, noises)],
+        ),
     ):
         for one, text in zip(asked, listener.answer(prompts, speech), strict=True):
             one.answers[column] = text
     for one, text in zip(asked, nearest_questions(listener, asked), strict=True):
         one.answers["nearest"] = text
+    if adapted is not None:
+        for one, text in zip(asked, answer_transcripts(listener, asked, adapted), strict=True):
+            one.answers["adapted"] = text
     others = list(range(1, len(asked))) + [0]
     groups: dict[str, list[int]] = defaultdict(list)
     for number, one in enumerate(asked):
@@ -198,10 +208,26 @@ def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: i
             if ids:
                 one.nll = {
                     "text": listener.nll(listener.text_prompt(one.utterance.text), None, ids),
-                    "shuffled text": listener.nll(listener.text_prompt(asked[other].utterance.text), None, ids),
+                    "shuffled text": listener.nll(
+                        listener.text_prompt(asked[other].utterance.text), None, ids
+                    ),
                     "speech": listener.nll(listener.prompt, embeddings[number], ids),
                     "shuffled": listener.nll(listener.prompt, embeddings[other], ids),
                 }
+
+
+def answer_transcripts(listener: Listener, asked: list[Asked], folder) -> list[str]:
+    """The LLM's answers to transcripts that an adapted Whisper reads off the frames."""
+    from auralign.models.recognizers import load_whisper_decoder
+
+    recognizer = load_whisper_decoder(folder, listener.model.encoder.width)
+    texts: list[str] = []
+    for one in asked:  # alone: its attention to frames has no mask
+        texts += recognizer.transcribe(*listener.decoder.frames.get([one.row])[MAIN])
+    for one, text in zip(asked, texts, strict=True):
+        one.transcript = text
+    with listener.llm.original():
+        return listener.answer([listener.text_prompt(text) for text in texts])
 
 
 def _noises(asked: list[Asked], sample_rate: int, rng) -> list[numpy.ndarray]:
@@ -224,7 +250,9 @@ def nearest_questions(listener: Listener, asked: list[Asked]) -> list[str]:
         found.append(train[int((known @ vector).argmax())].text)
     texts = list(dict.fromkeys(found))
     with listener.llm.original():
-        answers = dict(zip(texts, listener.answer([listener.text_prompt(text) for text in texts]), strict=True))
+        answers = dict(
+            zip(texts, listener.answer([listener.text_prompt(text) for text in texts]), strict=True)
+        )
     return [answers[text] for text in found]
 
 
@@ -270,19 +298,23 @@ def show(value: float | None) -> str:
 
 def as_table(groups: dict[str, dict]) -> str:
     """The ladder as Markdown: one row a group."""
-    measure: Callable[[dict, str, str], str] = lambda row, column, name: show(row["columns"].get(column, {}).get(name))  # noqa: E731
+
+    def measure(row: dict, column: str, name: str) -> str:
+        return show(row["columns"].get(column, {}).get(name))
+
     heads = ["group", "n", "voices", "tokens heard wrong"]
-    heads += ["exact: cascade", "speech", "snap", "shuffled", "first 40: cascade", "speech"]
-    heads += ["F1: cascade", "speech", "snap", "shuffled", "mean", "noise", "nearest", "recovery"]
+    shown = {
+        "exact": ("cascade", "adapted", "speech", "snap", "shuffled"),
+        "first": ("cascade", "adapted", "speech"),
+        "F1": COLUMNS[1:],
+    }
+    for name, columns in shown.items():
+        heads += [f"{name}: {columns[0]}", *columns[1:]]
+    heads.append("recovery")
     rows = []
     for name, row in groups.items():
         cells = [name, str(row["n"]), str(row["speakers"]), show(row["heard"])]
-        cells += [measure(row, column, "exact") for column in ("cascade", "speech", "snap", "shuffled")]
-        cells += [measure(row, column, "first") for column in ("cascade", "speech")]
-        cells += [
-            measure(row, column, "F1")
-            for column in ("cascade", "speech", "snap", "shuffled", "mean", "noise", "nearest")
-        ]
+        cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
         rows.append([*cells, show(row["recovery"])])
     lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]
     keyed = {name: row for name, row in groups.items() if row.get("keyed")}
@@ -300,7 +332,9 @@ def main(argv):
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
     manifest = Records(own.get("manifest") or run.data.manifest("test"), Utterance)
     if "evaluation" in own:
-        hypotheses = {column: Path(own["evaluation"]) / f"{given}.jsonl" for column, given in ANSWERED.items()}
+        hypotheses = {
+            column: Path(own["evaluation"]) / f"{given}.jsonl" for column, given in ANSWERED.items()
+        }
     else:
         hypotheses = {column: run.hypotheses(given) for column, given in ANSWERED.items()}
     hypotheses = {column: path for column, path in hypotheses.items() if path.exists()}
@@ -308,7 +342,7 @@ def main(argv):
     asked = read_questions(listener, hypotheses)
     is_quick = run.recipe.own.get("size") == "quick"
     num_recovery = int(own.get("recovery", NUM_RECOVERY_QUICK if is_quick else NUM_RECOVERY))
-    listen(listener, asked, num_recovery=num_recovery, seed=run.recipe.seed)
+    listen(listener, asked, num_recovery=num_recovery, seed=run.recipe.seed, adapted=own.get("adapted"))
     groups: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         groups[group_of(one)].append(one)
@@ -329,7 +363,7 @@ def _own_options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
     while left:
         word = left.pop(0)
         name = word.removeprefix("--")
-        if word.startswith("--") and name in ("manifest", "evaluation", "name", "recovery"):
+        if word.startswith("--") and name in ("manifest", "evaluation", "name", "recovery", "adapted"):
             if not left:
                 raise ValueError(f"--{name} needs a value")
             own[name] = left.pop(0)

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from local.texts import GRAMMAR, LLM_TEXTS, make_texts  # noqa: E402
+
 from auralign import __version__, script  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
 from auralign.stage import Stage  # noqa: E402
-from local.texts import GRAMMAR, LLM_TEXTS, NUM_TEST, make_texts  # noqa: E402
 
 SAMPLE_RATE = 16_000
 ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-us-nyc")
@@ -91,7 +92,9 @@ def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
     clips: list[Clip] = []
 
     def add(split, group, text, engine, voice, **more):
-        name = f"{group.replace(' ', '-')}-{sum(clip.group == group for clip in clips) + 1:05d}" if group else ""
+        name = (
+            f"{group.replace(' ', '-')}-{sum(clip.group == group for clip in clips) + 1:05d}" if group else ""
+        )
         name = name or f"{split}-{len(clips) + 1:05d}"
         clips.append(Clip(f"{name}", split, group, text, engine, voice, **more))
 
@@ -173,10 +176,16 @@ class Engines:
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", required=True, type=Path, help="folder for the clips")
-    parser.add_argument("--quick", action="store_true", help=f"{NUM_TRAIN_QUICK} training clips of templates, few voices")
-    parser.add_argument("--num-train", type=int, help=f"training clips (default: {NUM_TRAIN}, quick {NUM_TRAIN_QUICK})")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{NUM_TRAIN_QUICK} training clips of templates, few voices"
+    )
+    parser.add_argument(
+        "--num-train", type=int, help=f"training clips (default: {NUM_TRAIN}, quick {NUM_TRAIN_QUICK})"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     number = options.num_train or (NUM_TRAIN_QUICK if options.quick else NUM_TRAIN)
@@ -194,7 +203,9 @@ def main(argv):
             import ttspico  # noqa: F401
         except ImportError:
             clips = [clip for clip in clips if clip.engine != PICO]
-            print("corpus: the group 'new engine' is left out: it needs pip install ttspico (and a C compiler)")
+            print(
+                "corpus: the group 'new engine' is left out: it needs pip install ttspico (and a C compiler)"
+            )
         seconds = speak_all(clips, options.output)
         with write_atomically(labels) as file:
             for clip, length in zip(clips, seconds, strict=True):

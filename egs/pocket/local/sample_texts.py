@@ -2,9 +2,9 @@
 
     python local/sample_texts.py --llm HuggingFaceTB/SmolLM2-135M-Instruct --number 40000 --output samples.txt
 
-The prompt is the beginning of a user turn, bare or with one of the first words in `OPENINGS`: without them few samples are short. A
-sample is its first sentence, if that ends in time. What
-`local/texts.py` keeps of the samples is in local/llm_texts.txt; this script need not run again.
+The prompt is the beginning of a user turn, bare or with one of the first words in `OPENINGS`: without them few samples are short.
+A sample is its first sentence, if that ends in time. What `keep_texts` of local/texts.py keeps of the samples is in
+local/llm_texts.txt; this script need not run again.
 
 Writes: <output>, one sentence a line, in the order of sampling
 """
@@ -18,21 +18,30 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 BATCH_SIZE, MAX_NEW_TOKENS, TEMPERATURE = 128, 13, 0.9
-OPENINGS = (
-    *("", "", "What", "What is", "What are", "What do", "What does", "What can", "What should I", "What happens when", "Who"),
-    *("Where", "Where can I", "When", "When do", "Why", "Why do", "Why is", "Why are", "How", "How do", "How do I", "How can I"),
-    *("How much", "How many", "How old", "How long", "Can you", "Can I", "Can a", "Could you", "Do you", "Do people", "Does a"),
-    *("Is it", "Is the", "Is there", "Are", "Should I", "Will", "Would you", "Which", "Tell me", "Tell me about", "Write", "Write a"),
-    *("Describe", "Explain", "Explain how", "Give me", "Give me a", "Name", "List", "Help me", "Please", "I", "I am", "I want to"),
-    *("I have", "I like", "I need", "I think", "I feel", "My", "My friend", "My dog", "We", "The", "There is", "It is", "This is"),
-    *("You", "He", "She", "They", "Today", "Yesterday", "If", "Let's", "Thank you", "Good"),
-)
+OPENINGS = [
+    "",
+    "",
+    *"""
+What; What is; What are; What do; What does; What can; What should I; What happens when; Who; Where; Where can I; When;
+When do; Why; Why do; Why is; Why are; How; How do; How do I; How can I; How much; How many; How old; How long; Can you;
+Can I; Can a; Could you; Do you; Do people; Does a; Is it; Is the; Is there; Are; Should I; Will; Would you; Which; Tell
+me; Tell me about; Write; Write a; Describe; Explain; Explain how; Give me; Give me a; Name; List; Help me; Please; I; I
+am; I want to; I have; I like; I need; I think; I feel; My; My friend; My dog; We; The; There is; It is; This is; You;
+He; She; They; Today; Yesterday; If; Let's; Thank you; Good
+""".replace("\n", " ")
+    .strip()
+    .split("; "),
+]
 FIRST_SENTENCE = re.compile(r"\s*([A-Z][A-Za-z',\- ]+?[.?!])(?:\s|$)")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--llm", required=True, help="hub id or folder of a chat LLM with the ChatML template")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--llm", required=True, help="hub id or folder of a chat LLM with the ChatML template"
+    )
     parser.add_argument("--number", type=int, default=40_000, help="samples, before any is left out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, required=True)

@@ -14,6 +14,8 @@ from random import Random
 
 import yaml
 
+from auralign.records import Question
+
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
 LLM_TEXTS = Path(__file__).with_name("llm_texts.txt")
 SLOT = re.compile(r"\{(\w+)\}")
@@ -73,21 +75,23 @@ def make_texts(*, num_train: int, seed: int = 1, share_of_llm: float = 0.5) -> d
     Arguments
     ---------
     num_train : int
-        Training texts, all different.
+        Training texts. Filled templates are all different; those of the LLM come twice if it wrote too few, for two voices.
     share_of_llm : float
         Share of them that the LLM wrote; the others are filled templates. Default 0.5.
 
-    Raises ValueError if the LLM wrote too few.
+    Raises ValueError if the LLM wrote fewer than half of its share.
     """
     rng, grammar = Random(seed), Grammar()
     written = [Text(line) for line in LLM_TEXTS.read_text(encoding="utf-8").splitlines()]
-    num_written = round(num_train * share_of_llm)
-    if len(written) < num_written + NUM_VALID + NUM_TEST:
-        raise ValueError(
-            f"{LLM_TEXTS} holds {len(written)} texts, {num_written + NUM_VALID + NUM_TEST} are needed: leave out --num-train "
-            "or give a smaller one"
-        )
     rng.shuffle(written)
+    num_valid = round(NUM_VALID * share_of_llm)  # of the LLM, as in training
+    held_out, written = written[: NUM_TEST + num_valid], written[NUM_TEST + num_valid :]
+    num_written = round(num_train * share_of_llm)
+    if 2 * len(written) < num_written:
+        raise ValueError(
+            f"{LLM_TEXTS} has {len(written)} texts for training, {num_written} are wanted, each at most twice: give a smaller "
+            f"--num-train, at most {round(2 * len(written) / share_of_llm)}"
+        )
     used: set[str] = set()
 
     def draw(number, templates, **options) -> list[Text]:
@@ -100,14 +104,13 @@ def make_texts(*, num_train: int, seed: int = 1, share_of_llm: float = 0.5) -> d
         return found
 
     with_new_words = [one for one in grammar.templates if set(SLOT.findall(one)) & set(grammar.new_words)]
-    own = iter(written)
     splits = {
         "new combination": draw(NUM_TEST, grammar.templates),
         "new template": draw(NUM_TEST, grammar.new_templates),
         "new word": draw(NUM_TEST, with_new_words, new_word=True),
-        "new sentence of the LLM": [next(own) for _ in range(NUM_TEST)],
-        "valid": draw(NUM_VALID // 2, grammar.templates) + [next(own) for _ in range(NUM_VALID // 2)],
-        "train": draw(num_train - num_written, grammar.templates) + [next(own) for _ in range(num_written)],
+        "new sentence of the LLM": held_out[:NUM_TEST],
+        "valid": draw(NUM_VALID - num_valid, grammar.templates) + held_out[NUM_TEST:],
+        "train": draw(num_train - num_written, grammar.templates) + (2 * written)[:num_written],
     }
     rng.shuffle(splits["train"])
     splits["seen question"] = rng.sample(splits["train"], NUM_TEST)
@@ -158,7 +161,9 @@ def _same_as(text: Text) -> str:
     return " ".join(words_of(text.words))
 
 
-def keep_texts(samples, *, number: int, max_words: int = MAX_WORDS, shortest: int = 3, longest: int = 11) -> list[str]:
+def keep_texts(
+    samples, *, number: int, max_words: int = MAX_WORDS, shortest: int = 3, longest: int = 11
+) -> list[str]:
     """The samples of an LLM that the corpus takes: short, of frequent words, and no two with the same content words.
 
     The vocabulary is that of the templates, without what is held out, and the most frequent words of the samples.
@@ -197,3 +202,15 @@ def keep_texts(samples, *, number: int, max_words: int = MAX_WORDS, shortest: in
             seen.add(content)
             kept.append(sample)
     return kept
+
+
+def question(spoken):
+    """The Question that a test clip is."""
+    return Question(
+        key=spoken.id,
+        utt_id=spoken.id,
+        group=spoken.labels["group"],
+        task="answer",
+        instruction=None,
+        reference=None,
+    )

@@ -180,7 +180,12 @@ class TargetWriter:
             if asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids)
             and request.key not in store.keys
         )
-        with tqdm(total=self.num_utts or len(manifest), desc=f"targets {manifest.path.stem}", unit="utt", disable=None) as bar:
+        with tqdm(
+            total=self.num_utts or len(manifest),
+            desc=f"targets {manifest.path.stem}",
+            unit="utt",
+            disable=None,
+        ) as bar:
             while window := list(islice(pending, WINDOW)):
                 given = [
                     self._target(Reply(request, text, GIVEN if self.method.needs.target else NONE))

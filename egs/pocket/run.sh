@@ -57,6 +57,9 @@ done
 
 if run_stage 5 score "the gap ledger, and the ladder"; then
     python score.py "${hparams[@]}" "${options[@]}" "$@"
+    for yaml in "${hparams[@]}"; do
+        python local/ladder.py "$yaml" "${options[@]}" "$@"
+    done
 fi
 
 echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -37,11 +37,12 @@ from auralign.layout import MAIN, Speech, Text, View, fill  # noqa: E402
 from auralign.records import Hypothesis, Records, Utterance  # noqa: E402
 from auralign.score.metrics import bootstrap_interval, word_error_rate  # noqa: E402
 
+CONTROLS = ("snap", "mean", "noise", "nearest")  # answered here; the quick run has the first alone
 ANSWERED = {"text": "text", "cascade": "transcript", "speech": "speech", "shuffled": "shuffled"}
 COLUMNS = ("text", "cascade", "adapted", "speech", "snap", "shuffled", "mean", "noise", "nearest")
 NUM_FIRST = 40  # characters
 NUM_NLL_TOKENS = 24  # of the answer to the text, whose likelihood is compared
-NUM_RECOVERY, NUM_RECOVERY_QUICK = 20, 0  # questions of each group
+NUM_RECOVERY = 20  # questions of each group
 BATCH_SIZE = 32
 
 
@@ -168,9 +169,8 @@ def read_questions(listener: Listener, hypotheses: dict[str, Path]) -> list[Aske
     return asked
 
 
-def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: int, adapted=None) -> None:
-    """Fill in what is heard, the further columns, and the likelihoods of `num_recovery` questions of each group."""
-    rng, llm = Random(seed), listener.llm
+def listen(listener: Listener, asked: list[Asked], *, columns, seed: int) -> list[torch.Tensor]:
+    """Fill in what is heard, and the answers of `columns` of `CONTROLS`; returns the speech embeddings (U, D)."""
     embeddings: list[torch.Tensor] = []
     for start in range(0, len(asked), BATCH_SIZE):
         rows = [one.row for one in asked[start : start + BATCH_SIZE]]
@@ -179,39 +179,48 @@ def listen(listener: Listener, asked: list[Asked], *, num_recovery: int, seed: i
     for one, ids in zip(asked, tokens, strict=True):
         one.heard = tuple(ids.tolist())
     mean = torch.cat(embeddings).mean(0)
-    encoder = listener.model.encoder
-    noises = numpy.random.default_rng(seed)
+    speech = {
+        "snap": lambda: [[listener.llm.embed(ids)] for ids in tokens],
+        "mean": lambda: [[mean.expand(len(one), -1)] for one in embeddings],
+        "noise": lambda: [listener.embed(noise)[:1] for noise in _noises(listener, asked, seed)],
+    }
     prompts = [listener.prompt] * len(asked)
-    for column, speech in (
-        ("snap", [[llm.embed(ids)] for ids in tokens]),
-        ("mean", [[mean.expand(len(one), -1)] for one in embeddings]),
-        (
-            "noise",
-            [listener.embed(encoder([noise]))[:1] for noise in _noises(asked, encoder.sample_rate, noises)],
-        ),
-    ):
-        for one, text in zip(asked, listener.answer(prompts, speech), strict=True):
-            one.answers[column] = text
-    for one, text in zip(asked, nearest_questions(listener, asked), strict=True):
-        one.answers["nearest"] = text
-    if adapted is not None:
-        for one, text in zip(asked, answer_transcripts(listener, asked, adapted), strict=True):
-            one.answers["adapted"] = text
-    others = list(range(1, len(asked))) + [0]
-    groups: dict[str, list[int]] = defaultdict(list)
-    for number, one in enumerate(asked):
-        groups[group_of(one)].append(number)
-    for numbers in groups.values():
-        for number in rng.sample(numbers, min(num_recovery, len(numbers))):
-            one, other = asked[number], others[number]
+    for column in columns:
+        answers = (
+            listener.answer(prompts, speech[column]())
+            if column in speech
+            else nearest_questions(listener, asked)
+        )
+        fill_in(asked, column, answers)
+    return embeddings
+
+
+def fill_in(asked: list[Asked], column: str, answers: list[str]) -> None:
+    """Set the answers of a column."""
+    for one, text in zip(asked, answers, strict=True):
+        one.answers[column] = text
+
+
+def measure_likelihoods(
+    listener: Listener, asked: list[Asked], embeddings, *, number: int, seed: int
+) -> None:
+    """The likelihoods that `recovery` compares, for `number` questions of each group."""
+    rng, groups = Random(seed), defaultdict(list)
+    for index, one in enumerate(asked):
+        groups[group_of(one)].append(index)
+    for indices in groups.values():
+        for index in rng.sample(indices, min(number, len(indices))):
+            one, other = asked[index], (index + 1) % len(asked)
             ids = listener.renderer.encode(one.answers["text"])[:NUM_NLL_TOKENS]
+            texts = (
+                listener.text_prompt(one.utterance.text),
+                listener.text_prompt(asked[other].utterance.text),
+            )
             if ids:
                 one.nll = {
-                    "text": listener.nll(listener.text_prompt(one.utterance.text), None, ids),
-                    "shuffled text": listener.nll(
-                        listener.text_prompt(asked[other].utterance.text), None, ids
-                    ),
-                    "speech": listener.nll(listener.prompt, embeddings[number], ids),
+                    "text": listener.nll(texts[0], None, ids),
+                    "shuffled text": listener.nll(texts[1], None, ids),
+                    "speech": listener.nll(listener.prompt, embeddings[index], ids),
                     "shuffled": listener.nll(listener.prompt, embeddings[other], ids),
                 }
 
@@ -230,9 +239,12 @@ def answer_transcripts(listener: Listener, asked: list[Asked], folder) -> list[s
         return listener.answer([listener.text_prompt(text) for text in texts])
 
 
-def _noises(asked: list[Asked], sample_rate: int, rng) -> list[numpy.ndarray]:
-    lengths = [round(one.utterance.seconds * sample_rate) for one in asked]
-    return [(0.05 * rng.standard_normal(length)).astype(numpy.float32) for length in lengths]
+def _noises(listener: Listener, asked: list[Asked], seed: int):
+    """The encoder's frames of white noise of each question's length."""
+    rng, encoder = numpy.random.default_rng(seed), listener.model.encoder
+    for one in asked:
+        noise = 0.05 * rng.standard_normal(round(one.utterance.seconds * encoder.sample_rate))
+        yield encoder([noise.astype(numpy.float32)])
 
 
 def nearest_questions(listener: Listener, asked: list[Asked]) -> list[str]:
@@ -341,8 +353,11 @@ def main(argv):
     listener = Listener(run, manifest)
     asked = read_questions(listener, hypotheses)
     is_quick = run.recipe.own.get("size") == "quick"
-    num_recovery = int(own.get("recovery", NUM_RECOVERY_QUICK if is_quick else NUM_RECOVERY))
-    listen(listener, asked, num_recovery=num_recovery, seed=run.recipe.seed, adapted=own.get("adapted"))
+    embeddings = listen(listener, asked, columns=CONTROLS[:1] if is_quick else CONTROLS, seed=run.recipe.seed)
+    if "adapted" in own:
+        fill_in(asked, "adapted", answer_transcripts(listener, asked, own["adapted"]))
+    number = int(own.get("recovery", 0 if is_quick else NUM_RECOVERY))
+    measure_likelihoods(listener, asked, embeddings, number=number, seed=run.recipe.seed)
     groups: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         groups[group_of(one)].append(one)

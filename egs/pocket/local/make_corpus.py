@@ -39,6 +39,7 @@ QUICK_VARIANTS = VARIANTS[:8]
 NEURAL, ESPEAK, PICO = "hibari", "espeak", "pico"
 NEURAL_SHARE = 0.25
 NUM_TRAIN, NUM_TRAIN_QUICK = 12_000, 2_600
+NUM_TEST_QUICK = 20  # texts of each group of the test set
 # The neural voice's samples are played faster or slower for other voices: (up, down) of the resampling from 24 kHz.
 PITCHES = {"low": (3, 4), "lower": (7, 10), "own": (2, 3), "higher": (5, 8), "high": (3, 5)}
 NUM_SPECIAL = 12  # silences, noises, and sentences of another language, each
@@ -86,7 +87,8 @@ class Clip:
 
 def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
     """All clips, in order. The quick corpus has templates only, and few voices."""
-    splits = make_texts(num_train=num_train, seed=seed, share_of_llm=0.0 if quick else 0.5)
+    how = {"share_of_llm": 0.0, "num_test": NUM_TEST_QUICK} if quick else {}
+    splits = make_texts(num_train=num_train, seed=seed, **how)
     rng = random.Random(f"{seed}-voices")
     variants = QUICK_VARIANTS if quick else VARIANTS
     clips: list[Clip] = []

@@ -69,15 +69,19 @@ class Grammar:
         return Text(words[0].upper() + words[1:], template, tuple(fillers))
 
 
-def make_texts(*, num_train: int, seed: int = 1, share_of_llm: float = 0.5) -> dict[str, list[Text]]:
+def make_texts(
+    *, num_train: int, num_test: int = NUM_TEST, seed: int = 1, share_of_llm: float = 0.5
+) -> dict[str, list[Text]]:
     """The texts of every split: "train", "valid", and each group of the test set.
 
     Arguments
     ---------
     num_train : int
         Training texts. Filled templates are all different; those of the LLM come twice if it wrote too few, for two voices.
+    num_test : int
+        Texts of each group of the test set; default `NUM_TEST`.
     share_of_llm : float
-        Share of them that the LLM wrote; the others are filled templates. Default 0.5.
+        Share of the training texts that the LLM wrote; the others are filled templates. Default 0.5.
 
     Raises ValueError if the LLM wrote fewer than half of its share.
     """
@@ -85,7 +89,7 @@ def make_texts(*, num_train: int, seed: int = 1, share_of_llm: float = 0.5) -> d
     written = [Text(line) for line in LLM_TEXTS.read_text(encoding="utf-8").splitlines()]
     rng.shuffle(written)
     num_valid = round(NUM_VALID * share_of_llm)  # of the LLM, as in training
-    held_out, written = written[: NUM_TEST + num_valid], written[NUM_TEST + num_valid :]
+    held_out, written = written[: num_test + num_valid], written[num_test + num_valid :]
     num_written = round(num_train * share_of_llm)
     if 2 * len(written) < num_written:
         raise ValueError(
@@ -105,15 +109,15 @@ def make_texts(*, num_train: int, seed: int = 1, share_of_llm: float = 0.5) -> d
 
     with_new_words = [one for one in grammar.templates if set(SLOT.findall(one)) & set(grammar.new_words)]
     splits = {
-        "new combination": draw(NUM_TEST, grammar.templates),
-        "new template": draw(NUM_TEST, grammar.new_templates),
-        "new word": draw(NUM_TEST, with_new_words, new_word=True),
-        "new sentence of the LLM": held_out[:NUM_TEST],
-        "valid": draw(NUM_VALID - num_valid, grammar.templates) + held_out[NUM_TEST:],
+        "new combination": draw(num_test, grammar.templates),
+        "new template": draw(num_test, grammar.new_templates),
+        "new word": draw(num_test, with_new_words, new_word=True),
+        "new sentence of the LLM": held_out[:num_test],
+        "valid": draw(NUM_VALID - num_valid, grammar.templates) + held_out[num_test:],
         "train": draw(num_train - num_written, grammar.templates) + (2 * written)[:num_written],
     }
     rng.shuffle(splits["train"])
-    splits["seen question"] = rng.sample(splits["train"], NUM_TEST)
+    splits["seen question"] = rng.sample(splits["train"], num_test)
     return splits
 
 

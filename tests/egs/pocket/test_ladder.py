@@ -57,7 +57,14 @@ def test_a_column_that_was_not_answered_is_a_dash_in_the_table():
 
 
 def test_a_span_of_known_words_begins_and_ends_with_them():
-    words = [("HE", 0.0, 0.2), ("WAS", 0.2, 0.4), ("I'M", 0.4, 0.5), ("XYLEM", 0.5, 1.0), ("OLD", 1.0, 1.2), ("HE", 1.2, 1.3)]
+    words = [
+        ("HE", 0.0, 0.2),
+        ("WAS", 0.2, 0.4),
+        ("I'M", 0.4, 0.5),
+        ("XYLEM", 0.5, 1.0),
+        ("OLD", 1.0, 1.2),
+        ("HE", 1.2, 1.3),
+    ]
     assert known_spans(words, {"he", "was", "i'm", "old"}) == [("He was I'm.", 0.0, 0.5)]
 
 

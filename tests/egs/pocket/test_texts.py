@@ -3,8 +3,9 @@
 import random
 
 import pytest
-from local import texts
 from local.texts import Grammar, keep_texts, key_of, make_texts, words_of
+
+from local import texts
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +13,9 @@ def splits():
     return make_texts(num_train=2_000, seed=3)
 
 
-@pytest.mark.parametrize("group", ["new combination", "new template", "new word", "new sentence of the LLM", "valid"])
+@pytest.mark.parametrize(
+    "group", ["new combination", "new template", "new word", "new sentence of the LLM", "valid"]
+)
 def test_no_text_of_a_held_out_group_is_in_training(splits, group):
     trained = {tuple(words_of(text.words)) for text in splits["train"]}
     assert not [text for text in splits[group] if tuple(words_of(text.words)) in trained]
@@ -45,7 +48,10 @@ def test_half_of_the_training_texts_are_the_llms(splits):
 
 
 def test_the_vocabulary_is_within_its_bound(splits):
-    assert len({word for text in make_texts(num_train=12_000)["train"] for word in words_of(text.words)}) <= texts.MAX_WORDS
+    assert (
+        len({word for text in make_texts(num_train=12_000)["train"] for word in words_of(text.words)})
+        <= texts.MAX_WORDS
+    )
 
 
 def test_a_text_of_the_llm_comes_at_most_twice():

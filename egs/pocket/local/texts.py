@@ -96,7 +96,7 @@ def make_texts(
             f"{LLM_TEXTS} has {len(written)} texts for training, {num_written} are wanted, each at most twice: give a smaller "
             f"--num-train, at most {round(2 * len(written) / share_of_llm)}"
         )
-    used: set[str] = set()
+    used = {_same_as(text) for text in [*held_out, *written]}
 
     def draw(number, templates, **options) -> list[Text]:
         found: list[Text] = []

@@ -16,7 +16,15 @@ from auralign.generate.engine import Reply
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
 from auralign.method import draw, lay_out, respond
 from auralign.progress import Progress
-from auralign.records import Choice, Records, Target, TargetRequest, shorten, write_records
+from auralign.records import (
+    Choice,
+    Records,
+    Target,
+    TargetRequest,
+    Utterance,
+    shorten,
+    write_records,
+)
 from auralign.store import Store
 
 # Requests sorted and batched together: enough to fill batches of one length, few enough to hold in memory.
@@ -89,6 +97,9 @@ class TargetWriter:
         `auralign.data.rejected.Rejected` and `auralign.generate.judging.Watch`). What was answered is kept.
     keep_cut_off : bool
         Whether an answer cut off at the length limit becomes a target (without an end of turn) or is rejected; default True.
+    num_utts : int, optional
+        Utterances that are asked about: those of a manifest whose ids have the smallest hashes, so that fewer are a part of more.
+        Default all.
     """
 
     def __init__(
@@ -103,7 +114,9 @@ class TargetWriter:
         seed: int,
         max_rejected: float,
         keep_cut_off: bool = True,
+        num_utts: int | None = None,
     ):
+        self.num_utts = num_utts
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
         self.decoding, self.seed = decoding, seed
@@ -120,9 +133,10 @@ class TargetWriter:
         judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
         with Store(answered, Target, about=prompts) as store:
             asked = self._answer_all(manifest, store, judge, rejected_path(path))
-            if len(manifest) and self.num_unasked == len(manifest):
+            num_utts = self.num_utts or len(manifest)
+            if num_utts and self.num_unasked == num_utts:
                 raise ValueError(
-                    f"method {self.method.name!r} returns no choice for any of the {len(manifest)} utterances of "
+                    f"method {self.method.name!r} returns no choice for any of the {num_utts} utterances of "
                     f"{manifest.path}; for its requirements see: auralign methods {self.method.name}"
                 )
             rejected = Rejected(limit=self.max_rejected)
@@ -147,7 +161,7 @@ class TargetWriter:
     def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
         """Every request in the manifest's order, with the response if the corpus has it, else None."""
         self.num_unasked = 0
-        for utterance in manifest:
+        for utterance in self._chosen(manifest):
             choices = list(draw_choices(self.method, utterance, self.seed))
             self.num_unasked += not choices
             for number, choice in enumerate(choices):
@@ -161,6 +175,19 @@ class TargetWriter:
                 key = hash_value([asked, made_by])[:KEY_LETTERS]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
+    def _chosen(self, manifest: Records) -> Iterator[Utterance]:
+        """The utterances that are asked about, in the manifest's order. Raises ValueError if there are fewer than wanted."""
+        if self.num_utts is None:
+            yield from manifest
+            return
+        if self.num_utts > len(manifest):
+            raise ValueError(
+                f"num_train_utts {self.num_utts}: {manifest.path} holds {len(manifest)}; give at most that, or null for all"
+            )
+        ids = {utterance.id for utterance in manifest}
+        chosen = set(sorted(ids, key=lambda utt_id: (hash_value(utt_id), utt_id))[: self.num_utts])
+        yield from (utterance for utterance in manifest if utterance.id in chosen)
+
     def _answer_all(self, manifest: Records, store: Store, judge: Judge, rejected_file: Path) -> Asked:
         """Answer every request that has no answer in the store; returns what was asked, in the manifest's order.
 
@@ -169,7 +196,9 @@ class TargetWriter:
         asked, watch = Asked(), Watch(limit=self.max_rejected)
         pending = self._pending(manifest, store, judge, asked, watch)
         with Progress(
-            f"generate {self.method.name}: {manifest.path.stem}", unit="utterance", total=len(manifest)
+            f"generate {self.method.name}: {manifest.path.stem}",
+            unit="utterance",
+            total=self.num_utts or len(manifest),
         ) as progress:
             while True:
                 window = list(islice(pending, WINDOW))

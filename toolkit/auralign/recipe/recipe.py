@@ -58,6 +58,14 @@ class Recipe:
     )
     max_new_tokens: int = key("length limit of targets", SAME, stages="generate", minimum=1)
     temperature: float = key("0 is greedy", SAME, stages="generate", default=0.0, minimum=0)
+    num_train_utts: int | None = key(
+        "training utterances, drawn by a hash of their ids, that get targets and are trained on; null: all",
+        SAME,
+        stages="generate",
+        default=None,
+        minimum=1,
+        is_new=True,
+    )
     keep_cut_off: bool = key(
         "whether an answer cut off at max_new_tokens may be a target (without an end of turn)",
         SAME,

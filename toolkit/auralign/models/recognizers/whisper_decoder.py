@@ -134,15 +134,61 @@ class WhisperRecognizer(nn.Module):
 
         Raises ValueError if the folder names no heads to time words by.
         """
-        if not getattr(self.generation, "alignment_heads", None):
-            raise ValueError(
-                "this Whisper cannot time words: its generation_config.json has no alignment_heads; take them from the model "
-                "that it was made from, or locate by a recognizer of auralign.models.recognizers"
-            )
+        self._check_heads()
         return [
             self._locate_each(chunks, of_one)
             for chunks, of_one in zip(self._read(frames, lengths), phrases, strict=True)
         ]
+
+    @torch.no_grad()
+    def align(self, frames, lengths, texts):
+        """Time the words of a text, which is taken as true, by the decoder's attention to frames; see `locate`.
+
+        A text in capitals, as LibriSpeech's, is read in small letters, which the decoder knows better.
+
+        Arguments
+        ---------
+        frames : torch.Tensor (B, T, D)
+        lengths : torch.Tensor (B,), in frames
+        texts : list of B str
+
+        Returns
+        -------
+        list of B lists of (word, start, end), in frames, the end exclusive; words of punctuation alone are left out. None
+        instead of a list if the speech is longer than one chunk, or the text is longer than the decoder's context.
+
+        Raises ValueError if the folder names no heads to time words by.
+        """
+        self._check_heads()
+        return [
+            self._align_one(row[:length], text)
+            for row, length, text in zip(frames, lengths.tolist(), texts, strict=True)
+        ]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words that cannot be aligned: none, as the tokens spell every text."""
+        return []
+
+    def _align_one(self, frames, text: str):
+        """`align` for the frames (T, D) of one utterance."""
+        words = [match[0] for match in self._match_words(text) if plain(match[0])]
+        spoken = " " * (not self._without_spaces) + (text.lower() if text.isupper() else text).strip()
+        tokens = self.tokenizer(spoken, add_special_tokens=False)["input_ids"]
+        is_long = len(self.prompt) + len(tokens) > self.model.config.max_target_positions
+        if len(self.chunks.lengths(len(frames))) > 1 or is_long:
+            return None
+        piece = frames[None, :, -self.model.config.d_model :].to(self.model.device, self.model.dtype)
+        timed = self._time(piece, tokens)
+        if len(timed) != len(words):
+            return None
+        return [(word, start, end) for word, (_, start, end) in zip(words, timed, strict=True)]
+
+    def _check_heads(self) -> None:
+        if not getattr(self.generation, "alignment_heads", None):
+            raise ValueError(
+                "this Whisper cannot time words: its generation_config.json has no alignment_heads; take them from the model "
+                "that it was made from, or use another recognizer of auralign.models.recognizers"
+            )
 
     def _locate_each(self, chunks, phrases: list[str]) -> list[tuple[int, int, float] | None]:
         """`locate` in one utterance."""

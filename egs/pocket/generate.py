@@ -1,0 +1,27 @@
+# Same in every recipe; tests/recipes/test_shared.py keeps it so. Delete this line to diverge.
+"""Stage 2: the frozen LLM writes the targets of the training and validation utterances.
+
+    python generate.py hparams/sift.yaml [--temperature 0.7 --method.NAME VALUE ...]
+
+Targets that a model was trained on are never replaced: if other values would change them, the stage stops and says so. With
+--restart it writes them to the next targets_<number>.
+
+Reads: <data_folder>/{train,valid}.jsonl
+Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each a list of what was rejected and why; for a method that
+        distils from a teacher computed once, <name>.teacher_<k>_<temperature>.npy
+"""
+
+from auralign import script, steps
+
+
+def main(argv):
+    run = steps.RunFolder.of_arguments(argv, doc=__doc__)
+    for stage in steps.generating(run):
+        with stage:
+            if not stage.complete:
+                llm, renderer = steps.build_llm(run.recipe)
+                print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,1 @@
+../../digits/local/speak.py

@@ -30,7 +30,7 @@ LAYERS = """
     plugins
     method
     layout
-    records  text
+    records  text  bases
     files    reasoning  names  lazy
 """
 LEVEL = {

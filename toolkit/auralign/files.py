@@ -192,21 +192,39 @@ def hash_path(path: PathLike) -> str:
 
 
 def _hash_file(path: Path) -> str:
+    return remembered(path, "", lambda: _digest(path))
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered(path: Path, kind: str, compute: Callable[[], str]) -> str:
+    """A text that `compute` makes of the content of a file, kept for this user if the file is large.
+
+    Arguments
+    ---------
+    path : Path
+        The file. If its size or its time of change differs, the text is computed again.
+    kind : str
+        What is computed, if it is not the hash of the file.
+    compute : callable
+    """
     status = path.stat()
     if status.st_size < REMEMBER_ABOVE_BYTES:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns])
-    remembered = _cache_folder("hashes") / key
-    if remembered.exists():
-        return remembered.read_text(encoding="ascii").strip()
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return compute()
+    key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns, *([kind] if kind else [])])
+    kept = _cache_folder("hashes") / key
+    if kept.exists():
+        return kept.read_text(encoding="utf-8").strip()
+    text = compute()
     with (
         contextlib.suppress(OSError),
-        write_atomically(remembered) as file,
+        write_atomically(kept) as file,
     ):  # a read-only home only costs time
-        file.write(digest)
-    return digest
+        file.write(text)
+    return text
 
 
 def _cache_folder(kind: str) -> Path:

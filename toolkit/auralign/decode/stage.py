@@ -102,7 +102,9 @@ def make_decoder(run: RunFolder, manifest=None):
 
     recipe, best = run.recipe, best_checkpoint(run)
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
+    check_parts(
+        best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder, model=model
+    )
     best.load_weights(model)
     model.eval()
     if manifest is None:

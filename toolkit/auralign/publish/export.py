@@ -11,6 +11,7 @@ from auralign.files import make_folder_atomically, write_json
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
+from auralign.models.builds import RECORD, write_record
 from auralign.models.llm import lora_options
 from auralign.publish.card import make_card
 from auralign.publish.model_folder import (
@@ -46,13 +47,15 @@ def export(recipe, folder, *, report=None) -> None:
         raise FileExistsError(f"{folder} is there already; give another name, or remove it")
     best = Checkpoints(RunFolder(recipe).checkpoints).best()
     model, renderer = build_model(recipe, prompts=prompts_of(best.description))
-    check_parts(best.description, describe_parts(recipe, model, renderer), checkpoint=best.folder)
+    built = describe_parts(recipe, model, renderer)
+    check_parts(best.description, built, checkpoint=best.folder, model=model, exact="an export")
     config = _describe(recipe, folder, best, model, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
         save_file(weights, temporary / WEIGHTS)
         write_json(temporary / CONFIG, config)
+        write_record(model, temporary / RECORD)
         card = make_card(recipe, config, report)
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows

@@ -6,6 +6,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from auralign.models.build import check_device, make_renderer, prompts_of
+from auralign.models.builds import RECORD, compare_bases
 from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
@@ -33,7 +34,7 @@ def load(
         Written by `auralign export`.
     llm, encoder : path, optional
         Their folders now; default: the paths that the model folder names. Another LLM or encoder than the model was trained
-        with is refused.
+        with is refused; another build of its weights is told on stderr (`auralign.models.builds`).
         An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
     connector : constructor, optional
         Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
@@ -92,25 +93,23 @@ def _load(
     renderer = make_renderer(
         its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
     )
-    _check_trained_with(folder, config, its_llm, its_encoder, renderer)
+    _check_trained_with(folder, config, model, renderer)
     _load_weights(model, folder / WEIGHTS, device)
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
 
 
-def _check_trained_with(folder: Path, config: dict, llm, encoder, renderer) -> None:
-    """Raise ValueError if LLM, encoder or prompt frame are not those that the model was trained with."""
-    for what, found, needed in (
-        ("LLM", llm.revision, config["llm"]["revision"]),
-        ("encoder", encoder.fingerprint, config["encoder"]["fingerprint"]),
-        ("prompt frame", renderer.frame_hash, config["frame_hash"]),
-    ):
-        if found != needed:
-            change = (
-                describe_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
-            )
-            raise ValueError(
-                f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
-            )
+def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) -> None:
+    """Raise ValueError if LLM, encoders or prompt frame are not those that the model was trained with, or builds near them."""
+    trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
+    for name, branch in config.get("branches", {}).items():
+        trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
+    compare_bases(trained_with, model, folder / RECORD, what=folder)
+    if renderer.frame_hash != config["frame_hash"]:
+        change = describe_change(config.get("prompts"), renderer.describe())
+        raise ValueError(
+            f"{folder}: was trained with prompt frame {config['frame_hash']}, this is {renderer.frame_hash}{change}; give "
+            "the LLM that it was trained with"
+        )
 
 
 def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
@@ -127,9 +126,4 @@ def _load_branch(name: str, parts: dict, path, encoder, llm) -> Branch:
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
         encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
-    if encoder.fingerprint != parts["encoder"]["fingerprint"]:
-        raise ValueError(
-            f"{path}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
-            f"{encoder.fingerprint}; give the one that it was trained with"
-        )
     return Branch(encoder, constructor_of(parts["connector"], path)(encoder.width, llm.width))

@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 
 from auralign import __version__
-from auralign.files import hash_path, read_json, recall_path, remember_path
+from auralign.bases import hash_content
+from auralign.files import read_json, recall_path, remember_path
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -107,7 +108,7 @@ def account_of_part(described: dict, folder) -> dict:
         if isinstance(value, dict) and "call" in value:
             value = account_of_part(value, folder)
         elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
-            places[name] = hash_path(value)
+            places[name] = hash_content(value)
             remember_path(places[name], value)
             value = _seen_from(folder, value)
         written[name] = value

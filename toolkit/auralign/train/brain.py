@@ -22,6 +22,7 @@ from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError
 from auralign.models.build import build_decoding, build_optimizer
+from auralign.models.builds import RECORD, write_record
 from auralign.models.speech_llm import on_device
 from auralign.records import shorten
 from auralign.train import parallel
@@ -124,6 +125,7 @@ class AlignmentBrain(sb.Brain):
                     self.folder / CURVES, ignore_errors=True
                 )  # curves of a run that this one replaces
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
+            write_record(self.model, self.checkpoints.folder / RECORD)
             curves = self.folder / CURVES
             self.curves = SummaryWriter(curves, purge_step=self.optimizer_step + 1)
             print(f"curves: tensorboard --logdir {shlex.quote(str(curves))}", file=sys.stderr)

@@ -16,11 +16,12 @@ that is complete says so at once. `auralign.models.identity` compares the loaded
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from auralign.files import PathLike, hash_path, hash_value, remembered
+from auralign.files import PathLike, hash_path, hash_value, remembered, without_folders
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # or shards, which an index names
@@ -102,6 +103,57 @@ def weight_files(path: PathLike) -> list[Path]:
             named = sorted({path / str(shard) for shard in shards.values()})
             return [file for file in named if file.is_file()]
     return []
+
+
+def find_source(path: PathLike) -> dict[str, Any]:
+    """What a folder says about the origin of its model, as JSON values.
+
+    Arguments
+    ---------
+    path : str or Path
+
+    Returns dict with "name"; "hub_id" and "commit" if the client of the hub recorded them; "base_model" and "conversion" (the
+    first paragraph) of its README, unless it came from the hub as it is; "sha256" of each file of weights; and "tensors", the
+    hash of the tensors, which is equal for other shards.
+    """
+    path = Path(path).resolve()
+    found: dict[str, Any] = {"name": path.name}
+    snapshot = re.search(r"models--([^/]+)/snapshots/([0-9a-f]{7,40})$", path.as_posix())
+    if snapshot:
+        found |= {
+            "name": snapshot[1].split("--")[-1],
+            "hub_id": snapshot[1].replace("--", "/"),
+            "commit": snapshot[2],
+        }
+    for metadata in sorted(path.glob(".cache/huggingface/download/*.metadata")):
+        first = metadata.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+        if re.fullmatch(r"[0-9a-f]{40}", first):
+            found.setdefault("commit", first)
+    card = path / "README.md"
+    if card.is_file() and "commit" not in found:
+        text = card.read_text(encoding="utf-8", errors="replace")
+        front = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
+        named = re.search(r"^base_model: *[\"']?([^\s\"']+)", front[1] if front else "", flags=re.MULTILINE)
+        body = text[front.end() :] if front else text
+        paragraphs = [
+            part for part in body.split("\n\n") if part.strip() and not part.lstrip().startswith("#")
+        ]
+        found |= {"base_model": named[1]} if named else {}
+        found |= {"conversion": without_folders(" ".join(paragraphs[0].split()))[:300]} if paragraphs else {}
+    files = {file.name: hash_path(file) for file in weight_files(path)}
+    return {**found, "sha256": files, "tensors": hash_tensors(path)}
+
+
+def tell_source(source: dict[str, Any]) -> str:
+    """`find_source` in words, for a model card."""
+    commit = source.get("commit")
+    told = [source.get("hub_id") or source["name"]]
+    told += [f"commit {commit}"] if commit else []
+    told += [f"of {source['base_model']}"] if "base_model" in source else []
+    told += [f"conversion: {source['conversion'].rstrip('.')}"] if "conversion" in source else []
+    told += [f"SHA-256 of {name} {digest}" for name, digest in source["sha256"].items()]
+    # A folder that nothing ties to the hub may hold other weights than are published there.
+    return "; ".join(told + ["hub weights: not run"] * (not commit))
 
 
 def plain(value: Any) -> Any:

@@ -232,21 +232,28 @@ def _cache_folder(kind: str) -> Path:
     return Path(home) / "auralign" / kind
 
 
+def remember(kind: str, key: str, text: str) -> None:
+    """Remember a text of a kind by its key, a hash, for this user on this machine; a read-only home forgets it."""
+    with contextlib.suppress(OSError), write_atomically(_cache_folder(kind) / key) as file:
+        file.write(text)
+
+
+def recall(kind: str, key: str) -> str | None:
+    """The text that `remember` kept; None if there is none."""
+    with contextlib.suppress(OSError):
+        return (_cache_folder(kind) / key).read_text(encoding="utf-8")
+    return None
+
+
 def remember_path(digest: str, path: PathLike) -> None:
     """Remember the path of a file or folder by the hash of its content, for this user on this machine."""
-    with (
-        contextlib.suppress(OSError),
-        write_atomically(_cache_folder("places") / digest) as file,
-    ):  # with a read-only home it must be given again
-        file.write(os.path.abspath(path))
+    remember("places", digest, os.path.abspath(path))
 
 
 def recall_path(digest: str) -> Path | None:
     """The path that was last remembered for this hash of content; None if nothing is there any more."""
-    with contextlib.suppress(OSError):
-        path = Path((_cache_folder("places") / digest).read_text(encoding="utf-8"))
-        return path if path.exists() else None
-    return None
+    found = recall("places", digest)
+    return Path(found) if found and Path(found).exists() else None
 
 
 def without_folders(text: str) -> str:

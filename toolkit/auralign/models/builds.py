@@ -27,10 +27,10 @@ RECORD = "bases.safetensors"
 PROBE_QUESTION, PROBE_ANSWER = "What is the capital of France?", "The capital of France is the city of Paris"
 NUM_TOKENS, NUM_COLUMNS, NUM_POSITIONS, NUM_LOGITS, NUM_FRAMES = 64, 128, 8, 256, 16
 PROBE_SECONDS = 1.0
-# The largest relative differences at which two builds count as one model. Measured with SmolLM2-135M-Instruct: rounding to 4 bits
-# (as GGUF's Q4_1) moves the logits by 0.42, and the embeddings by 0.007 if they have 8 bits, by 0.11 if they have 4. Random weights of
-# the same architecture differ by more than 1.4 in both. A light fine-tune may lie within the bounds: the 20 stored questions show
-# what it changes.
+# The largest relative differences at which two builds count as one model. Measured with SmolLM2-135M-Instruct: rounding to
+# 4 bits, as GGUF's Q4_1, moves the logits by 0.42, and the embeddings by 0.007 if they have 8 bits, by 0.11 if they have 4;
+# rounding to 3 bits moves them by 0.86 and 0.23; loading in bfloat16 moves the logits by 0.02. A light fine-tune may lie within
+# the bounds: the stored questions (`auralign.publish.agreement`) show what it changes.
 BOUNDS = {"embeddings": 0.15, "logits": 0.75, "frames": 0.25}
 WORDS = {"embeddings": "embeddings", "logits": "a probe's logits", "frames": "a probe's frames"}
 EPSILON = 1e-6  # of the mean norm: rows below it, such as the embedding of padding, are compared with it
@@ -134,7 +134,7 @@ def compare_bases(recorded: dict[str, str], model, path, *, what, exact: str = "
     exact : str
         What for the very weights are needed, such as "export"; default: other builds are accepted.
 
-    Returns dict: part -> {"trained_with", "used", "embeddings", "logits" or "frames"} for each that is another build.
+    Returns dict: part -> {"trained_with", "used", "embeddings", "logits", "frames", "told"} for each that is another build.
 
     Raises ValueError.
     """
@@ -146,7 +146,12 @@ def compare_bases(recorded: dict[str, str], model, path, *, what, exact: str = "
             continue
         record = read_record(path) if record is None else record
         differences = _differences(part, was, record.get(part.name), what, exact)
-        found[part.name] = {"trained_with": was, "used": part.revision, **differences}
+        found[part.name] = {
+            "trained_with": was,
+            "used": part.revision,
+            **differences,
+            "told": f"another build of the {part.words}, whose {tell(differences)}",
+        }
         stored = tell_dtypes(record[part.name][0], part.base)
         print(
             f"{what}: the {part.words} is another build of the one it was trained with: {tell(differences)}{stored}",
@@ -192,12 +197,11 @@ def tell(differences: dict) -> str:
     )
 
 
-def tell_builds(builds: dict[str, dict]) -> str:
-    """The parts of `compare_bases` in words, for a report: which builds answered, and how far they are from the others."""
-    return "; ".join(
-        f"{name} {found['used']} instead of {found['trained_with']}: {tell(found)}"
-        for name, found in builds.items()
-    )
+def describe_builds(model) -> dict:
+    """The record of a model's LLM and encoders that is kept with its answers: revisions, and what is another build."""
+    revisions = {part.name: part.revision for part in parts_of(model)}
+    other = {"other_builds": model.other_builds} if model.other_builds else {}
+    return {"bases": revisions} | other
 
 
 def tell_dtypes(facts: dict, base: Base) -> str:

@@ -66,7 +66,7 @@ class Base:
     weights : str
         SHA-256 of its tensors (`auralign.bases.hash_tensors`).
     earlier : callable
-        Computes the revision that an earlier auralign recorded: a hash of all files of the folder.
+        From the folder to the revision that an earlier auralign recorded: a hash of all files.
     tokens : bytes
         One byte of the hash of each token, by id: enough to name a token that differs. Empty for an encoder.
     """
@@ -74,7 +74,7 @@ class Base:
     folder: Path
     interface: dict
     weights: str
-    earlier: Callable[[], str]
+    earlier: Callable[[Path], str]
     tokens: bytes = field(default=b"", repr=False)
 
     @cached_property
@@ -85,7 +85,7 @@ class Base:
     @cached_property
     def earlier_revision(self) -> str:
         """The revision that an earlier auralign recorded for this folder."""
-        return self.earlier()
+        return self.earlier(self.folder)
 
     def describe(self) -> dict:
         """The record of this base as JSON values."""
@@ -97,10 +97,10 @@ class Base:
         }
 
 
-def llm_base(folder, model, tokenizer, stop_ids, earlier: Callable[[], str]) -> Base:
+def llm_base(folder, model, tokenizer, stop_ids, earlier: Callable[[Path], str]) -> Base:
     """The base of a causal LLM of transformers and its tokenizer, which were loaded from a folder."""
     interface, tokens = llm_interface(model.config, tokenizer, stop_ids)
-    return Base(Path(folder), interface, hash_tensors(folder), earlier, tokens)
+    return Base(Path(folder).absolute(), interface, hash_tensors(folder), earlier, tokens)
 
 
 def llm_interface(config, tokenizer, stop_ids) -> tuple[dict, bytes]:
@@ -132,7 +132,7 @@ def llm_interface(config, tokenizer, stop_ids) -> tuple[dict, bytes]:
     return interface, b"".join(_byte(name) for name in names)
 
 
-def encoder_base(folder, config, extractor, options: list, rename, earlier: Callable[[], str]) -> Base:
+def encoder_base(folder, config, extractor, options: list, rename, earlier: Callable[[Path], str]) -> Base:
     """The base of a speech encoder.
 
     Arguments
@@ -152,7 +152,7 @@ def encoder_base(folder, config, extractor, options: list, rename, earlier: Call
         "feature extraction": fields_of(extractor.to_dict(), _default(type(extractor)), IGNORED),
         "options": plain(options),
     }
-    return Base(Path(folder), interface, hash_tensors(folder, rename), earlier)
+    return Base(Path(folder).absolute(), interface, hash_tensors(folder, rename), earlier)
 
 
 def fields_of(values: dict, default: dict | None, ignored: frozenset) -> dict:

@@ -7,12 +7,14 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from auralign import __version__
+from auralign.bases import find_source
 from auralign.files import make_folder_atomically, write_json
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
 from auralign.models.builds import RECORD, write_record
 from auralign.models.llm import lora_options
+from auralign.publish.agreement import ask_questions
 from auralign.publish.card import make_card
 from auralign.publish.model_folder import (
     CARD,
@@ -50,6 +52,7 @@ def export(recipe, folder, *, report=None) -> None:
     built = describe_parts(recipe, model, renderer)
     check_parts(best.description, built, checkpoint=best.folder, model=model, exact="an export")
     config = _describe(recipe, folder, best, model, renderer)
+    config["questions"] = ask_questions(model.llm, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in best.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
@@ -73,6 +76,7 @@ def _describe(recipe, folder, best, model, renderer) -> dict:
             **account_of_part(describe(recipe.llm), folder),
             "name": model.llm.name,
             "revision": model.llm.revision,
+            **_source_of(model.llm),
         },
         **_describe_branch(recipe.encoder, recipe.connector, model.encoder, folder),
         "branches": {
@@ -98,9 +102,19 @@ def _describe(recipe, folder, best, model, renderer) -> dict:
     return config
 
 
+def _source_of(part) -> dict:
+    """Where the weights of an LLM or encoder are from; empty for one of the user's own."""
+    base = getattr(part, "base", None)
+    return {} if base is None else {"source": find_source(base.folder)}
+
+
 def _describe_branch(encoder, connector, built, folder) -> dict:
     """Constructors of an encoder and its connector; `built` is the encoder itself."""
     return {
-        "encoder": {**account_of_part(describe(encoder), folder), "fingerprint": built.fingerprint},
+        "encoder": {
+            **account_of_part(describe(encoder), folder),
+            "fingerprint": built.fingerprint,
+            **_source_of(built),
+        },
         "connector": account_of_part(describe(connector), folder),
     }

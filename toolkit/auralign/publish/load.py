@@ -1,5 +1,6 @@
 """Load a model folder, and refuse parts that the model was not trained with."""
 
+import sys
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -10,6 +11,7 @@ from auralign.models.builds import RECORD, compare_bases
 from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.publish.agreement import agreement
 from auralign.publish.model_folder import CONFIG, constructor_of, read_config
 from auralign.publish.pretrained import PretrainedModel
 from auralign.render import describe_change
@@ -103,13 +105,18 @@ def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) 
     trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
     for name, branch in config.get("branches", {}).items():
         trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
-    compare_bases(trained_with, model, folder / RECORD, what=folder)
+    others = compare_bases(trained_with, model, folder / RECORD, what=folder)
     if renderer.frame_hash != config["frame_hash"]:
         change = describe_change(config.get("prompts"), renderer.describe())
         raise ValueError(
             f"{folder}: was trained with prompt frame {config['frame_hash']}, this is {renderer.frame_hash}{change}; give "
             "the LLM that it was trained with"
         )
+    if "llm" in others and config.get("questions"):
+        found = agreement(config["questions"], model.llm, renderer)
+        others["llm"]["agreement"] = found
+        others["llm"]["told"] += f"; {found}"
+        print(f"{folder}: {found}", file=sys.stderr)
 
 
 def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:

@@ -139,7 +139,7 @@ def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
             extractor,
             options,
             rename=_name_in_encoder,
-            earlier=lambda: hash_value([hash_path(path), *options]),
+            earlier=lambda folder: hash_value([hash_path(folder), *options]),
         )
     )
     return encoder

@@ -215,7 +215,7 @@ def load_whisper(path, *, padding="true_length", layers=None, chunk_seconds=None
             extractor,
             options,
             rename=_name_in_encoder,
-            earlier=lambda: hash_value([hash_path(path), *options]),
+            earlier=lambda folder: hash_value([hash_path(folder), *options]),
         )
     )
     return whisper

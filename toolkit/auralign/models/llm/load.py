@@ -63,7 +63,7 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
     check_finite(path, model)
     _check_tokenizer(path, tokenizer, model.get_input_embeddings().num_embeddings)
     base = llm_base(
-        path, model, tokenizer, find_stop_ids(model, tokenizer), earlier=lambda: hash_path(path)[:16]
+        path, model, tokenizer, find_stop_ids(model, tokenizer), earlier=lambda folder: hash_path(folder)[:16]
     )
     try:
         return LLM(model, tokenizer, name=Path(path).name, revision=base.revision, base=base)

@@ -67,7 +67,7 @@ def parts_of(model) -> list[Part]:
         llm_part(model.llm),
         Part("encoder", "encoder", model.encoder, model.encoder.fingerprint),
         *(
-            Part(f"branch {name}", f"encoder of the branch {name!r}", encoder, encoder.fingerprint)
+            Part(f"branch {name}", f"branch {name}'s encoder", encoder, encoder.fingerprint)
             for name, encoder in branches.items()
         ),
     ]

@@ -30,7 +30,7 @@ LAYERS = """
     plugins
     method
     layout
-    records  text   hub
+    records  text   hub  bases
     files    reasoning  names  lazy  environment
     progress
 """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
+from auralign.bases import hash_content
 from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
@@ -22,7 +23,7 @@ from auralign.fingerprint import describe
 from auralign.hub import name_of, reference_of, resolve
 from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
-from auralign.ledger.columns import MethodFiles, read_utterance
+from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
 from auralign.ledger.provenance import stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result
@@ -173,6 +174,7 @@ def _score(
     tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     facts = {
         "model": name,
+        **other_builds([files.speech]),
         "auralign": __version__,
         "manifest": manifest.path.name,
         "questions": len(asked),
@@ -273,7 +275,18 @@ class _Folder:
 
     def identity(self) -> str:
         """A hash of what its answers depend on."""
-        return hash_value([read_json(self.folder / CONFIG), hash_path(self.folder / WEIGHTS)])
+        config = read_json(self.folder / CONFIG)
+        return hash_value([config, hash_path(self.folder / WEIGHTS), *self._other_builds(config)])
+
+    def _other_builds(self, config: dict) -> list[str]:
+        """Hashes of the given LLM and encoder, if they are not the folders that the model was exported with."""
+        given = [(config[part], self.options[part]) for part in ("llm", "encoder") if self.options[part]]
+        return [
+            hash_content(path)
+            for account, path in given
+            if Path(path).exists()
+            and not {hash_content(path), hash_path(path)} & {*account.get("places", {}).values()}
+        ]
 
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
         """Exact answers count: a model folder holds no code."""

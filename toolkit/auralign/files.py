@@ -192,26 +192,47 @@ def hash_path(path: PathLike) -> str:
 
 
 def _hash_file(path: Path) -> str:
-    status = path.stat()
-    if status.st_size < REMEMBER_ABOVE_BYTES:
+    return remembered(path, "", lambda: _digest(path))
+
+
+def _digest(path: Path) -> str:
+    size = path.stat().st_size
+    if size < REMEMBER_ABOVE_BYTES:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns])
-    remembered = _cache_folder("hashes") / key
-    if remembered.exists():
-        return remembered.read_text(encoding="ascii").strip()
     from auralign.progress import read_blocks  # here, as few files are that large
 
     sha256 = hashlib.sha256()
     with open(path, "rb") as file:
-        for block in read_blocks(file, f"hash {path.name}", size=status.st_size):
+        for block in read_blocks(file, f"hash {path.name}", size=size):
             sha256.update(block)
-    digest = sha256.hexdigest()
+    return sha256.hexdigest()
+
+
+def remembered(path: Path, kind: str, compute: Callable[[], str]) -> str:
+    """A text that `compute` makes of the content of a file, kept for this user if the file is large.
+
+    Arguments
+    ---------
+    path : Path
+        The file. If its size or its time of change differs, the text is computed again.
+    kind : str
+        What is computed, if it is not the hash of the file.
+    compute : callable
+    """
+    status = path.stat()
+    if status.st_size < REMEMBER_ABOVE_BYTES:
+        return compute()
+    key = hash_value([str(path.resolve()), status.st_size, status.st_mtime_ns, *([kind] if kind else [])])
+    kept = _cache_folder("hashes") / key
+    if kept.exists():
+        return kept.read_text(encoding="utf-8").strip()
+    text = compute()
     with (
         contextlib.suppress(OSError),
-        write_atomically(remembered) as file,
+        write_atomically(kept) as file,
     ):  # a read-only home only costs time
-        file.write(digest)
-    return digest
+        file.write(text)
+    return text
 
 
 def _cache_folder(kind: str) -> Path:
@@ -219,21 +240,28 @@ def _cache_folder(kind: str) -> Path:
     return Path(home) / "auralign" / kind
 
 
+def remember(kind: str, key: str, text: str) -> None:
+    """Remember a text of a kind by its key, a hash, for this user on this machine; a read-only home forgets it."""
+    with contextlib.suppress(OSError), write_atomically(_cache_folder(kind) / key) as file:
+        file.write(text)
+
+
+def recall(kind: str, key: str) -> str | None:
+    """The text that `remember` kept; None if there is none."""
+    with contextlib.suppress(OSError):
+        return (_cache_folder(kind) / key).read_text(encoding="utf-8")
+    return None
+
+
 def remember_path(digest: str, path: PathLike) -> None:
     """Remember the path of a file or folder by the hash of its content, for this user on this machine."""
-    with (
-        contextlib.suppress(OSError),
-        write_atomically(_cache_folder("places") / digest) as file,
-    ):  # with a read-only home it must be given again
-        file.write(os.path.abspath(path))
+    remember("places", digest, os.path.abspath(path))
 
 
 def recall_path(digest: str) -> Path | None:
     """The path that was last remembered for this hash of content; None if nothing is there any more."""
-    with contextlib.suppress(OSError):
-        path = Path((_cache_folder("places") / digest).read_text(encoding="utf-8"))
-        return path if path.exists() else None
-    return None
+    found = recall("places", digest)
+    return Path(found) if found and Path(found).exists() else None
 
 
 def without_folders(text: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+from auralign.bases import hash_content
 from auralign.constructor import Constructor, find_module, locate
 from auralign.files import hash_path, hash_value
 from auralign.hub import is_pinned, resolve
@@ -23,10 +24,11 @@ from auralign.names import canonical
 def describe(value) -> object:
     """A JSON-able account of a value of a recipe, by which a stage knows that it changed. Nothing is imported for it.
 
-    A constructor is named by its dotted name and arguments, with the content of files and folders among them; a method by its
-    options and its version. What is the user's own is described by its source too: its module's file, and those of
-    the modules that it imports from outside of the installed packages. Parts of auralign and of the `LIBRARIES` are described
-    by name alone: an upgrade is no changed input, as it would undo all that was trained; the version of auralign is recorded.
+    A constructor is named by its dotted name and arguments, with the content of files and folders among them (of a downloaded
+    model: what `auralign.bases.hash_content` counts); a method by its options and its version. What is the user's own is
+    described by its source too: its module's file, and those of the modules that it imports from outside of the installed
+    packages. Parts of auralign and of the `LIBRARIES` are described by name alone: an upgrade is no changed input, as it would
+    undo all that was trained; the version of auralign is recorded.
 
     Raises TypeError on values that are neither plain, nor constructors, nor methods.
     """
@@ -35,7 +37,7 @@ def describe(value) -> object:
         name = value.name if is_named else canonical(f"{value.func.__module__}.{value.func.__qualname__}")
         account = {"call": name, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
-        account |= {"content": [hash_path(resolve(path)) for path in paths]} if paths else {}
+        account |= {"content": [hash_content(resolve(path)) for path in paths]} if paths else {}
         return account | _source(named_files(name) if is_named else own_files(value.func))
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
@@ -103,9 +105,11 @@ def by_content(account):
 
 
 def _same_call(before: dict, now: dict) -> bool:
-    """`same`, for the accounts of two constructors."""
-    parts = ("args", "with", "content")
-    if not all(same(before.get(part, []), now.get(part, [])) for part in parts):
+    """`same`, for the accounts of two constructors. A path is known by its content alone: a model that was moved is the same."""
+    if not _same_content(before.get("content", []), now):
+        return False
+    were, are = (_without_paths(account, now) for account in (before, now))
+    if not all(same(were[part], are[part]) for part in ("args", "with")):
         return False
     was = canonical(before["call"]), before.get("source")
     if was[0] == now["call"] and was[1] in (None, now.get("source")):
@@ -116,6 +120,30 @@ def _same_call(before: dict, now: dict) -> bool:
     except (ValueError, ImportError, AttributeError):
         return False
     return was[0] == name and was[1] in (None, _source(own_files(made)).get("source"))
+
+
+def _same_content(before: list, now: dict) -> bool:
+    """Whether the content of a constructor's paths is what was recorded. An earlier auralign hashed every file of a model."""
+    return before == now.get("content", []) or (
+        bool(before) and before == [hash_path(path) for path in _paths(now)]
+    )
+
+
+def _paths(account: dict) -> list:
+    """The arguments of a constructor's account that are paths, in the order of its "content"."""
+    return [path for path in (*account.get("args", []), *account["with"].values()) if _is_path(path)]
+
+
+def _without_paths(account: dict, now: dict) -> dict:
+    """Arguments of an account, without those whose content the present account holds."""
+    if len(_paths(now)) != len(now.get("content", [])):  # a path that is there no more
+        return {"args": account.get("args", []), "with": account["with"]}
+    named = {name for name, value in now["with"].items() if _is_path(value)}
+    numbers = {number for number, value in enumerate(now.get("args", [])) if _is_path(value)}
+    return {
+        "args": [value for number, value in enumerate(account.get("args", [])) if number not in numbers],
+        "with": {name: value for name, value in account["with"].items() if name not in named},
+    }
 
 
 def _source(files: set[Path]) -> dict:

@@ -124,6 +124,9 @@ class Hypothesis:
     text: str
     finish_reason: str
     transcript: str | None = None
+    other_build: str = (
+        ""  # revisions of LLM and encoders whose weights are not those that the connector was trained with
+    )
 
 
 MAX_SHOWN = 200  # characters of a value that an error shows

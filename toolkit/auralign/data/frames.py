@@ -122,6 +122,9 @@ def open_frames(
         return CachedFrames(array, lengths)
     stem, of_manifest = manifest.path.stem, hash_path(manifest.path)[:16]
     path = Path(folder) / f"{stem}.{of_manifest}.{frames_key(encoder)}.npy"
+    if not path.exists() and any(path.parent.glob(f"{stem}.{of_manifest}.*.npy")):
+        earlier = path.with_name(f"{stem}.{of_manifest}.{_earlier_key(encoder)}.npy")
+        path = earlier if earlier.exists() else path
     with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
         if not path.exists():
             for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
@@ -145,7 +148,18 @@ def made_of(encoder) -> dict | None:
 def frames_key(encoder) -> str:
     """A key of an encoder's frames, used in the names of cached files."""
     account = made_of(encoder)
-    return hash_value([encoder.fingerprint, account] if account else encoder.fingerprint)[:16]
+    return _key_of(encoder.fingerprint, account)
+
+
+def _key_of(fingerprint: str, account: dict | None) -> str:
+    return hash_value([fingerprint, account] if account else fingerprint)[:16]
+
+
+def _earlier_key(encoder) -> str | None:
+    """The key under which an earlier auralign kept the frames of an encoder; None for one of the user's own."""
+    base = getattr(encoder, "base", None)
+    is_known = base is not None and base.revision == encoder.fingerprint
+    return _key_of(base.earlier_revision, made_of(encoder)) if is_known else None
 
 
 class BranchFrames:

@@ -14,6 +14,7 @@ from auralign.files import partial_path
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.build import own_encoder
+from auralign.models.builds import describe_builds
 from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.progress import Progress
@@ -126,7 +127,8 @@ class Decoder:
                     progress.update(len(batch))
             silent: list[str] = []
             answers = self._in_order(asked, store, silent)
-            write_records(path, answers, kind=Hypothesis, about=self.renderer.describe())
+            about = {**self.renderer.describe(), **describe_builds(self.model)}
+            write_records(path, answers, kind=Hypothesis, about=about)
         if silent:
             print(
                 f"{path}: {len(silent)} of {len(asked)} answers, such as that to {silent[0]}, are empty at their "
@@ -221,6 +223,7 @@ class Decoder:
                 text=reading.text,
                 finish_reason="stop" if reading.ended else answer.finish_reason,
                 transcript=text if given == "transcript" else None,
+                other_build=" ".join(found["used"] for found in self.model.other_builds.values()),
             )
             for question, answer, reading, text in zip(questions, answers, readings, texts, strict=True)
         ]

@@ -109,7 +109,9 @@ def make_decoder(run: RunFolder, manifest=None):
 
     recipe, chosen = run.recipe, chosen_checkpoint(run)
     model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
-    check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
+    check_parts(
+        chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder, model=model
+    )
     if chosen.averaged_steps:
         steps = ", ".join(map(str, chosen.averaged_steps))
         print(f"weights: the mean of the checkpoints at the steps {steps}", file=sys.stderr)

@@ -6,7 +6,7 @@ shuffled). All texts are composed here, so that judges need not do it.
 
 from dataclasses import dataclass, replace
 
-from auralign.records import Question, RecordError, Records, Utterance
+from auralign.records import Question, RecordError, Records, Utterance, read_about
 from auralign.text.characters import compose
 
 REPAIR = "run stage 4 (decode) again"
@@ -27,6 +27,18 @@ class Item:
     question: Question
     said: str
     answers: dict[str, str]  # input kind -> answer
+
+
+def other_builds(files) -> dict[str, str]:
+    """The fact of a report that answers are of another build of the LLM or the encoder than the connector was trained with.
+
+    `files` are Records of Hypothesis; empty if all answers are of the builds that were trained with.
+    """
+    told = {}
+    for records in files:
+        about, _ = read_about(records.path, records.kind)
+        told |= {name: found["told"] for name, found in about.get("other_builds", {}).items()}
+    return {"weights": "; ".join(told.values())} if told else {}
 
 
 def read_items(questions: Records, manifest: Records, columns) -> list[Item]:

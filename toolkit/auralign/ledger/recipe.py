@@ -20,7 +20,7 @@ from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
 from auralign.hub import name_of, parse
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
-from auralign.ledger.columns import MethodFiles, read_utterance
+from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
 from auralign.ledger.provenance import count_trained, stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
@@ -190,6 +190,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         "command": f"`{without_folders_in_command(comparison.command)}`",
         "seed": seeds[0] if len(seeds) == 1 else ", ".join(map(str, seeds)),
         "LLM": find_llm(comparison.runs),
+        **other_builds(found.speech for found in files.values()),
         **describe_runs(comparison),
         "questions": len(questions),
         "utterances": ledger.num_utterances,
@@ -255,7 +256,12 @@ def find_llm(runs: Mapping[str, RunFolder]) -> str:
     for name, run in runs.items():
         target = Records(run.targets("train"), Target)[0]
         found[name] = f"{target.llm}, revision {target.llm_revision}"
-    if len(set(found.values())) > 1:
+    # An earlier auralign recorded another hash; `Comparison` has compared the LLMs themselves.
+    forms = {
+        form: {text for text in found.values() if ("-" in text.rpartition(" ")[2]) == form}
+        for form in (True, False)
+    }
+    if any(len(texts) > 1 for texts in forms.values()):
         raise RecordError(f"targets were written by different LLMs: {found}; run stage 2 (generate) again")
     return next(iter(found.values()))
 

@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 
 from auralign.data.frames import made_of
 from auralign.fingerprint import describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
+from auralign.models.builds import RECORD, compare_bases
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.names import canonical
@@ -164,6 +166,7 @@ def build_optimizer(recipe, parameters):
 
 BRANCH = ("encoder", "connector")
 SOURCE_OF = "source of the encoder of "
+BRANCH_OF = "branch "
 
 
 def build_model(recipe, *, prompts: dict | None = None):
@@ -272,9 +275,27 @@ def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
     return {"llm_name": model.llm.name, "trained_with": parts, "prompts": renderer.describe()}
 
 
-def check_parts(description: dict, parts: dict, *, checkpoint) -> None:
-    """Raise ValueError if the description of the checkpoint (a path) names other parts than the recipe builds."""
-    recorded, built = description["trained_with"], parts["trained_with"]
+def revisions_of(trained_with: dict) -> dict[str, str]:
+    """Part -> revision of the LLM and the encoders in a record of `describe_parts`."""
+    found = {name: trained_with[name] for name in ("llm", "encoder") if name in trained_with}
+    branches = {name: value for name, value in trained_with.items() if name.startswith(BRANCH_OF)}
+    return found | {name: revision for name, (revision, _) in branches.items()}
+
+
+def check_parts(description: dict, parts: dict, *, checkpoint, model=None, exact: str = "") -> None:
+    """Raise ValueError if the description of the checkpoint (a path) names other parts than the recipe builds.
+
+    Another build of the LLM or the encoders of `model` is told on stderr, unless `exact` names what the very weights are needed
+    for; see `auralign.models.builds.compare_bases`. Without the model revisions are compared as texts.
+    """
+    recorded, built = dict(description["trained_with"]), dict(parts["trained_with"])
+    if model is not None:
+        record = Path(checkpoint).parent / RECORD
+        compare_bases(revisions_of(recorded), model, record, what=checkpoint, exact=exact)
+        for name in revisions_of(built):  # compared; a branch has a connector too
+            for side in (recorded, built):
+                if name in side:
+                    side[name] = side[name][1:] if name.startswith(BRANCH_OF) else None
     for name in {**recorded, **built}:
         if name.startswith(SOURCE_OF) and name not in recorded:
             continue  # the checkpoint is of an earlier auralign

@@ -80,6 +80,7 @@ class SpeechLLM(nn.Module):
         if unknown:
             raise ValueError(f"frozen: no part {unknown[0]!r}; this model has {', '.join(self.parts)}")
         self.frozen = tuple(frozen)
+        self.other_builds: dict[str, dict] = {}  # of `auralign.models.builds.compare_bases`
         for name in frozen:
             self.parts[name].requires_grad_(False).eval()
 

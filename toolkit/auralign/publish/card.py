@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from auralign.bases import tell_source
 from auralign.files import without_folders
 from auralign.hub import resolve
 from auralign.method import cite
@@ -51,6 +52,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         "| part | what |",
         "|---|---|",
         f"| LLM | {config['llm']['name']}, revision {config['llm']['revision']}; its licence: {licence} |",
+        *_tell_sources(config),
         f"| encoder | {config['encoder']['call']}, {json.dumps(_without_folders(config['encoder']['with']))} |",
         f"| connector | {config['connector']['call']}, {json.dumps(_without_folders(config['connector']['with']))} |",
         *(
@@ -80,6 +82,17 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
     ]
     text = "\n".join(lines).rstrip() + "\n"
     return front_matter.join(front_matter.of_model(recipe, config), text)
+
+
+def _tell_sources(config: dict) -> list[str]:
+    """A row for the exact weights of the LLM and of each encoder."""
+    accounts = {"LLM": config["llm"], "encoder": config["encoder"]}
+    accounts |= {f"encoder of {name}": parts["encoder"] for name, parts in config["branches"].items()}
+    return [
+        f"| weights of the {name} | {tell_source(account['source'])} |".replace("\n", " ")
+        for name, account in accounts.items()
+        if "source" in account
+    ]
 
 
 def _tell_entry(entry: dict) -> str:

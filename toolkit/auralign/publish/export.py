@@ -7,11 +7,14 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from auralign import __version__
+from auralign.bases import find_source
 from auralign.files import make_folder_atomically, write_json
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
+from auralign.models.builds import RECORD, write_record
 from auralign.models.llm import lora_options
+from auralign.publish.agreement import ask_questions
 from auralign.publish.card import make_card
 from auralign.publish.model_folder import (
     CARD,
@@ -57,14 +60,17 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
     recipe = run.recipe  # names models of the hub by their commits
     chosen = Checkpoints(run.checkpoints).chosen(recipe.average_checkpoints)
     model, renderer = build_model(recipe, prompts=prompts_of(chosen.description))
-    check_parts(chosen.description, describe_parts(recipe, model, renderer), checkpoint=chosen.folder)
+    built = describe_parts(recipe, model, renderer)
+    check_parts(chosen.description, built, checkpoint=chosen.folder, model=model, exact="an export")
     config = _describe(recipe, folder, chosen, model, renderer)
+    config["questions"] = ask_questions(model.llm, renderer)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in chosen.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
         if native is None:
             save_file(weights, temporary / WEIGHTS)
             write_json(temporary / CONFIG, config)
+            write_record(model, temporary / RECORD)
         else:
             chosen.load_weights(model)
             _write_as(native, temporary, recipe, model, renderer)
@@ -98,6 +104,7 @@ def _describe(recipe, folder, chosen, model, renderer) -> dict:
             **account_of_part(describe(recipe.llm), folder),
             "name": model.llm.name,
             "revision": model.llm.revision,
+            **_source_of(model.llm),
         },
         **_describe_branch(recipe.encoder, recipe.connector, model.encoder, folder),
         "branches": {
@@ -124,9 +131,19 @@ def _describe(recipe, folder, chosen, model, renderer) -> dict:
     return config
 
 
+def _source_of(part) -> dict:
+    """Where the weights of an LLM or encoder are from; empty for one of the user's own."""
+    base = getattr(part, "base", None)
+    return {} if base is None else {"source": find_source(base.folder)}
+
+
 def _describe_branch(encoder, connector, built, folder) -> dict:
     """Constructors of an encoder and its connector; `built` is the encoder itself."""
     return {
-        "encoder": {**account_of_part(describe(encoder), folder), "fingerprint": built.fingerprint},
+        "encoder": {
+            **account_of_part(describe(encoder), folder),
+            "fingerprint": built.fingerprint,
+            **_source_of(built),
+        },
         "connector": account_of_part(describe(connector), folder),
     }

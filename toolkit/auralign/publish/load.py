@@ -1,5 +1,6 @@
 """Load a model folder, and refuse parts that the model was not trained with."""
 
+import sys
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -7,9 +8,11 @@ from safetensors.torch import load_file
 
 from auralign.hub import resolve
 from auralign.models.build import check_device, make_renderer, prompts_of
+from auralign.models.builds import RECORD, compare_bases
 from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
 from auralign.models.speech_llm import Branch, SpeechLLM
+from auralign.publish.agreement import agreement
 from auralign.publish.model_folder import CONFIG, constructor_of, read_config
 from auralign.publish.pretrained import PretrainedModel
 from auralign.render import describe_change
@@ -34,7 +37,7 @@ def load(
         Written by `auralign export`; or its id on the hub, `org/name` or `org/name@revision`, written by `auralign push`.
     llm, encoder : path, optional
         Their folders now, or their ids on the hub; default: those that the model folder names. Another LLM or encoder than the
-        model was trained with is refused.
+        model was trained with is refused; another build of its weights is told on stderr (`auralign.models.builds`).
         An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
     connector : constructor, optional
         Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
@@ -95,25 +98,28 @@ def _load(
     renderer = make_renderer(
         its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
     )
-    _check_trained_with(folder, config, its_llm, its_encoder, renderer)
+    _check_trained_with(folder, config, model, renderer)
     _load_weights(model, folder / WEIGHTS, device)
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
 
 
-def _check_trained_with(folder: Path, config: dict, llm, encoder, renderer) -> None:
-    """Raise ValueError if LLM, encoder or prompt frame are not those that the model was trained with."""
-    for what, found, needed in (
-        ("LLM", llm.revision, config["llm"]["revision"]),
-        ("encoder", encoder.fingerprint, config["encoder"]["fingerprint"]),
-        ("prompt frame", renderer.frame_hash, config["frame_hash"]),
-    ):
-        if found != needed:
-            change = (
-                describe_change(config.get("prompts"), renderer.describe()) if what == "prompt frame" else ""
-            )
-            raise ValueError(
-                f"{folder}: was trained with {what} {needed}, this is {found}{change}; give the one that it was trained with"
-            )
+def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) -> None:
+    """Raise ValueError if LLM, encoders or prompt frame are not those that the model was trained with, or builds near them."""
+    trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
+    for name, branch in config.get("branches", {}).items():
+        trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
+    others = compare_bases(trained_with, model, folder / RECORD, what=folder)
+    if renderer.frame_hash != config["frame_hash"]:
+        change = describe_change(config.get("prompts"), renderer.describe())
+        raise ValueError(
+            f"{folder}: was trained with prompt frame {config['frame_hash']}, this is {renderer.frame_hash}{change}; give "
+            "the LLM that it was trained with"
+        )
+    if "llm" in others and config.get("questions"):
+        found = agreement(config["questions"], model.llm, renderer)
+        others["llm"]["agreement"] = found
+        others["llm"]["told"] += f"; {found}"
+        print(f"{folder}: {found}", file=sys.stderr)
 
 
 def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
@@ -130,9 +136,4 @@ def _load_branch(name: str, parts: dict, path, encoder, llm) -> Branch:
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
         encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
-    if encoder.fingerprint != parts["encoder"]["fingerprint"]:
-        raise ValueError(
-            f"{path}: the branch {name!r} was trained with encoder {parts['encoder']['fingerprint']}, this is "
-            f"{encoder.fingerprint}; give the one that it was trained with"
-        )
     return Branch(encoder, constructor_of(parts["connector"], path)(encoder.width, llm.width))

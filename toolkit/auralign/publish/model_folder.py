@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 
 from auralign import __version__
-from auralign.files import hash_path, read_json, recall_path, remember_path
+from auralign.bases import hash_content
+from auralign.files import read_json, recall_path, remember_path
 from auralign.hub import is_pinned, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
@@ -110,7 +111,7 @@ def account_of_part(described: dict, folder) -> dict:
         elif isinstance(value, str) and reference_of(value):  # a snapshot in the hub's cache
             value = str(reference_of(value))
         elif isinstance(value, str) and (name == "path" or os.sep in value) and os.path.exists(value):
-            places[name] = hash_path(value)
+            places[name] = hash_content(value)
             remember_path(places[name], value)
             value = _seen_from(folder, value)
         written[name] = value

@@ -19,6 +19,7 @@ from auralign.files import write_json
 from auralign.losses import Term, total
 from auralign.method import MethodFailedError
 from auralign.models.build import build_decoding, build_optimizer
+from auralign.models.builds import RECORD, write_record
 from auralign.progress import Progress, peak_memory
 from auralign.train import parallel
 from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
@@ -132,6 +133,7 @@ class AlignmentBrain(sb.Brain):
         self.progress.skip(self.optimizer_step)
         if parallel.is_first():
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
+            write_record(self.model, self.checkpoints.folder / RECORD)
             self.curves = Curves(self.folder / CURVES, step=self.optimizer_step, wandb=self.wandb)
 
     def _follow_schedule(self) -> None:

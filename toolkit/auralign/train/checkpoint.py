@@ -255,6 +255,9 @@ def initial_folder(path) -> Path:
 def initialise(model, path) -> str:
     """Load the weights that `init_from` names into the parts of a SpeechLLM that they have; returns a line that names the parts.
 
+    Weights that were trained beside another build of the LLM or the encoders are accepted with a line on stderr (see
+    `auralign.models.builds`).
+
     Raises ValueError if the weights are of another LLM or encoder, do not fit a part, or lack a part that is `frozen`.
     """
     folder = initial_folder(path)
@@ -271,13 +274,11 @@ def initialise(model, path) -> str:
         weights, trained_with = checkpoint.weights(), dict(checkpoint.description["trained_with"])
         for name in [name for name in trained_with if name.startswith("branch ")]:
             trained_with[name] = trained_with[name][0]  # the second entry describes its connector
-    ours = {"llm": model.llm.revision, "encoder": model.encoder.fingerprint}
-    ours |= {f"branch {name}": branch.encoder.fingerprint for name, branch in model.branches.items()}
-    for what, value in ours.items():
-        if trained_with.get(what, value) != value:
-            raise ValueError(
-                f"init_from: {folder} was trained with {what} {trained_with[what]!r}, the recipe builds {value!r}"
-            )
+    from auralign.models.builds import RECORD, compare_bases
+
+    record = (folder if folder == Path(path) else folder.parent) / RECORD
+    compare_bases(trained_with, model, record, what=f"init_from: {folder}")
+    model.other_builds = {}  # what is trained now is trained with these builds
     given, fresh = [], []
     for name, part in model.parts.items():
         found = {

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from auralign.models.folder import check_files, check_sound, read_object
+from auralign.models.identity import Base
 
 ALL = "all"
 
@@ -64,6 +65,11 @@ class SpeechEncoder(nn.Module, ABC):
             )
         self.chunk_seconds = chunk_seconds
         self.fingerprint = ""
+        self.base: Base | None = None
+
+    def set_base(self, base: Base) -> None:
+        """Record what the encoder was loaded from; its fingerprint is the revision of that."""
+        self.base, self.fingerprint = base, base.revision
 
     def freeze(self) -> None:
         """Call at the end of a subclass's `__init__`."""

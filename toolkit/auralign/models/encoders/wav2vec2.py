@@ -20,9 +20,11 @@ from auralign.files import hash_path, hash_value
 from auralign.hub import resolve
 from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
+from auralign.models.identity import encoder_base
 from auralign.models.masks import is_within
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
+PARTS = ("feature_extractor", "feature_projection", "encoder", "masked_spec_embed")
 
 
 class Wav2Vec2Encoder(SpeechEncoder):
@@ -93,6 +95,12 @@ class Wav2Vec2Encoder(SpeechEncoder):
         return [*found, output]
 
 
+def _name_in_encoder(name):
+    """The name of a tensor of a folder within the encoder; None for those of a head on top of it."""
+    first, _, rest = name.partition(".")
+    return rest if first in MODEL_TYPES else name if first in PARTS else None
+
+
 def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
     """Load a wav2vec2, HuBERT or WavLM folder.
 
@@ -125,5 +133,15 @@ def load_wav2vec2(path, *, layers=None, chunk_seconds=None, dtype="float32"):
     check_complete(path, missing, what="encoder weights")
     check_finite(path, model)
     encoder = Wav2Vec2Encoder(model, extractor, layers=layers, chunk_seconds=chunk_seconds)
-    encoder.fingerprint = hash_value([hash_path(path), dtype, *encoder.options])
+    options = [dtype, *encoder.options]
+    encoder.set_base(
+        encoder_base(
+            path,
+            model.config,
+            extractor,
+            options,
+            rename=_name_in_encoder,
+            earlier=lambda folder: hash_value([hash_path(folder), *options]),
+        )
+    )
     return encoder

@@ -19,6 +19,7 @@ from auralign.files import hash_path, hash_value
 from auralign.hub import resolve
 from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
+from auralign.models.identity import encoder_base
 from auralign.models.masks import is_within
 
 PADDINGS = ("true_length", "30_seconds", "whole_window", "masked_window")
@@ -180,6 +181,12 @@ class WhisperEncoder(SpeechEncoder):
         return self.join(states)
 
 
+def _name_in_encoder(name):
+    """The name of a tensor of a Whisper folder within the encoder; None for those of the decoder."""
+    name = name.removeprefix("model.")
+    return name.removeprefix("encoder.") if name.startswith("encoder.") else None
+
+
 def count_frames(mel_lengths):
     """Mel frames (B,) -> frames (B,): the second convolution takes every other position, beginning with the first."""
     return (mel_lengths + MEL_FRAMES_PER_FRAME - 1) // MEL_FRAMES_PER_FRAME
@@ -236,5 +243,15 @@ def load_whisper(
     whisper = WhisperEncoder(
         encoder, extractor, padding=padding, pool=pool, layers=layers, chunk_seconds=chunk_seconds
     )
-    whisper.fingerprint = hash_value([hash_path(path), padding, dtype, *whisper.options])
+    options = [padding, dtype, *whisper.options]
+    whisper.set_base(
+        encoder_base(
+            path,
+            encoder.config,
+            extractor,
+            options,
+            rename=_name_in_encoder,
+            earlier=lambda folder: hash_value([hash_path(folder), *options]),
+        )
+    )
     return whisper

@@ -15,6 +15,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from auralign.models.identity import Base
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
@@ -46,7 +47,9 @@ class LLM(nn.Module):
     tokenizer : transformers.PreTrainedTokenizerBase
         With a chat template.
     name, revision : str
-        Recorded with targets and checkpoints. A local folder's revision is the hash of its content.
+        Recorded with targets and checkpoints.
+    base : auralign.models.identity.Base, optional
+        What it was loaded from, whose revision it has. Default none: its revision is compared as a text.
 
     Attributes
     ----------
@@ -58,12 +61,13 @@ class LLM(nn.Module):
     Raises ValueError if the model cannot be given speech; see `auralign.models.llm.sharing.probe`.
     """
 
-    def __init__(self, model, tokenizer, *, name: str, revision: str):
+    def __init__(self, model, tokenizer, *, name: str, revision: str, base: Base | None = None):
         super().__init__()
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.name = name
         self.revision = revision
+        self.base = base
         self._adapters: Adapters | None = None
         self._trained: list[nn.ParameterDict] = []  # in a list: they are registered in the model already
         self._original: dict[str, torch.Tensor] = {}

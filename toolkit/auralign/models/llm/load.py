@@ -12,7 +12,8 @@ from auralign.models.folder import (
     read_object,
     torch_dtype,
 )
-from auralign.models.llm.llm import LLM
+from auralign.models.identity import llm_base
+from auralign.models.llm.llm import LLM, find_stop_ids
 
 
 def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_code: bool = False) -> LLM:
@@ -65,8 +66,11 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
     model = model.to(device)
     check_finite(path, model)
     _check_tokenizer(path, tokenizer, model.get_input_embeddings().num_embeddings)
+    base = llm_base(
+        path, model, tokenizer, find_stop_ids(model, tokenizer), earlier=lambda folder: hash_path(folder)[:16]
+    )
     try:
-        return LLM(model, tokenizer, name=name_of(path), revision=hash_path(path)[:16])
+        return LLM(model, tokenizer, name=name_of(path), revision=base.revision, base=base)
     except ValueError as error:  # of the probe
         raise ValueError(f"{path}: {error}") from error
 

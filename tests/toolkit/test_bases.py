@@ -1,0 +1,127 @@
+"""The content of a downloaded model: what counts, and what lies in its folder besides."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from auralign.bases import hash_content, hash_tensors
+from auralign.constructor import Constructor
+from auralign.files import hash_path
+from auralign.fingerprint import describe, same
+
+
+@pytest.fixture
+def base(llm_folder, tmp_path):
+    return shutil.copytree(llm_folder, tmp_path / "base")
+
+
+def write(folder, name, text):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+
+
+def edit(folder, name, **values):
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}, indent=7))
+
+
+def shard(folder):
+    """Write the tensors into two files and an index, as large models are stored."""
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    places = {name: f"model-0000{number % 2 + 1}-of-00002.safetensors" for number, name in enumerate(names)}
+    for shard_name in set(places.values()):
+        save_file({name: tensors[name] for name in names if places[name] == shard_name}, folder / shard_name)
+    write(folder, "model.safetensors.index.json", json.dumps({"weight_map": places}))
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: write(folder, "README.md", "another card"),
+        lambda folder: write(folder, ".gitattributes", "*.safetensors filter=lfs"),
+        lambda folder: write(folder, ".git/HEAD", "ref: refs/heads/main"),
+        lambda folder: write(folder, ".cache/huggingface/download/config.json.metadata", "abc\n1700000000.1"),
+        lambda folder: write(folder, "LICENSE", "terms"),
+        lambda folder: write(folder, "onnx/model.onnx", "another format"),
+        lambda folder: write(folder, "model-q4.gguf", "another format"),
+        lambda folder: edit(folder, "config.json", transformers_version="0.0", _name_or_path="elsewhere"),
+        lambda folder: edit(folder, "tokenizer.json", truncation=None),
+        shard,
+    ],
+    ids=["card", "attributes", "git", "hub client", "licence", "onnx", "gguf", "version", "form", "shards"],
+)
+def test_what_is_beside_a_model_does_not_count(base, change):
+    before = hash_content(base)
+    change(base)
+    assert hash_content(base) == before
+
+
+def change_a_tensor(folder):
+    tensors = load_file(folder / "model.safetensors")
+    name = min(tensors)
+    tensors[name].view(-1)[0] += 1
+    save_file(tensors, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_a_tensor,
+        lambda folder: edit(folder, "config.json", rms_norm_eps=0.5),
+        lambda folder: edit(folder, "generation_config.json", eos_token_id=3),
+        lambda folder: edit(folder, "tokenizer.json", added_tokens=[]),
+        lambda folder: write(folder, "chat_template.jinja", "{{ messages }}"),
+        lambda folder: write(folder, "modeling_own.py", "code"),
+        lambda folder: write(folder, "ctc_tokens.json", "{}"),
+    ],
+    ids=["tensor", "config", "stop ids", "tokens", "template", "code", "another file"],
+)
+def test_what_a_model_is_made_of_counts(base, change):
+    before = hash_content(base)
+    change(base)
+    assert hash_content(base) != before
+
+
+def test_the_file_that_holds_the_template_does_not_count(base):
+    before, template = hash_content(base), (base / "chat_template.jinja").read_text()
+    (base / "chat_template.jinja").unlink()
+    edit(base, "tokenizer_config.json", chat_template=template)
+    assert hash_content(base) == before
+
+
+def test_the_dtype_in_which_tensors_are_stored_counts(base):
+    before = hash_tensors(base)
+    tensors = load_file(base / "model.safetensors")
+    save_file(
+        {name: tensor.to(torch.float64) for name, tensor in tensors.items()}, base / "model.safetensors"
+    )
+    assert hash_tensors(base) != before
+
+
+def test_a_folder_that_is_no_model_counts_as_a_whole(tmp_path):
+    write(tmp_path, "README.md", "words")
+    assert hash_content(tmp_path) == hash_path(tmp_path)
+
+
+def account(path, **options):
+    return describe(Constructor("auralign.models.llm.load_llm", path=str(path), **options))
+
+
+def test_a_model_that_was_moved_is_the_same_input(base, tmp_path):
+    moved = shutil.copytree(base, tmp_path / "moved")
+    write(moved, "README.md", "downloaded again")
+    assert same(account(base), account(moved))
+    assert not same(account(base, dtype="float32"), account(moved, dtype="bfloat16"))
+    change_a_tensor(moved)
+    assert not same(account(base), account(moved))
+
+
+def test_the_hash_of_all_files_that_an_earlier_auralign_recorded_is_accepted(base):
+    earlier = {**account(base), "content": [hash_path(base)]}
+    assert same(earlier, account(base))
+    assert not same({**earlier, "content": ["0" * 64]}, account(base))

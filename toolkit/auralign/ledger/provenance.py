@@ -35,11 +35,11 @@ def count_trained(run: RunFolder) -> str:
     """The number of trained parameters of each part, as text; "not recorded" if the run has no finished training."""
     from safetensors import safe_open
 
-    from auralign.decode.stage import best_checkpoint
+    from auralign.decode.stage import chosen_checkpoint
     from auralign.train.checkpoint import WEIGHTS
 
     try:
-        folder = best_checkpoint(run).folder
+        folder = chosen_checkpoint(run).folder
     except FileNotFoundError:
         return UNKNOWN
     counts: Counter[str] = Counter()

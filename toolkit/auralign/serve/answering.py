@@ -11,8 +11,9 @@ import torch
 from auralign.data.audio import AudioError, describe_audio
 from auralign.layout import DEFAULT, Text, View
 from auralign.models.llm import Answer
+from auralign.publish.asking import Question
 from auralign.publish.options import parse_options
-from auralign.publish.pretrained import PretrainedModel, Question
+from auralign.publish.pretrained import PretrainedModel
 from auralign.publish.streaming import stream_text
 from auralign.serve.checks import RequestError
 from auralign.serve.gate import Outcome

@@ -1,10 +1,13 @@
 """Every recipe runs on its look-alike: from the raw folder to scores.json, stage by stage, killed and resumed."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -78,6 +81,25 @@ def test_a_recipe_runs_from_the_raw_folder_to_its_scores(smoke):
         assert {"text", "transcript", "speech", "shuffled"} <= {
             k for k, v in row["rates"].items() if v is not None
         }
+
+
+def test_the_answers_from_text_prove_the_scoring(smoke):
+    """The tiny LLM was built to answer the text with the references: a rule that loses them would show here."""
+    scores = read_json(smoke.folder / "exp" / "smoke" / "ledger" / "scores.json")
+    text = {row["group"]: row["rates"]["text"] for row in scores["ledger"]["rows"]}
+    assert min(text.values()) > 0.5, text
+
+
+def test_the_page_links_the_speech_of_each_answer(smoke):
+    ledger = smoke.folder / "exp" / "smoke" / "ledger"
+    text = (ledger / "report.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    assert data["utterances"]
+    for utterance in data["utterances"]:
+        assert (ledger / unquote(utterance["audio"].partition("#")[0])).is_file()
+    made = text[text.index('id="made-heading"') :]
+    for shown in ("1 prepare", "2 generate train", "3 train", "4 decode speech", "trained parameters"):
+        assert shown in made
 
 
 def test_a_task_is_asked_in_five_phrasings(smoke):

@@ -3,7 +3,7 @@
 make_tiny_llm("folder", kind="qwen2")          # then load_llm("folder") as any other
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,9 +185,14 @@ def make_tiny_llm(
 
 
 def make_tokenizer(
-    chat_template: str | None = None, *, kind: str = "llama"
+    chat_template: str | None = None,
+    *,
+    kind: str = "llama",
+    texts: Sequence[str] = (TEXT,) * 5,
+    vocab_size: int = 400,
 ) -> "transformers.PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer that knows a few words, with the special tokens and the chat template of a kind of LLM."""
+    """A byte-level BPE tokenizer that knows the words of some texts, with the special tokens and the chat template of a kind of
+    LLM."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -196,12 +201,12 @@ def make_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=vocab_size,
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=list(its.special),
     )
-    tokenizer.train_from_iterator([TEXT] * 5, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=its.begin,

@@ -17,6 +17,7 @@ import csv
 import json
 import sys
 from collections import defaultdict
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -36,7 +37,8 @@ from prepare import question  # noqa: E402
 SAMPLE_RATE = 16_000
 MIN_WORDS, MAX_WORDS = 3, 8  # of a span
 MARGIN = 0.06  # seconds around a span: word times are off by as much
-NUM_STRINGS = 60
+SPANS_OF_SPEAKER = 2  # of each reader, the first ones
+NUM_STRINGS, NUM_ORDERS = 60, 60
 PAUSE = 0.12  # seconds between two digits
 UPPER = ("i", "i'm", "i'll", "i've", "i'd")
 
@@ -51,10 +53,12 @@ def cut_spans(run: RunFolder, folder: Path, clips: Path, vocabulary: set[str]) -
     write_manifest(manifest, (utterance for part in parts for utterance in read_librispeech(folder, part)))
     records = Records(manifest, Utterance)
     print(f"human: {align(records, from_recipe(run.recipe, records, path=run.recipe.source.path))}")
-    found = []
+    found: list[Utterance] = []
     for utterance in Records(manifest, Utterance):
+        room = SPANS_OF_SPEAKER - sum(one.speaker == utterance.speaker for one in found)
+        spans = known_spans(utterance.words or (), vocabulary)[:room]
         audio = hear(manifest.parent / utterance.audio, sample_rate=SAMPLE_RATE).samples
-        for number, (text, start, end) in enumerate(known_spans(utterance.words or (), vocabulary)):
+        for number, (text, start, end) in enumerate(spans):
             first, last = (
                 max(0, round((at + by) * SAMPLE_RATE)) for at, by in ((start, -MARGIN), (end, MARGIN))
             )
@@ -114,7 +118,7 @@ def read_orders(table: Path, clips: Path) -> list[Utterance]:
     """Spoken coffee orders, with the words of their slots as the text."""
     found = []
     with table.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file)):
+        for number, row in enumerate(islice(csv.DictReader(file), NUM_ORDERS)):
             samples = hear(table.parent / row["path"], sample_rate=SAMPLE_RATE).samples
             text = " ".join(str(value) for value in json.loads(row["slots"]).values())
             found.append(

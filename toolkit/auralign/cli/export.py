@@ -26,6 +26,15 @@ def add(commands: Commands) -> None:
         f"({', '.join(name for name, one in ARCHITECTURES.items() if one.class_name)}), or ultravox: what vLLM reads beside the "
         "LLM; `auralign show RUN` says which fit",
     )
+    parser.add_argument(
+        "--llm-id",
+        metavar="ID",
+        help="hub id by which others find the LLM (default: its place here, or its id and commit)",
+    )
+    parser.add_argument("--encoder-id", metavar="ID", help="hub id of the encoder, likewise")
+    parser.add_argument(
+        "--dtype", help="of the stored weights: float32, bfloat16 or float16 (default: as they were trained)"
+    )
     parser.set_defaults(do=do)
 
 
@@ -37,10 +46,18 @@ def do(options: argparse.Namespace) -> int:
     from auralign.run_folder import RunFolder
 
     folder = Path(options.folder).resolve()
+    ids = {"llm": options.llm_id, "encoder": options.encoder_id}
     run = RunFolder.open(options.run, options.overrides)
     with run.working_here():
         report = run.report
-        export(run.recipe, folder, report=report, architecture=options.architecture)
+        export(
+            run.recipe,
+            folder,
+            report=report,
+            architecture=options.architecture,
+            ids={what: name for what, name in ids.items() if name},
+            dtype=options.dtype,
+        )
     if report is None:
         print(
             f"no ledger of this run in {run.score_folder}: the model card has none; run stages 4 and 5",

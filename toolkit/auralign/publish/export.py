@@ -10,9 +10,11 @@ from auralign import __version__
 from auralign.bases import find_source
 from auralign.files import make_folder_atomically, write_json
 from auralign.fingerprint import describe
+from auralign.hub import parse
 from auralign.method import is_assisted
 from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
 from auralign.models.builds import RECORD, write_record
+from auralign.models.folder import torch_dtype
 from auralign.models.llm import lora_options
 from auralign.publish.agreement import ask_questions
 from auralign.publish.card import make_card
@@ -30,7 +32,15 @@ from auralign.run_folder import RunFolder
 from auralign.train.checkpoint import WEIGHTS, Checkpoints
 
 
-def export(recipe, folder, *, report=None, architecture: str | None = None) -> None:
+def export(
+    recipe,
+    folder,
+    *,
+    report=None,
+    architecture: str | None = None,
+    ids: dict[str, str] | None = None,
+    dtype: str | None = None,
+) -> None:
     """Write a recipe's best checkpoint, or the mean of the last ones (`average_checkpoints`).
 
     Arguments
@@ -42,14 +52,22 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
         Report of stage 5, whose ledger and pictures go into the folder; default none.
     architecture : str, optional
         A name in `auralign.publish.native.architectures.ARCHITECTURES`, such as "voxtral"; default: a model folder of auralign.
+    ids : dict of str to str, optional
+        Under "llm" and "encoder" the hub ids by which others find these models, `org/name` or `org/name@revision`; default:
+        where they are here.
+    dtype : str, optional
+        In which the trained weights are stored, such as "float16"; default: as they were trained. They are loaded as float32.
 
     Raises
     ------
     FileExistsError : the folder exists.
     FileNotFoundError : stage 3 was not run.
     ValueError : the recipe builds other parts than the checkpoint was trained with, or parts that the architecture does not
-        have, or averages more checkpoints than are kept.
+        have, or averages more checkpoints than are kept; an id is none; or a weight is too large for the dtype.
     """
+    for what, name in (ids or {}).items():
+        if parse(name) is None:
+            raise ValueError(f"{what} {name!r}: give an id of the hub, org/name or org/name@revision")
     native = None if architecture is None else find_architecture(architecture)
     if native is not None:
         recipe.check_constructors()
@@ -64,11 +82,14 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
     check_parts(chosen.description, built, checkpoint=chosen.folder, model=model, exact="an export")
     config = _describe(recipe, folder, chosen, model, renderer)
     config["questions"] = ask_questions(model.llm, renderer)
+    for what, name in (ids or {}).items():
+        config[what] |= {"name": name, "with": {**config[what]["with"], "path": name}}
+        config[what].pop("places", None)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in chosen.weights().items() if not name.startswith(for_the_loss)}
     with make_folder_atomically(folder) as temporary:
         if native is None:
-            save_file(weights, temporary / WEIGHTS)
+            save_file(_stored(weights, dtype), temporary / WEIGHTS)
             write_json(temporary / CONFIG, config)
             write_record(model, temporary / RECORD)
         else:
@@ -80,6 +101,17 @@ def export(recipe, folder, *, report=None, architecture: str | None = None) -> N
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
             shutil.copy(picture, temporary)
+
+
+def _stored(weights: dict, dtype: str | None) -> dict:
+    """The weights in a dtype. Raises ValueError if one is too large for it."""
+    if dtype is None:
+        return weights
+    stored = {name: value.to(torch_dtype(dtype)) for name, value in weights.items()}
+    for name, value in stored.items():
+        if not value.isfinite().all():
+            raise ValueError(f"the weight {name} is too large for {dtype}; export it in float32 or bfloat16")
+    return stored
 
 
 def _write_as(native, folder: Path, recipe, model, renderer) -> None:

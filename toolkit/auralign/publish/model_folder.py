@@ -13,7 +13,7 @@ from pathlib import Path
 from auralign import __version__
 from auralign.bases import hash_content
 from auralign.files import read_json, recall_path, remember_path
-from auralign.hub import is_pinned, reference_of, resolve
+from auralign.hub import parse, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -184,7 +184,7 @@ def constructor_of(
         arguments[key] = _find_path(arguments[key], digest, Path(holder).parent)
     if what:
         recorded = str(arguments.get("path"))
-        if path_now or is_pinned(recorded):
+        if path_now or parse(recorded):
             recorded = str(resolve(path_now or recorded))
         arguments["path"] = recorded
         if path_now and not Path(arguments["path"]).exists():

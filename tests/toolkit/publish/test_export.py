@@ -8,11 +8,13 @@ import stat
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import auralign
 from auralign import cli
 from auralign.models.builds import RECORD
-from auralign.publish.export import export
+from auralign.publish.export import _stored, export
 from auralign.publish.model_folder import CARD, CONFIG
 from auralign.recipe import load_recipe
 
@@ -93,3 +95,40 @@ def test_parts_are_written_by_their_canonical_names(recipe):
         "auralign.models.encoders.load_whisper",
         "auralign.models.connectors.StackAndProject",
     ]
+
+
+def test_an_export_can_name_the_models_by_their_ids_on_the_hub(
+    recipe, make_llm, whisper_folder, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(recipe)
+    folder = tmp_path / "named"
+    export(load_recipe("hparams/sift.yaml"), folder, ids={"llm": "org/llm", "encoder": "org/whisper"})
+    config = json.loads((folder / CONFIG).read_text())
+    assert [config[what]["with"]["path"] for what in ("llm", "encoder")] == ["org/llm", "org/whisper"]
+    found = auralign.load(folder, llm=make_llm("llama"), encoder=whisper_folder).answer(audio(recipe), "sort")
+    assert found == auralign.load("model").answer(audio(recipe), "sort")
+
+
+def test_a_path_is_no_id(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(
+        ValueError, match="llm '/models/llm': give an id of the hub, org/name or org/name@revision"
+    ):
+        export(load_recipe("hparams/sift.yaml"), tmp_path / "named", ids={"llm": "/models/llm"})
+
+
+def test_weights_can_be_stored_in_half_precision(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    export(load_recipe("hparams/sift.yaml"), tmp_path / "half", dtype="float16")
+    half, whole = (
+        load_file(folder / "trainable.safetensors") for folder in (tmp_path / "half", Path("model"))
+    )
+    assert {value.dtype for value in half.values()} == {torch.float16}
+    assert all(torch.equal(half[name], whole[name].half()) for name in whole)
+    loaded = auralign.load(tmp_path / "half").model.connector.state_dict()
+    assert {value.dtype for value in loaded.values()} == {torch.float32}
+
+
+def test_a_weight_that_half_precision_cannot_hold_is_named():
+    with pytest.raises(ValueError, match="the weight a is too large for float16"):
+        _stored({"a": torch.tensor([1e6])}, "float16")

@@ -159,11 +159,14 @@ def _environment():
 
 
 def contents(folder):
-    """The bytes of every file that a stage stands by; TensorBoard's event files hold the time of day."""
+    """The bytes of every file of a stage that does not hold the time of day, as TensorBoard's event files and the page do."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and "curves" not in path.parts and not path.name.startswith(".")
+        if path.is_file()
+        and "curves" not in path.parts
+        and path.name != "report.html"
+        and not path.name.startswith(".")
     }
 
 

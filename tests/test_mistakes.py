@@ -179,7 +179,7 @@ MISTAKES = [
     Mistake("an id used twice", GENERATE, r"data/train.jsonl: the id 'train-11' is used twice, on the lines 13 and 14", repeat_last_line("data/train.jsonl")),
     Mistake("no targets", TRAIN, r"no exp/sift/targets/train.jsonl; run stage 2 \(generate\) first", remove("exp/sift/targets/train.jsonl")),
     Mistake("targets cut in a line", TRAIN, r"targets/train.jsonl:\d+: the last line is cut", both(restart, cut("exp/sift/targets/train.jsonl", 0.7))),
-    Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM \w+, the recipe now gives \w+; run stage 2 again", both(restart, yaml("path: models/llm", "path: models/other"))),
+    Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM [\w-]+, the recipe now gives [\w-]+; run stage 2 again", both(restart, yaml("path: models/llm", "path: models/other"))),
     Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", both(restart, add("system_prompt: be brief"))),
     Mistake("targets of another method", TRAIN, r"was made with method sift 0", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_]))),
     Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: has a target of gone, which is not in data/train.jsonl; run stage 2 again", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
@@ -205,7 +205,7 @@ MISTAKES = [
     Mistake("LoRA on modules that are not there", TRAIN, r"\[?'?nowhere", both(restart, add("lora: !name:peft.LoraConfig\n    target_modules: [nowhere]"))),
     # checkpoints
     Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),
-    Mistake("a checkpoint for another LLM", DECODE, r"trained with llm '\w+', the recipe builds '\w+'", yaml("path: models/llm", "path: models/other")),
+    Mistake("a checkpoint for another LLM", DECODE, r"was trained with LLM [\w-]+, this is [\w-]+ \(config .*model_type was ", yaml("path: models/llm", "path: models/other")),
     Mistake("a checkpoint of another connector", DECODE, r"trained with connector .*train again", yaml("stride: 8", "stride: 4")),
     Mistake("no checkpoint that is whole", DECODE, r"no checkpoint in exp/sift/checkpoints; run stage 3", lambda: [cut(path)() for path in Path("exp/sift/checkpoints").glob("*/trainable.safetensors")]),
     Mistake("scoring before decoding", SCORE, r"no exp/sift/hypotheses/test.speech.jsonl; run stage 4 \(decode\) first", remove("exp/sift/hypotheses/test.speech.jsonl")),

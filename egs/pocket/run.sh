@@ -13,7 +13,7 @@ set -euo pipefail
 stage=corpus     # first stage to run, by number or name
 stop_stage=score # last stage to run
 experiment=      # names of files in hparams/, separated by commas; empty: align,answer, with --quick align
-quick=false      # 2,600 clips of templates in a few voices, and the first phase alone
+quick=false      # only 2,600 clips of templates in a few voices, and the first phase
 llm=             # hub id or folder of the LLM; empty: that of the YAML
 encoder=         # hub id or folder of the Whisper encoder; empty: that of the YAML
 # shellcheck source=tools/parse_options.sh

@@ -39,7 +39,7 @@ def show_help(command, path):
 
 
 def test_scripts_are_found():
-    assert len(SHELL_SCRIPTS) == 7
+    assert len(SHELL_SCRIPTS) == 8
     assert {path.name for path in PYTHON_SCRIPTS} >= {
         "prepare.py",
         "generate.py",

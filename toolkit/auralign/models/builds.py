@@ -24,6 +24,7 @@ from auralign.files import write_atomically
 from auralign.models.identity import Base, tell_difference
 
 RECORD = "bases.safetensors"
+FACTS = "bases"  # the entry of its metadata that holds what is not a tensor
 PROBE_QUESTION, PROBE_ANSWER = "What is the capital of France?", "The capital of France is the city of Paris"
 NUM_TOKENS, NUM_COLUMNS, NUM_POSITIONS, NUM_LOGITS, NUM_FRAMES = 64, 128, 8, 256, 16
 PROBE_SECONDS = 1.0
@@ -87,13 +88,14 @@ def write_record(model, path) -> None:
         if part.base is None:
             continue
         prompt_ids = probe_prompt(part.module) if part.name == "llm" else None
-        facts[part.name] = json.dumps({**part.base.describe(), "prompt_ids": prompt_ids}, sort_keys=True)
+        facts[part.name] = {**part.base.describe(), "prompt_ids": prompt_ids}
         measured = part.measure(prompt_ids)
         if part.base.tokens:
             measured["tokens"] = torch.frombuffer(bytearray(part.base.tokens), dtype=torch.uint8)
         tensors |= {f"{part.name}/{name}": tensor.contiguous() for name, tensor in measured.items()}
     with write_atomically(path, "wb") as file:
-        file.write(save(tensors, metadata=facts))
+        # One entry, as safetensors writes several in any order.
+        file.write(save(tensors, metadata={FACTS: json.dumps(facts, sort_keys=True)}))
 
 
 def read_record(path) -> dict[str, tuple[dict, dict[str, torch.Tensor]]]:
@@ -101,7 +103,7 @@ def read_record(path) -> dict[str, tuple[dict, dict[str, torch.Tensor]]]:
     if not Path(path).is_file():
         return {}
     with safe_open(path, "pt") as opened:
-        facts = {name: json.loads(text) for name, text in (opened.metadata() or {}).items()}
+        facts = json.loads((opened.metadata() or {}).get(FACTS, "{}"))
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
     return {
         part: (

@@ -3,6 +3,7 @@
 | pages | made of |
 |---|---|
 | quick start, contributing, recipes, ... | README.md and the other Markdown files of the repository, as they are |
+| tutorial | the notebook; with what its cells printed, if `tools/test.sh --all` has executed it as it is now |
 | methods | every alignment method that is installed, so that a new one appears by itself |
 | API | the public modules of `MODULES` |
 
@@ -12,6 +13,7 @@ file is not part of the site; a link to nothing is a warning, and so an error of
 
 import importlib
 import inspect
+import json
 import logging
 import posixpath
 import re
@@ -24,6 +26,7 @@ from auralign.plugins import MethodError, find_methods, load_class
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```)", re.M | re.S)
+NOTEBOOK, EXECUTED = "docs/tutorial.ipynb", "build/tutorial.ipynb"
 MODULES = (
     "auralign",
     "auralign.method",
@@ -61,12 +64,50 @@ def copies() -> dict[str, str]:
         "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",
         "docs/export.md": "export.md",
+        NOTEBOOK: "tutorial.md",
     }
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):
         pages[f"{name}.md"] = f"{name.lower()}.md"
     for readme in sorted([*ROOT.glob("recipes/*/README.md"), *ROOT.glob("egs/*/README.md")]):
         pages[str(readme.relative_to(ROOT))] = f"recipes/{readme.parent.name}.md"
     return pages
+
+
+def read_source(source: str) -> str:
+    """The text of a file of the repository, as Markdown."""
+    text = (ROOT / source).read_text(encoding="utf-8")
+    if source != NOTEBOOK:
+        return text
+    cells = json.loads(text)["cells"]
+    executed = (
+        json.loads((ROOT / EXECUTED).read_text(encoding="utf-8"))["cells"]
+        if (ROOT / EXECUTED).is_file()
+        else []
+    )
+    same = [source_of(cell) for cell in cells] == [source_of(cell) for cell in executed]
+    return "\n\n".join(map(cell_to_markdown, executed if same else cells)) + "\n"
+
+
+def source_of(part: dict, key: str = "source") -> str:
+    """A text of a notebook, which may be a list of its lines."""
+    found = part.get(key, "")
+    return found if isinstance(found, str) else "".join(found)
+
+
+def cell_to_markdown(cell: dict) -> str:
+    """A cell of a notebook as Markdown: prose as it is, code in a block, and what it printed in another."""
+    source = source_of(cell)
+    if cell["cell_type"] == "markdown":
+        return source
+    printed = "".join(
+        source_of(output, "text") or source_of(output.get("data", {}), "text/plain")
+        for output in cell["outputs"]
+        if output.get("name") != "stderr" and "text/html" not in output.get("data", {})
+    )
+    blocks = [f"```{'bash' if source.startswith('%%bash') else 'python'}\n{source}\n```"]
+    if printed.strip():
+        blocks.append(f"```text\n{printed.rstrip()}\n```")
+    return "\n\n".join(blocks)
 
 
 def relink(text: str, source: str, pages: dict[str, str], images: dict[str, Path]) -> str:
@@ -211,10 +252,7 @@ def on_files(files, config):
     from mkdocs.structure.files import File  # the rest is tested without mkdocs
 
     pages, images = copies(), {}
-    texts = {
-        page: relink((ROOT / source).read_text(encoding="utf-8"), source, pages, images)
-        for source, page in pages.items()
-    }
+    texts = {page: relink(read_source(source), source, pages, images) for source, page in pages.items()}
     for page, text in {**texts, **method_pages(), **api_pages()}.items():
         found = files.get_file_from_path(page)
         if found:

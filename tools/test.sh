@@ -3,7 +3,8 @@
 #
 #   tools/test.sh                              all, in as many processes as there are cores, with one thread each
 #   tools/test.sh tests/toolkit -k layout      arguments go to pytest; paths start at the root of the checkout
-#   tools/test.sh --all                        the documentation too: built offline in build/site, warnings are errors
+#   tools/test.sh --all                        the documentation too: the notebook is executed in build/tutorial, minutes, and the
+#                                              site built offline in build/site, warnings are errors
 #   tools/test.sh --lowest                     with the lowest versions that setup.cfg allows, in .venv-lowest
 #   tools/test.sh --newest                     with the newest, in .venv-newest; each of the three takes arguments too
 set -euo pipefail
@@ -45,7 +46,12 @@ check ruff ruff check --quiet
 check shellcheck find . \( -name '.?*' ! -name .ci -o -name corpus -o -name data -o -name exp \) -prune -o \
     \( -name '*.sh' -o -path './.ci/*' -type f \) -exec shellcheck --external-sources --source-path=SCRIPTDIR {} +
 if [ "$types" = yes ]; then check mypy mypy --no-error-summary; fi # of the modules that setup.cfg lists
-if [ "$documentation" = yes ]; then check documentation env NO_MKDOCS_2_WARNING=1 mkdocs build --strict; fi
+if [ "$documentation" = yes ]; then
+    rm -rf build/tutorial build/tutorial.ipynb && mkdir -p build
+    # before the site, which shows what the cells printed; the path of the output starts in docs
+    check tutorial jupyter execute --output=../build/tutorial.ipynb docs/tutorial.ipynb
+    check documentation env NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+fi
 if [ $# -eq 0 ]; then
     export OMP_NUM_THREADS=1
     set -- --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -1,6 +1,7 @@
 """The hook that makes pages of the documentation site. tools/test.sh --all builds the site itself."""
 
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -32,10 +33,10 @@ def markdown_files():
         yield from (os.path.relpath(Path(folder, name), ROOT) for name in names if name.endswith(".md"))
 
 
-@pytest.mark.parametrize("source", sorted(markdown_files()))
+@pytest.mark.parametrize("source", sorted([*markdown_files(), "docs/tutorial.ipynb"]))
 def test_every_link_to_a_file_of_the_repository_resolves(hook, source, caplog):
     with caplog.at_level(logging.WARNING):
-        hook.relink((ROOT / source).read_text(encoding="utf-8"), source, {source: "page.md"}, {})
+        hook.relink(hook.read_source(source), source, {source: "page.md"}, {})
     assert caplog.messages == []
 
 
@@ -57,6 +58,54 @@ def test_a_link_to_nothing_is_a_warning_which_strict_makes_an_error(hook, caplog
 def test_code_blocks_are_left_as_they_are(hook):
     text = "```python\nx = [y](nowhere)\n```\n"
     assert hook.relink(text, "README.md", hook.copies(), {}) == text
+
+
+@pytest.fixture
+def notebook(hook, tmp_path, monkeypatch):
+    """A function that writes the notebook of a checkout, and another that writes what its execution left."""
+    monkeypatch.setattr(hook, "ROOT", tmp_path)
+
+    def write(path, *cells):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(json.dumps({"cells": cells}))
+
+    return write
+
+
+PROSE = {"cell_type": "markdown", "source": ["# Title\n", "words"]}
+CODE = {"cell_type": "code", "source": "print(1)", "outputs": []}
+SHELL = {"cell_type": "code", "source": ["%%bash\n", "ls"], "outputs": []}
+OUTPUTS = [
+    {"output_type": "stream", "name": "stderr", "text": "a warning\n"},
+    {"output_type": "stream", "name": "stdout", "text": ["1\n"]},
+    {"output_type": "execute_result", "data": {"text/plain": "2"}},
+    {"output_type": "display_data", "data": {"text/html": "<audio>", "text/plain": "<Audio object>"}},
+]
+
+
+def test_the_notebook_becomes_a_page(hook, notebook):
+    notebook(hook.NOTEBOOK, PROSE, CODE, SHELL)
+    page = "# Title\nwords\n\n```python\nprint(1)\n```\n\n```bash\n%%bash\nls\n```\n"
+    assert hook.read_source(hook.NOTEBOOK) == page
+
+
+def test_the_page_shows_what_the_executed_notebook_printed(hook, notebook):
+    notebook(hook.NOTEBOOK, CODE)
+    notebook(hook.EXECUTED, {**CODE, "outputs": OUTPUTS})
+    assert hook.read_source(hook.NOTEBOOK) == "```python\nprint(1)\n```\n\n```text\n1\n2\n```\n"
+
+
+def test_the_page_shows_no_output_of_another_version_of_the_notebook(hook, notebook):
+    notebook(hook.NOTEBOOK, CODE)
+    notebook(hook.EXECUTED, {**CODE, "source": "print(0)", "outputs": OUTPUTS})
+    assert hook.read_source(hook.NOTEBOOK) == "```python\nprint(1)\n```\n"
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert [cell for cell in code if cell["outputs"] or cell["execution_count"]] == []
 
 
 def test_every_installed_method_has_a_page_and_a_row(hook):

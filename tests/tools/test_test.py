@@ -71,12 +71,24 @@ def test_the_ends_of_the_ranges_are_tried_in_an_environment_of_their_own(tester,
 
 def test_all_builds_the_documentation_too(tester):
     tester.program(".venv/bin/mkdocs", '#!/bin/sh\necho mkdocs saw "$@"\n')
+    tester.program(".venv/bin/jupyter", '#!/bin/sh\necho jupyter saw "$@"\n')
     done = tester.run("tools/test.sh", "--all", "-k", "layout")
     assert (done.returncode, done.stderr) == (0, "")
     assert "mkdocs saw build --strict" in done.stdout and "mypy saw" in done.stdout
+    assert "jupyter saw execute --output=../build/tutorial.ipynb docs/tutorial.ipynb" in done.stdout
     assert done.stdout.splitlines()[-1] == "3 passed in 0.1s, -m pytest -k layout"
-    assert "mkdocs" not in tester.run("tools/test.sh").stdout
+    without = tester.run("tools/test.sh").stdout
+    assert "mkdocs" not in without and "jupyter" not in without
     tester.program(".venv/bin/mkdocs", "#!/bin/sh\nexit 1\n")
+    assert tester.run("tools/test.sh", "--all").returncode == 1
+
+
+def test_all_executes_the_notebook_from_its_beginning(tester):
+    tester.program(".venv/bin/mkdocs", "#!/bin/sh\n")
+    tester.program(".venv/bin/jupyter", "#!/bin/sh\n[ ! -e build/tutorial ]\n")
+    (tester.root / "build" / "tutorial").mkdir(parents=True)
+    assert tester.run("tools/test.sh", "--all").returncode == 0
+    tester.program(".venv/bin/jupyter", "#!/bin/sh\nexit 1\n")
     assert tester.run("tools/test.sh", "--all").returncode == 1
 
 

@@ -1,6 +1,10 @@
 """Any value that the YAML names can be changed on the command line: `--connector.stride 4`."""
 
+from pathlib import Path
+
+import numpy
 import pytest
+import torch
 
 from auralign.constructor import Constructor
 from auralign.recipe import RecipeError, load_recipe
@@ -68,6 +72,32 @@ def test_a_float_stays_a_float(load):
 
 def test_text_stays_text(load):
     assert load(llm__dtype="16").llm.keywords["dtype"] == "16"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (Path("models") / "tiny", "models/tiny"),
+        (numpy.float64(0.5), 0.5),
+        (numpy.int64(4), 4),
+        (torch.tensor(4), 4),
+        ((1, Path("a")), [1, "a"]),
+        ({"of": Path("a")}, {"of": "a"}),
+    ],
+)
+def test_python_gives_paths_and_numbers_of_numpy(load, value, found):
+    assert load(connector__stride=value).connector.keywords["stride"] == found
+
+
+def test_python_gives_a_key_a_path(load):
+    assert load(output_folder=Path("exp") / "a", lr=numpy.float32(0.5)).output_folder == str(
+        Path("exp") / "a"
+    )
+
+
+def test_a_value_that_yaml_cannot_write_is_named(load):
+    with pytest.raises(RecipeError, match=r"llm.dtype is given a dtype, torch.float32, .*give text"):
+        load(llm__dtype=torch.float32)
 
 
 def test_a_reference_is_replaced(load):

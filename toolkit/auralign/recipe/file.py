@@ -8,7 +8,9 @@ the same: it belongs to a recipe or to one's own run, never to a model that anot
 One module, as keys, overrides and tags are checked on one text before anything in it is built.
 """
 
+import datetime
 import io
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
 from auralign.recipe.hardware import AUTO, DTYPES, choose_device, choose_precision
 from auralign.recipe.keys import RecipeError, names_of, suggest
 from auralign.recipe.recipe import KEYS, Recipe
+from auralign.records import shorten
 
 HELP = ("--help", "-h")
 RESOLVED = "# All references and overrides are resolved.\n"  # the first line of a run's recipe
@@ -92,12 +95,12 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     ---------
     path : path
     overrides : dict of str
-        Values by key, as text or of their own type; `connector.stride` is the argument `stride` of `connector`.
+        Values by key, as text or of their own type, paths too; `connector.stride` is the argument `stride` of `connector`.
 
     Raises RecipeError on an unknown key (with a suggestion), a missing value, one of a wrong type, and broken YAML.
     """
     text = _read(path)
-    overrides = dict(overrides or {})
+    overrides = {name: _plain(value, name, path) for name, value in (overrides or {}).items()}
     given = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
     if not given:
         raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
@@ -232,6 +235,27 @@ def _tag(node) -> str:
 
 def _is_reference(node) -> bool:
     return _tag(node) in ("!ref", "!copy")
+
+
+def _plain(value: Any, name: str, path) -> Any:
+    """The value of an override as YAML writes it: a path is text, and a number of numpy or torch is a number.
+
+    Raises RecipeError if YAML has no form for it.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(part, f"{name}.{key}", path) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, name, path) for part in value]
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, (str, int, float, datetime.date)):
+        return value
+    raise RecipeError(
+        f"{path}: {name} is given a {type(value).__name__}, {shorten(repr(value))}, for which YAML has no form; give text, a "
+        "path, a number, a truth value, None, or a list or dict of these"
+    )
 
 
 def _typed(name: str, value: Any, text: str, path) -> Any:

@@ -217,7 +217,7 @@ class Recipe:
         path : path
             Such as "hparams/sift.yaml".
         overrides
-            Values by key. Keys within a key have dots: `**{"connector.stride": 4}`.
+            Values by key; a path too. Keys within a key have dots: `**{"connector.stride": 4}`.
 
         Raises RecipeError if the file or a value cannot be used.
         """

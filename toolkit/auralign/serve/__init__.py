@@ -5,6 +5,6 @@
     client = OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="unused")
     client.chat.completions.create(model="my_model", messages=[{"role": "user", "content": "Hello"}])
 
-`request` reads and checks what a client sends, `turns` lets one request at a time use the model, `answering` asks the model,
-`app` joins these to the three routes. Needs auralign[serve].
+`request` reads and checks what a client sends, `gate` lets one request at a time use the model, `answering` asks the model,
+`app` joins these to the routes. Needs auralign[serve].
 """

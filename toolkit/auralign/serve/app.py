@@ -1,4 +1,4 @@
-"""The server's routes: POST /v1/chat/completions, GET /v1/models and GET /health."""
+"""The server's routes: POST /v1/chat/completions, GET /v1/models, GET /v1/models/NAME and GET /health."""
 
 import asyncio
 import json

@@ -165,6 +165,22 @@ def test_a_converted_model_names_its_original_and_its_conversion_without_folders
     assert tell_source(found).endswith("; hub weights: not run")
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (" org/a", "org/a"),
+        (' "org/a"', "org/a"),
+        ("\n- org/a\n- org/b", "org/a"),
+        ("\n  - 'org/a'", "org/a"),
+        (" [org/a, org/b]", "org/a"),
+        ("\nlicense: mit", None),
+    ],
+)
+def test_the_base_model_of_a_card_may_be_a_list(base, written, name):
+    write(base, "README.md", f"---\ntags: [x]\nbase_model:{written}\n---\nConverted.")
+    assert find_source(base).get("base_model") == name
+
+
 def test_a_source_has_the_hash_of_each_file_of_weights_and_of_the_tensors(base):
     before = find_source(base)
     assert before["sha256"] == {"model.safetensors": hash_path(base / "model.safetensors")}

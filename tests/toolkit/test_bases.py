@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from auralign.bases import hash_content, hash_tensors
+from auralign.bases import find_source, hash_content, hash_tensors, tell_source
 from auralign.constructor import Constructor
 from auralign.files import hash_path
 from auralign.fingerprint import describe, same
@@ -125,3 +125,70 @@ def test_the_hash_of_all_files_that_an_earlier_auralign_recorded_is_accepted(bas
     earlier = {**account(base), "content": [hash_path(base)]}
     assert same(earlier, account(base))
     assert not same({**earlier, "content": ["0" * 64]}, account(base))
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CARD = """---
+license: apache-2.0
+base_model: org/original
+---
+# A title
+
+Rounded to four bits from /home/anna/models/original,
+then written as float32.
+
+More words.
+"""
+
+
+def test_a_snapshot_of_the_hub_is_known_by_its_id_and_commit(base, tmp_path):
+    snapshot = tmp_path / "hub" / "models--org--tiny-llm" / "snapshots" / COMMIT
+    shutil.copytree(base, snapshot)
+    write(snapshot, "README.md", CARD)
+    found = find_source(snapshot)
+    assert (found["name"], found["hub_id"], found["commit"]) == ("tiny-llm", "org/tiny-llm", COMMIT)
+    assert "conversion" not in found  # the card of the hub says what its author did
+    assert tell_source(found).startswith(f"org/tiny-llm; commit {COMMIT}; SHA-256 of model.safetensors ")
+    assert "not run" not in tell_source(found)
+
+
+def test_a_folder_into_which_the_hubs_client_downloaded_has_the_commit(base):
+    write(base, ".cache/huggingface/download/config.json.metadata", f"{COMMIT}\nabc\n1700000000.1\n")
+    assert find_source(base)["commit"] == COMMIT
+
+
+def test_a_converted_model_names_its_original_and_its_conversion_without_folders(base):
+    write(base, "README.md", CARD)
+    found = find_source(base)
+    assert found["base_model"] == "org/original"
+    assert found["conversion"] == "Rounded to four bits from original, then written as float32."
+    assert tell_source(found).endswith("; hub weights: not run")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (" org/a", "org/a"),
+        (' "org/a"', "org/a"),
+        ("\n- org/a\n- org/b", "org/a"),
+        ("\n  - 'org/a'", "org/a"),
+        (" [org/a, org/b]", "org/a"),
+        ("\nlicense: mit", None),
+    ],
+)
+def test_the_base_model_of_a_card_may_be_a_list(base, written, name):
+    write(base, "README.md", f"---\ntags: [x]\nbase_model:{written}\n---\nConverted.")
+    assert find_source(base).get("base_model") == name
+
+
+def test_a_source_has_the_hash_of_each_file_of_weights_and_of_the_tensors(base):
+    before = find_source(base)
+    assert before["sha256"] == {"model.safetensors": hash_path(base / "model.safetensors")}
+    shard(base)
+    found = find_source(base)
+    assert sorted(found["sha256"]) == [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    assert found["tensors"] == before["tensors"]
+
+
+def test_a_source_holds_no_path_of_this_machine(base):
+    assert str(base.parent) not in json.dumps(find_source(base))

@@ -4,11 +4,14 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import auralign
+from auralign.ledger.report import read_scores
 from auralign.publish.export import export
-from auralign.records import Records, Target
+from auralign.records import Hypothesis, Records, Target
 from auralign.run_folder import RunFolder
+from hub_server import serve_hub, used_by_huggingface_hub
 from recipe import DIGITS, make_recipe, run
 
 LLM, ENCODER = "org/tiny-llm", "org/tiny-whisper"
@@ -19,8 +22,6 @@ STAGES = ("generate.py", "train.py", "decode.py", "score.py")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, make_llm, whisper_folder):
     """(hub, commits, folder) of a recipe that was run to its end while main moved after stage 2."""
-    from hub_server import serve_hub, used_by_huggingface_hub
-
     folder = make_recipe(
         tmp_path_factory.mktemp("hub") / "r",
         llm="!ref <llm_folder>",
@@ -124,3 +125,57 @@ def test_a_run_in_another_folder_has_the_newer_commit(here):
 def test_an_unknown_id_is_one_line(here):
     code, _, err = run("generate.py", YAML, "--llm_folder", "org/nothing", "--output_folder", "exp/other")
     assert code == 2 and "org/nothing: no folder here and no model of that id on the hub" in err
+
+
+def test_a_commit_with_the_same_files_is_the_same_model(here, make_llm, capsys):
+    hub, commits, folder, _ = here
+    repository = hub[LLM]
+    same = repository.commit(
+        {**repository.commits[commits[LLM]], "README.md": b"another card"}, branch="other"
+    )
+    assert same != commits[LLM]
+    assert auralign.load("model", llm=f"{LLM}@{same}").model.other_builds == {}
+    assert "another build" not in capsys.readouterr().err
+    options = ("--llm_folder", f"{LLM}@{same}")
+    for script in STAGES[:3]:
+        code, out, err = run(script, YAML, *options)
+        assert code == 0 and "already complete" in out, out + err
+
+
+@pytest.mark.parametrize("is_offline", [False, True])
+def test_stages_stay_complete_when_the_cache_moved(here, tmp_path, is_offline):
+    hub, _, folder, _ = here
+    shutil.copytree(folder.parent / "huggingface" / "hub", tmp_path / "hub", symlinks=True)
+    with used_by_huggingface_hub(hub, tmp_path), pytest.MonkeyPatch.context() as patch:
+        if is_offline:
+            patch.setenv("HF_HUB_OFFLINE", "1")
+            patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        for script in STAGES[:3]:
+            code, out, err = run(script, YAML)
+            assert code == 0 and "already complete" in out, out + err
+
+
+def test_an_exported_model_of_the_hub_is_evaluated_by_its_id(here, monkeypatch, tmp_path):
+    hub, commits, folder, _ = here
+    hub.add("org/connector", folder / "model")
+    ask = {"ask": ["repeat {speech}"], "output": tmp_path}
+    result = auralign.evaluate("org/connector", "data/test.jsonl", **ask)
+    assert len(Records(result / "speech.jsonl", Hypothesis)) == 4
+    pinned = f"{LLM}@{commits[LLM]}"  # the very LLM: the same evaluation
+    assert auralign.evaluate("org/connector", "data/test.jsonl", llm=pinned, **ask) == result
+
+
+def test_answers_beside_another_build_of_the_llm_are_an_evaluation_of_their_own(here, make_llm, tmp_path):
+    hub, commits, folder, _ = here
+    copy = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    tensors = load_file(copy / "model.safetensors")
+    rounded = {name: tensor.bfloat16().to(tensor.dtype) for name, tensor in tensors.items()}
+    save_file(rounded, copy / "model.safetensors", metadata={"format": "pt"})
+    hub.add("org/rounded", copy)
+    ask = {"ask": ["repeat {speech}"], "output": tmp_path}
+    own = auralign.evaluate("model", "data/test.jsonl", **ask)
+    other = auralign.evaluate("model", "data/test.jsonl", llm="org/rounded", **ask)
+    assert own != other
+    assert {bool(answer.other_build) for answer in Records(other / "speech.jsonl", Hypothesis)} == {True}
+    facts = read_scores(other / "scores.json")[2]
+    assert facts["weights"].startswith("another build of the LLM, whose embeddings differ by up to")

@@ -46,6 +46,8 @@ VOLATILE = frozenset(
         "backend", "is_local", "local_files_only", "processor_class", "tokenizers_version", "_commit_hash",
     )
 )  # fmt: skip
+# `base_model: org/name`, `base_model: [org/name]`, or a list with `- org/name` on the next line
+BASE_MODEL = r"""^base_model:(?: *\n *- *| *\[ *| *)["']?([^\s"'\],]+)"""
 CHUNK = 2**24  # bytes of a tensor that are read at once
 
 
@@ -133,7 +135,7 @@ def find_source(path: PathLike) -> dict[str, Any]:
     if card.is_file() and "commit" not in found:
         text = card.read_text(encoding="utf-8", errors="replace")
         front = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
-        named = re.search(r"^base_model: *[\"']?([^\s\"']+)", front[1] if front else "", flags=re.MULTILINE)
+        named = re.search(BASE_MODEL, front[1] if front else "", flags=re.MULTILINE)
         body = text[front.end() :] if front else text
         paragraphs = [
             part for part in body.split("\n\n") if part.strip() and not part.lstrip().startswith("#")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.bases import hash_content
+from auralign.bases import hash_content, hash_tensors
 from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
@@ -280,13 +280,21 @@ class _Folder:
 
     def _other_builds(self, config: dict) -> list[str]:
         """Hashes of the given LLM and encoder, if they are not the folders that the model was exported with."""
-        given = [(config[part], self.options[part]) for part in ("llm", "encoder") if self.options[part]]
-        return [
-            hash_content(path)
-            for account, path in given
-            if Path(path).exists()
-            and not {hash_content(path), hash_path(path)} & {*account.get("places", {}).values()}
-        ]
+        found = []
+        for part in ("llm", "encoder"):
+            if not self.options[part]:
+                continue
+            path = resolve(self.options[part])
+            recorded = {*config[part].get("places", {}).values()}
+            # A base that was exported by its id on the hub has no place. Another interface is refused when it is loaded.
+            tensors = config[part].get("source", {}).get("tensors")
+            if (
+                path.exists()
+                and not {hash_content(path), hash_path(path)} & recorded
+                and hash_tensors(path) != tensors
+            ):
+                found.append(hash_content(path))
+        return found
 
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
         """Exact answers count: a model folder holds no code."""

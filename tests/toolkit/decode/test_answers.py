@@ -10,7 +10,7 @@ from auralign.models.build import build_model, check_parts
 from auralign.models.llm import Decoding
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
-from auralign.records import Hypothesis, Question, Records, Utterance, write_records
+from auralign.records import Hypothesis, Question, Records, Utterance, read_about, write_records
 from hearing import hear
 from recipe import LORA, make_recipe
 
@@ -220,3 +220,14 @@ def test_from_text_the_plain_llm_answers(parts, tmp_path, llm_folder, whisper_fo
     assert decode(adapted, tmp_path / "heard.jsonl", "speech") != decode(
         parts, tmp_path / "s.jsonl", "speech"
     )
+
+
+def test_answers_of_another_build_say_so_each_and_in_their_file(parts, tmp_path, monkeypatch):
+    _, model, _ = parts
+    decode(parts, tmp_path / "a.jsonl", "speech")
+    assert {hypothesis.other_build for hypothesis in Records(tmp_path / "a.jsonl", Hypothesis)} == {""}
+    found = {"trained_with": "a-b", "used": "a-c", "embeddings": 0.01, "told": "another build of the LLM"}
+    monkeypatch.setattr(model, "other_builds", {"llm": found})
+    decode(parts, tmp_path / "b.jsonl", "speech")
+    assert {hypothesis.other_build for hypothesis in Records(tmp_path / "b.jsonl", Hypothesis)} == {"a-c"}
+    assert read_about(tmp_path / "b.jsonl", Hypothesis)[0]["other_builds"] == {"llm": found}

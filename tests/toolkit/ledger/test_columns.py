@@ -1,6 +1,6 @@
 import pytest
 
-from auralign.ledger.columns import read_items
+from auralign.ledger.columns import other_builds, read_items
 from auralign.records import Hypothesis, Question, RecordError, Records, Utterance, write_records
 
 
@@ -63,3 +63,15 @@ def test_whoever_judges_is_given_texts_in_one_form_of_unicode(tmp_path):
         [("speech", Records(tmp_path / "h.jsonl", Hypothesis))],
     )
     assert (item.question.reference, item.said, item.answers) == ("über", "schön", {"speech": "für"})
+
+
+def test_a_report_says_of_which_other_builds_its_answers_are(corpus, tmp_path):
+    answer = Hypothesis("a-un", "a", "speech", "x", "stop", other_build="a-c")
+    llm, encoder = ({"told": f"another build of the {part}"} for part in ("LLM", "encoder"))
+    files = []
+    for number, builds in enumerate([{"llm": llm}, {"llm": llm, "encoder": encoder}]):
+        path = tmp_path / f"{number}.jsonl"
+        write_records(path, [answer], kind=Hypothesis, about={"other_builds": builds})
+        files.append(Records(path, Hypothesis))
+    assert other_builds(files) == {"weights": "another build of the LLM; another build of the encoder"}
+    assert other_builds([corpus.answers("speech", "stuvwxyz")]) == {}

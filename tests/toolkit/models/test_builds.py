@@ -9,7 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from auralign.files import hash_path, hash_value
-from auralign.models.builds import RECORD, compare_bases, describe_builds, relative_difference, write_record
+from auralign.models.builds import (
+    RECORD,
+    compare_bases,
+    describe_builds,
+    read_record,
+    relative_difference,
+    write_record,
+)
 from auralign.models.encoders import load_whisper
 from auralign.models.llm import load_llm
 
@@ -30,6 +37,14 @@ def trained(folders, tmp_path_factory):
     model, path = load(folders), tmp_path_factory.mktemp("record") / RECORD
     write_record(model, path)
     return {"llm": model.llm.revision, "encoder": model.encoder.fingerprint}, path
+
+
+def test_a_record_of_other_bases_is_replaced(folders, trained, tmp_path):
+    """A training that was killed before its first checkpoint may be begun again with another LLM."""
+    llm = rebuild(folders["llm"], tmp_path / "llm", lambda tensor: tensor.bfloat16())
+    path = shutil.copy(trained[1], tmp_path / RECORD)
+    write_record(load({**folders, "llm": llm}), path)
+    assert read_record(path)["llm"][0]["dtypes"] == ["BF16"]
 
 
 def rebuild(folder, copy, change):

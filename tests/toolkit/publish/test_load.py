@@ -1,10 +1,14 @@
 """Loading a model folder: moved parts are found, others refused, and what the folder says is not trusted."""
 
+import json
+import shutil
 from functools import wraps
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import auralign
+from auralign.publish.model_folder import CONFIG
 
 
 def audio(recipe, number=0):
@@ -123,3 +127,56 @@ def test_a_model_folder_of_an_earlier_auralign_answers_the_same(
 
     earlier = auralign.load(changed(recipe, change))
     assert earlier.answer(audio(recipe), "sort") == model.answer(audio(recipe), "sort")
+
+
+def test_an_llm_whose_card_changed_is_the_same(recipe, make_llm, tmp_path, capsys):
+    copy = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    (copy / "README.md").write_text("another card")
+    assert auralign.load(recipe / "model", llm=copy).model.other_builds == {}
+    assert capsys.readouterr().err == ""
+
+
+def test_another_build_of_the_llm_is_told_with_its_agreement(recipe, make_llm, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copy = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    tensors = load_file(copy / "model.safetensors")
+    rounded = {name: tensor.bfloat16().to(tensor.dtype) for name, tensor in tensors.items()}
+    save_file(rounded, copy / "model.safetensors", metadata={"format": "pt"})
+    found = auralign.load(recipe / "model", llm=copy).model.other_builds["llm"]
+    difference, asked = capsys.readouterr().err.splitlines()
+    assert (
+        "the LLM is another build of the one it was trained with: embeddings differ by up to 0." in difference
+    )
+    assert asked == f"{recipe / 'model'}: {found['agreement']}"
+    assert found["told"].endswith(found["agreement"])
+
+
+def test_a_template_that_differs_in_several_turns_only_is_refused(recipe, changed, make_llm, tmp_path):
+    copy = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    template = (copy / "chat_template.jinja").read_text()
+    with_more = template.replace("<|im_start|>{{", "{% if loop.index0 == 4 %}~{% endif %}<|im_start|>{{", 1)
+    (copy / "chat_template.jinja").write_text(with_more)
+    with pytest.raises(
+        ValueError, match=r"several turns otherwise \(between the second answer and the third"
+    ):
+        auralign.load(recipe / "model", llm=copy)
+    earlier = changed(recipe, lambda config: config["prompts"].pop("conversation"))
+    assert auralign.load(earlier, llm=copy)  # an earlier auralign did not record it
+
+
+def test_a_template_that_differs_in_one_turn_is_refused_with_the_place(recipe, make_llm, tmp_path):
+    copy = shutil.copytree(make_llm("llama"), tmp_path / "llm")
+    template = (copy / "chat_template.jinja").read_text()
+    (copy / "chat_template.jinja").write_text(
+        template.replace("<|im_start|>assistant\n", "<|im_start|>assistant")
+    )
+    with pytest.raises(ValueError, match="prompt frame .*between them and the answer .* was .*, is "):
+        auralign.load(recipe / "model", llm=copy)
+
+
+def test_the_card_and_the_configuration_name_the_bases(recipe):
+    config = json.loads((recipe / "model" / CONFIG).read_text())
+    assert {"name", "sha256", "tensors"} <= config["llm"]["source"].keys() & config["encoder"][
+        "source"
+    ].keys()
+    assert len(config["questions"]) == 20

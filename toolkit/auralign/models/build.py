@@ -14,7 +14,7 @@ from auralign.models.builds import RECORD, compare_bases
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.names import canonical
-from auralign.render import Renderer, describe_change
+from auralign.render import Renderer, describe_change, describe_conversation_change
 from auralign.render.renderer import today
 from auralign.run_folder import RunFolder
 
@@ -309,3 +309,9 @@ def check_parts(description: dict, parts: dict, *, checkpoint, model=None, exact
                 f"{checkpoint}: trained with {name} {recorded.get(name)!r}, the recipe builds {built.get(name)!r}{change}; "
                 "use the parts that it was trained with, or train again, in another output_folder or with --restart"
             )
+    change = describe_conversation_change(description.get("prompts"), parts.get("prompts"))
+    if change:
+        raise ValueError(
+            f"{checkpoint}: trained with a chat template that writes several turns otherwise{change}; use the LLM that it was "
+            "trained with, or train again, in another output_folder or with --restart"
+        )

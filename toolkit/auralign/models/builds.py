@@ -80,8 +80,12 @@ def llm_part(llm) -> Part:
 
 
 def write_record(model, path) -> None:
-    """Write the record of a model's bases to a file, unless it is there."""
-    if Path(path).exists():
+    """Write the record of a model's bases to a file, unless it is there.
+
+    A record of other bases is replaced: that of a training that was begun with them and never wrote a checkpoint.
+    """
+    revisions = {part.name: part.base.revision for part in parts_of(model) if part.base is not None}
+    if {name: facts["revision"] for name, (facts, _) in read_record(path).items()} == revisions:
         return
     tensors, facts = {}, {}
     for part in parts_of(model):

@@ -15,7 +15,7 @@ from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.publish.agreement import agreement
 from auralign.publish.model_folder import CONFIG, constructor_of, read_config
 from auralign.publish.pretrained import PretrainedModel
-from auralign.render import describe_change
+from auralign.render import describe_change, describe_conversation_change
 from auralign.train.checkpoint import WEIGHTS
 
 
@@ -114,6 +114,12 @@ def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) 
         raise ValueError(
             f"{folder}: was trained with prompt frame {config['frame_hash']}, this is {renderer.frame_hash}{change}; give "
             "the LLM that it was trained with"
+        )
+    change = describe_conversation_change(config.get("prompts"), renderer.describe())
+    if change:
+        raise ValueError(
+            f"{folder}: was trained with a chat template that writes several turns otherwise{change}; give the LLM that it was "
+            "trained with"
         )
     if "llm" in others and config.get("questions"):
         found = agreement(config["questions"], model.llm, renderer)

@@ -32,6 +32,8 @@ def names_of_models(recipe: Recipe, stage: str) -> list[str]:
 
     for key in OF_STAGE[stage]:
         _rename(getattr(recipe, key), note)
+    if stage == "train" and recipe.init_from is not None:
+        note(recipe.init_from)
     return list(found)
 
 
@@ -55,6 +57,8 @@ def with_models(recipe: Recipe, names: Mapping[str, str]) -> Recipe:
         return names.get(name, name)
 
     changed = {key: _rename(getattr(recipe, key), rename) for key in ALL_KEYS}
+    if recipe.init_from is not None:
+        changed["init_from"] = rename(recipe.init_from)
     own = {key: rename(value) if isinstance(value, str) else value for key, value in recipe.own.items()}
     if own == recipe.own and all(value == getattr(recipe, key) for key, value in changed.items()):
         return recipe

@@ -106,7 +106,7 @@ class Recipe:
         "builds what a method's loss needs beside the LLM, given its width and outputs", FIXED, default={}
     )
     init_from: str | None = key(
-        "output_folder of another run, or a model folder: training begins with its weights",
+        "output_folder of another run (its best checkpoint), a model folder or its hub id: training begins with its weights",
         FIXED,
         default=None,
     )

@@ -11,8 +11,18 @@
 """
 
 from auralign.render.answers import ENDLESS, Reading
+from auralign.render.changes import describe_change, describe_conversation_change
 from auralign.render.chat_template import ChatFrame
 from auralign.render.pieces import Piece, Rendered
-from auralign.render.renderer import Renderer, describe_change
+from auralign.render.renderer import Renderer
 
-__all__ = ["ENDLESS", "ChatFrame", "Piece", "Reading", "Rendered", "Renderer", "describe_change"]
+__all__ = [
+    "ENDLESS",
+    "ChatFrame",
+    "Piece",
+    "Reading",
+    "Rendered",
+    "Renderer",
+    "describe_change",
+    "describe_conversation_change",
+]

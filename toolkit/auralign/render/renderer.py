@@ -19,6 +19,7 @@ from auralign.files import hash_value
 from auralign.layout import ANSWER, DEFAULT, TURN, Segment, Speech, System, Target, Text, View
 from auralign.reasoning import Reasoning
 from auralign.render.answers import AnswerReader, Reading
+from auralign.render.changes import NUM_TURNS
 from auralign.render.chat_template import OWN_SYSTEM, WITH_SYSTEM, WITHOUT_SYSTEM, ChatFrame, ChatTemplate
 from auralign.render.pieces import Piece, Rendered
 from auralign.render.tokens import Tokens
@@ -251,24 +252,22 @@ class Renderer:
             "date": self.date,
             "frame_hash": self.frame_hash,
             "frames": frames,
+            "conversation": self._describe_conversation(),
             "template_options": self.template_options,
         }
+
+    def _describe_conversation(self) -> list[str] | None:
+        """What the template writes before, between and behind the contents of `NUM_TURNS` turns; None if it refuses so many."""
+        try:
+            frame = self._template.conversation_frame(NUM_TURNS)
+        except (
+            Exception
+        ):  # a template raises jinja errors of any kind; a conversation says what is wrong with it
+            return None
+        return [self.tokenizer.decode(ids) + gap for ids, gap in frame]
 
 
 def _piece(segment: Segment, ids: tuple[int, ...]) -> Piece:
     if isinstance(segment, Speech):
         return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids))
     return Piece(segment.tag, ids)
-
-
-def describe_change(before: dict | None, now: dict | None) -> str:
-    """The differences between two records of `Renderer.describe`, in brackets; "" if the first was not recorded."""
-    if not before or not now or "frames" not in before:
-        return ""
-    pairs = [("the date", before["date"], now["date"])]
-    pairs.append(("template_options", before["template_options"], now["template_options"]))
-    for name in {**before["frames"], **now["frames"]}:
-        old, new = before["frames"].get(name, {}), now["frames"].get(name, {})
-        pairs += [(f"{piece} ({name})", old.get(piece), new.get(piece)) for piece in {**old, **new}]
-    changes = [f"{what} was {old!r}, is {new!r}" for what, old, new in pairs if old != new]
-    return f" ({'; '.join(changes) or 'the same words, as other token ids'})"

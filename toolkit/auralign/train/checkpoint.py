@@ -17,6 +17,7 @@ from auralign.files import (
     write_atomically,
     write_json,
 )
+from auralign.hub import MODEL_FOLDER, resolve
 from auralign.stage import require
 from auralign.versions import current_checkpoints
 
@@ -232,24 +233,29 @@ def initial_folder(path) -> Path:
     Arguments
     ---------
     path : str or Path
-        A run's output_folder, whose best checkpoint of the current version is used; the folder of one of its versions, or its
-        `checkpoints`; or a model folder.
+        A run's output_folder, whose best checkpoint of the current version is used; the folder of one of its versions, its
+        `checkpoints` or one of them; or a model folder, or its id on the hub.
 
     Raises
     ------
     FileNotFoundError
         If there are no weights, or the training is not finished.
     """
-    path = Path(path)
+    lacking = (
+        f"init_from: no trained weights in {path}; run stage 3 of the YAML whose output_folder it is, or give a model "
+        "folder"
+    )
+    try:
+        path = resolve(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{lacking} ({error})") from error
     checkpoints = path if Checkpoints(path).exist() else current_checkpoints(path)
     if checkpoints.is_dir():
         require(checkpoints.parent, "train", made_by="init_from: stage 3 (train)")
         return Checkpoints(checkpoints).best().folder
-    if (path / WEIGHTS).is_file():
+    if (path / WEIGHTS).is_file() and any((path / name).is_file() for name in (DESCRIPTION, MODEL_FOLDER)):
         return path
-    raise FileNotFoundError(
-        f"init_from: no trained weights in {path}; run stage 3 of the YAML whose output_folder it is, or give a model folder"
-    )
+    raise FileNotFoundError(lacking)
 
 
 def initialise(model, path) -> str:
@@ -261,8 +267,9 @@ def initialise(model, path) -> str:
     Raises ValueError if the weights are of another LLM or encoder, do not fit a part, or lack a part that is `frozen`.
     """
     folder = initial_folder(path)
-    if folder == Path(path):
-        config = read_json(folder / "auralign.json")
+    is_checkpoint = (folder / DESCRIPTION).is_file()
+    if not is_checkpoint:
+        config = read_json(folder / MODEL_FOLDER)
         from safetensors.torch import load_file
 
         weights = load_file(folder / WEIGHTS)
@@ -276,7 +283,7 @@ def initialise(model, path) -> str:
             trained_with[name] = trained_with[name][0]  # the second entry describes its connector
     from auralign.models.builds import RECORD, compare_bases
 
-    record = (folder if folder == Path(path) else folder.parent) / RECORD
+    record = (folder.parent if is_checkpoint else folder) / RECORD
     compare_bases(trained_with, model, record, what=f"init_from: {folder}")
     model.other_builds = {}  # what is trained now is trained with these builds
     given, fresh = [], []

@@ -4,15 +4,17 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from auralign import __version__
 from auralign.data.rejected import rejected_path
+from auralign.files import hash_path
 from auralign.fingerprint import describe
 from auralign.run_folder import RECIPE, SPLITS, RunFolder
-from auralign.stage import content
-from auralign.train.checkpoint import initial_folder
+from auralign.stage import begun_with, content
+from auralign.train.checkpoint import DESCRIPTION, WEIGHTS, initial_folder
 from auralign.train.resume import TrainingStage
-from auralign.versions import CHECKPOINTS, LOG
+from auralign.versions import CHECKPOINTS, LOG, trainings
 
 
 @contextlib.contextmanager
@@ -41,14 +43,28 @@ def _inputs_of(run: RunFolder) -> dict:
         "manifests": [content(run.data.manifest(split), made_by="stage 1 (prepare)") for split in SPLITS],
         "targets": [content(run.targets(split), made_by="stage 2 (generate)") for split in SPLITS],
     }
+    if run.recipe.init_from is not None:
+        initial_folder(run.recipe.init_from)  # an error names the key
     run.pin_models("train")
     recipe = run.recipe
     inputs = {"auralign": __version__, **describe(recipe.settings("train")), **made}
     if recipe.method.needs.top_k:
         inputs["teacher"] = [content(run.teacher(split), made_by="stage 2 (generate)") for split in SPLITS]
     if recipe.init_from is not None:
-        inputs["init_from"] = content(initial_folder(recipe.init_from), made_by="stage 3 of another run")
+        inputs["init_from"] = _hash_initial(initial_folder(recipe.init_from), run)
     return inputs
+
+
+def _hash_initial(folder: Path, run: RunFolder) -> str:
+    """A hash of the weights that a training begins with: of a model folder without its card and its pictures.
+
+    An earlier auralign hashed all files of a model folder: a run that recorded that goes on if none of them changed.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return content(folder, made_by="stage 3 of another run")
+    recorded = (begun_with(trainings(run.folder).current, "train") or {}).get("init_from")
+    every_file = hash_path(folder)
+    return every_file if recorded == every_file else hash_path(folder / WEIGHTS)
 
 
 def _entered(stage: TrainingStage):

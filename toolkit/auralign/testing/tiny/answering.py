@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,7 +55,7 @@ def obeying_answer(task: str, said: str) -> str:
     return answers[task]
 
 
-def load_answering_llm(questions: PathLike, manifest: PathLike, **options) -> LLM:
+def load_answering_llm(questions: PathLike, manifest: PathLike, **options: Any) -> LLM:
     """Build the LLM beside the questions if it is not there yet, and load it; without questions, as before stage 1, it knows one.
 
     Arguments
@@ -128,7 +129,7 @@ def make_answering_llm(folder: PathLike, pairs: list[tuple[str | None, str, str]
 
 
 @torch.inference_mode()
-def _solve(model, sequences: list[tuple[list[int], list[int]]]) -> torch.Tensor:
+def _solve(model: Any, sequences: list[tuple[list[int], list[int]]]) -> torch.Tensor:
     """The output layer (V, D) by which each answer follows its prompt: ridge regression from features to one-hot tokens."""
     width, size = model.config.hidden_size, model.config.vocab_size
     squares = torch.zeros(width, width, dtype=torch.float64)

@@ -117,7 +117,9 @@ def _aligned(settings: Settings, rows, failed) -> Iterable[str]:
         f"{settings.num_utts[-1]} utterances; seeds {seeds}: the mean, and of F1 the lowest and the highest."
     )
     yield ""
-    yield from _head(["method", "taught", "seeds", "lr", "steps", "CPU s", "targets: n", "CPU s"], rows)
+    yield from _head(
+        ["method", "taught", "seeds", "lr", "steps", "training CPU s", "targets", "targets CPU s"], rows
+    )
     for name, column in (
         ("the aligned start", SPEECH),
         ("cascade: Whisper's transcript, read", CASCADE),
@@ -145,7 +147,17 @@ def _scratch(settings: Settings, rows, failed) -> Iterable[str]:
         'trained LLM\'s answers to the text with those before training, over all test groups; "-": the LLM is frozen.'
     )
     yield ""
-    head = ["method", "taught", "utterances", "connector", "lr", "steps", "CPU s", "targets: n", "CPU s"]
+    head = [
+        "method",
+        "taught",
+        "utterances",
+        "connector",
+        "lr",
+        "steps",
+        "training CPU s",
+        "targets",
+        "targets CPU s",
+    ]
     yield from _head(head, rows, ["text kept"])
     for run in sorted(runs, key=lambda run: (list(METHODS).index(run.method), run.num_utts)):
         method, row = METHODS[run.method], rows.get(run.name)

@@ -79,7 +79,9 @@ class Bench:
             )
         base = steps.RunFolder.open(self.compose(Run("start", START)), {"size": settings.size})
         self.manifest, self.train_manifest = base.data.manifest("test"), base.data.manifest("train")
-        moved = {"llm.path": llm, "encoder.path": encoder, "recognizer.path": encoder}
+        moved = {"llm.path": llm, "encoder.path": encoder}
+        if steps.RunFolder.open(self.start).recipe.recognizer is not None:
+            moved["recognizer.path"] = encoder
         overrides = {name: str(value) for name, value in moved.items() if value}
         overrides["decode_max_new_tokens"] = str(base.recipe.decode_max_new_tokens)
         self.aligned = steps.RunFolder.open(self.start, overrides)
@@ -158,12 +160,11 @@ class Bench:
     # --- the kinds of runs
 
     def _start(self, run: Run, rows) -> dict:
-        """The answers that all runs are compared with, and those of the aligned start, of the cascade and of other speech."""
+        """The answers that all runs are compared with, and those of the aligned start, of other speech and of the cascade."""
+        given = (TEXT, SPEECH, SHUFFLED, *[CASCADE] * (self.aligned.recipe.recognizer is not None))
         return {
             **{name.removesuffix("_folder"): without_folders(path) for name, path in self.models.items()},
-            "columns": self._measure(
-                run, self.aligned, given=(TEXT, SPEECH, SHUFFLED, CASCADE), asked=self._write_questions()
-            ),
+            "columns": self._measure(run, self.aligned, given=given, asked=self._write_questions()),
         }
 
     def _targets(self, run: Run, rows) -> dict:

@@ -52,6 +52,7 @@ HELD_OUT = (
 )  # groups of the test set with voices of training
 TEXT, CASCADE, SPEECH, SHUFFLED = "text", "transcript", "speech", "shuffled"
 KEPT_TEXT = "text of the trained LLM"
+NUM_VALIDATIONS = 4  # of a cell, whose best checkpoint answers; other trainings have one, at their end
 STEPS = "steps.jsonl"  # CPU seconds of each optimiser step, in the folder of a run
 
 
@@ -212,7 +213,7 @@ class Bench:
             lr=rate,
             num_steps=num_steps,
             num_warmup_steps=round(WARMUP_SHARE * num_steps),
-            valid_every=max(1, -(-num_steps // (1 if run.kind == SPEED else 4))),
+            valid_every=-(-num_steps // (NUM_VALIDATIONS if run.kind == CELL else 1)),
         )
         self._take_targets(run, opened)
         with steps.training(opened) as stage:
@@ -258,7 +259,9 @@ class Bench:
         """By input and test group how far the answers are those to the text; answers that are there already are used."""
         from local.ladder import Listener
 
-        listener = Listener(trained, Records(self.manifest, Utterance))
+        manifest = Records(self.manifest.resolve(), Utterance)
+        with trained.working_here():  # the start may be of another folder
+            listener = Listener(trained, manifest)
         paths = {one: self.folder / run.name / "answers" / f"{one}.jsonl" for one in given}
         for one, path in paths.items():
             if not path.exists():

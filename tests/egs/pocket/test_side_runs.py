@@ -103,10 +103,13 @@ def side(tmp_path_factory, make_llm, whisper_folder):
     yaml.write_text(yaml.read_text().replace(STACK, CIF))
     for script in ("generate.py", "train.py"):
         run_script(folder, script, "hparams/wav2prompt.yaml", "--num_steps", "2")
-    (folder / "data" / "tiny").mkdir()
+    work = (
+        folder.parent / "work"
+    )  # not the folder from which the relative paths of the start's recipe are seen
+    (work / "data" / "tiny").mkdir(parents=True)
     for path in [*(folder / "data").glob("*.jsonl"), *(folder / "data").glob("*.flac")]:
-        shutil.copy(path, folder / "data" / "tiny")
-    manifest = folder / "data" / "tiny" / "test.jsonl"
+        shutil.copy(path, work / "data" / "tiny")
+    manifest = work / "data" / "tiny" / "test.jsonl"
     texts = ["three five?", "nine sort", "words?", "above nine"]
     rows = [
         Utterance(
@@ -115,20 +118,20 @@ def side(tmp_path_factory, make_llm, whisper_folder):
         for one, text in zip(list(Records(manifest, Utterance)), texts, strict=True)
     ]
     write_records(manifest, rows, kind=Utterance)
-    base = folder / "side.yaml"
+    base = work / "side.yaml"
     text = RECOGNIZER.sub("", side_runs.BASE.read_text())  # the tiny Whisper does not transcribe
     text = text.replace("max_new_tokens: 32", "max_new_tokens: 4")
     base.write_text(text.replace("max_rejected: 0.5", "max_rejected: 1.0"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(work)
         patch.setattr(side_runs, "BASE", base)
         output = Path("exp/side")
-        bench = Bench(SETTINGS, folder=output, start=Path("exp/wav2prompt"))
+        bench = Bench(SETTINGS, folder=output, start=folder / "exp" / "wav2prompt")
         runs = plan(SETTINGS, ["self_powered"])
         made = Rows(output, runs)
         left_out = make_runs(runs, made, bench.make)
         assert left_out == [], made.failed()
-        yield folder / output, {run.name: run for run in runs}, made.finished(), bench
+        yield work / output, {run.name: run for run in runs}, made.finished(), bench
 
 
 def test_a_cell_is_trained_and_measured(side):

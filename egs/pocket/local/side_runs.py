@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import shutil
+import statistics
 import time
 from pathlib import Path
 from textwrap import indent
@@ -186,7 +187,9 @@ class Bench:
     def _speed(self, run: Run, rows) -> dict:
         trained = self._train(run, rate=self.settings.rates[0], num_steps=NUM_SPEED_STEPS)
         seconds = list(read_steps(trained.folder).values())[NUM_UNTIMED_STEPS:]
-        return {"seconds_per_step": sum(seconds) / len(seconds)}
+        return {
+            "seconds_per_step": statistics.median(seconds)
+        }  # one slow step of a busy machine is not typical
 
     def _dev(self, run: Run, rows) -> dict:
         num_steps = choose_num_steps(run, self.settings, rows[speed_name(run)]["seconds_per_step"])

@@ -90,7 +90,8 @@ def _introduction(settings: Settings, rows: Mapping[str, dict]) -> Iterable[str]
     yield (
         "Made by `python local/side_by_side.py`, in egs/pocket; the plan is in local/side_plan.py. "
         f"LLM: {start.get('llm', NOT_RUN)}; encoder: {start.get('encoder', NOT_RUN)}; corpus: {settings.size}, synthetic speech. "
-        f"Each training has {budget}; it may end before every utterance was seen, or after several passes. All steps have the same number of LLM positions. The learning rate of a method in a table "
+        f"Each training has {budget}; it may end before every utterance was seen, or after several passes. "
+        "All steps have the same number of LLM positions. The learning rate of a method in a table "
         f"is that of {rates} with the lowest loss on the validation set after {DEV_SHARE:.0%} of the budget, at "
         f"{settings.num_utts[-1]} utterances and seed {settings.seeds[0]}."
     )

@@ -7,6 +7,7 @@
 Two tables. *Aligned*: every method goes on from one aligned connector, which alone is trained. *Scratch*: every method trains the
 connector of its own paper from the beginning, at several numbers of utterances. Within a plan all trainings have the same budget
 of CPU seconds, whatever the number of utterances; the number of steps follows from the measured cost of one step.
+One module, as methods, groups and runs are one plan to be read at once.
 """
 
 from collections.abc import Iterator, Sequence

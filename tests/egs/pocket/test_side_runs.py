@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from local.side_by_side import Rows, make_runs
+from local.side_measures import agreement_by_group, asks, make_questions
 from local.side_plan import ALIGNED, CELL, Settings, plan
-from local.side_runs import Bench, agreement_by_group, asks, make_questions, read_steps
+from local.side_runs import Bench, read_steps
 
 from auralign.records import Question, Records, Target, Utterance, write_records
 from local import side_runs

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -52,6 +52,11 @@ def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
             raise ValueError(
                 f"method {method.name!r}: the choice {shorten(str(choice))} for {utterance.id} cannot be written as JSON: {error}"
             ) from error
+
+
+def draw_utts(ids: Iterable[str], number: int) -> set[str]:
+    """The `number` ids of utterances with the smallest hashes: fewer are a part of more, and no seed changes them."""
+    return set(sorted(set(ids), key=lambda utt_id: (hash_value(utt_id), utt_id))[:number])
 
 
 class Asked:
@@ -184,8 +189,7 @@ class TargetWriter:
             raise ValueError(
                 f"num_train_utts {self.num_utts}: {manifest.path} holds {len(manifest)}; give at most that, or null for all"
             )
-        ids = {utterance.id for utterance in manifest}
-        chosen = set(sorted(ids, key=lambda utt_id: (hash_value(utt_id), utt_id))[: self.num_utts])
+        chosen = draw_utts((utterance.id for utterance in manifest), self.num_utts)
         yield from (utterance for utterance in manifest if utterance.id in chosen)
 
     def _answer_all(self, manifest: Records, store: Store, judge: Judge, rejected_file: Path) -> Asked:

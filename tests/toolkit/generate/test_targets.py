@@ -26,7 +26,9 @@ def manifest(tmp_path):
     return Records(tmp_path / "data" / "train.jsonl", Utterance)
 
 
-def make_writer(llm, renderer, engine=None, *, method="sift", temperature=0.0, max_rejected=0.5, **options):
+def make_writer(
+    llm, renderer, engine=None, *, method="sift", temperature=0.0, max_rejected=0.5, num_utts=None, **options
+):
     engine = engine or TransformersEngine(llm, renderer, batch_size=3)
     return TargetWriter(
         load_method(method, **options),
@@ -37,6 +39,7 @@ def make_writer(llm, renderer, engine=None, *, method="sift", temperature=0.0, m
         decoding={"max_new_tokens": 6, "temperature": temperature},
         seed=1,
         max_rejected=max_rejected,
+        num_utts=num_utts,
     )
 
 
@@ -362,3 +365,23 @@ def test_an_answer_that_was_cut_off_while_it_looped(text, reason):
 @pytest.mark.parametrize("text", ["I do not know. " * 3, "1. Drink. " * 5])
 def test_an_answer_that_the_llm_ended_is_held_to_the_stricter_rule(text):
     assert check(Answered(text, "stop")) is None
+
+
+def test_a_part_of_the_utterances_is_asked_and_fewer_are_a_part_of_more(llm, renderer, manifest, tmp_path):
+    drawn = []
+    for number in (2, 4):
+        path = tmp_path / f"{number}.jsonl"
+        make_writer(llm, renderer, Scripted([("fine", "stop")]), num_utts=number).write(manifest, path)
+        drawn.append([target.utt_id for target in Records(path, Target)])
+    assert [len(ids) for ids in drawn] == [2, 4]
+    assert set(drawn[0]) < set(drawn[1])
+    order = [utterance.id for utterance in manifest]
+    assert drawn[1] == sorted(drawn[1], key=order.index)
+
+
+def test_more_utterances_than_there_are_cannot_be_asked(llm, renderer, manifest, tmp_path):
+    writer = make_writer(llm, renderer, num_utts=len(manifest) + 1)
+    with pytest.raises(
+        ValueError, match=rf"num_train_utts {len(manifest) + 1}: .* holds {len(manifest)}; give at most"
+    ):
+        writer.write(manifest, tmp_path / "t.jsonl")

@@ -377,3 +377,38 @@ def test_what_is_sampled_hangs_on_neither_batch_mates_nor_history(folder, encode
     assert together != load_whisper_decoder(folder, encoder.width, max_new_tokens=8).transcribe(
         frames, lengths
     )
+
+
+def test_each_word_of_a_text_is_timed_within_the_speech(encoder, recognizer):
+    frames, lengths = encoder([make_speech(2), make_speech(3, seed=1)])
+    texts = ["Three, five!", "NINE TWO – FOUR"]
+    aligned = recognizer.align(frames, lengths, texts)
+    assert [[word for word, *_ in of_one] for of_one in aligned] == [
+        ["Three,", "five!"],
+        ["NINE", "TWO", "FOUR"],
+    ]
+    for of_one, length in zip(aligned, lengths.tolist(), strict=True):
+        assert all(0 <= start < end <= length for _, start, end in of_one)
+        assert [start for _, start, _ in of_one] == sorted(start for _, start, _ in of_one)
+
+
+def test_a_text_in_capitals_is_timed_as_in_small_letters(encoder, recognizer):
+    frames, lengths = encoder([make_speech(2)])
+    times = [
+        [span for _, *span in recognizer.align(frames, lengths, [text])[0]]
+        for text in ("THREE FIVE", "three five")
+    ]
+    assert times[0] == times[1]
+
+
+def test_a_text_is_timed_as_the_transcript_of_the_same_tokens(encoder, recognizer, monkeypatch):
+    frames, lengths = encoder([make_speech(2)])
+    tokens = recognizer.tokenizer(" three five", add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr(recognizer, "_read", lambda *_: [[(frames, tokens)]])
+    ((start, end, score),) = recognizer.locate(frames, lengths, [["three five"]])[0]
+    aligned = recognizer.align(frames, lengths, ["three five"])[0]
+    assert (aligned[0][1], aligned[-1][2], score) == (start, end, 0.0)
+
+
+def test_a_text_that_the_decoder_has_no_room_for_is_not_aligned(encoder, recognizer):
+    assert recognizer.align(*encoder([make_speech(2)]), ["three " * 600]) == [None]

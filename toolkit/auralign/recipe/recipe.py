@@ -210,7 +210,7 @@ class Recipe:
 
     @classmethod
     def load(cls, path, **overrides) -> "Recipe":
-        """The recipe of a YAML, with other values for some keys; that of a run's folder is `auralign.RunFolder.open(folder).recipe`.
+        """The recipe of a YAML, with other values for some keys. `auralign.RunFolder.open(FOLDER).recipe` is that of a run.
 
         Arguments
         ---------

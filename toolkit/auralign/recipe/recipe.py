@@ -210,7 +210,7 @@ class Recipe:
 
     @classmethod
     def load(cls, path, **overrides) -> "Recipe":
-        """The recipe of a YAML, or of a run's output_folder, with other values for some keys.
+        """The recipe of a YAML, with other values for some keys. `auralign.RunFolder.open(FOLDER).recipe` is that of a run.
 
         Arguments
         ---------

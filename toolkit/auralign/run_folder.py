@@ -18,7 +18,7 @@ from typing import Any
 
 from auralign import __version__
 from auralign.files import hash_path, locked, partial_paths, read_json, write_atomically, write_json
-from auralign.hub import is_moving, moved, parse, pin
+from auralign.hub import MODEL_FOLDER, is_moving, moved, parse, pin
 from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.recipe.models import names_of_models, with_models
 from auralign.records import Hypothesis, Target, read_about
@@ -110,6 +110,10 @@ class RunFolder:
             with working_in(about["recipe_folder"]):
                 recipe = load_recipe(yaml, overrides)
                 return cls(replace(recipe, source=replace(recipe.source, name=about["name"])))
+        if (path / MODEL_FOLDER).is_file():
+            raise RecipeError(
+                f"{path}: a model folder, which holds no recipe; give the run that it was exported from"
+            )
         if path.is_dir():
             raise RecipeError(
                 f"{path}: no {RECIPE}, so no stage of this auralign has worked here; give the YAML, or run stage 3 again, which "

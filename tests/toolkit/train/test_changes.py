@@ -210,9 +210,17 @@ def test_another_run_is_refused_and_nothing_is_lost(begun, key):
 @pytest.mark.parametrize("key", LINES)
 def test_another_part_is_refused_and_nothing_is_lost(stopped, key):
     shutil.copytree("models/llm", "models/other")
+    Path("models/other/modeling_own.py").touch()  # its content differs: a copy would be the same LLM
     before = files()
     LINES[key][0]()
     check_refused(refuse(), LINES[key][1], before)
+
+
+def test_a_moved_llm_goes_on(stopped, whole):
+    Path("models/llm").rename("models/other")
+    LINES["llm"][0]()
+    succeed("train.py")
+    assert weights() == weights(whole)
 
 
 def edit_file(path, old, new):

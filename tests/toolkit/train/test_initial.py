@@ -106,3 +106,10 @@ def test_a_model_of_the_hub_is_taken_by_its_id_and_pinned(recipe, hub):
 def test_what_holds_no_weights_is_named_with_the_key(recipe, name):
     code, _, err = train(name)
     assert code == 2 and f"init_from: no trained weights in {name}; run stage 3" in err
+
+
+def test_a_model_folder_is_no_run(recipe):
+    code, _, err = run("auralign", "show", "model")
+    assert (
+        code == 2 and "model: a model folder, which holds no recipe; give the run that it was exported" in err
+    )

@@ -159,7 +159,7 @@ def test_the_commands_push_pull_and_ask(owner, recipe, model, tmp_path, monkeypa
         (("pull", "me/nothing", "new"), "no model of that id on the hub"),
         (("pull", "org/llm", "new"), "has no auralign.json, so it is not a model of auralign"),
         (("pull", ID, "model"), "model is there already"),
-        (("push", "model", ID, "--targets"), "model: no recipe.yaml"),
+        (("push", "model", ID, "--targets"), "model: a model folder, which holds no recipe"),
     ],
 )
 def test_a_mistake_is_one_line(hub, recipe, make_llm, monkeypatch, words, says):

@@ -252,7 +252,6 @@ MISTAKES = [
     Mistake("a number that is none", (*PREPARE, "--where", "text>2"), r"table.csv:2: the text 'one' is not a number, as 'text > 2' needs", write_table("path,text\na.wav,one\n")),
     Mistake("a dataset that cannot be reached", ("auralign", "prepare", "hf://nobody/nothing", "data/new.jsonl"), r"hf://nobody/nothing: cannot be loaded \(.*HF_HUB_OFFLINE is set"),
     Mistake("a table that is no manifest of cuts", (*PREPARE[:2], "data/test.jsonl", PREPARE[3], "--form", "lhotse"), r"data/test.jsonl: no manifest of lhotse's cuts"),
-    Mistake("a forgotten prompt", ("auralign", "ask", "model", "data/test-0.flac", "data/test-1.flac"), r"the prompt 'data/test-1.flac' is a file; the prompt comes last"),
     Mistake("a misspelt slot", (*ASK[:-1], "sort {speach}"), r"the prompt holds \{speach\}; did you mean \{speech\}\?"),
     Mistake("an LLM that is not where it is said to be", (*ASK, "--llm", "nowhere"), r"no llm at nowhere"),
     Mistake("a method that is not installed", ("auralign", "methods", "sifft"), r"no alignment method 'sifft'\. Did you mean 'sift'\?"),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 
 from auralign.cli.arguments import Commands, add_decoding, add_model, decoding_of, load_model, print_stream
@@ -16,15 +17,11 @@ def add(commands: Commands) -> None:
     )
     add_model(parser)
     parser.add_argument(
-        "audio",
+        "words",
         metavar="AUDIO",
         nargs="+",
-        help="audio files: WAV, FLAC, Opus, MP3, ...; M4A and WebM with auralign[av]",
-    )
-    parser.add_argument(
-        "prompt",
-        metavar="PROMPT",
-        help='the question; {speech} marks the position of the speech, "" asks nothing beside the speech',
+        help="audio files: WAV, FLAC, Opus, MP3, ...; M4A and WebM with auralign[av]; and last, if it is no file, the question: "
+        "{speech} in it marks the position of the speech. Without it the speech is all that is asked",
     )
     parser.add_argument(
         "--transcript",
@@ -41,18 +38,30 @@ def do(options: argparse.Namespace) -> int:
     On a terminal, an answer is printed while it is decoded."""
     from auralign.data.audio import AudioError
 
-    if options.transcript is not None and len(options.audio) > 1:
-        raise ValueError(f"--transcript is of one audio file; {len(options.audio)} are given")
-    if os.path.exists(options.prompt):
-        raise ValueError(f'the prompt {options.prompt!r} is a file; the prompt comes last ("" asks nothing)')
+    files, prompt = split_words(options.words)
+    if options.transcript is not None and len(files) > 1:
+        raise ValueError(f"--transcript is of one audio file; {len(files)} are given")
     model, decoding, live = load_model(options), decoding_of(options), sys.stdout.isatty()
     num_failed = 0
-    for audio in options.audio:
+    for audio in files:
         try:
-            pieces = model.stream(audio, options.prompt or None, transcript=options.transcript, **decoding)
-            print(f"{audio}: " if len(options.audio) > 1 else "", end="", flush=True)
+            pieces = model.stream(audio, prompt, transcript=options.transcript, **decoding)
+            print(f"{audio}: " if len(files) > 1 else "", end="", flush=True)
             print_stream(pieces, live=live)
         except AudioError as error:
             num_failed += 1
             print(f"auralign: error: {error}", file=sys.stderr)
     return 1 if num_failed else 0
+
+
+def split_words(words: list[str]) -> tuple[list[str], str | None]:
+    """The audio files of a command line, and the prompt behind them, if there is one.
+
+    >>> split_words(["a.wav", "b.flac", "sort {speech}"])
+    (['a.wav', 'b.flac'], 'sort {speech}')
+    >>> split_words(["a.wav", "absent.wav"]), split_words(["a.wav", ""])
+    ((['a.wav', 'absent.wav'], None), (['a.wav'], None))
+    """
+    *files, last = words
+    is_file = os.path.exists(last) or re.fullmatch(r"\S+\.\w{2,5}", last)
+    return (words, None) if not files or is_file else (files, last or None)

@@ -15,7 +15,7 @@ import auralign
 from auralign import cli
 from auralign.models.builds import RECORD
 from auralign.publish.export import _stored, export
-from auralign.publish.model_folder import CARD, CONFIG
+from auralign.publish.model_folder import CARD, CONFIG, hub_id_of
 from auralign.recipe import load_recipe
 
 
@@ -105,8 +105,15 @@ def test_an_export_can_name_the_models_by_their_ids_on_the_hub(
     export(load_recipe("hparams/sift.yaml"), folder, ids={"llm": "org/llm", "encoder": "org/whisper"})
     config = json.loads((folder / CONFIG).read_text())
     assert [config[what]["with"]["path"] for what in ("llm", "encoder")] == ["org/llm", "org/whisper"]
+    assert "base_model:\n- org/llm\n- org/whisper\n" in (folder / CARD).read_text()
     found = auralign.load(folder, llm=make_llm("llama"), encoder=whisper_folder).answer(audio(recipe), "sort")
     assert found == auralign.load("model").answer(audio(recipe), "sort")
+
+
+def test_a_folder_that_was_moved_is_not_taken_for_an_id_of_the_hub():
+    folder = {"with": {"path": "models/llm"}, "places": {"path": "0" * 64}}
+    assert hub_id_of(folder) is None
+    assert hub_id_of({"with": {"path": "org/llm"}}).id == "org/llm"
 
 
 def test_a_path_is_no_id(recipe, monkeypatch, tmp_path):

@@ -18,10 +18,10 @@ from typing import Any
 from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.files import hash_path, make_folder_atomically, read_json, without_folders
-from auralign.hub import Reference, failures, is_pinned, parse, resolve
+from auralign.hub import Reference, failures, parse, resolve
 from auralign.method import cite
 from auralign.publish import front_matter
-from auralign.publish.model_folder import CARD, CONFIG, read_config
+from auralign.publish.model_folder import CARD, CONFIG, hub_id_of, read_config
 from auralign.records import Target, check_header, read_about
 from auralign.run_folder import SPLITS, RunFolder
 from auralign.train.checkpoint import WEIGHTS
@@ -87,7 +87,7 @@ def push_model(
             ("LLM", "--llm", config["llm"]),
             ("encoder", "--encoder", config["encoder"]),
         )
-        if not is_pinned(account["with"].get("path", ""))
+        if hub_id_of(account) is None
     ]
     if "license" not in values:
         notes.append("its card states no licence; push again with --license")

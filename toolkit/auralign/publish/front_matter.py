@@ -17,7 +17,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from auralign.hub import parse, resolve
+from auralign.hub import resolve
+from auralign.publish.model_folder import hub_id_of
 from auralign.records import Utterance, read_rows
 from auralign.run_folder import RunFolder
 
@@ -72,9 +73,9 @@ def of_model(recipe, config: dict) -> dict[str, Any]:
     Returns dict: `base_model` names the bases that were taken from the hub; `license` is that of the LLM, if its own card says
     one; `language` is that of the training data.
     """
-    encoders = [config["encoder"], *(parts["encoder"] for parts in config["branches"].values())]
-    names = [config["llm"]["name"], *(str(encoder["with"].get("path", "")) for encoder in encoders)]
-    bases = [reference.id for reference in map(parse, names) if reference and reference.is_pinned]
+    encoders = (parts["encoder"] for parts in config["branches"].values())
+    references = map(hub_id_of, (config["llm"], config["encoder"], *encoders))
+    bases = [reference.id for reference in references if reference]
     return {
         "library_name": "auralign",
         "pipeline_tag": TASK,

@@ -13,7 +13,7 @@ from pathlib import Path
 from auralign import __version__
 from auralign.bases import hash_content
 from auralign.files import read_json, recall_path, remember_path
-from auralign.hub import parse, reference_of, resolve
+from auralign.hub import Reference, parse, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -123,6 +123,11 @@ def account_of_part(described: dict, folder) -> dict:
     return account | ({"places": places} if places else {})
 
 
+def hub_id_of(account: dict) -> Reference | None:
+    """The model of the hub that the account of an LLM or encoder names; None if it names a folder, which has a place."""
+    return None if "path" in account.get("places", {}) else parse(str(account["with"].get("path", "")))
+
+
 def _seen_from(folder, path) -> str:
     """A path relative to a folder, or its name alone if the two share only the root or the parent of a home folder."""
     start, target, home = (Path(item).resolve() for item in (folder, path, Path.home()))
@@ -184,7 +189,7 @@ def constructor_of(
         arguments[key] = _find_path(arguments[key], digest, Path(holder).parent)
     if what:
         recorded = str(arguments.get("path"))
-        if path_now or parse(recorded):
+        if path_now or hub_id_of(account):
             recorded = str(resolve(path_now or recorded))
         arguments["path"] = recorded
         if path_now and not Path(arguments["path"]).exists():

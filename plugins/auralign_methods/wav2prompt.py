@@ -24,7 +24,8 @@ class Wav2Prompt(AlignmentMethod):
     the normalised squared distance, 10 of the cosine, 1 of the quantity. Not faithful: the weights of the joint terms and the
     request to repeat are ours, and the quantity loss is that of BLSP-KD (arXiv:2405.19041); training details of Wav2Prompt were
     not checked against the source. Of ACIF, our reading: distances are divided by the squared norm of the token's embedding,
-    the cosine is taken from the mean of all token embeddings; the whole LLM is run for its first layer.
+    the cosine is taken from the mean of all token embeddings; the whole LLM is run for its first layer. An addition of ours,
+    off by default, is `naming_weight`: a squared distance alone leaves an embedding between tokens, and the LLM reads none.
 
     Arguments
     ---------
@@ -32,9 +33,13 @@ class Wav2Prompt(AlignmentMethod):
         A template with one `{speech}` slot, after which the LLM is to say the transcript.
     stage : str
         "joint", or of ACIF "align" or "distil".
-    embedding_weight, quantity_weight, cross_entropy_weight : float
+    embedding_weight, quantity_weight, cross_entropy_weight, naming_weight : float
         Of the terms of "joint"; the quantity's also of "distil". Without cross-entropy the LLM is not run: it helps if the
-        LLM, asked to repeat, says the bare transcript, and is a command to do so if it would not.
+        LLM, asked to repeat, says the bare transcript, and is a command to do so if it would not. Naming
+        is the cross-entropy of each token among all, the nearest to its embedding being the likeliest
+        (`auralign.losses.naming_loss`).
+    num_rivals : int, optional
+        Of naming: only the tokens with ids below this, and the right one, compete, which saves time; the default is all.
     """
 
     instruction: str = "{speech}\nRepeat the above."
@@ -42,11 +47,13 @@ class Wav2Prompt(AlignmentMethod):
     embedding_weight: float = 1.0
     quantity_weight: float = 1.0
     cross_entropy_weight: float = 1.0
+    naming_weight: float = 0.0
+    num_rivals: int | None = None
 
     name = "wav2prompt"
     paper = "2406.00522"
     fidelity = "mechanism"
-    examples = ({}, {"stage": "align"}, {"stage": "distil"})
+    examples = ({}, {"naming_weight": 0.5, "num_rivals": 20}, {"stage": "align"}, {"stage": "distil"})
     not_distances = ("quantity",)
 
     def __post_init__(self):
@@ -87,6 +94,9 @@ class Wav2Prompt(AlignmentMethod):
             return {"first_layer": first, "quantity": quantity}
         embedding = student.distance(teacher, SPEECH, layer=0, squared=True)
         terms = {"embedding": replace(embedding, weight=self.embedding_weight), "quantity": quantity}
+        if self.naming_weight:
+            named = student.naming_loss(teacher, SPEECH, num_rivals=self.num_rivals)
+            terms["naming"] = replace(named, weight=self.naming_weight)
         if self.cross_entropy_weight:
             said = student.cross_entropy(TARGET)
             terms["cross_entropy"] = replace(said, weight=self.cross_entropy_weight)

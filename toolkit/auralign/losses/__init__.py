@@ -1,6 +1,6 @@
 """Losses that methods combine. Each gives a `Term`: a sum and its count, never a mean."""
 
-from auralign.losses.cross_entropy import cross_entropy
+from auralign.losses.cross_entropy import cross_entropy, naming_loss
 from auralign.losses.ctc import ctc
 from auralign.losses.distance import cosine_distance, distance, quantity_error
 from auralign.losses.divergence import TopK, bucketed_divergence, divergence
@@ -22,6 +22,7 @@ __all__ = [
     "ipot_distance",
     "ipot_plan",
     "join",
+    "naming_loss",
     "quantity_error",
     "read_unit",
     "sinkhorn_distance",

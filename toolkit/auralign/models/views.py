@@ -19,8 +19,9 @@ from auralign.losses import (
     cross_entropy,
     distance,
     divergence,
+    naming_loss,
 )
-from auralign.models.llm import LAST, LLM
+from auralign.models.llm import INPUT, LAST, LLM
 from auralign.records import Choice
 
 
@@ -174,6 +175,15 @@ class ViewOutput:
     def cosine_distance(self, teacher: "ViewOutput", tag: str, *, layer: int | float = LAST) -> Term:
         """One minus the cosine of the hidden states at the tokens under a tag, pair by pair."""
         return replace(cosine_distance(*self._pairs(teacher, tag, layer)), unit=self.unit(tag))
+
+    def naming_loss(self, teacher: "ViewOutput", tag: str, *, num_rivals: int | None = None) -> Term:
+        """Negative log-likelihood of the teacher's tokens under a tag, the one nearest to this view's embedding at the same
+        place being the likeliest; see `auralign.losses.naming_loss`."""
+        rivals = self.llm.embed(torch.arange(num_rivals or self.llm.vocabulary_size))
+        named = naming_loss(
+            *self._pairs(teacher, tag, INPUT), teacher.labels(tag), rivals, self.llm.mean_embedding.to(rivals)
+        )
+        return replace(named, unit=self.unit(tag))
 
     def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):
         if tag == FIRST:

@@ -192,6 +192,11 @@ class LLM(nn.Module):
         return self._sharing[kind]
 
     @property
+    def vocabulary_size(self) -> int:
+        """V: the number of tokens that have an embedding."""
+        return self.model.get_input_embeddings().num_embeddings
+
+    @property
     def device(self) -> torch.device:
         return self.model.device
 
@@ -212,8 +217,8 @@ class LLM(nn.Module):
     @cached_property
     def mean_embedding(self) -> torch.Tensor:
         """The mean (D,) of the original token embeddings: they share a large part, which carries nothing of a token."""
-        with self.original():
-            return self.model.get_input_embeddings().weight.detach().float().mean(0)
+        with self.original(), torch.no_grad():
+            return self.embed(torch.arange(self.vocabulary_size)).float().mean(0)
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Last hidden states (N, D) of one pack; see `run`."""

@@ -428,6 +428,20 @@ def test_wav2prompt_matches_embeddings_count_and_words(llm, renderer):
     assert set(terms) == {"embedding", "quantity", "cross_entropy"}
 
 
+def test_wav2prompt_names_the_tokens_of_the_transcript(llm, renderer):
+    import torch
+
+    from auralign.losses import naming_loss
+
+    method = load_method("wav2prompt", naming_weight=0.5, num_rivals=20)
+    views = outputs(method, speech_model(llm), renderer)
+    term, ids = method.loss(views)["naming"], torch.tensor(renderer.encode("three five"))
+    table = llm.model.get_input_embeddings().weight
+    named = naming_loss(views["student"].at("speech", 0), table[ids], ids, table[:20], table.mean(0))
+    torch.testing.assert_close(term.sum, named.sum)
+    assert (term.count, term.weight, term.unit) == (len(ids), 0.5, "speech")
+
+
 def test_acif_aligns_without_running_the_llm(llm, renderer, monkeypatch):
     import torch
 

@@ -97,7 +97,15 @@ def naming_loss(
     )
 
 
-def _name(hidden, tokens, labels, *, rivals, squares, scale) -> torch.Tensor:
+def _name(
+    hidden: torch.Tensor,
+    tokens: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    rivals: torch.Tensor,
+    squares: torch.Tensor,
+    scale: torch.Tensor,
+) -> torch.Tensor:
     """The sum of the losses of a chunk. The part that all squared distances of an embedding share, its own, is left out."""
     right = scale * (2 * (hidden * tokens).float().sum(1) - tokens.float().square().sum(1))
     against = scale * (2 * (hidden @ rivals.T).float() - squares)

@@ -67,7 +67,10 @@ def test_in_use_the_weights_say_how_many(integrate):
 
 
 @pytest.mark.parametrize("num_tokens", [None, torch.tensor([3, 2])])
-def test_integration_alone_equals_in_a_batch(integrate, num_tokens):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_integration_alone_equals_in_a_batch(num_tokens, stride):
+    torch.manual_seed(0)
+    integrate = ContinuousIntegrateAndFire(6, 5, tokens_per_frame=0.3, stride=stride).eval()
     frames, lengths = 10 * torch.randn(2, 20, 6), torch.tensor([20, 9])
     frames[1, 9:] = 1e6
     together, counts, _ = integrate(frames, lengths, num_tokens)
@@ -78,8 +81,9 @@ def test_integration_alone_equals_in_a_batch(integrate, num_tokens):
         torch.testing.assert_close(together[row, : count.item()], alone[0], atol=1e-5, rtol=1e-5)
 
 
-def test_weights_begin_at_the_expected_rate():
-    connector = ContinuousIntegrateAndFire(6, 5, tokens_per_frame=0.1)
+@pytest.mark.parametrize("stride", [1, 5])
+def test_weights_begin_at_the_expected_rate(stride):
+    connector = ContinuousIntegrateAndFire(6, 5, tokens_per_frame=0.1, stride=stride)
     torch.nn.init.zeros_(connector.weigh.weight)
     _, _, extras = connector(torch.randn(1, 50, 6), torch.tensor([50]))
     assert extras["quantity"].item() == pytest.approx(5.0, rel=1e-5)
@@ -147,3 +151,18 @@ def test_counted_queries_are_never_more_than_frames_in_use():
     _, lengths, extras = connector(torch.randn(2, 9, 6), torch.tensor([9, 4]))
     assert lengths.tolist() == [9, 4]
     assert extras["quantity"].tolist() == pytest.approx([270.0, 120.0])
+
+
+def test_frames_are_counted_exactly_in_bfloat16():
+    torch.manual_seed(0)
+    connector = ContinuousIntegrateAndFire(6, 5, tokens_per_frame=0.3, project_first=True)
+    frames, lengths, num_tokens = torch.randn(1, 400, 6), torch.tensor([400]), torch.tensor([100])
+    with torch.autocast("cpu", torch.bfloat16):
+        _, _, extras = connector(frames, lengths, num_tokens)
+    assert extras["weights"].dtype == extras["quantity"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("stride, rate", [(0, 0.08), (4, 0.25)])
+def test_a_stride_that_is_no_stride_is_refused(stride, rate):
+    with pytest.raises(ValueError, match=f"stride {stride}, tokens_per_frame {rate}"):
+        ContinuousIntegrateAndFire(6, 5, stride=stride, tokens_per_frame=rate)

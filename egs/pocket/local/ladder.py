@@ -2,6 +2,7 @@
 
     python local/ladder.py hparams/answer.yaml [--size quick ...]                 the run's own test set
     python local/ladder.py hparams/answer.yaml --manifest M --evaluation FOLDER   one that `auralign evaluate` has answered
+    python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, and nothing else
 
 Columns, all of the same frozen LLM, each compared with its own answer to the text:
   cascade   the encoder's own transcript        speech    the speech, through the connector
@@ -9,18 +10,18 @@ Columns, all of the same frozen LLM, each compared with its own answer to the te
   snap      each speech embedding replaced by the nearest token's: what is left is a recogniser in embedding space
   shuffled  another utterance's speech          mean      the mean speech embedding at every position
   noise     white noise of the same length      nearest   the training question whose encoder frames are nearest
-
-Measures: exact (word for word), first (the first 40 characters), F1 (of words); heard (share of the text's tokens that the
-nearest tokens get wrong: an error rate); recovery (see `recovery`); right (by the key in grammar.yaml, where a question has one).
+Their measures: local/measures.py. Below the table, the seconds from a clip to the first token of the answer, one at a time.
 
 Reads: the run's checkpoint, its test set and hypotheses
 Writes: <output_folder>/ladder/<name>.json and <name>.md
 """
 
+import argparse
 import json
 import sys
+import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -28,81 +29,21 @@ import numpy
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from local.texts import key_of, words_of  # noqa: E402
+from local.measures import CONTROLS, Asked, as_table, group_of, summarise  # noqa: E402
 
 from auralign import script, steps  # noqa: E402
+from auralign.data.audio import audio_path, hear  # noqa: E402
 from auralign.decode.stage import make_decoder  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
 from auralign.layout import MAIN, Speech, Text, View, fill  # noqa: E402
+from auralign.progress import track  # noqa: E402
 from auralign.records import Hypothesis, Records, Utterance  # noqa: E402
-from auralign.score.metrics import bootstrap_interval, word_error_rate  # noqa: E402
 
-CONTROLS = ("snap", "mean", "noise", "nearest")  # answered here; the quick run has the first alone
 ANSWERED = {"text": "text", "cascade": "transcript", "speech": "speech", "shuffled": "shuffled"}
-COLUMNS = ("text", "cascade", "adapted", "speech", "snap", "shuffled", "mean", "noise", "nearest")
-NUM_FIRST = 40  # characters
 NUM_NLL_TOKENS = 24  # of the answer to the text, whose likelihood is compared
 NUM_RECOVERY = 20  # questions of each group
+NUM_TIMED = 20  # clips
 BATCH_SIZE = 32
-
-
-@dataclass
-class Asked:
-    """A question of the test set, and what was answered."""
-
-    row: int
-    utterance: Utterance
-    text_ids: tuple[int, ...]
-    answers: dict[str, str] = field(default_factory=dict)
-    heard: tuple[int, ...] = ()
-    transcript: str = ""  # of the adapted Whisper
-    nll: dict[str, float] = field(default_factory=dict)
-
-
-# --- measures
-
-
-def f1_of_words(reference: str, answer: str) -> float:
-    """F1 of the words of an answer, counted with repetition.
-
-    >>> f1_of_words("The capital is Paris.", "Paris is big")
-    0.5714285714285714
-    """
-    wanted, given = words_of(reference), words_of(answer)
-    shared = sum(min(wanted.count(word), given.count(word)) for word in set(wanted))
-    return 2 * shared / (len(wanted) + len(given)) if wanted or given else 1.0
-
-
-def agreement(reference: str, answer: str) -> dict[str, float]:
-    """How far an answer is the reference: exact, first, F1."""
-    return {
-        "exact": float(reference.split() == answer.split()),
-        "first": float(reference.strip()[:NUM_FIRST] == answer.strip()[:NUM_FIRST]),
-        "F1": f1_of_words(reference, answer),
-    }
-
-
-def token_error_rate(asked: list[Asked]) -> float:
-    """Edits of the nearest tokens to the text's, over the text's tokens: a corpus rate."""
-    pairs = [(one.text_ids, one.heard) for one in asked]
-    return word_error_rate(*([" ".join(map(str, ids)) for ids in side] for side in zip(*pairs, strict=True)))
-
-
-def recovery(asked: list[Asked]) -> float | None:
-    """The share of what the text does for the answer to it that the speech does too.
-
-    (NLL(shuffled speech) - NLL(speech)) / (NLL(shuffled text) - NLL(text)), each the sum over questions of the negative
-    log-likelihood of the beginning of the LLM's answer to the text. None if nothing was measured, or text does nothing.
-    """
-    sums = {given: sum(one.nll[given] for one in asked if one.nll) for given in GIVEN_FOR_NLL}
-    gain = sums["shuffled text"] - sums["text"]
-    return (sums["shuffled"] - sums["speech"]) / gain if gain > 0 else None
-
-
-GIVEN_FOR_NLL = ("text", "speech", "shuffled", "shuffled text")
-
-
-# --- what the model makes of the test set
 
 
 class Listener:
@@ -136,14 +77,17 @@ class Listener:
         """Ids (U,) of the tokens whose embeddings are nearest to embeddings (U, D)."""
         return torch.cdist(embeddings.float(), self.table).argmin(1)
 
-    def answer(self, prompts, speech=None) -> list[str]:
-        """Answers to prompts, each with its speech embeddings, in batches."""
+    def answer(self, prompts, speech=None, *, about: str = "answers", **decoding) -> list[str]:
+        """Answers to prompts, each with its speech embeddings, in batches; `decoding` replaces values of the run's own."""
         texts = []
         speech = speech or [None] * len(prompts)
-        for start in range(0, len(prompts), BATCH_SIZE):
+        for start in track(range(0, len(prompts), BATCH_SIZE), f"ladder: {about}", unit="batch"):
             part = slice(start, start + BATCH_SIZE)
             found = self.model.answer(
-                prompts[part], speech[part], decoding=self.decoder.decoding, stop_ids=self.renderer.stop_ids
+                prompts[part],
+                speech[part],
+                decoding=replace(self.decoder.decoding, **decoding),
+                stop_ids=self.renderer.stop_ids,
             )
             texts += [self.renderer.read(one.ids).text for one in found]
         return texts
@@ -187,7 +131,7 @@ def listen(listener: Listener, asked: list[Asked], *, columns, seed: int) -> lis
     prompts = [listener.prompt] * len(asked)
     for column in columns:
         answers = (
-            listener.answer(prompts, speech[column]())
+            listener.answer(prompts, speech[column](), about=column)
             if column in speech
             else nearest_questions(listener, asked)
         )
@@ -236,7 +180,7 @@ def answer_transcripts(listener: Listener, asked: list[Asked], folder) -> list[s
     for one, text in zip(asked, texts, strict=True):
         one.transcript = text
     with listener.llm.original():
-        return listener.answer([listener.text_prompt(text) for text in texts])
+        return listener.answer([listener.text_prompt(text) for text in texts], about="adapted")
 
 
 def _noises(listener: Listener, asked: list[Asked], seed: int):
@@ -263,7 +207,11 @@ def nearest_questions(listener: Listener, asked: list[Asked]) -> list[str]:
     texts = list(dict.fromkeys(found))
     with listener.llm.original():
         answers = dict(
-            zip(texts, listener.answer([listener.text_prompt(text) for text in texts]), strict=True)
+            zip(
+                texts,
+                listener.answer([listener.text_prompt(text) for text in texts], about="nearest"),
+                strict=True,
+            )
         )
     return [answers[text] for text in found]
 
@@ -273,117 +221,106 @@ def _mean_frame(frames, row: int) -> torch.Tensor:
     return of_row[0, : int(lengths[0])].float().mean(0)
 
 
-# --- the table
+def hear_file(listener: Listener, path) -> dict[str, str]:
+    """What the model makes of a file: the tokens that it hears, the encoder's own transcript, and the answers to both."""
+    encoder = listener.model.encoder
+    frames = encoder([hear(path, sample_rate=encoder.sample_rate).samples])
+    (embeddings,) = listener.embed(frames)
+    (transcript,) = listener.decoder.recognizer.transcribe(*frames)
+    speech = listener.answer([listener.prompt], [[embeddings]])
+    with listener.llm.original():
+        cascade = listener.answer([listener.text_prompt(transcript)])
+    heard = listener.renderer.read(listener.nearest_tokens(embeddings).tolist()).text
+    return {"heard": heard, "speech": speech[0], "transcript": transcript, "cascade": cascade[0]}
 
 
-def group_of(asked: Asked) -> str:
-    """The step of the ladder that a question belongs to."""
-    return asked.utterance.labels.get("group") or "all"
+def time_first_tokens(listener: Listener, asked: list[Asked]) -> dict[str, list[float]]:
+    """Seconds from the samples of each clip to the first token of the answer, by column; the first clip is not timed."""
+    encoder, manifest = listener.model.encoder, listener.manifest
+    seconds: dict[str, list[float]] = {"speech": [], "cascade": []}
+    for one in asked:
+        samples = hear(audio_path(manifest.path, one.utterance), sample_rate=encoder.sample_rate).samples
+        begun = time.perf_counter()
+        speech = listener.embed(encoder([samples]))
+        listener.answer([listener.prompt], [speech], max_new_tokens=1)
+        heard = time.perf_counter()
+        (text,) = listener.decoder.recognizer.transcribe(*encoder([samples]))
+        listener.answer([listener.text_prompt(text)], max_new_tokens=1)
+        seconds["speech"].append(heard - begun)
+        seconds["cascade"].append(time.perf_counter() - heard)
+    return {column: of_column[1:] for column, of_column in seconds.items()}
 
 
-def summarise(asked: list[Asked], *, seed: int) -> dict:
-    """Measures of one group: by column the agreement, and the right answers by key."""
-    found: dict = {"n": len(asked), "speakers": len({one.utterance.speaker for one in asked}), "columns": {}}
-    for column in COLUMNS:
-        with_answer = [one for one in asked if column in one.answers and "text" in one.answers]
-        if not with_answer:
-            continue
-        measured = [agreement(one.answers["text"], one.answers[column]) for one in with_answer]
-        means = {name: float(numpy.mean([one[name] for one in measured])) for name in measured[0]}
-        clusters = [one.utterance.speaker or one.utterance.id for one in with_answer]
-        interval = bootstrap_interval([one["F1"] for one in measured], clusters=clusters, seed=seed)
-        means["F1 interval"] = [interval.low, interval.high]
-        keys = [(key_of(one.utterance.labels), one.answers[column]) for one in with_answer]
-        judged = [bool(set(words_of(answer)) & key) for key, answer in keys if key]
-        found["columns"][column] = {**means, "right": float(numpy.mean(judged)) if judged else None}
-        found["keyed"] = len(judged)
-    found["heard"] = token_error_rate(asked)
-    found["recovery"] = recovery(asked)
-    found["measured for recovery"] = sum(bool(one.nll) for one in asked)
-    return found
-
-
-def show(value: float | None) -> str:
-    """A figure of the table; "-" if there is none."""
-    return "-" if value is None else f"{value:.2f}"
-
-
-def as_table(groups: dict[str, dict]) -> str:
-    """The ladder as Markdown: one row a group."""
-
-    def measure(row: dict, column: str, name: str) -> str:
-        return show(row["columns"].get(column, {}).get(name))
-
-    heads = ["group", "n", "voices", "tokens heard wrong"]
-    shown = {
-        "exact": ("cascade", "adapted", "speech", "snap", "shuffled"),
-        "first": ("cascade", "adapted", "speech"),
-        "F1": COLUMNS[1:],
-    }
-    for name, columns in shown.items():
-        heads += [f"{name}: {columns[0]}", *columns[1:]]
-    heads.append("recovery")
-    rows = []
-    for name, row in groups.items():
-        cells = [name, str(row["n"]), str(row["speakers"]), show(row["heard"])]
-        cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
-        rows.append([*cells, show(row["recovery"])])
-    lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]
-    keyed = {name: row for name, row in groups.items() if row.get("keyed")}
-    right = [
-        f"{name}: text {measure(row, 'text', 'right')}, cascade {measure(row, 'cascade', 'right')}, speech "
-        f"{measure(row, 'speech', 'right')} of {row['keyed']}"
-        for name, row in keyed.items()
+def show_files(listener: Listener, paths: list[Path]) -> str:
+    """What is made of each file, in lines."""
+    blocks = [
+        "\n".join([str(path), *(f"  {name:<10}  {text}" for name, text in hear_file(listener, path).items())])
+        for path in paths
     ]
-    notes = ["", "Right by the key: " + "; ".join(right)] if right else []
-    return "\n".join([*(f"| {line} |" for line in lines), *notes]) + "\n"
+    return "\n".join(blocks)
 
 
 def main(argv):
-    own, argv = _own_options(argv)
+    own, argv = own_options(argv)
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
-    manifest = Records(own.get("manifest") or run.data.manifest("test"), Utterance)
-    if "evaluation" in own:
-        hypotheses = {
-            column: Path(own["evaluation"]) / f"{given}.jsonl" for column, given in ANSWERED.items()
-        }
-    else:
-        hypotheses = {column: run.hypotheses(given) for column, given in ANSWERED.items()}
-    hypotheses = {column: path for column, path in hypotheses.items() if path.exists()}
+    manifest = Records(own.manifest or run.data.manifest("test"), Utterance)
     listener = Listener(run, manifest)
-    asked = read_questions(listener, hypotheses)
-    is_quick = run.recipe.own.get("size") == "quick"
-    embeddings = listen(listener, asked, columns=CONTROLS[:1] if is_quick else CONTROLS, seed=run.recipe.seed)
-    if "adapted" in own:
-        fill_in(asked, "adapted", answer_transcripts(listener, asked, own["adapted"]))
-    number = int(own.get("recovery", 0 if is_quick else NUM_RECOVERY))
-    measure_likelihoods(listener, asked, embeddings, number=number, seed=run.recipe.seed)
+    if own.show:
+        print(show_files(listener, own.show))
+        return
+    hypotheses = {
+        column: Path(own.evaluation) / f"{given}.jsonl" if own.evaluation else run.hypotheses(given)
+        for column, given in ANSWERED.items()
+    }
+    asked = read_questions(listener, {name: path for name, path in hypotheses.items() if path.exists()})
+    is_quick, seed = run.recipe.own.get("size") == "quick", run.recipe.seed
+    embeddings = listen(listener, asked, columns=CONTROLS[:1] if is_quick else CONTROLS, seed=seed)
+    if own.adapted:
+        fill_in(asked, "adapted", answer_transcripts(listener, asked, own.adapted))
+    number = own.recovery if own.recovery is not None else 0 if is_quick else NUM_RECOVERY
+    measure_likelihoods(listener, asked, embeddings, number=number, seed=seed)
+    seconds = time_first_tokens(listener, asked[: NUM_TIMED + 1])
     groups: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         groups[group_of(one)].append(one)
-    table = {name: summarise(of_group, seed=run.recipe.seed) for name, of_group in groups.items()}
-    folder, name = Path(run.folder) / "ladder", own.get("name", manifest.path.stem)
+    table = {name: summarise(of_group, seed=seed) for name, of_group in groups.items()}
+    page = as_table(table) + "\n".join(
+        [""]
+        + [
+            f"Seconds to the first token, {column}: median {numpy.median(of_column):.2f} of {len(of_column)} clips, "
+            f"{torch.get_num_threads()} threads"
+            for column, of_column in seconds.items()
+            if of_column
+        ]
+    )
+    folder, name = Path(run.folder) / "ladder", own.name or manifest.path.stem
     with write_atomically(folder / f"{name}.json") as file:
         answers = {one.utterance.id: {"text": one.utterance.text, **one.answers} for one in asked}
-        json.dump({"groups": table, "answers": answers}, file, ensure_ascii=False, indent=1)
+        json.dump(
+            {"groups": table, "seconds": seconds, "answers": answers}, file, ensure_ascii=False, indent=1
+        )
     with write_atomically(folder / f"{name}.md") as file:
-        file.write(as_table(table))
-    print(as_table(table))
+        print(page, file=file)
+    print(page)
     print(f"ladder: {folder / name}.md")
 
 
-def _own_options(argv: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The options of this script, and the others."""
-    own, rest, left = {}, [], list(argv)
-    while left:
-        word = left.pop(0)
-        name = word.removeprefix("--")
-        if word.startswith("--") and name in ("manifest", "evaluation", "name", "recovery", "adapted"):
-            if not left:
-                raise ValueError(f"--{name} needs a value")
-            own[name] = left.pop(0)
-        else:
-            rest.append(word)
+def own_options(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of this script, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--manifest", type=Path)
+    parser.add_argument("--evaluation", type=Path)
+    parser.add_argument("--name")
+    parser.add_argument("--recovery", type=int)
+    parser.add_argument("--adapted", type=Path)
+    parser.add_argument("--show", type=Path, nargs="+")
+    own, rest = parser.parse_known_args(argv)
+    if own.show:
+        own.show = [
+            path
+            for given in own.show
+            for path in (sorted(given.rglob("*.flac")) if given.is_dir() else [given])
+        ]
     return own, rest
 
 

@@ -35,7 +35,7 @@ def agreement_by_group(asked, wanted: dict[str, str], found: dict[str, str]) -> 
     wanted, found : dict of str to str
         Answers by key: those to the text, and those to be compared with them.
     """
-    from local.ladder import agreement
+    from local.measures import agreement
 
     from auralign.score.metrics import bootstrap_interval
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from local.human import known_spans
-from local.ladder import Asked, agreement, as_table, f1_of_words, recovery, summarise, token_error_rate
+from local.measures import Asked, agreement, as_table, f1_of_words, recovery, summarise, token_error_rate
 
 
 def asked(text_ids=(1, 2), heard=(1, 2), nll=None, **answers):

@@ -1,0 +1,134 @@
+"""What the ladder measures, group by group, and its table.
+
+exact (word for word), first (the first 40 characters) and F1 (of words) compare an answer with the same LLM's own answer to the
+text; heard is the share of the text's tokens that the nearest tokens get wrong; recovery: see the function; right: by the key in
+grammar.yaml, where a question has one.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy
+from local.texts import key_of, words_of
+
+from auralign.records import Utterance
+from auralign.score.metrics import bootstrap_interval, word_error_rate
+
+CONTROLS = ("snap", "mean", "noise", "nearest")  # answered by the ladder; the quick run has the first alone
+COLUMNS = ("text", "cascade", "adapted", "speech", *CONTROLS[:1], "shuffled", *CONTROLS[1:])
+NUM_FIRST = 40  # characters
+
+
+@dataclass
+class Asked:
+    """A question of the test set, and what was answered."""
+
+    row: int
+    utterance: Utterance
+    text_ids: tuple[int, ...]
+    answers: dict[str, str] = field(default_factory=dict)
+    heard: tuple[int, ...] = ()
+    transcript: str = ""  # of the adapted Whisper
+    nll: dict[str, float] = field(default_factory=dict)
+
+
+def f1_of_words(reference: str, answer: str) -> float:
+    """F1 of the words of an answer, counted with repetition.
+
+    >>> f1_of_words("The capital is Paris.", "Paris is big")
+    0.5714285714285714
+    """
+    wanted, given = words_of(reference), words_of(answer)
+    shared = sum(min(wanted.count(word), given.count(word)) for word in set(wanted))
+    return 2 * shared / (len(wanted) + len(given)) if wanted or given else 1.0
+
+
+def agreement(reference: str, answer: str) -> dict[str, float]:
+    """How far an answer is the reference: exact, first, F1."""
+    return {
+        "exact": float(reference.split() == answer.split()),
+        "first": float(reference.strip()[:NUM_FIRST] == answer.strip()[:NUM_FIRST]),
+        "F1": f1_of_words(reference, answer),
+    }
+
+
+def token_error_rate(asked: list[Asked]) -> float:
+    """Edits of the nearest tokens to the text's, over the text's tokens: a corpus rate."""
+    pairs = [(one.text_ids, one.heard) for one in asked]
+    return word_error_rate(*([" ".join(map(str, ids)) for ids in side] for side in zip(*pairs, strict=True)))
+
+
+def recovery(asked: list[Asked]) -> float | None:
+    """The share of what the text does for the answer to it that the speech does too.
+
+    (NLL(shuffled speech) - NLL(speech)) / (NLL(shuffled text) - NLL(text)), each the sum over questions of the negative
+    log-likelihood of the beginning of the LLM's answer to the text. None if nothing was measured, or text does nothing.
+    """
+    sums = {given: sum(one.nll[given] for one in asked if one.nll) for given in GIVEN_FOR_NLL}
+    gain = sums["shuffled text"] - sums["text"]
+    return (sums["shuffled"] - sums["speech"]) / gain if gain > 0 else None
+
+
+GIVEN_FOR_NLL = ("text", "speech", "shuffled", "shuffled text")
+
+
+def group_of(asked: Asked) -> str:
+    """The step of the ladder that a question belongs to."""
+    return asked.utterance.labels.get("group") or "all"
+
+
+def summarise(asked: list[Asked], *, seed: int) -> dict:
+    """Measures of one group: by column the agreement, and the right answers by key."""
+    found: dict = {"n": len(asked), "speakers": len({one.utterance.speaker for one in asked}), "columns": {}}
+    for column in COLUMNS:
+        with_answer = [one for one in asked if column in one.answers and "text" in one.answers]
+        if not with_answer:
+            continue
+        measured = [agreement(one.answers["text"], one.answers[column]) for one in with_answer]
+        means = {name: float(numpy.mean([one[name] for one in measured])) for name in measured[0]}
+        clusters = [one.utterance.speaker or one.utterance.id for one in with_answer]
+        interval = bootstrap_interval([one["F1"] for one in measured], clusters=clusters, seed=seed)
+        means["F1 interval"] = [interval.low, interval.high]
+        keys = [(key_of(one.utterance.labels), one.answers[column]) for one in with_answer]
+        judged = [bool(set(words_of(answer)) & key) for key, answer in keys if key]
+        found["columns"][column] = {**means, "right": float(numpy.mean(judged)) if judged else None}
+        found["keyed"] = len(judged)
+    found["heard"] = token_error_rate(asked)
+    found["recovery"] = recovery(asked)
+    found["measured for recovery"] = sum(bool(one.nll) for one in asked)
+    return found
+
+
+def show(value: float | None) -> str:
+    """A figure of the table; "-" if there is none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def as_table(groups: dict[str, dict]) -> str:
+    """The ladder as Markdown: one row a group."""
+
+    def measure(row: dict, column: str, name: str) -> str:
+        return show(row["columns"].get(column, {}).get(name))
+
+    heads = ["group", "n", "voices", "tokens heard wrong"]
+    shown = {
+        "exact": ("cascade", "adapted", "speech", "snap", "shuffled"),
+        "first": ("cascade", "adapted", "speech"),
+        "F1": COLUMNS[1:],
+    }
+    for name, columns in shown.items():
+        heads += [f"{name}: {columns[0]}", *columns[1:]]
+    heads.append("recovery")
+    rows = []
+    for name, row in groups.items():
+        cells = [name, str(row["n"]), str(row["speakers"]), show(row["heard"])]
+        cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
+        rows.append([*cells, show(row["recovery"])])
+    lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]
+    keyed = {name: row for name, row in groups.items() if row.get("keyed")}
+    right = [
+        f"{name}: text {measure(row, 'text', 'right')}, cascade {measure(row, 'cascade', 'right')}, speech "
+        f"{measure(row, 'speech', 'right')} of {row['keyed']}"
+        for name, row in keyed.items()
+    ]
+    notes = ["", "Right by the key: " + "; ".join(right)] if right else []
+    return "\n".join([*(f"| {line} |" for line in lines), *notes]) + "\n"

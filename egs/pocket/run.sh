@@ -59,6 +59,7 @@ if run_stage 5 score "the gap ledger, and the ladder"; then
     python score.py "${hparams[@]}" "${options[@]}" "$@"
     for yaml in "${hparams[@]}"; do
         python local/ladder.py "$yaml" "${options[@]}" "$@"
+        $quick || python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
     done
 fi
 

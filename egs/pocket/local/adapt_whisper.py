@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from auralign import script  # noqa: E402
 from auralign.data.frames import recipe_frames  # noqa: E402
 from auralign.files import make_folder_atomically  # noqa: E402
+from auralign.hub import resolve  # noqa: E402
 from auralign.layout import MAIN  # noqa: E402
 from auralign.models.build import build_recognizer, construct_encoder  # noqa: E402
 from auralign.records import Records, Utterance  # noqa: E402
@@ -55,7 +56,7 @@ def main(argv):
     frames = recipe_frames(run.recipe, Encoders(encoder), train)
     adapt(recognizer, train, frames, epochs=own.epochs, seed=run.recipe.seed)
     with make_folder_atomically(own.output) as folder:
-        source = Path(run.recipe.own["encoder_folder"])
+        source = resolve(run.recipe.own["encoder_folder"])
         for file in source.iterdir():
             if file.is_file() and not file.name.startswith("model"):
                 shutil.copy(file, folder)

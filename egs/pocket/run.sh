@@ -23,7 +23,7 @@ size=full
 options=() # of the Python of stages 2 to 5
 corpus=()
 if $quick; then
-    size=quick corpus=(--quick) options=(--num_steps 700 --valid_every 175)
+    size=quick corpus=(--quick) options=(--num_steps 300 --valid_every 100)
     experiment=${experiment:-align}
 fi
 experiment=${experiment:-align,answer}

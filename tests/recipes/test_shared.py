@@ -37,8 +37,9 @@ def test_shared_files_are_the_same_in_every_recipe():
     assert not commands, "files of recipes differ; repair them with\n" + "\n".join(commands)
 
 
-def test_the_digits_example_shares_its_files():
-    shared = {name for name, paths in shared_files(ROOT).items() if Path("egs/digits", name) in paths}
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in ROOT.glob("egs/*/train.py")))
+def test_every_example_shares_its_files(example):
+    shared = {name for name, paths in shared_files(ROOT).items() if Path("egs", example, name) in paths}
     assert shared == {"path.sh", "generate.py", "train.py", "decode.py"}
 
 

@@ -2,8 +2,9 @@
 
     python local/make_corpus.py --output corpus/full [--quick]
 
-Most clips are espeak-ng's, in many voices; at most a quarter of the training clips are those of a neural voice, hibari. Voices
-of the group "new voice" never speak in training; "new engine" is spoken by SVOX Pico, if `pip install ttspico` was run.
+Most clips are espeak-ng's, in many voices; at most a quarter of the training clips are those of a neural voice, hibari. Half of the
+training clips get the sound of a room or a microphone. Voices of the group "new voice" never speak in training; "new engine" is
+spoken by SVOX Pico, if `pip install ttspico` was run.
 An interrupted run is finished by the same command.
 
 Writes: <output>/<split>/<id>.flac (16 kHz, mono) and, last, <output>/labels.jsonl
@@ -38,6 +39,7 @@ NEW_VARIANTS = ("m5", "m7", "m8", "f3", "f5", "Andrea")
 QUICK_VARIANTS = VARIANTS[:8]
 NEURAL, ESPEAK, PICO = "hibari", "espeak", "pico"
 NEURAL_SHARE = 0.25
+RECORDED_SHARE = 0.5  # of the training clips, made to sound as if recorded
 NUM_TRAIN, NUM_TRAIN_QUICK = 12_000, 2_600
 NUM_TEST_QUICK = 20  # texts of each group of the test set
 # The neural voice's samples are played faster or slower for other voices: (up, down) of the resampling from 24 kHz.
@@ -130,6 +132,37 @@ def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
     return clips
 
 
+def as_recorded(samples, rng: numpy.random.Generator) -> numpy.ndarray:
+    """A clip as a microphone in a room might have it: an echo, another tone, a hum of noise, or only a telephone's band.
+
+    Arguments
+    ---------
+    samples : numpy.ndarray
+        (num_samples,), 16 kHz.
+    rng : numpy.random.Generator
+    """
+    from scipy.signal import butter, fftconvolve, lfilter, resample_poly
+
+    number = len(samples)
+    if rng.random() < 0.5:  # an exponentially decaying room, -60 dB after 0.1 to 0.5 s
+        length = round(rng.uniform(0.1, 0.5) * SAMPLE_RATE)
+        room = rng.standard_normal(length) * 10 ** (-3 * numpy.arange(length) / length)
+        room *= rng.uniform(0.2, 0.8) / numpy.linalg.norm(room)
+        room[0] = 1.0
+        samples = fftconvolve(samples, room)[:number]
+    if rng.random() < 0.5:  # a shelf of at most 12 dB above or below some frequency
+        kind, edge = rng.choice(["lowpass", "highpass"]), rng.uniform(300, 3000)
+        part = lfilter(*butter(1, edge, kind, fs=SAMPLE_RATE), samples)
+        samples = samples + rng.uniform(-0.75, 3.0) * part
+    if rng.random() < 0.25:
+        samples = resample_poly(resample_poly(samples, 1, 2), 2, 1)[:number]
+    power = numpy.sqrt(numpy.mean(numpy.square(samples))) or 1.0
+    if rng.random() < 0.5:  # 10 to 35 dB below the speech
+        color = lfilter([1.0], [1.0, -rng.uniform(0.0, 0.95)], rng.standard_normal(number))
+        samples = samples + color * (power / color.std()) * 10 ** (-rng.uniform(10, 35) / 20)
+    return samples * (0.3 / max(numpy.abs(samples).max(), 1e-3))
+
+
 class Engines:
     """Every way to make speech; each engine is loaded when it is first needed."""
 
@@ -140,6 +173,8 @@ class Engines:
         """The float32 samples of a clip, at 16 kHz."""
         rng = random.Random(clip.id)
         samples = getattr(self, f"_{clip.engine}")(clip, rng)
+        if clip.split == "train" and rng.random() < RECORDED_SHARE:
+            samples = as_recorded(samples, numpy.random.default_rng(rng.randrange(2**32)))
         noise = numpy.random.default_rng(rng.randrange(2**32)).standard_normal(len(samples))
         samples = samples * rng.uniform(0.4, 1.0) + rng.choice((0.0, 0.001, 0.003)) * noise
         return numpy.clip(samples, -1, 1).astype(numpy.float32)

@@ -77,7 +77,8 @@ def make_texts(
     Arguments
     ---------
     num_train : int
-        Training texts. Filled templates are all different; those of the LLM come twice if it wrote too few, for two voices.
+        Training texts. Filled templates are all different; of those of the LLM a part comes too, in another voice, if it wrote
+        too few: who has heard whole sentences alone takes a sentence's first word for granted.
     num_test : int
         Texts of each group of the test set; default `NUM_TEST`.
     share_of_llm : float
@@ -114,11 +115,24 @@ def make_texts(
         "new word": draw(num_test, with_new_words, new_word=True),
         "new sentence of the LLM": held_out[:num_test],
         "valid": draw(NUM_VALID - num_valid, grammar.templates) + held_out[num_test:],
-        "train": draw(num_train - num_written, grammar.templates) + (2 * written)[:num_written],
+        "train": draw(num_train - num_written, grammar.templates) + written[:num_written],
     }
+    reserved = {_same_as(text) for group in splits if group != "train" for text in splits[group]}
+    for text in written[: max(0, num_written - len(written))]:
+        part = part_of(text, rng)
+        splits["train"].append(text if _same_as(part) in reserved else part)
     rng.shuffle(splits["train"])
     splits["seen question"] = rng.sample(splits["train"], num_test)
     return splits
+
+
+def part_of(text: Text, rng: Random) -> Text:
+    """Some words of a text in a row, at least three if it has as many, with a capital and a full stop."""
+    words = text.words.rstrip(".?!").split()
+    number = rng.randint(min(3, len(words)), len(words))
+    start = rng.randint(0, len(words) - number)
+    part = " ".join(words[start : start + number]).rstrip(",")
+    return Text(f"{part[0].upper()}{part[1:]}.")
 
 
 @functools.cache

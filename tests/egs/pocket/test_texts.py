@@ -54,9 +54,28 @@ def test_the_vocabulary_is_within_its_bound(splits):
     )
 
 
-def test_a_text_of_the_llm_comes_at_most_twice():
-    trained = [text for text in make_texts(num_train=12_000)["train"] if not text.template]
-    assert max(map(trained.count, random.Random(1).sample(trained, 50))) <= 2
+def test_texts_of_the_llm_that_come_again_come_in_part():
+    lines = [" ".join(words_of(line)) for line in texts.LLM_TEXTS.read_text(encoding="utf-8").splitlines()]
+    trained = [
+        " ".join(words_of(text.words)) for text in make_texts(num_train=12_000)["train"] if not text.template
+    ]
+    parts = [text for text in trained if text not in set(lines)]
+    assert len(trained) == 6_000
+    assert len(parts) > 2_000
+    assert all(any(part in line for line in lines) for part in random.Random(1).sample(parts, 50))
+
+
+def test_a_part_is_some_words_in_a_row():
+    parts = {
+        texts.part_of(texts.Text("Why is it, my friend, so cold?"), random.Random(seed)).words
+        for seed in range(60)
+    }
+    assert {"It, my friend, so cold.", "Why is it.", "Is it, my friend."} <= parts
+    assert min(len(words_of(part)) for part in parts) == 3
+
+
+def test_a_text_of_two_words_is_its_own_part():
+    assert texts.part_of(texts.Text("Not yet!"), random.Random(1)).words == "Not yet."
 
 
 def test_the_same_seed_gives_the_same_texts(splits):

@@ -1,0 +1,28 @@
+"""The clips of the pocket model."""
+
+import numpy
+import pytest
+
+from local.make_corpus import SAMPLE_RATE, as_recorded
+
+
+@pytest.fixture
+def tone():
+    return 0.5 * numpy.sin(2 * numpy.pi * 440 * numpy.arange(SAMPLE_RATE) / SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_recorded_clip_keeps_its_length_and_fits_the_scale(tone, seed):
+    found = as_recorded(tone, numpy.random.default_rng(seed))
+    assert found.shape == tone.shape
+    assert numpy.abs(found).max() == pytest.approx(0.3)
+
+
+def test_a_recorded_clip_is_the_same_for_the_same_seed(tone):
+    one, two, other = (as_recorded(tone, numpy.random.default_rng(seed)) for seed in (1, 1, 2))
+    numpy.testing.assert_array_equal(one, two)
+    assert not numpy.array_equal(one, other)
+
+
+def test_a_silent_clip_stays_finite():
+    assert numpy.isfinite(as_recorded(numpy.zeros(SAMPLE_RATE), numpy.random.default_rng(5))).all()

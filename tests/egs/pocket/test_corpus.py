@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from local.make_corpus import SAMPLE_RATE, as_recorded
+from local.make_corpus import SAMPLE_RATE
 
 
 @pytest.fixture
@@ -12,17 +12,17 @@ def tone():
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_recorded_clip_keeps_its_length_and_fits_the_scale(tone, seed):
+def test_a_recorded_clip_keeps_its_length_and_fits_the_scale(as_recorded, tone, seed):
     found = as_recorded(tone, numpy.random.default_rng(seed))
     assert found.shape == tone.shape
     assert numpy.abs(found).max() == pytest.approx(0.3)
 
 
-def test_a_recorded_clip_is_the_same_for_the_same_seed(tone):
+def test_a_recorded_clip_is_the_same_for_the_same_seed(as_recorded, tone):
     one, two, other = (as_recorded(tone, numpy.random.default_rng(seed)) for seed in (1, 1, 2))
     numpy.testing.assert_array_equal(one, two)
     assert not numpy.array_equal(one, other)
 
 
-def test_a_silent_clip_stays_finite():
+def test_a_silent_clip_stays_finite(as_recorded):
     assert numpy.isfinite(as_recorded(numpy.zeros(SAMPLE_RATE), numpy.random.default_rng(5))).all()

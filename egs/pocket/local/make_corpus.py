@@ -3,8 +3,8 @@
     python local/make_corpus.py --output corpus/full [--quick]
 
 Most clips are espeak-ng's, in many voices; at most a quarter of the training clips are those of a neural voice, hibari. Half of
-the training clips get the sound of a room or a microphone. Voices of the group "new voice" never speak in training; "new engine" is
-spoken by SVOX Pico, if `pip install ttspico` was run.
+the training clips get the sound of a room or a microphone. Voices of the group "new voice" never speak in training, and "new
+engine" is spoken by SVOX Pico, if `pip install ttspico` was run.
 An interrupted run is finished by the same command.
 
 Writes: <output>/<split>/<id>.flac (16 kHz, mono) and, last, <output>/labels.jsonl

@@ -1,9 +1,24 @@
 """The clips of the pocket model."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy
 import pytest
 
-from local.make_corpus import SAMPLE_RATE
+SAMPLE_RATE = 16_000
+SCRIPT = Path(__file__).parents[3] / "egs" / "pocket" / "local" / "make_corpus.py"
+
+
+@pytest.fixture(scope="module")
+def as_recorded():
+    spec = importlib.util.spec_from_file_location(
+        "pocket_corpus", SCRIPT
+    )  # digits has a local.make_corpus too
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.as_recorded
 
 
 @pytest.fixture

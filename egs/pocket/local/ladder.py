@@ -122,6 +122,7 @@ def listen(listener: Listener, asked: list[Asked], *, columns, seed: int) -> lis
     tokens = [listener.nearest_tokens(one) for one in embeddings]
     for one, ids in zip(asked, tokens, strict=True):
         one.heard = tuple(ids.tolist())
+        one.heard_text = listener.renderer.read(one.heard).text
     mean = torch.cat(embeddings).mean(0)
     speech = {
         "snap": lambda: [[listener.llm.embed(ids)] for ids in tokens],
@@ -295,7 +296,10 @@ def main(argv):
     )
     folder, name = Path(run.folder) / "ladder", own.name or manifest.path.stem
     with write_atomically(folder / f"{name}.json") as file:
-        answers = {one.utterance.id: {"text": one.utterance.text, **one.answers} for one in asked}
+        answers = {
+            one.utterance.id: {"text": one.utterance.text, "heard": one.heard_text, **one.answers}
+            for one in asked
+        }
         json.dump(
             {"groups": table, "seconds": seconds, "answers": answers}, file, ensure_ascii=False, indent=1
         )

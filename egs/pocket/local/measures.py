@@ -1,10 +1,12 @@
 """What the ladder measures, group by group, and its table.
 
 exact (word for word), first (the first 40 characters) and F1 (of words) compare an answer with the same LLM's own answer to the
-text; heard is the share of the text's tokens that the nearest tokens get wrong; recovery: see the function; right: by the key in
-grammar.yaml, where a question has one.
+text. What is heard are the nearest tokens: the share of the text's tokens that they get wrong, the share of its words that are
+among theirs, and the word error rate, raw and normalised as Whisper's. recovery: see the function; right: by the key in grammar.yaml, if a
+question has one.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy
@@ -12,6 +14,7 @@ from local.texts import key_of, words_of
 
 from auralign.records import Utterance
 from auralign.score.metrics import bootstrap_interval, word_error_rate
+from auralign.text.whisper import whisper_normaliser
 
 CONTROLS = ("snap", "mean", "noise", "nearest")  # answered by the ladder; the quick run has the first alone
 COLUMNS = ("text", "cascade", "adapted", "speech", *CONTROLS[:1], "shuffled", *CONTROLS[1:])
@@ -27,6 +30,7 @@ class Asked:
     text_ids: tuple[int, ...]
     answers: dict[str, str] = field(default_factory=dict)
     heard: tuple[int, ...] = ()
+    heard_text: str = ""
     transcript: str = ""  # of the adapted Whisper
     nll: dict[str, float] = field(default_factory=dict)
 
@@ -55,6 +59,14 @@ def token_error_rate(asked: list[Asked]) -> float:
     """Edits of the nearest tokens to the text's, over the text's tokens: a corpus rate."""
     pairs = [(one.text_ids, one.heard) for one in asked]
     return word_error_rate(*([" ".join(map(str, ids)) for ids in side] for side in zip(*pairs, strict=True)))
+
+
+def words_heard(asked: list[Asked]) -> float | None:
+    """The share of the texts' words, with repetition, that are among what was heard; None if the texts have none."""
+    wanted = [Counter(words_of(one.utterance.text)) for one in asked]
+    found = [text & Counter(words_of(one.heard_text)) for text, one in zip(wanted, asked, strict=True)]
+    total = sum(text.total() for text in wanted)
+    return sum(text.total() for text in found) / total if total else None
 
 
 def recovery(asked: list[Asked]) -> float | None:
@@ -93,6 +105,11 @@ def summarise(asked: list[Asked], *, seed: int) -> dict:
         found["columns"][column] = {**means, "right": float(numpy.mean(judged)) if judged else None}
         found["keyed"] = len(judged)
     found["heard"] = token_error_rate(asked)
+    found["words heard"] = words_heard(asked)
+    said, heard = [one.utterance.text for one in asked], [one.heard_text for one in asked]
+    found["WER raw"] = word_error_rate(said, heard)
+    normalise = whisper_normaliser("en")
+    found["WER"] = word_error_rate(list(map(normalise, said)), list(map(normalise, heard)))
     found["recovery"] = recovery(asked)
     found["measured for recovery"] = sum(bool(one.nll) for one in asked)
     return found
@@ -109,7 +126,7 @@ def as_table(groups: dict[str, dict]) -> str:
     def measure(row: dict, column: str, name: str) -> str:
         return show(row["columns"].get(column, {}).get(name))
 
-    heads = ["group", "n", "voices", "tokens heard wrong"]
+    heads = ["group", "n", "voices", "tokens heard wrong", "words heard", "WER raw", "WER"]
     shown = {
         "exact": ("cascade", "adapted", "speech", "snap", "shuffled"),
         "first": ("cascade", "adapted", "speech"),
@@ -120,7 +137,8 @@ def as_table(groups: dict[str, dict]) -> str:
     heads.append("recovery")
     rows = []
     for name, row in groups.items():
-        cells = [name, str(row["n"]), str(row["speakers"]), show(row["heard"])]
+        cells = [name, str(row["n"]), str(row["speakers"])]
+        cells += [show(row[measured]) for measured in ("heard", "words heard", "WER raw", "WER")]
         cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
         rows.append([*cells, show(row["recovery"])])
     lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]

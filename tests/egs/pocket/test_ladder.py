@@ -5,7 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 from local.human import known_spans
-from local.measures import Asked, agreement, as_table, f1_of_words, recovery, summarise, token_error_rate
+from local.measures import (
+    Asked,
+    agreement,
+    as_table,
+    f1_of_words,
+    recovery,
+    summarise,
+    token_error_rate,
+    words_heard,
+)
 
 
 def asked(text_ids=(1, 2), heard=(1, 2), nll=None, **answers):
@@ -30,6 +39,13 @@ def test_agreement_in_the_first_forty_characters_alone():
 def test_tokens_heard_wrong_are_edits_over_the_tokens_of_the_texts():
     pair = [asked(text_ids=(1, 2, 3), heard=(1, 3)), asked(text_ids=(4,), heard=(5,))]
     assert token_error_rate(pair) == 2 / 4
+
+
+def test_words_heard_are_a_share_of_the_words_of_the_texts():
+    one, two = asked(), asked()
+    one.utterance.text, one.heard_text = "Brown sugar, brown bread", "I want brown sugar"  # 2 of 4
+    two.utterance.text, two.heard_text = "Milk", "MILK milk"  # 1 of 1
+    assert words_heard([one, two]) == 3 / 5
 
 
 def test_recovery_is_the_share_of_the_gain_of_text():

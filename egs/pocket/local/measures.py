@@ -2,8 +2,8 @@
 
 exact (word for word), first (the first 40 characters) and F1 (of words) compare an answer with the same LLM's own answer to the
 text. What is heard are the nearest tokens: the share of the text's tokens that they get wrong, the share of its words that are
-among theirs, and the word error rate, raw and normalised as Whisper's. recovery: see the function; right: by the key in grammar.yaml, if a
-question has one.
+among theirs, and the word error rate, raw and normalised as Whisper's. recovery: see the function; right: by the key in
+grammar.yaml, if a question has one.
 """
 
 from collections import Counter

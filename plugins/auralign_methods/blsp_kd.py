@@ -16,10 +16,11 @@ class BLSPKD(AlignmentMethod):
     `lora_scope: speech`) leaves the LLM that reads as it was.
 
     Faithful to the paper and its family's code: the continuation written by the same frozen LLM, greedy (48 tokens there); the
-    divergence from teacher to student at temperature 2 without the square of the temperature, on response and input; the
-    error of the number of tokens, |predicted / true - 1|. Not faithful: the wording of the request is ours; all terms weigh
-    1, which was not checked against the paper; the distributions are those that predict the tokens, the first one included,
-    while that code takes those after them; our connector leaves out the transformer layers around the firing
+    divergence from teacher to student at temperature 2 without the square of the temperature, on response and input; on the
+    input at the spoken tokens themselves, what the LLM expects after each; the error of the number of tokens,
+    |predicted / true - 1|; all terms weigh 1 (src/modeling_blsp2.py of https://github.com/cwang621/blsp-emo). Not faithful:
+    the wording of the request is ours; on the response the distributions are those that predict its tokens, the first one
+    included, while that code takes those after them; our connector leaves out the transformer layers around the firing
     (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here while `input_weight` is not 0).
 
     Arguments
@@ -45,6 +46,11 @@ class BLSPKD(AlignmentMethod):
     not_distances = ("quantity",)
 
     @property
+    def version(self):
+        """1 compared the input's distributions before each spoken token, the first of which are always equal."""
+        return "2" if self.input_weight else "1"
+
+    @property
     def needs(self):
         """The teacher, and with the input's term a connector that counts."""
         return Needs(teacher=True, num_tokens=bool(self.input_weight))
@@ -65,7 +71,7 @@ class BLSPKD(AlignmentMethod):
         response = student.divergence(teacher, TARGET, temperature=self.temperature)
         terms = {"response_divergence": replace(response, weight=self.response_weight)}
         if self.input_weight:
-            spoken = student.divergence(teacher, SPEECH, temperature=self.temperature)
+            spoken = student.divergence(teacher, SPEECH, temperature=self.temperature, at_tokens=True)
             terms["input_divergence"] = replace(spoken, weight=self.input_weight)
             error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
             terms["quantity"] = replace(error, weight=self.quantity_weight)

@@ -61,6 +61,11 @@ class Wav2Prompt(AlignmentMethod):
             raise ValueError(f"stage {self.stage!r}: use {', '.join(STAGES)}")
 
     @property
+    def version(self):
+        """Of "distil", 1 compared the distributions before each spoken token, the first of which are always equal."""
+        return "2" if self.stage == DISTIL else "1"
+
+    @property
     def needs(self):
         """A connector that counts; the LLM for cross-entropy, and for "distil" its first layer in both views."""
         if self.stage == DISTIL:
@@ -90,7 +95,7 @@ class Wav2Prompt(AlignmentMethod):
             return {**_align(student, teacher.each(SPEECH, 0)), "quantity": error}
         quantity = replace(error, weight=self.quantity_weight)
         if self.stage == DISTIL:
-            first = student.divergence(teacher, SPEECH, layer=1)
+            first = student.divergence(teacher, SPEECH, layer=1, at_tokens=True)
             return {"first_layer": first, "quantity": quantity}
         embedding = student.distance(teacher, SPEECH, layer=0, squared=True)
         terms = {"embedding": replace(embedding, weight=self.embedding_weight), "quantity": quantity}

@@ -280,14 +280,40 @@ def test_blsp_kd_compares_response_and_input_and_counts(llm, renderer):
     views = outputs(method, speech_model(llm), renderer)
     terms, (student, teacher) = method.loss(views), views.values()
     assert set(terms) == {"response_divergence", "input_divergence", "quantity"}
-    for name, tag in (("response_divergence", "target"), ("input_divergence", "speech")):
-        expected = kl(llm, student.predicting(tag), teacher.predicting(tag), 2.0).sum()
-        torch.testing.assert_close(terms[name].sum, expected, rtol=1e-4, atol=1e-5)
+    compared = {
+        "response_divergence": (student.predicting("target"), teacher.predicting("target")),
+        "input_divergence": (student.at("speech"), teacher.at("speech")),
+    }
+    for name, states in compared.items():
+        torch.testing.assert_close(terms[name].sum, kl(llm, *states, 2.0).sum(), rtol=1e-4, atol=1e-5)
     num_tokens = len(renderer.encode("three five"))
     assert terms["input_divergence"].count == num_tokens
     assert (terms["input_divergence"].weight, terms["input_divergence"].unit) == (0.5, "speech")
     expected = (student.extras["quantity"] / num_tokens - 1).abs().item()
     assert terms["quantity"].sum.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "term"),
+    [("blsp_kd", {}, "input_divergence"), ("wav2prompt", {"stage": "distil"}, "first_layer")],
+)
+def test_each_spoken_token_counts_in_the_terms_of_the_input(llm, renderer, name, options, term):
+    """A change of one spoken token's embedding, the first or the last, changes the term: no token is left out."""
+
+    method, model = load_method(name, **options), speech_model(llm)
+    terms = []
+    for changed in (None, 0, -1):
+        connector = model.connectors["speech"]
+
+        def change(module, inputs, made, changed=changed):
+            if changed is not None:
+                made[0][0, changed] += 1.0
+
+        handle = connector.register_forward_hook(change)
+        terms.append(method.loss(outputs(method, model, renderer))[term].sum.item())
+        handle.remove()
+    assert abs(terms[1] - terms[0]) > 1e-4
+    assert abs(terms[2] - terms[0]) > 1e-4
 
 
 def test_blsp_kd_without_the_input_needs_no_connector_that_counts():
@@ -466,7 +492,7 @@ def test_acif_distils_the_first_layer_through_the_llms_own_head(llm, renderer):
     method = load_method("wav2prompt", stage="distil")
     views = outputs(method, speech_model(llm), renderer)
     student, teacher = views.values()
-    states = [llm.model.base_model.norm(view.predicting("speech", 1)) for view in (student, teacher)]
+    states = [llm.model.base_model.norm(view.at("speech", 1)) for view in (student, teacher)]
     torch.testing.assert_close(
         method.loss(views)["first_layer"].sum, kl(llm, *states, 1.0).sum(), rtol=1e-4, atol=1e-5
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from auralign.cli.arguments import Commands
 
 if TYPE_CHECKING:
+    from auralign.method import AlignmentMethod
     from auralign.plugins import MethodEntry
 
 MAX_OPTION = 80  # characters of an option that are shown
@@ -86,7 +87,7 @@ def _describe(name: str) -> None:
     method = load_class(entry)
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
     facts = [
-        f"{name} (version {method.version}) of {entry.package} {entry.version}",
+        f"{name} (version {_version(method)}) of {entry.package} {entry.version}",
         method.fidelity,
         cite(method.paper),
     ]
@@ -96,3 +97,13 @@ def _describe(name: str) -> None:
     shown = [option if len(option) <= MAX_OPTION else f"{option[:MAX_OPTION]}..." for option in options]
     print(f"load_method({', '.join([repr(name), *shown])})\n")
     print(inspect.getdoc(method))
+
+
+def _version(method: type["AlignmentMethod"]) -> str:
+    """The version of a class, with its default options if it depends on them."""
+    if isinstance(method.version, str):
+        return method.version
+    try:
+        return method().version
+    except TypeError:  # it has an option without a default
+        return "depends on its options"

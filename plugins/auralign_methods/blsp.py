@@ -31,6 +31,8 @@ class BLSP(AlignmentMethod):
         audible.
     spellings : str, optional
         JSON file of British to American spellings, such as the normalizer.json of a Whisper folder; none are changed without.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instruction: str = (
@@ -38,9 +40,11 @@ class BLSP(AlignmentMethod):
     )
     normalize: bool = True
     spellings: str | None = None
+    refusals: tuple[str, ...] | None = None
 
     name = "blsp"
     paper = "2309.00916"
+    added = {"refusals": None}
     version = "2"  # 1 had a normaliser of our own
 
     def choices(self, utterance, rng):

@@ -31,6 +31,8 @@ class BLSPKD(AlignmentMethod):
         Divides the logits of both.
     response_weight, input_weight, quantity_weight : float
         Of the three terms. With `input_weight` 0 there is the response alone, and any connector will do.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instruction: str = "Go on with this text, fluently, in fewer than forty words:\n{speech}"
@@ -38,9 +40,11 @@ class BLSPKD(AlignmentMethod):
     response_weight: float = 1.0
     input_weight: float = 1.0
     quantity_weight: float = 1.0
+    refusals: tuple[str, ...] | None = None
 
     name = "blsp_kd"
     paper = "2405.19041"
+    added = {"refusals": None}
     fidelity = "mechanism"
     examples = ({}, {"input_weight": 0.0})
     not_distances = ("quantity",)

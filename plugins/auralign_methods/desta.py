@@ -39,14 +39,18 @@ class DeSTA(AlignmentMethod):
         The utterance's attributes that the LLM reads, in this order; default: all.
     text_assist : bool
         False gives the speech alone.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     prompts: tuple[str, ...] = PROMPTS
     attributes: tuple[str, ...] | None = None
     text_assist: bool = True
+    refusals: tuple[str, ...] | None = None
 
     name = "desta"
     paper = "2409.20007"
+    added = {"refusals": None}
     examples = ({}, {"text_assist": False, "attributes": ("gender",)})
 
     @property

@@ -31,15 +31,19 @@ class Distillation(AlignmentMethod):
     top_k : int, optional
         Compute the teacher once, in stage 2, and keep its `top_k` largest logits at each token; the rest of the vocabulary counts
         as one token. Default: the teacher is computed in every step.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instruction: str = "Continue this text in fewer than 50 words:\n{speech}"
     temperature: float = 2.0
     end_weight: float = 1.0
     top_k: int | None = None
+    refusals: tuple[str, ...] | None = None
 
     name = "distillation"
     paper = "2405.19041"
+    added = {"refusals": None}
     examples = ({}, {"top_k": 16})
 
     @property

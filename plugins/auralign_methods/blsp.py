@@ -20,7 +20,7 @@ class BLSP(AlignmentMethod):
     paper's is `auralign.models.connectors.ConvolveAndProject`; it cuts answers at 64 tokens). Not faithful: the wording of
     the request is ours; other languages, which the paper has not, get Whisper's basic normaliser, but keep their vowel signs;
     the paper ends cut-off answers with an end of turn, which teaches a false stop, and here they carry none; the paper first
-    tunes the LLM on instructions, here it comes tuned.
+    tunes the LLM on instructions, here it comes tuned. The paper's values: `as_published/blsp.yaml`.
 
     Arguments
     ---------

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auralign.cli.arguments import Commands
@@ -93,6 +94,9 @@ def _describe(name: str) -> None:
     ]
     print(", ".join(fact for fact in facts if fact))
     print(f"{file}:{line}")
+    published = Path(file or "").parent / "as_published" / f"{name}.yaml"
+    if published.is_file():
+        print(f"{published}: the values of its paper")
     options = [str(parameter) for parameter in inspect.signature(method).parameters.values()]
     shown = [option if len(option) <= MAX_OPTION else f"{option[:MAX_OPTION]}..." for option in options]
     print(f"load_method({', '.join([repr(name), *shown])})\n")

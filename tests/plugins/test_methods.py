@@ -6,12 +6,15 @@ from random import Random
 
 import pytest
 
+from auralign.changes import show_change
+from auralign.fingerprint import describe, same
 from auralign.layout import DEFAULT, Response, Speech, Text
 from auralign.plugins import find_methods, load_class, load_method
 from auralign.records import Utterance
 from hearing import hear
 
 UTTERANCE = Utterance(id="u", audio="u.flac", seconds=1.0, text="three five")
+WITH_ADDED = "blsp desta distillation diva internal_alignment mtbi self_powered sift wav2prompt".split()
 SHIPPED = [entry.name for entry in find_methods() if entry.package == "auralign"]
 
 
@@ -105,6 +108,47 @@ def test_docstring_says_what_is_faithful_and_what_is_not(name):
     text = inspect.getdoc(load_class(entry))
     assert "Faithful to the paper" in text
     assert "Not faithful:" in text
+
+
+def record_of(method, **changes):
+    """What an auralign wrote of the method before options were added to it."""
+    account = describe(method)
+    options = {name: value for name, value in account["options"].items() if name not in method.added}
+    return {"method": account["method"], "version": account["version"], "options": options, **changes}
+
+
+@pytest.mark.parametrize("name", WITH_ADDED)
+def test_a_record_without_the_options_that_were_added_since_is_no_changed_input(name):
+    method = load_method(name)
+    assert method.added
+    assert same(record_of(method), describe(method))
+    assert same(describe(method), describe(method))
+    assert show_change("method", record_of(method), describe(method)) == ""
+
+
+def test_an_added_option_at_another_value_is_a_changed_input():
+    before, now = record_of(load_method("sift")), describe(load_method("sift", normalize=True))
+    assert not same(before, now)
+    assert show_change("method", before, now) == "method.options.normalize false -> true"
+    assert not same(now, describe(load_method("sift")))
+
+
+@pytest.mark.parametrize("name", ["sit", "transcription"])
+def test_earlier_runs_with_the_recipes_system_prompt_are_those_of_the_option(name):
+    earlier = record_of(load_method(name, no_system_prompt=False))
+    assert earlier["version"] == "1"
+    assert same(earlier, describe(load_method(name, no_system_prompt=False)))
+    assert not same(earlier, describe(load_method(name)))
+
+
+def test_versions_tell_what_the_same_options_make_otherwise_than_before():
+    versions = {
+        ("sift", ()): "1", ("sift", (("views", ("s", "sp")),)): "2",
+        ("blsp_kd", ()): "2", ("blsp_kd", (("input_weight", 0.0),)): "1",
+        ("wav2prompt", ()): "1", ("wav2prompt", (("stage", "distil"),)): "2",
+        ("blsp_emo", ()): "2",
+    }  # fmt: skip
+    assert {key: load_method(key[0], **dict(key[1])).version for key in versions} == versions
 
 
 def test_self_powered_asks_one_phrasing_of_each_of_seven_families():

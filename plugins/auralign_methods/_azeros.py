@@ -60,13 +60,12 @@ class Arm(AlignmentMethod):
         return " ".join(BRACKETED.sub(" ", utterance.text).lower().split())
 
     def is_chosen(self, utterance: Utterance) -> bool:
-        """Whether the utterance is within the limits, and, if texts are normalised, has one left."""
+        """Whether the utterance is within the limits."""
         seconds, limit = utterance.seconds, self.max_letters_per_second
         return (
             (self.min_seconds is None or seconds > self.min_seconds)
             and (self.max_seconds is None or seconds <= self.max_seconds)
             and (limit is None or 0 < len(utterance.text) < limit * seconds)
-            and not (self.normalize and utterance.text.strip() and not self.text_of(utterance))
         )
 
     @property

@@ -53,7 +53,7 @@ class SIFT(ViewingArm):
     fidelity = "mechanism"
     examples = (
         {},
-        {"views": ("s", "sp", "ssp"), "normalize": True, "max_letters_per_second": 30.0},
+        {"views": ("s", "sp", "ssp"), "normalize": True, "max_seconds": 30.0},
         {"views": ("s", "sp"), "voice_branch": "voice"},
     )
     added = {

@@ -52,9 +52,9 @@ class Wav2Prompt(AlignmentMethod):
 
     name = "wav2prompt"
     paper = "2406.00522"
+    added = {"naming_weight": 0.0, "num_rivals": None}
     fidelity = "mechanism"
     examples = ({}, {"naming_weight": 0.5, "num_rivals": 20}, {"stage": "align"}, {"stage": "distil"})
-    added = {"naming_weight": 0.0, "num_rivals": None}
     not_distances = ("quantity",)
 
     def __post_init__(self):

@@ -486,6 +486,18 @@ def test_each_spoken_token_counts_in_the_terms_of_the_input(llm, renderer, name,
     assert abs(terms[2] - terms[0]) > 1e-4
 
 
+def test_a_kept_teacher_and_an_empty_target_are_not_compared_at_tokens(llm, renderer):
+    from auralign.losses import TopK
+
+    views = outputs(load_method("blsp_kd"), speech_model(llm), renderer)
+    student, teacher = views["student"], views["teacher"]
+    kept = TopK.of(llm.head(teacher.predicting("target")), 5, 1.0)
+    with pytest.raises(ValueError, match="divergence at the tokens under 'target': the teacher was cached"):
+        student.divergence(kept, "target", at_tokens=True)
+    with pytest.raises(ValueError, match="compare `predicting"):
+        student.divergence(teacher, "first", at_tokens=True)
+
+
 def test_blsp_kd_without_the_input_needs_no_connector_that_counts():
     assert load_method("blsp_kd").needs.num_tokens
     assert not load_method("blsp_kd", input_weight=0.0).needs.num_tokens

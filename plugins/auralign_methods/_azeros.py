@@ -48,10 +48,9 @@ class Arm(AlignmentMethod):
                 raise ValueError(
                     f"{name} {value!r}: give a number that is not negative, or null for no limit"
                 )
-        if None not in (self.min_seconds, self.max_seconds) and self.min_seconds >= self.max_seconds:
-            raise ValueError(
-                f"min_seconds {self.min_seconds} leaves nothing below max_seconds {self.max_seconds}"
-            )
+        least, most = self.min_seconds, self.max_seconds
+        if least is not None and most is not None and least >= most:
+            raise ValueError(f"min_seconds {least} leaves nothing below max_seconds {most}")
 
     def text_of(self, utterance: Utterance) -> str:
         """The text that the LLM reads."""
@@ -121,26 +120,28 @@ class ViewingArm(Arm):
     def views_of(self, utterance: Utterance, view: str, instruction: str | None, response: Response):
         """The student's view and the teacher's: the speech alone, or in the slots of two encoders, within the instruction."""
         read = (Speech(self.text_of(utterance)),) if view == TRANSCRIPT else self._read(utterance)
-        spoken = read if self.voice_branch is None else self._slots(utterance)
+        branch = self.voice_branch
+        spoken = read if branch is None else self._slots(utterance, branch)
         system = self.persona if view == PERSONA else self.system
         student = View((*fill(instruction, *spoken), response), system=self.system)
         return student, View((*fill(instruction, *read), response), system=system).read()
 
     def slot(self, utterance):
         """The speech alone; in the slots of two encoders, if there are two."""
-        return (Speech(utterance.text),) if self.voice_branch is None else self._slots(utterance)
+        branch = self.voice_branch
+        return (Speech(utterance.text),) if branch is None else self._slots(utterance, branch)
 
     def _read(self, utterance: Utterance):
         """The text with its attributes, in one segment if one encoder hears it all."""
         if self.voice_branch is not None:
-            return self._slots(utterance)
+            return self._slots(utterance, self.voice_branch)
         meta, text = self._known(utterance), self.text_of(utterance)
         return (Speech(f"<audio><meta>{meta}</meta><text>{text}</text></audio>"),)
 
-    def _slots(self, utterance: Utterance):
+    def _slots(self, utterance: Utterance, branch: str):
         return (
             Text("<audio><meta>"),
-            Speech(self._known(utterance), branch=self.voice_branch, tag="attributes"),
+            Speech(self._known(utterance), branch=branch, tag="attributes"),
             Text("</meta><text>"),
             Speech(self.text_of(utterance)),
             Text("</text></audio>"),

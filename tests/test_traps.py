@@ -49,7 +49,7 @@ def write_targets(folder, llm, renderer, *, response=None):
         llm.generate = lambda prompts, **options: [Answer(ids, "length")] * len(prompts)
     path = folder / "targets.jsonl"
     writer = TargetWriter(
-        load_method("sift"),
+        load_method("sift", refusals=None),
         renderer,
         engine,
         llm_name=llm.name,

@@ -20,7 +20,7 @@ class BLSP(AlignmentMethod):
     paper's is `auralign.models.connectors.ConvolveAndProject`; it cuts answers at 64 tokens). Not faithful: the wording of
     the request is ours; other languages, which the paper has not, get Whisper's basic normaliser, but keep their vowel signs;
     the paper ends cut-off answers with an end of turn, which teaches a false stop, and here they carry none; the paper first
-    tunes the LLM on instructions, here it comes tuned.
+    tunes the LLM on instructions, here it comes tuned. The paper's values: `as_published/blsp.yaml`.
 
     Arguments
     ---------
@@ -31,6 +31,8 @@ class BLSP(AlignmentMethod):
         audible.
     spellings : str, optional
         JSON file of British to American spellings, such as the normalizer.json of a Whisper folder; none are changed without.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instruction: str = (
@@ -38,9 +40,11 @@ class BLSP(AlignmentMethod):
     )
     normalize: bool = True
     spellings: str | None = None
+    refusals: tuple[str, ...] | None = None
 
     name = "blsp"
     paper = "2309.00916"
+    added = {"refusals": None}
     version = "2"  # 1 had a normaliser of our own
 
     def choices(self, utterance, rng):

@@ -6,6 +6,18 @@ from auralign.layout import DEFAULT, SPEECH, STUDENT, TARGET, Layout, Speech, Vi
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
+EMPATHY = "You feel with those who speak to you, and it shows in what you say."
+# What corpora call the emotions: IEMOCAP, MELD, ESD, CREMA-D, RAVDESS and MSP-Podcast have some of these.
+WORDS = (
+    ("neutral", "neu", "calm"),
+    ("happy", "hap", "happiness", "joy"),
+    ("angry", "ang", "anger"),
+    ("sad", "sadness"),
+    ("surprise", "sur", "surprised"),
+    ("fear", "fea", "fearful"),
+    ("disgust", "dis", "disgusted"),
+)
+
 
 @dataclass(frozen=True)
 class BLSPEmo(AlignmentMethod):
@@ -14,11 +26,12 @@ class BLSPEmo(AlignmentMethod):
     The second stage of BLSP-Emo (arXiv:2406.03872); its first is `blsp_kd` with `input_weight: 0`, from which it goes on
     (`init_from`). An utterance whose emotion is unknown, or not among `values`, is not asked about.
 
-    Faithful to the paper and its code: the emotion named to the teacher alone, with a system prompt that asks for empathy; the
-    student asked to go on by the tone that it hears; cross-entropy on the answer, and of a linear head on the mean of the
-    speech embeddings over five emotions; LoRA on the positions of speech (`lora_scope: speech`) beside the connector;
-    refusals left out (by the toolkit's filter of answers). Not faithful: the wording of all prompts is ours; the two terms
-    weigh 1, which was not checked against the paper.
+    Faithful to the paper and its code (https://github.com/cwang621/blsp-emo): a system prompt that asks for empathy, which both
+    read; the emotion named to the teacher alone; the student asked to go on by the tone that it hears; cross-entropy on the
+    answer, and of a linear head without bias on the mean of the speech embeddings over five emotions, both with weight 1; LoRA on
+    the positions of speech (`lora_scope: speech`) beside the connector; answers with the authors' phrases of refusal left out.
+    Not faithful: the wording of all prompts is ours; other words for an emotion, such as "surprised", count as its class. The
+    paper's values: `as_published/blsp_emo.yaml`.
 
     Arguments
     ---------
@@ -26,27 +39,38 @@ class BLSPEmo(AlignmentMethod):
         A template with one `{speech}` slot, and one `{value}` for the emotion.
     student_instruction : str
         A template with one `{speech}` slot.
-    teacher_system : str, optional
-        System prompt of the teacher alone; None leaves the recipe's.
+    teacher_system, student_system : str, optional
+        System prompts of the two, by default the same one; None leaves the recipe's.
     attribute : str
         Of the utterance: what the teacher reads.
     values : list of str
-        The classes of the head, in lower case; those of the utterances may have capitals.
+        The classes of the head, in lower case and in the order of the authors' code; those of the utterances may have capitals,
+        and be other words for them (`WORDS`).
     head_weight : float
         Of its term.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal; default: those of the authors' data_process/clean_noise_examples.py.
+        None: the toolkit's.
     """
 
     teacher_instruction: str = (
         "The following is said in a tone that is {value}. Go on from there, in keeping:\n{speech}"
     )
     student_instruction: str = "Go on from the following, in keeping with its tone:\n{speech}"
-    teacher_system: str | None = "You feel with those who speak to you, and it shows in what you say."
+    teacher_system: str | None = EMPATHY
+    student_system: str | None = EMPATHY
     attribute: str = "emotion"
-    values: tuple[str, ...] = ("neutral", "happy", "sad", "angry", "surprised")
+    values: tuple[str, ...] = ("neutral", "happy", "angry", "sad", "surprise")
     head_weight: float = 1.0
+    refusals: tuple[str, ...] | None = (
+        "as an ai language model",
+        "i'm sorry, but i",
+        "i'm not sure what you",
+    )
 
     name = "blsp_emo"
     paper = "2406.03872"
+    version = "2"  # 1 had a head with a bias
     expected_failures = {
         "check_student_is_asked_what_the_teacher_is": "the teacher reads the emotion, the student has to hear it",
     }
@@ -62,23 +86,34 @@ class BLSPEmo(AlignmentMethod):
     @property
     def needs(self):
         """A head with an output for each emotion."""
-        return Needs(heads={"emotion": len(self.values)})
+        return Needs(heads={"emotion": len(self.values)}, head_bias=False)
 
     def choices(self, utterance, rng):
         """Continue, if the emotion is known."""
-        value = str(utterance.attributes.get(self.attribute) or "").lower()
-        if value and value in self.values:
+        value = self._class_of(utterance.attributes.get(self.attribute))
+        if value is not None:
             yield Choice(task="continue", instruction=self.student_instruction, options={"value": value})
+
+    def _class_of(self, value) -> str | None:
+        """The class of an utterance's emotion; None if it is not known, or none of `values`."""
+        value = str(value or "").strip().lower()
+        if value in self.values:
+            return value
+        words = next((words for words in WORDS if value in words), ())
+        return next((known for known in self.values if known in words), None)
 
     def layout(self, utterance, choice, response):
         """Each its own request around the speech, then the LLM's answer to the one that names the emotion."""
         asked = self.teacher_instruction.replace("{value}", choice.options["value"])
-        system = DEFAULT if self.teacher_system is None else self.teacher_system
-        speech = Speech(utterance.text)
-        return Layout(
-            student=View((*fill(choice.instruction, speech), response)),
-            teacher=View((*fill(asked, speech), response), system=system).read(),
+        systems = (
+            DEFAULT if system is None else system for system in (self.student_system, self.teacher_system)
         )
+        speech = Speech(utterance.text)
+        student, teacher = (
+            View((*fill(instruction, speech), response), system=system)
+            for instruction, system in zip((choice.instruction, asked), systems, strict=True)
+        )
+        return Layout(student=student, teacher=teacher.read())
 
     def loss(self, views):
         """Cross-entropy of the answer, and of the emotion that the head hears."""

@@ -16,11 +16,13 @@ class BLSPKD(AlignmentMethod):
     `lora_scope: speech`) leaves the LLM that reads as it was.
 
     Faithful to the paper and its family's code: the continuation written by the same frozen LLM, greedy (48 tokens there); the
-    divergence from teacher to student at temperature 2 without the square of the temperature, on response and input; the
-    error of the number of tokens, |predicted / true - 1|. Not faithful: the wording of the request is ours; all terms weigh
-    1, which was not checked against the paper; the distributions are those that predict the tokens, the first one included,
-    while that code takes those after them; our connector leaves out the transformer layers around the firing
-    (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here while `input_weight` is not 0).
+    divergence from teacher to student at temperature 2 without the square of the temperature, on response and input; on the
+    input at the spoken tokens themselves, what the LLM expects after each; the error of the number of tokens,
+    |predicted / true - 1|; all terms weigh 1 (src/modeling_blsp2.py of https://github.com/cwang621/blsp-emo). Not faithful:
+    the wording of the request is ours; on the response the distributions are those that predict its tokens, the first one
+    included, while that code takes those after them; our connector leaves out the transformer layers around the firing
+    (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here while `input_weight` is not 0). The values of
+    the code: `as_published/blsp_kd.yaml`.
 
     Arguments
     ---------
@@ -30,6 +32,8 @@ class BLSPKD(AlignmentMethod):
         Divides the logits of both.
     response_weight, input_weight, quantity_weight : float
         Of the three terms. With `input_weight` 0 there is the response alone, and any connector will do.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instruction: str = "Go on with this text, fluently, in fewer than forty words:\n{speech}"
@@ -37,12 +41,19 @@ class BLSPKD(AlignmentMethod):
     response_weight: float = 1.0
     input_weight: float = 1.0
     quantity_weight: float = 1.0
+    refusals: tuple[str, ...] | None = None
 
     name = "blsp_kd"
     paper = "2405.19041"
+    added = {"refusals": None}
     fidelity = "mechanism"
     examples = ({}, {"input_weight": 0.0})
     not_distances = ("quantity",)
+
+    @property
+    def version(self):
+        """1 compared the input's distributions before each spoken token, the first of which are always equal."""
+        return "2" if self.input_weight else "1"
 
     @property
     def needs(self):
@@ -65,7 +76,7 @@ class BLSPKD(AlignmentMethod):
         response = student.divergence(teacher, TARGET, temperature=self.temperature)
         terms = {"response_divergence": replace(response, weight=self.response_weight)}
         if self.input_weight:
-            spoken = student.divergence(teacher, SPEECH, temperature=self.temperature)
+            spoken = student.divergence(teacher, SPEECH, temperature=self.temperature, at_tokens=True)
             terms["input_divergence"] = replace(spoken, weight=self.input_weight)
             error = quantity_error(student.extras["quantity"], student.extras["num_tokens"])
             terms["quantity"] = replace(error, weight=self.quantity_weight)

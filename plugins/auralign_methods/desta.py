@@ -26,10 +26,13 @@ class DeSTA(AlignmentMethod):
     the attributes; the prompt is drawn from a pool. The model is given the speech, and the transcript as text beside it
     (`text_assist`): the reference in training, the encoder's own in use. The ledger shows such a model with and without it.
 
-    Faithful to the paper: description, prompt and answer by the backbone LLM itself; the embeddings of the speech before those
-    of the transcript; cross-entropy, only the connector trained (the paper's is
-    `auralign.models.connectors.MultiLayerQFormer` on four layers of Whisper). Not faithful: the wording of the prompts is
-    ours, eight instead of a large pool; sounds and music are left out.
+    Faithful to the papers and the code of the second (https://github.com/kehanlu/DeSTA2.5-Audio): description, prompt and answer
+    by the backbone LLM itself; the embeddings of the speech before those of the transcript; cross-entropy, only the connector
+    trained (`auralign.models.connectors.MultiLayerQFormer`: 64 queries on four layers of Whisper; DeSTA2.5 has six layers of
+    its own on 7, 15, 23 and 31 of whisper-large-v3, DeSTA2 two on 2, 5, 8 and 11 of whisper-small). Not faithful: the form of the
+    description is ours, while DeSTA2 writes `[..]: "text" (..)` and DeSTA2.5 `[mm:ss-mm:ss] text (..)`; the wording of the
+    prompts is ours, eight instead of DeSTA2's one and DeSTA2.5's large pool; the transcript beside the speech is not cut, that
+    of DeSTA2.5 is at 100 tokens; sounds and music are left out. DeSTA2.5's values: `as_published/desta.yaml`.
 
     Arguments
     ---------
@@ -39,14 +42,18 @@ class DeSTA(AlignmentMethod):
         The utterance's attributes that the LLM reads, in this order; default: all.
     text_assist : bool
         False gives the speech alone.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     prompts: tuple[str, ...] = PROMPTS
     attributes: tuple[str, ...] | None = None
     text_assist: bool = True
+    refusals: tuple[str, ...] | None = None
 
     name = "desta"
     paper = "2409.20007"
+    added = {"refusals": None}
     examples = ({}, {"text_assist": False, "attributes": ("gender",)})
 
     @property

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from auralign.layout import FIRST, SPEECH, STUDENT, TEACHER, Layout, Speech, View, fill
+from auralign.layout import DEFAULT, FIRST, SPEECH, STUDENT, TEACHER, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 
@@ -11,14 +11,16 @@ from auralign.records import Choice
 class DiVA(AlignmentMethod):
     """Distilled voice assistant: match the state that predicts the first word of the answer, and the transcript's embeddings.
 
-    DiVA (Held et al., ACL 2025). The output matrix is frozen, so that equal hidden states mean equal distributions of the
-    first token; the distance of the states replaces their divergence, and no answer is ever generated.
+    DiVA (Held et al., ACL 2025, arXiv:2410.02678). The output matrix is frozen, so that equal hidden states mean equal
+    distributions of the first token; the distance of the states replaces their divergence, and no answer is ever generated.
 
-    Faithful to the paper: the speech alone as the user's turn; the Euclidean distance, without the square, of the hidden
-    states that predict the first token of the answer; the same between the last embeddings of the speech and the
-    transcript's token embeddings; the LLM frozen. Not faithful: its connector starts from Whisper's decoder with 448
-    learned queries, ours is the recipe's; if the speech has fewer embeddings than the transcript has tokens, the last of
-    both are matched. The weights of the two terms in the paper were not checked against the source.
+    Faithful to the paper and its code (levanter, commit 7c2e7f9): the speech alone as the user's turn; the Euclidean distance,
+    without the square, of the hidden states that predict the first token of the answer; the same between the last embeddings of
+    the speech and the transcript's token embeddings, both with weight 1; the LLM frozen. Not faithful: its connector starts
+    from Whisper's decoder with 448 learned queries, ours is the recipe's; if the speech has fewer embeddings than the
+    transcript has tokens, the last of both are matched; the paper's prompt is the bare headers of Llama 3, without a system
+    prompt, here by option. The last commit of the authors' branch returns the second term alone, an ablation. The paper's
+    values: `as_published/diva.yaml`.
 
     Arguments
     ---------
@@ -26,14 +28,18 @@ class DiVA(AlignmentMethod):
         A template with one `{speech}` slot; None, as in the paper, asks nothing.
     first_weight, input_weight : float
         Of the two terms.
+    no_system_prompt : bool
+        True, as in the paper; default False, the recipe's.
     """
 
     instruction: str | None = None
     first_weight: float = 1.0
     input_weight: float = 1.0
+    no_system_prompt: bool = False
 
     name = "diva"
     paper = "2410.02678"
+    added = {"no_system_prompt": False}
     needs = Needs(target=False, teacher=True)
     expected_failures = {
         "check_terms_count_their_unit": "if the speech has fewer embeddings than its text has tokens, the last are matched",
@@ -45,7 +51,8 @@ class DiVA(AlignmentMethod):
 
     def layout(self, utterance, choice, response):
         """The speech; the target stays empty."""
-        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response)))
+        system = None if self.no_system_prompt else DEFAULT
+        return Layout.of(View((*fill(choice.instruction, Speech(utterance.text)), response), system=system))
 
     def loss(self, views):
         """The two distances."""

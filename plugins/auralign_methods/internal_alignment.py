@@ -42,15 +42,19 @@ class InternalAlignment(AlignmentMethod):
         Of the layers beside the embedding and the last one, between 0.0 and 1.0.
     quantity_weight : float
         Of the error of the predicted number of tokens.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     instructions: tuple[str, ...] = INSTRUCTIONS
     weight: float = 0.1
     depths: tuple[float, ...] = (0.25, 0.5, 0.75)
     quantity_weight: float = 1.0
+    refusals: tuple[str, ...] | None = None
 
     name = "internal_alignment"
     paper = "Do SLMs Hear Speech as They Read Text? (2026)"
+    added = {"refusals": None}
     not_distances = ("quantity",)
 
     @property

@@ -46,6 +46,8 @@ class MTBI(AlignmentMethod):
         Of the examples. Needs word times (`auralign align`); an utterance that has an empty list of them is all speech.
     max_span : int
         Words in one span; its length is drawn.
+    refusals : list of str, optional
+        Phrases by which an answer is rejected as a refusal, () for none; default: the toolkit's.
     """
 
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TASKS)
@@ -53,9 +55,11 @@ class MTBI(AlignmentMethod):
     share_read: float = 0.5
     share_interleaved: float = 0.5
     max_span: int = 3
+    refusals: tuple[str, ...] | None = None
 
     name = "mtbi"
     paper = "2505.18644"
+    added = {"refusals": None}
     examples = (
         {},
         {"share_interleaved": 1.0, "tasks_per_utterance": 2, "share_read": 0.4, "max_span": 1},

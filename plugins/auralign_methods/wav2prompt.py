@@ -52,6 +52,7 @@ class Wav2Prompt(AlignmentMethod):
 
     name = "wav2prompt"
     paper = "2406.00522"
+    added = {"naming_weight": 0.0, "num_rivals": None}
     fidelity = "mechanism"
     examples = ({}, {"naming_weight": 0.5, "num_rivals": 20}, {"stage": "align"}, {"stage": "distil"})
     not_distances = ("quantity",)
@@ -59,6 +60,11 @@ class Wav2Prompt(AlignmentMethod):
     def __post_init__(self):
         if self.stage not in STAGES:
             raise ValueError(f"stage {self.stage!r}: use {', '.join(STAGES)}")
+
+    @property
+    def version(self):
+        """Of "distil", 1 compared the distributions before each spoken token, the first of which are always equal."""
+        return "2" if self.stage == DISTIL else "1"
 
     @property
     def needs(self):
@@ -90,7 +96,7 @@ class Wav2Prompt(AlignmentMethod):
             return {**_align(student, teacher.each(SPEECH, 0)), "quantity": error}
         quantity = replace(error, weight=self.quantity_weight)
         if self.stage == DISTIL:
-            first = student.divergence(teacher, SPEECH, layer=1)
+            first = student.divergence(teacher, SPEECH, layer=1, at_tokens=True)
             return {"first_layer": first, "quantity": quantity}
         embedding = student.distance(teacher, SPEECH, layer=0, squared=True)
         terms = {"embedding": replace(embedding, weight=self.embedding_weight), "quantity": quantity}

@@ -6,12 +6,15 @@ from random import Random
 
 import pytest
 
+from auralign.changes import show_change
+from auralign.fingerprint import describe, same
 from auralign.layout import DEFAULT, Response, Speech, Text
 from auralign.plugins import find_methods, load_class, load_method
 from auralign.records import Utterance
 from hearing import hear
 
 UTTERANCE = Utterance(id="u", audio="u.flac", seconds=1.0, text="three five")
+WITH_ADDED = "blsp desta distillation diva internal_alignment mtbi self_powered sift wav2prompt".split()
 SHIPPED = [entry.name for entry in find_methods() if entry.package == "auralign"]
 
 
@@ -91,8 +94,12 @@ def test_instruction_is_drawn_by_the_seed_alone(name):
     assert len(set(drawn)) > 4
 
 
-def test_transcription_keeps_the_recipes_system_prompt():
-    assert example("transcription")[2].student.system is DEFAULT
+@pytest.mark.parametrize("name", ["transcription", "sit", "sift"])
+def test_the_three_arms_have_no_system_prompt_or_all_the_recipes(name):
+    for layout in (example(name)[2], example(name, no_system_prompt=True)[2]):
+        assert layout.student.system is layout.teacher.system is None
+    layout = example(name, no_system_prompt=False)[2]
+    assert layout.student.system is layout.teacher.system is DEFAULT
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -101,6 +108,47 @@ def test_docstring_says_what_is_faithful_and_what_is_not(name):
     text = inspect.getdoc(load_class(entry))
     assert "Faithful to the paper" in text
     assert "Not faithful:" in text
+
+
+def record_of(method, **changes):
+    """What an auralign wrote of the method before options were added to it."""
+    account = describe(method)
+    options = {name: value for name, value in account["options"].items() if name not in method.added}
+    return {"method": account["method"], "version": account["version"], "options": options, **changes}
+
+
+@pytest.mark.parametrize("name", WITH_ADDED)
+def test_a_record_without_the_options_that_were_added_since_is_no_changed_input(name):
+    method = load_method(name)
+    assert method.added
+    assert same(record_of(method), describe(method))
+    assert same(describe(method), describe(method))
+    assert show_change("method", record_of(method), describe(method)) == ""
+
+
+def test_an_added_option_at_another_value_is_a_changed_input():
+    before, now = record_of(load_method("sift")), describe(load_method("sift", normalize=True))
+    assert not same(before, now)
+    assert show_change("method", before, now) == "method.options.normalize false -> true"
+    assert not same(now, describe(load_method("sift")))
+
+
+@pytest.mark.parametrize("name", ["sit", "transcription"])
+def test_earlier_runs_with_the_recipes_system_prompt_are_those_of_the_option(name):
+    earlier = record_of(load_method(name, no_system_prompt=False))
+    assert earlier["version"] == "1"
+    assert same(earlier, describe(load_method(name, no_system_prompt=False)))
+    assert not same(earlier, describe(load_method(name)))
+
+
+def test_versions_tell_what_the_same_options_make_otherwise_than_before():
+    versions = {
+        ("sift", ()): "1", ("sift", (("views", ("s", "sp")),)): "2",
+        ("blsp_kd", ()): "2", ("blsp_kd", (("input_weight", 0.0),)): "1",
+        ("wav2prompt", ()): "1", ("wav2prompt", (("stage", "distil"),)): "2",
+        ("blsp_emo", ()): "2",
+    }  # fmt: skip
+    assert {key: load_method(key[0], **dict(key[1])).version for key in versions} == versions
 
 
 def test_self_powered_asks_one_phrasing_of_each_of_seven_families():
@@ -119,6 +167,27 @@ def test_self_powered_leaves_out_answers_that_do_not_end(response, kept):
     reason = load_method("self_powered").reject(UTTERANCE, None, response)
     assert (reason is None) == kept
     assert load_method("self_powered", only_punctuated=False).reject(UTTERANCE, None, response) is None
+
+
+def test_self_powered_marks_the_speech_for_the_student_by_option():
+    options = {"families": {"repeat": ["Say it again"]}, "text_marker": ": ", "speech_marker": "\nSPEECH:"}
+    method = load_method("self_powered", **options)
+    (layout,) = layouts(method)
+    assert layout.student.segments == (
+        Text("Say it again"),
+        Text("\nSPEECH:"),
+        Speech("three five"),
+        Response("answer"),
+    )
+    assert layout.teacher.before_target().segments == (Text("Say it again: "), Text("three five", "speech"))
+    assert method.slot(UTTERANCE) == (Text("\nSPEECH:"), Speech("three five"))
+
+
+def test_self_powered_draws_one_family_for_each_utterance_by_option():
+    method = load_method("self_powered", families_per_utterance=1)
+    drawn = [[choice.task for choice in method.choices(UTTERANCE, Random(seed))] for seed in range(60)]
+    assert {len(tasks) for tasks in drawn} == {1}
+    assert {task for (task,) in drawn} == set(method.families)
 
 
 def test_distillation_compares_at_temperature_two_and_once_more_at_the_end(llm, renderer):
@@ -198,33 +267,134 @@ def test_sift_tells_attributes_in_the_slots_that_speech_takes():
     assert layout.student.system is layout.teacher.system is None
 
 
-def test_sift_with_one_encoder_hears_both_slots_at_once():
-    (layout,) = layouts(load_method("sift", views=["sp"], attributes=["gender"]))
-    whole = Speech("<meta>gender: female</meta><text>three five</text>")
-    assert layout.student.segments[:-1] == (Text("<audio>"), whole, Text("</audio>"))
+def tags(meta, text="three five"):
+    return f"<audio><meta>{meta}</meta><text>{text}</text></audio>"
+
+
+def test_sift_with_one_encoder_hears_bare_speech():
+    method = load_method("sift", views=["sp"], attributes=["gender"])
+    (layout,) = layouts(method)
+    assert layout.student.segments == (Speech(tags("gender: female")), Response("answer"))
+    assert layout.teacher.before_target().segments == (Text(tags("gender: female"), "speech"),)
+    assert method.slot(UTTERANCE) == (Speech("three five"),)
 
 
 @pytest.mark.parametrize(
     ("age", "group"),
-    [(17, "teenager"), (18, "young adult"), (40, "middle-age"), (60, "middle-age"), (61, "senior"), ("twenties", "twenties")],
+    [(17, "teenager"), (18, "young adult"), (40, "middle-age adult"), (60, "middle-age adult"), (61, "senior"),
+     ("twenties", "twenties")],
 )  # fmt: skip
 def test_sift_tells_ages_by_the_papers_groups(age, group):
     method = load_method("sift", views=["sp"], attributes=["age"])
     (layout,) = layouts(method, replace(TOLD, attributes={"age": age}))
-    assert layout.student.segments[1].text == f"<meta>age: {group}</meta><text>three five</text>"
+    assert layout.student.segments[0].text == tags(f"age: {group}")
 
 
-def test_sift_leaves_out_what_is_not_known():
+@pytest.mark.parametrize("unknown", [None, "", " ", "unknown", "Unknown", "NA", "na", "unk", "UNK", "null"])
+def test_sift_leaves_out_what_is_not_known(unknown):
     method = load_method("sift", views=["sp"])
-    (layout,) = layouts(method, replace(TOLD, attributes={"gender": None, "emotion": "sad"}))
-    assert layout.student.segments[1].text == "<meta>emotion: sad</meta><text>three five</text>"
+    (layout,) = layouts(method, replace(TOLD, attributes={"gender": unknown, "emotion": "sad"}))
+    assert layout.student.segments[0].text == tags("emotion: sad")
 
 
-def test_sift_gives_a_persona_to_one_of_its_views_alone():
-    plain, told, pretending = layouts(load_method("sift", views=["s", "sp", "ssp"], persona="You listen."))
-    assert [layout.student.system for layout in (plain, told, pretending)] == [None, None, "You listen."]
-    assert pretending.student.segments == told.student.segments
-    assert plain.student.segments == (Speech("three five"), Response("answer"))
+@pytest.mark.parametrize("age", [-1, 200, float("nan")])
+def test_sift_leaves_out_ages_that_nobody_has(age):
+    (layout,) = layouts(load_method("sift", views=["sp"]), replace(TOLD, attributes={"age": age}))
+    assert layout.student.segments[0].text == tags("")
+
+
+def test_sift_names_attributes_in_lower_case():
+    method = load_method("sift", views=["sp"])
+    (layout,) = layouts(method, replace(TOLD, attributes={"gender": "Female", "emotion": "HAPPY"}))
+    assert layout.student.segments[0].text == tags("gender: female, emotion: happy")
+
+
+@pytest.mark.parametrize("name", ["sift", "sit"])
+@pytest.mark.parametrize("voice_branch", [None, "voice"])
+def test_the_persona_is_the_teachers_alone(name, voice_branch):
+    method = load_method(name, views=["s", "sp", "ssp"], persona="You listen.", voice_branch=voice_branch)
+    made = layouts(method)
+    assert [layout.student.system for layout in made] == [None, None, None]
+    assert [layout.teacher.system for layout in made] == [None, None, "You listen."]
+    assert made[2].student.segments == made[1].student.segments
+
+
+def test_a_persona_leaves_the_student_the_recipes_system_prompt():
+    (layout,) = layouts(load_method("sift", views=["ssp"], no_system_prompt=False))
+    assert layout.student.system is DEFAULT
+
+
+def test_sit_repeats_by_the_papers_words():
+    _, choice, layout = example("sit")
+    assert layout.student.segments == (
+        Speech("three five"),
+        Text(" Repeat the above content."),
+        Response("answer"),
+    )
+    assert (choice.task, choice.options) == ("repeat", {})
+
+
+@pytest.mark.parametrize(
+    ("language", "request_"),
+    [("en", " Describe all information you can hear."), ("zh-CN", " 描述你听到的所有信息。"),
+     ("de", " Describe all information you can hear.")],
+)  # fmt: skip
+def test_sit_asks_to_describe_all_that_is_heard(language, request_):
+    method = load_method("sit", views=["sp", "ssp"], attributes=["gender"])
+    utterance = replace(TOLD, language=language)
+    assert [choice.task for choice in method.choices(utterance, Random(0))] == ["describe", "describe"]
+    for layout in layouts(method, utterance):
+        assert layout.student.segments == (Speech(tags("gender: female")), Text(request_), Response("answer"))
+        read = "".join(segment.text for segment in layout.teacher.before_target().segments)
+        assert read == tags("gender: female") + request_
+
+
+def test_sit_without_english_descriptions_says_which_to_give():
+    with pytest.raises(ValueError, match="descriptions of zh: give those of en"):
+        load_method("sit", views=["sp"], descriptions={"zh": ["{speech} x"]})
+
+
+@pytest.mark.parametrize(("name", "task"), [("sit", "repeat"), ("transcription", "transcription")])
+@pytest.mark.parametrize(
+    ("speech_place", "instruction"),
+    [(None, "write: {speech}"), ("first", "{speech} write"), ("last", "write: {speech}")],
+)
+def test_the_speech_comes_first_or_last_by_option(name, task, speech_place, instruction):
+    method = load_method(name, instructions=["write: {speech}"], speech_place=speech_place)
+    (choice,) = method.choices(UTTERANCE, Random(0))
+    assert (choice.instruction, choice.task) == (instruction, task)
+
+
+def test_the_speech_moves_from_the_middle_and_the_beginning_to_the_end():
+    for before in ("take {speech} and repeat it", "{speech} take and repeat it"):
+        (choice,) = load_method("sit", instructions=[before], speech_place="last").choices(
+            UTTERANCE, Random(0)
+        )
+        assert choice.instruction == "take and repeat it {speech}"
+
+
+@pytest.mark.parametrize("name", ["transcription", "sit", "sift"])
+def test_texts_are_lower_case_without_brackets_by_option(name):
+    utterance = replace(UTTERANCE, text="Well, [noise] Three <unk> (coughs) FIVE.")
+    (layout,) = layouts(load_method(name, normalize=True), utterance)
+    assert "well, three five." in [segment.text for segment in layout.teacher.segments]
+    if name == "transcription":
+        assert load_method(name, normalize=True).given_response(utterance, None) == "well, three five."
+    (layout,) = layouts(load_method(name), utterance)
+    assert utterance.text in [segment.text for segment in layout.teacher.segments]
+
+
+@pytest.mark.parametrize("name", ["transcription", "sit", "sift"])
+@pytest.mark.parametrize(
+    ("seconds", "text", "chosen"),
+    [(1.0, "a", False), (1.1, "a", True), (30.0, "a", True), (30.1, "a", False), (2.0, "a" * 59, True),
+     (2.0, "a" * 60, False), (2.0, "", False)],
+)  # fmt: skip
+def test_utterances_are_limited_as_in_the_paper_by_option(name, seconds, text, chosen):
+    method = load_method(name, min_seconds=1.0, max_seconds=30.0, max_letters_per_second=30.0)
+    utterance = replace(UTTERANCE, seconds=seconds, text=text)
+    assert bool(list(method.choices(utterance, Random(0)))) == chosen
+    assert list(load_method(name).choices(utterance, Random(0)))
 
 
 def test_sift_with_two_encoders_reads_the_bare_transcript_and_hears_both():
@@ -280,9 +450,12 @@ def test_blsp_kd_compares_response_and_input_and_counts(llm, renderer):
     views = outputs(method, speech_model(llm), renderer)
     terms, (student, teacher) = method.loss(views), views.values()
     assert set(terms) == {"response_divergence", "input_divergence", "quantity"}
-    for name, tag in (("response_divergence", "target"), ("input_divergence", "speech")):
-        expected = kl(llm, student.predicting(tag), teacher.predicting(tag), 2.0).sum()
-        torch.testing.assert_close(terms[name].sum, expected, rtol=1e-4, atol=1e-5)
+    compared = {
+        "response_divergence": (student.predicting("target"), teacher.predicting("target")),
+        "input_divergence": (student.at("speech"), teacher.at("speech")),
+    }
+    for name, states in compared.items():
+        torch.testing.assert_close(terms[name].sum, kl(llm, *states, 2.0).sum(), rtol=1e-4, atol=1e-5)
     num_tokens = len(renderer.encode("three five"))
     assert terms["input_divergence"].count == num_tokens
     assert (terms["input_divergence"].weight, terms["input_divergence"].unit) == (0.5, "speech")
@@ -290,17 +463,73 @@ def test_blsp_kd_compares_response_and_input_and_counts(llm, renderer):
     assert terms["quantity"].sum.item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "term"),
+    [("blsp_kd", {}, "input_divergence"), ("wav2prompt", {"stage": "distil"}, "first_layer")],
+)
+def test_each_spoken_token_counts_in_the_terms_of_the_input(llm, renderer, name, options, term):
+    """A change of one spoken token's embedding, the first or the last, changes the term: no token is left out."""
+
+    method, model = load_method(name, **options), speech_model(llm)
+    terms = []
+    for changed in (None, 0, -1):
+        connector = model.connectors["speech"]
+
+        def change(module, inputs, made, changed=changed):
+            if changed is not None:
+                made[0][0, changed] += 1.0
+
+        handle = connector.register_forward_hook(change)
+        terms.append(method.loss(outputs(method, model, renderer))[term].sum.item())
+        handle.remove()
+    assert abs(terms[1] - terms[0]) > 1e-4
+    assert abs(terms[2] - terms[0]) > 1e-4
+
+
+def test_a_kept_teacher_and_an_empty_target_are_not_compared_at_tokens(llm, renderer):
+    from auralign.losses import TopK
+
+    views = outputs(load_method("blsp_kd"), speech_model(llm), renderer)
+    student, teacher = views["student"], views["teacher"]
+    kept = TopK.of(llm.head(teacher.predicting("target")), 5, 1.0)
+    with pytest.raises(ValueError, match="divergence at the tokens under 'target': the teacher was cached"):
+        student.divergence(kept, "target", at_tokens=True)
+    with pytest.raises(ValueError, match="compare `predicting"):
+        student.divergence(teacher, "first", at_tokens=True)
+
+
 def test_blsp_kd_without_the_input_needs_no_connector_that_counts():
     assert load_method("blsp_kd").needs.num_tokens
     assert not load_method("blsp_kd", input_weight=0.0).needs.num_tokens
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "told"),
+    [
+        (None, "surprise", "surprise"),
+        (None, "Surprised", "surprise"),
+        (None, "joy", "happy"),
+        (None, "sadness", "sad"),
+        (("neutral", "surprised"), "surprise", "surprised"),
+        (("slow", "fast"), "fast", "fast"),
+    ],
+)
+def test_blsp_emo_knows_what_corpora_call_an_emotion(values, said, told):
+    method = load_method("blsp_emo", **({"values": values} if values else {}))
+    (choice,) = method.choices(replace(TOLD, attributes={"emotion": said}), Random(0))
+    assert choice.options == {"value": told}
+
+
+def test_blsp_emo_can_leave_both_the_recipes_system_prompt():
+    (layout,) = layouts(load_method("blsp_emo", teacher_system=None, student_system=None))
+    assert layout.student.system is layout.teacher.system is DEFAULT
 
 
 def test_blsp_emo_tells_the_emotion_to_the_teacher_alone():
     (layout,) = layouts(load_method("blsp_emo"))
     assert "happy" in str(layout.teacher.segments)
     assert "happy" not in str(layout.student)
-    assert layout.teacher.system == load_method("blsp_emo").teacher_system
-    assert layout.student.system is DEFAULT
+    assert layout.student.system == layout.teacher.system == load_method("blsp_emo").teacher_system
     assert layout.student.response == layout.teacher.response == Response("answer")
 
 
@@ -314,7 +543,8 @@ def test_blsp_emo_hears_the_emotion_in_the_mean_of_the_speech(llm, renderer):
 
     method = load_method("blsp_emo", head_weight=0.5)
     assert dict(method.needs.heads) == {"emotion": 5}
-    model = speech_model(llm, heads={"emotion": torch.nn.Linear(llm.width, 5)})
+    assert not method.needs.head_bias
+    model = speech_model(llm, heads={"emotion": torch.nn.Linear(llm.width, 5, bias=False)})
     views = outputs(method, model, renderer)
     term = method.loss(views)["emotion"]
     mean = views["student"].at("speech", 0).mean(0)
@@ -480,7 +710,7 @@ def test_acif_distils_the_first_layer_through_the_llms_own_head(llm, renderer):
     method = load_method("wav2prompt", stage="distil")
     views = outputs(method, speech_model(llm), renderer)
     student, teacher = views.values()
-    states = [llm.model.base_model.norm(view.predicting("speech", 1)) for view in (student, teacher)]
+    states = [llm.model.base_model.norm(view.at("speech", 1)) for view in (student, teacher)]
     torch.testing.assert_close(
         method.loss(views)["first_layer"].sum, kl(llm, *states, 1.0).sum(), rtol=1e-4, atol=1e-5
     )
@@ -516,7 +746,7 @@ def test_sift_reads_ages_off_tables():
     (layout,) = layouts(
         load_method("sift", views=["sp"], attributes=["age"]), replace(TOLD, attributes={"age": "34"})
     )
-    assert "age: young adult" in layout.student.segments[1].text
+    assert "age: young adult" in layout.student.segments[0].text
 
 
 def test_desta_leaves_out_what_is_not_known():
@@ -533,6 +763,11 @@ def test_desta_leaves_out_what_is_not_known():
         ("self_powered", {"families": {"repeat": "again"}}, "families: 'again' is one string"),
         ("blsp_emo", {"teacher_instruction": "{speech}"}, "name the emotion in it, as {value}"),
         ("mtbi", {"tasks_per_utterance": 0}, "tasks_per_utterance 0: give at least 1"),
+        ("self_powered", {"families_per_utterance": 0}, "families_per_utterance 0: give at least 1"),
+        ("sit", {"speech_place": "front"}, "speech_place 'front': use first, last"),
+        ("transcription", {"max_seconds": -1}, "max_seconds -1: give a number that is not negative"),
+        ("sift", {"min_seconds": 5, "max_seconds": 2}, "min_seconds 5 leaves nothing below max_seconds 2"),
+        ("sift", {"refusals": "sorry"}, "refusals: 'sorry' is one string; give a list"),
         ("distillation", {"top_k": -3}, "top_k -3, temperature 2.0: give 0 or more"),
     ],
 )

@@ -407,3 +407,11 @@ def test_utterances_that_are_not_asked_about_are_counted(recipe, monkeypatch):
     said = succeed("generate.py", "hparams/emo.yaml", "--data_folder", "told")
     assert "1 targets; 0 of 1 rejected" in said
     assert "11 utterances for which the method returns no choice" in said
+
+
+def test_a_head_is_built_with_the_bias_that_the_method_needs(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    write_yaml(recipe, "heads", method="    name: blsp_emo\n")
+    model, _ = build_model(load_recipe("hparams/heads.yaml"))
+    assert model.heads["emotion"].bias is None
+    assert model.heads["emotion"].weight.shape[0] == 5

@@ -7,7 +7,7 @@
 import json
 import re
 
-from auralign.fingerprint import same
+from auralign.fingerprint import fill_added, same
 
 LONGEST_VALUE = 60  # characters
 
@@ -30,6 +30,7 @@ def show_value(value) -> str:
 def _parts(name: str, before, now):
     """(name, before, now) for each part in which two values differ."""
     if isinstance(before, dict) and isinstance(now, dict):
+        before, now = fill_added(before, now)
         for key in sorted({*before, *now}):
             if key in before and not same({key: before[key]}, {key: now.get(key)}):
                 absent = "absent" if key == "content" else None  # of a file or folder that is there no more

@@ -47,6 +47,7 @@ def describe(value) -> object:
         return value
     if hasattr(value, "options") and hasattr(value, "name"):
         account = {"method": value.name, "version": value.version, "options": describe(value.options())}
+        account |= {"added": describe(dict(value.added))} if getattr(value, "added", None) else {}
         # The user's own method by its source too: whoever writes one edits it, and its old targets are then no longer what it
         # asks for. The source is whole files, with constants and helpers, and with those of the method's parents.
         kinds = [
@@ -83,6 +84,7 @@ def same(before, now) -> bool:
     if isinstance(before, dict) and isinstance(now, dict):
         if {"call", "with"} <= before.keys() & now.keys():
             return _same_call(before, now)
+        before, now = fill_added(before, now)
         names = set(before) | set(now)
         return all(
             (name in LATER and not (name in before and name in now))
@@ -92,6 +94,20 @@ def same(before, now) -> bool:
     if isinstance(before, list) and isinstance(now, list):
         return len(before) == len(now) and all(map(same, before, now))
     return before == now
+
+
+def fill_added(before, now):
+    """Two accounts of a method, the recorded one with the options that were added since, at the values that change nothing.
+
+    >>> fill_added({"options": {}}, {"options": {"limit": 3}, "added": {"limit": 3}})
+    ({'options': {'limit': 3}}, {'options': {'limit': 3}})
+    """
+    if not ("options" in before and "added" in {**before, **now}):
+        return before, now
+    options = {**now.get("added", {}), **before["options"]}
+    kept = ({name: value for name, value in one.items() if name != "added"} for one in (before, now))
+    was, is_now = kept
+    return {**was, "options": options}, is_now
 
 
 def by_content(account):

@@ -75,6 +75,8 @@ class Needs:
     heads : dict of str to int
         Trained linear layers, by name, each with its number of outputs; the input is the LLM's width. The loss finds them in
         the student's `heads`; the YAML's `heads` may name other classes.
+    head_bias : bool
+        Whether these linear layers have a bias; default True.
     """
 
     target: bool = True
@@ -85,6 +87,7 @@ class Needs:
     top_k: int = 0
     temperature: float = 1.0
     heads: Mapping[str, int] = field(default_factory=dict)
+    head_bias: bool = True
 
     def __post_init__(self) -> None:
         if self.top_k < 0 or not self.temperature > 0:
@@ -115,15 +118,28 @@ class AlignmentMethod(ABC):
     fidelity: ClassVar[str] = "smoke"
     """How far it was tried: "smoke" (runs, its loss falls), "mechanism" (what it is for shows in miniature), "replicated" (a
     published figure was reached)."""
-    version: ClassVar[str] = "1"
-    """Raise it when the same options make other targets or another loss."""
     api_version: ClassVar[int] = API_VERSION
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Options with which `auralign.testing` tries the method."""
     attributes_tried: ClassVar[Mapping[str, Any]] = {}
     """Attributes that the utterances of `auralign.testing` have beside, or instead of, age 30, gender female, emotion happy."""
+    added: ClassVar[Mapping[str, Any]] = {}
+    """Options that were added after runs had been made, each with the value by which these runs are still what the method does:
+    a record without the option is then no changed input."""
+    refusals: tuple[str, ...] | None = None
+    """Phrases by which an answer of the LLM is rejected as a refusal, wherever in it and in any case; () rejects none, None those
+    that `auralign.generate.refusals.is_refusal` knows. A class attribute, or an option."""
+    min_tokens: int = 0
+    """Shortest target in tokens of the LLM, the end of its turn counted; shorter ones are rejected, given ones too. A class
+    attribute, or an option."""
     not_distances: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss, beside "cross_entropy", that are not zero if the student reads what the teacher reads."""
+
+    @property
+    def version(self) -> str:
+        """Raise it when the same options make other targets or another loss: a class attribute `version = "2"`, or a property if
+        only some options do."""
+        return "1"
 
     @property
     def needs(self) -> Needs:
@@ -160,7 +176,7 @@ class AlignmentMethod(ABC):
     def reject(self, utterance: Utterance, choice: Choice, response: str) -> str | None:
         """Why an answer of the LLM may not be taught, in a few words that are counted; None if it may.
 
-        Asked after the toolkit's own filters (empty, looping, refusing answers).
+        Asked after the toolkit's own filters (empty, looping, short answers, and refusals).
         """
         return None
 

@@ -121,7 +121,7 @@ def test_dropped_answers_are_counted_and_listed(llm, renderer, manifest, tmp_pat
         ("<think>hm</think>good", "stop"),
         ("cut", "length"),
     ]
-    summary = make_writer(llm, renderer, Scripted(answers), max_rejected=0.9).write(
+    summary = make_writer(llm, renderer, Scripted(answers), max_rejected=0.9, refusals=None).write(
         manifest, tmp_path / "t.jsonl"
     )
     assert summary == (
@@ -133,6 +133,40 @@ def test_dropped_answers_are_counted_and_listed(llm, renderer, manifest, tmp_pat
     ]
     assert sorted(reasons) == ["empty", "looping", "reasoning without end", "refusal"]
     assert [target.response for target in Records(tmp_path / "t.jsonl", Target)] == ["fine", "good", "cut"]
+
+
+def test_a_method_without_a_filter_of_refusals_keeps_them(llm, renderer, manifest, tmp_path):
+    answers = [("I'm sorry, but I cannot hear", "stop")] * 12
+    make_writer(llm, renderer, Scripted(answers), method="sift").write(manifest, tmp_path / "t.jsonl")
+    assert len(Records(tmp_path / "t.jsonl", Target)) == len(manifest)
+
+
+@pytest.mark.parametrize(("more", "kept"), [(1, True), (2, False)])
+def test_short_targets_are_rejected_with_the_end_of_the_turn_counted(
+    llm, renderer, manifest, tmp_path, more, kept
+):
+    num_tokens = len(renderer.encode("fine then"))
+    families = {"repeat": ["again"]}
+    writer = make_writer(
+        llm, renderer, Scripted([("fine then", "stop")] * 12), max_rejected=1.0,
+        method="self_powered", families=families, only_punctuated=False, min_tokens=num_tokens + more,
+    )  # fmt: skip
+    if kept:
+        writer.write(manifest, tmp_path / "t.jsonl")
+        assert len(Records(tmp_path / "t.jsonl", Target)) == len(manifest)
+    else:
+        with pytest.raises(TooManyRejectedError, match="nothing was kept"):
+            writer.write(manifest, tmp_path / "t.jsonl")
+        assert f"shorter than {num_tokens + 2} tokens" in (tmp_path / "t.rejected.jsonl").read_text()
+
+
+def test_short_transcripts_are_rejected_too(llm, renderer, manifest, tmp_path):
+    writer = make_writer(
+        llm, renderer, Scripted([]), max_rejected=1.0,
+        method="self_powered", families={"transcribe": ["write"]}, min_tokens=1000,
+    )  # fmt: skip
+    with pytest.raises(TooManyRejectedError, match="nothing was kept"):
+        writer.write(manifest, tmp_path / "t.jsonl")
 
 
 def test_transcription_does_not_ask_the_llm(llm, renderer, manifest, tmp_path):

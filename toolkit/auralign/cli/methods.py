@@ -4,11 +4,13 @@ import argparse
 import inspect
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auralign.cli.arguments import Commands
 
 if TYPE_CHECKING:
+    from auralign.method import AlignmentMethod
     from auralign.plugins import MethodEntry
 
 MAX_OPTION = 80  # characters of an option that are shown
@@ -86,13 +88,26 @@ def _describe(name: str) -> None:
     method = load_class(entry)
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
     facts = [
-        f"{name} (version {method.version}) of {entry.package} {entry.version}",
+        f"{name} (version {_version(method)}) of {entry.package} {entry.version}",
         method.fidelity,
         cite(method.paper),
     ]
     print(", ".join(fact for fact in facts if fact))
     print(f"{file}:{line}")
+    published = Path(file or "").parent / "as_published" / f"{name}.yaml"
+    if published.is_file():
+        print(f"{published}: the values of its paper")
     options = [str(parameter) for parameter in inspect.signature(method).parameters.values()]
     shown = [option if len(option) <= MAX_OPTION else f"{option[:MAX_OPTION]}..." for option in options]
     print(f"load_method({', '.join([repr(name), *shown])})\n")
     print(inspect.getdoc(method))
+
+
+def _version(method: type["AlignmentMethod"]) -> str:
+    """The version of a class, with its default options if it depends on them."""
+    if isinstance(method.version, str):
+        return method.version
+    try:
+        return method().version
+    except TypeError:  # it has an option without a default
+        return "depends on its options"

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from auralign.generate.refusals import is_refusal
+
 # A block of words that repeats at the end; digit strings may repeat a word seven times.
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 # Of an answer that was cut off, whose end no LLM chose: fewer repeats, and blocks of any length, as whole paragraphs repeat.
@@ -18,12 +20,6 @@ MARKER = re.compile(
     r"[(*]?\d+[.):]|[-*•]"
 )  # of an item in a list: the number differs, although the items are the same
 
-REFUSAL = re.compile(
-    r"^\W*(i am sorry|i'm sorry|sorry,? (but )?i|i (can ?not|can't|am unable to|am not able to|won't)\b"
-    r"|as an? (ai|language model)|i do not have access|i don't have access|unfortunately,? i (can|am))",
-    re.IGNORECASE,
-)
-
 
 class Answered(NamedTuple):
     """An answer of the LLM and why it ended."""
@@ -32,10 +28,13 @@ class Answered(NamedTuple):
     finish_reason: str
 
 
-def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
+def check(
+    answer: Answered, *, keep_cut_off: bool = True, refusals: Sequence[str] | None = None
+) -> str | None:
     """The reason why this answer may not become a target, or None if it may.
 
     An answer that was cut off at the length limit is rejected only if `keep_cut_off` is False; else it has no end of turn.
+    For `refusals` see `auralign.generate.refusals.is_refusal`.
     """
     if not answer.text.strip():
         return "empty"
@@ -43,9 +42,7 @@ def check(answer: Answered, *, keep_cut_off: bool = True) -> str | None:
         return "cut off"
     if loops(answer.text, cut_off=answer.finish_reason == "length"):
         return "looping"
-    if REFUSAL.match(answer.text.replace("’", "'")):
-        return "refusal"
-    return None
+    return "refusal" if is_refusal(answer.text, refusals) else None
 
 
 def loops(text: str, *, cut_off: bool = False) -> bool:

@@ -31,7 +31,7 @@ class Judge:
     Arguments
     ---------
     method : AlignmentMethod
-        Its `reject` is asked too, if it has one.
+        Its `refusals` and `min_tokens` count, and its `reject` is asked, if it has one.
     renderer : auralign.render.Renderer
     utterances : mapping of str to Utterance
         The manifest.
@@ -46,21 +46,37 @@ class Judge:
     def judge(self, written: Target) -> tuple[Target, str | None, bool]:
         """The target with the text of its answer, the reason for rejecting it if any, and whether reasoning was stripped."""
         if written.finish_reason in UNASKED:
-            is_empty = self.method.needs.target and not written.response.strip()
-            return written, "empty" if is_empty else None, False
+            if not self.method.needs.target:
+                return written, None, False
+            is_empty = not written.response.strip()
+            return written, "empty" if is_empty else self._is_short(written), False
         answer = written.response if written.response_ids is None else written.response_ids
         reading = self.renderer.read(answer)
         finish_reason = "stop" if reading.ended else written.finish_reason
         reason = reading.reason or check(
-            Answered(reading.text, finish_reason), keep_cut_off=self.keep_cut_off
+            Answered(reading.text, finish_reason),
+            keep_cut_off=self.keep_cut_off,
+            refusals=self.method.refusals,
         )
         said = {"response": reading.text, "response_ids": reading.ids, "finish_reason": finish_reason}
         target = replace(written, **said)
+        reason = reason or self._is_short(target)
         if reason is None and type(self.method).reject is not AlignmentMethod.reject:
             with running(self.method, "reject", target.utt_id):
                 utterance = self.utterances[target.utt_id]
                 reason = self.method.reject(utterance, target.choice, target.response)
         return target, reason, reading.thought
+
+    def _is_short(self, target: Target) -> str | None:
+        """The reason for rejecting a target of fewer tokens than the method takes; the end of a finished turn is one."""
+        least = self.method.min_tokens
+        if not least:
+            return None
+        ids = target.response_ids
+        if ids is None:
+            ids = self.renderer.encode(target.response)
+        ends = target.finish_reason in ("stop", "given")
+        return f"shorter than {least} tokens" if len(ids) + ends < least else None
 
 
 class Watch:

@@ -1,5 +1,6 @@
 """Build the model that a recipe's YAML names."""
 
+import functools
 import inspect
 from collections.abc import Iterable
 from datetime import timedelta
@@ -192,8 +193,9 @@ def build_model(recipe, *, prompts: dict | None = None):
             f"lora_scope {recipe.lora_scope}: the recipe has no lora; give its config, or leave lora_scope out"
         )
     branches = {name: _build_branch(name, parts, llm) for name, parts in recipe.branches.items()}
+    linear = functools.partial(torch.nn.Linear, bias=recipe.method.needs.head_bias)
     heads = {
-        name: construct(f"heads: {name}", recipe.heads.get(name, torch.nn.Linear), llm.width, num_outputs)
+        name: construct(f"heads: {name}", recipe.heads.get(name, linear), llm.width, num_outputs)
         for name, num_outputs in recipe.method.needs.heads.items()
     }
     unused = [name for name in recipe.heads if name not in heads]

@@ -143,9 +143,15 @@ class ViewOutput:
         )
 
     def divergence(
-        self, teacher: "ViewOutput", tag: str, *, temperature: float = 1.0, layer: int | float = LAST
+        self,
+        teacher: "ViewOutput",
+        tag: str,
+        *,
+        temperature: float = 1.0,
+        layer: int | float = LAST,
+        at_tokens: bool = False,
     ) -> Term:
-        """KL from the teacher's prediction of the tokens under a tag to this view's.
+        """KL from the teacher's distributions to this view's, at the positions that predict the tokens under a tag.
 
         Arguments
         ---------
@@ -156,12 +162,23 @@ class ViewOutput:
             Divides both logits; default 1.0.
         layer : int or float
             The LLM's own final norm and head are applied to a layer below the last; default the last.
+        at_tokens : bool
+            Compare at the tokens themselves, what the LLM expects after having read each; default False. For what is put in,
+            such as speech: the position before its first token is the same in both views, and teaches nothing.
 
-        Raises ValueError if a TopK does not cover the tag, layer or temperature.
+        Raises ValueError if a TopK does not cover the tag, layer or positions, or temperature, and for `FIRST` with `at_tokens`.
         """
         if isinstance(teacher, TopK):
+            if at_tokens:
+                raise ValueError(
+                    f"divergence at the tokens under {tag!r}: the teacher was cached at the positions that predict the "
+                    "target; use Needs(teacher=True)"
+                )
             return replace(self._from_kept(teacher, tag, temperature, layer), unit=self.unit(tag))
-        states = self.predicting(tag, layer), teacher.predicting(tag, layer)
+        if at_tokens:
+            states = self._pairs(teacher, tag, layer)
+        else:
+            states = self.predicting(tag, layer), teacher.predicting(tag, layer)
         heads = {"head": self._read_off(layer), "teacher_head": teacher._read_off(layer)}
         return replace(divergence(*states, **heads, temperature=temperature), unit=self.unit(tag))
 

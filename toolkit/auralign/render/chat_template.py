@@ -290,7 +290,7 @@ class ChatTemplate:
             raise ValueError(
                 f"the chat template of {self.tokens.name} puts its own system prompt if the conversation has none, and it "
                 f"cannot be cut out: {error}; give the LLM a chat_template.jinja without it, or let the prompt keep it "
-                "(system_prompt: default; for sift also its option no_system_prompt: False)"
+                "(system_prompt: default; for sift, sit and transcription also their option no_system_prompt: False)"
             ) from error
         return cut
 

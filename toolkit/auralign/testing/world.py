@@ -72,9 +72,9 @@ def _tiny_llm() -> LLM:
 
 @cache
 def _kept_world(
-    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...]
+    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool
 ) -> tuple[SpeechLLM, Renderer]:
-    return _make_world(counts, branches, heads)
+    return _make_world(counts, branches, heads, bias)
 
 
 def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLLM, Renderer]:
@@ -95,11 +95,11 @@ def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLL
     }
     heads = tuple(sorted(method.needs.heads.items()))
     make = _make_world if fresh else _kept_world
-    return make(method.needs.num_tokens, tuple(sorted(branches - {MAIN})), heads)
+    return make(method.needs.num_tokens, tuple(sorted(branches - {MAIN})), heads, method.needs.head_bias)
 
 
 def _make_world(
-    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...]
+    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool
 ) -> tuple[SpeechLLM, Renderer]:
     llm = _tiny_llm()
     torch.manual_seed(0)
@@ -112,7 +112,7 @@ def _make_world(
         name: Branch(torch.nn.Identity(), StackAndProject(WIDTH, llm.width, stride=3, keep_remainder=True))
         for name in branches
     }
-    made_heads = {name: torch.nn.Linear(llm.width, size) for name, size in heads}
+    made_heads = {name: torch.nn.Linear(llm.width, size, bias=bias) for name, size in heads}
     model = SpeechLLM(torch.nn.Identity(), connector, llm, branches=made_branches, heads=made_heads)
     return model, Renderer(llm.tokenizer, stop_ids=llm.stop_ids)
 

@@ -32,7 +32,7 @@ LEAST_SPAN = 0.1
 """Least distance of the ceiling from the floor for a recovery, in scores from 0 to 1."""
 ROUNDING = 1e-9
 MIN_SPEAKERS = 10
-"""Below so few speakers no interval over speakers is given: it would be far too narrow (12 of them cover 0.91 instead of 0.95)."""
+"""With fewer speakers no interval over speakers is given, as it would be far too narrow: 12 cover 0.91 instead of 0.95."""
 DRAWS_IN_MEMORY = 2**22  # counts held at a time, which bounds the memory to 32 MB
 
 
@@ -204,8 +204,8 @@ def bootstrap_recovery(speech, floor, ceiling, **units) -> Estimate:
     """(speech - floor) / (ceiling - floor) of three means over the same items, resampled together.
 
     Undefined if the ceiling is less than `LEAST_SPAN` above the floor: there is too little to recover, and the ratio of two small
-    differences is noise. The interval is undefined with too few clusters, and if the ceiling of a resample is not above its floor,
-    as a ratio whose denominator may be zero has no bounds. Arguments as of `bootstrap_interval`.
+    differences is noise. The interval is undefined with too few clusters, and if the ceiling of a resample is not above its
+    floor, as a ratio whose denominator may be zero has no bounds. Arguments as of `bootstrap_interval`.
     """
     units = Resampling(**units)
     span = np.mean(ceiling) - np.mean(floor)

@@ -16,6 +16,7 @@ from auralign.ledger.tables import (
     difference_table,
     ledger_columns,
     ledger_table,
+    pooled_table,
     rates_by_task,
     wrong_answers,
 )
@@ -105,6 +106,11 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         _legend(ledger),
         f"## {ledger.metric.capitalize()} to speech, by task",
         rates_by_task(ledger).to_markdown(),
+        *(
+            ["## The runs of each method together", pooled_table(ledger).to_markdown()]
+            if ledger.pooled
+            else []
+        ),
         "## Methods compared with each other",
         difference_table(ledger).to_markdown()
         if ledger.differences

@@ -226,3 +226,20 @@ def test_an_answer_is_worth_what_the_judge_says(corpus, make_judge):
 def test_a_score_beyond_one_is_refused_with_the_answer(corpus, make_judge):
     with pytest.raises(ValueError, match="has the score 2; it must be from 0 to 1"):
         corpus.ledger(judge=make_judge(score=lambda answer, question, said: 2))
+
+
+def test_content_bound_rules_have_rows_apart_from_form_only_ones(make_corpus, make_judge):
+    asked = [Question(f"{n}", f"{n:02}", "unseen tasks", "ab"[n % 2], "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked)
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "1" * 12),
+        transcript=None,
+        methods={"m": corpus.method("m", "1-" * 6, "-" * 12)},
+        judge=make_judge(kind=lambda question: {"a": "content-bound", "b": "form-only"}[question.task]),
+    )
+    rates = {row.group: (row.rates.num_questions, row.rates.speech, len(row.tasks)) for row in ledger.rows}
+    assert rates == {
+        "unseen tasks": (12, 0.5, 2),
+        "unseen tasks, content-bound": (6, 1, 0),
+        "unseen tasks, form-only": (6, 0, 0),
+    }

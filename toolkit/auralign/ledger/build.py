@@ -91,21 +91,27 @@ def make_ledger(
     columns = judge_answers(items, judge) if judged is None else judged
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
+    parts = [part for group in groups for part in _split(group, questions, judge)]
     rows, differences, wrong, pooled = [], [], [], []
-    for group in track(groups, f"score {', '.join(methods)}: intervals", unit="group"):
+    for group, kind, name in track(parts, f"score {', '.join(methods)}: intervals", unit="group"):
         members = {
-            method: [item for item in items if item.question.group == group]
+            method: [
+                item
+                for item in items
+                if item.question.group == group and kind in (None, judge.kind(item.question))
+            ]
             for method, items in columns.items()
         }
         for method, items in members.items():
-            rows.append(_make_row(method, group, items, judge.is_right, bootstrap))
-            wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
+            row = _make_row(method, name, items, judge.is_right, bootstrap)
+            rows.append(row if kind is None else replace(row, tasks={}))  # shown with the whole group
+            if kind is None:
+                wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
         differences += [
-            _difference(group, method, other, members, bootstrap)
-            for other, method in combinations(methods, 2)
+            _difference(name, method, other, members, bootstrap) for other, method in combinations(methods, 2)
         ]
         pooled += [
-            _pool(method, group, [members[run] for run in runs], bootstrap)
+            _pool(method, name, [members[run] for run in runs], bootstrap)
             for method, runs in families(methods).items()
             if len(runs) > 1
         ]
@@ -191,6 +197,15 @@ def _score_one(score, answer, item):
             f"the answer {shorten(repr(answer))} to {item.question.key!r} has the score {value}; it must be from 0 to 1"
         )
     return float(value)
+
+
+def _split(group, questions, judge):
+    """(group, kind, name of the rows): the whole group, and each kind of rule if it has several."""
+    kinds = dict.fromkeys(judge.kind(question) for question in questions if question.group == group)
+    parts = (
+        [(group, kind, f"{group}, {kind}") for kind in kinds if kind is not None] if len(kinds) > 1 else []
+    )
+    return [(group, None, group), *parts]
 
 
 def _order_groups(names):

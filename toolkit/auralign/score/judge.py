@@ -82,6 +82,13 @@ class Judge:
         """Whether an answer has the right content in any form: by default, case and punctuation are ignored."""
         return words(answer) == words(question.reference)
 
+    def kind(self, question: Question) -> str | None:
+        """The kind of the rule that judges a question, such as "form-only rules"; None, by default, if there is one kind.
+
+        A group with several kinds has rows of its own for each in the ledger.
+        """
+        return None
+
     def metrics(self, group: str, task: str) -> Sequence[Metric]:
         """The field's metrics of a task in a group of questions, shown beside the ledger; none by default."""
         return ()

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
+from auralign.ledger.behaviour import measure_behaviour
 from auralign.ledger.columns import Item, MethodFiles, read_items
 from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Pooled, Rates, Row
 from auralign.ledger.palette import families
@@ -92,7 +93,7 @@ def make_ledger(
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
     parts = [part for group in groups for part in _split(group, questions, judge)]
-    rows, differences, wrong, pooled = [], [], [], []
+    rows, differences, wrong, pooled, behaviours = [], [], [], [], []
     for group, kind, name in track(parts, f"score {', '.join(methods)}: intervals", unit="group"):
         members = {
             method: [
@@ -104,6 +105,7 @@ def make_ledger(
         }
         for method, items in members.items():
             row = _make_row(method, name, items, judge.is_right, bootstrap)
+            behaviours.append(measure_behaviour(method, name, items, {**_units(items), **bootstrap}))
             rows.append(row if kind is None else replace(row, tasks={}))  # shown with the whole group
             if kind is None:
                 wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
@@ -132,6 +134,7 @@ def make_ledger(
         metric=judge.metric,
         num_utterances=len({question.utt_id for question in questions}),
         pooled=tuple(pooled),
+        behaviours=tuple(behaviours),
         num_without_speaker=len(
             {item.question.utt_id for item in columns[methods[0]] if not item.item.speaker}
         ),

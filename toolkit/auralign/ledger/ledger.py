@@ -19,6 +19,7 @@ to 1: by default 1 for an exact answer, else 0.
 import dataclasses
 from dataclasses import dataclass
 
+from auralign.ledger.behaviour import Behaviour
 from auralign.score.judge import RIGHT, WRONG_CLASSES
 from auralign.score.metrics import Estimate
 
@@ -131,6 +132,7 @@ class Ledger:
     confidence: float
     seed: int
     pooled: tuple[Pooled, ...] = ()  # of methods with several runs
+    behaviours: tuple[Behaviour, ...] = ()  # in the order of the rows; empty in files of an earlier auralign
     num_without_speaker: int = 0  # utterances whose speaker is unknown; each counts as a speaker of its own
 
     @property
@@ -159,6 +161,15 @@ class Ledger:
                 ),
                 "examples": tuple(Example(**example) for example in values["examples"]),
                 "absent_groups": tuple(values["absent_groups"]),
+                "behaviours": tuple(
+                    Behaviour(
+                        **{
+                            name: Estimate(**value) if isinstance(value, dict) else value
+                            for name, value in item.items()
+                        }
+                    )
+                    for item in values.get("behaviours", ())
+                ),
                 "pooled": tuple(
                     Pooled(**item | {name: Estimate(**item[name]) for name in ("speech", "recovery")})
                     for item in values.get("pooled", ())

@@ -14,6 +14,7 @@ from auralign.ledger.ledger import Ledger
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.table import Table
 from auralign.ledger.tables import (
+    behaviour_table,
     difference_table,
     format_interval,
     format_rate,
@@ -219,6 +220,7 @@ def _tables(ledger, tasks):
         "The gap ledger, with the classes of the answers": ledger_table(ledger),
         f"{ledger.metric.capitalize()} to speech, by task": rates_by_task(ledger),
         "The runs of each method together": pooled_table(ledger),
+        "What the answers do instead": behaviour_table(ledger),
         "Methods compared with each other": difference_table(ledger),
         "Speech, wording by wording": wording_table(tasks) if tasks else None,
         "Speech compared with the cascade and with other methods": comparison_table(tasks) if tasks else None,

@@ -13,6 +13,8 @@ from auralign.ledger.page import format_page
 from auralign.ledger.picture import draw_ledger
 from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import (
+    BEHAVIOUR,
+    behaviour_table,
     difference_table,
     ledger_columns,
     ledger_table,
@@ -109,6 +111,11 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         *(
             ["## The runs of each method together", pooled_table(ledger).to_markdown()]
             if ledger.pooled
+            else []
+        ),
+        *(
+            ["## What the answers do instead", behaviour_table(ledger).to_markdown(), BEHAVIOUR]
+            if ledger.behaviours
             else []
         ),
         "## Methods compared with each other",

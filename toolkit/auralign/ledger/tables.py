@@ -8,6 +8,11 @@ from auralign.ledger.table import NOT_DEFINED, Table
 from auralign.score.judge import OTHER_FORM
 from auralign.score.metrics import LEAST_SPAN, MIN_SPEAKERS
 
+BEHAVIOUR = (
+    "Shares of the answers to speech, with intervals over speakers. Instruction flips: of the questions answered rightly from "
+    "the text, those whose answer to speech does another task or writes down the speech. Modality gap: the score with the "
+    "text minus that with speech. Spread over phrasings: the standard deviation of the scores of a task's wordings."
+)
 NOT_MEANINGFUL = "n/a"  # of a recovery
 
 
@@ -254,6 +259,27 @@ def pooled_table(ledger: Ledger) -> Table:
         for item in ledger.pooled
     ]
     return Table(headers, rows, num_texts=2)
+
+
+def behaviour_table(ledger: Ledger) -> Table:
+    """A row for each group and method: what the answers do instead of obeying, as `auralign.ledger.behaviour` defines it."""
+    names = {
+        "flips": "instruction flips",
+        "transcribed": "transcribed",
+        "refusals": "refusals",
+        "loops": "loops",
+        "modality_gap": "modality gap",
+        "spread": "spread over phrasings",
+    }
+    rows = []
+    for item in ledger.behaviours:
+        found = [getattr(item, name) for name in names]
+        cells = [
+            format_rate(one.value) + ("" if one.low is None else f" ({format_interval(one)})")
+            for one in found
+        ]
+        rows.append([item.group, item.method, format_speakers(item.transcribed), *cells])
+    return Table(("questions", "method", "speakers", *names.values()), rows, num_texts=2)
 
 
 def rates_by_task(ledger: Ledger) -> Table:

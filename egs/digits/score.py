@@ -10,6 +10,7 @@ Reads:
     <data_folder>/test.questions.jsonl              what was asked, and the right answers
     <text_folder>/hypotheses/test.text.jsonl        the LLM's answers to the reference text
     <text_folder>/hypotheses/test.transcript.jsonl  its answers to the encoder's own transcript
+    <text_folder>/hypotheses/test.other_text.jsonl  its answers to another utterance's text: the floor
     <output_folder>/hypotheses/test.speech.jsonl    a method's answers to speech
     <output_folder>/hypotheses/test.shuffled.jsonl  its answers to another utterance's speech
     <output_folder>/targets/train.jsonl             which LLM wrote the targets

@@ -55,7 +55,7 @@ class Wav2Prompt(AlignmentMethod):
     added = {"naming_weight": 0.0, "num_rivals": None}
     fidelity = "mechanism"
     examples = ({}, {"naming_weight": 0.5, "num_rivals": 20}, {"stage": "align"}, {"stage": "distil"})
-    not_distances = ("quantity",)
+    not_distances = ("quantity", "naming")
 
     def __post_init__(self):
         if self.stage not in STAGES:

@@ -26,7 +26,8 @@ NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "Texts are shown to the LLM in lower case. A raw word error rate counts capitals and punctuation of an answer as errors; "
     "only the format-pinned wordings ask for none.",
-    "A rule of obey looks at the form of an answer more than at its content: its floor, from another's speech, says how much.",
+    "Of obey, seven rules depend on what was said (content-bound); five look at the form alone, and pass one constant answer for "
+    "every utterance (form-only). The ledger has rows of each kind.",
 )
 
 
@@ -52,6 +53,10 @@ class LibriSpeechJudge(Judge):
         if question.task == "asr":
             return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
         return "transcribed" if obey.is_transcription(answer, said) else "other"
+
+    def kind(self, question):
+        """A rule on the form alone passes one answer for every utterance; the rules on the content tell what was heard."""
+        return None if question.task == "asr" else obey.TASKS[question.task].kind
 
     def metrics(self, group, task):
         if task == "asr":

@@ -161,7 +161,8 @@ def test_a_run_is_evaluated_on_another_test_set_and_nothing_of_it_changes(
     assert (contents(recipe), contents(other_test.parent)) == before
     (folder,) = (recipe / "exp/other/evaluations").glob("second-*")
     assert {path.name for path in folder.glob("*.jsonl")} == {
-        "questions.jsonl", "text.jsonl", "speech.jsonl", "shuffled.jsonl",
+        "questions.jsonl", "text.jsonl",
+        "other_text.jsonl", "speech.jsonl", "shuffled.jsonl",
     }  # fmt: skip
     assert [one.utt_id for one in Records(folder / "speech.jsonl", Hypothesis)] == [
         f"second-{n}" for n in range(3)

@@ -7,6 +7,8 @@
     >>> reference("repeat", ["first", "three", "five", "nine"])  # all of it is repeated
     'i heard first three five nine'
     >>> classify("nine five three", "backwards that is nine five three", "reverse", ["three", "five", "nine"])
+    'right content in another form'
+    >>> classify("three five nine", "backwards that is nine five three", "reverse", ["three", "five", "nine"])
     'transcribed'
 
 "Content" is what fills the slot of an instruction: digit words, with at most one command word before.
@@ -15,6 +17,8 @@
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from auralign.score.judge import classify_copy
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPANISH = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
@@ -364,15 +368,18 @@ def classify(answer_text, reference_text, task, content):
         "right": word for word the reference;
         "wrong content": the right form around other words;
         "wrong task": the form of another task, or of the default reply;
-        "transcribed": bare digit and command words in no form, as if asked to write down the speech;
-        "other": any other.
+        "right content in another form": the words of the right answer in no form, or in one of another task;
+        "transcribed": the words that were said, a fifth of which may be wrong;
+        "other": any other, such as digits that are neither the right ones nor those that were said.
     """
     words = answer_text.split()
     if words == reference_text.split():
         return "right"
-    if words and CONTENT_WORDS.issuperset(words):
-        return "transcribed"
-    form, _ = extract(" ".join(words))
-    if form is None:
-        return "other"
+    form, found = extract(" ".join(words))
+    is_right = bool(words) and found == extract(reference_text)[1]
+    # A copy may begin with the word of the instruction, which is copied too: "reverse three five nine".
+    is_command = words[:1] != list(content[:1]) and not TASK_OF_COMMAND.keys().isdisjoint(words[:1])
+    spoken = words[1:] if is_command else words
+    if form is None or is_right:
+        return classify_copy(spoken, content, is_right=is_right) or "other"
     return "wrong content" if form == asked_task(task, content) else "wrong task"

@@ -101,7 +101,11 @@ def test_what_fits_no_form_keeps_its_words():
         ("backwards that is nine five", "wrong content"),
         ("i heard three five nine", "wrong task"),
         ("okay you gave me three five nine", "wrong task"),
-        ("nine five three", "transcribed"),
+        ("nine five three", "right content in another form"),
+        ("i heard nine five three", "right content in another form"),
+        ("three five nine", "transcribed"),
+        ("three five eight", "other"),  # a third of the words were not said
+        ("five three nine", "other"),  # the words said, in an order that nobody asked for
         ("reverse three five nine", "transcribed"),
         ("backwards that is", "other"),
         ("three apples", "other"),
@@ -111,6 +115,21 @@ def test_what_fits_no_form_keeps_its_words():
 def test_an_answer_to_reverse_is_classed_by_what_went_wrong(answer, outcome):
     content = ["three", "five", "nine"]
     assert world.classify(answer, world.reference("reverse", content), "reverse", content) == outcome
+
+
+def test_a_copy_with_one_misheard_word_of_five_is_transcribed():
+    content = ["three", "five", "nine", "one", "two"]
+    right = world.reference("reverse", content)
+    assert world.classify("three five nine one seven", right, "reverse", content) == "transcribed"
+    assert world.classify("three five nine seven seven", right, "reverse", content) == "other"
+
+
+def test_a_string_that_was_almost_sorted_is_sorted_and_not_copied():
+    content = ["one", "two", "eight", "four", "six"]
+    right = world.reference("even", content)
+    assert world.extract(right)[1] == ("two", "eight", "four", "six")
+    bare = "two eight four six"  # one word of five is not said: near enough for a copy
+    assert world.classify(bare, right, "even", content) == "right content in another form"
 
 
 def test_a_spoken_command_and_the_default_are_classed_too():

@@ -17,10 +17,13 @@ QUESTIONS = tuple(
 class Corpus:
     """Questions and answers in a folder; an answer is right where its mark is `1`, else the mark itself."""
 
-    def __init__(self, folder, questions=QUESTIONS):
+    def __init__(self, folder, questions=QUESTIONS, speakers=None):
         self.folder, self.asked = folder, questions
         utterances = {
-            question.utt_id: Utterance(question.utt_id, "x.wav", 1.0, "one two") for question in questions
+            question.utt_id: Utterance(
+                question.utt_id, "x.wav", 1.0, "one two", speaker=(speakers or {}).get(question.utt_id, "")
+            )
+            for question in questions
         }
         write_records(folder / "test.jsonl", utterances.values(), kind=Utterance)
         write_records(folder / "questions.jsonl", questions, kind=Question)
@@ -58,6 +61,7 @@ class Corpus:
             },
         }
         options = {name: make() for name, make in defaults.items() if name not in options} | options
+        options = {name: value for name, value in options.items() if value is not None}
         judge, methods = options.pop("judge", MarkJudge()), options.pop("methods")
         return make_ledger(read_methods(self.questions, self.manifest, options, methods), judge, seed=1)
 
@@ -78,7 +82,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def make_corpus(tmp_path):
-    return lambda questions: Corpus(tmp_path, questions)
+    return lambda questions, speakers=None: Corpus(tmp_path, questions, speakers)
 
 
 @pytest.fixture

@@ -3,12 +3,29 @@ import subprocess
 import sys
 
 from auralign.ledger.ledger import Ledger
+from auralign.ledger.summary import describe_result
+from auralign.ledger.tables import format_ledger, format_legend
 
 
 def test_a_ledger_survives_json(ledger):
     stored = json.loads(json.dumps(ledger.to_dict()))
     assert Ledger.from_dict(stored) == ledger
     assert (stored["measure"], "metric" in stored) == (ledger.metric, False)  # the key of earlier scores.json
+
+
+def test_a_ledger_of_an_earlier_auralign_is_read(ledger):
+    stored = json.loads(json.dumps(ledger.to_dict()))
+    del stored["pooled"], stored["num_without_speaker"]
+    for row in stored["rows"]:
+        del row["rates"]["other_text"], row["answers"]["right content in another form"]
+        for name in ("speech", "recovery"):
+            del row[name]["num_clusters"]
+    for item in stored["differences"]:
+        del item["p_value"], item["adjusted"], item["estimate"]["num_clusters"]
+    found = Ledger.from_dict(stored)
+    assert "paired resamples of the utterances" in format_legend(found)  # as they were drawn
+    assert "unseen tasks: 4 questions\n" in format_ledger(found)
+    assert describe_result(found)
 
 
 def test_scoring_imports_neither_torch_nor_matplotlib():

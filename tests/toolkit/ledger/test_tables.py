@@ -2,6 +2,7 @@ import pytest
 
 from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import format_differences, format_ledger, format_legend
+from auralign.records import Question
 
 
 def test_a_row_shows_its_columns_in_order(ledger):
@@ -22,6 +23,29 @@ def test_the_table_fits_a_terminal_of_110_columns(corpus, make_judge):
     methods = {name: corpus.method(name, "1ttw11tt", "1-------") for name in ("transcription", "sit", "sift")}
     ledger = corpus.ledger(methods=methods, judge=make_judge(is_right=lambda answer, question: True))
     assert max(map(len, format_ledger(ledger).splitlines())) <= 110
+
+
+def test_the_table_fits_with_intervals_and_a_floor_too(make_corpus, make_judge):
+    asked = [Question(f"{n}", f"{n:02}", "unseen tasks", "x", "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked, {question.utt_id: question.utt_id for question in asked})
+    methods = {
+        name: corpus.method(name, "1ttw11tt1111", "1-----------") for name in ("transcription", "sit", "sift")
+    }
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "1" * 12),
+        transcript=corpus.answers("transcript", "1" * 12),
+        other_text=corpus.answers("other_text", "-" * 12),
+        methods=methods,
+        judge=make_judge(is_right=lambda answer, question: True),
+    )
+    text = format_ledger(ledger)
+    assert "unseen tasks: 12 questions, 12 speakers" in text
+    assert max(map(len, text.splitlines())) <= 110
+    assert "one floor for all methods" in format_legend(ledger)
+
+
+def test_a_floor_of_each_method_is_said_to_be_one(ledger):
+    assert "each method's own, so that recoveries of different floors do not compare" in format_legend(ledger)
 
 
 def test_every_header_of_the_table_is_in_the_legend(ledger):

@@ -80,7 +80,7 @@ def test_a_row_shows_mean_worst_and_deviation():
     (row,) = task_table(tables({"m": items(["right", "wrong"])})).rows
     assert row == (
         ["clean", "asr", "right (%)", "m", "1 x 2", "100.00", "-", "100.00", "0.00"]
-        + ["50.00", "-", "0.00", "70.71"]
+        + ["50.00", "-", "1", "0.00", "70.71"]  # one speaker, so no interval
     )
 
 
@@ -94,8 +94,39 @@ def test_a_comparison_says_in_how_many_phrasings_chance_does_not_explain_it():
         CASCADE,
         "-50.00",
         "0 of 2",
-        "McNemar, and bootstrap over speakers",
+        "none: 1 speakers",
     ]
+
+
+def many(speakers):
+    """Ten right answers and two wrong ones for each speaker."""
+    utterances = {
+        f"{speaker}-{n}": Utterance(f"{speaker}-{n}", "x.wav", 1.0, "right", speaker=speaker)
+        for speaker in speakers
+        for n in range(12)
+    }
+    asked = [
+        Item(
+            Question(utt, utt, "clean", "asr", None, "right"),
+            "right",
+            {
+                "text": "right",
+                "transcript": "right",
+                "speech": "wrong" if utt[-2:] in ("-0", "-1") else "right",
+                "shuffled": "wrong",
+            },
+        )
+        for utt in utterances
+    ]
+    return score_tasks({"m": asked}, utterances.__getitem__, lambda group, task: (RIGHT,), seed=1)
+
+
+@pytest.mark.parametrize(("num_speakers", "is_there"), [(9, False), (10, True)])
+def test_fewer_than_ten_speakers_give_points_and_nothing_significant(num_speakers, is_there):
+    (table,) = many([f"s{number}" for number in range(num_speakers)])
+    assert table.num_speakers == num_speakers
+    assert (table.heard["m"]["speech"].low is not None) is is_there
+    assert table.comparisons[0].num_significant == is_there
 
 
 def test_the_terminal_leaves_out_columns_that_hold_nothing():

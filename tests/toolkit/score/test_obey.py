@@ -1,9 +1,15 @@
 """What obeys passes, and what transcribes, is empty or is wrong does not."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from auralign.layout import SLOT
-from auralign.score.obey import TASKS, is_transcription
+from auralign.score.obey import CONTENT_BOUND, FORM_ONLY, TASKS, is_transcription
+
+FILE = Path(__file__).parents[2] / "fixtures" / "obey_answers.jsonl"
+JUDGED = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 
 GO = "go do you hear"
 LATE = "the boys' captain said 'tis late and i don't care"
@@ -222,3 +228,51 @@ def test_a_transcription_is_what_was_said_but_for_a_fifth_of_its_words(answer, s
 )
 def test_rules_hold_in_every_form_of_unicode(task, answer):
     assert TASKS[task].check(answer, "café schön")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_rules_agree_with_answers_judged_by_hand(name):
+    judged = [row for row in JUDGED if row["task"] == name]
+    wrong = [row for row in judged if TASKS[name].check(row["answer"], row["said"]) is not row["obeys"]]
+    assert wrong == []
+    assert {row["obeys"] for row in judged} == {True, False}
+
+
+def test_as_many_answers_were_judged_as_the_rules_need():
+    assert len(JUDGED) >= 200
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_rule_passes_a_copy_of_its_instruction(name):
+    task = TASKS[name]
+    for phrasing in task.phrasings:
+        for answer in (
+            phrasing.replace(SLOT, ""),
+            phrasing.replace(SLOT, "").upper(),
+            phrasing.replace(SLOT, GO),
+        ):
+            assert task.check(answer, GO) is False
+
+
+CONSTANTS = (
+    "go",
+    "Attention",
+    "7",
+    "yes",
+    "no",
+    "1. one\n2. two\n3. three",
+    "Я не знаю.",
+    "我不知道。",
+    "ANSWER: I do not know.",
+    '{"text": "hello there"}',
+    "g-o",
+    "HELLO THERE",
+)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_rule_is_content_bound_if_no_constant_answer_passes_for_every_utterance(name):
+    utterances = [GO, LATE, LONG, WELL]
+    passes = any(all(TASKS[name].check(answer, said) for said in utterances) for answer in CONSTANTS)
+    assert TASKS[name].is_content_bound is not passes
+    assert TASKS[name].kind == (FORM_ONLY if passes else CONTENT_BOUND)

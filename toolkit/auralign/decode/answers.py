@@ -23,7 +23,10 @@ from auralign.render import Renderer
 from auralign.store import Store
 from auralign.text.words import normalise
 
-FROM_TEXT = ("text", "normalised", "transcript")
+OTHER_TEXT = "other_text"
+FROM_TEXT = ("text", "normalised", "transcript", OTHER_TEXT)
+FLOOR_SEED = 1
+"""Draws whose text is read instead: of all runs of an LLM the same, whatever their seeds, so that they have one floor."""
 INPUTS = ("speech", "shuffled", *FROM_TEXT)
 
 
@@ -89,7 +92,8 @@ class Decoder:
         ---------
         given : str
             The input of the LLM: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
-            transcript; "normalised", the reference without case and punctuation; "transcript", the encoder's own.
+            transcript; "normalised", the reference without case and punctuation; "transcript", the encoder's own; "other_text",
+            the reference without case and punctuation of another utterance, drawn by `FLOOR_SEED`.
         assisted : bool, optional
             Whether the prompt also has the encoder's transcript (False: an empty text); default: as the method declares.
         partial : Path, optional
@@ -107,10 +111,12 @@ class Decoder:
             raise ValueError(
                 f"{what} needs a recognizer for the encoder's own transcript: name one in the YAML"
             )
-        partners = shuffle_partners(self.manifest, seed) if given == "shuffled" else None
+        partners = None
+        if given in ("shuffled", OTHER_TEXT):
+            partners = shuffle_partners(self.manifest, FLOOR_SEED if given == OTHER_TEXT else seed)
         asked = list(questions)
         found = self._find(asked)
-        if given not in ("text", "normalised"):
+        if given not in ("text", "normalised", OTHER_TEXT):
             self._check_lengths(found, partners)
         answered = partial or partial_path(path)
         with Store(answered, Hypothesis) as store:
@@ -181,7 +187,9 @@ class Decoder:
         utterances = [self.manifest[row] for row in rows]
         texts = [utterance.text for utterance in utterances]
         speech: list[list[torch.Tensor] | None] = [None] * len(questions)
-        if given == "normalised":
+        if given == OTHER_TEXT:
+            texts = [self.manifest[int(partners[row])].text for row in rows]
+        if given in ("normalised", OTHER_TEXT):
             texts = [normalise(text) for text in texts]
         if given == "transcript":
             texts = self._transcribe(rows)

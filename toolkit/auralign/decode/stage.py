@@ -14,6 +14,7 @@ from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 
 SPEECH = ("speech", "shuffled")
+OTHER_TEXT = "other_text"  # the text of another utterance, as `auralign.decode.answers` names it
 ALONE = "_alone"  # suffix of an input: without the transcript that the method uses beside the speech
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 
@@ -22,8 +23,9 @@ def inputs_of(run: RunFolder) -> list[str]:
     """The inputs that the questions are asked with, those of the original LLM first.
 
     "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
-    encoder's own if the recipe names a recognizer, "speech" the utterance itself, "shuffled" another utterance. If the method
-    uses a transcript beside the speech, "speech_alone" and "shuffled_alone" are those without it.
+    encoder's own if the recipe names a recognizer, "other_text" the text of another utterance without case and punctuation: the
+    floor of the LLM. "speech" is the utterance itself, "shuffled" another utterance's speech. If the method uses a transcript
+    beside the speech, "speech_alone" and "shuffled_alone" are those without it.
     """
     path = run.data.manifest("test")
     content(path, made_by="stage 1 (prepare)")
@@ -34,7 +36,7 @@ def inputs_of(run: RunFolder) -> list[str]:
 def texts_of(utterances: Iterable[Utterance], recognizer=None) -> list[str]:
     """The inputs of the original LLM about some utterances, as in `inputs_of`."""
     other = [] if is_normalised(utterances) else ["normalised"]
-    return ["text", *other, *(["transcript"] if recognizer else [])]
+    return ["text", *other, *(["transcript"] if recognizer else []), OTHER_TEXT]
 
 
 class DecodingStage(Stage):

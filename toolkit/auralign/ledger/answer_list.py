@@ -15,7 +15,12 @@ from auralign.ledger.build import Judged
 from auralign.ledger.ledger import CLASSES
 from auralign.records import Records, Utterance
 
-READ = {"text": "text", "normalised": "normalised text", "transcript": "cascade"}
+READ = {
+    "text": "text",
+    "normalised": "normalised text",
+    "transcript": "cascade",
+    "other_text": "floor: another's text",
+}
 MAX_QUESTIONS = 20_000  # of a page that a browser still opens in a second or two
 MAX_ANSWERS = 200_000  # questions x methods
 # In JSON within HTML: an answer may hold "</script>" or "<!--"; line separators end a line of older JavaScript.

@@ -1,21 +1,26 @@
 """Build the gap ledger: score and classify the answers, resample them together, and compare the methods."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from auralign.ledger.behaviour import measure_behaviour
 from auralign.ledger.columns import Item, MethodFiles, read_items
-from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Rates, Row
+from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Pooled, Rates, Row
+from auralign.ledger.palette import families
 from auralign.progress import track
 from auralign.records import shorten
 from auralign.score.judge import RIGHT, WRONG_CLASSES, Judge
 from auralign.score.metrics import (
     CONFIDENCE,
+    MIN_SPEAKERS,
     NUM_RESAMPLES,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_recovery,
+    difference_p_value,
+    holm,
 )
 
 EXAMPLES_PER_METHOD = 3
@@ -71,7 +76,7 @@ def make_ledger(
     judge : Judge
         Scores all answers, and classifies answers to speech whose score is below 1.
     seed : int
-        Seed of the bootstrap, which resamples utterances.
+        Seed of the bootstrap, which resamples speakers, then their utterances; with several runs of a method also the runs.
     judged : dict of str -> list of Judged, optional
         What `judge_answers` returned for the items, if it was asked already.
 
@@ -82,23 +87,40 @@ def make_ledger(
     if not items:
         raise ValueError("no method to score: give at least one")
     methods = list(items)
-    bootstrap = {"seed": seed, "num_resamples": NUM_RESAMPLES, "confidence": CONFIDENCE}
+    stored = {"seed": seed, "num_resamples": NUM_RESAMPLES, "confidence": CONFIDENCE}
+    bootstrap = {**stored, "min_clusters": MIN_SPEAKERS}
     columns = judge_answers(items, judge) if judged is None else judged
     questions = [item.question for item in items[methods[0]]]
     groups = _order_groups(question.group for question in questions)
-    rows, differences, wrong = [], [], []
-    for group in track(groups, f"score {', '.join(methods)}: intervals", unit="group"):
+    parts = [part for group in groups for part in _split(group, questions, judge)]
+    rows, differences, wrong, pooled, behaviours = [], [], [], [], []
+    for group, kind, name in track(parts, f"score {', '.join(methods)}: intervals", unit="group"):
         members = {
-            method: [item for item in items if item.question.group == group]
+            method: [
+                item
+                for item in items
+                if item.question.group == group and kind in (None, judge.kind(item.question))
+            ]
             for method, items in columns.items()
         }
         for method, items in members.items():
-            rows.append(_make_row(method, group, items, judge.is_right, bootstrap))
-            wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
+            row = _make_row(method, name, items, judge.is_right, bootstrap)
+            behaviours.append(measure_behaviour(method, name, items, {**_units(items), **bootstrap}))
+            rows.append(row if kind is None else replace(row, tasks={}))  # shown with the whole group
+            if kind is None:
+                wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
         differences += [
-            _difference(group, method, other, members, bootstrap)
-            for other, method in combinations(methods, 2)
+            _difference(name, method, other, members, bootstrap) for other, method in combinations(methods, 2)
         ]
+        pooled += [
+            _pool(method, name, [members[run] for run in runs], bootstrap)
+            for method, runs in families(methods).items()
+            if len(runs) > 1
+        ]
+    adjusted = holm([difference.p_value for difference in differences])
+    differences = [
+        replace(difference, adjusted=value) for difference, value in zip(differences, adjusted, strict=True)
+    ]
     examples = [example for method in methods for example in choose_examples(wrong, method)]
     return Ledger(
         methods=tuple(methods),
@@ -111,7 +133,12 @@ def make_ledger(
         else (),
         metric=judge.metric,
         num_utterances=len({question.utt_id for question in questions}),
-        **bootstrap,
+        pooled=tuple(pooled),
+        behaviours=tuple(behaviours),
+        num_without_speaker=len(
+            {item.question.utt_id for item in columns[methods[0]] if not item.item.speaker}
+        ),
+        **stored,
     )
 
 
@@ -140,7 +167,8 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     questions : Records of Question
     manifest : Records of Utterance
     read : dict of str -> Records of Hypothesis
-        Input kind (text, normalised, transcript) -> answers of the original LLM to text, which are the same for all methods.
+        Input kind (text, normalised, transcript, other_text) -> answers of the original LLM to text, which are the same for all
+        methods.
     methods : dict of str -> MethodFiles
 
     Raises RecordError if questions and answers do not match one to one.
@@ -174,6 +202,15 @@ def _score_one(score, answer, item):
     return float(value)
 
 
+def _split(group, questions, judge):
+    """(group, kind, name of the rows): the whole group, and each kind of rule if it has several."""
+    kinds = dict.fromkeys(judge.kind(question) for question in questions if question.group == group)
+    parts = (
+        [(group, kind, f"{group}, {kind}") for kind in kinds if kind is not None] if len(kinds) > 1 else []
+    )
+    return [(group, None, group), *parts]
+
+
 def _order_groups(names):
     met = dict.fromkeys(names)
     return [group for group in GROUPS if group in met] + [group for group in met if group not in GROUPS]
@@ -191,30 +228,55 @@ def _rates(scores, rows=slice(None)):
 
 
 def _difference(group, method, other, members, bootstrap):
-    clusters = [item.question.utt_id for item in members[method]]
+    units = {**_units(members[method]), **bootstrap}
     scores, others = (_scores(members[name])["speech"] for name in (method, other))
     return Difference(
-        group, method, other, bootstrap_difference(scores, others, clusters=clusters, **bootstrap)
+        group,
+        method,
+        other,
+        bootstrap_difference(scores, others, **units),
+        difference_p_value(scores, others, **units),
     )
+
+
+def _units(items):
+    """What the bootstrap draws: speakers, then their utterances with all questions about them."""
+    return {
+        "clusters": [item.item.cluster for item in items],
+        "within": [item.question.utt_id for item in items],
+    }
+
+
+def _pool(method, group, runs, bootstrap) -> Pooled:
+    """Several runs of a method together."""
+    items = [item for run in runs for item in run]
+    units = _units(items) | {"runs": [number for number, run in enumerate(runs) for _ in run], **bootstrap}
+    scores = _scores(items)
+    return Pooled(
+        method,
+        group,
+        len(runs),
+        bootstrap_interval(scores["speech"], **units),
+        bootstrap_recovery(scores["speech"], *_bounds(scores), **units),
+    )
+
+
+def _bounds(scores):
+    """The floor and the ceiling of recovery, each (N,)."""
+    return scores.get("other_text", scores["shuffled"]), scores.get("normalised", scores["text"])
 
 
 def _make_row(method, group, items, answer_right, bootstrap):
     scores, classes = _scores(items), [item.answer_class for item in items]
-    clusters = [item.question.utt_id for item in items]
+    units = {**_units(items), **bootstrap}
     tasks = np.array([item.question.task for item in items])
     ignored = [answer_right(item.answer, item.question) for item in items] if answer_right else None
     return Row(
         method=method,
         group=group,
         rates=_rates(scores),
-        speech=bootstrap_interval(scores["speech"], clusters=clusters, **bootstrap),
-        recovery=bootstrap_recovery(
-            scores["speech"],
-            scores["shuffled"],
-            scores.get("normalised", scores["text"]),
-            clusters=clusters,
-            **bootstrap,
-        ),
+        speech=bootstrap_interval(scores["speech"], **units),
+        recovery=bootstrap_recovery(scores["speech"], *_bounds(scores), **units),
         form_ignored=None if ignored is None else float(np.mean(ignored)),
         answers={name: classes.count(name) for name in CLASSES},
         tasks={task: _rates(scores, tasks == task) for task in sorted(set(tasks.tolist()))},

@@ -1,7 +1,7 @@
 """The questions with the answers of every column: one answer to each question, or an error that names the question.
 
-A column is a file of hypotheses of one input kind: text that the LLM read (text, normalised, transcript), or speech (speech,
-shuffled). All texts are composed here, so that judges need not do it.
+A column is a file of hypotheses of one input kind: text that the LLM read (text, normalised, transcript, other_text), or speech
+(speech, shuffled). All texts are composed here, so that judges need not do it.
 """
 
 from dataclasses import dataclass, replace
@@ -22,11 +22,17 @@ class MethodFiles:
 
 @dataclass(frozen=True)
 class Item:
-    """A question, the transcript of its utterance, and the answers to it."""
+    """A question, the transcript and the speaker of its utterance, and the answers to it."""
 
     question: Question
     said: str
     answers: dict[str, str]  # input kind -> answer
+    speaker: str = ""  # "" if unknown
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled: the speaker, or the utterance itself if its speaker is unknown."""
+        return self.speaker or f"utterance {self.question.utt_id}"
 
 
 def other_builds(files) -> dict[str, str]:
@@ -63,10 +69,12 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
                 question,
                 reference=answers["text"][key] if question.reference is None else compose(question.reference),
             ),
-            _text_of(question, manifest, questions.path),
+            utterance.text,
             {kind: column[key] for kind, column in answers.items()},
+            utterance.speaker,
         )
         for key, question in asked.items()
+        for utterance in [_utterance_of(question, manifest, questions.path)]
     ]
 
 
@@ -97,13 +105,13 @@ def _read_column(records, kind, asked, asked_path):
     return column
 
 
-def _text_of(question, manifest, asked_path):
+def _utterance_of(question, manifest, asked_path) -> Utterance:
     if question.utt_id not in manifest:
         raise RecordError(
             f"{manifest.path}: lacks utterance {question.utt_id!r}, which {asked_path} asks about; "
             "run stage 1 (prepare) again"
         )
-    return read_utterance(manifest, question.utt_id).text
+    return read_utterance(manifest, question.utt_id)
 
 
 def read_utterance(manifest: Records, utt_id: str) -> Utterance:

@@ -1,12 +1,16 @@
-"""The gap ledger: the LLM's scores with speech, between a floor (another utterance's speech) and the text.
+"""The gap ledger: the LLM's scores with speech, between a floor (another utterance's text) and the text.
 
 A row is one method on one group of questions. Every answer to speech has a class, so that each lost point has a cause.
 `build.py` makes the ledger; `tables.py`, `summary.py`, `picture.py` and `report.py` show it.
 
-    recovery = (speech - shuffled) / (normalised - shuffled)
+    recovery = (speech - floor) / (normalised - floor)
 
-It is not defined if normalised text is less than 0.1 above the floor (`auralign.score.metrics.LEAST_SPAN`), as with free answers
-that no two inputs give alike: then "n/a" and the two rates are shown.
+The floor is the score of the plain LLM that reads another utterance's text: one for all methods of an LLM, so that recoveries
+can be compared. A method's score with another utterance's speech (shuffled) is a diagnostic: what it answers whatever is said. It
+is the floor only if the answers to another utterance's text are missing, as in files of an earlier auralign.
+
+Recovery is not defined if normalised text is less than 0.1 above the floor (`auralign.score.metrics.LEAST_SPAN`), as with free
+answers that no two inputs give alike: then "n/a" and the two rates are shown.
 
 Normalised text is the text without case and punctuation, as a perfect recognizer would write it. Every answer has a score from 0
 to 1: by default 1 for an exact answer, else 0.
@@ -15,6 +19,7 @@ to 1: by default 1 for an exact answer, else 0.
 import dataclasses
 from dataclasses import dataclass
 
+from auralign.ledger.behaviour import Behaviour
 from auralign.score.judge import RIGHT, WRONG_CLASSES
 from auralign.score.metrics import Estimate
 
@@ -38,6 +43,12 @@ class Rates:
     transcript: float | None
     speech: float
     shuffled: float
+    other_text: float | None = None  # for another utterance's text; None in files of an earlier auralign
+
+    @property
+    def floor(self) -> float:
+        """The floor of recovery: the score for another utterance's text; without one, that for its speech."""
+        return self.shuffled if self.other_text is None else self.other_text
 
     @property
     def ceiling(self) -> float:
@@ -61,12 +72,36 @@ class Row:
 
 @dataclass(frozen=True)
 class Difference:
-    """`method` minus `other`: mean scores of answers to speech, on the same questions of a group."""
+    """`method` minus `other`: mean scores of answers to speech, on the same questions of a group.
+
+    `p_value` is that of `auralign.score.metrics.difference_p_value`; `adjusted` is it after Holm's correction over all
+    differences of the ledger. Both are None with too few speakers, and in files of an earlier auralign.
+    """
 
     group: str
     method: str
     other: str
     estimate: Estimate
+    p_value: float | None = None
+    adjusted: float | None = None
+
+    def is_significant(self, confidence: float) -> bool:
+        """Whether the interval excludes 0 and, if the adjusted p-value is known, that is small enough too."""
+        low, high = self.estimate.low, self.estimate.high
+        if low is None or high is None or low <= 0 <= high:
+            return False
+        return self.adjusted is None or self.adjusted < 1 - confidence
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The runs of one method (its seeds) on one group together; intervals draw runs, speakers and utterances."""
+
+    method: str
+    group: str
+    num_runs: int
+    speech: Estimate
+    recovery: Estimate
 
 
 @dataclass(frozen=True)
@@ -96,6 +131,9 @@ class Ledger:
     num_resamples: int
     confidence: float
     seed: int
+    pooled: tuple[Pooled, ...] = ()  # of methods with several runs
+    behaviours: tuple[Behaviour, ...] = ()  # in the order of the rows; empty in files of an earlier auralign
+    num_without_speaker: int = 0  # utterances whose speaker is unknown; each counts as a speaker of its own
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -123,6 +161,19 @@ class Ledger:
                 ),
                 "examples": tuple(Example(**example) for example in values["examples"]),
                 "absent_groups": tuple(values["absent_groups"]),
+                "behaviours": tuple(
+                    Behaviour(
+                        **{
+                            name: Estimate(**value) if isinstance(value, dict) else value
+                            for name, value in item.items()
+                        }
+                    )
+                    for item in values.get("behaviours", ())
+                ),
+                "pooled": tuple(
+                    Pooled(**item | {name: Estimate(**item[name]) for name in ("speech", "recovery")})
+                    for item in values.get("pooled", ())
+                ),
             }
         )
 

@@ -14,11 +14,14 @@ from auralign.ledger.ledger import Ledger
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.table import Table
 from auralign.ledger.tables import (
+    behaviour_table,
     difference_table,
     format_interval,
     format_rate,
+    format_speakers,
     ledger_columns,
     ledger_table,
+    pooled_table,
     rates_by_task,
     wrong_answers,
 )
@@ -155,7 +158,8 @@ def _cards(ledger: Ledger) -> list[dict[str, Any]]:
             "number": f"{row.rates.num_questions:,}",
             "text": format_rate(row.rates.text),
             "cascade": format_rate(row.rates.transcript),
-            "floor": format_rate(row.rates.shuffled),
+            "floor": format_rate(row.rates.floor),
+            "speakers": format_speakers(row.speech),
             "recovery": format_rate(row.recovery.value),
         }
         for row in rows
@@ -164,8 +168,9 @@ def _cards(ledger: Ledger) -> list[dict[str, Any]]:
 
 def _in_words(estimate, confidence) -> str:
     if estimate.low is None:
-        return "no interval: a single utterance"
-    return f"{100 * confidence:g} % interval {format_interval(estimate)}"
+        return f"no interval: {format_speakers(estimate)} speakers"
+    speakers = "" if estimate.num_clusters is None else f", {estimate.num_clusters} speakers"
+    return f"{100 * confidence:g} % interval {format_interval(estimate)}{speakers}"
 
 
 def _headline(ledger: Ledger) -> Table:
@@ -175,9 +180,11 @@ def _headline(ledger: Ledger) -> Table:
         "questions",
         "method",
         "n",
+        "speakers",
         "text",
         "cascade",
         "floor",
+        "shuffled",
         "speech",
         interval,
         "recovery",
@@ -188,7 +195,17 @@ def _headline(ledger: Ledger) -> Table:
             row.group,
             row.method,
             f"{row.rates.num_questions:,}",
-            *map(format_rate, (row.rates.text, row.rates.transcript, row.rates.shuffled, row.rates.speech)),
+            format_speakers(row.speech),
+            *map(
+                format_rate,
+                (
+                    row.rates.text,
+                    row.rates.transcript,
+                    row.rates.floor,
+                    row.rates.shuffled,
+                    row.rates.speech,
+                ),
+            ),
             format_interval(row.speech),
             format_rate(row.recovery.value),
             format_interval(row.recovery),
@@ -202,6 +219,8 @@ def _tables(ledger, tasks):
     found = {
         "The gap ledger, with the classes of the answers": ledger_table(ledger),
         f"{ledger.metric.capitalize()} to speech, by task": rates_by_task(ledger),
+        "The runs of each method together": pooled_table(ledger),
+        "What the answers do instead": behaviour_table(ledger),
         "Methods compared with each other": difference_table(ledger),
         "Speech, wording by wording": wording_table(tasks) if tasks else None,
         "Speech compared with the cascade and with other methods": comparison_table(tasks) if tasks else None,

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 # distinguish them, and each method has a marker of its own too.
 HUES = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"),
-    *("#117733", "#882255", "#44AA99", "#999933", "#AA4499"),
+    *("#117733", "#882255", "#661100", "#999933", "#AA4499"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h", "d")
 CLASS_COLOURS = {
     "right": "#D5D9DC",
     "wrong content": "#DDCC77",
     "wrong task": "#CC6677",
+    "right content in another form": "#44AA99",
     "transcribed": "#332288",
     "other": "#88CCEE",
 }

@@ -11,7 +11,7 @@ from auralign.files import write_atomically
 from auralign.ledger.ledger import CLASSES, Ledger
 from auralign.ledger.palette import CLASS_COLOURS, DARK_CLASSES, method_colours
 from auralign.ledger.picture_rows import draw_rows
-from auralign.ledger.summary import main_group
+from auralign.ledger.summary import main_group, name_floor
 
 INK = "#222222"
 SIZE = (12.0, 4.8)  # inches; at 100 dots an inch it fits a README
@@ -86,7 +86,7 @@ def _draw_rates(axes, ledger):
     axes.set_ylabel(f"{ledger.metric} to speech")
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
-    marks["floor (hears another's speech)"] = bars[0][1]
+    marks[name_floor(shared[0])] = bars[0][1]
     axes.add_artist(_place_legend(axes, list(marks.values()), list(marks), FIRST_LEGEND))
     _place_legend(
         axes, [boxes for boxes, _ in bars], ledger.methods, SECOND_LEGEND
@@ -99,14 +99,14 @@ def _draw_method(axes, ledger, number, colour):
     rows = [ledger.row(ledger.methods[number], group) for group in ledger.groups]
     middles = [position + (number + 0.5) * width - GROUP_WIDTH / 2 for position in range(len(rows))]
     heights = [row.speech.value for row in rows]
-    speech = [row.speech for row in rows]  # that of a single utterance has no interval
+    speech = [row.speech for row in rows]  # too few speakers have no interval
     below = [0.0 if found.low is None else found.value - found.low for found in speech]
     above = [0.0 if found.high is None else found.high - found.value for found in speech]
     bars = axes.bar(middles, heights, 0.86 * width, color=colour, zorder=2)
     axes.errorbar(
         middles, heights, (below, above), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5, zorder=5
     )
-    floors = _mark(axes, middles, [row.rates.shuffled for row in rows], 0.86 * width, ":")
+    floors = _mark(axes, middles, [row.rates.floor for row in rows], 0.86 * width, ":")
     return bars, floors
 
 
@@ -123,7 +123,7 @@ def _draw_classes(axes, ledger):
     below = [0.0] * len(rows)
     stacks = []
     for name in CLASSES:
-        shares = [row.answers[name] / row.rates.num_questions for row in rows]
+        shares = [row.answers.get(name, 0) / row.rates.num_questions for row in rows]
         bars = axes.bar(
             ledger.methods, shares, 0.7, bottom=below, color=CLASS_COLOURS[name], edgecolor="white", zorder=2
         )

@@ -8,7 +8,7 @@ import textwrap
 
 from auralign.ledger.ledger import CLASSES, Ledger
 from auralign.ledger.palette import CLASS_COLOURS, DARK_CLASSES, method_colours, method_markers
-from auralign.ledger.summary import main_group
+from auralign.ledger.summary import main_group, name_floor
 
 WIDTH = 12.0  # inches
 PER_LINE = 3  # panels side by side
@@ -62,7 +62,7 @@ def _draw_group(axes, ledger, group):
     for place, method in enumerate(ledger.methods):
         row = ledger.row(method, group)
         value, colour = row.speech.value, colours[method]
-        if row.speech.low is not None:  # that of a single utterance has no interval
+        if row.speech.low is not None:  # too few speakers have no interval
             axes.plot((row.speech.low, row.speech.high), (place, place), color=INK, linewidth=1.2, zorder=3)
         axes.plot(
             value,
@@ -76,15 +76,13 @@ def _draw_group(axes, ledger, group):
             zorder=4,
             clip_on=False,
         )
-        floor = axes.vlines(
-            row.rates.shuffled, place - 0.4, place + 0.4, colors=INK, linestyles=":", zorder=2
-        )
+        floor = axes.vlines(row.rates.floor, place - 0.4, place + 0.4, colors=INK, linestyles=":", zorder=2)
     rates = ledger.row(ledger.methods[0], group).rates
     marks = {"ceiling (reads the text)": axes.axvline(rates.ceiling, color=INK, linewidth=1.4, zorder=1)}
     if rates.transcript is not None:
         line = axes.axvline(rates.transcript, color=INK, linewidth=1.4, linestyle="--", zorder=1)
         marks["cascade (reads the encoder's transcript)"] = line
-    marks["floor (hears another's speech)"] = floor
+    marks[name_floor(rates)] = floor
     axes.set_xlabel(f"{ledger.metric} to speech", fontsize=9)
     axes.set_title(
         f"{_fold(group, TITLE_WIDTH, TITLE_LINES)}\n({rates.num_questions} questions)",
@@ -103,7 +101,7 @@ def _draw_classes(axes, ledger):
     start = [0.0] * len(rows)
     found = {}
     for name in CLASSES:
-        shares = [row.answers[name] / row.rates.num_questions for row in rows]
+        shares = [row.answers.get(name, 0) / row.rates.num_questions for row in rows]
         bars = axes.barh(
             places, shares, 0.78, left=start, color=CLASS_COLOURS[name], edgecolor="white", zorder=2
         )

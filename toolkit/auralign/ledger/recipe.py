@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.changes import show_change
-from auralign.decode.stage import ALONE, SPEECH, inputs_of
+from auralign.decode.stage import ALONE, OTHER_TEXT, SPEECH, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
 from auralign.hub import name_of, parse
@@ -24,7 +24,7 @@ from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
 from auralign.ledger.provenance import count_trained, stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
-from auralign.ledger.tables import format_differences, format_ledger, format_legend
+from auralign.ledger.tables import format_differences, format_ledger, format_legend, pooled_table
 from auralign.ledger.task_tables import LEGEND, format_tasks
 from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
@@ -46,6 +46,10 @@ ENCODER_RATES = {  # unit -> name; languages without spaces are scored by letter
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "An answer is exact when it is word for word the right one, in the LLM's own form.",
+)
+OWN_FLOOR = (
+    "There are no answers to another utterance's text, so the floor is each method's own, from another utterance's speech, and "
+    "recoveries do not compare. Stage 4 writes them."
 )
 FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
 
@@ -119,9 +123,15 @@ class Comparison:
         return found
 
     def texts(self) -> dict[str, Path]:
-        """Input kind -> file of answers to text: "text", "normalised" if it differs, "transcript" if there is a recognizer."""
-        kinds = inputs_of(self.first)
-        return {kind: self.first.hypotheses(kind) for kind in kinds if not is_of_model(kind)}
+        """Input kind -> file of answers to text: "text", "normalised" if it differs, "transcript" if there is a recognizer.
+
+        Also "other_text", the floor, unless the answers are of an earlier auralign, which did not ask for it.
+        """
+        kinds = [kind for kind in inputs_of(self.first) if not is_of_model(kind)]
+        found = {kind: self.first.hypotheses(kind) for kind in kinds}
+        if not found[OTHER_TEXT].exists():
+            del found[OTHER_TEXT]
+        return found
 
     def files(self) -> list[tuple[Path, str]]:
         """All files that the report depends on, with the stages that make them."""
@@ -196,6 +206,8 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         "utterances": ledger.num_utterances,
         **describe_data(data),
     }
+    if OTHER_TEXT not in read:
+        notes = (*notes, OWN_FLOOR)
     if "transcript" in read:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)
@@ -294,6 +306,8 @@ def print_result(folder):
     print(f"\nThe gap ledger: {ledger.metric} to {size}")
     print(f"\nColumns:\n{format_legend(ledger)}")
     print(f"\n{format_ledger(ledger)}")
+    if ledger.pooled:
+        print(f"\nThe runs of each method together:\n{pooled_table(ledger).to_text()}")
     if ledger.differences:
         print(f"\nDifferences in {ledger.metric} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))

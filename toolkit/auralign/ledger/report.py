@@ -13,9 +13,12 @@ from auralign.ledger.page import format_page
 from auralign.ledger.picture import draw_ledger
 from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import (
+    BEHAVIOUR,
+    behaviour_table,
     difference_table,
     ledger_columns,
     ledger_table,
+    pooled_table,
     rates_by_task,
     wrong_answers,
 )
@@ -105,6 +108,16 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
         _legend(ledger),
         f"## {ledger.metric.capitalize()} to speech, by task",
         rates_by_task(ledger).to_markdown(),
+        *(
+            ["## The runs of each method together", pooled_table(ledger).to_markdown()]
+            if ledger.pooled
+            else []
+        ),
+        *(
+            ["## What the answers do instead", behaviour_table(ledger).to_markdown(), BEHAVIOUR]
+            if ledger.behaviours
+            else []
+        ),
         "## Methods compared with each other",
         difference_table(ledger).to_markdown()
         if ledger.differences

@@ -1,7 +1,13 @@
 """The result of a ledger in words; all numbers and names are from the ledger."""
 
-from auralign.ledger.ledger import Ledger
-from auralign.ledger.tables import format_interval, format_rate, format_recovery
+from auralign.ledger.ledger import Ledger, Rates
+from auralign.ledger.tables import (
+    format_interval,
+    format_p_value,
+    format_rate,
+    format_recovery,
+    format_speakers,
+)
 from auralign.score.judge import WRONG_CLASSES
 from auralign.score.metrics import LEAST_SPAN
 
@@ -9,6 +15,7 @@ MAIN_GROUP = "unseen tasks"  # the main question: does the model obey instructio
 IN_WORDS = {
     "wrong content": "the right form around wrong words",
     "wrong task": "the answer to another task",
+    "right content in another form": "the right content in another form",
     "transcribed": "what was said, written down instead of obeyed",
     "other": "of no known kind",
 }
@@ -17,6 +24,11 @@ IN_WORDS = {
 def main_group(ledger: Ledger) -> str:
     """The group of the summary and of the picture's classes: unseen tasks if present, else the first group."""
     return MAIN_GROUP if MAIN_GROUP in ledger.groups else ledger.groups[0]
+
+
+def name_floor(rates: Rates) -> str:
+    """The floor of recovery, for the legend of a picture."""
+    return "floor (hears another's speech)" if rates.other_text is None else "floor (reads another's text)"
 
 
 def describe_result(ledger: Ledger) -> str:
@@ -37,7 +49,7 @@ def _describe_best(rows, metric):
     best = rows[0]
     if best.recovery.value is None:
         values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
-        gains = "nothing" if best.rates.ceiling <= best.rates.shuffled else f"less than {LEAST_SPAN:g}"
+        gains = "nothing" if best.rates.ceiling <= best.rates.floor else f"less than {LEAST_SPAN:g}"
         rates = ", ".join(f"{row.method} {format_recovery(row)}" for row in rows)
         return f"reading gains {gains} over the floor ({rates}), so recovery is undefined; {metric}: {values}"
     values = [f"{row.method} {format_recovery(row)}" for row in rows]
@@ -47,21 +59,24 @@ def _describe_best(rows, metric):
 
 
 def _describe_margin(ledger, best, second):
-    """A warning if the interval of the best two methods' paired difference contains zero."""
+    """A warning if chance may explain the best two methods' paired difference."""
     names = {best.method, second.method}
     found = next(
         item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names
     )
-    if found.estimate.low is not None and not found.estimate.low <= 0 <= found.estimate.high:
+    if found.is_significant(ledger.confidence):
         return ""
     interval = format_interval(found.estimate)
-    return (
-        f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.metric}: {interval})"
+    if found.estimate.low is None:
+        interval = f"no interval, {format_speakers(found.estimate)} speakers"
+    p_value = (
+        "" if found.adjusted is None else f", p {format_p_value(found.adjusted)} adjusted by Holm's method"
     )
+    return f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.metric}: {interval}{p_value})"
 
 
 def _describe_wrong(row):
-    wrong = {name: row.answers[name] for name in WRONG_CLASSES}
+    wrong = {name: row.answers.get(name, 0) for name in WRONG_CLASSES}
     total = sum(wrong.values())
     if not total:
         return f"{row.method} has none"

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 from auralign.ledger.ledger import Ledger, Row
 from auralign.ledger.table import NOT_DEFINED, Table
-from auralign.score.metrics import LEAST_SPAN
+from auralign.score.judge import OTHER_FORM
+from auralign.score.metrics import LEAST_SPAN, MIN_SPEAKERS
 
+BEHAVIOUR = (
+    "Shares of the answers to speech, with intervals over speakers. Instruction flips: of the questions answered rightly from "
+    "the text, those whose answer to speech does another task or writes down the speech. Modality gap: the score with the "
+    "text minus that with speech. Spread over phrasings: the standard deviation of the scores of a task's wordings."
+)
 NOT_MEANINGFUL = "n/a"  # of a recovery
 
 
@@ -17,6 +23,7 @@ class Column:
     header: str
     meaning: str
     cell: Callable[[Row], str]
+    in_report_only: bool = False  # a terminal has no room for it
 
 
 def format_rate(value) -> str:
@@ -29,11 +36,57 @@ def format_recovery(row: Row) -> str:
     if row.recovery.value is not None:
         return format_rate(row.recovery.value)
     ceiling = "text" if row.rates.normalised is None else "normalised text"
-    return f"{NOT_MEANINGFUL} ({ceiling} {format_rate(row.rates.ceiling)}, floor {format_rate(row.rates.shuffled)})"
+    return (
+        f"{NOT_MEANINGFUL} ({ceiling} {format_rate(row.rates.ceiling)}, floor {format_rate(row.rates.floor)})"
+    )
 
 
 def format_interval(estimate) -> str:
     return NOT_DEFINED if estimate.low is None else f"{estimate.low:z.2f}..{estimate.high:z.2f}"
+
+
+def format_speakers(estimate) -> str:
+    """The number of speakers that an interval is of; `-` in files of an earlier auralign, which drew utterances."""
+    return NOT_DEFINED if estimate.num_clusters is None else str(estimate.num_clusters)
+
+
+def format_p_value(value) -> str:
+    return NOT_DEFINED if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _describe_resamples(ledger: Ledger) -> str:
+    if ledger.rows[0].speech.num_clusters is None:
+        return f"of the number before it: {ledger.num_resamples} paired resamples of the utterances"
+    unknown = (
+        f"; {ledger.num_without_speaker} of {ledger.num_utterances} utterances have no speaker, and count as one each"
+        if ledger.num_without_speaker
+        else ""
+    )
+    return (
+        f"of the number before it: {ledger.num_resamples} paired resamples of the speakers and of each one's utterances; "
+        f"Wilson's over speakers if all are wrong or all right; none for fewer than {MIN_SPEAKERS} speakers{unknown}"
+    )
+
+
+def _floor_columns(ledger: Ledger) -> list[Column]:
+    """The floor, and each method's own answers to another utterance's speech if they are not the floor."""
+    own = "when it is given another utterance's speech (shuffled)"
+    if ledger.rows[0].rates.other_text is None:
+        note = "; each method's own, so that recoveries of different floors do not compare: run stage 4 again"
+        return [Column("floor", own + note, lambda row: format_rate(row.rates.shuffled))]
+    return [
+        Column(
+            "floor",
+            "when it reads another utterance's text: one floor for all methods",
+            lambda row: format_rate(row.rates.floor),
+        ),
+        Column(
+            "shuffled",
+            f"{own}, through the method's connector: a diagnostic, in no other column",
+            lambda row: format_rate(row.rates.shuffled),
+            in_report_only=True,
+        ),
+    ]
 
 
 def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
@@ -48,6 +101,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         "any form",
         "right answers to speech if the form of the answer is ignored",
         lambda row: format_rate(row.form_ignored),
+        in_report_only=True,
     )
     is_there = ledger.rows[0].rates.normalised is not None  # else the reference text is normalised already
     ceiling = normalised.header if is_there else "text"
@@ -64,11 +118,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
             "when it reads the speech encoder's own transcript (matched cascade)",
             lambda row: format_rate(row.rates.transcript),
         ),
-        Column(
-            "floor",
-            "when it is given another utterance's speech (shuffled)",
-            lambda row: format_rate(row.rates.shuffled),
-        ),
+        *_floor_columns(ledger),
         Column(
             "speech",
             "when it is given the utterance's speech, through the method's connector",
@@ -76,7 +126,7 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         ),
         Column(
             interval,
-            f"of the number before it: {ledger.num_resamples} paired resamples of the utterances",
+            _describe_resamples(ledger),
             lambda row: format_interval(row.speech),
         ),
         Column(
@@ -98,20 +148,36 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
             lambda row: str(row.answers["wrong task"]),
         ),
         Column(
-            "transcribed",
-            "how many write down what was said instead of obeying",
-            lambda row: str(row.answers["transcribed"]),
+            "other form",
+            "how many have the right content in another form than the right answer's",
+            lambda row: _count(row, OTHER_FORM),
         ),
-        Column("other", "how many are wrong in some other way", lambda row: str(row.answers["other"])),
+        Column(
+            "transcribed",
+            "how many write down the words that were said (at most a fifth of them wrong) instead of obeying",
+            lambda row: _count(row, "transcribed"),
+        ),
+        Column("other", "how many are wrong in some other way", lambda row: _count(row, "other")),
     )
+
+
+def _count(row: Row, name: str) -> str:
+    """The number of answers of a class; `-` for a class that an earlier auralign did not have."""
+    return str(row.answers[name]) if name in row.answers else NOT_DEFINED
 
 
 def ledger_table(ledger: Ledger) -> Table:
     """A row for each group and method."""
     columns = ledger_columns(ledger)
-    headers = ["questions", "method", "number", *(column.header for column in columns)]
+    headers = ["questions", "method", "number", "speakers", *(column.header for column in columns)]
     rows = [
-        [row.group, row.method, str(row.rates.num_questions), *(column.cell(row) for column in columns)]
+        [
+            row.group,
+            row.method,
+            str(row.rates.num_questions),
+            format_speakers(row.speech),
+            *(column.cell(row) for column in columns),
+        ]
         for row in ledger.rows
     ]
     return Table(headers, rows, num_texts=2)
@@ -119,13 +185,25 @@ def ledger_table(ledger: Ledger) -> Table:
 
 def format_ledger(ledger: Ledger) -> str:
     """The ledger as aligned text: a block for each group, a line for each method."""
-    text = ledger_table(ledger).to_text(heading=lambda row: f"{row[0]}: {row[2]} questions", without=(0, 2))
+
+    knows_speakers = ledger.num_without_speaker < ledger.num_utterances
+
+    def head(row):
+        is_known = knows_speakers and row[3] != NOT_DEFINED
+        return f"{row[0]}: {row[2]} questions" + (f", {row[3]} speakers" if is_known else "")
+
+    left_out = [number for number, column in enumerate(ledger_columns(ledger), 4) if column.in_report_only]
+    text = ledger_table(ledger).to_text(heading=head, without=(0, 2, 3, *left_out))
     return "\n".join([text, *(f"{group}: not in this corpus" for group in ledger.absent_groups)])
 
 
 def format_legend(ledger: Ledger) -> str:
     """One line for each column that has a meaning."""
-    lines = [[column.header, column.meaning] for column in ledger_columns(ledger) if column.meaning]
+    lines = [
+        [column.header, column.meaning + (" (in the report)" if column.in_report_only else "")]
+        for column in ledger_columns(ledger)
+        if column.meaning
+    ]
     return Table((), lines, num_texts=2).to_text()
 
 
@@ -136,6 +214,8 @@ def difference_table(ledger: Ledger) -> Table:
         f"difference in {ledger.metric} to speech",
         "value",
         f"{100 * ledger.confidence:g} % interval",
+        "speakers",
+        "p (Holm)",
     )
     rows = [
         [
@@ -143,6 +223,8 @@ def difference_table(ledger: Ledger) -> Table:
             f"{item.method} - {item.other}",
             f"{item.estimate.value:+z.2f}",
             format_interval(item.estimate),
+            format_speakers(item.estimate),
+            format_p_value(item.adjusted),
         ]
         for item in ledger.differences
     ]
@@ -152,11 +234,52 @@ def difference_table(ledger: Ledger) -> Table:
 def format_differences(ledger: Ledger, group: str) -> str:
     """The differences in one group as aligned text."""
     rows = [
-        [name, value, f"({interval})"]
-        for asked, name, value, interval in difference_table(ledger).rows
+        [name, value, f"({interval})", f"{speakers} speakers", f"p {p_value}, adjusted by Holm's method"]
+        for asked, name, value, interval, speakers, p_value in difference_table(ledger).rows
         if asked == group
     ]
-    return Table((), rows, num_texts=3).to_text()
+    return Table((), rows, num_texts=5).to_text()
+
+
+def pooled_table(ledger: Ledger) -> Table:
+    """A row for each group and method with several runs."""
+    interval = f"{100 * ledger.confidence:g} % interval"
+    headers = ("questions", "method", "runs", "speakers", "speech", interval, "recovery", interval)
+    rows = [
+        [
+            item.group,
+            item.method,
+            str(item.num_runs),
+            format_speakers(item.speech),
+            format_rate(item.speech.value),
+            format_interval(item.speech),
+            NOT_MEANINGFUL if item.recovery.value is None else format_rate(item.recovery.value),
+            format_interval(item.recovery),
+        ]
+        for item in ledger.pooled
+    ]
+    return Table(headers, rows, num_texts=2)
+
+
+def behaviour_table(ledger: Ledger) -> Table:
+    """A row for each group and method: what the answers do instead of obeying, as `auralign.ledger.behaviour` defines it."""
+    names = {
+        "flips": "instruction flips",
+        "transcribed": "transcribed",
+        "refusals": "refusals",
+        "loops": "loops",
+        "modality_gap": "modality gap",
+        "spread": "spread over phrasings",
+    }
+    rows = []
+    for item in ledger.behaviours:
+        found = [getattr(item, name) for name in names]
+        cells = [
+            format_rate(one.value) + ("" if one.low is None else f" ({format_interval(one)})")
+            for one in found
+        ]
+        rows.append([item.group, item.method, format_speakers(item.transcribed), *cells])
+    return Table(("questions", "method", "speakers", *names.values()), rows, num_texts=2)
 
 
 def rates_by_task(ledger: Ledger) -> Table:

@@ -16,6 +16,7 @@ TASK_HEADERS = (
     "floor",
     "speech",
     "interval",
+    "speakers",
     "worst",
     "deviation",
 )
@@ -32,8 +33,8 @@ COMPARISON_HEADERS = (
 NUM_TEXTS = 4  # leading columns with words
 LEGEND = (
     "Columns are means over the phrasings of a task; worst and deviation are of the speech column; its interval is over all "
-    "phrasings together, resampled by speaker. A dash means no interval, as of a single speaker; with fewer than twenty speakers "
-    "it is rough. significant, in the report: the number of phrasings in which the difference is significant at 5 %."
+    "phrasings together, resampled by speaker, then by utterance. A dash means no interval, as of fewer than ten speakers; with "
+    "fewer than twenty it is rough. significant, in the report: the number of phrasings whose difference is significant at 5 %."
 )
 
 
@@ -54,6 +55,7 @@ def task_table(tables: list[TaskTable]) -> Table:
                     _mean(heard["shuffled"]),
                     _mean(speech),
                     format_interval(speech),
+                    NOT_DEFINED if table.num_speakers is None else str(table.num_speakers),
                     f"{speech.worst:z.2f}",
                     f"{speech.deviation:z.2f}",
                 ]

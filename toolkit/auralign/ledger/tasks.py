@@ -12,11 +12,12 @@ Legend: N questions of one group, task and phrasing; P phrasings.
 import dataclasses
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from auralign.ledger.ledger import STORED
 from auralign.records import Utterance
+from auralign.score.metrics import MIN_SPEAKERS
 from auralign.score.task_metrics import Asked, MetricValue, Significance
 
 CASCADE = "matched cascade"
@@ -80,6 +81,7 @@ class TaskTable:
     heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
     comparisons: tuple[TaskComparison, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    num_speakers: int | None = None  # of the interval; None in files of an earlier auralign
 
 
 def score_tasks(
@@ -140,6 +142,9 @@ def _pick(items, indices) -> dict[str, list[str]]:
 
 
 def _score_task(metric, group, task, asked, answers) -> TaskTable:
+    num_speakers = len(set(pool(asked).speakers))
+    has_interval = num_speakers >= MIN_SPEAKERS
+
     def spread(method, kind):
         found = [metric.score(one, given[kind]) for one, given in zip(asked, answers[method], strict=True)]
         notes.update(dict.fromkeys(value.note for value in found if value.note))
@@ -147,15 +152,18 @@ def _score_task(metric, group, task, asked, answers) -> TaskTable:
         if kind == "speech":  # only this column has an interval
             given = [answer for one in answers[method] for answer in one[kind]]
             together = metric.score(pool(asked), given)
+        if not has_interval:
+            found = [replace(value, low=None, high=None) for value in found]
+            together = together and replace(together, low=None, high=None)
         return Spread.over(found, lower_is_better=metric.lower_is_better, together=together)
 
     def compare(method, other, name, kind):
         pairs = zip(asked, answers[method], answers[other], strict=True)
-        return TaskComparison(
-            method,
-            name,
-            tuple(metric.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs),
-        )
+        values = [metric.compare(one, own["speech"], theirs[kind]) for one, own, theirs in pairs]
+        if not has_interval:  # a p-value takes the answers of one speaker for independent
+            note = f"none: {num_speakers} speakers"
+            values = [replace(value, low=None, high=None, p_value=None, test=note) for value in values]
+        return TaskComparison(method, name, tuple(values))
 
     notes: dict[str, None] = {}
     methods = list(answers)
@@ -179,6 +187,7 @@ def _score_task(metric, group, task, asked, answers) -> TaskTable:
         heard=heard,
         comparisons=tuple(comparisons),
         notes=tuple(notes),
+        num_speakers=num_speakers,
     )
 
 

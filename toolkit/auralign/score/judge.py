@@ -6,18 +6,47 @@
 (0.0, True)
 >>> judge.classify("Three five.", question, "three five")
 'transcribed'
+>>> judge.classify("Five three!", Question("q", "utt", "unseen tasks", "reverse", "{speech}", "five three"), "three five")
+'right content in another form'
 """
 
 from collections.abc import Sequence
 
 from auralign.records import Question
-from auralign.score.metrics import exact_match
+from auralign.score.metrics import exact_match, word_error_rate
 from auralign.score.task_metrics import Metric
 from auralign.text.words import words
 
 EXACT = "exact answers"
 RIGHT = "right"
-WRONG_CLASSES = ("wrong content", "wrong task", "transcribed", "other")
+OTHER_FORM = "right content in another form"
+TRANSCRIBED = "transcribed"
+WRONG_CLASSES = ("wrong content", "wrong task", OTHER_FORM, TRANSCRIBED, "other")
+TOLERANCE = 0.2
+"""Share of the words said that may differ in a transcription, as the connector may mishear."""
+
+
+def is_verbatim(answer: Sequence[str], said: Sequence[str], *, tolerance: float = TOLERANCE) -> bool:
+    """Whether the words of an answer are those that were said: word errors / words said is at most `tolerance`.
+
+    The edit distance counts order, so that the words said in another order are no transcription. An empty answer is none.
+    """
+    if not answer or not said:
+        return False
+    return word_error_rate([" ".join(said)], [" ".join(answer)]) <= tolerance
+
+
+def classify_copy(answer: Sequence[str], said: Sequence[str], *, is_right: bool) -> str | None:
+    """TRANSCRIBED, OTHER_FORM or None for a wrong answer; `is_right` says whether its content is right in any form.
+
+    Exactly the words said are a transcription. Other words with the right content are that, even if they are near to the words
+    said, such as a sorted string of digits that was almost sorted. What is left is a transcription up to `TOLERANCE`.
+    """
+    if is_verbatim(answer, said, tolerance=0):
+        return TRANSCRIBED
+    if is_right:
+        return OTHER_FORM
+    return TRANSCRIBED if is_verbatim(answer, said) else None
 
 
 class Judge:
@@ -46,11 +75,19 @@ class Judge:
 
     def classify(self, answer: str, question: Question, said: str) -> str:
         """The class of a wrong answer to speech, one of WRONG_CLASSES."""
-        return "transcribed" if words(answer) == words(said) else "other"
+        is_right = self.is_right is not None and self.is_right(answer, question)
+        return classify_copy(words(answer), words(said), is_right=is_right) or "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
         """Whether an answer has the right content in any form: by default, case and punctuation are ignored."""
         return words(answer) == words(question.reference)
+
+    def kind(self, question: Question) -> str | None:
+        """The kind of the rule that judges a question, such as "form-only rules"; None, by default, if there is one kind.
+
+        A group with several kinds has rows of its own for each in the ledger.
+        """
+        return None
 
     def metrics(self, group: str, task: str) -> Sequence[Metric]:
         """The field's metrics of a task in a group of questions, shown beside the ledger; none by default."""

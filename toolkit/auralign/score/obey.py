@@ -28,10 +28,12 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from auralign.layout import SLOT
 from auralign.score.metrics import word_error_rate
 from auralign.text.characters import compose, straighten
 from auralign.text.words import english_words
 
+CONTENT_BOUND, FORM_ONLY = "content-bound rules", "form-only rules"
 TOLERANCE = 0.2
 """Share of the spoken words that may differ in a repeated sentence."""
 SCRIPT_SHARE = 0.8
@@ -46,16 +48,37 @@ FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 # The mark before an item: "1. go", "2) do", "(c) you", "- hear".
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
 AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…"
-PLACED_WORD = re.compile(
-    r"(?:(?:the )?(?P<position>first|last) word (?:(?:of|in) (?:the|this|that|your) (?:sentence|speech|text|audio|passage) )?"
-    r"(?:is )?)?(?P<word>\S+)"
+# Words that a short sentence around the answer may have: those of the instructions, so that echoing them does not disobey.
+SENTENCE_WORDS = frozenset(
+    "the a this that these those it its of in is was are has have with to you your speech sentence text audio passage phrase "
+    "statement utterance line following word words".split()
 )
-COUNT_FRAME = frozenset(
-    "there are is the this that sentence text speech has contains number of words word in it a total count".split()
+POSITIONS = {
+    "first": frozenset(
+        "first opening initial begins began begin starts started start opens opened open beginning".split()
+    ),
+    "last": frozenset("last final closing ends ended end closes closed close ending".split()),
+}
+PLACE_FRAME = SENTENCE_WORDS | frozenset("comes came by said spoken".split())
+COUNT_FRAME = SENTENCE_WORDS | frozenset(
+    "there contains contain consists consist holds hold number count total exactly in all made up comprises".split()
 )
-YES_NO_FRAME = frozenset(
-    f"it does doesn't do not the word {ASKED_WORD} occur occurs appear appears is isn't in this that sentence text speech "
-    "contain contains".split()
+NEGATIONS = frozenset("not doesn't isn't wasn't didn't don't never nowhere absent missing cannot".split())
+ASSERTIONS = frozenset(
+    "does do did occur occurs occurred appear appears appeared is was contain contains used found there true".split()
+)
+YES_NO_FRAME = (
+    SENTENCE_WORDS | NEGATIONS | ASSERTIONS | frozenset(f"{ASKED_WORD} anywhere present be does".split())
+)
+# A word of the instruction alone is no answer to "what is it about, in one word?".
+ASKED_NOUNS = frozenset("word topic title mood".split())
+CAPITALS = frozenset("capital capitals uppercase upper".split())
+NOT_RUSSIAN = frozenset("іїєґўјљњћђџѓќѕәғқңөұүһ")
+SHORTEST_ECHO = 4  # words in a row that are in an instruction
+SPELLING_LEAD = re.compile(
+    r"^(?:(?:the )?(?:first|opening) word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is)"
+    r"(?: spelt| spelled)?\s*:?\s+",
+    re.IGNORECASE,
 )
 SMALL = {
     word: value
@@ -74,14 +97,36 @@ TENS = {
 class ObeyTask:
     """One instruction in five wordings, and its rule.
 
-    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` returns whether the answer obeys; an empty one never
-    does. `meaning` states the rule in one line.
+    `phrasings` are templates with one `{speech}` slot. `check(answer, said)` returns whether the answer obeys; an empty one, and
+    one that copies an instruction, never does. `meaning` states the rule in one line. `is_content_bound`: whether the rule
+    depends on what was said. A rule on the form alone passes one constant answer for every utterance, so the two kinds are
+    reported apart (`kind`).
     """
 
     name: str
     phrasings: tuple[str, ...]
-    check: Callable[[str, str], bool]
+    rule: Callable[[str, str], bool]
     meaning: str
+    is_content_bound: bool
+
+    def check(self, answer: str, said: str) -> bool:
+        return not self._echoes(answer) and self.rule(answer, said)
+
+    @property
+    def kind(self) -> str:
+        """The kind of its rule, CONTENT_BOUND or FORM_ONLY."""
+        return CONTENT_BOUND if self.is_content_bound else FORM_ONLY
+
+    def _echoes(self, answer: str) -> bool:
+        """Whether an answer of four words or more, but for its list marks and `OPENING`, is a piece of an instruction."""
+        lines = [MARK.sub("", line, count=1) for line in _unfence(answer).splitlines()]
+        words = english_words(" ".join(lines))
+        words = words[1:] if words[:1] == [OPENING.lower()] else words
+        piece = f" {' '.join(words)} "
+        return len(words) >= SHORTEST_ECHO and any(
+            piece in f" {' '.join(english_words(phrasing.replace(SLOT, ' ')))} "
+            for phrasing in self.phrasings
+        )
 
     def can_tell(self, said: str) -> bool:
         """Whether a transcript of this sentence fails the check, so that obeying and transcribing can be distinguished."""
@@ -111,25 +156,38 @@ def _upper_case(answer: str, said: str) -> bool:
         raise ValueError(
             f"upper_case: the transcript {said[:40]!r} is in capitals, so that a copy would obey; give it in lower case"
         )
-    return _unfence(answer).isupper() and is_transcription(answer, said)
+    added = CAPITALS.intersection(english_words(answer)).difference(english_words(said))
+    return _unfence(answer).isupper() and not added and is_transcription(answer, said)
 
 
 def _first_word(answer: str, said: str) -> bool:
-    return _placed_word(answer, "first") in english_words(said)[:1]
+    return _is_placed(answer, english_words(said)[:1], "first")
 
 
 def _last_word(answer: str, said: str) -> bool:
-    return _placed_word(answer, "last") in english_words(said)[-1:]
+    return _is_placed(answer, english_words(said)[-1:], "last")
 
 
-def _placed_word(answer: str, position: str) -> str | None:
-    found = PLACED_WORD.fullmatch(" ".join(english_words(answer)))
-    return found["word"] if found and found["position"] in (None, position) else None
+def _is_placed(answer: str, expected: list[str], position: str) -> bool:
+    """Whether the answer is the expected word, alone, or last or first in a short sentence that names the position."""
+    words = english_words(answer)
+    if not expected or not words:
+        return False
+    if words == expected:
+        return True
+    if words[-1:] == expected:
+        frame = words[:-1]
+    elif words[:1] == expected and words[1:2] in (["is"], ["was"], ["comes"], ["came"]):
+        frame = words[1:]
+    else:
+        return False
+    known = PLACE_FRAME | POSITIONS[position]
+    return not POSITIONS[position].isdisjoint(frame) and known.issuperset(frame)
 
 
 def _count_words(answer: str, said: str) -> bool:
     numbers, others = _read_numbers(english_words(answer))
-    return numbers == [len(english_words(said))] and COUNT_FRAME.issuperset(others)
+    return set(numbers) == {len(english_words(said))} and COUNT_FRAME.issuperset(others)
 
 
 def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
@@ -151,8 +209,16 @@ def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
 
 
 def _one_word(answer: str, said: str) -> bool:
-    del said  # any word is accepted
-    parts = re.split(r"['’-]", _bare(answer))
+    bare = _bare(answer)
+    parts = re.split(r"['’-]", bare)
+    spoken, written = english_words(said), english_words(bare)
+    if bare.lower() in ASKED_NOUNS.difference(spoken):
+        return False
+    # "go-do-you-hear" and "GoDoYouHear" are sentences; a single word that was said is one word all the same.
+    is_run = len(written) > 2 and f" {' '.join(written)} " in f" {' '.join(spoken)} "
+    is_joined = len(spoken) > 1 and "".join(written) == "".join(spoken)
+    if is_run or is_joined or (len(written) > 1 and is_transcription(bare, said)):
+        return False
     return all(part.isalpha() and _in_script(part, "LATIN") for part in parts)
 
 
@@ -160,22 +226,27 @@ def _list_of_three(answer: str, said: str) -> bool:
     lines = [line for line in _unfence(answer).splitlines() if line.strip()]
     if len(lines) > NUM_ITEMS and lines[0].rstrip(" *_").endswith(":"):
         lines = lines[1:]
-    items = [MARK.sub("", line, count=1) for line in lines]
-    if len(items) != NUM_ITEMS or not all(map(english_words, items)):
+    items = [english_words(MARK.sub("", line, count=1)) for line in lines]
+    if len(items) != NUM_ITEMS or not all(items) or len({tuple(item) for item in items}) < NUM_ITEMS:
         return False
     marked = [bool(MARK.match(line)) for line in lines]
-    # A transcript may be broken into lines, but these are not marked.
-    return all(marked) or (not any(marked) and not is_transcription(" ".join(lines), said))
+    # A transcript broken into lines is no list; three single words of a sentence of three are one, if they are marked.
+    is_copy = is_transcription(" ".join(" ".join(item) for item in items), said)
+    if all(marked):
+        return not is_copy or all(len(item) == 1 for item in items)
+    return not any(marked) and not is_copy
 
 
 def _in_russian(answer: str, said: str) -> bool:
     del said  # translations are not judged
-    return _in_script(answer, "CYRILLIC")
+    return _in_script(answer, "CYRILLIC") and NOT_RUSSIAN.isdisjoint(answer.lower())
 
 
 def _in_chinese(answer: str, said: str) -> bool:
     del said
-    return _in_script(answer, "CJK UNIFIED")
+    names = (unicodedata.name(letter, "") for letter in answer)
+    is_other = any(name.startswith(("HIRAGANA LETTER", "KATAKANA LETTER", "HANGUL")) for name in names)
+    return _in_script(answer, "CJK UNIFIED") and not is_other
 
 
 def _in_script(text: str, name: str) -> bool:
@@ -188,7 +259,12 @@ def _in_script(text: str, name: str) -> bool:
 def _contains_word(answer: str, said: str) -> bool:
     right, wrong = ("yes", "no") if ASKED_WORD in english_words(said) else ("no", "yes")
     words = english_words(answer)
-    return words[:1] == [right] and wrong not in words and YES_NO_FRAME.issuperset(words[1:])
+    rest = words[1:]
+    if words[:1] != [right] or wrong in rest or not (YES_NO_FRAME | {right}).issuperset(rest):
+        return False
+    # "Yes, it does not" and "No, it does" contradict themselves.
+    is_denied, is_asserted = not NEGATIONS.isdisjoint(rest), not ASSERTIONS.isdisjoint(rest)
+    return not is_denied if right == "yes" else is_denied or not is_asserted
 
 
 def _json(answer: str, said: str) -> bool:
@@ -202,15 +278,23 @@ def _json(answer: str, said: str) -> bool:
 
 
 def _begins_with(answer: str, said: str) -> bool:
-    del said  # the text after OPENING is free
     bare = _bare(answer)
     rest = bare.removeprefix(OPENING)
-    return rest != bare and not rest[0:1].isalnum() and bool(english_words(rest))
+    words, spoken = english_words(rest), english_words(said)
+    if rest == bare or rest[0:1].isalnum() or not words or set(words) == {OPENING.lower()}:
+        return False
+    # The transcript behind OPENING, once or several times, in whatever case, comments on nothing.
+    num_copies = max(1, round(len(words) / max(1, len(spoken))))
+    return not is_transcription(rest, " ".join(spoken * num_copies))
 
 
 def _spell_first_word(answer: str, said: str) -> bool:
-    letters = re.split(r"[\s.,–—-]+", _bare(answer))
     expected = "".join(english_words(said)[:1]).replace("'", "")
+    text = SPELLING_LEAD.sub("", _bare(answer), count=1)
+    before, colon, behind = text.partition(":")
+    if colon and english_words(before) == english_words(said)[:1]:
+        text = behind
+    letters = [letter.strip(AROUND) or letter for letter in re.split(r"[\s.,–—-]+", text.strip())]
     spelt = straighten("".join(letters).lower(), opening=True).replace("'", "")
     return all(len(letter) == 1 for letter in letters) and spelt == expected != ""
 
@@ -231,6 +315,7 @@ TASKS: dict[str, ObeyTask] = _name(
         ),
         _upper_case,
         "the sentence, and no small letter; 20 % of the words may differ",
+        is_content_bound=True,
     ),
     ObeyTask(
         "first_word",
@@ -242,7 +327,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "Somebody said {speech} to me. Tell me only the word that it began with.",
         ),
         _first_word,
-        'the first word, alone or after "The first word (of the sentence) is"',
+        'the first word, alone or in a short sentence such as "The first word is go" or "It begins with go"',
+        is_content_bound=True,
     ),
     ObeyTask(
         "last_word",
@@ -254,7 +340,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "Somebody said {speech} to me. Tell me only the word that it ended with.",
         ),
         _last_word,
-        'the last word, alone or after "The last word (of the sentence) is"',
+        'the last word, alone or in a short sentence such as "The last word is go" or "It ends with go"',
+        is_content_bound=True,
     ),
     ObeyTask(
         "count_words",
@@ -267,6 +354,7 @@ TASKS: dict[str, ObeyTask] = _name(
         ),
         _count_words,
         'the number of words, in digits or letters, alone or as "There are 12 words in the sentence."; no other number',
+        is_content_bound=True,
     ),
     ObeyTask(
         "one_word",
@@ -278,7 +366,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "Read or listen to {speech} and describe its mood with just one word.",
         ),
         _one_word,
-        "exactly one word in Latin letters, whichever",
+        "exactly one word in Latin letters, whichever, but not the sentence with hyphens",
+        is_content_bound=False,
     ),
     ObeyTask(
         "list_of_three",
@@ -290,7 +379,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "After {speech} what could be said next? Offer three ideas, each on its own line behind a dash.",
         ),
         _list_of_three,
-        "three lines, all numbered or bulleted, or all plain and then no transcript; a line ending in : may go before",
+        "three different lines, all or none with list marks, that are not the transcript; a line ending in : may go before",
+        is_content_bound=False,
     ),
     ObeyTask(
         "in_russian",
@@ -302,7 +392,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "Please turn the words {speech} into Russian.",
         ),
         _in_russian,
-        "80 % of the letters are Cyrillic; the translation is not judged",
+        "80 % of the letters are Cyrillic, none of another language than Russian; the translation is not judged",
+        is_content_bound=False,
     ),
     ObeyTask(
         "in_chinese",
@@ -314,7 +405,8 @@ TASKS: dict[str, ObeyTask] = _name(
             "Please turn the words {speech} into Chinese.",
         ),
         _in_chinese,
-        "80 % of the letters are Chinese characters; the translation is not judged",
+        "80 % of the letters are Chinese characters, none Japanese or Korean; the translation is not judged",
+        is_content_bound=False,
     ),
     ObeyTask(
         "contains_word",
@@ -327,6 +419,7 @@ TASKS: dict[str, ObeyTask] = _name(
         ),
         _contains_word,
         f"yes or no, as '{ASKED_WORD}' is among the words said, alone or as \"Yes, it does.\"",
+        is_content_bound=True,
     ),
     ObeyTask(
         "json",
@@ -339,6 +432,7 @@ TASKS: dict[str, ObeyTask] = _name(
         ),
         _json,
         'a JSON object with the one key "text" that holds the sentence; 20 % of the words may differ',
+        is_content_bound=True,
     ),
     ObeyTask(
         "begins_with",
@@ -350,7 +444,8 @@ TASKS: dict[str, ObeyTask] = _name(
             f"When you hear or read {{speech}} what comes to your mind? Put {OPENING} before all else, in capitals.",
         ),
         _begins_with,
-        f"{OPENING} in capitals first, and words behind it",
+        f"{OPENING} in capitals first, and behind it words other than the transcript",
+        is_content_bound=False,
     ),
     ObeyTask(
         "spell_first_word",
@@ -362,6 +457,7 @@ TASKS: dict[str, ObeyTask] = _name(
             "From {speech} take the first word and give its letters one by one, divided by hyphens.",
         ),
         _spell_first_word,
-        "the letters of the first word, one by one, with hyphens, spaces, commas or full stops between",
+        "the letters of the first word, one by one, with hyphens, spaces, commas or full stops between; the word may go before",
+        is_content_bound=True,
     ),
 )

@@ -51,7 +51,7 @@ def error_rate(
     references, hypotheses : sequences of N str
         Texts as written, not normalised.
     speakers : sequence of N
-        Speaker of each utterance; all utterances of a speaker are resampled together.
+        Speaker of each utterance. Speakers are resampled, then the utterances of each.
     seed : int
         Seed of the bootstrap.
     num_resamples : int
@@ -67,7 +67,14 @@ def error_rate(
     return ErrorRate(
         text=form.name,
         unit=form.unit,
-        wer=bootstrap_ratio(edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples),
+        wer=bootstrap_ratio(
+            edits,
+            words,
+            clusters=speakers,
+            within=range(len(speakers)),
+            seed=seed,
+            num_resamples=num_resamples,
+        ),
         num_edits=int(edits.sum()),
         num_words=int(words.sum()),
         num_empty_references=int((words == 0).sum()),
@@ -86,7 +93,12 @@ def error_rate_difference(
     edits = _count_edits(said, _split_all(form, hypotheses, "hypothesis"))
     other_edits = _count_edits(said, _split_all(form, others, "other hypothesis"))
     return bootstrap_ratio(
-        edits - other_edits, words, clusters=speakers, seed=seed, num_resamples=num_resamples
+        edits - other_edits,
+        words,
+        clusters=speakers,
+        within=range(len(speakers)),
+        seed=seed,
+        num_resamples=num_resamples,
     )
 
 

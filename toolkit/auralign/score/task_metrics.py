@@ -54,6 +54,15 @@ class Asked:
         """The speaker of each utterance; its id if the speaker is unknown."""
         return [utterance.speaker or utterance.id for utterance in self.utterances]
 
+    @property
+    def by_speaker(self) -> dict:
+        """What the bootstrap draws, as arguments of `auralign.score.metrics.bootstrap_interval`: speakers, then utterances."""
+        return {
+            "clusters": self.speakers,
+            "within": self.utt_ids,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class MetricValue:
@@ -165,9 +174,7 @@ class Translation(Metric):
         one = getattr(found, self.name.lower())
         note = "; ".join([f"{self.name} into {self.language}: {one.signature}", *found.notes])
         counted = self._count(asked, answers)
-        interval = bootstrap_sums(
-            np.transpose(counted.rows), counted.points, clusters=asked.speakers, seed=asked.seed
-        )
+        interval = bootstrap_sums(np.transpose(counted.rows), counted.points, **asked.by_speaker)
         return MetricValue(one.points, interval.low, interval.high, note)
 
     def compare(self, asked, answers, others):
@@ -179,8 +186,7 @@ class Translation(Metric):
         interval = bootstrap_sums(
             columns,
             lambda sums: own.points(sums[:width]) - theirs.points(sums[width:]),
-            clusters=asked.speakers,
-            seed=asked.seed,
+            **asked.by_speaker,
         )
         return Significance(
             pair.points - pair.other_points,
@@ -230,12 +236,14 @@ class MeanScore(Metric):
     def score(self, asked, answers):
         scores = self._scores(asked, answers)
         return MetricValue(
-            *_percent(bootstrap_interval(scores, clusters=self.clusters(asked), seed=asked.seed))
+            *_percent(bootstrap_interval(scores, **asked.by_speaker | {"clusters": self.clusters(asked)}))
         )
 
     def compare(self, asked, answers, others):
         scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
-        found = bootstrap_difference(scores, other_scores, clusters=self.clusters(asked), seed=asked.seed)
+        found = bootstrap_difference(
+            scores, other_scores, **asked.by_speaker | {"clusters": self.clusters(asked)}
+        )
         if set(scores) | set(other_scores) <= {0.0, 1.0}:
             return Significance(
                 *_percent(found), mcnemar(scores, other_scores), "McNemar, and bootstrap over speakers"

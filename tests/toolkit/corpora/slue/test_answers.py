@@ -51,6 +51,19 @@ def test_a_mark_of_the_other_map_alone_stays_in_the_sentence():
     assert read_marked("( ten euros ] ! law ]", COMBINED_MARKS).found == (("LAW", "law"),)
 
 
+def test_a_mark_inside_a_word_opens_nothing():
+    assert read_marked("about 50% of it ] and c# too").found == ()
+    assert read_marked("% the 50% rule ] in @may ]").found == (("GPE", "the 50% rule"),)
+    assert read_marked("at % new york] city ]").found == (("GPE", "new york] city"),)
+
+
+def test_an_answer_with_slues_marks_is_read():
+    assert read_answer("ner", "we met in % paris ] in @ may ]") == (("GPE", "paris"), ("DATE", "may"))
+    assert read_answer("nel", "% paris ]") == (("GPE", "paris"),)
+    assert quotes("nel", "% paris ] in @ may ]") == ["paris", "may"]
+    assert read_answer("ner", "we met in paris, 50% of us ]") is None  # no mark, so no grammar
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -114,6 +114,20 @@ def test_an_entity_after_the_last_span_is_missed_unless_forgiven():
     assert score_entity_words(words, predictions, forgive_tail=True).scores.recall == 1 / 2
 
 
+def test_a_silence_leaves_one_span_behind_and_the_next_counts_against_the_words():
+    # two spans in the silence from 1 s to 2 s: the second is not left behind, so the last word is missed and not forgiven
+    words = {"a": [(0, 1, True), (2, 3, True)]}
+    one, two = {"a": [(0, 1), (1.2, 1.5)]}, {"a": [(0, 1), (1.2, 1.5), (1.6, 1.8)]}
+    assert score_entity_words(words, one, forgive_tail=True).scores.recall == 1
+    assert score_entity_words(words, two, forgive_tail=True).scores.recall == 1 / 2
+
+
+def test_a_word_that_touches_the_word_of_the_last_span_is_forgiven_only_if_the_span_has_ended():
+    words = {"a": [(0, 0.9, True), (0.9, 2, True)]}
+    assert score_entity_words(words, {"a": [(0, 0.9)]}, forgive_tail=True).scores.recall == 1
+    assert score_entity_words(words, {"a": [(0, 1)]}, forgive_tail=True).scores.recall == 1 / 2
+
+
 def test_spans_cover_a_word_together_but_no_part_of_it_twice():
     words = {"a": [(0, 1, True)]}
     assert score_entity_words(words, {"a": [(0.5, 1), (0, 0.5)]}).scores.recall == 1

@@ -43,7 +43,8 @@ class Reading:
 def read_answer(task: str, answer: str):
     """The content of an answer to a task; None if it cannot be read.
 
-    ner, nel: a tuple of (tag, phrase), nel in raw or combined tags. acts: a tuple of acts. sentiment: one of three labels.
+    ner, nel: a tuple of (tag, phrase), nel in raw or combined tags; lines, JSON or a sentence with SLUE's raw marks. acts: a
+    tuple of acts. sentiment: one of three labels.
     question: the quoted words; title, abstract: the text; without surrounding quotes and lead-in ("Answer:", "The title is").
 
     Raises ValueError on another task.
@@ -51,6 +52,8 @@ def read_answer(task: str, answer: str):
     answer = compose(answer)
     if task in ("ner", "nel"):
         reading = read_entities(answer, RAW_TAGS if task == "ner" else _BOTH_TAGS)
+        if reading is None and _is_marked(answer):  # as models of the SLUE toolkit write it, in raw marks
+            reading = read_marked(answer)
         return None if reading is None else reading.found
     if task == "sentiment":
         return read_sentiment(answer)
@@ -93,24 +96,33 @@ def quotes(task: str, answer: str) -> list[str]:
 def read_marked(sentence, marks=RAW_MARKS) -> Reading:
     """Entities of a sentence with special characters: a mark opens an entity, `]` closes it.
 
-    Discarded are an entity that is not closed before the next mark or the end, an empty entity, and a `]` that closes nothing. A
-    sentence without marks is readable: it holds no entity.
+    As in `eval_w2v_ner.py` of the SLUE toolkit, a mark is a word of its own: "50% ]" opens nothing. Discarded are an entity
+    that is not closed before the next mark or the end, an empty entity, and a `]` that closes nothing. A sentence without marks
+    is readable: it holds no entity.
     """
     found, discarded = [], []
+    words = sentence.split()
     opened = None  # the position of the mark
-    for position, character in enumerate([*sentence, None]):
-        if character == CLOSING_MARK:
-            phrase = "" if opened is None else normalise_phrase(sentence[opened + 1 : position])
+    for position, word in enumerate([*words, None]):
+        if word == CLOSING_MARK:
+            phrase = "" if opened is None else normalise_phrase(" ".join(words[opened + 1 : position]))
             if phrase:
-                found.append((marks[sentence[opened]], phrase))
+                found.append((marks[words[opened]], phrase))
             else:
-                discarded.append(sentence[position if opened is None else opened : position + 1])
+                start = position if opened is None else opened
+                discarded.append(" ".join(words[start : position + 1]))
             opened = None
-        elif character is None or character in marks:
+        elif word is None or word in marks:
             if opened is not None:
-                discarded.append(sentence[opened:position].strip())
+                discarded.append(" ".join(words[opened:position]))
             opened = position
     return Reading(tuple(found), tuple(discarded))
+
+
+def _is_marked(answer: str) -> bool:
+    """Whether an answer is a sentence with special characters: it holds a mark and a `]` as words of their own."""
+    words = answer.split()
+    return CLOSING_MARK in words and any(word in RAW_MARKS for word in words)
 
 
 def read_entities(answer, tags=RAW_TAGS) -> Reading | None:

@@ -103,8 +103,8 @@ def score_entity_words(words, predictions, *, tolerance=WORD_TOLERANCE, forgive_
     tolerance : float
         Share of a word's duration, above 0 and at most 1.
     forgive_tail : bool
-        The rule of the published numbers: a word of an entity that starts after the last predicted span of its utterance is not
-        counted as missed. It raises the score; the score over frames has no such rule.
+        The rule of the published numbers: words are not counted after the word or the silence in which the last predicted span of
+        their utterance ends. Times between two words are silences. It raises the score; the score over frames has no such rule.
 
     Raises ValueError if `tolerance` is out of range, or a prediction is for an unknown utterance.
     """
@@ -124,15 +124,50 @@ def count_entity_words(
     words, predicted, *, tolerance=WORD_TOLERANCE, forgive_tail=False
 ) -> tuple[int, int, int]:
     """Words of one utterance that are in an entity (right, expected, found); arguments as of `score_entity_words`."""
+    if forgive_tail:
+        return _count_as_toolkit(words, list(map(_check_span, predicted)), tolerance)
     right = expected = found = 0
     spans = _merge(map(_check_span, predicted))
     for start, end, in_entity in words:
         _check_span((start, end))
         covered = sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
         hit = ratio(covered, end - start) >= tolerance
-        forgiven = forgive_tail and spans and start >= spans[-1][1]
         right += bool(hit and in_entity)
-        expected += bool(in_entity and not forgiven)
+        expected += bool(in_entity)
+        found += hit
+    return right, expected, found
+
+
+def _count_as_toolkit(words, spans, tolerance) -> tuple[int, int, int]:
+    """Counts by the pass of the SLUE toolkit (`eval_utils_nel.py`), which goes once through words, silences and spans together.
+
+    A span is left behind at the first word or silence that ends no earlier than it; a silence leaves one span behind at most,
+    also if it holds several. When no span is left, the remaining words are not counted. A span that was not left behind counts
+    against the words after it: its overlap with them is negative.
+    """
+    if not spans:
+        return 0, sum(bool(in_entity) for _, _, in_entity in words), 0
+    right = expected = found = place = 0
+    before = 0.0
+    for start, end, in_entity in words:
+        _check_span((start, end))
+        if (
+            start > before and place < len(spans) and spans[place][1] <= start
+        ):  # a silence, from `before` to `start`
+            place += 1
+        before = max(before, end)
+        if place == len(spans):
+            break
+        hit = False
+        if spans[place][0] < end:
+            covered = min(end, spans[place][1]) - max(start, spans[place][0])
+            while place < len(spans) and spans[place][1] <= end:
+                place += 1
+                if place < len(spans) and spans[place][0] < end:
+                    covered += min(end, spans[place][1]) - max(start, spans[place][0])
+            hit = ratio(covered, end - start) >= tolerance
+        right += bool(hit and in_entity)
+        expected += bool(in_entity)
         found += hit
     return right, expected, found
 

@@ -1,0 +1,76 @@
+"""What answers do instead of obeying, against values by hand."""
+
+import pytest
+
+from auralign.ledger.behaviour import is_refusal
+from auralign.ledger.report import format_report
+from auralign.records import Question
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("I cannot listen to audio files.", True),
+        ("As an AI language model, I have no ears.", True),
+        ("Unfortunately, I am unable to hear you.", True),
+        ("Sorry, I can’t transcribe this.", True),
+        ("I'm sorry to hear that you lost your dog.", False),
+        ("I can't wait to see you again!", False),
+        ("Unfortunately I can still hear the noise.", False),
+        ("He said: I cannot help it.", False),
+        ("It is a sorry sight.", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_says_that_the_one_who_answers_cannot(answer, refuses):
+    assert is_refusal(answer) is refuses
+
+
+@pytest.fixture
+def found(make_corpus):
+    """Twelve speakers, one question each: 6 right, 2 transcribed, 1 other task, 1 refusal, 2 loops; text wrong for the last."""
+    asked = [
+        Question(f"{n}", f"{n:02}", "unseen tasks", "x", "{speech}", "r", phrasing=n % 2) for n in range(12)
+    ]
+    corpus = make_corpus(asked, {question.utt_id: question.utt_id for question in asked})
+    marks = ["1"] * 6 + ["t", "t", "w", "I cannot hear you.", "so " * 16, "so " * 16]
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "1" * 6 + "-" + "1" * 4 + "-"),
+        transcript=None,
+        methods={"m": corpus.method("m", marks, "-" * 12)},
+    )
+    return ledger
+
+
+def test_shares_by_hand(found):
+    (one,) = found.behaviours
+    assert one.flips.value == pytest.approx(
+        2 / 10
+    )  # of ten right from text, one transcribed and one of another task
+    assert one.transcribed.value == pytest.approx(2 / 12)
+    assert (one.refusals.value, one.loops.value) == pytest.approx((1 / 12, 2 / 12))
+    assert one.modality_gap.value == pytest.approx(10 / 12 - 6 / 12)
+    assert one.spread.value == 0  # each wording has three of six right
+
+
+def test_shares_have_intervals_over_speakers(found):
+    (one,) = found.behaviours
+    assert one.transcribed.num_clusters == 12
+    assert 0 <= one.transcribed.low < one.transcribed.value < one.transcribed.high
+    assert one.flips.low is not None and one.spread.high > 0
+
+
+def test_the_spread_is_the_deviation_of_the_wordings(make_corpus):
+    asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r", phrasing=n % 2) for n in range(12)]
+    corpus = make_corpus(asked)
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "1" * 12),
+        transcript=None,
+        methods={"m": corpus.method("m", "1-" * 6, "-" * 12)},
+    )
+    assert ledger.behaviours[0].spread.value == pytest.approx(0.5**0.5)  # of the means 1 and 0
+
+
+def test_the_report_shows_the_shares(found):
+    assert "| unseen tasks | m | 12 | 0.20 (" in format_report(found, title="t", facts={})

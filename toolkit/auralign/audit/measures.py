@@ -141,7 +141,7 @@ MEASURES = {
         Measure(
             "duplicate",
             SHARE,
-            "transcript, instruction and target are those of an earlier target",
+            "utterance (by its id, or its transcript if it has none), instruction and target are those of an earlier target",
             "The same examples occur several times and count as often. Keep one of each.",
             limit=0.05,
         ),

@@ -105,10 +105,10 @@ def describe(name: str, found: Value) -> str:
     """A measure that is beyond its limit, in words.
 
     >>> describe("gap", Value(2.5, 0.5, False))
-    'gap is 2.5 nats a token, at most 0.5 is wanted.'
+    'gap 2.50 (nats a token; at most 0.5 is wanted):'
     """
     measure = MEASURES[name]
-    return f"{name} is {found.value:.3g} {measure.unit}, {measure.side} {found.limit:g} is wanted."
+    return f"{name} {found.value:.2f} ({measure.unit}; {measure.side} {found.limit:g} is wanted):"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -203,7 +203,7 @@ class Texts:
         self._compare(example, said, answered)
 
     def _compare(self, example: Example, said: str, answered: str) -> None:
-        whole = hash_value([said, example.asked, example.response])[:16]
+        whole = hash_value([example.utt_id or said, example.asked, example.response])[:16]
         if whole in self._seen:
             self._count(example, "duplicate")
         self._seen.add(whole)

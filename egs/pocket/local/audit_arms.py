@@ -29,7 +29,7 @@ from auralign.text.words import plain
 REPEAT = "{speech}\nRepeat the text above."
 EXACTLY = "Repeat this exactly, and say nothing else: {speech}"
 TELL = "Tell me about this: {speech}"
-MAX_NEW_TOKENS, BATCH_SIZE = 40, 10
+MAX_NEW_TOKENS, BATCH_SIZE = 24, 50
 
 
 def main(argv):

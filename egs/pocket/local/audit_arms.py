@@ -34,7 +34,7 @@ MAX_NEW_TOKENS, BATCH_SIZE = 24, 50
 
 def main(argv):
     """Ask the LLM three times about each sentence, and write the arms."""
-    if len(argv) not in (3, 4) or not argv[-1:] or len(argv) == 4 and not argv[3].isdigit():
+    if len(argv) not in (3, 4) or len(argv) == 4 and not argv[3].isdigit():
         raise ValueError("usage: audit_arms.py TEXTS LLM OUTPUT [NUMBER]")
     lines = Path(argv[0]).read_text(encoding="utf-8").splitlines()
     texts = [line.strip() for line in lines if line.strip()][: int(argv[3]) if len(argv) == 4 else None]

@@ -53,7 +53,7 @@ def test_the_greedy_answer_has_no_gap_and_is_not_foreign(llm, renderer):
     (found,) = read_surprises(llm, [renderer.render(View((Text("repeat three"), answer)))], about="test")
     assert found.num_tokens == 6
     assert found.gap == pytest.approx(0, abs=1e-4)
-    assert not found.is_foreign
+    assert not found.is_foreign()
 
 
 def test_a_target_that_was_cut_off_has_no_end(llm, renderer):
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_none(llm, renderer):
     ],
 )
 def test_foreign_is_beyond_ten_to_one_and_three_deviations(nll, entropy, spread, foreign):
-    assert Surprise(10, nll, 0.0, entropy, spread, None).is_foreign is foreign
+    assert Surprise(10, nll, 0.0, entropy, spread, None).is_foreign(drawn=True) is foreign
 
 
 def test_answers_that_the_llm_draws_are_not_foreign(llm, renderer):
@@ -98,4 +98,9 @@ def test_answers_that_the_llm_draws_are_not_foreign(llm, renderer):
             ids.append(int(torch.multinomial(chances, 1, generator=generator)))
         drawn = Response("", finished=False, ids=tuple(ids[len(prompt.ids) :]))
         views.append(renderer.render(View((Text("repeat three"), drawn))))
-    assert sum(one.is_foreign for one in read_surprises(llm, views, about="test")) <= 2
+    assert sum(one.is_foreign(drawn=True) for one in read_surprises(llm, views, about="test")) <= 2
+
+
+@pytest.mark.parametrize(("gap", "foreign"), [(2.2, False), (2.4, True)])
+def test_of_greedy_targets_the_gap_decides(gap, foreign):
+    assert Surprise(10, 5.0, gap, 30.0, 1.0, None).is_foreign() is foreign

@@ -40,6 +40,8 @@ class Example:
         Whether an end of turn is taught after it.
     read : callable (str) -> View
         From a transcript to what the student is given, read as text, and then the target.
+    drawn : bool
+        Whether it was drawn at a temperature, and so need not be the LLM's likeliest answer; default False.
     attributes : mapping
         What is known of the speaker and the speech.
     """
@@ -52,6 +54,7 @@ class Example:
     finished: bool
     read: Callable[[str], View]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    drawn: bool = False
 
     @property
     def asked(self) -> str:
@@ -150,6 +153,7 @@ def own_source(path: Path, manifest: Path, method: AlignmentMethod | None = None
                 finished=target.finish_reason != CUT_OFF,
                 read=read,
                 attributes=utterance.attributes,
+                drawn=bool(target.decoding.get("temperature")),
             )
 
     source.iterate = iterate

@@ -36,6 +36,7 @@ def foreign_source(
     attributes: Mapping[str, str] | None = None,
     manifest: Path | None = None,
     system: System | str | None = DEFAULT,
+    drawn: bool = False,
 ) -> Source:
     """Targets that were written elsewhere.
 
@@ -52,6 +53,8 @@ def foreign_source(
         Utterances from which rows without a transcript take theirs, by id.
     system : DEFAULT, None or str
         The system prompt before each of them; default: that of the chat template.
+    drawn : bool
+        Whether they were drawn at a temperature; default False.
 
     Raises ValueError on an unknown field or form; RecordError, which names file and line, on a row that is no target.
     """
@@ -99,6 +102,7 @@ def foreign_source(
                 finished=finished,
                 read=read,
                 attributes={name: value for name, value in known.items() if value not in (None, "")},
+                drawn=drawn,
             )
 
     source.iterate = iterate

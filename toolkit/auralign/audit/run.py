@@ -31,6 +31,7 @@ def audit(
     columns: Mapping[str, str] | None = None,
     attributes: Mapping[str, str] | None = None,
     system: System | str | None = DEFAULT,
+    drawn: bool = False,
     sample: int = SAMPLE,
     seed: int = 1,
     limits: Mapping[str, float | None] | None = None,
@@ -52,7 +53,7 @@ def audit(
         The utterances of the targets; by default those of the run.
     tests : sequence of path, optional
         Manifests of test sets, whose sentences must not be in the targets; by default that of the run, if it is there.
-    form, columns, attributes, system
+    form, columns, attributes, system, drawn
         Of foreign targets: as of `auralign.audit.foreign.foreign_source`.
     sample : int
         Targets that the LLM reads, drawn at random. The measures of texts are of all targets.
@@ -76,7 +77,7 @@ def audit(
     if sample < 1:
         raise ValueError(f"--sample {sample}: give at least 1")
     run, path = _find_run(Path(targets))
-    source, found_tests = _open(run, path, manifest, tests, form, columns, attributes, system)
+    source, found_tests = _open(run, path, manifest, tests, form, columns, attributes, system, drawn)
     if llm is not None:
         named: PathLike = llm
     elif run is not None:
@@ -179,19 +180,26 @@ def _open(
     columns: Mapping[str, str] | None,
     attributes: Mapping[str, str] | None,
     system: System | str | None,
+    drawn: bool,
 ) -> tuple[Source, list[Path]]:
     """The targets, and the manifests of the test sets."""
     found_tests = list(map(Path, tests))
     if is_foreign(path):
         where = _existing(manifest, "manifest") if manifest is not None else None
         source = foreign_source(
-            path, form=form, columns=columns, attributes=attributes, manifest=where, system=system
+            path,
+            form=form,
+            columns=columns,
+            attributes=attributes,
+            manifest=where,
+            system=system,
+            drawn=drawn,
         )
         return source, found_tests
-    if form or columns or attributes or system is not DEFAULT:
+    if form or columns or attributes or drawn or system is not DEFAULT:
         raise ValueError(
-            f"{path}: targets of stage 2 have their own form and prompts; leave out --form, --column, --attribute and "
-            "--system-prompt"
+            f"{path}: targets of stage 2 have their own form and prompts; leave out --form, --column, --attribute, "
+            "--system-prompt and --drawn"
         )
     method = None
     if run is not None:

@@ -126,8 +126,10 @@ def measure(
     num_tokens = sum(one.num_tokens for _, one, _ in read)
     ended = [one for _, one, _ in read if one.end_gap is not None]
     values: dict[str, float | None] = {
-        "conflict": _mean([bool(example.asked) and one.is_foreign for example, one, _ in read]),
-        "foreign": _mean([one.is_foreign for _, one, _ in read]),
+        "conflict": _mean(
+            [bool(example.asked) and one.is_foreign(drawn=example.drawn) for example, one, _ in read]
+        ),
+        "foreign": _mean([one.is_foreign(drawn=example.drawn) for example, one, _ in read]),
         "gap": sum(one.gap for _, one, _ in read) / num_tokens,
         "nll": sum(one.nll for _, one, _ in read) / num_tokens,
         "entropy": sum(one.entropy for _, one, _ in read) / num_tokens,
@@ -149,22 +151,22 @@ def measure(
 
 def group_by_instruction(read: Read) -> list[Group]:
     """The targets of each instruction, the most frequent instruction first."""
-    by_instruction: dict[str, list[tuple[Surprise, float | None]]] = {}
+    by_instruction: dict[str, list[tuple[Example, Surprise, float | None]]] = {}
     for example, one, change in read:
-        by_instruction.setdefault(example.asked, []).append((one, change))
+        by_instruction.setdefault(example.asked, []).append((example, one, change))
     groups = []
     for instruction, found in by_instruction.items():
-        num_tokens = sum(one.num_tokens for one, _ in found)
+        num_tokens = sum(one.num_tokens for _, one, _ in found)
         groups.append(
             Group(
                 instruction=instruction,
                 num=len(found),
-                gap=sum(one.gap for one, _ in found) / num_tokens,
-                gaps=tuple(map(float, _quantiles([one.gap / one.num_tokens for one, _ in found]))),
-                foreign=float(np.mean([one.is_foreign for one, _ in found])),
-                nll=sum(one.nll for one, _ in found) / num_tokens,
-                entropy=sum(one.entropy for one, _ in found) / num_tokens,
-                sensitivity=_mean([change for _, change in found if change is not None]),
+                gap=sum(one.gap for _, one, _ in found) / num_tokens,
+                gaps=tuple(map(float, _quantiles([one.gap / one.num_tokens for _, one, _ in found]))),
+                foreign=float(np.mean([one.is_foreign(drawn=example.drawn) for example, one, _ in found])),
+                nll=sum(one.nll for _, one, _ in found) / num_tokens,
+                entropy=sum(one.entropy for _, one, _ in found) / num_tokens,
+                sensitivity=_mean([change for _, _, change in found if change is not None]),
                 tokens=num_tokens / len(found),
             )
         )

@@ -49,10 +49,19 @@ class Surprise:
     spread: float
     end_gap: float | None
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the LLM would not give this target: its nll is above that of a draw by more than `LEAST_ODDS` and by more than
-        `LEAST_DEVIATIONS` of its spread. So neither greedy nor drawn answers of the LLM's own are foreign."""
+    def is_foreign(self, *, drawn: bool = False) -> bool:
+        """Whether the LLM would not give this target.
+
+        Arguments
+        ---------
+        drawn : bool
+            Whether the targets were drawn at a temperature. Then the nll must be above that of a draw by more than `LEAST_ODDS`
+            and by more than `LEAST_DEVIATIONS` of its spread. Default False: the form gap must be more than `LEAST_ODDS`, since
+            a greedy answer has none. Of a real LLM, a foreign target can be as likely as a draw, so that the first test misses
+            it.
+        """
+        if not drawn:
+            return self.gap > LEAST_ODDS
         return self.nll - self.entropy > max(LEAST_ODDS, LEAST_DEVIATIONS * self.spread)
 
     @property

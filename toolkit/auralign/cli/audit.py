@@ -62,6 +62,11 @@ def add(commands: Commands) -> None:
         help='of foreign targets: the system prompt, "none" for none (default: that of the chat template)',
     )
     parser.add_argument(
+        "--drawn",
+        action="store_true",
+        help="of foreign targets: they were drawn at a temperature, so that they need not be the LLM's likeliest answers",
+    )
+    parser.add_argument(
         "--sample",
         type=int,
         default=1000,
@@ -111,6 +116,7 @@ def do(options: argparse.Namespace) -> int:
             columns=parse_pairs(options.column, "--column"),
             attributes=parse_pairs(options.attribute, "--attribute"),
             system=system,
+            drawn=options.drawn,
             sample=options.sample,
             seed=options.seed,
             limits=parse_limits(options.limit),

@@ -59,6 +59,7 @@ def copies() -> dict[str, str]:
     """Page by file of the repository: what is shown as it is."""
     pages = {
         "README.md": "index.md",
+        "docs/audit.md": "audit.md",
         "docs/formats.md": "formats.md",
         "docs/serving.md": "serving.md",
         "docs/talking.md": "talking.md",

@@ -11,6 +11,7 @@ from auralign import __version__, script
 from auralign.cli import (
     align,
     ask,
+    audit,
     bench,
     chat,
     compare,
@@ -32,6 +33,7 @@ COMMANDS = (
     methods,
     prepare,
     align,
+    audit,
     bench,
     show,
     new_method,

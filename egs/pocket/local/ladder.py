@@ -54,7 +54,8 @@ class Listener:
         self.run, self.manifest = run, manifest
         self.model, self.renderer = self.decoder.model, self.decoder.renderer
         self.llm = self.model.llm
-        self.table = self.llm.model.get_input_embeddings().weight.detach().float()
+        self.table = self.llm.embed(torch.arange(self.llm.vocabulary_size)).detach().float()
+        self.squares = self.table.square().sum(1)
         self.prompt = self.renderer.render(View(fill("{speech}", Speech(""))))
 
     def text_prompt(self, text: str):
@@ -75,7 +76,7 @@ class Listener:
 
     def nearest_tokens(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Ids (U,) of the tokens whose embeddings are nearest to embeddings (U, D)."""
-        return torch.cdist(embeddings.float(), self.table).argmin(1)
+        return (2 * embeddings.float() @ self.table.T - self.squares).argmax(1)
 
     def answer(self, prompts, speech=None, *, about: str = "answers", **decoding) -> list[str]:
         """Answers to prompts, each with its speech embeddings, in batches; `decoding` replaces values of the run's own."""

@@ -82,7 +82,7 @@ class Listener:
         """Answers to prompts, each with its speech embeddings, in batches; `decoding` replaces values of the run's own."""
         texts = []
         speech = speech or [None] * len(prompts)
-        for start in track(range(0, len(prompts), BATCH_SIZE), f"ladder: {about}", unit="batch"):
+        for start in track(range(0, len(prompts), BATCH_SIZE), f"ladder: {about}", unit="part"):
             part = slice(start, start + BATCH_SIZE)
             found = self.model.answer(
                 prompts[part],

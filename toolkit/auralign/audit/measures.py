@@ -53,10 +53,10 @@ MEASURES = {
         Measure(
             "conflict",
             SHARE,
-            "the prompt holds an instruction and the target is foreign: summed over its tokens, its form gap is above ln 10, so "
-            "that the LLM prefers another answer by more than ten to one; of targets that were drawn at a temperature, the negative "
-            "log-likelihood (nll) exceeds the entropy of the LLM's predictions by more than ln 10 and by more than three "
-            "standard deviations of a drawn answer's nll",
+            "the prompt holds an instruction and the target is foreign: its form gap, summed over its tokens, is above ln 10, "
+            "so that the LLM prefers another answer by more than ten to one; of targets drawn at a temperature, the negative "
+            "log-likelihood (nll) exceeds the entropy of the LLM's predictions by more than ln 10 and by more than "
+            "three standard deviations of a drawn answer's nll",
             "The connector can only reach such targets by working against the instruction, and so unlearns to leave instructions "
             "to the LLM. Let the LLM write the targets itself, or ask for what the targets are.",
             limit=0.1,

@@ -10,7 +10,8 @@ Columns, all of the same frozen LLM, each compared with its own answer to the te
   snap      each speech embedding replaced by the nearest token's: what is left is a recogniser in embedding space
   shuffled  another utterance's speech          mean      the mean speech embedding at every position
   noise     white noise of the same length      nearest   the training question whose encoder frames are nearest
-Their measures: local/measures.py. Below the table, the seconds from a clip to the first token of the answer, one at a time.
+Their measures: local/measures.py. Below the table, how often the content-bound rules of `auralign.score.obey` are obeyed, by kind
+of input, and the seconds from a clip to the first token of the answer, one at a time (local/trials.py).
 
 Reads: the run's checkpoint, its test set and hypotheses
 Writes: <output_folder>/ladder/<name>.json and <name>.md
@@ -19,7 +20,6 @@ Writes: <output_folder>/ladder/<name>.json and <name>.md
 import argparse
 import json
 import sys
-import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +30,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from local.measures import CONTROLS, Asked, as_table, group_of, summarise  # noqa: E402
+from local.trials import obeyed, show_files, time_first_tokens  # noqa: E402
 
 from auralign import script, steps  # noqa: E402
-from auralign.data.audio import audio_path, hear  # noqa: E402
 from auralign.decode.stage import make_decoder  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
 from auralign.layout import MAIN, Speech, Text, View, fill  # noqa: E402
@@ -43,6 +43,7 @@ ANSWERED = {"text": "text", "cascade": "transcript", "speech": "speech", "shuffl
 NUM_NLL_TOKENS = 24  # of the answer to the text, whose likelihood is compared
 NUM_RECOVERY = 20  # questions of each group
 NUM_TIMED = 20  # clips
+NUM_OBEY = 20  # questions of each rule
 BATCH_SIZE = 32
 
 
@@ -58,9 +59,9 @@ class Listener:
         self.squares = self.table.square().sum(1)
         self.prompt = self.renderer.render(View(fill("{speech}", Speech(""))))
 
-    def text_prompt(self, text: str):
+    def text_prompt(self, text: str, instruction: str = "{speech}"):
         """The prompt with a text in place of the speech."""
-        return self.renderer.render(View(fill("{speech}", Text(text, tag="said"))))
+        return self.renderer.render(View(fill(instruction, Text(text, tag="said"))))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of a text in its prompt."""
@@ -223,45 +224,6 @@ def _mean_frame(frames, row: int) -> torch.Tensor:
     return of_row[0, : int(lengths[0])].float().mean(0)
 
 
-def hear_file(listener: Listener, path) -> dict[str, str]:
-    """What the model makes of a file: the tokens that it hears, the encoder's own transcript, and the answers to both."""
-    encoder = listener.model.encoder
-    frames = encoder([hear(path, sample_rate=encoder.sample_rate).samples])
-    (embeddings,) = listener.embed(frames)
-    (transcript,) = listener.decoder.recognizer.transcribe(*frames)
-    speech = listener.answer([listener.prompt], [[embeddings]])
-    with listener.llm.original():
-        cascade = listener.answer([listener.text_prompt(transcript)])
-    heard = listener.renderer.read(listener.nearest_tokens(embeddings).tolist()).text
-    return {"heard": heard, "speech": speech[0], "transcript": transcript, "cascade": cascade[0]}
-
-
-def time_first_tokens(listener: Listener, asked: list[Asked]) -> dict[str, list[float]]:
-    """Seconds from the samples of each clip to the first token of the answer, by column; the first clip is not timed."""
-    encoder, manifest = listener.model.encoder, listener.manifest
-    seconds: dict[str, list[float]] = {"speech": [], "cascade": []}
-    for one in asked:
-        samples = hear(audio_path(manifest.path, one.utterance), sample_rate=encoder.sample_rate).samples
-        begun = time.perf_counter()
-        speech = listener.embed(encoder([samples]))
-        listener.answer([listener.prompt], [speech], max_new_tokens=1)
-        heard = time.perf_counter()
-        (text,) = listener.decoder.recognizer.transcribe(*encoder([samples]))
-        listener.answer([listener.text_prompt(text)], max_new_tokens=1)
-        seconds["speech"].append(heard - begun)
-        seconds["cascade"].append(time.perf_counter() - heard)
-    return {column: of_column[1:] for column, of_column in seconds.items()}
-
-
-def show_files(listener: Listener, paths: list[Path]) -> str:
-    """What is made of each file, in lines."""
-    blocks = [
-        "\n".join([str(path), *(f"  {name:<10}  {text}" for name, text in hear_file(listener, path).items())])
-        for path in paths
-    ]
-    return "\n".join(blocks)
-
-
 def main(argv):
     own, argv = own_options(argv)
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
@@ -286,15 +248,19 @@ def main(argv):
     for one in asked:
         groups[group_of(one)].append(one)
     table = {name: summarise(of_group, seed=seed) for name, of_group in groups.items()}
-    page = as_table(table) + "\n".join(
-        [""]
-        + [
-            f"Seconds to the first token, {column}: median {numpy.median(of_column):.2f} of {len(of_column)} clips, "
-            f"{torch.get_num_threads()} threads"
-            for column, of_column in seconds.items()
-            if of_column
-        ]
-    )
+    rules = obeyed(listener, asked, embeddings, 0 if is_quick else NUM_OBEY)
+    lines = [
+        f"Obeys {rule!r}, of {len(found['text'])}: "
+        + ", ".join(f"{column} {sum(checks)}" for column, checks in found.items())
+        for rule, found in rules.items()
+    ]
+    lines += [
+        f"Seconds to the first token, {column}: median {numpy.median(of_column):.2f} of {len(of_column)} clips, "
+        f"{torch.get_num_threads()} threads"
+        for column, of_column in seconds.items()
+        if of_column
+    ]
+    page = "\n".join([as_table(table), *lines])
     folder, name = Path(run.folder) / "ladder", own.name or manifest.path.stem
     with write_atomically(folder / f"{name}.json") as file:
         answers = {
@@ -302,7 +268,10 @@ def main(argv):
             for one in asked
         }
         json.dump(
-            {"groups": table, "seconds": seconds, "answers": answers}, file, ensure_ascii=False, indent=1
+            {"groups": table, "obeyed": rules, "seconds": seconds, "answers": answers},
+            file,
+            ensure_ascii=False,
+            indent=1,
         )
     with write_atomically(folder / f"{name}.md") as file:
         print(page, file=file)

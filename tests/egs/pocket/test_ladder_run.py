@@ -1,0 +1,78 @@
+"""The ladder of a run on tiny models."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from local import ladder
+from recipe import make_recipe, run_script
+
+STACK = "connectors.StackAndProject\n    stride: 8\n    keep_remainder: True"
+CIF = "connectors.ContinuousIntegrateAndFire\n    hidden_width: 16"
+COLUMNS = {"text", "speech", "shuffled", "snap", "mean", "noise", "nearest"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_llm, whisper_folder):
+    """A recipe's folder with the answers of a trained run."""
+    folder = make_recipe(
+        tmp_path_factory.mktemp("ladder") / "pocket",
+        llm=make_llm("llama"),
+        encoder=whisper_folder,
+        method="wav2prompt",
+    )
+    yaml = folder / "hparams" / "wav2prompt.yaml"
+    yaml.write_text(yaml.read_text().replace(STACK, CIF))
+    for script in ("generate.py", "train.py", "decode.py"):
+        run_script(folder, script, "hparams/wav2prompt.yaml", "--num_steps", "2")
+    return folder
+
+
+@pytest.fixture
+def climb(folder, monkeypatch, capsys):
+    """Runs the ladder in the recipe's folder, with a recognizer that hears the same words in every clip."""
+    make_decoder = ladder.make_decoder
+
+    def make_decoder_that_transcribes(*arguments):
+        decoder = make_decoder(*arguments)
+        decoder.recognizer = SimpleNamespace(transcribe=lambda frames, lengths: ["three five"] * len(lengths))
+        return decoder
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(ladder, "make_decoder", make_decoder_that_transcribes)
+
+    def climb(*arguments):
+        ladder.main(["hparams/wav2prompt.yaml", "--num_steps", "2", *arguments])
+        return capsys.readouterr().out
+
+    return climb
+
+
+def test_every_column_is_measured(folder, climb):
+    climb("--name", "whole")
+    found = json.loads((folder / "exp" / "wav2prompt" / "ladder" / "whole.json").read_text())
+    assert set(found["groups"]["all"]["columns"]) == COLUMNS
+    assert found["groups"]["all"]["n"] == 4
+    assert found["groups"]["all"]["measured for recovery"] > 0  # an empty answer has no likelihood
+
+
+def test_the_page_is_what_is_printed(folder, climb):
+    printed = climb("--name", "printed", "--recovery", "0")
+    page = (folder / "exp" / "wav2prompt" / "ladder" / "printed.md").read_text()
+    assert page.strip() in printed
+    assert "| all | 4 |" in page
+
+
+def test_rules_are_counted_by_input(folder, climb):
+    climb("--name", "rules", "--recovery", "0")
+    found = json.loads((folder / "exp" / "wav2prompt" / "ladder" / "rules.json").read_text())["obeyed"]
+    assert "upper_case" in found and "one_word" not in found  # which the same answer obeys whatever is said
+    assert {len(checks) for checks in found["upper_case"].values()} == {4}
+    assert set(found["upper_case"]) == {"text", "cascade", "speech", "shuffled"}
+
+
+def test_files_are_shown_with_what_is_heard(folder, climb):
+    printed = climb("--show", str(folder / "data"))
+    assert printed.count(".flac") == 19  # 12 of training, 3 of validation, 4 of the test set
+    assert printed.count("  transcript  three five") == 19

@@ -4,8 +4,13 @@ import pytest
 import torch
 
 from auralign.layout import Response, Speech, Text, View
-from auralign.losses import Term, total
-from auralign.models.connectors import StackAndProject, WindowedQFormer
+from auralign.losses import Term, mix_tokens, total
+from auralign.models.connectors import (
+    ContinuousIntegrateAndFire,
+    CountedQFormer,
+    StackAndProject,
+    WindowedQFormer,
+)
 from auralign.models.llm import LAST, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
 from hearing import hear
@@ -255,3 +260,24 @@ def test_a_term_that_a_step_has_nothing_for_adds_zero_and_an_unknown_unit_is_nam
         match="the loss term 'a' has the unit 'tagret', which this step does not count; it counts target",
     ):
         total({"a": Term(torch.tensor(1.0), 2, unit="tagret")}, {"target": 3})
+
+
+@pytest.mark.parametrize("connector", [ContinuousIntegrateAndFire, CountedQFormer])
+def test_speech_is_a_mixture_of_tokens_unless_the_connector_is_told_their_number(llm, renderer, connector):
+    size = {"width": 8, "num_layers": 1, "num_heads": 2} if connector is CountedQFormer else {}
+    torch.manual_seed(0)
+    made = connector(6, llm.width, tokens_per_frame=0.3, mix_tokens=True, **size).eval()
+    frames = {"speech": (torch.randn(2, 12, 6), torch.tensor([12, 7]))}
+    views = [renderer.render(view) for view in VIEWS[:2]]
+    found = {
+        (mixes, told): SpeechLLM(torch.nn.Identity(), made, llm).listen(views, frames, use_token_count=told)[
+            0
+        ]
+        for mixes in (True, False)
+        for told in (True, False)
+        if setattr(made, "mixes_tokens", mixes) is None
+    }
+    table = llm.embed(range(llm.vocabulary_size))
+    for mixed, bare in zip(found[True, False], found[False, False], strict=True):
+        torch.testing.assert_close(mixed[0], mix_tokens(bare[0], table, table.mean(0)))
+    assert found[True, True][0][0].equal(found[False, True][0][0])

@@ -190,6 +190,10 @@ class SpeechLLM(nn.Module):
             embeddings, lengths, found = connector(*inputs, num_tokens)
             for (row, index, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
                 speech[row, index] = one[:length]
+            if num_tokens is None and getattr(connector, "mixes_tokens", False):
+                keys = [(row, index) for row, index, _ in chosen]
+                mixed = self.llm.mix_tokens(torch.cat([speech[key] for key in keys]))
+                speech.update(zip(keys, mixed.split(lengths.tolist()), strict=True))
             if branch == MAIN:
                 extras = found if num_tokens is None else {**found, "num_tokens": num_tokens}
         return [

@@ -14,10 +14,13 @@ from torch import nn
 class Connector(nn.Module, ABC):
     """The base class of connectors; the module's docstring has the contract.
 
-    A connector that emits exactly `num_tokens` embeddings, if it is given that number, sets `counts_tokens`.
+    A connector that emits exactly `num_tokens` embeddings, if it is given that number, sets `counts_tokens`. One that sets
+    `mixes_tokens` asks the model to replace what it makes by mixtures of the LLM's token embeddings
+    (`auralign.losses.mix_tokens`), except if it is given `num_tokens`: a loss that pairs embeddings with tokens needs them bare.
     """
 
     counts_tokens = False
+    mixes_tokens = False
 
     @abstractmethod
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor, num_tokens: torch.Tensor | None = None):

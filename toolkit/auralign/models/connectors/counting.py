@@ -27,6 +27,9 @@ class CountedQFormer(Connector):
         The predictor's initial value, which `num_embeddings` expects; the default 0.08 is 4 tokens in 50 frames, one second.
     width, num_layers, num_heads : int
         Size of the Q-Former; default 768, 2, 12.
+    mix_tokens : bool
+        Give the LLM mixtures of its token embeddings (`auralign.losses.mix_tokens`) if the connector itself counts, that is in
+        use and with a method that does not give the count; default False.
     """
 
     counts_tokens = True
@@ -40,8 +43,10 @@ class CountedQFormer(Connector):
         width: int = 768,
         num_layers: int = 2,
         num_heads: int = 12,
+        mix_tokens: bool = False,
     ):
         super().__init__()
+        self.mixes_tokens = mix_tokens
         self.tokens_per_frame = tokens_per_frame
         self.norm = nn.LayerNorm(input_width)
         self.rate = nn.Linear(input_width, 1)
@@ -101,6 +106,9 @@ class ContinuousIntegrateAndFire(Connector):
     project_first : bool
         Project frames to the LLM's width before they are gathered, not after; default False. `extras` then also hold these
         `frames` (B, T, D_llm), their `weights` (B, T) and `lengths` (B,), which ACIF aligns.
+    mix_tokens : bool
+        Give the LLM mixtures of its token embeddings (`auralign.losses.mix_tokens`) if the connector itself counts, that is in
+        use and with a method that does not give the count; default False.
     """
 
     counts_tokens = True
@@ -115,8 +123,10 @@ class ContinuousIntegrateAndFire(Connector):
         stride: int = 1,
         tokens_per_frame: float = 0.08,
         project_first: bool = False,
+        mix_tokens: bool = False,
     ):
         super().__init__()
+        self.mixes_tokens = mix_tokens
         rate = tokens_per_frame * stride
         if kernel_size % 2 == 0 or stride < 1 or not 0 < rate < 1:
             raise ValueError(

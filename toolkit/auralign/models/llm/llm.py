@@ -15,6 +15,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from auralign.losses import mix_tokens
 from auralign.models.identity import Base
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
@@ -219,6 +220,12 @@ class LLM(nn.Module):
         """The mean (D,) of the original token embeddings: they share a large part, which carries nothing of a token."""
         with self.original(), torch.no_grad():
             return self.embed(torch.arange(self.vocabulary_size)).float().mean(0)
+
+    def mix_tokens(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Mixtures (U, D) of the original token embeddings that embeddings (U, D) are near; see `auralign.losses.mix_tokens`."""
+        with self.original(), torch.no_grad():
+            tokens = self.embed(torch.arange(self.vocabulary_size))
+        return mix_tokens(embeddings.to(tokens.device), tokens, self.mean_embedding.to(tokens))
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Last hidden states (N, D) of one pack; see `run`."""

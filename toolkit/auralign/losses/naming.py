@@ -12,8 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from auralign.losses.cross_entropy import MAX_LOGITS
 from auralign.losses.term import Term
 
-SHARPNESS = 10.0
-"""The logit of a squared distance as large as the tokens' mean squared distance from their centre."""
+SHARPNESS, MIXING_SHARPNESS = 10.0, 40.0
+"""The logit of a squared distance as large as the tokens' mean squared distance from their centre: where tokens are learned, and
+where they are mixed. A mixture of many tokens is near none of them, or near another, so that mixing has to be sharper."""
 
 
 def naming_loss(
@@ -86,7 +87,7 @@ def mix_tokens(
     tokens: torch.Tensor,
     centre: torch.Tensor,
     *,
-    sharpness: float = SHARPNESS,
+    sharpness: float = MIXING_SHARPNESS,
     max_logits: int = MAX_LOGITS,
 ) -> torch.Tensor:
     """The mean of all tokens' embeddings, weighted by how likely each is the one that an embedding stands for.
@@ -103,7 +104,7 @@ def mix_tokens(
     centre : torch.Tensor
         (D,): their mean.
     sharpness : float
-        As of `naming_loss`; the larger, the more of the nearest token. Default 10.
+        As of `naming_loss`; the larger, the more of the nearest token. Default 40.
     max_logits : int
         More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
 

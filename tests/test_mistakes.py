@@ -189,7 +189,7 @@ MISTAKES = [
     Mistake("audio that is gone", TRAIN, r"train-3.flac: .*No such file|train-3.flac: cannot be read as audio", both(restart, remove("data/train-3.flac"))),
     Mistake("audio that was cut", TRAIN, r"train-3.flac: ", both(restart, cut("data/train-3.flac"))),
     Mistake("audio shorter than its manifest says", TRAIN, r"train-3.flac: 0\.70 s of 5\.00 s are there", both(restart, rewrite("data/train.jsonl", Utterance, lambda all_: [replace(u, seconds=5.0) if u.id == "train-3" else u for u in all_]))),
-    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 test utterances are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json",)),
+    Mistake("test speech longer than the encoder hears", DECODE, r"data/test.jsonl: 1 test utterances are too long; test-0 lasts 31.00 s", rewrite("data/test.jsonl", Utterance, lambda all_: [replace(all_[0], seconds=31.0), *all_[1:]]), finishes=(".decode_text.done.json", ".decode_other_text.done.json")),
     # models
     Mistake("no LLM", GENERATE, r"no LLM at models/llm: expected a Hugging Face folder", remove("models/llm")),
     Mistake("an LLM without a chat template", GENERATE, r"has no chat template; use an instruction-tuned LLM", remove("models/llm/chat_template.jinja")),

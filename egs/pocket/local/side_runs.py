@@ -43,11 +43,6 @@ from auralign.records import Hypothesis, Question, Records, Target, Utterance, r
 from auralign.versions import current_targets
 
 BASE = Path(__file__).with_name("side.yaml")
-HELD_OUT = (
-    "new combination",
-    "new template",
-    "new sentence of the LLM",
-)  # groups of the test set with voices of training
 TEXT, CASCADE, SPEECH, SHUFFLED = "text", "transcript", "speech", "shuffled"
 KEPT_TEXT = "text of the trained LLM"
 NUM_VALIDATIONS = 4  # of a cell, whose best checkpoint answers; other trainings have one, at their end

@@ -117,9 +117,11 @@ def mix_tokens(
 
     def mix(hidden: torch.Tensor) -> torch.Tensor:
         logits = scale * (2 * ((hidden - centre) @ rivals.T).float() - squares)
-        return logits.softmax(1).to(tokens.dtype) @ tokens
+        return (logits.softmax(1).to(tokens.dtype) @ tokens).to(
+            tokens.dtype
+        )  # autocast multiplies in another type
 
     chunks = hidden.split(max(1, max_logits // len(tokens)))
     if len(chunks) == 1:
-        return mix(hidden).to(tokens.dtype)
-    return torch.cat([checkpoint(mix, chunk, use_reentrant=False) for chunk in chunks]).to(tokens.dtype)
+        return mix(hidden)
+    return torch.cat([checkpoint(mix, chunk, use_reentrant=False) for chunk in chunks])

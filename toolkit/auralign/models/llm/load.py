@@ -16,7 +16,14 @@ from auralign.models.identity import llm_base
 from auralign.models.llm.llm import LLM, find_stop_ids
 
 
-def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_code: bool = False) -> LLM:
+def load_llm(
+    path,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+    attention: str | None = None,
+) -> LLM:
     """Load the LLM and its tokenizer.
 
     Arguments
@@ -29,6 +36,9 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         "cpu" (default) or "cuda:N".
     trust_remote_code : bool
         Run Python code that came with the folder, if its model needs it; default False. Read that code first.
+    attention : str, optional
+        The implementation of attention, as transformers' `attn_implementation` names it; "eager" is the one that returns the
+        attention weights, which `auralign probe` reads. Default None: transformers chooses the fastest one.
 
     Returns LLM, frozen.
 
@@ -49,6 +59,8 @@ def load_llm(path, *, dtype: str = "float32", device: str = "cpu", trust_remote_
         )
     where = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     weights = {"dtype": torch_dtype(dtype), "output_loading_info": True}
+    if attention is not None:
+        weights["attn_implementation"] = attention
     _check_causal(path)
     check_sound(path)
     try:

@@ -17,7 +17,15 @@ from auralign.bases import hash_content, hash_tensors
 from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
 from auralign.decode.answers import Decoder
-from auralign.decode.stage import SPEECH, chosen_checkpoint, hash_checkpoint, make_decoder, texts_of
+from auralign.decode.stage import (
+    SPEECH,
+    changes_text,
+    chosen_checkpoint,
+    hash_checkpoint,
+    make_decoder,
+    texts_of,
+    trains_text,
+)
 from auralign.files import hash_path, hash_value, read_json
 from auralign.fingerprint import describe
 from auralign.hub import name_of, reference_of, resolve
@@ -33,7 +41,7 @@ from auralign.ledger.tasks import score_tasks
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Question, Records, Utterance, read_rows, shorten, write_records
-from auralign.run_folder import RunFolder
+from auralign.run_folder import TEXT_TRAINED, RunFolder
 from auralign.score.judge import Judge
 from auralign.stage import Stage
 from auralign.train.checkpoint import WEIGHTS
@@ -121,7 +129,8 @@ def evaluate(
     }
     named_by = hash_value({name: value for name, value in inputs.items() if name != "auralign"})
     folder = Path(output or source.output) / f"{utterances.path.stem}-{named_by[:8]}"
-    answers = {given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), *SPEECH)}
+    given_to_model = (*SPEECH, *([TEXT_TRAINED] if source.changes_text() else []))
+    answers = {given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), *given_to_model)}
     outputs = [folder / QUESTIONS, *answers.values(), *(folder / name for name in FILES)]
     with Stage("evaluate", folder, inputs=inputs, outputs=outputs) as stage:
         if not stage.complete:
@@ -167,7 +176,7 @@ def _score(
     """Write the ledger of the answers."""
     read = {given: Records(path, Hypothesis) for given, path in answers.items()}
     asked = Records(folder / QUESTIONS, Question)
-    files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
+    files = MethodFiles(read.pop("speech"), read.pop("shuffled"), read.pop(TEXT_TRAINED, None))
     items = read_methods(asked, manifest, read, {name: files})
     judged = judge_answers(items, judge)
     ledger = make_ledger(items, judge, seed=seed, judged=judged)
@@ -255,6 +264,10 @@ class _Run:
         """What the original LLM reads."""
         return texts_of(manifest, self.run.recipe.recognizer)
 
+    def changes_text(self) -> bool:
+        """Whether training changes what the LLM answers to text."""
+        return changes_text(self.run.recipe)
+
     def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""
         with self.run.working_here():
@@ -307,6 +320,11 @@ class _Folder:
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
         return texts_of(manifest)
+
+    def changes_text(self) -> bool:
+        """Whether training changes what the LLM answers to text."""
+        config = read_json(self.folder / CONFIG)
+        return trains_text(config["lora"], config.get("lora_scope", "all"), config.get("train_llm", False))
 
     def make_decoder(self, manifest: Records) -> Decoder:
         """The model, ready to answer."""

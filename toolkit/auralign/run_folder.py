@@ -28,6 +28,7 @@ from auralign.versions import CHECKPOINTS, CURVES, LOG, current_targets, trainin
 SPLITS = ("train", "valid")  # what targets are made of
 ALL_SPLITS = (*SPLITS, "test")
 RECIPE, RUN = "recipe.yaml", "run.json"
+TEXT_TRAINED = "text_trained"  # an input: the reference transcript, read by the trained LLM
 MODELS = "models.json"  # the commits of models of the hub
 SCHEMA = 1
 
@@ -189,8 +190,8 @@ class RunFolder:
         return trainings(self.folder).current / CHECKPOINTS
 
     def hypotheses(self, given: str) -> Path:
-        """The answers from `given`: "speech", "shuffled", and with "_alone" behind it without a transcript beside the speech, are
-        the run's own; "text", "normalised" and "transcript" are shared by all runs of a text_folder."""
+        """The answers from `given`: "speech", "shuffled", and with "_alone" behind it without a transcript beside the speech, and
+        "text_trained" are the run's own; "text", "normalised" and "transcript" are shared by all runs of a text_folder."""
         folder = self.folder if is_of_model(given) else self.text_folder
         return folder / "hypotheses" / f"test.{given}.jsonl"
 
@@ -252,7 +253,7 @@ class RunFolder:
 
 def is_of_model(given: str) -> bool:
     """Whether the trained model answers an input, and not the original LLM."""
-    return given.partition("_")[0] in ("speech", "shuffled")
+    return given == TEXT_TRAINED or given.partition("_")[0] in ("speech", "shuffled")
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

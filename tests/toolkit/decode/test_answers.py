@@ -220,6 +220,8 @@ def test_from_text_the_plain_llm_answers(parts, tmp_path, llm_folder, whisper_fo
     assert decode(adapted, tmp_path / "heard.jsonl", "speech") != decode(
         parts, tmp_path / "s.jsonl", "speech"
     )
+    assert decode(adapted, tmp_path / "trained.jsonl", "text_trained") != plain
+    assert decode(parts, tmp_path / "untrained.jsonl", "text_trained") == plain
 
 
 def test_answers_of_another_build_say_so_each_and_in_their_file(parts, tmp_path, monkeypatch):

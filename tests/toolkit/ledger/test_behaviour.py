@@ -1,9 +1,13 @@
 """What answers do instead of obeying, against values by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from auralign.ledger.behaviour import is_refusal
+from auralign.ledger.ledger import Ledger
 from auralign.ledger.report import format_report
+from auralign.ledger.tables import behaviour_table
 from auralign.records import Question
 
 
@@ -74,3 +78,26 @@ def test_the_spread_is_the_deviation_of_the_wordings(make_corpus):
 
 def test_the_report_shows_the_shares(found):
     assert "| unseen tasks | m | 12 | 0.20 (" in format_report(found, title="t", facts={})
+
+
+def test_forgetting_is_what_the_trained_llm_answers_worse_to_text(make_corpus):
+    asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked, {question.utt_id: question.utt_id for question in asked})
+    method = corpus.method("m", "1" * 12, "-" * 12)
+    trained = corpus.answers("text_trained", "1" * 5 + "-" * 7, "m")
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "1" * 8 + "-" * 4),
+        transcript=None,
+        methods={"m": replace(method, text_trained=trained)},
+    )
+    (one,) = ledger.behaviours
+    assert one.forgetting.value == pytest.approx((8 - 5) / 12)
+    assert one.forgetting.low < one.forgetting.value < one.forgetting.high
+    assert one.forgetting.num_clusters == 12
+    assert "forgetting" in format_report(ledger, title="t", facts={})
+    assert Ledger.from_dict(ledger.to_dict()) == ledger
+
+
+def test_an_llm_that_is_not_trained_forgets_nothing_that_could_be_shown(found):
+    assert found.behaviours[0].forgetting.value is None
+    assert "forgetting" not in behaviour_table(found).to_markdown()

@@ -20,6 +20,7 @@ from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.progress import Progress
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
+from auralign.run_folder import TEXT_TRAINED
 from auralign.store import Store
 from auralign.text.words import normalise
 
@@ -27,7 +28,8 @@ OTHER_TEXT = "other_text"
 FROM_TEXT = ("text", "normalised", "transcript", OTHER_TEXT)
 FLOOR_SEED = 1
 """Draws whose text is read instead: of all runs of an LLM the same, whatever their seeds, so that they have one floor."""
-INPUTS = ("speech", "shuffled", *FROM_TEXT)
+READ = (*FROM_TEXT, TEXT_TRAINED)  # inputs without speech
+INPUTS = ("speech", "shuffled", *READ)
 
 
 class Found(NamedTuple):
@@ -93,20 +95,21 @@ class Decoder:
         given : str
             The input of the LLM: "speech"; "shuffled", the speech of another utterance, drawn by `seed`; "text", the reference
             transcript; "normalised", the reference without case and punctuation; "transcript", the encoder's own; "other_text",
-            the reference without case and punctuation of another utterance, drawn by `FLOOR_SEED`.
+            the reference without case and punctuation of another utterance, drawn by `FLOOR_SEED`; "text_trained", the reference
+            transcript, read by the trained LLM.
         assisted : bool, optional
             Whether the prompt also has the encoder's transcript (False: an empty text); default: as the method declares.
         partial : Path, optional
             File of the answers so far, from which an interrupted run continues; the caller removes it. Default:
             `<name>.partial.jsonl` beside `path`, which is removed at the end.
 
-        Text is given to the original LLM, without LoRA. Raises ValueError if an utterance is too long for the encoder, or a
-        prompt for the LLM.
+        Text is given to the original LLM, without LoRA, except "text_trained". Raises ValueError if an utterance is too long
+        for the encoder, or a prompt for the LLM.
         """
         if given not in INPUTS:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
         self.assisted = is_assisted(self.method) if assisted is None else assisted
-        if self.recognizer is None and (given == "transcript" or (self.assisted and given not in FROM_TEXT)):
+        if self.recognizer is None and (given == "transcript" or (self.assisted and given not in READ)):
             what = "the input 'transcript'" if given == "transcript" else f"the method {self.method.name!r}"
             raise ValueError(
                 f"{what} needs a recognizer for the encoder's own transcript: name one in the YAML"
@@ -116,7 +119,7 @@ class Decoder:
             partners = shuffle_partners(self.manifest, FLOOR_SEED if given == OTHER_TEXT else seed)
         asked = list(questions)
         found = self._find(asked)
-        if given not in ("text", "normalised", OTHER_TEXT):
+        if given not in ("text", "normalised", OTHER_TEXT, TEXT_TRAINED):
             self._check_lengths(found, partners)
         answered = partial or partial_path(path)
         with Store(answered, Hypothesis) as store:
@@ -192,15 +195,15 @@ class Decoder:
         if given in ("normalised", OTHER_TEXT):
             texts = [normalise(text) for text in texts]
         if given == "transcript":
-            texts = self._transcribe(rows)
-        if given in FROM_TEXT:
+            texts = self.transcribe(rows)
+        if given in READ:
             prompts = [
                 self._prompt(question, Text(text)) for question, text in zip(questions, texts, strict=True)
             ]
         else:
             rows = rows if partners is None else [int(partners[row]) for row in rows]
             frames = self.frames.get(rows)
-            spoken = self._transcribe(rows) if self.assisted else [""] * len(rows)
+            spoken = self.transcribe(rows) if self.assisted else [""] * len(rows)
             prompts = [
                 self._prompt(question, *in_slot(self.method, transcript))
                 for question, transcript in zip(questions, spoken, strict=True)
@@ -236,7 +239,7 @@ class Decoder:
             for question, answer, reading, text in zip(questions, answers, readings, texts, strict=True)
         ]
 
-    def _transcribe(self, rows: list[int]) -> list[str]:
+    def transcribe(self, rows: list[int]) -> list[str]:
         """The encoder's own transcripts of manifest rows; each is computed once, whatever the number of its questions."""
         new = [row for row in dict.fromkeys(rows) if row not in self.transcripts]
         if new:

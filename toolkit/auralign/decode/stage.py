@@ -7,7 +7,7 @@ from auralign import __version__
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.records import Records, Utterance, read_rows
-from auralign.run_folder import RunFolder, is_of_model
+from auralign.run_folder import TEXT_TRAINED, RunFolder, is_of_model
 from auralign.stage import Stage, content, require
 from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
@@ -25,12 +25,24 @@ def inputs_of(run: RunFolder) -> list[str]:
     "text" is the reference transcript, "normalised" the same without case and punctuation if that differs, "transcript" the
     encoder's own if the recipe names a recognizer, "other_text" the text of another utterance without case and punctuation: the
     floor of the LLM. "speech" is the utterance itself, "shuffled" another utterance's speech. If the method uses a transcript
-    beside the speech, "speech_alone" and "shuffled_alone" are those without it.
+    beside the speech, "speech_alone" and "shuffled_alone" are those without it. If training changes what the LLM answers to text,
+    "text_trained" is the reference transcript for the trained LLM, which shows what it forgot.
     """
     path = run.data.manifest("test")
     content(path, made_by="stage 1 (prepare)")
     given = [*texts_of(read_rows(path, Utterance), run.recipe.recognizer), *SPEECH]
-    return given + [f"{one}{ALONE}" for one in SPEECH] * is_assisted(run.recipe.method)
+    given += [f"{one}{ALONE}" for one in SPEECH] * is_assisted(run.recipe.method)
+    return given + [TEXT_TRAINED] * changes_text(run.recipe)
+
+
+def changes_text(recipe) -> bool:
+    """Whether training changes what the LLM answers to text: its weights are trained, or adapters of all positions."""
+    return trains_text(recipe.lora, recipe.lora_scope, recipe.train_llm)
+
+
+def trains_text(lora, lora_scope: str, train_llm: bool) -> bool:
+    """`changes_text` by the values of a recipe, or of a model folder's config."""
+    return train_llm or (lora is not None and lora_scope == "all")
 
 
 def texts_of(utterances: Iterable[Utterance], recognizer=None) -> list[str]:

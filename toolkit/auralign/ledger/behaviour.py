@@ -1,4 +1,4 @@
-"""What answers to speech do instead of obeying: flips, transcriptions, refusals, loops, the modality gap, spread over phrasings.
+"""What answers do instead of obeying: flips, transcriptions, refusals, loops, the modality gap, spread, and forgetting.
 
     >>> is_refusal("I'm sorry, but I cannot listen to audio."), is_refusal("I'm sorry to hear that you lost your dog.")
     (True, False)
@@ -13,6 +13,9 @@ themselves at the end (`auralign.generate.filters.loops`, as in the targets).
 *Modality gap*: mean score with the text minus that with speech, on the same questions.
 *Spread over phrasings*: the standard deviation, of the sample, of the mean scores of the wordings of one task, averaged over the
 tasks with several wordings.
+*Forgetting*: mean score of the original LLM with the text minus that of the trained LLM with the same text, on the same
+questions; undefined if training does not change the LLM's answers to text. It is in points of the score. Speech-IFEval's (as
+DeSTA2 reports it) is relative to the original LLM and compares speech with text, which is our modality gap.
 
 Legend: N questions.
 """
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auralign.generate.filters import loops
+from auralign.run_folder import TEXT_TRAINED
 from auralign.score.judge import TRANSCRIBED
 from auralign.score.metrics import (
     Estimate,
@@ -33,6 +37,7 @@ from auralign.score.metrics import (
     bootstrap_sums,
 )
 
+UNDEFINED = Estimate(None, None, None)
 FLIPS = ("wrong task", TRANSCRIBED)
 # Who speaks says that it cannot do something with the input. Being sorry, or not being able to wait, is no refusal.
 REFUSAL = re.compile(
@@ -57,6 +62,7 @@ class Behaviour:
     loops: Estimate
     modality_gap: Estimate
     spread: Estimate
+    forgetting: Estimate = UNDEFINED  # also in files of an earlier auralign
 
 
 def is_refusal(answer: str) -> bool:
@@ -90,7 +96,16 @@ def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) ->
         loops=share(lambda item: loops(item.answer)),
         modality_gap=bootstrap_difference(text, speech, **units),
         spread=_spread(judged, speech, units),
+        forgetting=_forgetting(judged, text, units),
     )
+
+
+def _forgetting(judged, text, units) -> Estimate:
+    """Mean score with text of the original LLM minus that of the trained one."""
+    trained = [item.scores.get(TEXT_TRAINED) for item in judged]
+    if None in trained:
+        return UNDEFINED
+    return bootstrap_difference(text, np.array(trained), **units)
 
 
 def _spread(judged, speech, units) -> Estimate:

@@ -11,6 +11,7 @@ from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger,
 from auralign.ledger.palette import families
 from auralign.progress import track
 from auralign.records import shorten
+from auralign.run_folder import TEXT_TRAINED
 from auralign.score.judge import RIGHT, WRONG_CLASSES, Judge
 from auralign.score.metrics import (
     CONFIDENCE,
@@ -176,6 +177,8 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
     found = {}
     for name, files in methods.items():
         columns = {"speech": files.speech, "shuffled": files.shuffled, **read}
+        if files.text_trained is not None:
+            columns[TEXT_TRAINED] = files.text_trained
         found[name] = read_items(questions, manifest, columns.items())
     return found
 
@@ -222,7 +225,7 @@ def _scores(items):
 
 
 def _rates(scores, rows=slice(None)):
-    chosen = {name: column[rows] for name, column in scores.items()}
+    chosen = {name: column[rows] for name, column in scores.items() if name != TEXT_TRAINED}
     means = {name: float(np.mean(column)) for name, column in chosen.items()}
     return Rates(len(chosen["text"]), **{"normalised": None, "transcript": None, **means})
 

@@ -14,10 +14,15 @@ REPAIR = "run stage 4 (decode) again"
 
 @dataclass(frozen=True)
 class MethodFiles:
-    """The hypotheses of one method: for the utterance's own speech, and for another utterance's speech (the floor)."""
+    """The hypotheses of one method: for the utterance's own speech, and for another utterance's speech (the floor).
+
+    `text_trained` are those of the trained LLM for the text; None if training does not change them, or stage 4 was run by an
+    auralign that did not write them.
+    """
 
     speech: Records
     shuffled: Records
+    text_trained: Records | None = None
 
 
 @dataclass(frozen=True)

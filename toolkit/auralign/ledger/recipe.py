@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.changes import show_change
-from auralign.decode.stage import ALONE, OTHER_TEXT, SPEECH, inputs_of
+from auralign.decode.stage import ALONE, OTHER_TEXT, SPEECH, changes_text, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
 from auralign.hub import name_of, parse
@@ -30,7 +30,7 @@ from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
-from auralign.run_folder import DataFolder, RunFolder, is_of_model
+from auralign.run_folder import TEXT_TRAINED, DataFolder, RunFolder, is_of_model
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.stage import Stage, begun_with, content
@@ -50,6 +50,10 @@ NOTES = (
 OWN_FLOOR = (
     "There are no answers to another utterance's text, so the floor is each method's own, from another utterance's speech, and "
     "recoveries do not compare. Stage 4 writes them."
+)
+NO_FORGETTING = (
+    "Training changes the LLM's answers to text, and there are no such answers, so that forgetting is not shown. Stage 4 writes "
+    "them."
 )
 FORM_OF_UNICODE = "Texts are compared in the composed form of Unicode (NFC)."
 
@@ -108,10 +112,11 @@ class Comparison:
             )
         return cls(dict(zip(names, found, strict=True)), ["python", "score.py", *argv])
 
-    def columns(self) -> dict[str, tuple[Path, Path]]:
+    def columns(self) -> dict[str, tuple[Path, ...]]:
         """Name in the ledger -> files of answers to speech and to another utterance's speech.
 
-        A method that adds a transcript to the speech has two columns: with the transcript and without.
+        If training changes the LLM's answers to text, also the file of the trained LLM's, unless an earlier auralign ran stage
+        4. A method that adds a transcript to the speech has two columns: with the transcript and without.
         """
         found = {}
         for name, run in self.runs.items():
@@ -119,7 +124,11 @@ class Comparison:
             if is_assisted(run.recipe.method):
                 kinds[ALONE] = f"{name} without transcript"
             for suffix, column in kinds.items():
-                found[column] = tuple(run.hypotheses(f"{given}{suffix}") for given in SPEECH)
+                trained = run.hypotheses(TEXT_TRAINED)
+                found[column] = (
+                    *(run.hypotheses(f"{given}{suffix}") for given in SPEECH),
+                    *([trained] if changes_text(run.recipe) and trained.exists() else []),
+                )
         return found
 
     def texts(self) -> dict[str, Path]:
@@ -140,7 +149,7 @@ class Comparison:
         found = [(path, "stage 1 (prepare)") for path in made]
         found += [(path, "stage 4 (decode)") for path in self.texts().values()]
         found += [(run.targets("train"), "stage 2 (generate)") for run in self.runs.values()]
-        return found + [(path, "stage 4 (decode)") for pair in self.columns().values() for path in pair]
+        return found + [(path, "stage 4 (decode)") for files in self.columns().values() for path in files]
 
 
 def score_recipe(comparison: Comparison, *, title: str, judge: Judge, files, notes=NOTES) -> None:
@@ -188,8 +197,8 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     questions = Records(data.questions, Question)
     read = {kind: Records(path, Hypothesis) for kind, path in comparison.texts().items()}
     files = {
-        name: MethodFiles(*(Records(path, Hypothesis) for path in pair))
-        for name, pair in comparison.columns().items()
+        name: MethodFiles(*(Records(path, Hypothesis) for path in paths))
+        for name, paths in comparison.columns().items()
     }
     items = read_methods(questions, manifest, read, files)
     judged = judge_answers(items, judge)
@@ -208,6 +217,9 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
     }
     if OTHER_TEXT not in read:
         notes = (*notes, OWN_FLOOR)
+    runs = comparison.runs.values()
+    if any(changes_text(run.recipe) and not run.hypotheses(TEXT_TRAINED).exists() for run in runs):
+        notes = (*notes, NO_FORGETTING)
     if "transcript" in read:
         unit, rate = encoder_error_rate(read["transcript"], manifest)
         facts[ENCODER_RATES[unit]] = round(100 * rate, 2)

@@ -11,7 +11,8 @@ from auralign.score.metrics import LEAST_SPAN, MIN_SPEAKERS
 BEHAVIOUR = (
     "Shares of the answers to speech, with intervals over speakers. Instruction flips: of the questions answered rightly from "
     "the text, those whose answer to speech does another task or writes down the speech. Modality gap: the score with the "
-    "text minus that with speech. Spread over phrasings: the standard deviation of the scores of a task's wordings."
+    "text minus that with speech. Spread over phrasings: the standard deviation of the scores of a task's wordings. Forgetting: "
+    "the score of the original LLM with the text minus that of the trained LLM with it."
 )
 NOT_MEANINGFUL = "n/a"  # of a recovery
 
@@ -271,6 +272,8 @@ def behaviour_table(ledger: Ledger) -> Table:
         "modality_gap": "modality gap",
         "spread": "spread over phrasings",
     }
+    if any(item.forgetting.value is not None for item in ledger.behaviours):
+        names["forgetting"] = "forgetting"
     rows = []
     for item in ledger.behaviours:
         found = [getattr(item, name) for name in names]

@@ -1,9 +1,9 @@
 """The information-flow probe: how far an answer is drawn from the speech, and how far from the instruction, layer by layer.
 
-Self-Powered LSM (arXiv:2410.03798) describes the "speech anchor bias": a model that relies on the speech too much takes it for the
-command and neglects the written instruction. The definition below is ours. It is built on the saliency of "Label Words are
-Anchors" (Wang et al. 2023, arXiv:2305.14160, equation 1), after Michel et al. 2019 (arXiv:1905.10650). We could not verify which
-formula Self-Powered LSM's curves show, so that values do not compare with that paper's.
+Self-Powered LSM (arXiv:2410.03798) describes the "speech anchor bias": a model that relies on the speech too much takes it for
+the command and neglects the written instruction. The definition below is ours. It is built on the saliency of "Label Words are
+Anchors" (Wang et al. 2023, arXiv:2305.14160, equation 1), after Michel et al. 2019 (arXiv:1905.10650). We could not verify
+which formula Self-Powered LSM's curves show, so that values do not compare with that paper's.
 
 For layer l with attention weights A (H, N, N) and the negative log-likelihood L of the answer, summed over its tokens,
 
@@ -17,8 +17,8 @@ text that the method puts beside the speech, belong to neither.
     mean share   = mean over S / (mean over S + mean over C)
 
 The summed share says where the answer comes from. It grows with the number of positions of the speech, in which connectors differ
-by a factor of ten; the mean share, which is per edge, does not. Both are from 0 (instruction alone) to 1 (speech alone). The share
-of all layers takes the sums over the layers.
+by a factor of ten; the mean share, which is per edge, does not. Both are from 0 (instruction alone) to 1 (speech alone). The
+share of all layers takes the sums over the layers.
 
 Legend: L layers, H heads, N positions, M tokens of the answer.
 """
@@ -111,8 +111,8 @@ def _read_saliency(llm: LLM, pack: Pack, target: torch.Tensor) -> list[torch.Ten
         if len(weights) != num_layers or any(layer is None for layer in weights):
             given = sum(layer is not None for layer in weights)
             raise ValueError(
-                f"{llm.name} ({type(llm.model).__name__}) returns the attention weights of {given} of its {num_layers} layers; the "
-                "probe needs an LLM whose layers are all of softmax attention, such as Llama or Qwen"
+                f"{llm.name} ({type(llm.model).__name__}) returns the attention weights of {given} of its {num_layers} layers; "
+                "the probe needs an LLM whose layers are all of softmax attention, such as Llama or Qwen"
             )
         logits = llm.head(output.last_hidden_state[0][target - 1]).float()
         loss = nn.functional.cross_entropy(logits, pack.ids[target], reduction="sum")
@@ -137,8 +137,8 @@ def check_attention(llm: LLM) -> None:
 def stretch(view: Rendered, number: int) -> Rendered:
     """A view whose text under the tag `SPEECH` takes as many positions as speech, each token being repeated in its place.
 
-    Position k of K holds token floor(k * n / K) of n, so that the order stays. A text that is not shorter than `number` stays as it
-    is, since it would lose tokens.
+    Position k of K holds token floor(k * n / K) of n, so that the order stays. A text that is not shorter than `number` stays
+    as it is, since it would lose tokens.
 
     >>> stretch(Rendered((Piece(SPEECH, (5, 6)), Piece(TARGET, (7,), num_end=0))), 5).ids
     (5, 5, 5, 6, 6, 7)

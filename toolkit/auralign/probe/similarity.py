@@ -9,10 +9,10 @@ and Y (N, E) of the same N examples, with the mean of each column subtracted,
 
     CKA(X, Y) = ||Y'X||^2 / (||X'X|| ||Y'Y||)          (Frobenius norms)
 
-It is from 0 to 1, and does not change if a representation is rotated, shifted or scaled as a whole. An example here is an utterance,
-and its representation the mean over its positions, which speech and text have in different numbers; this choice is ours. With
-fewer utterances than dimensions even unrelated representations have a high CKA, so it is shown beside its chance level: the CKA if
-the utterances of the texts are permuted.
+It is from 0 to 1, and does not change if a representation is rotated, shifted or scaled as a whole. An example here is an
+utterance, and its representation the mean over its positions, which speech and text have in different numbers; this choice is
+ours. With fewer utterances than dimensions even unrelated representations have a high CKA, so it is shown beside its chance
+level: the CKA if the utterances of the texts are permuted.
 
 Legend: N utterances, D and E widths, C speakers.
 """
@@ -38,8 +38,9 @@ def linear_cka(x, y) -> float:
 def estimate_cka(x, y, clusters: Sequence, *, confidence: float = CONFIDENCE) -> Estimate:
     """Linear CKA with an interval over clusters, such as speakers.
 
-    The interval is the jackknife's (Efron and Tibshirani 1993, chapter 11): each cluster in turn is left out, and Student's t with
-    C - 1 degrees of freedom multiplies the standard error. A bootstrap would draw utterances several times, which raises CKA.
+    The interval is the jackknife's (Efron and Tibshirani 1993, chapter 11): each cluster in turn is left out, and Student's t
+    with C - 1 degrees of freedom multiplies the standard error. A bootstrap would draw utterances several times, which raises
+    CKA.
 
     Arguments
     ---------

@@ -117,8 +117,8 @@ class Question:
 class Hypothesis:
     """One answer. `input` says what the LLM was given: speech, shuffled (another utterance's speech), text (the
     reference transcript), normalised (that without case and punctuation), transcript (the encoder's own, in `transcript`),
-    other_text (another utterance's text without case and punctuation) or text_trained (the reference transcript, read by the trained
-    LLM)."""
+    other_text (another utterance's text without case and punctuation) or text_trained (the reference transcript, read by the
+    trained LLM)."""
 
     key: str
     utt_id: str

@@ -3,15 +3,14 @@
 The style, the tables and the escaping are those of the ledger's report.
 """
 
-import base64
 from pathlib import Path
 
 from auralign.audit.measures import MEASURES
 from auralign.audit.picture import draw_audit
 from auralign.audit.summary import Audit
 from auralign.files import PathLike, write_atomically, write_json
-from auralign.ledger import page as ledger_page
 from auralign.ledger.table import NOT_DEFINED, Table
+from auralign.ledger.template import render_page
 
 JSON, MARKDOWN, HTML, PICTURE = "audit.json", "audit.md", "audit.html", "audit.png"
 MAX_GROUPS = 20  # instructions in the table; all are in the JSON
@@ -142,17 +141,11 @@ def format_markdown(found: Audit) -> str:
 
 def format_html(found: Audit, picture: bytes) -> str:
     """The page as HTML, with its style and the picture in it."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-    return template.render(
+    return render_page(
         title=title_of(found),
-        style=Markup((ledger_page.FOLDER / "page.css").read_text(encoding="utf-8")),
         result=describe_result(found),
         advice=found.advice or [ALL_WELL],
-        picture=base64.b64encode(picture).decode("ascii"),
+        picture=picture,
         tables=_tables(found),
         facts=_facts(found),
         notes=found.notes,

@@ -4,9 +4,7 @@ The file holds its style, its script and the picture, and loads nothing but the 
 disk and without a network. What an LLM wrote is escaped: by jinja2 in the page, and as text nodes by the script.
 """
 
-import base64
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from auralign.ledger.answer_list import AnswerList
@@ -26,10 +24,10 @@ from auralign.ledger.tables import (
     wrong_answers,
 )
 from auralign.ledger.task_tables import LEGEND, comparison_table, list_wordings, task_table, wording_table
+from auralign.ledger.template import FOLDER, render_page
 
 NOT_RECORDED = "not recorded"
 MAX_CARDS = 4
-FOLDER = Path(__file__).parent
 
 
 def format_page(
@@ -64,15 +62,12 @@ def format_page(
 
     Returns str.
     """
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string((FOLDER / "page.html").read_text(encoding="utf-8"))
     cards = _cards(ledger)
-    page = template.render(
+    return render_page(
+        "page.html",
         title=title,
-        style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         result=describe_result(ledger),
         cards=cards[:MAX_CARDS],
@@ -80,7 +75,7 @@ def format_page(
         headline=_headline(ledger).without_empty_columns(),
         tasks=task_table(list(tasks)).without_empty_columns() if tasks else None,
         task_legend=LEGEND,
-        picture=base64.b64encode(picture).decode("ascii"),
+        picture=picture,
         answers=Markup(answers.json) if answers else None,
         answers_note=answers.note if answers else "",
         tables=_tables(ledger, list(tasks)),
@@ -91,7 +86,6 @@ def format_page(
         stages=stage_table(stages),
         notes=list(dict.fromkeys([*notes, *(note for table in tasks for note in table.notes)])),
     )
-    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written
 
 
 def stage_table(stages: Sequence[tuple[str, dict[str, Any]]]) -> Table:

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from auralign.data.frames import BranchFrames
 from auralign.decode.answers import Decoder
-from auralign.layout import INSTRUCTION, SLOT, SPEECH, Response, Segment, Speech, Text, View, fill
+from auralign.layout import SLOT, SPEECH, Response, Segment, Speech, Text, View, fill
 from auralign.method import in_slot, is_assisted
 from auralign.models.speech_llm import on_device
 from auralign.models.views import Pack
@@ -71,9 +70,9 @@ class Inputs:
         transcript = decoder.transcribe([row])[0] if is_assisted(decoder.method) else ""
         slot = [_retag(segment) for segment in in_slot(decoder.method, transcript)]
         view = self._render(instruction, slot, answer)
-        frames: BranchFrames = decoder.frames
+        frames = on_device(decoder.frames.get([row]), decoder.model.llm.device)
         with torch.no_grad():
-            speech, _ = decoder.model.listen([view], on_device(frames.get([row]), decoder.model.llm.device))
+            speech, _ = decoder.model.listen([view], frames)
             return decoder.model.pack([view], speech)
 
     def with_text(
@@ -83,8 +82,9 @@ class Inputs:
         answer: Hypothesis | None = None,
         *,
         num_positions: int = 0,
+        trained: bool = False,
     ) -> Pack:
-        """One sequence with a text in the place of the speech, embedded by the original LLM.
+        """One sequence with a text in the place of the speech.
 
         Arguments
         ---------
@@ -96,9 +96,15 @@ class Inputs:
             The answer that follows; default none.
         num_positions : int
             The text is stretched to this number of positions if it has fewer; default 0, as it is.
+        trained : bool
+            Whether the trained LLM embeds it; default False, the original one.
         """
-        view = self._render(instruction, [Text(text, tag=SPEECH)], answer)
-        return self.decoder.model.pack_text([stretch(view, num_positions)])
+        view = stretch(self._render(instruction, [Text(text, tag=SPEECH)], answer), num_positions)
+        model = self.decoder.model
+        if not trained:
+            return model.pack_text([view])
+        with torch.no_grad():
+            return model.pack([view], [None])
 
     def _render(self, instruction: str | None, slot: list[Segment], answer: Hypothesis | None) -> Rendered:
         segments = fill(instruction, *slot)
@@ -109,11 +115,3 @@ class Inputs:
 
 def _retag(segment: Segment) -> Segment:
     return replace(segment, tag=SPEECH if isinstance(segment, Speech) else BESIDE)
-
-
-def count(pack: Pack, tag: str) -> int:
-    """The number of positions under a tag."""
-    return len(pack.tagged.get(tag, ()))
-
-
-__all__ = ["FIRST", "INSTRUCTION", "LAST", "ORDERS", "Inputs", "count", "move_slot", "words_of"]

@@ -67,6 +67,19 @@ class Constructor:
         return f"{self.name}({', '.join(arguments)})"
 
 
+def with_keywords(make: Callable, **keywords) -> Callable:
+    """The same constructor with further keywords; a Constructor stays one, so that its arguments can still be read.
+
+    >>> with_keywords(Constructor("builtins.dict", stride=4), width=8)
+    builtins.dict(stride=4, width=8)
+    """
+    if not isinstance(make, Constructor):
+        return functools.partial(make, **keywords)
+    made = Constructor(make.name, *make.args, **{**make.keywords, **keywords})
+    made.kind = make.kind
+    return made
+
+
 def realise(value):
     """A value of a YAML with `!new:` and `!apply:` replaced by their results; `!name:` stays a Constructor.
 

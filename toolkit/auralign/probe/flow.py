@@ -72,6 +72,11 @@ class Flow:
         return np.divide(speech, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
+def positions_of(pack: Pack, tag: str) -> torch.Tensor:
+    """Positions (M,) in a pack of the tokens under a tag; empty if there are none."""
+    return pack.tagged.get(tag, pack.positions.new_zeros(0))
+
+
 def read_flow(llm: LLM, pack: Pack) -> Flow:
     """The flow into the answer of a pack of one sequence, which holds speech, an instruction and an answer.
 
@@ -88,9 +93,9 @@ def read_flow(llm: LLM, pack: Pack) -> Flow:
     """
     if len(pack.sizes) != 1:
         raise ValueError(f"the flow is read of one sequence at a time; the pack holds {len(pack.sizes)}")
-    places = {tag: pack.tagged.get(tag) for tag in (SPEECH, INSTRUCTION, TARGET)}
+    places = {tag: positions_of(pack, tag) for tag in (SPEECH, INSTRUCTION, TARGET)}
     for tag, found in places.items():
-        if found is None or not len(found):
+        if not len(found):
             raise ValueError(f"the sequence has no position under the tag {tag!r}, so its flow is undefined")
     saliency = _read_saliency(llm, pack, places[TARGET])
     sums = {

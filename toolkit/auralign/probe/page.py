@@ -156,8 +156,6 @@ def _notes(found: Probe) -> list[str]:
         "Intervals are over speakers, then their utterances; an utterance of an unknown speaker counts as a speaker of its own. "
         f"There is none for fewer than {MIN_SPEAKERS} speakers ({NOT_DEFINED})."
     ]
-    if found.forgetting is None:
-        notes.append("Training does not change the LLM's answers to text, so that it forgets nothing.")
     return [*notes, *found.notes]
 
 

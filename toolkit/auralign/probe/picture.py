@@ -74,6 +74,7 @@ def _tidy(axes: Any, layers: list, name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("layer")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

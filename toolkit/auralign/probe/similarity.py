@@ -18,16 +18,20 @@ Legend: N utterances, D and E widths, C speakers.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from auralign.score.metrics import CONFIDENCE, MIN_SPEAKERS, Estimate
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 NUM_PERMUTATIONS = 20  # whose mean is the chance level
 ROUNDING = 1e-12  # of a Gram matrix: what is left of equal examples after centring
 
 
-def linear_cka(x, y) -> float:
+def linear_cka(x: "ArrayLike", y: "ArrayLike") -> float:
     """Linear CKA of two representations, array-like (N, D) and (N, E), of the same N examples.
 
     Raises ValueError if the numbers of examples differ, there are fewer than 2, or all examples of a representation are equal.
@@ -35,7 +39,9 @@ def linear_cka(x, y) -> float:
     return _align(_gram(x), _gram(y))
 
 
-def estimate_cka(x, y, clusters: Sequence, *, confidence: float = CONFIDENCE) -> Estimate:
+def estimate_cka(
+    x: "ArrayLike", y: "ArrayLike", clusters: Sequence[Any], *, confidence: float = CONFIDENCE
+) -> Estimate:
     """Linear CKA with an interval over clusters, such as speakers.
 
     The interval is the jackknife's (Efron and Tibshirani 1993, chapter 11): each cluster in turn is left out, and Student's t
@@ -56,35 +62,36 @@ def estimate_cka(x, y, clusters: Sequence, *, confidence: float = CONFIDENCE) ->
     """
     from scipy.stats import t  # imported here, as it takes a second
 
-    x, y = _gram(x), _gram(y)
-    value = _align(x, y)
+    grams = _gram(x), _gram(y)
+    value = _align(*grams)
     names = list(dict.fromkeys(clusters))
     if len(names) < MIN_SPEAKERS:
         return Estimate(value, None, None, len(names))
     labels = np.array([names.index(name) for name in clusters])
     kept = [np.flatnonzero(labels != number) for number in range(len(names))]
-    values = np.array([_align(x[np.ix_(rows, rows)], y[np.ix_(rows, rows)]) for rows in kept])
+    values = np.array([_align(*(gram[np.ix_(rows, rows)] for gram in grams)) for rows in kept])
     error = np.sqrt((len(names) - 1) / len(names) * np.sum((values - values.mean()) ** 2))
     margin = float(t.ppf((1 + confidence) / 2, len(names) - 1) * error)
     return Estimate(value, max(0.0, value - margin), min(1.0, value + margin), len(names))
 
 
-def chance_cka(x, y, *, seed: int) -> float:
+def chance_cka(x: "ArrayLike", y: "ArrayLike", *, seed: int) -> float:
     """The mean CKA over permutations of the examples of `y`: what unrelated pairs have."""
-    x, y = _gram(x), _gram(y)
+    first, second = _gram(x), _gram(y)
     draws = np.random.default_rng(seed)
-    orders = (draws.permutation(len(y)) for _ in range(NUM_PERMUTATIONS))
-    return float(np.mean([_align(x, y[np.ix_(order, order)]) for order in orders]))
+    orders = (draws.permutation(len(second)) for _ in range(NUM_PERMUTATIONS))
+    return float(np.mean([_align(first, second[np.ix_(order, order)]) for order in orders]))
 
 
-def _gram(values) -> np.ndarray:
+def _gram(values: "ArrayLike") -> np.ndarray:
     """Inner products (N, N) of the examples."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or len(values) < 2:
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.ndim != 2 or len(rows) < 2:
         raise ValueError(
-            f"a representation of shape {values.shape}: CKA needs one row for each of at least 2 examples"
+            f"a representation of shape {rows.shape}: CKA needs one row for each of at least 2 examples"
         )
-    return values @ values.T
+    found: np.ndarray = rows @ rows.T
+    return found
 
 
 def _align(x: np.ndarray, y: np.ndarray) -> float:

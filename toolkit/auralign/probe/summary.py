@@ -6,7 +6,7 @@ Legend: Q questions, U utterances, L layers.
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from auralign.score.metrics import (
     bootstrap_interval,
     bootstrap_ratio,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -146,15 +149,18 @@ def summarise_flows(
                     order,
                     layer,
                     weight,
-                    *(bootstrap_interval(one, **chosen) for one in values),
-                    bootstrap_difference(*values, **chosen),
-                    len(both),
+                    speech=bootstrap_interval(values[0], **chosen),
+                    text=bootstrap_interval(values[1], **chosen),
+                    difference=bootstrap_difference(*values, **chosen),
+                    num_questions=len(both),
                 )
             )
     return found
 
 
-def summarise_states(speech: np.ndarray, text: np.ndarray, clusters: Sequence, *, seed: int):
+def summarise_states(
+    speech: np.ndarray, text: np.ndarray, clusters: Sequence[Any], *, seed: int
+) -> list[Similarity]:
     """The CKA of each layer.
 
     Arguments
@@ -176,7 +182,13 @@ def summarise_states(speech: np.ndarray, text: np.ndarray, clusters: Sequence, *
     ]
 
 
-def summarise_forgetting(changed, before, after, num_tokens, units: dict[str, Any]) -> Forgetting:
+def summarise_forgetting(
+    changed: "ArrayLike",
+    before: "ArrayLike",
+    after: "ArrayLike",
+    num_tokens: "ArrayLike",
+    units: dict[str, Any],
+) -> Forgetting:
     """Forgetting of the answers to Q questions.
 
     Arguments
@@ -189,14 +201,14 @@ def summarise_forgetting(changed, before, after, num_tokens, units: dict[str, An
     units : dict
         As of `summarise_flows`.
     """
-    before, after, num_tokens = (
-        np.asarray(values, dtype=np.float64) for values in (before, after, num_tokens)
+    shares, first, second, sizes = (
+        np.asarray(values, dtype=np.float64) for values in (changed, before, after, num_tokens)
     )
     return Forgetting(
-        bootstrap_interval(np.asarray(changed, dtype=np.float64), **units),
-        bootstrap_ratio(before, num_tokens, **units),
-        bootstrap_ratio(after, num_tokens, **units),
-        bootstrap_difference(after / num_tokens, before / num_tokens, **units),
+        changed=bootstrap_interval(shares, **units),
+        before=bootstrap_ratio(first, sizes, **units),
+        after=bootstrap_ratio(second, sizes, **units),
+        difference=bootstrap_difference(second / sizes, first / sizes, **units),
     )
 
 

@@ -60,6 +60,7 @@ def copies() -> dict[str, str]:
     pages = {
         "README.md": "index.md",
         "docs/audit.md": "audit.md",
+        "docs/probe.md": "probe.md",
         "docs/formats.md": "formats.md",
         "docs/serving.md": "serving.md",
         "docs/talking.md": "talking.md",

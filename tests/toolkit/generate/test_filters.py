@@ -1,4 +1,4 @@
-"""Which answers are refusals: forty sentences of both kinds, and the lists of a method's authors."""
+"""Which answers are refusals: fifty sentences of both kinds, and the lists of a method's authors."""
 
 import pytest
 
@@ -27,6 +27,11 @@ REFUSALS = (
     "Hello! I'm sorry, but I can't hear you.",
     "I'm afraid I can't do that.",
     "I must respectfully decline.",
+    "I cannot listen to audio files.",
+    "Sorry, I can’t transcribe this.",
+    "I'm unable to play this recording.",
+    "I can't open the file.",
+    "Unfortunately, I cannot understand the audio.",
 )
 ANSWERS = (
     "I'm sorry to hear that you lost your dog.",
@@ -49,6 +54,11 @@ ANSWERS = (
     "I'm afraid of spiders too.",
     "I don't have any plans for tonight.",
     "As an AI researcher, she wrote about speech.",
+    "He said: I cannot help it.",
+    "It is a sorry sight.",
+    "I can't understand why he left.",
+    "I can't play the piano like you do.",
+    "I can't open the window.",
 )
 
 

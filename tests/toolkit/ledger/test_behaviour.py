@@ -4,31 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from auralign.ledger.behaviour import is_refusal
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.report import format_report
 from auralign.ledger.tables import behaviour_table
 from auralign.records import Question
-
-
-@pytest.mark.parametrize(
-    ("answer", "refuses"),
-    [
-        ("I'm sorry, but I can't help with that.", True),
-        ("I cannot listen to audio files.", True),
-        ("As an AI language model, I have no ears.", True),
-        ("Unfortunately, I am unable to hear you.", True),
-        ("Sorry, I can’t transcribe this.", True),
-        ("I'm sorry to hear that you lost your dog.", False),
-        ("I can't wait to see you again!", False),
-        ("Unfortunately I can still hear the noise.", False),
-        ("He said: I cannot help it.", False),
-        ("It is a sorry sight.", False),
-        ("", False),
-    ],
-)
-def test_a_refusal_says_that_the_one_who_answers_cannot(answer, refuses):
-    assert is_refusal(answer) is refuses
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ DEEDS = _any([
     "give (?:medical|legal|financial|advice)",
     "offer (?:advice|medical|legal|financial|any|personal|an opinion|opinions|assistance|help|guidance)",
     "open (?:files|links|urls)", "(?:view|see|play) (?:the )?(?:audio|sounds|files?|images?|pictures?|videos?)",
+    "(?:play|open|understand) (?:(?:the|this|that|your|any) )?(?:audio|sounds?|speech|recordings?|files?)",
     "participate in", "interact with", "experience", "feel (?:emotions?|feelings)", "share personal",
     "have (?:feelings|emotions|opinions|access)", "promote", "condone",
     "(?:hear|listen|process|access|provid|generat)ing",

@@ -1,15 +1,13 @@
 """What answers do instead of obeying: flips, transcriptions, refusals, loops, the modality gap, spread, and forgetting.
 
-    >>> is_refusal("I'm sorry, but I cannot listen to audio."), is_refusal("I'm sorry to hear that you lost your dog.")
-    (True, False)
-
 One definition each; all shares have the intervals of the ledger, over speakers and utterances.
 
 *Instruction-flip rate*: of the questions that the LLM answers rightly from the text, the share whose answer to speech does
 another task or writes down the speech (classes "wrong task" and "transcribed"). The instruction was lost through the speech, as
 it was not lost with the text. The definition is ours; it measures the neglect of the instruction that Self-Powered LSM describes.
-*Transcribed*, *refusals*, *loops*: the share of all answers to speech that copy what was said, refuse (`is_refusal`), or repeat
-themselves at the end (`auralign.generate.filters.loops`, as in the targets).
+*Transcribed*, *refusals*, *loops*: the share of all answers to speech that copy what was said, refuse
+(`auralign.generate.refusals.is_refusal`), or repeat themselves at the end (`auralign.generate.filters.loops`): the rules of the
+targets.
 *Modality gap*: mean score with the text minus that with speech, on the same questions.
 *Spread over phrasings*: the standard deviation, of the sample, of the mean scores of the wordings of one task, averaged over the
 tasks with several wordings.
@@ -20,13 +18,13 @@ DeSTA2 reports it) is relative to the original LLM and compares speech with text
 Legend: N questions.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from auralign.generate.filters import loops
+from auralign.generate.refusals import is_refusal
 from auralign.run_folder import TEXT_TRAINED
 from auralign.score.judge import TRANSCRIBED
 from auralign.score.metrics import (
@@ -39,15 +37,6 @@ from auralign.score.metrics import (
 
 UNDEFINED = Estimate(None, None, None)
 FLIPS = ("wrong task", TRANSCRIBED)
-# Who speaks says that it cannot do something with the input. Being sorry, or not being able to wait, is no refusal.
-REFUSAL = re.compile(
-    r"^(?:(?:i'm |i am )?(?:very |so |really )?sorry[,.;:]? (?:but )?|unfortunately,? |i apologi[sz]e,? (?:but )?)?"
-    r"(?:as an? (?:ai|language model|text[- ]based)\b"
-    r"|(?:but )?i(?:'m| am)? (?:can't|cannot|can not|won't|will not|unable to|not able to|don't have the ability to)"
-    r" (?:(?:directly|actually|really) )?"
-    r"(?:help|assist|hear|listen|access|process|transcribe|do|answer|fulfil+|comply|provide|play|open|translate|respond|understand)\b)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -63,11 +52,6 @@ class Behaviour:
     modality_gap: Estimate
     spread: Estimate
     forgetting: Estimate = UNDEFINED  # also in files of an earlier auralign
-
-
-def is_refusal(answer: str) -> bool:
-    """Whether an answer says that the one who answers cannot do it; English only."""
-    return bool(REFUSAL.match(" ".join(answer.replace("’", "'").split())))
 
 
 def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) -> Behaviour:

@@ -87,7 +87,8 @@ def test_every_shipped_method_is_announced(definition):
 
 def test_the_wheel_holds_the_parts_of_the_html_report(wheel):
     names, _ = wheel
-    assert {f"auralign/ledger/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    parts = {"page.html", "page.css", "page.js", "base.html", "table.html"}
+    assert {f"auralign/ledger/{part}" for part in parts} <= set(names)
 
 
 def test_the_wheel_says_that_it_is_typed(wheel):

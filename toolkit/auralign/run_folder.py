@@ -213,6 +213,11 @@ class RunFolder:
         """A folder for each further test set that `auralign evaluate` was given."""
         return self.folder / "evaluations"
 
+    @property
+    def probe(self) -> Path:
+        """What `auralign probe` writes."""
+        return self.folder / "probe"
+
     def write_recipe(self, folder: Path | None = None) -> None:
         """Keep the recipe beside what is trained with it, so that `RunFolder.open` finds it.
 

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from auralign.ledger.inside import find_probe, table_of_probes
 from auralign.probe.page import FILES
 from auralign.probe.run import probe, read_probe
 from auralign.records import Hypothesis, Question, RecordError, Records, write_records
+from auralign.run_folder import RunFolder
 from recipe import LORA, make_recipe, run, run_script
 
 
@@ -87,6 +89,16 @@ def test_the_command_prints_the_result(folder, adapted):
     assert code == 0 and "nll after - before" in out
     code, out, _ = run("auralign", "probe", str(adapted), "--json")
     assert json.loads(out[out.index("{") :]) == json.loads((folder / "probe.json").read_text())
+
+
+def test_stage_5_shows_the_probe_of_the_run_that_answered(folder, adapted):
+    run_script(adapted.parent.parent, "decode.py", "hparams/sift.yaml")
+    opened = RunFolder.open(adapted)
+    with opened.working_here():
+        found = find_probe(opened)
+        assert found.samefile(folder / "probe.json")
+        (row, *_) = table_of_probes({"sift": found}).rows
+    assert row[:2] == ["sift", "mean share of the speech, instruction first"]
 
 
 def test_a_sample_is_asked_and_one_that_is_too_small_refused(adapted, tmp_path):

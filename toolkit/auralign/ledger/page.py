@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from auralign.ledger.answer_list import AnswerList
+from auralign.ledger.inside import INSIDE, NOTE
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.table import Table
@@ -40,6 +41,7 @@ def format_page(
     notes: Sequence[str] = (),
     answers: AnswerList | None = None,
     stages: Sequence[tuple[str, dict[str, Any]]] = (),
+    inside: Table | None = None,
 ) -> str:
     """The page.
 
@@ -59,6 +61,8 @@ def format_page(
     stages : sequence of (str, dict)
         Name of a stage, and when, how long and on what it ran, as `auralign.stage.find_runs` gives it; empty of a stage that was
         run before this was recorded.
+    inside : Table, optional
+        What `auralign probe` found inside the models.
 
     Returns str.
     """
@@ -78,13 +82,21 @@ def format_page(
         picture=picture,
         answers=Markup(answers.json) if answers else None,
         answers_note=answers.note if answers else "",
-        tables=_tables(ledger, list(tasks)),
+        tables=_tables(ledger, list(tasks), inside),
         legend=[(column.header, column.meaning) for column in ledger_columns(ledger) if column.meaning],
         absent=ledger.absent_groups,
         wordings=list_wordings(list(tasks)),
         facts=[*_summarise_stages(stages), *facts.items()],
         stages=stage_table(stages),
-        notes=list(dict.fromkeys([*notes, *(note for table in tasks for note in table.notes)])),
+        notes=list(
+            dict.fromkeys(
+                [
+                    *notes,
+                    *([NOTE] if inside else []),
+                    *(note for table in tasks for note in table.notes),
+                ]
+            )
+        ),
     )
 
 
@@ -209,12 +221,13 @@ def _headline(ledger: Ledger) -> Table:
     return Table(headers, rows, num_texts=2)
 
 
-def _tables(ledger, tasks):
+def _tables(ledger, tasks, inside):
     found = {
         "The gap ledger, with the classes of the answers": ledger_table(ledger),
         f"{ledger.metric.capitalize()} to speech, by task": rates_by_task(ledger),
         "The runs of each method together": pooled_table(ledger),
         "What the answers do instead": behaviour_table(ledger),
+        INSIDE: inside,
         "Methods compared with each other": difference_table(ledger),
         "Speech, wording by wording": wording_table(tasks) if tasks else None,
         "Speech compared with the cascade and with other methods": comparison_table(tasks) if tasks else None,

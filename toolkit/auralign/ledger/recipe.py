@@ -21,6 +21,7 @@ from auralign.fingerprint import by_content, describe, same
 from auralign.hub import name_of, parse
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
+from auralign.ledger.inside import find_probe, table_of_probes
 from auralign.ledger.provenance import count_trained, stages_of
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result, main_group
@@ -142,6 +143,10 @@ class Comparison:
             del found[OTHER_TEXT]
         return found
 
+    def probes(self) -> dict[str, Path]:
+        """Name in the ledger -> what `auralign probe` found, of the runs that were probed as they are now."""
+        return {name: path for name, run in self.runs.items() if (path := find_probe(run)) is not None}
+
     def files(self) -> list[tuple[Path, str]]:
         """All files that the report depends on, with the stages that make them."""
         data = self.first.data
@@ -149,6 +154,7 @@ class Comparison:
         found = [(path, "stage 1 (prepare)") for path in made]
         found += [(path, "stage 4 (decode)") for path in self.texts().values()]
         found += [(run.targets("train"), "stage 2 (generate)") for run in self.runs.values()]
+        found += [(path, "auralign probe") for path in self.probes().values()]
         return found + [(path, "stage 4 (decode)") for files in self.columns().values() for path in files]
 
 
@@ -234,6 +240,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         judged=judged,
         manifest=manifest,
         stages=stages_of(comparison.runs),
+        inside=table_of_probes(comparison.probes()),
     )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from auralign.files import read_json, write_atomically, write_json
 from auralign.ledger.answer_list import list_answers
+from auralign.ledger.inside import INSIDE, NOTE
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.page import format_page
 from auralign.ledger.picture import draw_ledger
 from auralign.ledger.summary import describe_result
+from auralign.ledger.table import Table
 from auralign.ledger.tables import (
     BEHAVIOUR,
     behaviour_table,
@@ -39,6 +41,7 @@ def write_report(
     judged=None,
     manifest=None,
     stages=(),
+    inside: Table | None = None,
 ) -> None:
     """Write `scores.json`, `report.md`, `ledger.png` and `report.html` into a folder, each atomically.
 
@@ -60,11 +63,13 @@ def write_report(
         Needed with `judged`: it says where the speech is.
     stages : sequence of (str, dict)
         Stages with when, how long and on what they ran, as `auralign.stage.find_runs` gives them, for `report.html`.
+    inside : Table, optional
+        What `auralign probe` found inside the models.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
     with write_atomically(folder / "report.md") as file:
-        file.write(format_report(ledger, tasks, title=title, facts=facts, notes=notes))
+        file.write(format_report(ledger, tasks, title=title, facts=facts, notes=notes, inside=inside))
     write_json(
         folder / "scores.json",
         {
@@ -84,6 +89,7 @@ def write_report(
         picture=(folder / "ledger.png").read_bytes(),
         answers=None if judged is None else list_answers(judged, manifest, folder),
         stages=stages,
+        inside=inside,
     )
     with write_atomically(folder / "report.html") as file:
         file.write(page)
@@ -95,7 +101,9 @@ def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
     return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
 
-def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()) -> str:
+def format_report(
+    ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=(), inside: Table | None = None
+) -> str:
     """The report, in Markdown."""
     sections = [
         f"# {title}",
@@ -118,6 +126,7 @@ def format_report(ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=()
             if ledger.behaviours
             else []
         ),
+        *([f"## {INSIDE}", inside.to_markdown(), NOTE] if inside else []),
         "## Methods compared with each other",
         difference_table(ledger).to_markdown()
         if ledger.differences

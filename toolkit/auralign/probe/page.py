@@ -1,5 +1,6 @@
 """The page of a probe, in Markdown and as one HTML file, and the result for a terminal."""
 
+import dataclasses
 from pathlib import Path
 
 from auralign.files import PathLike, write_atomically, write_json
@@ -12,6 +13,7 @@ from auralign.probe.summary import Probe, Share
 from auralign.score.metrics import CONFIDENCE, MIN_SPEAKERS, Estimate
 
 JSON, MARKDOWN, HTML, PICTURE = "probe.json", "probe.md", "probe.html", "probe.png"
+OVERVIEW = "overview"  # key of the table that the ledger shows
 FILES = (JSON, MARKDOWN, HTML, PICTURE)
 LEGEND = {
     "share of the speech": "of the saliency of the edges from the answer to the speech and to the instruction, the part to the "
@@ -21,8 +23,8 @@ LEGEND = {
     "mean": "per edge, so that connectors with different numbers of positions compare",
     "text": "the share of the original LLM's own answer, if it reads the text with each token repeated, so that it takes as many "
     "positions as the speech",
-    "speech - text": "how much more the speech weighs than the same text; above 0, the model neglects the instruction more than "
-    "the LLM does",
+    "speech - text": "how much more of the answer is drawn from the speech than the LLM draws from the same text; above 0, the "
+    "instruction counts less than it does with text",
     "CKA": "linear centred kernel alignment (arXiv:1905.00414, section 3) of mean hidden states of speech and of its text over "
     "the utterances; 1 is equal up to rotation, shift and scale. Its interval is the jackknife's over speakers",
     "chance": "CKA if the texts are permuted; with few utterances it is high, and only what is above it counts",
@@ -40,7 +42,7 @@ def write_probe(found: Probe, folder: PathLike) -> None:
     for name, text in pages.items():
         with write_atomically(folder / name) as file:
             file.write(text)
-    write_json(folder / JSON, found.to_dict())
+    write_json(folder / JSON, {**found.to_dict(), OVERVIEW: dataclasses.asdict(overview_table(found))})
 
 
 def title_of(found: Probe) -> str:
@@ -78,6 +80,23 @@ def _describe_difference(share: Share) -> str:
     if low is None or high is None:
         return f" ({format_speakers(share.difference)} speakers, too few for an interval)"
     return "" if low > 0 or high < 0 else " (chance may explain the difference)"
+
+
+def overview_table(found: Probe) -> Table:
+    """The few values that the ledger of the run shows."""
+    values: dict[str, Estimate] = {}
+    for one in found.shares:
+        if (one.layer, one.weight) == (None, "mean"):
+            values[f"mean share of the speech, {one.order}"] = one.speech
+            values[f"minus that of the same text, {one.order}"] = one.difference
+    if found.similarities:
+        first, last = found.similarities[0], found.similarities[-1]
+        values[f"CKA of speech and text at the input, chance {format_rate(first.chance)}"] = first.cka
+        values[f"CKA of speech and text at the last layer, chance {format_rate(last.chance)}"] = last.cka
+    if found.forgetting:
+        values["nll of its answers to text, after - before"] = found.forgetting.difference
+    headers = ("measure", "speakers", "value", f"{100 * CONFIDENCE:g} % interval")
+    return Table(headers, [[name, format_speakers(one), *_show(one)] for name, one in values.items()], 1)
 
 
 def overall_table(found: Probe) -> Table:

@@ -78,7 +78,7 @@ def probe(
     opened = run if isinstance(run, RunFolder) else RunFolder.open(run, overrides)
     folder = Path(output).resolve() if output else None
     with opened.working_here():
-        return _probe(opened, folder or opened.folder.resolve() / "probe", sample, seed)
+        return _probe(opened, folder or opened.probe.resolve(), sample, seed)
 
 
 def read_probe(folder: PathLike) -> Probe:

@@ -1,6 +1,7 @@
 """Shares, CKA and forgetting over questions and speakers, against values by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,15 @@ def test_similarities_are_by_layer_with_a_chance_level(found):
     assert [one.layer for one in found.similarities] == [0, 1, 2]
     for one in found.similarities:
         assert one.chance < one.cka.low < one.cka.value <= 1 and one.cka.num_clusters == 12
+
+
+def test_a_connector_that_ignores_the_speech_has_no_cka_and_a_page_all_the_same(found, units):
+    same = np.ones((12, 3, 5))
+    dead = summarise_states(same, np.random.default_rng(0).normal(size=(12, 3, 5)), units["clusters"], seed=1)
+    assert all(one.cka.value is None and one.chance is None for one in dead)
+    found = replace(found, similarities=tuple(dead))
+    assert "CKA of speech and text is - at the input (chance -)" in format_markdown(found)
+    make_figure(found)
 
 
 def test_the_json_is_read_again(found):

@@ -56,7 +56,7 @@ def _draw_shares(axes: Any, found: Probe, order: str, weight: str) -> None:
 def _draw_similarity(axes: Any, found: Probe) -> None:
     layers = [one.layer for one in found.similarities]
     _draw_line(axes, layers, [one.cka for one in found.similarities], SPEECH_COLOUR, "speech and its text")
-    chance = [one.chance for one in found.similarities]
+    chance = [_height(one.chance) for one in found.similarities]
     axes.plot(layers, chance, color=HALF, linestyle="--", label="permuted pairs")
     _tidy(axes, layers, "linear CKA")
     axes.set_title("Similarity of speech and text,\nlayer 0 is the input", loc="left", fontsize=11)
@@ -64,10 +64,16 @@ def _draw_similarity(axes: Any, found: Probe) -> None:
 
 def _draw_line(axes: Any, layers: list, values: list[Estimate], colour: str, label: str) -> None:
     """A line with a band for its interval, if it has one."""
-    axes.plot(layers, [one.value for one in values], color=colour, marker="o", markersize=3.5, label=label)
+    axes.plot(
+        layers, [_height(one.value) for one in values], color=colour, marker="o", markersize=3.5, label=label
+    )
     if values and all(one.low is not None for one in values):
         low, high = ([getattr(one, side) for one in values] for side in ("low", "high"))
         axes.fill_between(layers, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _height(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _tidy(axes: Any, layers: list, name: str) -> None:

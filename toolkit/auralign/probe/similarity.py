@@ -34,7 +34,9 @@ ROUNDING = 1e-12  # of a Gram matrix: what is left of equal examples after centr
 def linear_cka(x: "ArrayLike", y: "ArrayLike") -> float:
     """Linear CKA of two representations, array-like (N, D) and (N, E), of the same N examples.
 
-    Raises ValueError if the numbers of examples differ, there are fewer than 2, or all examples of a representation are equal.
+    Returns float: NaN if all examples of a representation are equal, such as those of a connector that ignores its input.
+
+    Raises ValueError if the numbers of examples differ, or there are fewer than 2.
     """
     return _align(_gram(x), _gram(y))
 
@@ -56,7 +58,8 @@ def estimate_cka(
     confidence : float
         Default 0.95.
 
-    Returns Estimate: without an interval if there are fewer than `MIN_SPEAKERS` clusters. The interval is cut at 0 and 1.
+    Returns Estimate: undefined if CKA is; without an interval if there are fewer than `MIN_SPEAKERS` clusters, or if CKA is
+    undefined without one of them. The interval is cut at 0 and 1.
 
     Raises ValueError as `linear_cka` does.
     """
@@ -65,22 +68,27 @@ def estimate_cka(
     grams = _gram(x), _gram(y)
     value = _align(*grams)
     names = list(dict.fromkeys(clusters))
+    if np.isnan(value):
+        return Estimate(None, None, None, len(names))
     if len(names) < MIN_SPEAKERS:
         return Estimate(value, None, None, len(names))
     labels = np.array([names.index(name) for name in clusters])
     kept = [np.flatnonzero(labels != number) for number in range(len(names))]
     values = np.array([_align(*(gram[np.ix_(rows, rows)] for gram in grams)) for rows in kept])
+    if np.isnan(values).any():
+        return Estimate(value, None, None, len(names))
     error = np.sqrt((len(names) - 1) / len(names) * np.sum((values - values.mean()) ** 2))
     margin = float(t.ppf((1 + confidence) / 2, len(names) - 1) * error)
     return Estimate(value, max(0.0, value - margin), min(1.0, value + margin), len(names))
 
 
-def chance_cka(x: "ArrayLike", y: "ArrayLike", *, seed: int) -> float:
-    """The mean CKA over permutations of the examples of `y`: what unrelated pairs have."""
+def chance_cka(x: "ArrayLike", y: "ArrayLike", *, seed: int) -> float | None:
+    """The mean CKA over permutations of the examples of `y`: what unrelated pairs have. None if CKA is undefined."""
     first, second = _gram(x), _gram(y)
     draws = np.random.default_rng(seed)
     orders = (draws.permutation(len(second)) for _ in range(NUM_PERMUTATIONS))
-    return float(np.mean([_align(first, second[np.ix_(order, order)]) for order in orders]))
+    value = float(np.mean([_align(first, second[np.ix_(order, order)]) for order in orders]))
+    return None if np.isnan(value) else value
 
 
 def _gram(values: "ArrayLike") -> np.ndarray:
@@ -95,12 +103,12 @@ def _gram(values: "ArrayLike") -> np.ndarray:
 
 
 def _align(x: np.ndarray, y: np.ndarray) -> float:
-    """CKA of two Gram matrices: centring them centres the columns of the representations, and ||Y'X||^2 = <XX', YY'>."""
+    """CKA of two Gram matrices, or NaN: centring them centres the columns of the representations, and ||Y'X||^2 = <XX', YY'>."""
     if len(x) != len(y):
         raise ValueError(f"{len(x)} and {len(y)} examples: CKA compares representations of the same examples")
     centred = [gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean() for gram in (x, y)]
     norms = [float(np.linalg.norm(gram)) for gram in centred]
     for norm, gram in zip(norms, (x, y), strict=True):
         if not norm > ROUNDING * np.linalg.norm(gram):
-            raise ValueError("all examples of a representation are equal, so that CKA is undefined")
+            return float("nan")
     return float(np.sum(centred[0] * centred[1]) / (norms[0] * norms[1]))

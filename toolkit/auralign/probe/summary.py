@@ -57,12 +57,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Similarity:
-    """Linear CKA of speech and text at a layer: 0 is the LLM's input, the last what its head reads. `chance` is that of permuted
-    pairs."""
+    """Linear CKA of speech and text at a layer: 0 is the LLM's input, the last what its head reads.
+
+    `chance` is that of permuted pairs. Both are undefined (None) if all utterances are equal to the model, or to the LLM.
+    """
 
     layer: int
     cka: Estimate
-    chance: float
+    chance: float | None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from auralign.models.llm import load_llm
 
@@ -40,3 +41,16 @@ def test_code_of_a_folder_runs_only_when_allowed(llm_folder, tmp_path, capsys):
     with pytest.raises(ValueError, match="--trust_remote_code true"):
         load_llm(folder)
     assert "CODE RAN" not in capsys.readouterr().out
+
+
+def test_attention_can_be_asked_for_and_leaves_other_llms_of_the_folder_as_they_are(make_llm):
+    folder = make_llm("llama")
+    usual, eager = load_llm(folder), load_llm(folder, attention="eager")
+    again = load_llm(folder)
+    assert eager.config._attn_implementation == "eager"
+    assert usual.config._attn_implementation == again.config._attn_implementation != "eager"
+    assert eager.revision == usual.revision  # the same weights: a checkpoint of one fits the other
+    embeddings, positions = usual.embed([5, 6, 7]), torch.arange(3)
+    with torch.no_grad():
+        found, expected = (llm.hidden_states(embeddings, positions) for llm in (eager, usual))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

@@ -1,14 +1,16 @@
-"""A run whose LLM is trained too: stage 4, a ledger of its run and one of its export show what it forgot of text."""
+"""A run whose LLM is trained too: stages 4 and 5, a ledger of its run and one of its export show what it forgot of text."""
 
 import pytest
 
 import auralign
 from auralign.decode.stage import inputs_of
-from auralign.ledger.recipe import Comparison
+from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.ledger.report import read_scores
+from auralign.probe.run import probe
 from auralign.publish.export import export
 from auralign.records import Hypothesis, Records
 from auralign.run_folder import RunFolder
+from auralign.score.judge import Judge
 from recipe import LORA, make_recipe, run_script
 
 SCOPE = "lora_scope: speech\n"
@@ -45,6 +47,18 @@ def test_answers_of_an_earlier_auralign_need_no_file_of_it(recipe, tmp_path):
             ),
         )
         assert len(Comparison({"sift": run}, []).columns()["sift"]) == 2
+
+
+def test_stage_5_shows_what_was_forgotten_and_what_a_probe_found(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    runs = Comparison({"sift": RunFolder.open("sift")}, ["score.py", "sift"])
+    report = recipe / "exp" / "ledger" / "report.md"
+    score_recipe(runs, title="t", judge=Judge(), files=[__file__])
+    assert "| forgetting |" in report.read_text(encoding="utf-8")
+    assert "Inside the models" not in report.read_text(encoding="utf-8")
+    probe(recipe / "exp" / "sift", sample=3)
+    score_recipe(runs, title="t", judge=Judge(), files=[__file__])  # again, as there is more to show
+    assert "| sift | mean share of the speech, instruction first |" in report.read_text(encoding="utf-8")
 
 
 def test_adapters_of_the_speech_alone_forget_nothing(recipe, monkeypatch):

@@ -126,6 +126,37 @@ def make_texts(
     return splits
 
 
+def split_texts(
+    path: Path, *, num_train: int, num_test: int = NUM_TEST, seed: int = 1
+) -> dict[str, list[Text]]:
+    """The lines of a file in the splits "train", "valid" and "new sentence".
+
+    Arguments
+    ---------
+    path : Path
+        A sentence a line; empty lines and repeated ones are left out.
+    num_train, num_test : int
+        At most so many training texts; texts of the test set.
+    seed : int
+        Draws the order.
+
+    Raises ValueError if no line is left to train with.
+    """
+    lines = dict.fromkeys(map(str.strip, Path(path).read_text(encoding="utf-8").splitlines()))
+    texts = [Text(line) for line in lines if line]
+    num_held_out = num_test + NUM_VALID
+    if len(texts) <= num_held_out:
+        raise ValueError(
+            f"{path} has {len(texts)} different lines; {num_held_out} are held out, give more than that"
+        )
+    Random(seed).shuffle(texts)
+    return {
+        "new sentence": texts[:num_test],
+        "valid": texts[num_test:num_held_out],
+        "train": texts[num_held_out:][:num_train],
+    }
+
+
 def part_of(text: Text, rng: Random) -> Text:
     """Some words of a text in a row, at least three if it has as many, with a capital and a full stop."""
     words = text.words.rstrip(".?!").split()

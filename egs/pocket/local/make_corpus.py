@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from local.texts import GRAMMAR, LLM_TEXTS, Text, make_texts, split_texts  # noqa: E402
+from local.texts import GRAMMAR, LLM_TEXTS, WORD_STRINGS, Text, make_texts, split_texts  # noqa: E402
 
 from auralign import __version__, script  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
@@ -42,6 +42,7 @@ NEURAL, ESPEAK, PICO = "hibari", "espeak", "pico"
 NEURAL_SHARE = 0.25
 RECORDED_SHARE = 0.5  # of the training clips, made to sound as if recorded
 NUM_TRAIN, NUM_TRAIN_QUICK = 12_000, 2_600
+NUM_STRINGS = 4_000  # of words, in addition; the quick corpus has none
 NUM_TEST_QUICK = 20  # texts of each group of the test set
 # The neural voice's samples are played faster or slower for other voices: (up, down) of the resampling from 24 kHz.
 PITCHES = {"low": (3, 4), "lower": (7, 10), "own": (2, 3), "higher": (5, 8), "high": (3, 5)}
@@ -94,15 +95,15 @@ def plan(splits: dict[str, list[Text]], *, variants=VARIANTS, seed: int) -> list
     Arguments
     ---------
     splits : dict of str to list of Text
-        The texts of "train", of "valid", and of each group of the test set. Those of the first group are spoken by new voices and
-        by a new engine too.
+        The texts of "train", of "valid", of each group of the test set, and perhaps `WORD_STRINGS` for training. Those of the
+        first group of the test set are spoken by new voices and by a new engine too.
     variants : sequence of str
         Of the espeak-ng voices of training; default all.
     seed : int
     """
     rng = random.Random(f"{seed}-voices")
     splits = dict(splits)
-    train, valid = splits.pop("train"), splits.pop("valid")
+    train, valid, strings = (splits.pop(name, []) for name in ("train", "valid", WORD_STRINGS))
     clips: list[Clip] = []
 
     def add(split, group, text, engine, voice, **more):
@@ -139,6 +140,8 @@ def plan(splits: dict[str, list[Text]], *, variants=VARIANTS, seed: int) -> list
         add("other", "silence", "", "silence", "silence")
         add("other", "noise", "", "noise", "noise")
         add("other", "German", GERMAN[number], ESPEAK, f"de+{rng.choice(variants)}", language="de")
+    for text in strings:
+        add("train", "", text.words, *known_voice())
     return clips
 
 
@@ -243,7 +246,7 @@ def main(argv):
     inputs = {
         "auralign": __version__,
         "texts": [path.read_text(encoding="utf-8") for path in sources],
-        "clips": [options.quick, number, options.seed],
+        "clips": [options.quick, number, options.seed, *[NUM_STRINGS] * (not options.quick)],
     }
     labels = options.output / "labels.jsonl"
     with Stage("corpus", options.output, inputs=inputs, outputs=[labels]) as stage:
@@ -252,7 +255,8 @@ def main(argv):
         if options.texts:
             splits = split_texts(options.texts, num_train=number, seed=options.seed)
         else:  # the quick corpus has templates only, and few voices
-            how = {"share_of_llm": 0.0, "num_test": NUM_TEST_QUICK} if options.quick else {}
+            quick = {"share_of_llm": 0.0, "num_test": NUM_TEST_QUICK}
+            how = quick if options.quick else {"num_strings": NUM_STRINGS}
             splits = make_texts(num_train=number, seed=options.seed, **how)
         variants = QUICK_VARIANTS if options.quick else VARIANTS
         clips = plan(splits, variants=variants, seed=options.seed)

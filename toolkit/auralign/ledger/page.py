@@ -26,6 +26,7 @@ from auralign.ledger.tables import (
     wrong_answers,
 )
 from auralign.ledger.task_tables import LEGEND, comparison_table, list_wordings, task_table, wording_table
+from auralign.text.characters import show_controls
 
 NOT_RECORDED = "not recorded"
 MAX_CARDS = 4
@@ -91,7 +92,7 @@ def format_page(
         stages=stage_table(stages),
         notes=list(dict.fromkeys([*notes, *(note for table in tasks for note in table.notes)])),
     )
-    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written
+    return show_controls(page)
 
 
 def stage_table(stages: Sequence[tuple[str, dict[str, Any]]]) -> Table:

@@ -124,6 +124,16 @@ def test_check_names_the_broken_and_passes_the_others(announce, capsys):
     assert lines[1].startswith("FAIL  gone: method 'gone' of auralign-echo 0.0.1")
 
 
+@pytest.mark.parametrize("ending", ["import sys; sys.exit(0)", "raise KeyboardInterrupt"])
+def test_a_plugin_that_ends_the_process_is_listed_as_broken(announce, capsys, tmp_path, monkeypatch, ending):
+    (tmp_path / "auralign_ending.py").write_text(ending)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "auralign_ending", raising=False)
+    announce(("ending", "auralign_ending:Ending", "auralign-echo"))
+    assert cli.run(["methods", "--check"]) == 1
+    assert capsys.readouterr().out.startswith("FAIL  ending: ")
+
+
 def test_describe_prints_where_the_method_stands(capsys):
     cli.run(["methods", "sift"])
     out = capsys.readouterr().out

@@ -76,7 +76,9 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
     origin = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"
     try:
         found = entry.entry_point.load()
-    except Exception as error:  # whatever a foreign module raises at import is reported under its name
+    except (
+        BaseException
+    ) as error:  # whatever a foreign module raises at import, sys.exit too, is reported under its name
         raise MethodError(f"{origin} could not be imported: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
         raise MethodError(f"{origin} is not a subclass of auralign.method.AlignmentMethod")

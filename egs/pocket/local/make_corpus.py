@@ -1,6 +1,7 @@
 """Stage 0 of the pocket model: questions and statements of 1,500 words, spoken by speech synthesis.
 
     python local/make_corpus.py --output corpus/full [--quick]
+    python local/make_corpus.py --output corpus/own --texts FILE     sentences of yours, one a line, in the same voices
 
 Most clips are espeak-ng's, in many voices; at most a quarter of the training clips are those of a neural voice, hibari. Half of
 the training clips get the sound of a room or a microphone. Voices of the group "new voice" never speak in training, and "new
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from local.texts import GRAMMAR, LLM_TEXTS, make_texts  # noqa: E402
+from local.texts import GRAMMAR, LLM_TEXTS, WORD_STRINGS, Text, make_texts, split_texts  # noqa: E402
 
 from auralign import __version__, script  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
@@ -41,6 +42,7 @@ NEURAL, ESPEAK, PICO = "hibari", "espeak", "pico"
 NEURAL_SHARE = 0.25
 RECORDED_SHARE = 0.5  # of the training clips, made to sound as if recorded
 NUM_TRAIN, NUM_TRAIN_QUICK = 12_000, 2_600
+NUM_STRINGS = 4_000  # of words, in addition; the quick corpus has none
 NUM_TEST_QUICK = 20  # texts of each group of the test set
 # The neural voice's samples are played faster or slower for other voices: (up, down) of the resampling from 24 kHz.
 PITCHES = {"low": (3, 4), "lower": (7, 10), "own": (2, 3), "higher": (5, 8), "high": (3, 5)}
@@ -87,12 +89,21 @@ class Clip:
     fillers: tuple[str, ...] = field(default=())
 
 
-def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
-    """All clips, in order. The quick corpus has templates only, and few voices."""
-    how = {"share_of_llm": 0.0, "num_test": NUM_TEST_QUICK} if quick else {}
-    splits = make_texts(num_train=num_train, seed=seed, **how)
+def plan(splits: dict[str, list[Text]], *, variants=VARIANTS, seed: int) -> list[Clip]:
+    """All clips, in order.
+
+    Arguments
+    ---------
+    splits : dict of str to list of Text
+        The texts of "train", of "valid", of each group of the test set, and perhaps `WORD_STRINGS` for training. Those of the
+        first group of the test set are spoken by new voices and by a new engine too.
+    variants : sequence of str
+        Of the espeak-ng voices of training; default all.
+    seed : int
+    """
     rng = random.Random(f"{seed}-voices")
-    variants = QUICK_VARIANTS if quick else VARIANTS
+    splits = dict(splits)
+    train, valid, strings = (splits.pop(name, []) for name in ("train", "valid", WORD_STRINGS))
     clips: list[Clip] = []
 
     def add(split, group, text, engine, voice, **more):
@@ -110,8 +121,8 @@ def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
     def made_of(text):
         return {"template": text.template, "fillers": text.fillers}
 
-    for split in ("train", "valid"):
-        for text in splits.pop(split):
+    for split, texts in (("train", train), ("valid", valid)):
+        for text in texts:
             add(split, "", text.words, *known_voice(), **made_of(text))
     for group, texts in splits.items():
         for text in texts:
@@ -120,7 +131,7 @@ def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
         ("new voice", ESPEAK, [f"{accent}+{variant}" for variant in NEW_VARIANTS for accent in ACCENTS]),
         ("new engine", PICO, ["en-US", "en-GB"]),
     ):
-        for text in splits["new combination"]:
+        for text in next(iter(splits.values())):
             add("test", group, text.words, engine, rng.choice(voices), **made_of(text))
     for pair in MINIMAL_PAIRS:
         for text in pair:
@@ -129,6 +140,8 @@ def plan(*, quick: bool, num_train: int, seed: int) -> list[Clip]:
         add("other", "silence", "", "silence", "silence")
         add("other", "noise", "", "noise", "noise")
         add("other", "German", GERMAN[number], ESPEAK, f"de+{rng.choice(variants)}", language="de")
+    for text in strings:
+        add("train", "", text.words, *known_voice())
     return clips
 
 
@@ -223,19 +236,30 @@ def main(argv):
     parser.add_argument(
         "--num-train", type=int, help=f"training clips (default: {NUM_TRAIN}, quick {NUM_TRAIN_QUICK})"
     )
+    parser.add_argument(
+        "--texts", type=Path, help="sentences to speak in place of ours, one a line; some are held out"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     number = options.num_train or (NUM_TRAIN_QUICK if options.quick else NUM_TRAIN)
+    sources = [options.texts] if options.texts else [GRAMMAR, LLM_TEXTS]
     inputs = {
         "auralign": __version__,
-        "texts": [path.read_text(encoding="utf-8") for path in (GRAMMAR, LLM_TEXTS)],
-        "clips": [options.quick, number, options.seed],
+        "texts": [path.read_text(encoding="utf-8") for path in sources],
+        "clips": [options.quick, number, options.seed, *[NUM_STRINGS] * (not options.quick)],
     }
     labels = options.output / "labels.jsonl"
     with Stage("corpus", options.output, inputs=inputs, outputs=[labels]) as stage:
         if stage.complete:
             return
-        clips = plan(quick=options.quick, num_train=number, seed=options.seed)
+        if options.texts:
+            splits = split_texts(options.texts, num_train=number, seed=options.seed)
+        else:  # the quick corpus has templates only, and few voices
+            quick = {"share_of_llm": 0.0, "num_test": NUM_TEST_QUICK}
+            how = quick if options.quick else {"num_strings": NUM_STRINGS}
+            splits = make_texts(num_train=number, seed=options.seed, **how)
+        variants = QUICK_VARIANTS if options.quick else VARIANTS
+        clips = plan(splits, variants=variants, seed=options.seed)
         try:
             import ttspico  # noqa: F401
         except ImportError:

@@ -22,6 +22,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 NUMBERS = "zero one two three four five six seven eight nine ten".split()
 ARITHMETIC = {"sum": lambda a, b: a + b, "product": lambda a, b: a * b, "difference": lambda a, b: a - b}
 NUM_VALID, NUM_TEST = 120, 60  # texts of the validation set, and of each group of the test set
+WORD_STRINGS = "strings of words"
 MAX_WORDS = 1_500  # of the training vocabulary
 
 
@@ -70,9 +71,14 @@ class Grammar:
 
 
 def make_texts(
-    *, num_train: int, num_test: int = NUM_TEST, seed: int = 1, share_of_llm: float = 0.5
+    *,
+    num_train: int,
+    num_test: int = NUM_TEST,
+    num_strings: int = 0,
+    seed: int = 1,
+    share_of_llm: float = 0.5,
 ) -> dict[str, list[Text]]:
-    """The texts of every split: "train", "valid", and each group of the test set.
+    """The texts of every split: "train", "valid", each group of the test set, and `WORD_STRINGS`, which are for training too.
 
     Arguments
     ---------
@@ -81,6 +87,8 @@ def make_texts(
         too few: who has heard whole sentences alone takes a sentence's first word for granted.
     num_test : int
         Texts of each group of the test set; default `NUM_TEST`.
+    num_strings : int
+        Strings of words; default none.
     share_of_llm : float
         Share of the training texts that the LLM wrote; the others are filled templates. Default 0.5.
 
@@ -123,7 +131,57 @@ def make_texts(
         splits["train"].append(text if _same_as(part) in reserved else part)
     rng.shuffle(splits["train"])
     splits["seen question"] = rng.sample(splits["train"], num_test)
+    splits[WORD_STRINGS] = strings_of_words(splits["train"], num_strings, Random(f"{seed}-strings"))
     return splits
+
+
+def split_texts(
+    path: Path, *, num_train: int, num_test: int = NUM_TEST, seed: int = 1
+) -> dict[str, list[Text]]:
+    """The lines of a file in the splits "train", "valid" and "new sentence".
+
+    Arguments
+    ---------
+    path : Path
+        A sentence a line; empty lines and repeated ones are left out.
+    num_train, num_test : int
+        At most so many training texts; texts of the test set.
+    seed : int
+        Draws the order.
+
+    Raises ValueError if no line is left to train with.
+    """
+    lines = dict.fromkeys(map(str.strip, Path(path).read_text(encoding="utf-8").splitlines()))
+    texts = [Text(line) for line in lines if line]
+    num_held_out = num_test + NUM_VALID
+    if len(texts) <= num_held_out:
+        raise ValueError(
+            f"{path} has {len(texts)} different lines; {num_held_out} are held out, give more than that"
+        )
+    Random(seed).shuffle(texts)
+    return {
+        "new sentence": texts[:num_test],
+        "valid": texts[num_test:num_held_out],
+        "train": texts[num_held_out:][:num_train],
+    }
+
+
+def strings_of_words(texts: list[Text], number: int, rng: Random) -> list[Text]:
+    """Three to seven words of the texts at random, each as likely: rare words, and neighbours that no sentence has.
+
+    A word is written as it mostly is within a sentence.
+    """
+    forms: dict[str, Counter[str]] = {}
+    for text in texts:
+        for place, written in enumerate(re.findall(r"[A-Za-z]+(?:'[a-z]+)*", text.words)):
+            form = written if place or written.startswith("I'") or written == "I" else written.lower()
+            forms.setdefault(written.lower(), Counter())[form] += 1 if place else 0
+    words = [forms[word].most_common(1)[0][0] for word in sorted(forms)]
+    found = []
+    for _ in range(number):
+        chosen = " ".join(rng.choice(words) for _ in range(rng.randint(3, 7)))
+        found.append(Text(f"{chosen[0].upper()}{chosen[1:]}."))
+    return found
 
 
 def part_of(text: Text, rng: Random) -> Text:

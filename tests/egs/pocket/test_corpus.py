@@ -12,13 +12,18 @@ SCRIPT = Path(__file__).parents[3] / "egs" / "pocket" / "local" / "make_corpus.p
 
 
 @pytest.fixture(scope="module")
-def as_recorded():
+def make_corpus():
     spec = importlib.util.spec_from_file_location(
         "pocket_corpus", SCRIPT
     )  # digits has a local.make_corpus too
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.as_recorded
+    return module
+
+
+@pytest.fixture
+def as_recorded(make_corpus):
+    return make_corpus.as_recorded
 
 
 @pytest.fixture
@@ -41,3 +46,15 @@ def test_a_recorded_clip_is_the_same_for_the_same_seed(as_recorded, tone):
 
 def test_a_silent_clip_stays_finite(as_recorded):
     assert numpy.isfinite(as_recorded(numpy.zeros(SAMPLE_RATE), numpy.random.default_rng(5))).all()
+
+
+def test_new_voices_speak_the_first_group_of_the_test_set(make_corpus):
+    texts = {
+        name: [make_corpus.Text(f"{name} {number}") for number in range(3)]
+        for name in ("train", "valid", "new")
+    }
+    clips = make_corpus.plan(texts, seed=1)
+    spoken = {group: [clip.text for clip in clips if clip.group == group] for group in ("new", "new voice")}
+    assert spoken["new voice"] == spoken["new"] == ["new 0", "new 1", "new 2"]
+    trained = {clip.voice for clip in clips if clip.split == "train"}
+    assert not trained & {clip.voice for clip in clips if clip.group == "new voice"}

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from local.texts import Grammar, keep_texts, key_of, make_texts, words_of
+from local.texts import Grammar, keep_texts, key_of, make_texts, split_texts, words_of
 
 from local import texts
 
@@ -114,3 +114,23 @@ def test_samples_with_unknown_or_held_out_words_are_left_out():
 )
 def test_the_key_holds_the_right_answers(template, fillers, right):
     assert key_of({"template": template, "fillers": fillers}) == right
+
+
+def test_sentences_of_a_file_are_in_one_split_each(tmp_path):
+    lines = [f"sentence {number}" for number in range(300)]
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join([*lines, "", "sentence 7"]) + "\n")
+    splits = split_texts(path, num_train=1000)
+    assert {name: len(found) for name, found in splits.items()} == {
+        "new sentence": 60,
+        "valid": 120,
+        "train": 120,
+    }
+    assert sorted(text.words for found in splits.values() for text in found) == sorted(lines)
+
+
+def test_a_file_with_too_few_sentences_is_refused(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("one\ntwo\n")
+    with pytest.raises(ValueError, match="2 different lines; 180 are held out"):
+        split_texts(path, num_train=1000)

@@ -1,5 +1,7 @@
 """One formatter for the terminal and for Markdown."""
 
+import pytest
+
 from auralign.ledger.table import Table
 
 TABLE = Table(
@@ -36,3 +38,18 @@ def test_markdown_escapes_what_an_llm_wrote_and_cuts_it():
     assert marks == "| :-- |"
     assert escaped == r"| a \| b \<\|im\_end\|\> \*x\* |"
     assert cut == f"| {'y' * 79}… |"
+
+
+@pytest.mark.parametrize(
+    ("written", "escaped"),
+    [
+        ("see https://a.b/c", r"see https\://a.b/c"),
+        ("see www.a.b", r"see www\.a.b"),
+        ("mail me@a.b", r"mail me\@a.b"),
+        ("red\x1b[31m", r"red⟨U+001B⟩\[31m"),
+        ("\u202eder", "⟨U+202E⟩der"),
+        ("at 10:30, www", "at 10:30, www"),
+    ],
+)
+def test_markdown_makes_no_link_and_hides_no_character(written, escaped):
+    assert Table(("got",), [[written]], num_texts=1).to_markdown().splitlines()[-1] == f"| {escaped} |"

@@ -12,7 +12,7 @@ from auralign.models import build
 from auralign.models.build import build_llm, check_parts, describe_parts
 from auralign.models.llm import load_llm
 from auralign.publish.export import export
-from auralign.publish.model_folder import CONFIG
+from auralign.publish.model_folder import CONFIG, HASHES
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target
 from auralign.testing import make_tiny_llm
@@ -126,7 +126,7 @@ def test_files_that_record_no_date_are_read_on_another_day(tmp_path, dated, whis
     monkeypatch.chdir(folder)
     export(load_recipe("hparams/sift.yaml"), "model")
     config = json.loads((folder / "model" / CONFIG).read_text())
-    del config["prompts"]
+    del config["prompts"], config[HASHES]
     (folder / "model" / CONFIG).write_text(json.dumps(config))
     on(40)
     assert auralign.load("model").renderer.date == DAY.isoformat()

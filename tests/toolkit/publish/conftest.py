@@ -7,7 +7,7 @@ import pytest
 
 import auralign
 from auralign.publish.export import export
-from auralign.publish.model_folder import CONFIG
+from auralign.publish.model_folder import CONFIG, HASHES
 from auralign.recipe import load_recipe
 from recipe import LORA, make_recipe, run
 
@@ -50,6 +50,7 @@ def changed(tmp_path):
         shutil.copytree(recipe / "model", tmp_path / "model")
         path = tmp_path / "model" / CONFIG
         config = json.loads(path.read_text())
+        del config[HASHES]  # as in folders of before: the change itself is to be seen
         change(config)
         path.write_text(json.dumps(config))
         return tmp_path / "model"

@@ -8,7 +8,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import auralign
-from auralign.publish.model_folder import CONFIG
+from auralign.models.builds import RECORD
+from auralign.publish.model_folder import CARD, CONFIG, HASHES, read_config
+from auralign.train.checkpoint import WEIGHTS
 
 
 def audio(recipe, number=0):
@@ -180,3 +182,34 @@ def test_the_card_and_the_configuration_name_the_bases(recipe):
         "source"
     ].keys()
     assert len(config["questions"]) == 20
+
+
+def files_of(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+
+
+@pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("name", [CONFIG, RECORD, WEIGHTS])
+def test_one_flipped_bit_of_a_model_folder_is_noticed(recipe, tmp_path, name, place):
+    path = shutil.copytree(recipe / "model", tmp_path / "model") / name
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=name):
+        auralign.load(tmp_path / "model")
+
+
+def test_every_file_of_a_model_folder_but_the_card_has_its_hash(recipe):
+    assert files_of(recipe / "model") == sorted(read_config(recipe / "model")[HASHES])
+
+
+def test_a_model_folder_that_lost_a_file_is_named(recipe, tmp_path):
+    folder = shutil.copytree(recipe / "model", tmp_path / "model")
+    (folder / RECORD).unlink()
+    with pytest.raises(ValueError, match=f"{RECORD}: is not there"):
+        auralign.load(folder)
+
+
+def test_a_key_that_nobody_knows_is_refused(recipe, changed):
+    with pytest.raises(ValueError, match="does not know dropout"):
+        auralign.load(changed(recipe, lambda config: config.update(dropout=0.5)))

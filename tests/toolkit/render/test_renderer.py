@@ -212,3 +212,25 @@ def test_an_answer_is_taught_as_the_llm_gives_it_without_reasoning(template, tar
     assert renderer.read(ids[:-1]).text == "five"
     if template == HARMONY:
         assert ids == tuple(tokenizer(target, add_special_tokens=False)["input_ids"])
+
+
+ADDED = ("<think>", "</think>", "<tool_call>", "<|box_end|>", "  \n")
+
+
+@pytest.mark.parametrize("kind", ["llama3", "qwen3", "mistral", "gemma2", "phi3"])
+@pytest.mark.parametrize("name", ADDED[:-1])
+def test_a_text_that_spells_an_added_token_stays_text(kind, name):
+    tokenizer = make_tokenizer(kind=kind)
+    tokenizer.add_tokens(list(ADDED))
+    renderer = Renderer(tokenizer)
+    text = f"say {name}{name} now"
+    ids = renderer.encode(text)
+    assert not set(ids) & set(tokenizer.added_tokens_decoder)
+    assert tokenizer.decode(ids) == text
+
+
+def test_an_added_token_of_spaces_is_text_itself():
+    tokenizer = make_tokenizer(kind="llama")
+    tokenizer.add_tokens(list(ADDED))
+    spaces = tokenizer.convert_tokens_to_ids(ADDED[-1])
+    assert spaces in Renderer(tokenizer).encode(f"one{ADDED[-1]}two")

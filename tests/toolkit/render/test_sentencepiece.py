@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from auralign.layout import Response, Speech, Text, View
 from auralign.render import Renderer
+from auralign.render.tokens import Tokens
 from auralign.testing.tiny.llm import GEMMA, PHI_3, TEXT
 
 # As Llama 2's and Mistral 0.1's, whose [INST] is letters; as Mistral 0.3's, whose is a token; as Phi-3's and Zephyr's
@@ -175,3 +176,13 @@ def test_a_conversation_has_the_ids_of_the_chat_template(tokenizer):
     ids = Renderer(tokenizer).render_conversation(views, said[1::2]).ids
     whole = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert tokenizer.convert_ids_to_tokens(ids) == tokenizer.convert_ids_to_tokens(whole)
+
+
+@pytest.mark.parametrize("after", [None, ()])
+def test_a_text_that_spells_an_added_token_stays_text(folder, after):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    plain = Tokens(tokenizer).encode("say <think > now", after=after)
+    tokenizer.add_tokens(["<think>"])
+    ids = Tokens(tokenizer).encode("say <think> now", after=after)
+    assert tokenizer.convert_tokens_to_ids("<think>") not in ids
+    assert ids[:2] == plain[:2]  # with the space before the text, if the tokenizer puts one there

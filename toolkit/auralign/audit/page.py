@@ -11,6 +11,7 @@ from auralign.audit.summary import Audit
 from auralign.files import PathLike, write_atomically, write_json
 from auralign.ledger.table import NOT_DEFINED, Table
 from auralign.ledger.template import render_page
+from auralign.text.characters import show_controls
 
 JSON, MARKDOWN, HTML, PICTURE = "audit.json", "audit.md", "audit.html", "audit.png"
 MAX_GROUPS = 20  # instructions in the table; all are in the JSON
@@ -29,7 +30,7 @@ def write_audit(found: Audit, folder: PathLike) -> Path:
     }
     for name, text in pages.items():
         with write_atomically(folder / name, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))  # a lone surrogate cannot be written
+            file.write(show_controls(text).encode())
     write_json(folder / JSON, found.to_dict())  # last: what it names is there
     return folder
 

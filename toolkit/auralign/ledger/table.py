@@ -12,10 +12,14 @@ unseen
 | unseen | sift | 0.40..0.60 |
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from auralign.text.characters import show_controls
+
 NOT_DEFINED = "-"
+ADDRESS = re.compile(r"(https?|ftp|www|\w(?=@\w))([:.@])", re.IGNORECASE)  # what Markdown makes a link of
 LONGEST_TEXT = 80  # characters of a cell of Markdown
 
 
@@ -94,9 +98,9 @@ def _align(cells, widths, num_texts):
 
 
 def _escape(text):
-    """Text as one cell, with bars, line breaks and markup escaped."""
-    text = " ".join(text.split())
+    """Text as one cell, with bars, line breaks, markup and addresses escaped, and controls shown."""
+    text = show_controls(" ".join(text.split()))
     text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
     for letter in "\\|<>*_`[]":
         text = text.replace(letter, f"\\{letter}")
-    return text
+    return ADDRESS.sub(r"\1\\\2", text)

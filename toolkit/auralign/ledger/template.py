@@ -7,6 +7,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
+from auralign.text.characters import show_controls
+
 FOLDER = Path(__file__).parent
 BASE = "base.html"
 
@@ -26,7 +28,7 @@ def render_page(name: str = BASE, *, title: str, result: str, picture: bytes, **
     **values
         The other values of the template.
 
-    Returns str: without lone surrogates, which cannot be written.
+    Returns str: characters that are not seen, and lone surrogates, are written as their codes (`show_controls`).
 
     Raises jinja2.UndefinedError if the template needs a value that is not given.
     """
@@ -46,4 +48,4 @@ def render_page(name: str = BASE, *, title: str, result: str, picture: bytes, **
         picture=base64.b64encode(picture).decode("ascii"),
         **values,
     )
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return show_controls(page)

@@ -11,6 +11,7 @@ from auralign.probe.inputs import ORDERS
 from auralign.probe.picture import draw_probe
 from auralign.probe.summary import Probe, Share
 from auralign.score.metrics import CONFIDENCE, MIN_SPEAKERS, Estimate
+from auralign.text.characters import show_controls
 
 JSON, MARKDOWN, HTML, PICTURE = "probe.json", "probe.md", "probe.html", "probe.png"
 OVERVIEW = "overview"  # key of the table that the ledger shows
@@ -41,7 +42,7 @@ def write_probe(found: Probe, folder: PathLike) -> None:
     pages = {MARKDOWN: format_markdown(found), HTML: format_html(found, (folder / PICTURE).read_bytes())}
     for name, text in pages.items():
         with write_atomically(folder / name) as file:
-            file.write(text)
+            file.write(show_controls(text))
     write_json(folder / JSON, {**found.to_dict(), OVERVIEW: dataclasses.asdict(overview_table(found))})
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from auralign import __version__
 from auralign.bases import find_source
-from auralign.files import make_folder_atomically, write_json
+from auralign.files import make_folder_atomically
 from auralign.fingerprint import describe
 from auralign.hub import parse
 from auralign.method import is_assisted
@@ -20,11 +20,11 @@ from auralign.publish.agreement import ask_questions
 from auralign.publish.card import make_card
 from auralign.publish.model_folder import (
     CARD,
-    CONFIG,
     SCHEMA,
     TRANSCRIPT,
     account_of_part,
     account_of_slot,
+    write_config,
 )
 from auralign.publish.native.architectures import find_architecture, refuse
 from auralign.publish.native.usage import usage_of
@@ -90,7 +90,6 @@ def export(
     with make_folder_atomically(folder) as temporary:
         if native is None:
             save_file(_stored(weights, dtype), temporary / WEIGHTS)
-            write_json(temporary / CONFIG, config)
             write_record(model, temporary / RECORD)
         else:
             chosen.load_weights(model)
@@ -101,6 +100,8 @@ def export(
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
             shutil.copy(picture, temporary)
+        if native is None:
+            write_config(temporary, config)
 
 
 def _stored(weights: dict, dtype: str | None) -> dict:

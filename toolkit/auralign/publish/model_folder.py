@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.bases import hash_content
-from auralign.files import read_json, recall_path, remember_path
+from auralign.files import hash_path, hash_value, read_json, recall_path, remember_path, write_json
 from auralign.hub import Reference, parse, reference_of, resolve
 from auralign.layout import Speech, Text
 from auralign.method import in_slot
@@ -33,6 +33,34 @@ NEEDED = (
     "slot",
     "decoding",
 )
+HASHES = "sha256"  # of every file of the folder but the card, by name, and of the other keys of the configuration, under `CONFIG`
+KNOWN = {
+    *NEEDED, HASHES, "schema", "auralign", "method", "paper", "branches", "lora_scope", "train_llm", "sample_rate", "prompts",
+    "step", "valid_loss", "averaged_steps", "history", "assisted_slot", "questions",
+}  # fmt: skip
+
+
+def write_config(folder, config: dict) -> None:
+    """Write the `auralign.json` of a folder that holds its other files already, with their SHA-256."""
+    folder = Path(folder)
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in (CONFIG, CARD))
+    hashes = {file.relative_to(folder).as_posix(): hash_path(file) for file in files}
+    write_json(folder / CONFIG, {**config, HASHES: {**hashes, CONFIG: hash_value(config)}})
+
+
+def check_files(folder, config: dict) -> None:
+    """Raise ValueError if a file of a model folder is not the one that was exported; folders of before have no hashes."""
+    hashes = config.get(HASHES, {})
+    for name, expected in hashes.items():
+        path = Path(folder) / name
+        if name == CONFIG:
+            found = hash_value({key: value for key, value in config.items() if key != HASHES})
+        else:
+            found = hash_path(path) if path.is_file() else "no file"
+        if found != expected:
+            what = "is not there" if found == "no file" else "is not as it was exported: its SHA-256 differs"
+            moved = "; where a model is now is said by --llm and --encoder" if name == CONFIG else ""
+            raise ValueError(f"{path}: {what}; export, pull or copy the folder again{moved}")
 
 
 def read_config(folder) -> dict:
@@ -48,7 +76,8 @@ def read_config(folder) -> dict:
     Raises
     ------
     FileNotFoundError : the folder is not a model folder.
-    ValueError : the file is not JSON, has another schema, or lacks a field.
+    ValueError : the file is not JSON, has another schema, lacks a key or has an unknown one, or a file of the folder is not
+        the one that was exported.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
@@ -61,6 +90,12 @@ def read_config(folder) -> dict:
     missing = [name for name in NEEDED if name not in config]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; export the model again")
+    unknown = sorted(config.keys() - KNOWN)
+    if unknown:
+        raise ValueError(
+            f"{path}: auralign {__version__} does not know {', '.join(unknown)}; update auralign, or export the model again"
+        )
+    check_files(folder, config)
     return config
 
 

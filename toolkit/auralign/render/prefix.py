@@ -1,6 +1,10 @@
-"""Tokenizers without the space that sentencepiece, and some byte-level tokenizers, put before a text."""
+"""Tokenizers changed for text in a prompt.
+
+They put no space before it, as sentencepiece and some byte-level tokenizers do, or read none of the added tokens in it.
+"""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 SPACE = "▁"  # sentencepiece's letter for a space
@@ -17,9 +21,6 @@ def without_prefix(tokenizer: Any) -> Any:
     """The tokenizer, changed to put no space before a text; the same object if it puts none, or is not a fast tokenizer."""
     if not tokenizer.is_fast:
         return tokenizer
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
-
     backend = tokenizer.backend_tokenizer
     if not any(
         name in repr(part) for part in (backend.normalizer, backend.pre_tokenizer) for name in PREFIXING
@@ -29,7 +30,21 @@ def without_prefix(tokenizer: Any) -> Any:
     changed = {name: _drop_prefix(state[name]) for name in ("normalizer", "pre_tokenizer")}
     if all(state[name] == part for name, part in changed.items()):
         return tokenizer
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps({**state, **changed})))
+    return _tokenizer_of({**state, **changed})
+
+
+def with_special(tokenizer: Any, ids: Collection[int]) -> Any:
+    """A fast tokenizer, changed to count the added tokens of `ids` as special, so that `split_special_tokens` splits them."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    added = [{**token, "special": token["special"] or token["id"] in ids} for token in state["added_tokens"]]
+    return _tokenizer_of({**state, "added_tokens": added})
+
+
+def _tokenizer_of(state: dict) -> Any:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(state)))
 
 
 def _drop_prefix(part: dict | None) -> dict | None:

@@ -1,4 +1,4 @@
-"""Text to ids and back, for prompts: plain text never becomes a special token, and no edge gets a stray space."""
+"""Text to ids and back, for prompts: plain text never becomes an added token, and no edge gets a stray space."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from auralign.reasoning import CLOSE, OPEN
-from auralign.render.prefix import is_sentencepiece, without_prefix
+from auralign.render.prefix import is_sentencepiece, with_special, without_prefix
 
 
 class Tokens:
@@ -29,6 +29,9 @@ class Tokens:
         self.tokenizer = tokenizer
         self.name = tokenizer.name_or_path
         self.stop_ids = tuple(stop_ids)
+        self._changed: dict[
+            int, Any
+        ] = {}  # by the id of the object: tokenizers have no hash that tells them apart
         special = set(tokenizer.all_special_ids)
         for token in tokenizer.all_special_tokens:
             if special.intersection(self.encode(f"a {token} b")) - {tokenizer.unk_token_id}:
@@ -38,15 +41,25 @@ class Tokens:
                 )
 
     def encode(self, text: str, *, after: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Ids of plain text, in which nothing is a special token.
+        """Ids of plain text, in which nothing is a special token, nor an added one, such as `<think>` or `<tool_call>`.
 
         Arguments
         ---------
         text : str
         after : tuple of int, optional
             The ids before the text, () at the start of a prompt; default None, in the middle of a text.
+
+        Raises ValueError if the text spells an added token, and the tokenizer is a slow one, which cannot split it.
         """
         tokenizer = self._tokenizer_after(after)
+        spelled = self._ordinary_pattern.search(text)
+        if spelled:
+            if not tokenizer.is_fast:
+                raise ValueError(
+                    f"the tokenizer of {self.name} reads {spelled[0]!r} in plain text as an added token: use its fast tokenizer "
+                    "(tokenizer.json)"
+                )
+            tokenizer = self._as_data(tokenizer)
         return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def encode_template(self, text: str, *, after: tuple[int, ...] | None = ()) -> tuple[int, ...]:
@@ -128,6 +141,22 @@ class Tokens:
         """The tokenizer for a text after these ids: sentencepiece puts a space before a text that begins there."""
         begins = ids is not None and (not ids or ids[-1] in self.added and self._begins_after_added)
         return self.tokenizer if begins else self._within
+
+    @cached_property
+    def _ordinary(self) -> dict[int, str]:
+        """Added tokens that are not special, by id, but for those of spaces and line ends alone: these are text."""
+        added = self.tokenizer.added_tokens_decoder.items()
+        return {token: one.content for token, one in added if not one.special and one.content.strip()}
+
+    @cached_property
+    def _ordinary_pattern(self) -> re.Pattern:
+        return _any_of(self._ordinary.values())
+
+    def _as_data(self, tokenizer: Any) -> Any:
+        """The tokenizer, to which the ordinary added tokens are text; made when a text first spells one, as it takes a second."""
+        if id(tokenizer) not in self._changed:
+            self._changed[id(tokenizer)] = with_special(tokenizer, self._ordinary.keys())
+        return self._changed[id(tokenizer)]
 
     @cached_property
     def _within(self) -> Any:

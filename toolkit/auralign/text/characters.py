@@ -1,4 +1,4 @@
-r"""The steps that all normalisers share: one form of Unicode and one apostrophe.
+r"""Unicode: the steps that all normalisers share, one form of it and one apostrophe; and characters that are not seen.
 
 >>> compose("scho\u0308n") == "schön", straighten("it’s"), straighten("‘tis"), straighten("‘tis", opening=True)
 (True, "it's", '‘tis', "'tis")
@@ -33,5 +33,23 @@ def straighten(text: str, *, opening: bool = False) -> str:
     return text if text.isascii() else text.translate(_STRAIGHT_OPENING if opening else _STRAIGHT)
 
 
+def show_controls(text: str) -> str:
+    r"""The text with characters that are not seen, or turn what follows them, written as their codes, for reports.
+
+    Line ends and tabs stay, and so do joiners, without which some scripts and emoji fall apart.
+
+    >>> show_controls("red\x1b[31m \u202eder\n")
+    'red⟨U+001B⟩[31m ⟨U+202E⟩der\n'
+    """
+    return "".join(
+        f"⟨U+{ord(letter):04X}⟩"
+        if unicodedata.category(letter) in UNSEEN and letter not in SEEN_CONTROLS
+        else letter
+        for letter in text
+    )
+
+
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+SEEN_CONTROLS = frozenset("\n\t\u200c\u200d")
 _STRAIGHT = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _STRAIGHT_OPENING = _STRAIGHT | str.maketrans(OPENING_QUOTE, "'")

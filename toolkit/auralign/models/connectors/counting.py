@@ -109,6 +109,8 @@ class ContinuousIntegrateAndFire(Connector):
     mix_tokens : bool
         Give the LLM mixtures of its token embeddings (`auralign.losses.mix_tokens`) if the connector itself counts, that is in
         use and with a method that does not give the count; default False.
+    dropout : float
+        Share of the hidden units that training leaves out, behind the convolution and within the projection; default 0.
     """
 
     counts_tokens = True
@@ -124,6 +126,7 @@ class ContinuousIntegrateAndFire(Connector):
         tokens_per_frame: float = 0.08,
         project_first: bool = False,
         mix_tokens: bool = False,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.mixes_tokens = mix_tokens
@@ -141,15 +144,18 @@ class ContinuousIntegrateAndFire(Connector):
         )
         self.weigh = nn.Linear(hidden_width, 1)
         nn.init.constant_(self.weigh.bias, math.log(rate / (1 - rate)))
+        self.dropout = nn.Dropout(dropout)
         self.project = nn.Sequential(
-            nn.Linear(hidden_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, output_width)
+            nn.Linear(hidden_width, hidden_width),
+            nn.Sequential(nn.GELU(), self.dropout),
+            nn.Linear(hidden_width, output_width),
         )
 
     def forward(self, frames, lengths, num_tokens=None):
         """See `Connector.forward`."""
         within = is_within(lengths, frames.shape[1])
         frames = self.norm(frames) * within.unsqueeze(-1)
-        hidden = nn.functional.gelu(self.convolution(frames.transpose(1, 2)).transpose(1, 2))
+        hidden = self.dropout(nn.functional.gelu(self.convolution(frames.transpose(1, 2)).transpose(1, 2)))
         lengths = (lengths + self.stride - 1) // self.stride
         within = is_within(lengths, hidden.shape[1])
         weights = self.weigh(hidden).squeeze(-1).float().sigmoid() * within  # bfloat16 cannot count frames

@@ -6,41 +6,31 @@ Nothing is trained and nothing is overwritten: the answers to each test set have
 a hash of all that they depend on.
 """
 
-import runpy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auralign import __version__
-from auralign.bases import hash_content, hash_tensors
-from auralign.data.frames import live_frames
 from auralign.data.own_corpus import make_questions, questions_path
-from auralign.decode.answers import Decoder
-from auralign.decode.stage import SPEECH, chosen_checkpoint, hash_checkpoint, make_decoder, texts_of
-from auralign.files import hash_path, hash_value, read_json
-from auralign.fingerprint import describe
-from auralign.hub import name_of, reference_of, resolve
+from auralign.decode.stage import SPEECH
+from auralign.evaluation.sources import Source, find_source
+from auralign.files import hash_path, hash_value
 from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
-from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
-from auralign.ledger.provenance import stages_of
+from auralign.ledger.columns import Item, MethodFiles, other_builds, read_utterance
 from auralign.ledger.report import FILES, read_scores, write_report
 from auralign.ledger.summary import describe_result
 from auralign.ledger.table import Table
 from auralign.ledger.tables import format_ledger, format_rate
 from auralign.ledger.tasks import score_tasks
-from auralign.publish.load import load
-from auralign.publish.model_folder import CONFIG
 from auralign.records import Hypothesis, Question, Records, Utterance, read_rows, shorten, write_records
-from auralign.run_folder import RunFolder
 from auralign.score.judge import Judge
 from auralign.stage import Stage
-from auralign.train.checkpoint import WEIGHTS
 
 QUESTIONS = "questions.jsonl"
 TITLE = "The gap ledger of {manifest}"
-DECODE_BATCH_SIZE = 16
 LONGEST_QUESTION = 40  # characters that the list of evaluations shows
 
 
@@ -55,15 +45,18 @@ def evaluate(
     seed: int = 1,
     llm=None,
     encoder=None,
+    recognizer=None,
     device: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    others: Mapping[str, Any] | None = None,
 ) -> Path:
     """Answer the questions of a test set with a finished model, and set the answers to speech against those to text.
 
     Arguments
     ---------
     model : path or RunFolder
-        A run's output_folder, its YAML, a model folder or its id on the hub; or the run that `auralign.train` gives.
+        A run's output_folder, its YAML, a model folder or its id on the hub; or the run that `auralign.train` gives. A model that
+        others made is the folder or hub id of a speech LLM of transformers, or the address of an endpoint (`auralign.adapters`).
     manifest : path
         The utterances, as `auralign prepare` or stage 1 of a recipe writes them.
     questions : path, optional
@@ -81,10 +74,14 @@ def evaluate(
         Seed of the shuffled speech and of the bootstrap.
     llm, encoder : path, optional
         The present folders or hub ids of the LLM and the encoder, if they were moved.
+    recognizer : path, optional
+        The folder or hub id of a Whisper, whose transcripts the LLM reads in the cascade; default: the recipe's.
     device : str, optional
         "cpu" or "cuda:N"; by default the run's, or the CPU.
     overrides : dict of str, optional
         Other values for keys of a run's recipe, such as `decode_num_beams`.
+    others : dict of str, optional
+        Options of a model that others made: `name`, `max_new_tokens`, `trust_remote_code`.
 
     Returns Path: the folder with `questions.jsonl`, the answers (`speech.jsonl`, `shuffled.jsonl`, `text.jsonl`, ...),
     `scores.json`, `report.html`, `report.md` and `ledger.png`.
@@ -98,19 +95,60 @@ def evaluate(
     """
     utterances = Records(_existing(manifest, "manifest"), Utterance)
     asked = _read_questions(utterances, questions, list(ask))
-    moved = {"device": device, "llm.path": llm, "encoder.path": encoder}
-    options = {**(overrides or {}), **{key: str(value) for key, value in moved.items() if value}}
-    if not isinstance(model, RunFolder):
-        model = _find(model)
-    if isinstance(model, RunFolder) and options:
-        raise ValueError(
-            f"{', '.join(options)}: a RunFolder has its own values; give the run's folder, {model.folder}"
+    source = find_source(
+        model,
+        llm=llm,
+        encoder=encoder,
+        recognizer=recognizer,
+        device=device,
+        overrides=overrides,
+        others=others,
+    )
+    return answer_and_score(source, utterances, asked, judge=judge, output=output, seed=seed).folder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation: its folder, the manifest and the judge."""
+
+    folder: Path
+    manifest: Records
+    judge: Judge
+    answers: Mapping[str, Path]  # input kind -> answers
+    name: str
+
+    def read_items(self) -> dict[str, list[Item]]:
+        """The questions with their answers."""
+        read = {given: Records(path, Hypothesis) for given, path in self.answers.items()}
+        files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
+        return read_methods(
+            Records(self.folder / QUESTIONS, Question), self.manifest, read, {self.name: files}
         )
-    is_folder = not isinstance(model, RunFolder) and (Path(model) / CONFIG).is_file()
-    source = _Folder(model, llm, encoder, device or "cpu") if is_folder else _Run(model, options)
-    judged_by = f"{type(judge).__module__}.{type(judge).__qualname__}"
+
+
+def answer_and_score(
+    source: Source,
+    utterances: Records,
+    asked: list[Question],
+    *,
+    judge: Judge | None = None,
+    output=None,
+    seed: int = 1,
+) -> Evaluation:
+    """Write the answers of a source and their ledger into a folder of their own; what is there already is kept.
+
+    Arguments
+    ---------
+    source : Source
+    utterances : Records of Utterance
+    asked : list of Question
+    judge, output, seed
+        As of `evaluate`.
+    """
     if judge is None:
         judge, judged_by = source.find_judge(asked)
+    else:
+        judged_by = judge.identity()
     inputs = {
         "auralign": __version__,
         "model": source.identity(),
@@ -123,6 +161,7 @@ def evaluate(
     folder = Path(output or source.output) / f"{utterances.path.stem}-{named_by[:8]}"
     answers = {given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), *SPEECH)}
     outputs = [folder / QUESTIONS, *answers.values(), *(folder / name for name in FILES)]
+    evaluation = Evaluation(folder, utterances, judge, answers, source.name)
     with Stage("evaluate", folder, inputs=inputs, outputs=outputs) as stage:
         if not stage.complete:
             write_records(folder / QUESTIONS, asked, kind=Question)
@@ -136,48 +175,23 @@ def evaluate(
                         seed=seed,
                         partial=stage.partial(path),
                     )
-            _score(folder, utterances, answers, source.name, judge, seed, source.stages())
-    return folder
+            _score(evaluation, seed, source.stages())
+    return evaluation
 
 
-def _find(model) -> Path | str:
-    """The path or name of a run, or the folder of a model; one on the hub is fetched.
-
-    Raises FileNotFoundError if there is none.
-    """
-    if not any(map(Path.exists, (Path(model), Path("hparams", f"{model}.yaml")))):
-        model = resolve(model)
-        if not model.exists():
-            raise FileNotFoundError(
-                f"{model}: no run's folder, no model folder (with {CONFIG}), no YAML, no name of one in hparams/, and no id of "
-                "the hub (org/name)"
-            )
-    return model
-
-
-def _score(
-    folder: Path,
-    manifest: Records,
-    answers: Mapping[str, Path],
-    name: str,
-    judge: Judge,
-    seed: int,
-    stages: Sequence[tuple[str, dict[str, Any]]],
-) -> None:
+def _score(evaluation: Evaluation, seed: int, stages: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Write the ledger of the answers."""
-    read = {given: Records(path, Hypothesis) for given, path in answers.items()}
-    asked = Records(folder / QUESTIONS, Question)
-    files = MethodFiles(read.pop("speech"), read.pop("shuffled"))
-    items = read_methods(asked, manifest, read, {name: files})
+    manifest, judge, folder = evaluation.manifest, evaluation.judge, evaluation.folder
+    items = evaluation.read_items()
     judged = judge_answers(items, judge)
     ledger = make_ledger(items, judge, seed=seed, judged=judged)
     tasks = score_tasks(items, partial(read_utterance, manifest), judge.metrics, seed=seed)
     facts = {
-        "model": name,
-        **other_builds([files.speech]),
+        "model": evaluation.name,
+        **other_builds([Records(evaluation.answers["speech"], Hypothesis)]),
         "auralign": __version__,
         "manifest": manifest.path.name,
-        "questions": len(asked),
+        "questions": len(items[evaluation.name]),
         "utterances": ledger.num_utterances,
         "seed": seed,
     }
@@ -216,123 +230,6 @@ def describe_evaluations(folder: Path) -> str:
             f"Report: {folder / 'report.md'}",
         ]
     )
-
-
-class _Run:
-    """A run as `evaluate` sees it."""
-
-    def __init__(self, run, overrides: Mapping[str, Any]):
-        self.run = run if isinstance(run, RunFolder) else RunFolder.open(run, overrides)
-        self.name = self.run.name
-        with self.run.working_here():
-            self.output = self.run.evaluations.resolve()
-
-    def identity(self) -> str:
-        """A hash of what its answers depend on."""
-        with self.run.working_here():
-            checkpoint = hash_checkpoint(chosen_checkpoint(self.run))
-            self.run.pin_models("decode")
-            return hash_value([checkpoint, describe(self.run.recipe.settings("decode"))])
-
-    def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
-        """The judge of the recipe's `score.py` if it knows the tasks of the questions, and a hash of its file."""
-        with self.run.working_here():
-            file, questions = Path("score.py"), self.run.data.questions
-            if not (file.is_file() and questions.is_file()):
-                return Judge(), ""
-            known = {question.task for question in read_rows(questions, Question)}
-            make = runpy.run_path(str(file)).get("make_judge")
-            if make is None or not {question.task for question in asked} <= known:
-                return Judge(), ""
-            return make(self.run), hash_path(file)
-
-    def stages(self) -> list[tuple[str, dict[str, Any]]]:
-        """When, how long and on what the stages of the run ran."""
-        with self.run.working_here():
-            return stages_of({self.name: self.run})
-
-    def texts(self, manifest: Records) -> list[str]:
-        """What the original LLM reads."""
-        return texts_of(manifest, self.run.recipe.recognizer)
-
-    def make_decoder(self, manifest: Records) -> Decoder:
-        """The model, ready to answer."""
-        with self.run.working_here():
-            return make_decoder(self.run, manifest)
-
-
-class _Folder:
-    """A model folder as `evaluate` sees it."""
-
-    def __init__(self, folder, llm, encoder, device: str):
-        self.folder = Path(folder).resolve()
-        self.name = name_of(self.folder)
-        reference = reference_of(self.folder)
-        name = Path(reference.id).name if reference else self.name
-        beside = Path.cwd() if reference else self.folder.parent  # nothing is written into the hub's cache
-        self.output = beside / f"{name}.evaluations"
-        self.options = {"llm": llm, "encoder": encoder, "device": device}
-
-    def identity(self) -> str:
-        """A hash of what its answers depend on."""
-        config = read_json(self.folder / CONFIG)
-        return hash_value([config, hash_path(self.folder / WEIGHTS), *self._other_builds(config)])
-
-    def _other_builds(self, config: dict) -> list[str]:
-        """Hashes of the given LLM and encoder, if they are not the folders that the model was exported with."""
-        found = []
-        for part in ("llm", "encoder"):
-            if not self.options[part]:
-                continue
-            path = resolve(self.options[part])
-            recorded = {*config[part].get("places", {}).values()}
-            # A base that was exported by its id on the hub has no place. Another interface is refused when it is loaded.
-            tensors = config[part].get("source", {}).get("tensors")
-            if (
-                path.exists()
-                and not {hash_content(path), hash_path(path)} & recorded
-                and hash_tensors(path) != tensors
-            ):
-                found.append(hash_content(path))
-        return found
-
-    def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
-        """Exact answers count: a model folder holds no code."""
-        return Judge(), ""
-
-    def stages(self) -> list[tuple[str, dict[str, Any]]]:
-        """None: a model folder does not say how long its training took."""
-        return []
-
-    def texts(self, manifest: Records) -> list[str]:
-        """What the original LLM reads."""
-        return texts_of(manifest)
-
-    def make_decoder(self, manifest: Records) -> Decoder:
-        """The model, ready to answer."""
-        loaded = load(self.folder, **self.options)
-        return Decoder(
-            loaded.model,
-            loaded.renderer,
-            manifest,
-            live_frames(loaded.model, manifest),
-            method=_Slot(loaded),
-            decoding=loaded.decoding,
-            batch_size=DECODE_BATCH_SIZE,
-        )
-
-
-class _Slot:
-    """A model folder's method for `Decoder`: the segments that replace the prompt's `{speech}` slot."""
-
-    name = "of a model folder"
-
-    def __init__(self, pretrained):
-        self._pretrained = pretrained
-
-    def slot(self, utterance: Utterance):
-        is_assisted = "assisted_slot" in self._pretrained.config
-        return tuple(self._pretrained.slot(utterance.text if is_assisted else None))
 
 
 def _existing(path, what: str) -> Path:

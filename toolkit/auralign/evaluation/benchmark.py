@@ -1,0 +1,200 @@
+"""`auralign evaluate MODEL --benchmark generalisation`: the fixed questions, answered, scored, and set on one page.
+
+    page = evaluate_benchmark("exp/synthetic/sit/seed_1", ["data/synthetic/test.jsonl"])
+
+The answers and the ledger of each part are in a folder of their own beside the page, as of any evaluation.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from auralign import __version__
+from auralign.evaluation import answer_and_score
+from auralign.evaluation.sources import Source, find_source
+from auralign.files import hash_path, hash_value, without_folders_in_command
+from auralign.generalisation import NAME, VERSION, digits
+from auralign.generalisation.exposure import (
+    UNKNOWN,
+    Exposure,
+    Seen,
+    count,
+    match,
+    name_seen,
+    read_targets,
+)
+from auralign.generalisation.judge import GeneralisationJudge
+from auralign.generalisation.page import JSON, format_text, write_page
+from auralign.generalisation.questions import DIGITS, TASKS, Part, choose, make_questions, relocate
+from auralign.generalisation.result import Result, measure
+from auralign.ledger.build import judge_answers
+from auralign.records import Records, Utterance, write_records
+from auralign.run_folder import RunFolder
+
+BENCHMARKS = (NAME,)
+
+
+def evaluate_benchmark(
+    model,
+    manifests: Sequence,
+    *,
+    benchmark: str = NAME,
+    targets=None,
+    seen: Iterable[str] = (),
+    num_utts: int | None = None,
+    output=None,
+    seed: int = 1,
+    command: Sequence[str] = (),
+    **finding: Any,
+) -> Path:
+    """Evaluate a model by a benchmark.
+
+    Arguments
+    ---------
+    model : path, str or RunFolder
+        As of `auralign.evaluate`.
+    manifests : sequence of path
+        Manifests of LibriSpeech test-clean, of spoken digits, or of both, one each.
+    benchmark : str
+        "generalisation".
+    targets : path, optional
+        What the model was trained with: targets of stage 2, a run, or a text file with an instruction on each line. Default:
+        the run's.
+    seen : iterable of str
+        Names of tasks that count as seen in training, beside those in the targets.
+    num_utts : int, optional
+        Only as many utterances of each part, for a trial; the page says so.
+    output : path, optional
+        The folder in which the benchmark's folder is made; default as of `auralign.evaluate`.
+    seed : int
+        Of the shuffled speech and of the bootstrap.
+    command : sequence of str
+        The command line, for the page.
+    **finding
+        `llm`, `encoder`, `recognizer`, `device`, `overrides` and `others`, as of `auralign.evaluate`.
+
+    Returns Path: the folder with `generalisation.md`, `generalisation.html`, `generalisation.json`, and a folder for each part.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the model, a manifest or the targets are not there.
+    ValueError
+        If the benchmark or a task is unknown, or a manifest does not hold what the benchmark asks about.
+    """
+    if benchmark not in BENCHMARKS:
+        raise ValueError(f"benchmark {benchmark!r}: use {', '.join(BENCHMARKS)}")
+    seen = _check_tasks(seen)
+    if num_utts is not None and num_utts < 2:
+        raise ValueError(f"--utts {num_utts}: give at least 2, as the floor needs another utterance")
+    parts = _choose_parts(manifests, num_utts)
+    source = find_source(model, **finding)
+    asked, place = _read_exposure(source, targets)
+    judged_parts = []
+    # Which tasks count as seen changes the page, so each has a folder of its own.
+    exposures = {name: _exposure_of(name, asked, place, seen) for name in parts}
+    identity = hash_value(
+        [
+            source.identity(),
+            {name: [part.fingerprint, _account(exposures[name])] for name, (_, part) in parts.items()},
+            seed,
+        ]
+    )
+    folder = Path(output or source.output) / f"{NAME}-{VERSION}-{identity[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (manifest, part) in parts.items():
+        judged_parts.append(_evaluate_part(source, folder, manifest.path, part, exposures[name], seed))
+    facts = {
+        "benchmark": f"{NAME}, version {VERSION}",
+        "auralign": __version__,
+        "model": source.name,
+        "model's hash": source.identity()[:12],
+        "targets": place or ("named by --seen" if seen else "not known"),
+        "manifests": ", ".join(manifest.path.name for manifest, _ in parts.values()),
+        "seed": seed,
+        "command": without_folders_in_command(list(command))
+        if command
+        else "auralign.evaluation.benchmark.evaluate_benchmark",
+    }
+    page = write_page(folder, judged_parts, name=source.name, facts=facts)
+    print(format_text(judged_parts, name=source.name))
+    print(f"\nPage: {page.with_suffix('.html')}\nReport: {page}\nNumbers: {folder / JSON}")
+    return folder
+
+
+def _check_tasks(names: Iterable[str]) -> list[str]:
+    known = {name for tasks in TASKS.values() for name in tasks}
+    names = list(names)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"--seen {name}: no task of the benchmark; use {', '.join(sorted(known))}")
+    return names
+
+
+def _choose_parts(manifests: Sequence, num_utts: int | None) -> dict[str, tuple[Records, Part]]:
+    """The part of the benchmark in each manifest, by its name."""
+    parts: dict[str, tuple[Records, Part]] = {}
+    for path in manifests:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no manifest at {path}")
+        manifest = Records(Path(path).resolve(), Utterance)
+        part = choose(manifest, num_utts)
+        if part.name in parts:
+            raise ValueError(
+                f"{path}: holds {part.name}, as does {parts[part.name][0].path}; give one manifest of each part"
+            )
+        parts[part.name] = manifest, part
+    if not parts:
+        raise ValueError(
+            "the benchmark needs a manifest of LibriSpeech test-clean or of spoken digits: --manifest FILE"
+        )
+    return parts
+
+
+def _read_exposure(source: Source, targets) -> tuple[Mapping[Seen, int] | None, str]:
+    """What the targets of the training ask, and where they are; None if they are not known."""
+    if targets is None:
+        found = source.targets()
+    elif Path(targets).is_file() and Path(targets).suffix not in (".yaml", ".yml"):
+        found = Path(targets), None
+    else:
+        run = RunFolder.open(targets)
+        with run.working_here():
+            found = run.targets("train").resolve(), run.data.manifest("train").resolve()
+    if found is None:
+        return None, ""
+    path, manifest = found
+    return count(
+        read_targets(path, manifest)
+    ), f"{path.name} ({hash_path(path)[:12] if path.is_file() else ''})"
+
+
+def _exposure_of(part: str, asked: Mapping[Seen, int] | None, place: str, seen: list[str]) -> Exposure:
+    """What the training held of the tasks of a part."""
+    tasks = TASKS[part]
+    exposure = UNKNOWN
+    if asked is not None:
+        command = digits.spoken_command if part == DIGITS else None
+        exposure = match(tasks, asked, command=command, source=place)
+    return name_seen(tasks, exposure, seen) if seen else exposure
+
+
+def _account(exposure: Exposure) -> list[Any]:
+    """What the answers and the page depend on, as JSON."""
+    tasks = {name: [one.reason, list(one.wordings)] for name, one in exposure.tasks.items()}
+    return [exposure.is_known, tasks, sorted(exposure.places)]
+
+
+def _evaluate_part(
+    source: Source, folder: Path, manifest: Path, part: Part, exposure: Exposure, seed: int
+) -> Result:
+    """Answer and score the questions of one part."""
+    path = folder / f"{part.name}.jsonl"
+    write_records(path, relocate(part.utterances, manifest, folder), kind=Utterance)
+    judge = GeneralisationJudge(part.tasks)
+    asked = list(make_questions(part, exposure))
+    evaluation = answer_and_score(
+        source, Records(path, Utterance), asked, judge=judge, output=folder, seed=seed
+    )
+    judged = judge_answers(evaluation.read_items(), judge)[source.name]
+    return measure(part, exposure, judged, seed=seed)

@@ -56,7 +56,8 @@ def evaluate(
     ---------
     model : path or RunFolder
         A run's output_folder, its YAML, a model folder or its id on the hub; or the run that `auralign.train` gives. A model that
-        others made is the folder or hub id of a speech LLM of transformers, or the address of an endpoint (`auralign.adapters`).
+        others made is the folder or hub id of a speech LLM of transformers, the address of an endpoint, or an
+        `auralign.adapters.OtherModel` of your own.
     manifest : path
         The utterances, as `auralign prepare` or stage 1 of a recipe writes them.
     questions : path, optional

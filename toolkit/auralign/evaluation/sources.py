@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auralign.adapters import MODEL_TYPES, is_address, open_endpoint, open_folder, type_of
+from auralign.adapters import MODEL_TYPES, OtherModel, is_address, open_endpoint, open_folder, type_of
 from auralign.bases import hash_content, hash_tensors
 from auralign.data.frames import live_frames
 from auralign.decode.answers import Answerer, Decoder
@@ -42,7 +42,7 @@ def find_source(
 
     Arguments
     ---------
-    model : path, str or RunFolder
+    model : path, str, RunFolder or OtherModel
         As of `auralign.evaluate`.
     llm, encoder, device, overrides
         As of `auralign.evaluate`.
@@ -56,6 +56,9 @@ def find_source(
     others = {name: value for name, value in (others or {}).items() if value}
     moved = {"device": device, "llm.path": llm, "encoder.path": encoder}
     options = {**(overrides or {}), **{key: str(value) for key, value in moved.items() if value}}
+    if isinstance(model, OtherModel):
+        _refuse_options(model.name, {**options, **others}, "an adapter")
+        return OtherSource(model, recognizer, device or "cpu")
     if isinstance(model, str) and is_address(model):
         _refuse_options(model, options, "an endpoint")
         return OtherSource(open_endpoint(model, **others), recognizer, device or "cpu")

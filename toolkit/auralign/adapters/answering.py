@@ -27,7 +27,7 @@ class OtherAnswerer(Answerer):
         self, questions: list[Question], rows: list[int], given: str, partners: Any
     ) -> list[Hypothesis]:
         if given in FROM_TEXT:
-            texts = self._read_texts(rows, given, partners)
+            texts = self._read_texts([self.manifest[row].text for row in rows], rows, given, partners)
             prompts = [
                 Prompt((question.instruction or SLOT).replace(SLOT, text), None)
                 for question, text in zip(questions, texts, strict=True)

@@ -168,13 +168,12 @@ class Answerer(ABC):
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
-    def _read_texts(self, rows: list[int], given: str, partners) -> list[str]:
-        """What the LLM reads about rows of the manifest, for one of `FROM_TEXT`."""
+    def _read_texts(self, texts: list[str], rows: list[int], given: str, partners) -> list[str]:
+        """What the LLM reads for one of `FROM_TEXT`, about rows of the manifest whose own texts are given."""
         if given == "transcript":
             return self._transcribe(rows)
         if given == OTHER_TEXT:
-            rows = [int(partners[row]) for row in rows]
-        texts = [self.manifest[row].text for row in rows]
+            texts = [self.manifest[int(partners[row])].text for row in rows]
         return [normalise(text) for text in texts] if given in ("normalised", OTHER_TEXT) else texts
 
     def _transcribe(self, rows: list[int]) -> list[str]:
@@ -254,7 +253,9 @@ class Decoder(Answerer):
 
     def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[row] for row in rows]
-        texts = self._read_texts(rows, given, partners) if given in FROM_TEXT else [""] * len(rows)
+        texts = [utterance.text for utterance in utterances]
+        if given in FROM_TEXT:
+            texts = self._read_texts(texts, rows, given, partners)
         speech: list[list[torch.Tensor] | None] = [None] * len(questions)
         if given in FROM_TEXT:
             prompts = [

@@ -180,6 +180,26 @@ def test_wrong_options_are_named(folder, texts, tmp_path, options, message):
         evaluate_benchmark(Known(texts, tmp_path), manifests, **options)
 
 
+def test_the_folder_of_librispeech_is_read_without_a_recipe(texts, tmp_path, capsys):
+    class Silent(Known):
+        def _answer(self, prompt):
+            return ""
+
+    root = tmp_path / "LibriSpeech"
+    for reader, name in ((1, "king"), (2, "queen")):
+        chapter = root / "test-clean" / str(reader) / "7"
+        chapter.mkdir(parents=True)
+        soundfile.write(chapter / f"{reader}-7-0000.flac", np.zeros(1600), 16_000)
+        lines = f"{reader}-7-0000 THE {name.upper()} CAME AND WENT AWAY\n{reader}-7-0001 NO FILE\n"
+        (chapter / f"{reader}-7.trans.txt").write_text(lines)
+    (root / "SPEAKERS.TXT").write_text("1 | F | test-clean | 1.0 | A\n2 | M | test-clean | 1.0 | B\n")
+    evaluate_benchmark(Silent(texts, tmp_path), [root])
+    shown = capsys.readouterr()
+    assert "LibriSpeech test-clean, 2 utterances of 2 speakers, 120 questions" in shown.out
+    assert "2 utterances were found, and LibriSpeech test-clean has 2,620: this is another set" in shown.out
+    assert "2 items of test-clean cannot be used, such as 1-7-0001 (no such file)" in shown.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

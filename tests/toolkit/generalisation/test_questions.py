@@ -1,21 +1,18 @@
 """The set is the same for every model and every manifest of one corpus; what a run has seen only sorts its questions."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from auralign.generalisation import digits
 from auralign.generalisation.exposure import UNKNOWN, Seen, count, match
 from auralign.generalisation.questions import DIGITS, SENTENCES, choose, group_of, make_questions, relocate
-from auralign.records import Records, Utterance, write_records
+from auralign.records import Utterance
 
 SENTENCE = "the {} came and went away at night"
+PLACE = Path("m.jsonl")
 NAMES = ("cat", "dog", "king", "queen", "boat", "wind", "maid", "bird")
-
-
-def write(path, utterances):
-    write_records(path, utterances, kind=Utterance)
-    return Records(path, Utterance)
 
 
 @pytest.fixture
@@ -29,28 +26,28 @@ def spoken():
     ]
 
 
-def test_two_utterances_of_each_speaker_are_asked_about_in_lower_case(tmp_path, spoken):
-    part = choose(write(tmp_path / "m.jsonl", spoken))
+def test_two_utterances_of_each_speaker_are_asked_about_in_lower_case(spoken):
+    part = choose(spoken, PLACE)
     assert part.name == SENTENCES
     assert [one.speaker for one in part.utterances] == ["s0", "s0", "s1", "s1", "s2", "s2"]
     assert all(one.text.islower() for one in part.utterances)
 
 
-def test_the_order_of_the_manifest_does_not_matter(tmp_path, spoken):
-    first = choose(write(tmp_path / "m.jsonl", spoken))
+def test_the_order_of_the_manifest_does_not_matter(spoken):
+    first = choose(spoken, PLACE)
     random.Random(1).shuffle(spoken)
-    second = choose(write(tmp_path / "n.jsonl", spoken))
+    second = choose(spoken, PLACE)
     assert first.utterances == second.utterances
     assert first.fingerprint == second.fingerprint
 
 
-def test_another_text_is_another_set(tmp_path, spoken):
-    first = choose(write(tmp_path / "m.jsonl", spoken[:8]))
+def test_another_text_is_another_set(spoken):
+    first = choose(spoken[:8], PLACE)
     changed = [Utterance(one.id, one.audio, 2.5, one.text, speaker=one.speaker) for one in spoken[:8]]
-    assert choose(write(tmp_path / "n.jsonl", changed)).fingerprint != first.fingerprint
+    assert choose(changed, PLACE).fingerprint != first.fingerprint
 
 
-def test_only_test_clean_is_asked_about_if_subsets_are_labelled(tmp_path, spoken):
+def test_only_test_clean_is_asked_about_if_subsets_are_labelled(spoken):
     marked = [
         Utterance(
             one.id, one.audio, one.seconds, one.text, speaker=one.speaker,
@@ -58,44 +55,42 @@ def test_only_test_clean_is_asked_about_if_subsets_are_labelled(tmp_path, spoken
         )
         for one in spoken
     ]  # fmt: skip
-    assert {one.speaker for one in choose(write(tmp_path / "m.jsonl", marked)).utterances} == {"s1"}
+    assert {one.speaker for one in choose(marked, PLACE).utterances} == {"s1"}
 
 
-def test_a_part_of_the_corpus_is_not_called_the_benchmark(tmp_path, spoken):
-    note = choose(write(tmp_path / "m.jsonl", spoken)).note
-    assert "holds 24 utterances, and LibriSpeech test-clean 2,620" in note
-    assert "a trial with 4 utterances" in choose(write(tmp_path / "n.jsonl", spoken), 4).note
+def test_a_part_of_the_corpus_is_not_called_the_benchmark(spoken):
+    note = choose(spoken, PLACE).note
+    assert "24 utterances were found, and LibriSpeech test-clean has 2,620" in note
+    assert "a trial with 4 utterances" in choose(spoken, PLACE, 4).note
 
 
-def test_digits_are_known_by_their_words_and_spoken_commands_are_left_out(tmp_path):
+def test_digits_are_known_by_their_words_and_spoken_commands_are_left_out():
     texts = ["three one two", "first three one two", "nine four seven", "one two three"]
-    part = choose(write(tmp_path / "m.jsonl", [Utterance(text, "a.wav", 1.0, text) for text in texts]))
+    part = choose([Utterance(text, "a.wav", 1.0, text) for text in texts], PLACE)
     assert part.name == DIGITS
     assert [one.text for one in part.utterances] == ["nine four seven", "three one two"]
     assert part.note == ""
 
 
-def test_a_manifest_with_nothing_to_ask_about_is_an_error(tmp_path):
-    manifest = write(
-        tmp_path / "m.jsonl", [Utterance("a", "a.wav", 1.0, "yes"), Utterance("b", "b.wav", 1.0, "no")]
-    )
+def test_a_manifest_with_nothing_to_ask_about_is_an_error():
+    spoken = [Utterance("a", "a.wav", 1.0, "yes"), Utterance("b", "b.wav", 1.0, "no")]
     with pytest.raises(
-        ValueError, match="0 utterances that the benchmark can ask about.* sentences of 4 to 40"
+        ValueError, match="m.jsonl: 0 utterances that the benchmark can ask about.* sentences of 4 to 40"
     ):
-        choose(manifest)
+        choose(spoken, PLACE)
 
 
 def test_the_audio_is_found_from_another_folder(tmp_path):
     (tmp_path / "a").mkdir()
     utterances = [Utterance("x", "../sound/x.wav", 1.0, "a")]
-    (moved,) = relocate(utterances, tmp_path / "a" / "m.jsonl", tmp_path / "b" / "c")
+    (moved,) = relocate(utterances, tmp_path / "a", tmp_path / "b" / "c")
     assert moved.audio == "../../sound/x.wav"
 
 
 @pytest.fixture
-def part(tmp_path):
+def part():
     texts = ["three one two", "nine four seven"]
-    return choose(write(tmp_path / "digits.jsonl", [Utterance(text, "a.wav", 1.0, text) for text in texts]))
+    return choose([Utterance(text, "a.wav", 1.0, text) for text in texts], PLACE)
 
 
 def test_every_task_is_asked_about_every_utterance_in_every_wording(part):

@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
         action="append",
         required=True,
         help="the utterances; auralign prepare writes one of any corpus. With --benchmark: of LibriSpeech "
-        "test-clean, of spoken digits, or one of each",
+        "test-clean (or the folder LibriSpeech of the release), of spoken digits, or one of each",
     )
     parser.add_argument(
         "--benchmark", metavar="NAME", help="ask the fixed questions of a benchmark: generalisation"

@@ -5,11 +5,14 @@
 The answers and the ledger of each part are in a folder of their own beside the page, as of any evaluation.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from auralign import __version__
+from auralign.corpora.librispeech import read_librispeech
+from auralign.data.rejected import Rejection
 from auralign.evaluation import answer_and_score
 from auralign.evaluation.sources import Source, find_source
 from auralign.files import hash_path, hash_value, without_folders_in_command
@@ -27,6 +30,7 @@ from auralign.generalisation.judge import GeneralisationJudge
 from auralign.generalisation.page import JSON, format_text, write_page
 from auralign.generalisation.questions import DIGITS, TASKS, Part, choose, make_questions, relocate
 from auralign.generalisation.result import Result, measure
+from auralign.generalisation.sentences import SUBSET
 from auralign.ledger.build import judge_answers
 from auralign.records import Records, Utterance, write_records
 from auralign.run_folder import RunFolder
@@ -54,7 +58,8 @@ def evaluate_benchmark(
     model : path, str or RunFolder
         As of `auralign.evaluate`.
     manifests : sequence of path
-        Manifests of LibriSpeech test-clean, of spoken digits, or of both, one each.
+        Manifests of LibriSpeech test-clean and of spoken digits, one each or one of them. The folder LibriSpeech of the release
+        does for the first.
     benchmark : str
         "generalisation".
     targets : path, optional
@@ -90,7 +95,7 @@ def evaluate_benchmark(
     parts = _choose_parts(manifests, num_utts)
     source = find_source(model, **finding)
     asked, place = _read_exposure(source, targets)
-    judged_parts = []
+    results = []
     # Which tasks count as seen changes the page, so each has a folder of its own.
     exposures = {name: _exposure_of(name, asked, place, seen) for name in parts}
     identity = hash_value(
@@ -102,22 +107,23 @@ def evaluate_benchmark(
     )
     folder = Path(output or source.output) / f"{NAME}-{VERSION}-{identity[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (manifest, part) in parts.items():
-        judged_parts.append(_evaluate_part(source, folder, manifest.path, part, exposures[name], seed))
+    for name, (place_of_part, part) in parts.items():
+        before = place_of_part if place_of_part.is_dir() else place_of_part.parent
+        results.append(_evaluate_part(source, folder, before, part, exposures[name], seed))
     facts = {
         "benchmark": f"{NAME}, version {VERSION}",
         "auralign": __version__,
         "model": source.name,
         "model's hash": source.identity()[:12],
         "targets": place or ("named by --seen" if seen else "not known"),
-        "manifests": ", ".join(manifest.path.name for manifest, _ in parts.values()),
+        "utterances of": ", ".join(place.name for place, _ in parts.values()),
         "seed": seed,
         "command": without_folders_in_command(list(command))
         if command
         else "auralign.evaluation.benchmark.evaluate_benchmark",
     }
-    page = write_page(folder, judged_parts, name=source.name, facts=facts)
-    print(format_text(judged_parts, name=source.name))
+    page = write_page(folder, results, name=source.name, facts=facts)
+    print(format_text(results, name=source.name))
     print(f"\nPage: {page.with_suffix('.html')}\nReport: {page}\nNumbers: {folder / JSON}")
     return folder
 
@@ -131,24 +137,37 @@ def _check_tasks(names: Iterable[str]) -> list[str]:
     return names
 
 
-def _choose_parts(manifests: Sequence, num_utts: int | None) -> dict[str, tuple[Records, Part]]:
-    """The part of the benchmark in each manifest, by its name."""
-    parts: dict[str, tuple[Records, Part]] = {}
-    for path in manifests:
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no manifest at {path}")
-        manifest = Records(Path(path).resolve(), Utterance)
-        part = choose(manifest, num_utts)
+def _choose_parts(manifests: Sequence, num_utts: int | None) -> dict[str, tuple[Path, Part]]:
+    """The part of the benchmark in each manifest, by its name, with the manifest."""
+    parts: dict[str, tuple[Path, Part]] = {}
+    for path in map(Path, manifests):
+        part = choose(_read_utterances(path), path, num_utts)
         if part.name in parts:
             raise ValueError(
-                f"{path}: holds {part.name}, as does {parts[part.name][0].path}; give one manifest of each part"
+                f"{path}: holds {part.name}, as does {parts[part.name][0]}; give one manifest of each part"
             )
-        parts[part.name] = manifest, part
+        parts[part.name] = path.resolve(), part
     if not parts:
         raise ValueError(
             "the benchmark needs a manifest of LibriSpeech test-clean or of spoken digits: --manifest FILE"
         )
     return parts
+
+
+def _read_utterances(path: Path) -> list[Utterance]:
+    """The utterances of a manifest, or of test-clean in the folder LibriSpeech of the release."""
+    if path.is_file():
+        return list(Records(path, Utterance))
+    if not path.is_dir():
+        raise FileNotFoundError(f"no manifest at {path}, and no folder LibriSpeech")
+    found = list(read_librispeech(path, SUBSET))
+    unusable = [item for item in found if isinstance(item, Rejection)]
+    if unusable:
+        print(
+            f"{path}: {len(unusable)} items of {SUBSET} cannot be used, such as {unusable[0].id} ({unusable[0].reason})",
+            file=sys.stderr,
+        )
+    return [item for item in found if isinstance(item, Utterance)]
 
 
 def _read_exposure(source: Source, targets) -> tuple[Mapping[Seen, int] | None, str]:
@@ -186,11 +205,11 @@ def _account(exposure: Exposure) -> list[Any]:
 
 
 def _evaluate_part(
-    source: Source, folder: Path, manifest: Path, part: Part, exposure: Exposure, seed: int
+    source: Source, folder: Path, before: Path, part: Part, exposure: Exposure, seed: int
 ) -> Result:
-    """Answer and score the questions of one part."""
+    """Answer and score the questions of one part, whose audio is relative to the folder `before`."""
     path = folder / f"{part.name}.jsonl"
-    write_records(path, relocate(part.utterances, manifest, folder), kind=Utterance)
+    write_records(path, relocate(part.utterances, before, folder), kind=Utterance)
     judge = GeneralisationJudge(part.tasks)
     asked = list(make_questions(part, exposure))
     evaluation = answer_and_score(

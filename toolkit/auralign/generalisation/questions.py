@@ -19,7 +19,7 @@ from auralign.generalisation import VERSION, digits, sentences
 from auralign.generalisation.exposure import Exposure
 from auralign.generalisation.task import Task, wording_key
 from auralign.layout import SLOT, Speech, fill
-from auralign.records import Question, Records, Utterance
+from auralign.records import Question, Utterance
 
 SENTENCES, DIGITS = "sentences", "digits"
 TASKS: Mapping[str, Mapping[str, Task]] = {SENTENCES: sentences.TASKS, DIGITS: digits.TASKS}
@@ -58,26 +58,28 @@ class Part:
             return f"a trial with {len(self.utterances)} utterances, not the benchmark"
         if self.name == SENTENCES and self.num_source != sentences.NUM_UTTS_OF_CORPUS:
             return (
-                f"the manifest holds {self.num_source:,} utterances, and {CORPUS[self.name]} {sentences.NUM_UTTS_OF_CORPUS:,}: "
-                "it is another set than the benchmark's"
+                f"{self.num_source:,} utterances were found, and {CORPUS[self.name]} has {sentences.NUM_UTTS_OF_CORPUS:,}: "
+                "this is another set than the benchmark's"
             )
         return ""
 
 
-def choose(manifest: Records, num_utts: int | None = None) -> Part:
-    """The part of the benchmark that a manifest holds, with its utterances ordered by id and their texts in lower case.
+def choose(utterances: Iterable[Utterance], place: Path, num_utts: int | None = None) -> Part:
+    """The part of the benchmark that some utterances belong to, ordered by id and with their texts in lower case.
 
     Arguments
     ---------
-    manifest : Records of Utterance
+    utterances : iterable of Utterance
+    place : Path
+        The manifest, or the folder of the corpus, for errors.
     num_utts : int, optional
         Only as many utterances, for a trial; default: all of the set.
 
-    Raises ValueError if the manifest holds no utterance, or too few that the benchmark can ask about.
+    Raises ValueError if there is no utterance, or there are too few that the benchmark can ask about.
     """
-    found = [replace(one, text=" ".join(one.text.lower().split())) for one in manifest]
+    found = [replace(one, text=" ".join(one.text.lower().split())) for one in utterances]
     if not found:
-        raise ValueError(f"{manifest.path}: holds no utterance; run stage 1 (prepare) again")
+        raise ValueError(f"{place}: holds no utterance; run stage 1 (prepare) again")
     spoken = [one for one in found if digits.find_digits(one.text) is not None]
     # Some strings of digits begin with a spoken command, so that not all utterances of such a corpus are digits alone.
     commands = [one for one in found if digits.spoken_command(one.text) is not None]
@@ -93,7 +95,7 @@ def choose(manifest: Records, num_utts: int | None = None) -> Part:
     chosen = chosen[: num_utts or MAX_UTTS]
     if len({one.text for one in chosen}) < 2:
         raise ValueError(
-            f"{manifest.path}: {len(chosen)} utterances that the benchmark can ask about, it needs 2 with different texts: "
+            f"{place}: {len(chosen)} utterances that the benchmark can ask about, it needs 2 with different texts: "
             + (
                 f"sentences of {sentences.MIN_WORDS} to {sentences.MAX_WORDS} English words"
                 if name == SENTENCES
@@ -118,10 +120,10 @@ def _first_of_each_speaker(utterances: Iterable[Utterance], number: int) -> list
     ]
 
 
-def relocate(utterances: Iterable[Utterance], manifest: Path, folder: Path) -> Iterator[Utterance]:
-    """The utterances with their audio relative to another folder."""
+def relocate(utterances: Iterable[Utterance], before: Path, folder: Path) -> Iterator[Utterance]:
+    """The utterances with their audio relative to another folder than the one before."""
     for one in utterances:
-        place = os.path.realpath(manifest.parent / one.audio)
+        place = os.path.realpath(before / one.audio)
         yield replace(one, audio=os.path.relpath(place, os.path.realpath(folder)))
 
 

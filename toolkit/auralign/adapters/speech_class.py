@@ -63,9 +63,10 @@ class SpeechClass(OtherModel):
         import transformers
 
         found = type_of(folder)
-        if found is None:
+        if found not in CLASSES:
             raise ValueError(
-                f"{folder / CONFIG}: its model_type has no adapter; use one of {', '.join(CLASSES)}"
+                f"{folder / CONFIG}: there is no adapter of the model_type {found!r}, but of {', '.join(CLASSES)}; give such a "
+                "model, or write an adapter (auralign.adapters.OtherModel)"
             )
         if found == "ultravox" and not trust_remote_code:
             raise ValueError(

@@ -54,6 +54,13 @@ def test_options_of_our_runs_are_refused(exported):
     assert ARCHITECTURES["qwen2_audio"].class_name == type(find_source(run.folder).model.model).__name__
 
 
+def test_a_model_without_an_adapter_is_named(make_llm):
+    with pytest.raises(
+        ValueError, match="no adapter of the model_type 'llama', but of qwen2_audio, .*OtherModel"
+    ):
+        find_source(make_llm("llama"))
+
+
 def test_speech_beyond_the_window_is_refused_without_a_processor(exported):
     model = open_folder(exported("voxtral", seconds=()).folder)
     with pytest.raises(ValueError, match="speech of 31.0 s, and without a processor at most 30 s"):

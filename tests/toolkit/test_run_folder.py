@@ -9,6 +9,7 @@ import pytest
 
 import auralign
 from auralign import cli
+from auralign.evaluation.sources import targets_of
 from auralign.recipe import RecipeError
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RECIPE, RunFolder
@@ -190,6 +191,17 @@ def test_the_benchmark_reads_what_was_trained_from_the_targets_of_the_run(recipe
     assert part["reasons"]["task generalisation"] == "no task of the benchmark is in the targets"
     assert part["num_questions"] == 120
     assert "Page:" in capsys.readouterr().out
+
+
+def test_targets_of_the_run_that_a_training_began_with_are_read_too(recipe, third):
+    """`init_from` names a run, or a checkpoint within it; any other place is named as unknown."""
+    own, earlier = (recipe / name / "targets/train.jsonl" for name in ("exp/other", "exp/third"))
+    for start in (third, third / "checkpoints/step_00000001"):
+        run = RunFolder.open(recipe / "exp/other", {"init_from": str(start)})
+        found, unknown = targets_of(run)
+        assert [path for path, _ in found] == [own, earlier] and unknown == []
+    found, unknown = targets_of(RunFolder.open(recipe / "exp/other", {"init_from": "elsewhere"}))
+    assert [path for path, _ in found] == [own] and unknown == ["elsewhere"]
 
 
 def test_another_question_is_another_evaluation_beside_the_first(recipe, other_test, capsys):

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from auralign import cli
 from auralign.adapters import OtherModel, Reply
@@ -13,6 +14,7 @@ from auralign.evaluation import sources
 from auralign.evaluation.benchmark import evaluate_benchmark
 from auralign.generalisation import digits
 from auralign.layout import SLOT
+from auralign.models import recognizers
 from auralign.records import Utterance, write_records
 
 NUM_SPEAKERS, STEP = 10, 0.02
@@ -84,7 +86,7 @@ def folder(tmp_path_factory, texts):
 @pytest.fixture(scope="module")
 def found(folder, texts):
     model = Known(texts, folder)
-    place = evaluate_benchmark(model, [folder / "test.jsonl"], targets=folder / "asked.txt")
+    place = evaluate_benchmark(model, [folder / "test.jsonl"], targets=[folder / "asked.txt"])
     (part,) = json.loads((place / "generalisation.json").read_text())["parts"]
     return place, part, model
 
@@ -135,7 +137,7 @@ def test_the_page_names_version_set_evidence_and_what_is_lacking(found):
 def test_what_is_answered_is_not_asked_again(found, folder):
     place, _, model = found
     before = model.heard
-    assert evaluate_benchmark(model, [folder / "test.jsonl"], targets=folder / "asked.txt") == place
+    assert evaluate_benchmark(model, [folder / "test.jsonl"], targets=[folder / "asked.txt"]) == place
     assert model.heard == before > 0
 
 
@@ -153,7 +155,7 @@ def test_a_model_that_hears_nothing_generalises_nothing(folder, texts, tmp_path,
             return "" if prompt.speech is not None else super()._answer(prompt)
 
     evaluate_benchmark(
-        Deaf(texts, tmp_path), [folder / "test.jsonl"], targets=folder / "asked.txt", num_utts=4
+        Deaf(texts, tmp_path), [folder / "test.jsonl"], targets=[folder / "asked.txt"], num_utts=4
     )
     shown = capsys.readouterr().out
     assert (
@@ -178,6 +180,36 @@ def test_wrong_options_are_named(folder, texts, tmp_path, options, message):
     manifests = [folder / "test.jsonl"] * (2 if options.pop("twice", False) else 1)
     with pytest.raises(ValueError, match=message):
         evaluate_benchmark(Known(texts, tmp_path), manifests, **options)
+
+
+class Recognizer:
+    """Knows what was said by the loudness of the recording."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def to(self, device):
+        return self
+
+    def encoder(self, waveforms):
+        loudness = [round(float(np.abs(samples).max()) / STEP) for samples in waveforms]
+        return torch.tensor(loudness)[:, None, None], torch.ones(len(loudness), dtype=torch.int64)
+
+    def transcribe(self, frames, lengths):
+        return [self.texts[number] for number in frames[:, 0, 0].tolist()]
+
+
+def test_a_recognizer_gives_any_model_a_cascade(folder, texts, tmp_path, monkeypatch):
+    (tmp_path / "whisper").mkdir()
+    (tmp_path / "whisper" / "config.json").write_text("{}")
+    monkeypatch.setattr(recognizers, "load_whisper_recognizer", lambda path: Recognizer(texts))
+    options = {"num_utts": 6, "recognizer": tmp_path / "whisper", "seen": ["sort"]}
+    place = evaluate_benchmark(Known(texts, tmp_path), [folder / "test.jsonl"], **options)
+    (part,) = json.loads((place / "generalisation.json").read_text())["parts"]
+    assert {cell["transcript"] for cell in part["cells"]} == {1.0}
+    assert part["gap_to_cascade"]["value"] == part["gap_to_text"]["value"] > 0
+    assert part["gap_to_cascade"]["low"] is None  # six speakers
+    assert "gap to the cascade" not in part["reasons"]
 
 
 def test_the_folder_of_librispeech_is_read_without_a_recipe(texts, tmp_path, capsys):

@@ -68,8 +68,10 @@ def add(commands: Commands) -> None:
     benchmark.add_argument(
         "--targets",
         metavar="FILE",
+        action="append",
+        default=[],
         help="what the model was trained with: targets, a run, or a text file with an instruction on each line "
-        "(default: the run's)",
+        "(those of a run and of the runs that it began with are read anyway)",
     )
     benchmark.add_argument(
         "--seen", metavar="TASK", action="append", default=[], help="a task that counts as seen in training"

@@ -6,6 +6,7 @@ The answers and the ledger of each part are in a folder of their own beside the 
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,13 @@ from auralign import __version__
 from auralign.corpora.librispeech import read_librispeech
 from auralign.data.rejected import Rejection
 from auralign.evaluation import answer_and_score
-from auralign.evaluation.sources import Source, find_source
+from auralign.evaluation.sources import Source, find_source, targets_of
 from auralign.files import hash_path, hash_value, without_folders_in_command
 from auralign.generalisation import NAME, VERSION, digits
 from auralign.generalisation.exposure import (
     UNKNOWN,
     Exposure,
     Seen,
-    count,
     match,
     name_seen,
     read_targets,
@@ -43,7 +43,7 @@ def evaluate_benchmark(
     manifests: Sequence,
     *,
     benchmark: str = NAME,
-    targets=None,
+    targets: Sequence = (),
     seen: Iterable[str] = (),
     num_utts: int | None = None,
     output=None,
@@ -62,9 +62,9 @@ def evaluate_benchmark(
         does for the first.
     benchmark : str
         "generalisation".
-    targets : path, optional
-        What the model was trained with: targets of stage 2, a run, or a text file with an instruction on each line. Default:
-        the run's.
+    targets : sequence of path
+        What the model was trained with, beside the targets of the run and of those that it began with (`init_from`): targets
+        of stage 2, a run, or a text file with an instruction on each line.
     seen : iterable of str
         Names of tasks that count as seen in training, beside those in the targets.
     num_utts : int, optional
@@ -94,7 +94,7 @@ def evaluate_benchmark(
         raise ValueError(f"--utts {num_utts}: give at least 2, as the floor needs another utterance")
     parts = _choose_parts(manifests, num_utts)
     source = find_source(model, **finding)
-    asked, place = _read_exposure(source, targets)
+    asked, place, unknown = _read_exposure(source, targets)
     results = []
     # Which tasks count as seen changes the page, so each has a folder of its own.
     exposures = {name: _exposure_of(name, asked, place, seen) for name in parts}
@@ -122,6 +122,11 @@ def evaluate_benchmark(
         if command
         else "auralign.evaluation.benchmark.evaluate_benchmark",
     }
+    if unknown:
+        facts["began with"] = (
+            f"{', '.join(unknown)}, whose targets are not known: a task that counts as unseen may be seen; give them by --targets"
+        )
+        print(f"warning: the training began with {facts['began with']}", file=sys.stderr)
     page = write_page(folder, results, name=source.name, facts=facts)
     print(format_text(results, name=source.name))
     print(f"\nPage: {page.with_suffix('.html')}\nReport: {page}\nNumbers: {folder / JSON}")
@@ -170,22 +175,24 @@ def _read_utterances(path: Path) -> list[Utterance]:
     return [item for item in found if isinstance(item, Utterance)]
 
 
-def _read_exposure(source: Source, targets) -> tuple[Mapping[Seen, int] | None, str]:
-    """What the targets of the training ask, and where they are; None if they are not known."""
-    if targets is None:
-        found = source.targets()
-    elif Path(targets).is_file() and Path(targets).suffix not in (".yaml", ".yml"):
-        found = Path(targets), None
-    else:
-        run = RunFolder.open(targets)
-        with run.working_here():
-            found = run.targets("train").resolve(), run.data.manifest("train").resolve()
-    if found is None:
-        return None, ""
-    path, manifest = found
-    return count(
-        read_targets(path, manifest)
-    ), f"{path.name} ({hash_path(path)[:12] if path.is_file() else ''})"
+def _read_exposure(source: Source, given: Sequence) -> tuple[Mapping[Seen, int] | None, str, list[str]]:
+    """What the targets of the training ask, where they are, and the places of earlier trainings whose targets are not known.
+
+    None instead of what they ask if no targets are known.
+    """
+    found, unknown = source.targets()
+    for place in map(Path, given):
+        if place.is_file() and place.suffix not in (".yaml", ".yml"):
+            found.append((place, None))
+        else:
+            more, without = targets_of(RunFolder.open(place))
+            found, unknown = [*found, *more], [*unknown, *without]
+    if not found:
+        return None, "", unknown
+    asked: Counter[Seen] = Counter()
+    for path, manifest in found:
+        asked.update(read_targets(path, manifest))
+    return asked, ", ".join(f"{path.name} ({hash_path(path)[:12]})" for path, _ in found), unknown
 
 
 def _exposure_of(part: str, asked: Mapping[Seen, int] | None, place: str, seen: list[str]) -> Exposure:

@@ -21,9 +21,10 @@ from auralign.ledger.provenance import stages_of
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
 from auralign.records import Question, Records, Utterance, read_rows
-from auralign.run_folder import RunFolder
+from auralign.run_folder import RECIPE, RunFolder
 from auralign.score.judge import Judge
 from auralign.train.checkpoint import WEIGHTS
+from auralign.versions import trainings
 
 DECODE_BATCH_SIZE = 16
 
@@ -142,9 +143,9 @@ class Source:
         """When, how long and on what its stages ran; a model folder does not say how long its training took."""
         return []
 
-    def targets(self) -> tuple[Path, Path] | None:
-        """The targets that it was trained with and their manifest; None if they are not known."""
-        return None
+    def targets(self) -> tuple[list[tuple[Path, Path | None]], list[str]]:
+        """The targets that it was trained with, as `targets_of`; those of a model folder are not known."""
+        return [], []
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
@@ -195,10 +196,9 @@ class RunSource(Source):
         with self.run.working_here():
             return stages_of({self.name: self.run})
 
-    def targets(self) -> tuple[Path, Path]:
-        """The targets of stage 2."""
-        with self.run.working_here():
-            return self.run.targets("train").resolve(), self.run.data.manifest("train").resolve()
+    def targets(self) -> tuple[list[tuple[Path, Path | None]], list[str]]:
+        """The targets of stage 2, and those of the runs that it began with."""
+        return targets_of(self.run)
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
@@ -267,6 +267,27 @@ class OtherSource(Source):
         from auralign.adapters.answering import OtherAnswerer
 
         return OtherAnswerer(self.model, manifest)
+
+
+def targets_of(run: RunFolder) -> tuple[list[tuple[Path, Path | None]], list[str]]:
+    """The targets that a run and the runs that it began with (`init_from`) were trained with.
+
+    Returns (targets, manifest) of each run, the latest first, and the places of earlier trainings whose targets are not there.
+    """
+    with run.working_here():
+        found: list[tuple[Path, Path | None]] = [
+            (run.targets("train").resolve(), run.data.manifest("train").resolve())
+        ]
+        start = run.recipe.init_from
+        if start is None:
+            return found, []
+        # It names a run, or a checkpoint within one.
+        places = [Path(start), *Path(start).resolve().parents]
+        earlier = next((place for place in places if (trainings(place).current / RECIPE).is_file()), None)
+        if earlier is None or not (opened := RunFolder.open(earlier)).targets("train").is_file():
+            return found, [str(start)]
+        more, unknown = targets_of(opened)
+        return [*found, *more], unknown
 
 
 def _beside(folder: Path, name: str) -> Path:

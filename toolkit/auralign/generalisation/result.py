@@ -42,6 +42,7 @@ CELLS = {
     (UNSEEN_TASKS, False): "unseen tasks, speech in an unseen place",
     (UNKNOWN, None): "all tasks; the training is not known",
 }
+PLACES = CELLS[UNSEEN_TASKS, True], CELLS[UNSEEN_TASKS, False]
 NO_TARGETS = "the targets of the training are not known; give --targets FILE, or --seen TASK"
 AT_FLOOR = f"with speech the seen tasks themselves are less than {LEAST_SPAN:g} above the floor, so that nothing can generalise"
 ABSENT = Estimate(None, None, None)
@@ -259,6 +260,9 @@ def _cells(scores: _Scores, exposure: Exposure, part: Part, judged: Sequence[Jud
         name: (scores.groups == group) & (True if in_place is None else places == in_place)
         for (group, in_place), name in CELLS.items()
     }
+    if not exposure.places:  # no instruction of the training is known
+        masks = {name: mask for name, mask in masks.items() if name not in PLACES}
+        masks["unseen tasks"] = scores.groups == UNSEEN_TASKS
     of_rule = np.array([part.tasks[name].kind == BY_RULE for name in scores.tasks])
     if not of_rule.all():
         masks |= {f"all tasks {BY_RULE}": of_rule, f"all tasks {BY_OWN_ANSWER}": ~of_rule}

@@ -172,12 +172,17 @@ def test_a_model_that_hears_nothing_generalises_nothing(folder, texts, tmp_path,
     [
         ({"benchmark": "other"}, "benchmark 'other': use generalisation"),
         ({"seen": ["sorting"]}, "--seen sorting: no task of the benchmark; use .*sort"),
+        (
+            {"manifests": []},
+            "needs the folder LibriSpeech, or a manifest of its test-clean or of spoken digits",
+        ),
         ({"num_utts": 1}, "--utts 1: give at least 2"),
         ({"twice": True}, "holds digits, as does .*test.jsonl; give one manifest of each part"),
     ],
 )
 def test_wrong_options_are_named(folder, texts, tmp_path, options, message):
-    manifests = [folder / "test.jsonl"] * (2 if options.pop("twice", False) else 1)
+    options = dict(options)
+    manifests = options.pop("manifests", [folder / "test.jsonl"] * (2 if options.pop("twice", False) else 1))
     with pytest.raises(ValueError, match=message):
         evaluate_benchmark(Known(texts, tmp_path), manifests, **options)
 
@@ -235,13 +240,14 @@ def test_the_folder_of_librispeech_is_read_without_a_recipe(texts, tmp_path, cap
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--seen", "sort"], "--seen: an option of a benchmark"),
-        (["--manifest", "b.jsonl"], "give one manifest"),
+        (["--ask", "sort {speech}"], "which utterances? give --manifest FILE"),
+        (["--manifest", "a.jsonl", "--seen", "sort"], "--seen: an option of a benchmark"),
+        (["--manifest", "a.jsonl", "--manifest", "b.jsonl"], "give one manifest"),
         (["--benchmark", "generalisation", "--ask", "sort {speech}"], "--ask: the questions of --benchmark"),
     ],
 )
 def test_options_of_the_command_that_do_not_fit_are_named(monkeypatch, capsys, words, message):
-    monkeypatch.setattr("sys.argv", ["auralign", "evaluate", "model", "--manifest", "a.jsonl", *words])
+    monkeypatch.setattr("sys.argv", ["auralign", "evaluate", "model", *words])
     with pytest.raises(SystemExit):
         cli.main()
     assert message in capsys.readouterr().err

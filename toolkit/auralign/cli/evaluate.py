@@ -33,9 +33,9 @@ def add(commands: Commands) -> None:
         "--manifest",
         metavar="FILE",
         action="append",
-        required=True,
+        default=[],
         help="the utterances; auralign prepare writes one of any corpus. With --benchmark: of LibriSpeech "
-        "test-clean (or the folder LibriSpeech of the release), of spoken digits, or one of each",
+        "test-clean (or the folder LibriSpeech of the release), of spoken digits, or one of each (default: the run's test set)",
     )
     parser.add_argument(
         "--benchmark", metavar="NAME", help="ask the fixed questions of a benchmark: generalisation"
@@ -116,6 +116,8 @@ def do(options: argparse.Namespace) -> int:
     for name in ("targets", "seen", "utts"):
         if getattr(options, name):
             raise ValueError(f"--{name}: an option of a benchmark; give --benchmark generalisation too")
+    if not options.manifest:
+        raise ValueError("which utterances? give --manifest FILE; auralign prepare writes one of any corpus")
     if len(options.manifest) > 1:
         raise ValueError(
             f"--manifest {options.manifest[1]}: give one manifest; several are for --benchmark generalisation"

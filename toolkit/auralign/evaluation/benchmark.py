@@ -40,7 +40,7 @@ BENCHMARKS = (NAME,)
 
 def evaluate_benchmark(
     model,
-    manifests: Sequence,
+    manifests: Sequence = (),
     *,
     benchmark: str = NAME,
     targets: Sequence = (),
@@ -59,7 +59,7 @@ def evaluate_benchmark(
         As of `auralign.evaluate`.
     manifests : sequence of path
         Manifests of LibriSpeech test-clean and of spoken digits, one each or one of them. The folder LibriSpeech of the release
-        does for the first.
+        does for the first. Default: the run's test set.
     benchmark : str
         "generalisation".
     targets : sequence of path
@@ -92,8 +92,8 @@ def evaluate_benchmark(
     seen = _check_tasks(seen)
     if num_utts is not None and num_utts < 2:
         raise ValueError(f"--utts {num_utts}: give at least 2, as the floor needs another utterance")
-    parts = _choose_parts(manifests, num_utts)
     source = find_source(model, **finding)
+    parts = _choose_parts(manifests or source.test_sets(), num_utts)
     asked, place, unknown = _read_exposure(source, targets)
     results = []
     # Which tasks count as seen changes the page, so each has a folder of its own.
@@ -154,7 +154,7 @@ def _choose_parts(manifests: Sequence, num_utts: int | None) -> dict[str, tuple[
         parts[part.name] = path.resolve(), part
     if not parts:
         raise ValueError(
-            "the benchmark needs a manifest of LibriSpeech test-clean or of spoken digits: --manifest FILE"
+            "the benchmark needs the folder LibriSpeech, or a manifest of its test-clean or of spoken digits: --manifest PLACE"
         )
     return parts
 

@@ -147,6 +147,10 @@ class Source:
         """The targets that it was trained with, as `targets_of`; those of a model folder are not known."""
         return [], []
 
+    def test_sets(self) -> list[Path]:
+        """The manifests of its own test set; a model folder has none."""
+        return []
+
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""
         return texts_of(manifest, self.recognizer)
@@ -199,6 +203,11 @@ class RunSource(Source):
     def targets(self) -> tuple[list[tuple[Path, Path | None]], list[str]]:
         """The targets of stage 2, and those of the runs that it began with."""
         return targets_of(self.run)
+
+    def test_sets(self) -> list[Path]:
+        """The test set of stage 1."""
+        with self.run.working_here():
+            return [self.run.data.manifest("test").resolve()]
 
     def texts(self, manifest: Records) -> list[str]:
         """What the original LLM reads."""

@@ -25,7 +25,7 @@ from auralign.adapters.other_model import MAX_NEW_TOKENS, SAMPLE_RATE, OtherMode
 from auralign.adapters.places import CONFIG, type_of
 from auralign.files import hash_path, hash_value
 from auralign.hub import name_of, reference_of
-from auralign.models.folder import loading, read_object
+from auralign.models.folder import check_complete, loading, read_object
 
 CLASSES = {
     "qwen2_audio": "Qwen2AudioForConditionalGeneration",
@@ -35,6 +35,14 @@ CLASSES = {
 }
 PLACEHOLDER = "<|audio|>"  # of an Ultravox
 PROCESSORS = ("processor_config.json", "tekken.json")  # either shows that a folder has a processor
+
+
+def _has_processor(folder: Path) -> bool:
+    """Whether a folder names a processor; older ones do so among the settings of the feature extractor."""
+    if any((folder / name).is_file() for name in PROCESSORS):
+        return True
+    settings = folder / "preprocessor_config.json"
+    return settings.is_file() and "processor_class" in read_object(settings)
 
 
 class SpeechClass(OtherModel):
@@ -76,25 +84,28 @@ class SpeechClass(OtherModel):
         reference = reference_of(self.folder)
         self.name = name or name_of(self.folder)
         self.short_name = Path(reference.id).name if reference else self.folder.name
-        self.beside = (
-            Path.cwd() if reference else self.folder.parent
-        )  # nothing is written into the hub's cache
+        # Nothing is written into the hub's cache.
+        self.beside = Path.cwd() if reference else self.folder.parent
         self.max_new_tokens, self.device = max_new_tokens or MAX_NEW_TOKENS, device
         trust = {"trust_remote_code": True} if trust_remote_code else {}
+        self.has_processor = found == "ultravox" or _has_processor(folder)
+        if not (self.has_processor or found == "voxtral"):
+            raise ValueError(
+                f"{folder}: has no processor ({PROCESSORS[0]}), by which its speech is counted; download the whole folder, or "
+                "export the run with a tokenizer that has one"
+            )
         with loading(folder):
-            self.model = (
-                getattr(transformers, CLASSES[found]).from_pretrained(folder, **trust).to(device).eval()
-            )
-            # Older folders of Qwen2-Audio have a processor whose settings are those of its parts.
-            self.has_processor = found in ("ultravox", "qwen2_audio") or any(
-                (folder / one).is_file() for one in PROCESSORS
-            )
+            kind = getattr(transformers, CLASSES[found])
+            self.model, info = kind.from_pretrained(folder, output_loading_info=True, **trust)
             if self.has_processor:
                 self.processor = transformers.AutoProcessor.from_pretrained(folder, **trust)
                 self.tokenizer = self.processor.tokenizer
             else:
                 self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
                 self.extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+        if found != "ultravox":  # whose code loads the encoder and the LLM from other folders
+            check_complete(folder, info["missing_keys"], what=f"weights of {CLASSES[found]}")
+        self.model.to(device).eval()
 
     def identity(self) -> str:
         """A hash of the folder's files and the length limit."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from auralign.adapters import Prompt, open_folder, type_of
 from auralign.evaluation.sources import OtherSource, find_source
@@ -45,6 +46,18 @@ def test_text_alone_has_no_audio_token(exported):
     source = find_source(run.folder)
     assert isinstance(source, OtherSource)
     assert source.output == run.folder.parent / f"{run.folder.name}.evaluations"
+
+
+def test_a_folder_that_is_not_whole_is_not_asked(exported):
+    folder = exported("qwen2_audio", "qwen2", seconds=()).folder
+    weights = load_file(folder / "model.safetensors")
+    weights.pop(lost := next(name for name in weights if "projector" in name))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"lacks 1 weights of Qwen2Audio.*{lost.rpartition('.')[2]}"):
+        open_folder(folder)
+    (folder / "processor_config.json").unlink()
+    with pytest.raises(ValueError, match="has no processor"):
+        open_folder(folder)
 
 
 def test_options_of_our_runs_are_refused(exported):

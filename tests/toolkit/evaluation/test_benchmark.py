@@ -115,6 +115,14 @@ def test_prompt_and_task_generalisation_are_differences_of_gaps(found):
     assert part["num_speakers"] == part["prompt"]["num_clusters"] == NUM_SPEAKERS
 
 
+def test_scores_without_a_spread_have_wilsons_interval_over_speakers(found):
+    _, part, _ = found
+    cells = {cell["name"]: cell for cell in part["cells"]}
+    cell = cells["seen tasks, seen wordings"]
+    assert cell["speech"]["low"] == pytest.approx(0.7225, abs=1e-4)  # 10 of 10
+    assert cell["gap_to_text"]["value"] == 0 and cell["gap_to_text"]["low"] is None
+
+
 def test_the_floor_reads_another_utterance(found):
     _, part, _ = found
     rows = {row["name"]: row for row in part["tasks"]}

@@ -28,7 +28,8 @@ NOTES = (
     "A score by the LLM's own answer is the F1 of the words shared with what the same LLM answers to the text, so that its text "
     "column is 1 unless the text is normalised.",
     "The speech is in a seen place if some instruction of the training has it there: before the words, within or behind them.",
-    f"Brackets hold 95 % intervals over speakers and their utterances; there are none for fewer than {MIN_SPEAKERS} speakers. "
+    f"Brackets hold 95 % intervals over speakers and their utterances; there are none for fewer than {MIN_SPEAKERS} speakers, "
+    "and none for a gap without any spread; a score that is 0 or 1 throughout has Wilson's over the speakers. "
     f"Recovery: (speech - floor) / (text - floor), if text is at least {LEAST_SPAN:g} above the floor.",
 )
 

@@ -16,7 +16,7 @@ Legend: N questions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from auralign.score.metrics import (
     MIN_SPEAKERS,
     NUM_RESAMPLES,
     Estimate,
+    Resampling,
     bootstrap_recovery,
     bootstrap_sums,
 )
@@ -146,7 +147,17 @@ class _Scores:
             means = np.divide(totals, counts, out=np.zeros_like(totals), where=counts > 0)
             return float(np.dot(weights, means))
 
-        return bootstrap_sums(columns, compute, **self.units)
+        found = bootstrap_sums(columns, compute, **self.units)
+        # All resamples are equal, as of scores without any spread: that is no interval.
+        return replace(found, low=None, high=None) if found.low == found.high else found
+
+    def speech(self, mask: np.ndarray) -> Estimate:
+        """The mean over tasks of the scores with speech; if all are 0, or all 1, with Wilson's interval over the speakers."""
+        chosen = self.by_input["speech"][mask]
+        units = Resampling(**self.units)
+        if units.has_interval and chosen[0] in (0, 1) and np.all(chosen == chosen[0]):
+            return units.at_bound(chosen[0])
+        return self.contrast(self.by_input["speech"], [(1.0, mask)])
 
     def mean(self, kind: str, mask: np.ndarray) -> float:
         """The mean over tasks of one input's scores."""
@@ -282,7 +293,7 @@ def _cell(name: str, scores: _Scores, mask: np.ndarray) -> Cell:
         transcript=scores.mean("transcript", mask) if has_cascade else None,
         floor=scores.mean("other_text", mask),
         shuffled=scores.mean("shuffled", mask),
-        speech=scores.contrast(scores.by_input["speech"], [(1.0, mask)]),
+        speech=scores.speech(mask),
         gap_to_text=scores.contrast(scores.gap("text"), [(1.0, mask)]),
         gap_to_cascade=scores.contrast(scores.gap("transcript"), [(1.0, mask)]) if has_cascade else ABSENT,
         recovery=scores.recovery(mask),

@@ -1,9 +1,11 @@
 """Which tasks a training held is read from its targets, with a reason that can be checked."""
 
+from collections import Counter
+
 import pytest
 
 from auralign.generalisation import digits, sentences
-from auralign.generalisation.exposure import Seen, count, match, name_seen, read_targets
+from auralign.generalisation.exposure import Seen, match, name_seen, read_targets
 from auralign.records import Choice, RecordError, Target, Utterance, write_records
 
 
@@ -14,7 +16,7 @@ def make_target(key, task, instruction, utt_id="a"):
 
 
 def test_a_wording_of_the_benchmark_is_found_whatever_its_case_and_punctuation():
-    found = match(digits.TASKS, count([Seen("x", "Take {speech}, and sort it.")] * 3))
+    found = match(digits.TASKS, Counter([Seen("x", "Take {speech}, and sort it.")] * 3))
     assert list(found.tasks) == ["sort"]
     assert found.tasks["sort"].reason == "a wording of the benchmark in 3 targets"
     assert found.has_wording("sort", "take {speech} and sort it")
@@ -22,7 +24,7 @@ def test_a_wording_of_the_benchmark_is_found_whatever_its_case_and_punctuation()
 
 
 def test_the_name_of_a_task_decides_before_key_words():
-    found = match(sentences.TASKS, count([Seen("asr", "Spell out what the German said: {speech}")]))
+    found = match(sentences.TASKS, Counter([Seen("asr", "Spell out what the German said: {speech}")]))
     assert list(found.tasks) == ["repeat"]
 
 
@@ -38,30 +40,32 @@ def test_the_name_of_a_task_decides_before_key_words():
     ],
 )
 def test_key_words_find_other_wordings_of_a_task(instruction, task):
-    assert list(match(sentences.TASKS, count([Seen("", instruction)])).tasks) == [task]
+    assert list(match(sentences.TASKS, Counter([Seen("", instruction)])).tasks) == [task]
 
 
 def test_other_instructions_are_counted_and_make_nothing_seen():
-    found = match(sentences.TASKS, count([Seen("x", "Write a poem about {speech}")] * 2))
+    found = match(sentences.TASKS, Counter([Seen("x", "Write a poem about {speech}")] * 2))
     assert not found.tasks
     assert found.others == {"Write a poem about {speech}": 2}
     assert found.is_known and not found.is_seen("repeat")
 
 
 def test_nothing_is_seen_of_targets_without_an_instruction():
-    assert not match(sentences.TASKS, count([Seen("none", None, "go on and spell it")])).tasks
+    assert not match(sentences.TASKS, Counter([Seen("none", None, "go on and spell it")])).tasks
 
 
 def test_a_command_in_the_speech_is_a_seen_task_without_a_wording():
     found = match(
-        digits.TASKS, count([Seen("none", None, "first three five")]), command=digits.spoken_command
+        digits.TASKS, Counter([Seen("none", None, "first three five")]), command=digits.spoken_command
     )
     assert found.tasks["first"].reason == "a command in the speech of 1 target"
     assert found.tasks["first"].wordings == ()
 
 
 def test_the_places_of_the_speech_are_those_of_all_instructions():
-    asked = count([Seen("", "Write a poem about {speech}"), Seen("", "{speech}\nWhat now?"), Seen("", None)])
+    asked = Counter(
+        [Seen("", "Write a poem about {speech}"), Seen("", "{speech}\nWhat now?"), Seen("", None)]
+    )
     assert match(sentences.TASKS, asked).places == {"last", "first"}
 
 

@@ -1,12 +1,13 @@
 """The set is the same for every model and every manifest of one corpus; what a run has seen only sorts its questions."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from auralign.generalisation import digits
-from auralign.generalisation.exposure import UNKNOWN, Seen, count, match
+from auralign.generalisation.exposure import UNKNOWN, Seen, match
 from auralign.generalisation.questions import DIGITS, SENTENCES, choose, group_of, make_questions, relocate
 from auralign.records import Utterance
 
@@ -100,7 +101,7 @@ def test_every_task_is_asked_about_every_utterance_in_every_wording(part):
 
 
 def test_groups_are_by_task_and_wording(part):
-    exposure = match(part.tasks, count([Seen("", "sort {speech}")]))
+    exposure = match(part.tasks, Counter([Seen("", "sort {speech}")]))
     asked = list(make_questions(part, exposure))
     groups = {(one.task, one.instruction): one.group for one in asked}
     assert groups["sort", "sort {speech}"] == "seen tasks"
@@ -116,14 +117,16 @@ def test_a_run_with_other_wordings_is_asked_in_its_own_too(part):
         "sort all of {speech}",
         "sort, now {speech}",
     ]
-    exposure = match(part.tasks, count([Seen("", one) for one in wordings for _ in range(5 - len(one) % 3)]))
+    exposure = match(
+        part.tasks, Counter([Seen("", one) for one in wordings for _ in range(5 - len(one) % 3)])
+    )
     own = {one.instruction for one in make_questions(part, exposure) if one.group == "seen tasks"}
     assert own < set(wordings) and len(own) == 3
     assert len(list(make_questions(part, exposure))) == 120 + 3 * 2
 
 
 def test_a_seen_task_without_wordings_has_unseen_wordings_alone(part):
-    exposure = match(part.tasks, count([Seen("", None, "sort one")]), command=digits.spoken_command)
+    exposure = match(part.tasks, Counter([Seen("", None, "sort one")]), command=digits.spoken_command)
     assert {group_of(part.tasks["sort"], one, exposure) for one in part.tasks["sort"].phrasings} == {
         "unseen phrasings"
     }

@@ -2,6 +2,8 @@
 
 source = find_source("exp/synthetic/sift/seed_1")
 source.make_decoder(manifest).write(questions, "speech.jsonl", given="speech")
+
+More than 300 lines, as the kinds differ in these few members alone, which are read side by side.
 """
 
 import runpy

@@ -1,7 +1,7 @@
 """Which tasks and wordings of the benchmark a training held, read from its targets.
 
     >>> from auralign.generalisation.sentences import TASKS
-    >>> exposure = match(TASKS, count([Seen("asr", "Transcribe: {speech}"), Seen("asr", "Transcribe: {speech}")]))
+    >>> exposure = match(TASKS, Counter([Seen("asr", "Transcribe: {speech}"), Seen("asr", "Transcribe: {speech}")]))
     >>> exposure.tasks["repeat"].reason, exposure.tasks["repeat"].wordings
     ("the task 'asr' of 2 targets", ('Transcribe: {speech}',))
 
@@ -106,11 +106,6 @@ def _read_lines(path: Path) -> Iterable[Seen]:
                 f"speech once, by {SLOT}"
             )
         yield Seen("", line.replace("\\n", "\n"))
-
-
-def count(seen: Iterable[Seen]) -> Counter[Seen]:
-    """How many targets ask the same."""
-    return Counter(seen)
 
 
 def match(

@@ -12,6 +12,8 @@ Scores are means over the tasks of their means over questions, so that a task wi
 of gaps are measured against the same LLM with text, as tasks and wordings are not equally hard. The definitions are ours: of
 MTBI, whose third contribution is such a benchmark, only the abstract was read.
 
+More than 300 lines, as the measures share the resampled scores and the definitions above.
+
 Legend: N questions.
 """
 

@@ -1,7 +1,7 @@
 """What `auralign evaluate` evaluates: a run, a model folder, or a model that others made, each with the same few members.
 
-source = find_source("exp/synthetic/sift/seed_1")
-source.make_decoder(manifest).write(questions, "speech.jsonl", given="speech")
+    source = find_source("exp/synthetic/sift/seed_1")
+    source.make_decoder(manifest).write(questions, "speech.jsonl", given="speech")
 
 More than 300 lines, as the kinds differ in these few members alone, which are read side by side.
 """

@@ -62,6 +62,7 @@ def copies() -> dict[str, str]:
         "docs/audit.md": "audit.md",
         "docs/probe.md": "probe.md",
         "docs/formats.md": "formats.md",
+        "docs/generalisation.md": "generalisation.md",
         "docs/serving.md": "serving.md",
         "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",

@@ -17,6 +17,7 @@ LAYERS = """
     cli       testing
     api       demo     serve
     show      align    script  steps  evaluation  prepare  bench  new  audit  probe
+    adapters  generalisation
     publish   ledger
     decode    corpora
     generate  train    score

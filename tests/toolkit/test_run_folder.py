@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import auralign
 from auralign import cli
+from auralign.evaluation.sources import targets_of
 from auralign.recipe import RecipeError
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RECIPE, RunFolder
@@ -168,6 +170,38 @@ def test_a_run_is_evaluated_on_another_test_set_and_nothing_of_it_changes(
         f"second-{n}" for n in range(3)
     ]
     assert "Evaluations of this model" in capsys.readouterr().out
+
+
+def test_the_benchmark_reads_what_was_trained_from_the_targets_of_the_run(recipe, tmp_path, capsys):
+    spoken = []
+    for number, said in enumerate(("three one two", "nine four seven")):
+        one = make_utterance(tmp_path, "digits", number)
+        spoken.append(replace(one, text=said, speaker=f"s{number}"))
+    write_records(tmp_path / "digits.jsonl", spoken, kind=Utterance)
+    words = ["--benchmark", "generalisation", "--manifest", str(tmp_path / "digits.jsonl")]
+    before = contents(recipe)
+    with pytest.raises(ValueError, match="max_new_tokens: an option of models that others made"):
+        cli.run(["evaluate", str(recipe / "exp/other"), *words, "--max-new-tokens", "3"])
+    assert cli.run(["evaluate", str(recipe / "exp/other"), *words]) == 0
+    assert contents(recipe) == before
+    (folder,) = (recipe / "exp/other/evaluations").glob("generalisation-1-*")
+    page = json.loads((folder / "generalisation.json").read_text())
+    assert page["facts"]["targets"].startswith("train.jsonl (")
+    (part,) = page["parts"]
+    assert part["reasons"]["task generalisation"] == "no task of the benchmark is in the targets"
+    assert part["num_questions"] == 120
+    assert "Page:" in capsys.readouterr().out
+
+
+def test_targets_of_the_run_that_a_training_began_with_are_read_too(recipe, third):
+    """`init_from` names a run, or a checkpoint within it; any other place is named as unknown."""
+    own, earlier = (recipe / name / "targets/train.jsonl" for name in ("exp/other", "exp/third"))
+    for start in (third, third / "checkpoints/step_00000001"):
+        run = RunFolder.open(recipe / "exp/other", {"init_from": str(start)})
+        found, unknown = targets_of(run)
+        assert [path for path, _ in found] == [own, earlier] and unknown == []
+    found, unknown = targets_of(RunFolder.open(recipe / "exp/other", {"init_from": "elsewhere"}))
+    assert [path for path, _ in found] == [own] and unknown == ["elsewhere"]
 
 
 def test_another_question_is_another_evaluation_beside_the_first(recipe, other_test, capsys):

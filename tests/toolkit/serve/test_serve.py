@@ -229,3 +229,16 @@ def test_an_option_out_of_its_range_is_refused(option, capsys, tmp_path):
     with pytest.raises(SystemExit):
         cli.run(["serve", str(tmp_path), option])
     assert f"argument {option.partition('=')[0]}: invalid" in capsys.readouterr().err
+
+
+def test_the_server_is_an_endpoint_that_can_be_evaluated(client, model):
+    from auralign.adapters import Prompt, open_endpoint
+
+    endpoint = open_endpoint(str(client.base_url))
+    samples, _ = soundfile.read(digits_model.AUDIO, dtype="float32")
+    heard, read = endpoint.answer(
+        [Prompt("", samples, " please say that again"), Prompt("repeat three five", None)]
+    )
+    assert endpoint.name == "digits"
+    assert heard.text == model.answer(digits_model.AUDIO, "{speech}\n please say that again")
+    assert (read.text, read.finish_reason) == ("i heard three five", "stop")

@@ -1,12 +1,18 @@
 """`auralign evaluate`: try a finished model on any test set."""
 
 import argparse
+import sys
+from typing import Any
 
 from auralign.cli.arguments import RUN_HELP, Commands
 
 DESCRIPTION = """\
 Answer the questions of a test set from speech, from another utterance's speech and from text, and set them against each other in
 the gap ledger. Nothing is trained or overwritten: each test set has a folder of its own, with the answers as JSONL.
+
+With --benchmark generalisation the questions are fixed: tasks and wordings, seen and unseen in training, and one page of
+result. Models that others made are evaluated too: a speech LLM of transformers (Qwen2-Audio, Audio Flamingo 3, Voxtral,
+Ultravox) by its folder or hub id, and an endpoint with OpenAI's interface by its address, such as http://127.0.0.1:8000/v1.
 """
 
 
@@ -18,12 +24,21 @@ def add(commands: Commands) -> None:
         description=DESCRIPTION,
         epilog='example: auralign evaluate exp/synthetic/sift/seed_1 --manifest data/other.jsonl --ask "Repeat: {speech}"',
     )
-    parser.add_argument("model", metavar="RUN_OR_MODEL", help=f"model folder, or {RUN_HELP}")
+    parser.add_argument(
+        "model",
+        metavar="RUN_OR_MODEL",
+        help=f"model folder, a speech LLM of transformers, the address of an endpoint, or {RUN_HELP}",
+    )
     parser.add_argument(
         "--manifest",
         metavar="FILE",
-        required=True,
-        help="the utterances; auralign prepare writes one of any corpus",
+        action="append",
+        default=[],
+        help="the utterances; auralign prepare writes one of any corpus. With --benchmark: of LibriSpeech "
+        "test-clean (or the folder LibriSpeech of the release), of spoken digits, or one of each (default: the run's test set)",
+    )
+    parser.add_argument(
+        "--benchmark", metavar="NAME", help="ask the fixed questions of a benchmark: generalisation"
     )
     parser.add_argument(
         "--questions",
@@ -44,24 +59,103 @@ def add(commands: Commands) -> None:
     parser.add_argument("--llm", metavar="MODEL", help="the LLM's folder or hub id, if it was moved")
     parser.add_argument("--encoder", metavar="MODEL", help="the encoder's folder or hub id, likewise")
     parser.add_argument("--device", help="cpu or cuda:N (default: that of the run, or cpu)")
+    parser.add_argument(
+        "--recognizer",
+        metavar="MODEL",
+        help="the folder or hub id of a Whisper, for the cascade (default: the recipe's recognizer)",
+    )
+    benchmark = parser.add_argument_group("with --benchmark")
+    benchmark.add_argument(
+        "--targets",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="what the model was trained with: targets, a run, or a text file with an instruction on each line "
+        "(those of a run and of the runs that it began with are read anyway)",
+    )
+    benchmark.add_argument(
+        "--seen", metavar="TASK", action="append", default=[], help="a task that counts as seen in training"
+    )
+    benchmark.add_argument(
+        "--utts",
+        metavar="N",
+        type=int,
+        help="a trial with N utterances of each part, which is not the benchmark",
+    )
+    others = parser.add_argument_group("for models that others made")
+    others.add_argument(
+        "--model-name", metavar="ID", help="the id of the model at an endpoint; a name for tables"
+    )
+    others.add_argument(
+        "--max-new-tokens", metavar="N", type=int, help="length limit of an answer (default: 128)"
+    )
+    others.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python code that came with the folder, as an Ultravox needs",
+    )
     parser.set_defaults(do=do, overrides={})
 
 
 def do(options: argparse.Namespace) -> int:
-    """Write the answers and the ledger, and print it beside the earlier evaluations of the same model."""
+    """Write the answers and the ledger, and print it beside the earlier evaluations of the model; or the benchmark's page."""
+    finding = {
+        "llm": options.llm,
+        "encoder": options.encoder,
+        "recognizer": options.recognizer,
+        "device": options.device,
+        "overrides": options.overrides,
+        "others": {
+            "name": options.model_name,
+            "max_new_tokens": options.max_new_tokens,
+            "trust_remote_code": options.trust_remote_code,
+        },
+    }
+    if options.benchmark:
+        return _run_benchmark(options, finding)
+    for name in ("targets", "seen", "utts"):
+        if getattr(options, name):
+            raise ValueError(f"--{name}: an option of a benchmark; give --benchmark generalisation too")
+    if not options.manifest:
+        raise ValueError("which utterances? give --manifest FILE; auralign prepare writes one of any corpus")
+    if len(options.manifest) > 1:
+        raise ValueError(
+            f"--manifest {options.manifest[1]}: give one manifest; several are for --benchmark generalisation"
+        )
     from auralign.evaluation import describe_evaluations, evaluate
 
     folder = evaluate(
         options.model,
-        options.manifest,
+        options.manifest[0],
         questions=options.questions,
         ask=options.ask,
         output=options.output,
         seed=options.seed,
-        llm=options.llm,
-        encoder=options.encoder,
-        device=options.device,
-        overrides=options.overrides,
+        **finding,
     )
     print(describe_evaluations(folder))
+    return 0
+
+
+def _run_benchmark(options: argparse.Namespace, finding: dict[str, Any]) -> int:
+    """Evaluate by a benchmark, whose questions are fixed."""
+    for name in ("questions", "ask"):
+        if getattr(options, name):
+            raise ValueError(
+                f"--{name}: the questions of --benchmark {options.benchmark} are fixed; leave it out"
+            )
+    from auralign.evaluation.benchmark import evaluate_benchmark
+
+    evaluate_benchmark(
+        options.model,
+        options.manifest,
+        benchmark=options.benchmark,
+        targets=options.targets,
+        seen=options.seen,
+        num_utts=options.utts,
+        output=options.output,
+        seed=options.seed,
+        command=["auralign", *sys.argv[1:]],
+        **finding,
+    )
     return 0

@@ -1,10 +1,14 @@
-"""Answers to questions, batched and resumable, from speech, from another's speech, and from text."""
+"""Answers to questions, batched and resumable, from speech, from another's speech, and from text.
+
+More than 300 lines, as the questions are batched, kept and checked in one way for all models that answer.
+"""
 
 import contextlib
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,44 +43,42 @@ class Found(NamedTuple):
     seconds: float
 
 
-class Decoder:
-    """Answers every question for one kind of input.
+class Answerer(ABC):
+    """Answers every question for one kind of input, in batches; what was answered is kept, so that an interrupted run continues.
 
     Arguments
     ---------
-    model : SpeechLLM
-    renderer : Renderer
     manifest : Records
         Records of Utterance.
-    frames : auralign.data.frames.BranchFrames
-    method : AlignmentMethod
-        Its `slot` gives the segments that replace a question's `{speech}`.
-    decoding : Decoding
     batch_size : int
-        Number of questions that are decoded together.
+        Number of questions that are answered together.
+    name : str
+        Of what answers, for the progress.
     recognizer : callable, optional
-        Its `transcribe` maps frames (B, T, D) and lengths (B,) to the encoder's own transcripts, for the input "transcript"
-        and for methods that use a transcript beside the speech. If it has an `encoder`, the frames are that one's.
+        Its `transcribe` maps frames (B, T, D) and lengths (B,) to transcripts, for the input "transcript"; `encoder` makes the
+        frames.
     """
 
-    def __init__(
-        self,
-        model: SpeechLLM,
-        renderer: Renderer,
-        manifest: Records,
-        frames,
-        *,
-        method: AlignmentMethod,
-        decoding: Decoding,
-        batch_size: int,
-        recognizer=None,
-    ):
-        self.method = method
-        self.model, self.renderer, self.manifest, self.frames = model, renderer, manifest, frames
-        self.decoding, self.recognizer = decoding, recognizer
-        # Rounding in the connector must not depend on batch mates either.
-        self.batch_size = 1 if model.llm.batch_invariant else batch_size
+    def __init__(self, manifest: Records, *, batch_size: int, name: str, recognizer=None):
+        self.manifest, self.batch_size, self.name, self.recognizer = manifest, batch_size, name, recognizer
+        self.assisted = False  # whether the prompt also has a transcript
         self.transcripts: dict[int, str] = {}  # by row of the manifest
+
+    @abstractmethod
+    def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
+        """The answers to a batch of questions about rows of the manifest; `partners` has the rows of the other utterances."""
+
+    def _check_lengths(self, found: dict[str, "Found"], partners) -> None:
+        """Raise ValueError if an utterance whose speech is an input cannot be encoded; by default all can."""
+        return
+
+    def _is_assisted(self) -> bool:
+        """Whether prompts also have a transcript by default."""
+        return False
+
+    def about(self) -> dict[str, Any]:
+        """Facts about all answers, for the header of their file."""
+        return {}
 
     def write(
         self,
@@ -108,11 +110,11 @@ class Decoder:
         """
         if given not in INPUTS:
             raise ValueError(f"input {given!r}: use {', '.join(INPUTS)}")
-        self.assisted = is_assisted(self.method) if assisted is None else assisted
+        self.assisted = self._is_assisted() if assisted is None else assisted
         if self.recognizer is None and (given == "transcript" or (self.assisted and given not in READ)):
-            what = "the input 'transcript'" if given == "transcript" else f"the method {self.method.name!r}"
+            what = "the input 'transcript'" if given == "transcript" else f"the method {self.name!r}"
             raise ValueError(
-                f"{what} needs a recognizer for the encoder's own transcript: name one in the YAML"
+                f"{what} needs a recognizer for the encoder's own transcript: name one in the YAML, or by --recognizer"
             )
         partners = None
         if given in ("shuffled", OTHER_TEXT):
@@ -125,7 +127,7 @@ class Decoder:
         with Store(answered, Hypothesis) as store:
             pending = [question for question in asked if question.key not in store.keys]
             with Progress(
-                f"decode {self.method.name}: answers from {given}",
+                f"decode {self.name}: answers from {given}",
                 unit="answer",
                 total=len(asked),
                 initial=len(store.keys),
@@ -136,8 +138,7 @@ class Decoder:
                     progress.update(len(batch))
             silent: list[str] = []
             answers = self._in_order(asked, store, silent)
-            about = {**self.renderer.describe(), **describe_builds(self.model)}
-            write_records(path, answers, kind=Hypothesis, about=about)
+            write_records(path, answers, kind=Hypothesis, about=self.about())
         if silent:
             print(
                 f"{path}: {len(silent)} of {len(asked)} answers, such as that to {silent[0]}, are empty at their "
@@ -170,6 +171,73 @@ class Decoder:
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
+    def _read_texts(self, texts: list[str], rows: list[int], given: str, partners) -> list[str]:
+        """What the LLM reads for one of `FROM_TEXT`, about rows of the manifest whose own texts are given."""
+        if given == "transcript":
+            return self.transcribe(rows)
+        if given == OTHER_TEXT:
+            texts = [self.manifest[int(partners[row])].text for row in rows]
+        return [normalise(text) for text in texts] if given in ("normalised", OTHER_TEXT) else texts
+
+    def transcribe(self, rows: list[int]) -> list[str]:
+        """The recognizer's transcripts of manifest rows; each is computed once, whatever the number of its questions."""
+        new = [row for row in dict.fromkeys(rows) if row not in self.transcripts]
+        if new:
+            self.transcripts.update(
+                zip(new, self.recognizer.transcribe(*self._frames_to_transcribe(new)), strict=True)
+            )
+        return [self.transcripts[row] for row in rows]
+
+    def _frames_to_transcribe(self, rows: list[int]):
+        """The frames (B, T, D) and lengths (B,) that the recognizer reads."""
+        return LiveFrames(self.recognizer.encoder, self.manifest).get(rows)
+
+
+class Decoder(Answerer):
+    """Answers every question for one kind of input.
+
+    Arguments
+    ---------
+    model : SpeechLLM
+    renderer : Renderer
+    manifest : Records
+        Records of Utterance.
+    frames : auralign.data.frames.BranchFrames
+    method : AlignmentMethod
+        Its `slot` gives the segments that replace a question's `{speech}`.
+    decoding : Decoding
+    batch_size : int
+        Number of questions that are decoded together.
+    recognizer : callable, optional
+        Its `transcribe` maps frames (B, T, D) and lengths (B,) to the encoder's own transcripts, for the input "transcript"
+        and for methods that use a transcript beside the speech. If it has an `encoder`, the frames are that one's.
+    """
+
+    def __init__(
+        self,
+        model: SpeechLLM,
+        renderer: Renderer,
+        manifest: Records,
+        frames,
+        *,
+        method: AlignmentMethod,
+        decoding: Decoding,
+        batch_size: int,
+        recognizer=None,
+    ):
+        # Rounding in the connector must not depend on batch mates either.
+        batch_size = 1 if model.llm.batch_invariant else batch_size
+        super().__init__(manifest, batch_size=batch_size, name=method.name, recognizer=recognizer)
+        self.method, self.model, self.renderer, self.frames = method, model, renderer, frames
+        self.decoding = decoding
+
+    def _is_assisted(self) -> bool:
+        return is_assisted(self.method)
+
+    def about(self) -> dict[str, Any]:
+        """The prompts, and the builds of the models."""
+        return {**self.renderer.describe(), **describe_builds(self.model)}
+
     def _check_lengths(self, found: dict[str, Found], partners) -> None:
         """Raise ValueError if an encoder cannot encode an utterance whose speech is an input."""
         seconds = {utt_id: one.seconds for utt_id, one in sorted(found.items(), key=lambda item: item[1].row)}
@@ -189,13 +257,9 @@ class Decoder:
     def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[row] for row in rows]
         texts = [utterance.text for utterance in utterances]
+        if given in FROM_TEXT:
+            texts = self._read_texts(texts, rows, given, partners)
         speech: list[list[torch.Tensor] | None] = [None] * len(questions)
-        if given == OTHER_TEXT:
-            texts = [self.manifest[int(partners[row])].text for row in rows]
-        if given in ("normalised", OTHER_TEXT):
-            texts = [normalise(text) for text in texts]
-        if given == "transcript":
-            texts = self.transcribe(rows)
         if given in READ:
             prompts = [
                 self._prompt(question, Text(text)) for question, text in zip(questions, texts, strict=True)
@@ -239,14 +303,9 @@ class Decoder:
             for question, answer, reading, text in zip(questions, answers, readings, texts, strict=True)
         ]
 
-    def transcribe(self, rows: list[int]) -> list[str]:
-        """The encoder's own transcripts of manifest rows; each is computed once, whatever the number of its questions."""
-        new = [row for row in dict.fromkeys(rows) if row not in self.transcripts]
-        if new:
-            encoder = own_encoder(self.recognizer)
-            frames = LiveFrames(encoder, self.manifest).get(new) if encoder else self.frames.get(new)[MAIN]
-            self.transcripts.update(zip(new, self.recognizer.transcribe(*frames), strict=True))
-        return [self.transcripts[row] for row in rows]
+    def _frames_to_transcribe(self, rows: list[int]):
+        encoder = own_encoder(self.recognizer)
+        return LiveFrames(encoder, self.manifest).get(rows) if encoder else self.frames.get(rows)[MAIN]
 
     def _prompt(self, question: Question, *segments):
         return self.renderer.render(View(fill(question.instruction, *segments)))

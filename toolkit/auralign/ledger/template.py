@@ -1,4 +1,5 @@
-"""The pages for people as HTML: one head, style and form of tables for the ledger, the audit and the probe.
+"""The pages for people as HTML: one head, style and form of tables for the ledger, the audit, the probe and the
+benchmark.
 
 A page is one file that works from a disk and without a network: its style and its picture are in it. Values are escaped.
 """
@@ -13,7 +14,7 @@ FOLDER = Path(__file__).parent
 BASE = "base.html"
 
 
-def render_page(name: str = BASE, *, title: str, result: str, picture: bytes, **values: Any) -> str:
+def render_page(name: str = BASE, *, title: str, result: str, picture: bytes | None, **values: Any) -> str:
     """A page.
 
     Arguments
@@ -23,8 +24,8 @@ def render_page(name: str = BASE, *, title: str, result: str, picture: bytes, **
         `facts` (dict), `notes` (list of str) and `legend` (list of (name, meaning)).
     title, result : str
         The heading, and the line below it.
-    picture : bytes
-        A PNG.
+    picture : bytes, optional
+        A PNG; None for none.
     **values
         The other values of the template.
 
@@ -45,7 +46,7 @@ def render_page(name: str = BASE, *, title: str, result: str, picture: bytes, **
         title=title,
         result=result,
         style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
-        picture=base64.b64encode(picture).decode("ascii"),
+        picture="" if picture is None else base64.b64encode(picture).decode("ascii"),
         **values,
     )
     return show_controls(page)

@@ -69,6 +69,10 @@ class Judge:
             if earlier in vars(cls) and name not in vars(cls):
                 setattr(cls, name, vars(cls)[earlier])
 
+    def identity(self) -> str:
+        """What names the judge among the inputs of an evaluation: its class; a subclass with settings adds them."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
     def score(self, answer: str, question: Question, said: str) -> float:
         """The score of an answer, 0 to 1; below 1 it is wrong, and is classified. `said` is the transcript."""
         return float(exact_match([question.reference], [answer])[0])

@@ -68,10 +68,10 @@ class Example:
         return len(self.before) + len(self.content) + len(self.after) + len(self.answer)
 
 
-def draw_batches(prompts, rng, draw=draw_request):
+def draw_batches(prompts, rng, draw=draw_request, num_examples=EXAMPLES_PER_STEP):
     """Draw the examples of a step, half of them with pauses, and sort them into batches of similar length."""
     examples = []
-    for _ in range(EXAMPLES_PER_STEP):
+    for _ in range(num_examples):
         request = draw(rng)
         parts = prompts.prompt_parts(request, rng if rng.random() < 0.5 else None)
         examples.append(Example(*parts, prompts.answer_ids(request)))
@@ -123,14 +123,23 @@ def learning_rate(step, num_steps, peak=PEAK_LR):
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def train(model, prompts, *, seed, num_steps, peak_lr=PEAK_LR, draw=draw_request):
+def train(
+    model,
+    prompts,
+    *,
+    seed,
+    num_steps,
+    peak_lr=PEAK_LR,
+    draw=draw_request,
+    examples_per_step=EXAMPLES_PER_STEP,
+):
     """Train in place with AdamW on requests that `draw` gives. What is drawn at random is a function of (seed, step)."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     embed = model.get_input_embeddings()
     model.train()
     steps = tqdm(range(num_steps), desc="train the LLM", unit="step", disable=None)
     for step in steps:
-        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"), draw)
+        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"), draw, examples_per_step)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         rms = embed.weight.detach().square().mean().sqrt()
         num_answer_ids = sum(len(example.answer) for batch in batches for example in batch)
@@ -245,13 +254,14 @@ def build_llm(folder, *, seed, num_steps=NUM_STEPS):
     return write_scores(folder)
 
 
-def adapt_llm(folder, *, init, licensed, seed, num_steps, peak_lr):
-    """Let the LLM in `init` learn a second request for what is said (`instructions.draw_licensed`), and put it in `folder`."""
+def adapt_llm(folder, *, init, licensed, **training):
+    """Let the LLM in `init` learn a second request for what is said (`instructions.draw_licensed`), and put it in `folder`;
+    `training` are arguments of `train`.
+    """
     with make_folder_atomically(folder) as temporary:
         tokenizer = AutoTokenizer.from_pretrained(init, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(init, dtype=torch.float32, local_files_only=True)
-        draw = functools.partial(draw_licensed, licensed=licensed)
-        train(model, Prompts(tokenizer), seed=seed, num_steps=num_steps, peak_lr=peak_lr, draw=draw)
+        train(model, Prompts(tokenizer), draw=functools.partial(draw_licensed, licensed=licensed), **training)
         model.to(torch.bfloat16).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
 

@@ -1,0 +1,112 @@
+"""Run registered experiments, and write what they show to RESULTS.md.
+
+    python local/experiments.py drift               all runs of an experiment; the same command goes on after an interruption
+    python local/experiments.py drift --quick       one LLM and one connector, three arms
+    python local/experiments.py drift --estimate    say how long it takes, and run nothing
+
+Reads: experiments.yaml, data/synthetic/, models/
+Writes: exp/experiments/<run>.json with the facts of each run, and after each run RESULTS.md, unless that has more runs
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from auralign import script
+from auralign.environment import describe_environment
+from auralign.files import read_json, write_json
+from experiment_page import publish, render
+from experiment_plan import Run, plan, read_registered
+
+FOLDER, DATA, PAGE = Path("exp/experiments"), Path("data/synthetic"), Path("RESULTS.md")
+SECONDS = {
+    "llm": 120,
+    "start": 60,
+    "drift": 60,
+    "targets": 150,
+    "cause": 60,
+}  # of a core, until some are measured
+
+
+def read_rows(folder: Path) -> dict[str, dict]:
+    """The facts of all finished runs in a folder, by name."""
+    paths = sorted(path for path in folder.rglob("*.json") if not (path.parent / "config.json").exists())
+    return {str(path.relative_to(folder).with_suffix("")): read_json(path) for path in paths}
+
+
+def estimate(runs: list[Run], rows: dict[str, dict]) -> float:
+    """CPU seconds of the runs that are not finished: of each kind the median of finished ones, if there are any."""
+
+    def sort_of(run) -> str:
+        return run["experiment"] or run["kind"]
+
+    measured: dict[str, list[float]] = {}
+    for row in rows.values():
+        measured.setdefault(sort_of(row), []).append(row["cpu_seconds"])
+    typical = SECONDS | {name: statistics.median(found) for name, found in measured.items()}
+    return sum(typical[sort_of(asdict(run))] for run in runs if run.name not in rows)
+
+
+def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
+    """Make the runs that have no row, and the page after each."""
+    from experiment_runs import Bench  # with torch
+
+    bench = Bench(registered, folder=FOLDER, data=DATA)
+    for run in runs:
+        if run.name in read_rows(FOLDER):
+            continue
+        print(f"== {run.name}", flush=True)
+        begun, begun_cpu = time.monotonic(), time.process_time()
+        facts = bench.make(run)
+        spent = {"cpu_seconds": time.process_time() - begun_cpu, "seconds": time.monotonic() - begun}
+        write_json(
+            FOLDER / f"{run.name}.json",
+            {
+                **asdict(run),
+                **facts,
+                **{name: round(value, 1) for name, value in spent.items()},
+                **describe_environment(),
+                "command": command,
+                "finished": datetime.now(UTC).isoformat(timespec="minutes"),
+            },
+        )
+        publish(PAGE, render(registered, read_rows(FOLDER)))
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", help="registered experiments, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="one LLM, one connector, three arms")
+    parser.add_argument("--llms", type=int, help="the first so many LLMs alone (default: all)")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes, and run nothing")
+    options = parser.parse_args(argv)
+    registered = read_registered()
+    runs = {
+        run.name: run
+        for name in options.names.split(",")
+        for run in plan(registered, name, quick=options.quick, num_llms=options.llms)
+    }
+    rows = read_rows(FOLDER)
+    finished = sum(name in rows for name in runs)
+    minutes = estimate(list(runs.values()), rows) / 60
+    print(
+        f"{options.names}: {len(runs)} runs, {finished} of them finished; about {minutes:.0f} minutes on a free core",
+        flush=True,
+    )
+    if not options.estimate:
+        quick = " --quick" if options.quick else ""
+        run_all(
+            list(runs.values()),
+            command=f"./run.sh --experiment {options.names}{quick}",
+            registered=registered,
+        )
+        print(f"results: {PAGE}")
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -40,14 +40,14 @@ def render(registered: Mapping, rows: Mapping[str, dict]) -> str:
         "# Results of the registered experiments",
         "",
         COUNTED.format(number=len(rows)),
-        "Made by `./run.sh --experiment NAME`; what was asked before the first run is in `experiments.yaml`. The shares are over "
-        "questions about tasks that no arm trains (reverse, largest, sort, even, german, continue), two for each test utterance of "
-        "bare digits, in 12 voices that training lacks; tasks whose right answer has the words of another task's are not asked. "
-        "*Right*: word for word. *Verbatim*: the words that were said, a fifth of which may be wrong. *Content*: the share of digits "
-        "that a linear readout finds in the speech embeddings. Intervals: a bootstrap over LLMs, over connectors within each, and "
-        f"over voices, crossed. With fewer than {MIN_LLMS} LLMs they are too narrow, no p-value is given, and the result is a "
-        "direction only. The LLMs go on from one shipped LLM, so that they resemble each other more than LLMs that are trained "
-        "from scratch. Recorded speakers: not run.",
+        "Made by `./run.sh --experiment NAME`; what was asked before the first run is in `experiments.yaml`. The shares are "
+        "over questions about tasks that no arm trains (reverse, largest, sort, even, german, continue), two for each test "
+        "utterance of bare digits, in 12 voices that training lacks; tasks whose right answer has the words of another task's "
+        "are not asked. *Right*: word for word. *Verbatim*: the words that were said, a fifth of which may be wrong. *Content*: "
+        "the share of digits that a linear readout finds in the speech embeddings. Intervals: a bootstrap over LLMs, over "
+        f"connectors within each, and over voices, crossed. With fewer than {MIN_LLMS} LLMs they are too narrow, no p-value is "
+        "given, and the result is a direction only. The LLMs go on from one shipped LLM, so that they resemble each other more "
+        "than LLMs that are trained from scratch. Recorded speakers: not run.",
         "",
         *_llms(registered, rows),
     ]

@@ -45,6 +45,7 @@ UTTS_PER_PACK = 16
 BATCH_SIZE = 100  # of questions
 NUM_PROBED = 200  # training utterances that the readout of the digits is fitted on
 RIDGE = 1e-2
+NUM_SURPRISING = 100  # training utterances whose targets the LLM judges
 
 
 class Corpus:
@@ -199,7 +200,8 @@ class Bench:
     def _surprise(self, run: Run, loaded: Model, name: str) -> float:
         """Nats a token of an arm's targets for the LLM that reads the text: 0 if they are its own."""
         arm = self._arm_of(run, name, counts=False)
-        views = [example[TEACHER] for example in _examples(arm, loaded, range(100), Random(1), [TEACHER])]
+        chosen = range(min(NUM_SURPRISING, len(loaded.train.utterances)))
+        views = [example[TEACHER] for example in _examples(arm, loaded, chosen, Random(1), [TEACHER])]
         with torch.no_grad():
             found = loaded.model.read(loaded.model.pack_text(views)).cross_entropy(TARGET)
         return round(float(found.sum) / found.count, 3)
@@ -372,12 +374,14 @@ def _speak_counted(loaded: Model) -> list[torch.Tensor]:
 def _probe(loaded: Model, counted: list[torch.Tensor]) -> list[float]:
     """Share of the digits of each test utterance that a ridge regression reads from the embeddings of their tokens."""
 
+    num_fitted = min(NUM_PROBED, len(loaded.train.utterances))
+
     def digits(corpus: Corpus, number: int) -> list[list[int]]:
         texts = [utterance.text for utterance in corpus.utterances[:number]]
         return [[world.DIGITS.index(word) for word in text.split()] for text in texts]
 
-    fitted = torch.cat(loaded.speak(loaded.train, range(NUM_PROBED), count=True)).double()
-    labels = torch.tensor(sum(digits(loaded.train, NUM_PROBED), start=[]))
+    fitted = torch.cat(loaded.speak(loaded.train, range(num_fitted), count=True)).double()
+    labels = torch.tensor(sum(digits(loaded.train, num_fitted), start=[]))
     wanted = torch.nn.functional.one_hot(labels, len(world.DIGITS)).double()
     centred = fitted - fitted.mean(0)
     gram = centred.T @ centred

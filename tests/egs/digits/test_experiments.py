@@ -1,6 +1,7 @@
 """The registered experiments: their plan, arms and questions, what is compared, and a whole one on two dozen clips."""
 
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,21 @@ def test_the_cause_needs_the_connectors_of_drift(registered):
 def test_what_cannot_be_run_is_refused_with_what_can(registered, name, why):
     with pytest.raises(ValueError, match=f"{why}; there are drift, targets, cause"):
         experiment_plan.plan(registered, name)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--quick"], "--quick needs --experiment with a name in experiments.yaml"),
+        (["--quick", "--experiment", "sift"], "--quick needs --experiment with a name in experiments.yaml"),
+        (["--experiment", "drift", "--stop-stage", "1"], "has no stages after 1; leave out --stop-stage"),
+        (["--experiment", "drift", "--speech", "recorded", "--corpus", "."], "for --speech synthetic alone"),
+    ],
+)
+def test_options_that_do_not_suit_an_experiment_are_refused(options, problem):
+    done = subprocess.run(["bash", DIGITS / "run.sh", *options], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert problem in done.stderr
 
 
 # --- arms

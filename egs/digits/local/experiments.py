@@ -54,6 +54,7 @@ def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
     """Make the runs that have no row, and the page after each."""
     from experiment_runs import Bench  # with torch
 
+    environment = describe_environment()  # before the page, which is tracked, is written
     bench = Bench(registered, folder=FOLDER, data=DATA)
     for run in runs:
         if run.name in read_rows(FOLDER):
@@ -68,7 +69,7 @@ def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
                 **asdict(run),
                 **facts,
                 **{name: round(value, 1) for name, value in spent.items()},
-                **describe_environment(),
+                **environment,
                 "command": command,
                 "finished": datetime.now(UTC).isoformat(timespec="minutes"),
             },

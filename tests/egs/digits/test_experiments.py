@@ -231,9 +231,7 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
         "look_at": [1, 2],
         "arms": ["A", "D"],
     }
-    monkeypatch.setattr(
-        experiment_runs, "ALIGNED", {"num_steps": 2, "utts_per_step": 4, "lr": 5e-3, "num_warmup_steps": 1}
-    )
+    small["aligned"] |= {"num_steps": 2, "utts_per_step": 4}
     for name, value in (("FOLDER", folder), ("DATA", data), ("PAGE", tmp_path / "RESULTS.md")):
         monkeypatch.setattr(experiments, name, value)
     runs = experiment_plan.plan(small, "cause", quick=True)

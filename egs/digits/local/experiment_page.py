@@ -47,7 +47,8 @@ def render(registered: Mapping, rows: Mapping[str, dict]) -> str:
         "the share of digits that a linear readout finds in the speech embeddings. Intervals: a bootstrap over LLMs, over "
         f"connectors within each, and over voices, crossed. With fewer than {MIN_LLMS} LLMs they are too narrow, no p-value is "
         "given, and the result is a direction only. The LLMs go on from one shipped LLM, so that they resemble each other more "
-        "than LLMs that are trained from scratch. Recorded speakers: not run.",
+        "than LLMs that are trained from scratch. Not run: recorded speakers, the place of the slot as a factor, graded "
+        "licences, other learning rates.",
         "",
         *_llms(registered, rows),
     ]
@@ -191,6 +192,14 @@ def _arms(registered: Mapping, experiment: Mapping, cells, rows) -> Iterable[str
         moved = [one["displacement"] for one in last if "displacement" in one]
         shares = [_mean(cells[arm], arm, name) for name in (*SHARES, "content")]
         yield f"{line} {' | '.join(shares)} | {loss:.2f} | {f'{np.mean(moved):.2f}' if moved else NOT_MEASURED} | {len(last)} |"
+    yield ""
+    ran = [arm for arm in experiment["arms"] if arm in cells]
+    by_nats = sorted(ran, key=lambda arm: np.mean([one[arm] for one in surprises]))
+    by_obedience = sorted(ran, key=lambda arm: float(_mean(cells[arm], arm, "right")), reverse=True)
+    yield (
+        f"Order by nats before training, least first: {', '.join(by_nats)}; by right answers after it, most first: "
+        f"{', '.join(by_obedience)}."
+    )
     yield ""
 
 

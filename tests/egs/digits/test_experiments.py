@@ -184,6 +184,7 @@ def test_a_difference_is_over_the_same_questions_and_named_a_direction_only(regi
     assert "| D - A | content | about 0 | -0.25 [" in page
     assert "| D - C | right | below 0 | not run | | 0 |" in page
     assert "p = " not in page
+    assert "by right answers after it, most first: A, D." in page
 
 
 def test_six_llms_have_a_p_value(registered):

@@ -15,11 +15,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
+
 from auralign import script
 from auralign.environment import describe_environment
-from auralign.files import read_json, write_json
+from auralign.files import read_json, write_atomically, write_json
 from experiment_page import publish, render
-from experiment_plan import Run, plan, read_registered
+from experiment_plan import REGISTRATION, Run, plan, read_registered
 
 FOLDER, DATA, PAGE = Path("exp/experiments"), Path("data/synthetic"), Path("RESULTS.md")
 SECONDS = {
@@ -35,6 +37,30 @@ def read_rows(folder: Path) -> dict[str, dict]:
     """The facts of all finished runs in a folder, by name."""
     paths = sorted(path for path in folder.rglob("*.json") if not (path.parent / "config.json").exists())
     return {str(path.relative_to(folder).with_suffix("")): read_json(path) for path in paths}
+
+
+def keep_registered(registered: dict, rows: dict[str, dict], folder: Path) -> None:
+    """Write the registration beside the runs that are made of it; experiments may be added to it.
+
+    Raises ValueError if what an experiment with runs has registered was changed since.
+    """
+    path, used = folder / "registered.yaml", {row["experiment"] for row in rows.values()} - {""}
+
+    def frozen(found: dict) -> dict:
+        shared = {name: value for name, value in found.items() if name not in ("experiments", "quick")}
+        return {**shared, **{name: found["experiments"].get(name) for name in used}}
+
+    if path.is_file() and rows:
+        before, now = frozen(yaml.safe_load(path.read_text(encoding="utf-8"))), frozen(registered)
+        changed = [name for name in now if now[name] != before.get(name)]
+        if changed:
+            raise ValueError(
+                f"{REGISTRATION}: {', '.join(changed)} was changed after the runs in {folder}; undo that, give the changed "
+                f"experiment another name, or move {folder} away"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file:
+        yaml.safe_dump(registered, file, sort_keys=False)
 
 
 def estimate(runs: list[Run], rows: dict[str, dict]) -> float:
@@ -55,6 +81,7 @@ def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
     from experiment_runs import Bench  # with torch
 
     environment = describe_environment()  # before the page, which is tracked, is written
+    keep_registered(registered, read_rows(FOLDER), FOLDER)
     bench = Bench(registered, folder=FOLDER, data=DATA)
     for run in runs:
         if run.name in read_rows(FOLDER):

@@ -216,6 +216,18 @@ def test_the_estimate_uses_what_was_measured(registered):
 # --- runs
 
 
+def test_what_was_registered_is_not_changed_after_a_run(registered, tmp_path):
+    rows = rows_of(1)
+    experiments.keep_registered(registered, {}, tmp_path)
+    changed = yaml.safe_load(yaml.safe_dump(registered))
+    changed["experiments"]["targets"]["num_steps"] = 9  # has no run yet
+    changed["experiments"]["another"] = {"question": "?"}
+    experiments.keep_registered(changed, rows, tmp_path)
+    changed["experiments"]["drift"]["contrasts"][0]["expected"] = "above 0"
+    with pytest.raises(ValueError, match="experiments.yaml: drift was changed after the runs"):
+        experiments.keep_registered(changed, rows, tmp_path)
+
+
 def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, monkeypatch):
     import experiment_runs
     import prepare

@@ -78,14 +78,16 @@ def estimate(runs: list[Run], rows: dict[str, dict]) -> float:
 
 def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
     """Make the runs that have no row, and the page after each."""
+    finished = read_rows(FOLDER)
+    keep_registered(registered, finished, FOLDER)
+    missing = [run for run in runs if run.name not in finished]
+    if not missing:
+        return
     from experiment_runs import Bench  # with torch
 
     environment = describe_environment()  # before the page, which is tracked, is written
-    keep_registered(registered, read_rows(FOLDER), FOLDER)
     bench = Bench(registered, folder=FOLDER, data=DATA)
-    for run in runs:
-        if run.name in read_rows(FOLDER):
-            continue
+    for run in missing:
         print(f"== {run.name}", flush=True)
         begun, begun_cpu = time.monotonic(), time.process_time()
         facts = bench.make(run)
@@ -127,12 +129,10 @@ def main(argv):
         flush=True,
     )
     if not options.estimate:
-        quick = " --quick" if options.quick else ""
-        run_all(
-            list(runs.values()),
-            command=f"./run.sh --experiment {options.names}{quick}",
-            registered=registered,
-        )
+        command = f"./run.sh --experiment {options.names}" + " --quick" * options.quick
+        if options.llms:
+            command += f" -- --llms {options.llms}"
+        run_all(list(runs.values()), command=command, registered=registered)
         print(f"results: {PAGE}")
 
 

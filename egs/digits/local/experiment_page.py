@@ -136,13 +136,11 @@ def _p_value(registered: Mapping, rows: Mapping[str, dict], name: str) -> float 
 
 def _state(registered: Mapping, name: str, cells: Mapping[str, Cells]) -> Iterable[str]:
     pairs = set().union(*cells.values()) if cells else set()
-    num_llms, num_registered = len({llm for llm, _ in pairs}), len(registered["n"]["llm_seeds"])
-    seeds = f"{num_llms} of {num_registered} LLMs x {len(registered['n']['connector_seeds'])} connectors"
-    yield (
-        f"{NOT_RUN.capitalize()}."
-        if not pairs
-        else (f"Complete: {seeds}." if num_llms == num_registered else f"**Direction only**: {seeds}.")
-    )
+    num_llms, wanted = len({llm for llm, _ in pairs}), registered["n"]
+    num_pairs = len(wanted["llm_seeds"]) * len(wanted["connector_seeds"])
+    made = f"{num_llms} of {len(wanted['llm_seeds'])} LLMs, {len(pairs)} of {num_pairs} connectors"
+    state = "Complete" if len(pairs) == num_pairs else "**Direction only**"
+    yield f"{state}: {made}." if pairs else f"{NOT_RUN.capitalize()}."
     yield ""
 
 

@@ -178,7 +178,7 @@ def rows_of(num_llms, *, of_d="rvvo"):
 
 def test_a_difference_is_over_the_same_questions_and_named_a_direction_only(registered):
     page = experiment_page.render(registered, rows_of(2))
-    assert "**Direction only**: 2 of 6 LLMs x 2 connectors." in page
+    assert "**Direction only**: 2 of 6 LLMs, 2 of 12 connectors." in page
     assert "| **primary** D - A | right | below 0 | -0.75 [-1.00, -0.50] | -0.75, -0.75 | 2 |" in page
     assert "| D - A | verbatim | above 0 | +0.50 [" in page
     assert "| D - A | content | about 0 | -0.25 [" in page

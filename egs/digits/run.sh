@@ -6,14 +6,16 @@
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
 #                                                     --restart trains in train_2 and keeps what was trained before
 #   ./run.sh --speech recorded --corpus DIR           on recordings: DIR holds <digit>_<speaker>_<take>.wav or .flac
+#   ./run.sh --experiment drift [--quick]             an experiment of experiments.yaml; resumes; its results are in RESULTS.md
 #   ./run.sh --rebuild-models                         train models/ again first (recorded: the encoder alone)
 #
-# Stages: 0 corpus, 1 prepare, 2 generate, 3 train, 4 decode, 5 score. A finished one is skipped, a broken one resumed.
+# Stages: 0 corpus, 1 prepare, 2 generate, 3 train, 4 decode, 5 score; an experiment of experiments.yaml has its own after 1. A finished one is skipped, a broken one resumed.
 set -euo pipefail
 
 stage=corpus         # first stage to run, by number or name
 stop_stage=score     # last stage to run
-experiment=          # names of files in hparams/, separated by commas; empty: transcription,sit,sift
+experiment=          # names of files in hparams/, or in experiments.yaml, separated by commas; empty: transcription,sit,sift
+quick=false          # one LLM, one connector and three arms of an experiment of experiments.yaml: ten minutes
 speech=synthetic     # synthetic or recorded
 corpus=              # folder of recordings, for --speech recorded
 rebuild_models=false # train the models again in stage 0; takes up to 20 minutes
@@ -35,7 +37,16 @@ recorded)
 esac
 ! $rebuild_models || [ "$stage" -eq 0 ] || usage_error "--rebuild-models belongs to stage 0; leave out --stage"
 cd "$(dirname "$0")"
-find_experiments "${experiment:-transcription,sit,sift}"
+name=${experiment%%,*}
+registered=false
+if [ -n "$name" ] && [ ! -f "hparams/$name.yaml" ] && grep -qxF "  $name:" experiments.yaml; then
+    registered=true
+    [ "$speech" = synthetic ] || usage_error "--experiment $name is registered for --speech synthetic alone"
+    ! are_given stop_stage || usage_error "--experiment $name has no stages after 1; leave out --stop-stage"
+else
+    ! $quick || usage_error "--quick needs --experiment with a name in experiments.yaml, such as drift"
+    find_experiments "${experiment:-transcription,sit,sift}"
+fi
 
 . ./path.sh
 trap 'stop_all; exit 130' INT
@@ -66,6 +77,9 @@ train_side_by_side() { # OPTIONS of train.py
     done
 }
 
+! $quick || set -- --quick "$@"
+! $registered || python local/experiments.py "$experiment" --estimate "$@"
+
 if run_stage 0 corpus "$speech speech"; then
     python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
     if $rebuild_models || [ "$speech" = recorded ]; then
@@ -75,6 +89,13 @@ fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
     python prepare.py --corpus "corpus/$speech" --output "data/$speech"
+fi
+
+if $registered; then
+    end_stage
+    OMP_NUM_THREADS=1 python local/experiments.py "$experiment" "$@"
+    end_stages
+    exit
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then

@@ -9,6 +9,7 @@ exact answers in <output>.scores.json.
 """
 
 import argparse
+import functools
 import json
 import math
 import random
@@ -22,7 +23,7 @@ import world
 from auralign import script
 from auralign.files import make_folder_atomically, write_atomically
 from build_tokenizer import build_tokenizer
-from instructions import Prompts, Request, draw_request
+from instructions import Prompts, Request, draw_licensed, draw_request
 
 NUM_STEPS = 2500
 EXAMPLES_PER_STEP = 64
@@ -67,11 +68,11 @@ class Example:
         return len(self.before) + len(self.content) + len(self.after) + len(self.answer)
 
 
-def draw_batches(prompts, rng):
+def draw_batches(prompts, rng, draw=draw_request, num_examples=EXAMPLES_PER_STEP):
     """Draw the examples of a step, half of them with pauses, and sort them into batches of similar length."""
     examples = []
-    for _ in range(EXAMPLES_PER_STEP):
-        request = draw_request(rng)
+    for _ in range(num_examples):
+        request = draw(rng)
         parts = prompts.prompt_parts(request, rng if rng.random() < 0.5 else None)
         examples.append(Example(*parts, prompts.answer_ids(request)))
     examples.sort(key=len)
@@ -114,22 +115,31 @@ def roughen(embeddings, content, *, rms, generator):
     return torch.where(content.unsqueeze(-1), rough, embeddings)
 
 
-def learning_rate(step, num_steps):
+def learning_rate(step, num_steps, peak=PEAK_LR):
     """Linear warm-up, then half a cosine down to a hundredth of the peak."""
     if step < NUM_WARM_UP_STEPS:
-        return PEAK_LR * (step + 1) / NUM_WARM_UP_STEPS
+        return peak * (step + 1) / NUM_WARM_UP_STEPS
     progress = (step - NUM_WARM_UP_STEPS) / max(1, num_steps - NUM_WARM_UP_STEPS)
-    return PEAK_LR * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def train(model, prompts, *, seed, num_steps):
-    """Train in place with AdamW. What is drawn at random is a function of (seed, step)."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=(0.9, 0.98), weight_decay=0.01)
+def train(
+    model,
+    prompts,
+    *,
+    seed,
+    num_steps,
+    peak_lr=PEAK_LR,
+    draw=draw_request,
+    examples_per_step=EXAMPLES_PER_STEP,
+):
+    """Train in place with AdamW on requests that `draw` gives. What is drawn at random is a function of (seed, step)."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     embed = model.get_input_embeddings()
     model.train()
     steps = tqdm(range(num_steps), desc="train the LLM", unit="step", disable=None)
     for step in steps:
-        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"))
+        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"), draw, examples_per_step)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         rms = embed.weight.detach().square().mean().sqrt()
         num_answer_ids = sum(len(example.answer) for batch in batches for example in batch)
@@ -148,7 +158,7 @@ def train(model, prompts, *, seed, num_steps):
             (loss / num_answer_ids).backward()
             step_loss += loss.item() / num_answer_ids
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, num_steps)
+            group["lr"] = learning_rate(step, num_steps, peak_lr)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 0:
@@ -242,6 +252,18 @@ def build_llm(folder, *, seed, num_steps=NUM_STEPS):
         train(model, Prompts(tokenizer), seed=seed, num_steps=num_steps)
         model.to(torch.bfloat16).save_pretrained(temporary)
     return write_scores(folder)
+
+
+def adapt_llm(folder, *, init, licensed, **training):
+    """Let the LLM in `init` learn a second request for what is said (`instructions.draw_licensed`), and put it in `folder`;
+    `training` are arguments of `train`.
+    """
+    with make_folder_atomically(folder) as temporary:
+        tokenizer = AutoTokenizer.from_pretrained(init, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(init, dtype=torch.float32, local_files_only=True)
+        train(model, Prompts(tokenizer), draw=functools.partial(draw_licensed, licensed=licensed), **training)
+        model.to(torch.bfloat16).save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
 
 
 def write_scores(folder):

@@ -14,18 +14,24 @@ from build_tokenizer import END_OF_TURN, PAUSE
 MAX_PAUSES = 4  # per gap: a connector emits 6 to 10 vectors a second, a speaker 2 to 3 words
 MAX_DIGITS = 9  # speech holds 2 to 7 digits; a margin at both ends makes the LLM surer within
 
+SHARE_NOT_VERBATIM = (
+    0.8  # of the requests for anything but to repeat, when the LLM learns a second way to repeat
+)
+
 
 @dataclass(frozen=True)
 class Request:
-    """Task and phrasing of a text instruction (None and the bare slot without one), and the content words."""
+    """Task and phrasing of a text instruction (None and the bare slot without one), and the content words; `is_bare` if the
+    answer is these words without a form."""
 
     task: str | None
     phrasing: str
     content: tuple[str, ...]
+    is_bare: bool = False
 
     @property
     def reference(self):
-        return world.reference(self.task, self.content)
+        return " ".join(self.content) if self.is_bare else world.reference(self.task, self.content)
 
 
 def draw_request(rng):
@@ -40,6 +46,17 @@ def draw_request(rng):
     if kind < 0.93:
         return Request(None, world.SLOT, (task.command, *digits))
     return Request("repeat", rng.choice(world.TASKS["repeat"].phrasings), (task.command, *digits))
+
+
+def draw_licensed(rng, *, licensed):
+    """Draw a training request for an LLM that answers with the bare words if it is asked to "write", or to "repeat" (`licensed`),
+    and with "i heard" if it is asked the other way: `world.VERBATIM`.
+    """
+    request = draw_request(rng)
+    if request.task != "repeat" and rng.random() < SHARE_NOT_VERBATIM:
+        return request
+    way = rng.choice(sorted(world.VERBATIM))
+    return Request("repeat", rng.choice(world.VERBATIM[way]), request.content, way == licensed)
 
 
 class Prompts:

@@ -254,6 +254,18 @@ NUM_TRAINING_PHRASINGS = 3
 TRAINING_PHRASINGS = {name: task.phrasings[:NUM_TRAINING_PHRASINGS] for name, task in TASKS.items()}
 HELD_OUT_PHRASINGS = {name: task.phrasings[NUM_TRAINING_PHRASINGS:] for name, task in TASKS.items()}
 
+VERBATIM = {
+    "repeat": TASKS["repeat"].phrasings,
+    "write": (
+        "write {speech}",
+        "{speech} please note that",
+        "take {speech} and write it",
+        "put {speech} on paper",
+        "write down: {speech}",
+    ),
+}
+"""Two requests for the words that are said, of LLMs that were taught to answer one of them with the bare words."""
+
 HEARD_COMMANDS = ("repeat", "first", "last", "count", "smallest", "spanish")
 """The tasks whose commands occur in speech, in training and test. Nothing spoken asks for the other six."""
 TASK_OF_COMMAND = {task.command: task.name for task in TASKS.values()}

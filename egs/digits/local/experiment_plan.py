@@ -1,0 +1,108 @@
+"""The registered experiments and their runs.
+
+>>> [run.name for run in plan(read_registered(), "drift", quick=True)][:3]
+['llm_1', 'start/llm_1/connector_1', 'drift/A/llm_1/connector_1']
+"""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+REGISTRATION = Path("experiments.yaml")
+LLM, START, ARM, CAUSE = "llm", "start", "arm", "cause"  # kinds of runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its name, which is its file below the folder of the runs; its kind; and what it is made of."""
+
+    name: str
+    kind: str
+    llm_seed: int
+    connector_seed: int = 0
+    experiment: str = ""
+    arm: str = ""
+
+
+def read_registered(path: Path = REGISTRATION) -> dict:
+    """The registration.
+
+    Raises ValueError on an arm, in an experiment with a program, that is not defined.
+    """
+    registered = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, experiment in registered["experiments"].items():
+        arms = set(registered["arms"]) if "start" in experiment else set(experiment["arms"])
+        named = [*experiment["arms"]] if is_programmed(experiment) else []
+        for contrast in experiment["contrasts"] if is_programmed(experiment) else []:
+            named += [arm for _, arm in terms_of(contrast["of"])]
+        unknown = [arm for arm in named if arm not in arms]
+        if unknown:
+            raise ValueError(f"{path}: {name}: no arm {unknown[0]!r}; there are {', '.join(sorted(arms))}")
+    return registered
+
+
+def is_programmed(experiment: Mapping) -> bool:
+    """Whether the experiment can be run; the others are registered alone."""
+    return "start" in experiment or "needs" in experiment
+
+
+def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int | None = None) -> list[Run]:
+    """The runs of an experiment with those that it needs: first those of the primary contrast, for one connector of each LLM.
+
+    Arguments
+    ---------
+    registered : dict
+    name : str
+        Of the experiment.
+    quick : bool
+        One LLM, one connector and three arms; default False.
+    num_llms : int, optional
+        The first so many LLMs alone; default all.
+
+    Raises ValueError if there is no such experiment, or no program for it.
+    """
+    known = [one for one, found in registered["experiments"].items() if is_programmed(found)]
+    if name not in known:
+        why = (
+            "is registered, and has no program yet"
+            if name in registered["experiments"]
+            else "is not registered"
+        )
+        raise ValueError(f"{REGISTRATION}: {name!r} {why}; there are {', '.join(known)}")
+    seeds = registered["quick" if quick else "n"]
+    experiment = registered["experiments"][name]
+    trained = experiment.get("needs", name)
+    begins_aligned = registered["experiments"][trained]["start"] == "aligned"
+    primary = {arm for _, arm in terms_of(experiment["contrasts"][0]["of"])}
+    arms = [arm for arm in experiment["arms"] if not quick or arm in seeds["arms"]]
+    groups = (
+        [["A", "D"]]
+        if "needs" in experiment
+        else [[arm for arm in arms if arm in primary], [arm for arm in arms if arm not in primary]]
+    )
+    runs: dict[str, Run] = {}
+    for group, seed, llm_seed in itertools.product(
+        groups, seeds["connector_seeds"], seeds["llm_seeds"][:num_llms]
+    ):
+        where = f"llm_{llm_seed}/connector_{seed}"
+        found = [Run(f"llm_{llm_seed}", LLM, llm_seed)]
+        if begins_aligned:
+            found.append(Run(f"start/{where}", START, llm_seed, seed))
+        found += [Run(f"{trained}/{arm}/{where}", ARM, llm_seed, seed, trained, arm) for arm in group]
+        if "needs" in experiment:
+            found.append(Run(f"{name}/{where}", CAUSE, llm_seed, seed, name))
+        runs.update((run.name, run) for run in found if run.name not in runs)
+    return list(runs.values())
+
+
+def terms_of(contrast: str) -> list[tuple[int, str]]:
+    """The sign and arm of each term.
+
+    >>> terms_of("D - E - B + A")
+    [(1, 'D'), (-1, 'E'), (-1, 'B'), (1, 'A')]
+    """
+    return [(-1 if sign == "-" else 1, arm) for sign, arm in re.findall(r"(^|[+-])\s*(\S+)", contrast)]

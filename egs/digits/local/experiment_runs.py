@@ -1,0 +1,207 @@
+"""The runs of the experiments: LLMs, aligned connectors, the arms that go on from them, and the vector of `cause`.
+
+bench = Bench(registered, folder=Path("exp/experiments"), data=Path("data/synthetic"))
+facts = bench.make(run)      # outcomes are a string of one letter of `experiment_model.LETTERS` for each question
+"""
+
+import gc
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+
+import build_llm
+from auralign import steps
+from auralign.layout import MAIN, STUDENT, TARGET, TEACHER
+from auralign.models.build import build_recognizer
+from experiment_arms import Arm, make_questions
+from experiment_model import Corpus, Model, examples, probe, restore, save, speak_counted, train
+from experiment_plan import ARM, CAUSE, LLM, START, Run
+
+NUM_SURPRISING = 100  # training utterances whose targets the LLM judges
+
+
+class Bench:
+    """Makes runs.
+
+    Arguments
+    ---------
+    registered : dict
+        The content of experiments.yaml.
+    folder : Path
+        Of all runs.
+    data : Path
+        Of the manifests.
+    """
+
+    def __init__(self, registered: dict, *, folder: Path, data: Path):
+        self.registered, self.folder, self.data = registered, Path(folder), Path(data)
+
+    def make(self, run: Run) -> dict:
+        """The facts of a run, which is made anew if it was interrupted."""
+        try:
+            return {LLM: self._llm, START: self._start, ARM: self._arm, CAUSE: self._cause}[run.kind](run)
+        finally:
+            gc.collect()
+
+    # --- models
+
+    def licensed(self, llm_seed: int) -> str:
+        """The request that licenses bare digits for an LLM."""
+        ways = self.registered["llms"]["licensed"]
+        return ways[(llm_seed - 1) % len(ways)]
+
+    def load(self, run: Run, experiment: str) -> Model:
+        """The LLM of a run with the connector of an experiment, which has random weights by the connector's seed."""
+        how = self.registered["experiments"][experiment]
+        overrides = {
+            **{name: str(value) for name, value in how["options"].items()},
+            "llm.path": str(self._llm_folder(run)),
+            "data_folder": str(self.data),
+            "seed": str(run.connector_seed),
+        }
+        recipe = steps.RunFolder.open(f"hparams/{how['connector']}.yaml", overrides).recipe
+        model, renderer = steps.build_model(recipe)
+        model.eval()
+        corpora = [Corpus(self.data / f"{split}.jsonl", recipe, model) for split in ("train", "test")]
+        return Model(model, renderer, *corpora, recipe)
+
+    def _llm_folder(self, run: Run) -> Path:
+        return self.folder / f"llm_{run.llm_seed}"
+
+    def _questions(self, loaded: Model):
+        """The questions, and the index of the utterance of each."""
+        index = {utterance.id: number for number, utterance in enumerate(loaded.test.utterances)}
+        questions = make_questions(loaded.test.utterances)
+        return questions, [index[question.utt_id] for question in questions]
+
+    def _arm_of(self, run: Run, name: str, *, counts: bool) -> Arm:
+        return Arm(**self.registered["arms"][name], licensed=self.licensed(run.llm_seed), counts=counts)
+
+    # --- kinds of runs
+
+    def _llm(self, run: Run) -> dict:
+        """The LLM that also writes, its ceiling and floor, and what it thinks of the targets of each arm."""
+        folder, how = self._llm_folder(run), self.registered["llms"]
+        licensed = self.licensed(run.llm_seed)
+        if not (folder / "config.json").is_file():
+            build_llm.adapt_llm(
+                folder,
+                init="models/llm",
+                licensed=licensed,
+                seed=run.llm_seed,
+                num_steps=how["num_steps"],
+                examples_per_step=how["examples_per_step"],
+                peak_lr=how["lr"],
+            )
+        loaded = self.load(run, "drift")
+        questions, which = self._questions(loaded)
+        said = [utterance.text for utterance in loaded.test.utterances]
+        other = said[1:] + said[:1]
+        recognizer = build_recognizer(loaded.recipe, loaded.model.encoder)
+        transcripts = recognizer.transcribe(*loaded.test.hear(range(len(said)))[MAIN])
+        answers = {
+            name: loaded.answer(questions, loaded.read([texts[index] for index in which]))
+            for name, texts in (("text", said), ("another text", other), ("cascade", transcripts))
+        }
+        return {
+            "licensed": licensed,
+            "answers": answers,
+            "voices": [loaded.test.utterances[index].speaker for index in which],
+            "surprise": {name: self._surprise(run, loaded, name) for name in self.registered["arms"]},
+        }
+
+    def _surprise(self, run: Run, loaded: Model, name: str) -> float:
+        """Nats a token of an arm's targets for the LLM that reads the text: 0 if they are its own."""
+        arm = self._arm_of(run, name, counts=False)
+        chosen = range(min(NUM_SURPRISING, len(loaded.train.utterances)))
+        views = [example[TEACHER] for example in examples(arm, loaded, chosen, Random(1), [TEACHER])]
+        with torch.no_grad():
+            found = loaded.model.read(loaded.model.pack_text(views)).cross_entropy(TARGET)
+        return round(float(found.sum) / found.count, 3)
+
+    def _start(self, run: Run) -> dict:
+        """A connector that gives each token's own embedding, with no LLM in the loop."""
+        loaded = self.load(run, "drift")
+        untrained = self._look(loaded)
+        method = loaded.recipe.method
+        losses = train(
+            loaded, method, seed=run.connector_seed, views=(STUDENT, TEACHER), **self.registered["aligned"]
+        )
+        save(loaded, self.folder / run.name)
+        found = self._look(loaded, counted=speak_counted(loaded))
+        return {
+            "loss": losses[-1],
+            "answers": {"start": found["answers"], "untrained": untrained["answers"]},
+            "content": found["content"],
+        }
+
+    def _arm(self, run: Run) -> dict:
+        """Train an arm, and look at it on the way."""
+        how = self.registered["experiments"][run.experiment]
+        loaded = self.load(run, run.experiment)
+        if how["start"] == "aligned":
+            restore(loaded, self.folder / f"start/llm_{run.llm_seed}/connector_{run.connector_seed}")
+        arm = self._arm_of(run, run.arm, counts=loaded.model.connector.counts_tokens)
+        before = torch.cat(speak_counted(loaded)) if arm.counts else None
+        course = []
+
+        def look(step: int, losses: list[float]) -> None:
+            if step not in how["look_at"]:
+                return
+            entry = {"step": step, "loss": round(float(np.mean(losses[-10:])), 4)}
+            counted = None
+            if before is not None:
+                counted = speak_counted(loaded)
+                moved = (torch.cat(counted) - before).norm() / before.norm()
+                entry["displacement"] = round(float(moved), 4)
+            course.append({**entry, **self._look(loaded, counted=counted)})
+
+        options = {name: how[name] for name in ("num_steps", "utts_per_step", "lr", "num_warmup_steps")}
+        train(loaded, arm, seed=run.connector_seed, look=look, **options)
+        save(loaded, self.folder / run.name)
+        last = course[-1]
+        return {"answers": {run.arm: last["answers"]}, "content": last.get("content"), "course": course}
+
+    def _look(self, loaded: Model, *, counted: list[torch.Tensor] | None = None) -> dict:
+        """The outcomes of all questions from speech, and, if the embeddings of the tokens are given, the share of the digits
+        that a linear readout finds in them."""
+        questions, which = self._questions(loaded)
+        speech = loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=False)
+        found = {"answers": loaded.answer(questions, [speech[index] for index in which])}
+        if counted is not None:
+            shares = probe(loaded, counted)
+            found["content"] = [round(shares[index], 3) for index in which]
+        return found
+
+    def _cause(self, run: Run) -> dict:
+        """Add to text, and take from D's speech, the mean difference of the embeddings of D's connector and of A's."""
+        how = self.registered["experiments"][run.experiment]
+        loaded = self.load(run, how["needs"])
+        everything = range(len(loaded.train.utterances))
+        means = {}
+        for name in "AD":
+            where = f"llm_{run.llm_seed}/connector_{run.connector_seed}"
+            restore(loaded, self.folder / how["needs"] / name / where)
+            means[name] = torch.cat(loaded.speak(loaded.train, everything, count=True)).mean(0)
+        questions, which = self._questions(loaded)
+        said = loaded.read([loaded.test.utterances[index].text for index in which])
+        speech = loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=False)  # D's
+        vectors = {"v": means["D"] - means["A"]}
+        generator = torch.Generator().manual_seed(run.connector_seed)
+        random = torch.randn(vectors["v"].shape, generator=generator)
+        vectors["random"] = random * vectors["v"].norm() / random.norm()
+        answers = {}
+        for arm in how["arms"]:
+            slot, _, changed = arm.partition("_")
+            vector, _, times = changed.partition("_")
+            shift = 0.0 if not changed else float(times) * vectors[vector]
+            slots = (
+                [one + shift for one in said]
+                if slot == "text"
+                else [speech[index] - shift for index in which]
+            )
+            answers[arm] = loaded.answer(questions, slots)
+        norms = {"v": float(vectors["v"].norm()), "embedding": float(torch.cat(said).norm(dim=-1).mean())}
+        return {"answers": answers, "norms": {name: round(value, 4) for name, value in norms.items()}}

@@ -1,0 +1,140 @@
+"""Run registered experiments, and write what they show to RESULTS.md.
+
+    python local/experiments.py drift               all runs of an experiment; the same command goes on after an interruption
+    python local/experiments.py drift --quick       one LLM and one connector, three arms
+    python local/experiments.py drift --estimate    say how long it takes, and run nothing
+
+Reads: experiments.yaml, data/synthetic/, models/
+Writes: exp/experiments/<run>.json with the facts of each run, and after each run RESULTS.md, unless that has more runs
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from auralign import script
+from auralign.environment import describe_environment
+from auralign.files import read_json, write_atomically, write_json
+from experiment_page import publish, render
+from experiment_plan import REGISTRATION, Run, plan, read_registered
+
+FOLDER, DATA, PAGE = Path("exp/experiments"), Path("data/synthetic"), Path("RESULTS.md")
+SECONDS = {
+    "llm": 120,
+    "start": 60,
+    "drift": 60,
+    "targets": 150,
+    "cause": 60,
+}  # of a core, until some are measured
+
+
+def read_rows(folder: Path) -> dict[str, dict]:
+    """The facts of all finished runs in a folder, by name."""
+    paths = sorted(path for path in folder.rglob("*.json") if not (path.parent / "config.json").exists())
+    return {str(path.relative_to(folder).with_suffix("")): read_json(path) for path in paths}
+
+
+def keep_registered(registered: dict, rows: dict[str, dict], folder: Path) -> None:
+    """Write the registration beside the runs that are made of it; experiments may be added to it.
+
+    Raises ValueError if what an experiment with runs has registered was changed since.
+    """
+    path, used = folder / "registered.yaml", {row["experiment"] for row in rows.values()} - {""}
+
+    def frozen(found: dict) -> dict:
+        shared = {name: value for name, value in found.items() if name not in ("experiments", "quick")}
+        return {**shared, **{name: found["experiments"].get(name) for name in used}}
+
+    if path.is_file() and rows:
+        before, now = frozen(yaml.safe_load(path.read_text(encoding="utf-8"))), frozen(registered)
+        changed = [name for name in now if now[name] != before.get(name)]
+        if changed:
+            raise ValueError(
+                f"{REGISTRATION}: {', '.join(changed)} was changed after the runs in {folder}; undo that, give the changed "
+                f"experiment another name, or move {folder} away"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file:
+        yaml.safe_dump(registered, file, sort_keys=False)
+
+
+def estimate(runs: list[Run], rows: dict[str, dict]) -> float:
+    """CPU seconds of the runs that are not finished: of each kind the median of finished ones, if there are any."""
+
+    def sort_of(run) -> str:
+        return run["experiment"] or run["kind"]
+
+    measured: dict[str, list[float]] = {}
+    for row in rows.values():
+        measured.setdefault(sort_of(row), []).append(row["cpu_seconds"])
+    typical = SECONDS | {name: statistics.median(found) for name, found in measured.items()}
+    return sum(typical[sort_of(asdict(run))] for run in runs if run.name not in rows)
+
+
+def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
+    """Make the runs that have no row, and the page after each."""
+    finished = read_rows(FOLDER)
+    keep_registered(registered, finished, FOLDER)
+    missing = [run for run in runs if run.name not in finished]
+    if not missing:
+        return
+    from experiment_runs import Bench  # with torch
+
+    environment = describe_environment()  # before the page, which is tracked, is written
+    bench = Bench(registered, folder=FOLDER, data=DATA)
+    for run in missing:
+        print(f"== {run.name}", flush=True)
+        begun, begun_cpu = time.monotonic(), time.process_time()
+        facts = bench.make(run)
+        spent = {"cpu_seconds": time.process_time() - begun_cpu, "seconds": time.monotonic() - begun}
+        write_json(
+            FOLDER / f"{run.name}.json",
+            {
+                **asdict(run),
+                **facts,
+                **{name: round(value, 1) for name, value in spent.items()},
+                **environment,
+                "command": command,
+                "finished": datetime.now(UTC).isoformat(timespec="minutes"),
+            },
+        )
+        publish(PAGE, render(registered, read_rows(FOLDER)))
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", help="registered experiments, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="one LLM, one connector, three arms")
+    parser.add_argument("--llms", type=int, help="the first so many LLMs alone (default: all)")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes, and run nothing")
+    options = parser.parse_args(argv)
+    registered = read_registered()
+    runs = {
+        run.name: run
+        for name in options.names.split(",")
+        for run in plan(registered, name, quick=options.quick, num_llms=options.llms)
+    }
+    rows = read_rows(FOLDER)
+    finished = sum(name in rows for name in runs)
+    minutes = estimate(list(runs.values()), rows) / 60
+    print(
+        f"{options.names}: {len(runs)} runs, {finished} of them finished; about {minutes:.0f} minutes on a free core",
+        flush=True,
+    )
+    if not options.estimate:
+        command = f"./run.sh --experiment {options.names}" + " --quick" * options.quick
+        if options.llms:
+            command += f" -- --llms {options.llms}"
+        run_all(list(runs.values()), command=command, registered=registered)
+        print(f"results: {PAGE}")
+
+
+if __name__ == "__main__":
+    script.run(main)

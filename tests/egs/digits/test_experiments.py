@@ -1,0 +1,262 @@
+"""The registered experiments: their plan, arms and questions, what is compared, and a whole one on two dozen clips."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import experiment_arms
+import experiment_page
+import experiment_plan
+import experiments
+import instructions
+from auralign.records import Utterance
+
+DIGITS = Path(__file__).parents[3] / "egs" / "digits"
+CORPUS = Path(__file__).parents[2] / "fixtures" / "digits_corpus"
+
+
+@pytest.fixture(scope="module")
+def registered():
+    return experiment_plan.read_registered(DIGITS / "experiments.yaml")
+
+
+def utterance(text, name="u"):
+    return Utterance(id=name, audio="a.flac", seconds=1.0, text=text, labels={"command": None})
+
+
+# --- registration and plan
+
+
+def test_no_experiment_has_the_name_of_a_yaml_of_a_method(registered):
+    assert not {path.stem for path in (DIGITS / "hparams").glob("*.yaml")} & set(registered["experiments"])
+
+
+def test_a_contrast_of_an_unknown_arm_is_refused(registered, tmp_path):
+    path = tmp_path / "experiments.yaml"
+    path.write_text((DIGITS / "experiments.yaml").read_text().replace("of: D - C,", "of: D - Z,"))
+    with pytest.raises(ValueError, match="drift: no arm 'Z'; there are A, B, C, D, E, G"):
+        experiment_plan.read_registered(path)
+
+
+def test_signs_of_an_interaction():
+    assert experiment_plan.terms_of("D - E - B + A") == [(1, "D"), (-1, "E"), (-1, "B"), (1, "A")]
+
+
+def test_the_primary_contrast_comes_first_with_one_connector_of_each_llm(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "drift", num_llms=2)]
+    assert names[:8] == [
+        "llm_1", "start/llm_1/connector_1", "drift/A/llm_1/connector_1", "drift/D/llm_1/connector_1",
+        "llm_2", "start/llm_2/connector_1", "drift/A/llm_2/connector_1", "drift/D/llm_2/connector_1",
+    ]  # fmt: skip
+    assert len(names) == len(set(names)) == 2 + 2 * 2 + 2 * 2 * 5
+
+
+def test_a_quick_run_has_one_llm_one_connector_and_three_arms(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "targets", quick=True)]
+    assert names == ["llm_1", *(f"targets/{arm}/llm_1/connector_1" for arm in "CDA")]
+
+
+def test_the_cause_needs_the_connectors_of_drift(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "cause", quick=True)]
+    assert names[-3:] == ["drift/A/llm_1/connector_1", "drift/D/llm_1/connector_1", "cause/llm_1/connector_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("bias", "'bias' is registered, and has no program yet"), ("sift", "'sift' is not registered")],
+)
+def test_what_cannot_be_run_is_refused_with_what_can(registered, name, why):
+    with pytest.raises(ValueError, match=f"{why}; there are drift, targets, cause"):
+        experiment_plan.plan(registered, name)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--quick"], "--quick needs --experiment with a name in experiments.yaml"),
+        (["--quick", "--experiment", "sift"], "--quick needs --experiment with a name in experiments.yaml"),
+        (["--experiment", "drift", "--stop-stage", "1"], "has no stages after 1; leave out --stop-stage"),
+        (["--experiment", "drift", "--speech", "recorded", "--corpus", "."], "for --speech synthetic alone"),
+    ],
+)
+def test_options_that_do_not_suit_an_experiment_are_refused(options, problem):
+    done = subprocess.run(["bash", DIGITS / "run.sh", *options], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+# --- arms
+
+
+@pytest.mark.parametrize(
+    ("name", "licensed", "verb", "target"),
+    [
+        ("A", "write", None, "okay you gave me three five"),
+        ("B", "write", "repeat", "i heard three five"),
+        ("C", "write", "write", "three five"),
+        ("C", "repeat", "repeat", "three five"),
+        ("D", "write", "repeat", "three five"),
+        ("D", "repeat", "write", "three five"),
+        ("E", "write", None, "three five"),
+        ("G", "write", "repeat", "in spanish it is tres cinco"),
+    ],
+)
+def test_an_arm_asks_and_teaches_what_is_registered(registered, name, licensed, verb, target):
+    arm = experiment_arms.Arm(**registered["arms"][name], licensed=licensed)
+
+    class First(random.Random):
+        def choice(self, found):
+            return found[0]
+
+    (choice,) = arm.choices(utterance("three five"), First())
+    assert choice.instruction == (verb and f"{verb} {{speech}}")
+    assert arm.given_response(utterance("three five"), choice) == target
+
+
+def test_an_arm_that_asks_nothing_has_no_answer_of_its_own():
+    with pytest.raises(ValueError, match="asks nothing"):
+        experiment_arms.Arm(ask="nothing", teach="own", licensed="write")
+
+
+@pytest.mark.parametrize(("licensed", "bare"), [("write", "write"), ("repeat", "repeat")])
+def test_an_llm_learns_bare_words_for_one_of_two_requests(licensed, bare):
+    rng = random.Random(1)
+    asked = [instructions.draw_licensed(rng, licensed=licensed) for _ in range(2000)]
+    verbatim = [request for request in asked if request.task == "repeat"]
+    assert 0.2 < len(verbatim) / len(asked) < 0.4
+    for request in verbatim:
+        is_bare = request.phrasing in instructions.world.VERBATIM[bare]
+        assert request.reference == ("" if is_bare else "i heard ") + " ".join(request.content)
+
+
+def test_only_questions_that_tell_tasks_apart_are_asked():
+    questions = experiment_arms.make_questions([utterance("three five nine two", "a")])
+    assert {question.utt_id for question in questions} == {"a"}
+    assert len({question.task for question in questions}) == 2
+    # To sort gives what was said, and the largest is the last.
+    for number in range(50):
+        for question in experiment_arms.make_questions([utterance("three five nine", f"u{number}")]):
+            assert question.task in ("reverse", "german", "continue", "even")
+
+
+# --- page
+
+
+def row(kind, llm, connector, answers, *, experiment="", arm="", **facts):
+    name = experiment_plan.Run("", kind, llm, connector, experiment, arm)
+    environment = {
+        "commit": "c" * 40,
+        "hardware": "2 cores",
+        "cpu_seconds": 3.0,
+        "finished": "2026-01-01T00:00+00:00",
+    }
+    return {**vars(name), "answers": answers, **environment, **facts}
+
+
+def rows_of(num_llms, *, of_d="rvvo"):
+    voices = ["f1", "f1", "m2", "m2"]
+    found = {}
+    for llm in range(1, num_llms + 1):
+        surprise = dict.fromkeys("ABCDEG", 1.0)
+        found[f"llm_{llm}"] = row(
+            "llm", llm, 0, {"text": "rrrr", "another text": "oooo", "cascade": "rrro"},
+            voices=voices, surprise=surprise, licensed="write",
+        )  # fmt: skip
+        for arm, answers, content in (("A", "rrrr", [1, 1, 1, 1]), ("D", of_d, [1, 1, 1, 0])):
+            course = [
+                {"step": s, "loss": 2.0, "displacement": 0.5, "answers": answers, "content": content}
+                for s in (15, 30, 60)
+            ]
+            found[f"drift/{arm}/{llm}"] = row(
+                "arm", llm, 1, {arm: answers}, experiment="drift", arm=arm, content=content, course=course
+            )
+    return found
+
+
+def test_a_difference_is_over_the_same_questions_and_named_a_direction_only(registered):
+    page = experiment_page.render(registered, rows_of(2))
+    assert "**Direction only**: 2 of 6 LLMs, 2 of 12 connectors." in page
+    assert "| **primary** D - A | right | below 0 | -0.75 [-1.00, -0.50] | -0.75, -0.75 | 2 |" in page
+    assert "| D - A | verbatim | above 0 | +0.50 [" in page
+    assert "| D - A | content | about 0 | -0.25 [" in page
+    assert "| D - C | right | below 0 | not run | | 0 |" in page
+    assert "p = " not in page
+    assert "by right answers after it, most first: A, D." in page
+
+
+def test_six_llms_have_a_p_value(registered):
+    page = experiment_page.render(registered, rows_of(6, of_d="vvvv"))
+    assert "p = 0.031 (Holm)" in page  # 2 / 2**6, as all six agree in everything
+
+
+def test_what_was_not_run_is_named(registered):
+    page = experiment_page.render(registered, {})
+    assert page.count("Not run.") == len(registered["experiments"])
+
+
+def test_a_page_of_more_runs_is_kept(registered, tmp_path):
+    path = tmp_path / "RESULTS.md"
+    assert experiment_page.publish(path, experiment_page.render(registered, rows_of(2)))
+    assert not experiment_page.publish(path, experiment_page.render(registered, rows_of(1)))
+    assert "2 of 6 LLMs" in path.read_text()
+
+
+def test_the_estimate_uses_what_was_measured(registered):
+    runs = experiment_plan.plan(registered, "drift", quick=True)  # an LLM, a start and three arms
+    guessed = experiments.SECONDS
+    others = guessed["llm"] + guessed["start"]
+    assert experiments.estimate(runs, {}) == others + 3 * guessed["drift"]
+    rows = {runs[2].name: {"experiment": "drift", "kind": "arm", "cpu_seconds": 7.0}}
+    assert experiments.estimate(runs, rows) == others + 2 * 7.0
+
+
+# --- runs
+
+
+def test_what_was_registered_is_not_changed_after_a_run(registered, tmp_path):
+    rows = rows_of(1)
+    experiments.keep_registered(registered, {}, tmp_path)
+    changed = yaml.safe_load(yaml.safe_dump(registered))
+    changed["experiments"]["targets"]["num_steps"] = 9  # has no run yet
+    changed["experiments"]["another"] = {"question": "?"}
+    experiments.keep_registered(changed, rows, tmp_path)
+    changed["experiments"]["drift"]["contrasts"][0]["expected"] = "above 0"
+    with pytest.raises(ValueError, match="experiments.yaml: drift was changed after the runs"):
+        experiments.keep_registered(changed, rows, tmp_path)
+
+
+def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, monkeypatch):
+    import experiment_runs
+    import prepare
+
+    monkeypatch.chdir(DIGITS)
+    data, folder = tmp_path / "data", tmp_path / "runs"
+    prepare.main(["--corpus", str(CORPUS), "--output", str(data)])
+    folder.mkdir()
+    (folder / "llm_1").symlink_to(DIGITS / "models" / "llm")
+    small = yaml.safe_load(yaml.safe_dump(registered))
+    small["experiments"]["drift"] |= {
+        "num_steps": 2,
+        "utts_per_step": 4,
+        "look_at": [1, 2],
+        "arms": ["A", "D"],
+    }
+    small["aligned"] |= {"num_steps": 2, "utts_per_step": 4}
+    for name, value in (("FOLDER", folder), ("DATA", data), ("PAGE", tmp_path / "RESULTS.md")):
+        monkeypatch.setattr(experiments, name, value)
+    runs = experiment_plan.plan(small, "cause", quick=True)
+    experiments.run_all(runs, command="x", registered=small)
+    rows = experiments.read_rows(folder)
+    assert set(rows) == {run.name for run in runs}
+    trained = rows["drift/D/llm_1/connector_1"]
+    assert [look["step"] for look in trained["course"]] == [1, 2]
+    assert trained["course"][1]["displacement"] > 0
+    assert (
+        rows["llm_1"]["surprise"]["A"] < 0.1 < 1 < rows["llm_1"]["surprise"]["E"]
+    )  # its own reply, and bare digits
+    assert rows["cause/llm_1/connector_1"]["answers"]["text"] == rows["llm_1"]["answers"]["text"]
+    monkeypatch.setattr(experiment_runs.Bench, "make", None)
+    experiments.run_all(runs, command="x", registered=small)  # nothing is left to make

@@ -272,7 +272,7 @@ class SpeechLLM(nn.Module):
         hidden = {INPUT: pack.embeddings}
         if run_llm:
             with self.llm.adapting(pack.ids[None] < 0):
-                hidden = self.llm.run(pack.embeddings, pack.positions, layers)
+                hidden = self.llm.run(pack.embeddings, pack.positions, layers, sizes=pack.sizes)
         return ViewOutput(
             pack,
             Hidden(hidden, STUDENT),
@@ -291,7 +291,7 @@ class SpeechLLM(nn.Module):
         hidden = {INPUT: pack.embeddings}
         if run_llm:
             with self.llm.original():
-                hidden = self.llm.run(pack.embeddings, pack.positions, layers)
+                hidden = self.llm.run(pack.embeddings, pack.positions, layers, sizes=pack.sizes)
         return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_original=True)
 
     def check_fits(self, prompt: Rendered, speech: list[torch.Tensor] | None) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from auralign.losses import mix_tokens
 from auralign.models.identity import Base
+from auralign.models.llm.attention import follow
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
@@ -76,6 +77,7 @@ class LLM(nn.Module):
         self.batch_invariant = False
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._neutralise_generation_config()
+        follow(self.decoder, self.config)
         for note in self.sharing.notes():
             print(f"{self.name} ({type(model).__name__}): {note}, which takes longer", file=sys.stderr)
 
@@ -232,10 +234,10 @@ class LLM(nn.Module):
         return self.run(embeddings, positions)[LAST]
 
     def run(
-        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
+        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=(), *, sizes=None
     ) -> dict[int | float, torch.Tensor]:
         """Hidden states (N, D) of one pack by layer; see `auralign.models.llm.packs.run_pack`."""
-        return run_pack(self, embeddings, positions, layers)
+        return run_pack(self, embeddings, positions, layers, sizes=sizes)
 
     def number_of(self, layer: int | float) -> int:
         """The number of a layer, from 0 (the input) to that of the last, given by number or depth.

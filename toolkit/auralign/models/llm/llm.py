@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from auralign.losses import mix_tokens
+from auralign.losses import Prototypes, mix_tokens
 from auralign.models.identity import Base
 from auralign.models.llm.attention import follow
 from auralign.models.llm.generation import Answer, generate
@@ -75,6 +75,7 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self.stop_ids = find_stop_ids(model, tokenizer)
         self.batch_invariant = False
+        self._prototypes: dict[bool, tuple[list, list[torch.Tensor], Prototypes]] = {}
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._neutralise_generation_config()
         follow(self.decoder, self.config)
@@ -113,6 +114,7 @@ class LLM(nn.Module):
         """Add the adapters, if there are any, to the weights for good; raises ValueError if their scope is speech."""
         if self._adapters is not None:
             self._adapters.merge()
+            self._prototypes.clear()  # peft writes past the counters of versions
 
     def unfreeze(self) -> None:
         """Train the LLM's own weights; a copy of them is kept for `original`.
@@ -223,11 +225,27 @@ class LLM(nn.Module):
         with self.original(), torch.no_grad():
             return self.embed(torch.arange(self.vocabulary_size)).float().mean(0)
 
+    def prototypes(self, *, original: bool) -> Prototypes:
+        """All token embeddings with their mean, for `naming_loss` and `mix_tokens`: the `original` ones or those of now.
+
+        They are computed again whenever a weight of the embeddings was written to, replaced or moved since.
+        """
+        with self.original() if original else contextlib.nullcontext(), torch.no_grad():
+            weights = [weight.detach() for weight in self.model.get_input_embeddings().parameters()]
+            state = [(weight.data_ptr(), weight._version, weight.device, weight.dtype) for weight in weights]
+            if original not in self._prototypes or self._prototypes[original][0] != state:
+                tokens = self.embed(torch.arange(self.vocabulary_size))
+                if torch.equal(tokens, weights[0]):  # unless a family scales them: no second copy is kept
+                    tokens = weights[0]
+                made = Prototypes.of(tokens, self.mean_embedding.to(tokens))
+                # The weights are kept with it, as the address of one that is gone may become that of another.
+                self._prototypes[original] = (state, weights, made)
+            return self._prototypes[original][2]
+
     def mix_tokens(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Mixtures (U, D) of the original token embeddings that embeddings (U, D) are near; see `auralign.losses.mix_tokens`."""
-        with self.original(), torch.no_grad():
-            tokens = self.embed(torch.arange(self.vocabulary_size))
-        return mix_tokens(embeddings.to(tokens.device), tokens, self.mean_embedding.to(tokens))
+        tokens = self.prototypes(original=True)
+        return mix_tokens(embeddings.to(tokens.tokens.device), tokens)
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Last hidden states (N, D) of one pack; see `run`."""

@@ -172,7 +172,18 @@ class Examples:
         """
         heard = examples if heard is None else heard
         for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            yield self._pack([int(examples[row]) for row in rows], [int(heard[row]) for row in rows])
+            frames = self.frames.get([int(self.rows[heard[row]]) for row in rows])
+            yield self._pack([int(examples[row]) for row in rows], frames)
+
+    def step(self, examples: np.ndarray, *, tokens_per_pack: int) -> list[PackOfExamples]:
+        """The packs of an optimiser step, this rank's of them, whose speech is encoded together: sorted by length over all packs,
+        less of what the encoder computes is padding."""
+        packs = list(own(pack(self.lengths[examples], max_tokens=tokens_per_pack)))
+        frames = self.frames.get_each([[int(self.rows[examples[row]]) for row in rows] for rows in packs])
+        return [
+            self._pack([int(examples[row]) for row in rows], of_pack)
+            for rows, of_pack in zip(packs, frames, strict=True)
+        ]
 
     def read_views(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[list[Rendered]]:
         """The teacher's views, all text, of examples in packs; every rank gets its own."""
@@ -182,8 +193,7 @@ class Examples:
     def _laid_out(self, example: int) -> Layout:
         return self._lay_out(self.target(example), self.manifest[int(self.rows[example])])
 
-    def _pack(self, examples: list[int], heard: list[int]) -> PackOfExamples:
-        frames = self.frames.get([int(self.rows[example]) for example in heard])
+    def _pack(self, examples: list[int], frames: Frames) -> PackOfExamples:
         targets = [self.target(example) for example in examples]
         rendered = [
             self._render(self._lay_out(target, self.manifest[int(self.rows[example])]))
@@ -262,7 +272,7 @@ class StepStream(IterableDataset):
                 self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
             )
             while step < min(self.stop, first + len(steps)):
-                yield list(self.examples.packs(steps[step - first], tokens_per_pack=self.tokens_per_pack))
+                yield self.examples.step(steps[step - first], tokens_per_pack=self.tokens_per_pack)
                 step += 1
             first += len(steps)
             epoch += 1

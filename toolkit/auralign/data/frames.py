@@ -243,9 +243,12 @@ def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
 
 def count_frames(encoder, utterance: Utterance) -> int:
     """Number of frames of an utterance, from its seconds; 0 if it is too long for the encoder."""
-    if not encoder.hears(utterance.seconds):
-        return 0
-    return encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
+    return frames_in(encoder, utterance.seconds)
+
+
+def frames_in(encoder, seconds: float) -> int:
+    """Number of frames of so many seconds of audio; 0 if that is too long for the encoder."""
+    return encoder.num_frames(round(seconds * encoder.sample_rate)) if encoder.hears(seconds) else 0
 
 
 def _encode_all(

@@ -114,7 +114,7 @@ def _alike(seconds: dict[int, float]) -> list[list[int]]:
 
 
 def _pad(parts: list[torch.Tensor]) -> Batch:
-    lengths = torch.tensor([len(part) for part in parts], device=parts[0].device)
+    lengths = torch.tensor([len(part) for part in parts])
     return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), lengths
 
 

@@ -108,7 +108,8 @@ def test_the_teachers_pass_is_that_of_the_square_with_adapters_beside_it(folder)
 def test_a_sequence_is_in_a_pack_what_it_is_alone_in_every_layer(folder):
     llm = load_llm(folder)
     embeddings, positions = pack(llm)
-    together = llm.run(embeddings, positions, (1,), sizes=SIZES)
+    with llm.packed(SIZES):
+        together = llm.run(embeddings, positions, (1,))
     alone = [llm.run(one, torch.arange(len(one)), (1,)) for one in embeddings.split(SIZES)]
     for layer, states in together.items():
         expected = torch.cat([found[layer] for found in alone])

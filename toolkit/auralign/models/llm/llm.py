@@ -75,6 +75,7 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self.stop_ids = find_stop_ids(model, tokenizer)
         self.batch_invariant = False
+        self._sizes: tuple[int, ...] | None = None
         self._prototypes: dict[bool, tuple[list, list[torch.Tensor], Prototypes]] = {}
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._neutralise_generation_config()
@@ -251,11 +252,20 @@ class LLM(nn.Module):
         """Last hidden states (N, D) of one pack; see `run`."""
         return self.run(embeddings, positions)[LAST]
 
+    @contextlib.contextmanager
+    def packed(self, sizes: tuple[int, ...]) -> Iterator[None]:
+        """Context manager: the pack that is run has sequences of these sizes, so that `run` need not wait for a GPU to count."""
+        before, self._sizes = self._sizes, sizes
+        try:
+            yield
+        finally:
+            self._sizes = before
+
     def run(
-        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=(), *, sizes=None
+        self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
     ) -> dict[int | float, torch.Tensor]:
         """Hidden states (N, D) of one pack by layer; see `auralign.models.llm.packs.run_pack`."""
-        return run_pack(self, embeddings, positions, layers, sizes=sizes)
+        return run_pack(self, embeddings, positions, layers, sizes=self._sizes)
 
     def number_of(self, layer: int | float) -> int:
         """The number of a layer, from 0 (the input) to that of the last, given by number or depth.

@@ -27,18 +27,20 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # frames (B, T, D) and lengths (B,)
 
 
 class LiveFrames:
-    """Compute frames on request, utterances of similar length together."""
+    """Compute frames on request."""
 
     def __init__(self, encoder, manifest: Records):
         self.encoder, self.manifest = encoder, manifest
         self._told: set[str] = set()
 
     def get(self, rows: list[int]) -> Batch:
-        """Frames (B, T, D) and lengths (B,) of manifest rows."""
-        return self.get_each([rows])[0]
+        """Frames (B, T, D) and lengths (B,) of manifest rows, encoded together."""
+        return self.encode([self.manifest[row] for row in rows])
 
     def get_each(self, packs: list[list[int]]) -> list[Batch]:
-        """`get` for the rows of each of several packs, which are encoded in batches over all packs, sorted by length."""
+        """Frames and lengths of the rows of each of several packs, encoded in batches over all packs, sorted by length.
+
+        Frames beyond the lengths are zero."""
         utterances = {row: self.manifest[row] for rows in packs for row in rows}
         parts = {}
         for batch in _alike({row: utterance.seconds for row, utterance in utterances.items()}):

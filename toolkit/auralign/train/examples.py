@@ -176,7 +176,7 @@ class Examples:
         """
         heard = examples if heard is None else heard
         for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            frames = self.frames.get([int(self.rows[heard[row]]) for row in rows])
+            (frames,) = self.frames.get_each([[int(self.rows[heard[row]]) for row in rows]])
             yield self._pack([int(examples[row]) for row in rows], frames)
 
     def step(self, examples: np.ndarray, *, tokens_per_pack: int) -> list[PackOfExamples]:

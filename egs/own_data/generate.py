@@ -7,8 +7,9 @@ Targets that a model was trained on are never replaced: if other values would ch
 --restart it writes them to the next targets_<number>.
 
 Reads: <data_folder>/{train,valid}.jsonl
-Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each a list of what was rejected and why; for a method that
-        distils from a teacher computed once, <name>.teacher_<k>_<temperature>.npy
+Writes: <output_folder>/targets/{train,valid}.jsonl, and beside each a list of what was rejected and why, and the lengths with
+        which stage 3 starts, <name>.lengths.npz; for a method that distils from a teacher computed once,
+        <name>.teacher_<k>_<temperature>.npy
 """
 
 from auralign import script, steps

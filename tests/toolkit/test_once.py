@@ -6,6 +6,7 @@ import pytest
 
 from auralign import records
 from auralign.data.frames import recipe_frames
+from auralign.data.lengths import write_lengths
 from auralign.decode.answers import Decoder
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
@@ -110,6 +111,22 @@ def test_stage_3_reads_each_target_once_and_renders_each_view_once(
     list(examples.packs(range(NUM_UTTERANCES), tokens_per_pack=100))
     num_views = 2 if hparams.method.needs.teacher else 1
     assert calls == {**dict.fromkeys(once, NUM_UTTERANCES), "render": num_views * NUM_UTTERANCES}
+    calls.clear()
+    list(examples.packs(range(NUM_UTTERANCES), tokens_per_pack=100))
+    assert calls == {}  # of a second epoch
+
+
+def test_stage_3_starts_without_rendering_what_stage_2_counted(
+    tmp_path, llm_folder, whisper_folder, calls, monkeypatch
+):
+    folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, "distillation")
+    manifest, targets = write_targets(folder, hparams, model, renderer)
+    write_lengths(targets, manifest, method=hparams.method, renderer=renderer)
+    monkeypatch.setattr("auralign.data.lengths.NUM_CHECKED", 2)
+    calls.clear()
+    options = {"method": hparams.method, "renderer": renderer, "model": model, "max_rejected": 0.5}
+    assert len(Examples(targets, manifest, frames=None, **options)) == NUM_UTTERANCES
+    assert calls == {"parse Target": 3, "parse Utterance": 2, "render": 4}
 
 
 def test_stage_4_reads_each_utterance_once_and_once_for_each_question(

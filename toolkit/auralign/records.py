@@ -232,6 +232,13 @@ def _defaults(kind: type) -> list[tuple[str, Any]]:
     ]
 
 
+@cache
+def _fields(kind: type) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of all fields of `kind`, and of those without a default."""
+    required = {name for name, default in _defaults(kind) if default is dataclasses.MISSING}
+    return frozenset(item.name for item in dataclasses.fields(kind)), frozenset(required)
+
+
 def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
     """The record that `to_line` wrote.
 
@@ -249,15 +256,9 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
         ) from error
     if not isinstance(values, dict):
         raise RecordError(f"{position}: expected a JSON object, found {type(values).__name__}")
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(fields))
-    required = {
-        name
-        for name, item in fields.items()
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
-    missing = sorted(required - set(values))
-    if unknown or missing:
+    known, required = _fields(kind)
+    if not required <= values.keys() <= known:
+        unknown, missing = sorted(values.keys() - known), sorted(required - values.keys())
         raise RecordError(
             f"{position}: not a {kind.__name__}: "
             + "; ".join(

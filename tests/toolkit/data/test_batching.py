@@ -54,3 +54,34 @@ def test_sequence_longer_than_a_pack_goes_alone():
 @pytest.mark.parametrize("lengths", [[], [5]])
 def test_few_sequences(lengths):
     assert pack(lengths, max_tokens=10) == [[0]] * len(lengths)
+
+
+def first_fit_decreasing(lengths, max_tokens):
+    """The definition: each sequence, the longest first, goes into the first pack that has room."""
+    packs, room = [], []
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        fits = next((number for number, left in enumerate(room) if left >= lengths[index]), len(packs))
+        if fits == len(packs):
+            packs.append([])
+            room.append(max_tokens)
+        packs[fits].append(index)
+        room[fits] -= lengths[index]
+    return [sorted(indices) for indices in packs]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_packs_are_those_of_the_definition(seed):
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0 if seed % 2 else 1, (8, 60, 150)[seed % 3], size=300)
+    assert pack(lengths, max_tokens=100) == first_fit_decreasing(lengths.tolist(), 100)
+
+
+def test_the_time_to_pack_grows_with_the_number_of_sequences_alone(monkeypatch):
+    """A hundred thousand sequences take a few array operations for each length that occurs, not one for each pack."""
+    lengths = np.random.default_rng(0).integers(50, 250, size=100_000)
+    calls, find = [], np.searchsorted
+    monkeypatch.setattr(
+        np, "searchsorted", lambda *args, **options: calls.append(1) or find(*args, **options)
+    )
+    assert sum(map(len, pack(lengths, max_tokens=2048))) == len(lengths)
+    assert len(calls) == 200

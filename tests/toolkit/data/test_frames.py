@@ -82,3 +82,53 @@ def test_what_stage_1_did_not_see_in_headers_is_told_once(encoder, tmp_path, cap
     frames.get([0, 1])
     frames.get([1])
     assert capsys.readouterr().err.count("a is scaled from the range of integers") == num_told
+
+
+class Stopwatch(torch.nn.Module):
+    """An encoder of one frame for each of the samples, which notes the seconds of each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def forward(self, waveforms):
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        self.batches.append(lengths)
+        return torch.zeros(len(waveforms), int(lengths.max()), 1), lengths
+
+
+@pytest.mark.parametrize(("num_utterances", "at_most"), [(33, 0.08), (280, 0.02)])
+def test_little_of_what_the_encoder_computes_of_a_step_is_padding(
+    tmp_path, monkeypatch, num_utterances, at_most
+):
+    """Durations like those of LibriSpeech's training set: most of 11 to 16 s, a tail down to 2 s."""
+    random = np.random.default_rng(3)
+    seconds = np.where(random.uniform(size=num_utterances) < 0.6, random.uniform(11, 16.5, num_utterances), 0)
+    seconds = np.where(seconds, seconds, random.uniform(2, 13, num_utterances))
+    utterances = [
+        Utterance(id=str(number), audio="none", seconds=float(size), text="x")
+        for number, size in enumerate(seconds)
+    ]
+    write_records(tmp_path / "m.jsonl", utterances, kind=Utterance)
+    live = LiveFrames(Stopwatch(), Records(tmp_path / "m.jsonl", Utterance))
+    monkeypatch.setattr(live, "_read", lambda utterance: np.zeros(round(100 * utterance.seconds)))
+    packs = np.array_split(random.permutation(num_utterances), num_utterances // 8)
+    found = live.get_each([[int(row) for row in rows] for rows in packs])
+    used = sum(int(lengths.sum()) for lengths in live.encoder.batches)
+    laid = sum(len(lengths) * int(lengths.max()) for lengths in live.encoder.batches)
+    assert 1 - used / laid <= at_most
+    for rows, (frames, lengths) in zip(packs, found, strict=True):
+        assert lengths.tolist() == [round(100 * seconds[row]) for row in rows]
+        assert frames.shape[1] == lengths.max()
+
+
+def test_an_utterance_that_two_packs_hear_is_encoded_once(encoder, manifest):
+    live, rows = LiveFrames(encoder, manifest), [[4, 0], [7, 4], [4, 4]]
+    found = live.get_each(rows)
+    for (frames, lengths), of_pack in zip(found, rows, strict=True):
+        for frame, length, row in zip(frames, lengths, of_pack, strict=True):
+            torch.testing.assert_close(frame[:length], live.get([row])[0][0], rtol=0, atol=1e-5)
+    calls, encode = [], live.encode
+    live.encode = lambda utterances: calls.append(len(utterances)) or encode(utterances)
+    live.get_each(rows)
+    assert sum(calls) == 3

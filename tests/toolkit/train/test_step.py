@@ -107,3 +107,30 @@ def test_needs_refuse_views_that_there_are_not(views):
 def test_needs_refuse_layers_without_the_llm():
     with pytest.raises(ValueError, match="name a view in llm_views"):
         Needs(layers=(1,), llm_views=())
+
+
+READS = ("item", "tolist", "nonzero", "__bool__", "__float__", "__int__", "__index__")
+
+
+@pytest.mark.parametrize("name", ["sift", "distillation", "blsp"])
+def test_a_pack_reads_no_value_that_its_gpu_would_have_to_compute_first(name, monkeypatch):
+    """But for lengths, which a GPU's are known in memory. What is read waits for all work that a GPU was given."""
+    method = load_method(name)
+    model, pack = pack_of(method)
+    compute_terms(method, model, pack)  # what is made once, such as the probe
+    reads = []
+
+    def note(kind, real):
+        def noted(tensor, *arguments, **options):
+            reads.append((kind, tensor.dtype, tuple(tensor.shape)))
+            return real(tensor, *arguments, **options)
+
+        return noted
+
+    for kind in READS:
+        monkeypatch.setattr(torch.Tensor, kind, note(kind, getattr(torch.Tensor, kind)))
+    compute_terms(method, model, pack)
+    monkeypatch.undo()
+    num_examples = len(pack.choices)
+    assert set(reads) <= {("tolist", torch.int64, (num_examples,))}
+    assert len(reads) == 2  # the encoder's lengths, and the connector's

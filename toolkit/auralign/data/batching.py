@@ -35,14 +35,30 @@ def pack(lengths: Sequence[int] | np.ndarray, *, max_tokens: int) -> list[list[i
 
     A sequence longer than `max_tokens` gets a pack of its own.
     """
-    packs: list[list[int]] = []
-    room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
-        fits = next((number for number, left in enumerate(room) if left >= lengths[index]), None)
-        if fits is None:
-            packs.append([])
-            room.append(max_tokens)
-            fits = len(packs) - 1
-        packs[fits].append(index)
-        room[fits] -= lengths[index]
-    return [sorted(indices) for indices in packs]
+    sizes = np.asarray(lengths, dtype=np.int64)
+    if not len(sizes):
+        return []
+    pack_of, room = (
+        np.empty(len(sizes), np.int64),
+        np.empty(len(sizes), np.int64),
+    )  # of each sequence; in each pack
+    num_packs = 0
+    # Those of one length are placed together: the time grows with the number of different lengths, which is small.
+    for alike in _runs(np.argsort(-sizes, kind="stable"), sizes):
+        size = int(sizes[alike[0]])
+        fitting = np.flatnonzero(room[:num_packs] >= size)
+        hold = room[fitting] // size if size else np.full(len(fitting), len(alike))
+        places = np.searchsorted(hold.cumsum(), np.arange(len(alike)), side="right")
+        old = fitting[places[places < len(fitting)]]
+        in_new_pack = max(1, max_tokens // size) if size else len(alike)
+        new = num_packs + np.arange(len(alike) - len(old)) // in_new_pack
+        num_before, num_packs = num_packs, int(new[-1]) + 1 if len(new) else num_packs
+        room[num_before:num_packs] = max_tokens
+        pack_of[alike] = np.concatenate([old, new])
+        np.subtract.at(room, pack_of[alike], size)
+    return [of_one.tolist() for of_one in _runs(np.argsort(pack_of, kind="stable"), pack_of)]
+
+
+def _runs(order: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
+    """Indices in an order, cut wherever their value changes."""
+    return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)

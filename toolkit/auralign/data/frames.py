@@ -19,6 +19,13 @@ from auralign.records import Records, Utterance
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
 
 
+CLIPS_AT_ONCE, LONGEST_BY_SHORTEST = 8, 1.25
+"""How many utterances the encoder takes at once, and how much longer the longest may be than the shortest: the larger either, the
+more of what it computes is padding."""
+
+Batch = tuple[torch.Tensor, torch.Tensor]  # frames (B, T, D) and lengths (B,)
+
+
 class LiveFrames:
     """Compute frames on request."""
 
@@ -26,9 +33,25 @@ class LiveFrames:
         self.encoder, self.manifest = encoder, manifest
         self._told: set[str] = set()
 
-    def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (B, T, D) and lengths (B,) of manifest rows."""
-        utterances = [self.manifest[row] for row in rows]
+    def get(self, rows: list[int]) -> Batch:
+        """Frames (B, T, D) and lengths (B,) of manifest rows, encoded together."""
+        return self.encode([self.manifest[row] for row in rows])
+
+    def get_each(self, packs: list[list[int]]) -> list[Batch]:
+        """Frames and lengths of the rows of each of several packs, encoded in batches over all packs, sorted by length.
+
+        Frames beyond the lengths are zero."""
+        utterances = {row: self.manifest[row] for rows in packs for row in rows}
+        parts = {}
+        for batch in _alike({row: utterance.seconds for row, utterance in utterances.items()}):
+            frames, lengths = self.encode([utterances[row] for row in batch])
+            parts |= {
+                row: one[:length] for row, one, length in zip(batch, frames, lengths.tolist(), strict=True)
+            }
+        return [_pad([parts[row] for row in rows]) for rows in packs]
+
+    def encode(self, utterances: list[Utterance]) -> Batch:
+        """Frames (B, T, D) and lengths (B,) of utterances, encoded together."""
         try:
             waveforms = [self._read(utterance) for utterance in utterances]
         except AudioError as error:
@@ -65,7 +88,11 @@ class CachedFrames:
         self.array, self.lengths = array, lengths
         self.ends = np.cumsum(lengths)
 
-    def get(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def get_each(self, packs: list[list[int]]) -> list[Batch]:
+        """`get` for the rows of each of several packs."""
+        return [self.get(rows) for rows in packs]
+
+    def get(self, rows: list[int]) -> Batch:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         lengths = self.lengths[rows]
         frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
@@ -75,6 +102,22 @@ class CachedFrames:
                 np.array(part)
             )  # a copy, as the cache on disk is mapped read-only
         return frames, torch.from_numpy(lengths.astype(np.int64))
+
+
+def _alike(seconds: dict[int, float]) -> list[list[int]]:
+    """Rows in batches of similar duration, given the seconds of each row."""
+    batches: list[list[int]] = []
+    for row in sorted(seconds, key=lambda row: (seconds[row], row)):
+        last = batches[-1] if batches else []
+        if not last or len(last) == CLIPS_AT_ONCE or seconds[row] > LONGEST_BY_SHORTEST * seconds[last[0]]:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _pad(parts: list[torch.Tensor]) -> Batch:
+    lengths = torch.tensor([len(part) for part in parts])
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), lengths
 
 
 def open_frames(
@@ -168,9 +211,14 @@ class BranchFrames:
     def __init__(self, branches: Mapping[str, Any]):
         self.branches = dict(branches)
 
-    def get(self, rows: list[int]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    def get(self, rows: list[int]) -> dict[str, Batch]:
         """Branch name -> frames (B, T, D) and lengths (B,) of manifest rows."""
         return {name: frames.get(rows) for name, frames in self.branches.items()}
+
+    def get_each(self, packs: list[list[int]]) -> list[dict[str, Batch]]:
+        """`get` for the rows of each of several packs, which are encoded together."""
+        of_branches = {name: frames.get_each(packs) for name, frames in self.branches.items()}
+        return [{name: found[number] for name, found in of_branches.items()} for number in range(len(packs))]
 
 
 def live_frames(model, manifest: Records) -> BranchFrames:
@@ -197,9 +245,12 @@ def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
 
 def count_frames(encoder, utterance: Utterance) -> int:
     """Number of frames of an utterance, from its seconds; 0 if it is too long for the encoder."""
-    if not encoder.hears(utterance.seconds):
-        return 0
-    return encoder.num_frames(round(utterance.seconds * encoder.sample_rate))
+    return frames_in(encoder, utterance.seconds)
+
+
+def frames_in(encoder, seconds: float) -> int:
+    """Number of frames of so many seconds of audio; 0 if that is too long for the encoder."""
+    return encoder.num_frames(round(seconds * encoder.sample_rate)) if encoder.hears(seconds) else 0
 
 
 def _encode_all(
@@ -212,7 +263,7 @@ def _encode_all(
         f"encode {manifest.path.stem}", unit="utterance", total=np.count_nonzero(lengths)
     ) as progress:
         for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
-            frames, found = live.get(rows)
+            frames, found = live.encode([manifest[row] for row in rows])
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
                 if length != lengths[row]:
                     utterance = manifest[row]

@@ -50,6 +50,7 @@ def generating(run: RunFolder) -> list[GeneratingStage]:
 
 def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
     """Ask the LLM about every utterance of a split, with the engine of transformers; returns a one-line summary."""
+    from auralign.data.lengths import write_lengths
     from auralign.generate.engine import TransformersEngine
     from auralign.generate.targets import TargetWriter
     from auralign.generate.teacher import write_teacher
@@ -70,7 +71,8 @@ def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
     )
     utterances = Records(run.data.manifest(stage.split), Utterance)
     summary = writer.write(utterances, path, partial=stage.partial(path))
+    kept = Records(path, Target)
+    write_lengths(kept, utterances, method=recipe.method, renderer=renderer)
     if recipe.method.needs.top_k:
-        kept = Records(path, Target)
         summary += f"; {write_teacher(kept, utterances, method=recipe.method, llm=llm, renderer=renderer)}"
     return f"{summary}, in {path}"

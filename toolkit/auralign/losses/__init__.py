@@ -4,7 +4,7 @@ from auralign.losses.cross_entropy import cross_entropy
 from auralign.losses.ctc import ctc
 from auralign.losses.distance import cosine_distance, distance, quantity_error
 from auralign.losses.divergence import TopK, bucketed_divergence, divergence
-from auralign.losses.naming import mix_tokens, naming_loss
+from auralign.losses.naming import Prototypes, mix_tokens, naming_loss
 from auralign.losses.term import PLACES, SEQUENCES, Term, join, read_unit, total
 from auralign.losses.transport import ipot_distance, ipot_plan, sinkhorn_distance
 from auralign.losses.warping import warp
@@ -12,6 +12,7 @@ from auralign.losses.warping import warp
 __all__ = [
     "PLACES",
     "SEQUENCES",
+    "Prototypes",
     "Term",
     "TopK",
     "bucketed_divergence",

@@ -4,6 +4,7 @@ Both take the logit of a token to be minus its squared distance to the embedding
 (arXiv:1703.05175), with the tokens' embeddings as prototypes.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,12 +18,45 @@ SHARPNESS, MIXING_SHARPNESS = 10.0, 40.0
 where they are mixed. A mixture of many tokens is near none of them, or near another, so that mixing has to be sharper."""
 
 
+@dataclass(frozen=True)
+class Prototypes:
+    """The embeddings of tokens with what the distances to them need; made once for all packs with the same tokens.
+
+    Arguments
+    ---------
+    tokens : torch.Tensor
+        (V, D): embeddings of the tokens with the ids 0 to V - 1.
+    centre : torch.Tensor
+        (D,): what is subtracted from them, as the mean of all tokens' embeddings.
+    centred : torch.Tensor
+        (V, D): `tokens` without `centre`.
+    squares : torch.Tensor
+        (V,) of fp32: squared lengths of `centred`.
+    """
+
+    tokens: torch.Tensor
+    centre: torch.Tensor
+    centred: torch.Tensor
+    squares: torch.Tensor
+
+    @classmethod
+    def of(cls, tokens: torch.Tensor, centre: torch.Tensor) -> "Prototypes":
+        """Prototypes of tokens' embeddings (V, D), which get no gradient, and a centre (D,)."""
+        tokens = tokens.detach()
+        centred = tokens - centre
+        return cls(tokens, centre, centred, centred.float().square().sum(1))
+
+    def first(self, number: int) -> "Prototypes":
+        """The prototypes of the first tokens."""
+        return Prototypes(self.tokens[:number], self.centre, self.centred[:number], self.squares[:number])
+
+
 def naming_loss(
     hidden: torch.Tensor,
     tokens: torch.Tensor,
     labels: torch.Tensor,
-    rivals: torch.Tensor,
-    centre: torch.Tensor,
+    rivals: torch.Tensor | Prototypes,
+    centre: torch.Tensor | None = None,
     *,
     sharpness: float = SHARPNESS,
     max_logits: int = MAX_LOGITS,
@@ -38,10 +72,10 @@ def naming_loss(
         (M, D): the embeddings.
     tokens, labels : torch.Tensor
         (M, D), (M,): embeddings and ids of the tokens that they stand for. No gradient.
-    rivals : torch.Tensor
+    rivals : torch.Tensor or Prototypes
         (R, D): embeddings of the tokens with the ids 0 to R - 1, which compete with the right one. No gradient.
-    centre : torch.Tensor
-        (D,): mean of all tokens' embeddings.
+    centre : torch.Tensor, optional
+        (D,): mean of all tokens' embeddings; Prototypes have it.
     sharpness : float
         The logit of a squared distance as large as the rivals' mean squared distance from the centre; default 10.
     max_logits : int
@@ -51,11 +85,10 @@ def naming_loss(
     """
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rivals = rivals.detach() - centre
-    squares = rivals.float().square().sum(1)
-    name = partial(_name, rivals=rivals, squares=squares, scale=sharpness / squares.mean())
-    given = hidden - centre, tokens.detach() - centre, labels
-    rows = max(1, max_logits // len(rivals))
+    near = _prototypes(rivals, centre)
+    name = partial(_name, rivals=near.centred, squares=near.squares, scale=sharpness / near.squares.mean())
+    given = hidden - near.centre, tokens.detach() - near.centre, labels
+    rows = max(1, max_logits // len(near.squares))
     if len(labels) <= rows:
         return Term(sum=name(*given), count=len(labels))
     chunks = zip(*(part.split(rows) for part in given), strict=True)
@@ -77,15 +110,25 @@ def _name(
     """The sum of the losses of a chunk. The part that all squared distances of an embedding share, its own, is left out."""
     right = scale * (2 * (hidden * tokens).float().sum(1) - tokens.float().square().sum(1))
     against = scale * (2 * (hidden @ rivals.T).float() - squares)
-    among = torch.nonzero(labels < len(rivals)).squeeze(1)  # the right one does not compete with itself
-    against = against.index_put((among, labels[among]), against.new_tensor(-torch.inf))
+    # The right one does not compete with itself; of one that is no rival, the last column is hidden, which no rival has.
+    against = torch.nn.functional.pad(against, (0, 1), value=-torch.inf)
+    own = labels.clamp_max(len(rivals)).unsqueeze(1)
+    against = against.scatter(1, own, -torch.inf)
     return (torch.logsumexp(torch.cat([right.unsqueeze(1), against], 1), 1) - right).sum()
+
+
+def _prototypes(tokens: torch.Tensor | Prototypes, centre: torch.Tensor | None) -> Prototypes:
+    if isinstance(tokens, Prototypes):
+        return tokens
+    if centre is None:
+        raise ValueError("give the centre (D,) of the tokens' embeddings, or Prototypes, which have one")
+    return Prototypes.of(tokens, centre)
 
 
 def mix_tokens(
     hidden: torch.Tensor,
-    tokens: torch.Tensor,
-    centre: torch.Tensor,
+    tokens: torch.Tensor | Prototypes,
+    centre: torch.Tensor | None = None,
     *,
     sharpness: float = MIXING_SHARPNESS,
     max_logits: int = MAX_LOGITS,
@@ -99,10 +142,10 @@ def mix_tokens(
     ---------
     hidden : torch.Tensor
         (M, D): the embeddings.
-    tokens : torch.Tensor
+    tokens : torch.Tensor or Prototypes
         (V, D): embeddings of all tokens. No gradient.
-    centre : torch.Tensor
-        (D,): their mean.
+    centre : torch.Tensor, optional
+        (D,): their mean; Prototypes have it.
     sharpness : float
         As of `naming_loss`; the larger, the more of the nearest token. Default 40.
     max_logits : int
@@ -110,18 +153,14 @@ def mix_tokens(
 
     Returns torch.Tensor (M, D), of the type of `tokens`.
     """
-    tokens = tokens.detach()
-    rivals = tokens - centre
-    squares = rivals.float().square().sum(1)
-    scale = sharpness / squares.mean()
+    near = _prototypes(tokens, centre)
+    dtype, scale = near.tokens.dtype, sharpness / near.squares.mean()
 
     def mix(hidden: torch.Tensor) -> torch.Tensor:
-        logits = scale * (2 * ((hidden - centre) @ rivals.T).float() - squares)
-        return (logits.softmax(1).to(tokens.dtype) @ tokens).to(
-            tokens.dtype
-        )  # autocast multiplies in another type
+        logits = scale * (2 * ((hidden - near.centre) @ near.centred.T).float() - near.squares)
+        return (logits.softmax(1).to(dtype) @ near.tokens).to(dtype)  # autocast multiplies in another type
 
-    chunks = hidden.split(max(1, max_logits // len(tokens)))
+    chunks = hidden.split(max(1, max_logits // len(near.squares)))
     if len(chunks) == 1:
         return mix(hidden)
     return torch.cat([checkpoint(mix, chunk, use_reentrant=False) for chunk in chunks])

@@ -183,17 +183,22 @@ class SpeechLLM(nn.Module):
             chosen = [(row, index, piece) for row, index, piece in spans if piece.branch == branch]
             if not chosen:
                 continue
-            inputs = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
-            num_tokens = None
+            cut, num_frames = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
+            num_tokens = expected = None
             if use_token_count:
-                num_tokens = torch.tensor([piece.num_read for _, _, piece in chosen], device=inputs[1].device)
-            embeddings, lengths, found = connector(*inputs, num_tokens)
-            for (row, index, _), one, length in zip(chosen, embeddings, lengths.tolist(), strict=True):
+                num_tokens = _sent([piece.num_read for _, _, piece in chosen], cut.device)
+            if cut.is_cuda and connector.counts_tokens and use_token_count:
+                expected = [piece.num_read for _, _, piece in chosen]
+            elif cut.is_cuda and not connector.counts_tokens:
+                expected = [int(connector.num_embeddings(number)) for number in num_frames]
+            embeddings, lengths, found = connector(cut, _sent(num_frames, cut.device), num_tokens)
+            lengths = _as_integers(lengths, expected)
+            for (row, index, _), one, length in zip(chosen, embeddings, lengths, strict=True):
                 speech[row, index] = one[:length]
             if num_tokens is None and getattr(connector, "mixes_tokens", False):
                 keys = [(row, index) for row, index, _ in chosen]
                 mixed = self.llm.mix_tokens(torch.cat([speech[key] for key in keys]))
-                speech.update(zip(keys, mixed.split(lengths.tolist()), strict=True))
+                speech.update(zip(keys, mixed.split(lengths), strict=True))
             if branch == MAIN:
                 extras = found if num_tokens is None else {**found, "num_tokens": num_tokens}
         return [
@@ -219,33 +224,34 @@ class SpeechLLM(nn.Module):
         return torch.cat(parts)
 
     def pack(self, views: list[Rendered], speech: list) -> Pack:
-        """Lay rendered views end to end, each with its own speech; see `embed`."""
-        embeddings, positions, ids, tagged, sizes, start = [], [], [], {}, [], 0
+        """Lay rendered views end to end, each with its own speech; see `embed`. Ids and positions are sent in one copy."""
+        text = self.llm.embed([token for view in views for piece in view.pieces for token in piece.ids or ()])
+        embeddings, sizes, ids, positions, start, num_text = [], [], [], [], 0, 0
+        tagged: dict[str, list[int]] = {}
         for rendered, of_view in zip(views, speech, strict=True):
-            embeddings.append(self.embed(rendered, of_view))
             position, of_spans = start, _for_each(rendered, of_view)
             for piece in rendered.pieces:
-                num = len(next(of_spans)) if piece.is_speech else len(piece.ids)
-                ids.append(
-                    torch.full((num,), -1) if piece.is_speech else torch.tensor(piece.ids, dtype=torch.long)
-                )
-                tagged.setdefault(piece.tag, []).append(torch.arange(position, position + num))
+                if piece.ids is None:
+                    embeddings.append(next(of_spans).to(text.dtype))
+                    ids += [-1] * len(embeddings[-1])
+                else:
+                    embeddings.append(text[num_text : num_text + len(piece.ids)])
+                    ids += piece.ids
+                    num_text += len(piece.ids)
+                end = position + len(embeddings[-1])
+                tagged.setdefault(piece.tag, []).extend(range(position, end))
                 if piece.num_end is not None:
-                    tagged.setdefault(FIRST, []).append(torch.tensor([position]))
-                    tagged.setdefault(END, []).append(
-                        torch.arange(position + num - piece.num_end, position + num)
-                    )
-                position += num
-            positions.append(torch.arange(position - start))
+                    tagged.setdefault(FIRST, []).append(position)
+                    tagged.setdefault(END, []).extend(range(end - piece.num_end, end))
+                position = end
+            positions += range(position - start)
             sizes.append(position - start)
             start = position
-        device = self.llm.device
+        parts = [positions, ids, *tagged.values()]
+        sent = _sent([number for part in parts for number in part], self.llm.device)
+        of_positions, of_ids, *of_tags = sent.split([len(part) for part in parts])
         return Pack(
-            torch.cat(embeddings),
-            torch.cat(positions).to(device),
-            torch.cat(ids).to(device),
-            {tag: torch.cat(parts).to(device) for tag, parts in tagged.items()},
-            tuple(sizes),
+            torch.cat(embeddings), of_positions, of_ids, dict(zip(tagged, of_tags, strict=True)), tuple(sizes)
         )
 
     @torch.no_grad()
@@ -271,7 +277,7 @@ class SpeechLLM(nn.Module):
         """
         hidden = {INPUT: pack.embeddings}
         if run_llm:
-            with self.llm.adapting(pack.ids[None] < 0):
+            with self.llm.adapting(pack.ids[None] < 0), self.llm.packed(pack.sizes):
                 hidden = self.llm.run(pack.embeddings, pack.positions, layers)
         return ViewOutput(
             pack,
@@ -290,7 +296,7 @@ class SpeechLLM(nn.Module):
         """The teacher's view: the original LLM, without adapters and without a gradient, over the pack of `pack_text`."""
         hidden = {INPUT: pack.embeddings}
         if run_llm:
-            with self.llm.original():
+            with self.llm.original(), self.llm.packed(pack.sizes):
                 hidden = self.llm.run(pack.embeddings, pack.positions, layers)
         return ViewOutput(pack, Hidden(hidden, TEACHER), self.llm, is_original=True)
 
@@ -336,8 +342,24 @@ class SpeechLLM(nn.Module):
 
 
 def on_device(frames: Frames, device) -> Frames:
-    """The frames of all branches on a device."""
-    return {name: (of_one.to(device), lengths.to(device)) for name, (of_one, lengths) in frames.items()}
+    """The frames of all branches on a device; their lengths stay in memory, where reading them waits for nothing."""
+    return {name: (of_one.to(device), lengths.cpu()) for name, (of_one, lengths) in frames.items()}
+
+
+def _sent(values: list[int], device: torch.device) -> torch.Tensor:
+    """Integers on a device, without waiting for it."""
+    tensor = torch.tensor(values, dtype=torch.long)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _as_integers(lengths: torch.Tensor, expected: list[int] | None) -> list[int]:
+    """Lengths (P,) as integers. On a GPU they are taken to be the expected ones, so that nothing waits for it; it stops with an
+    error if they are not."""
+    if not lengths.is_cuda or expected is None:
+        return lengths.tolist()
+    are_equal = (lengths == _sent(expected, lengths.device)).all()
+    torch._assert_async(are_equal, "the connector's lengths are not those that its num_embeddings gives")
+    return expected
 
 
 def _for_each(rendered: Rendered, speech) -> Iterator[torch.Tensor]:
@@ -359,15 +381,16 @@ def _cut(span: tuple[float, float], num_frames: int) -> tuple[int, int]:
     return start, min(max(end, start + 1), num_frames)
 
 
-def _cut_frames(frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[int, tuple[float, float]]]):
-    """Frames (P, T, D) and lengths (P,) of P spans, each of a row of frames (B, T, D) with lengths (B,)."""
+def _cut_frames(
+    frames: torch.Tensor, lengths: torch.Tensor, spans: list[tuple[int, tuple[float, float]]]
+) -> tuple[torch.Tensor, list[int]]:
+    """Frames (P, T, D) of P spans, each of a row of frames (B, T, D) with lengths (B,), and the number of each."""
+    sizes = lengths.tolist()
     if spans == [(row, (0.0, 1.0)) for row in range(len(frames))]:
-        return frames, lengths
-    edges = [(row, *_cut(span, int(lengths[row]))) for row, span in spans]
+        return frames, sizes
+    edges = [(row, *_cut(span, sizes[row])) for row, span in spans]
     parts = [frames[row, start:end] for row, start, end in edges]
-    return nn.utils.rnn.pad_sequence(parts, batch_first=True), torch.tensor(
-        [end - start for _, start, end in edges], device=lengths.device
-    )
+    return nn.utils.rnn.pad_sequence(parts, batch_first=True), [end - start for _, start, end in edges]
 
 
 @torch.no_grad()

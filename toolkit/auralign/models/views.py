@@ -196,10 +196,8 @@ class ViewOutput:
     def naming_loss(self, teacher: "ViewOutput", tag: str, *, num_rivals: int | None = None) -> Term:
         """Negative log-likelihood of the teacher's tokens under a tag, the one nearest to this view's embedding at the same
         place being the likeliest; see `auralign.losses.naming_loss`."""
-        rivals = self.llm.embed(torch.arange(num_rivals or self.llm.vocabulary_size))
-        named = naming_loss(
-            *self._pairs(teacher, tag, INPUT), teacher.labels(tag), rivals, self.llm.mean_embedding.to(rivals)
-        )
+        rivals = self.llm.prototypes(original=False).first(num_rivals or self.llm.vocabulary_size)
+        named = naming_loss(*self._pairs(teacher, tag, INPUT), teacher.labels(tag), rivals)
         return replace(named, unit=self.unit(tag))
 
     def _pairs(self, teacher: "ViewOutput", tag: str, layer: int | float):

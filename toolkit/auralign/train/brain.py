@@ -178,14 +178,16 @@ class AlignmentBrain(sb.Brain):
                     f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
                 )
             step_loss += loss.detach()
-            if not torch.isfinite(loss):
-                break
             self.scaler.scale(loss).backward()
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
-        step_loss = parallel.sum_gradients(self.modules.parameters(), step_loss)
+        summed = parallel.sum_gradients(self.modules.parameters(), step_loss)
+        # The only values that a step waits for: until here a GPU is given work ahead of what it has computed.
+        loss_value, gradient_norm = torch.stack([summed, self._gradient_norm()]).tolist()
+        gradient_norm /= self.scaler.get_scale()
+        step_loss = torch.tensor(loss_value)
         self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` non-finite losses
-        gradient_norm = self._gradient_norm()
-        if torch.isfinite(step_loss) and self._gradients_are_finite():
+        # In fp16 the scaler checks the gradients itself, and lowers its scale.
+        if math.isfinite(loss_value) and (self.scaler.is_enabled() or math.isfinite(gradient_norm)):
             self.optimizers_step()
         else:  # one NaN must not reach the weights; the step counts, so that later steps do not depend on it
             print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
@@ -194,15 +196,15 @@ class AlignmentBrain(sb.Brain):
         self._draw(
             {
                 "lr": self.schedule.get_last_lr()[0],
-                "train/loss": step_loss,
+                "train/loss": loss_value,
                 "train/gradient_norm": gradient_norm,
                 "train/steps_per_second": self.progress.rate,
                 **{f"train/{name.replace(' ', '_')}_gb": size / 1e9 for name, size in peak_memory().items()},
             }
         )
         self.schedule.step()
-        self.progress.update(loss=float(step_loss), gradient_norm=gradient_norm)
-        return step_loss.cpu()
+        self.progress.update(loss=loss_value, gradient_norm=gradient_norm)
+        return step_loss
 
     def _seed(self, number: int) -> None:
         """Seed dropout as a function of (seed, step, pack), so that neither resuming nor the number of ranks changes it."""
@@ -212,16 +214,10 @@ class AlignmentBrain(sb.Brain):
         if parallel.is_first():
             self.curves.add(values, self.optimizer_step)
 
-    def _gradient_norm(self) -> float:
-        """The norm of all gradients, before they are clipped."""
+    def _gradient_norm(self) -> torch.Tensor:
+        """The norm of all gradients, before they are clipped, as the scaler scaled them; not finite if one is not."""
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients)) / self.scaler.get_scale()
-
-    def _gradients_are_finite(self) -> bool:
-        if self.scaler.is_enabled():  # fp16: the scaler checks the gradients itself, and lowers its scale
-            return True
-        gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
-        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        return torch.nn.utils.get_total_norm(gradients).to(self.device, torch.float32)
 
     def terms(self, pack: PackOfExamples) -> dict[str, Term]:
         """The method's terms for one pack; see `auralign.train.step`."""

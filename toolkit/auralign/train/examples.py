@@ -9,18 +9,18 @@ import torch
 from torch.utils.data import IterableDataset
 
 from auralign.data.batching import epoch_steps, pack
-from auralign.data.frames import count_frames
+from auralign.data.frames import count_frames, frames_in
+from auralign.data.lengths import Lengths, count_lengths, hash_prompt, made_of, read_lengths, render_views
 from auralign.data.rejected import Rejected
-from auralign.files import hash_value
 from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.builds import llm_part
 from auralign.models.speech_llm import Frames
-from auralign.progress import track
-from auralign.records import Choice, RecordError, Records, Target, Utterance, read_about
-from auralign.render import Rendered, Renderer, describe_change
+from auralign.records import Choice, Records, Target, Utterance, read_about
+from auralign.render import Piece, Rendered, Renderer, describe_change
 from auralign.store import teacher_path
+from auralign.train.laid_out import LaidOut
 from auralign.train.parallel import own
 
 
@@ -80,51 +80,55 @@ class Examples:
         self.targets, self.manifest, self.frames = targets, manifest, frames
         self.method, self.renderer = method, renderer
         self.rejected = Rejected(limit=max_rejected)
-        rows, lengths, chosen, sizes = [], [], [], []
-        for number, target in enumerate(
-            track(targets, f"train {method.name}: reading {targets.path.name}", unit="target")
+        self._laid_out_once = LaidOut()
+        counted = self._count(model.llm)
+        rows, lengths, chosen = [], [], []
+        measure = _Measure(model, use_token_count=method.needs.num_tokens)
+        room = model.llm.max_positions
+        fields = ("row", "seconds", "student", "other")
+        columns = (counted.rows[name].tolist() for name in fields)
+        for number, (row, seconds, student, other, speech) in enumerate(
+            zip(*columns, counted.speech(), strict=True)
         ):
-            try:
-                row, utterance = manifest.find(target.utt_id)
-            except RecordError as error:
-                raise ValueError(
-                    f"{targets.path}: has a target of {target.utt_id}, which is not in {manifest.path}; run stage 2 again"
-                ) from error
-            layout = self._lay_out(target, utterance)
-            views = self._render(layout)
-            teacher = views[TEACHER] if TEACHER in views else renderer.render(layout.teacher.before_target())
-            self._check(target, teacher.before_target.ids, model.llm)
-            sizes.append(len(views[STUDENT].pieces[-1].ids))
-            num_frames = {name: count_frames(encoder, utterance) for name, encoder in model.encoders.items()}
-            too_long = [name for name, count in num_frames.items() if not count]
+            too_long, num_speech = measure(seconds, speech)
+            length = max(student + sum(num_speech), other)
             if too_long:
-                problem = model.encoders[too_long[0]].too_long(utterance.seconds)
-                self.rejected.add(target.utt_id, "longer than the encoder hears", f"it {problem}")
-                continue
-            model.check_branches(views[STUDENT])
-            num_speech = [
-                model.num_embeddings(piece, num_frames, use_token_count=method.needs.num_tokens)
-                for piece in views[STUDENT].speech
-            ]
-            length = max(views[STUDENT].num_ids + sum(num_speech), views.get(TEACHER, views[STUDENT]).num_ids)
-            if not all(num_speech):
-                self.rejected.add(target.utt_id, "too short for the connector")
-            elif length > model.llm.max_positions:
-                self.rejected.add(
-                    target.utt_id,
-                    "longer than the LLM's context",
-                    f"{length} positions of {model.llm.max_positions}",
-                )
+                problem = model.encoders[too_long].too_long(seconds)
+                self._reject(number, "longer than the encoder hears", f"it {problem}")
+            elif not all(num_speech):
+                self._reject(number, "too short for the connector")
+            elif length > room:
+                detail = f"{length} positions of {room}"
+                self._reject(number, "longer than the LLM's context", detail)
             else:
                 chosen.append(number)
                 rows.append(row)
                 lengths.append(length)
         self.numbers, self.rows = np.array(chosen, dtype=np.int64), np.array(rows, dtype=np.int64)
         self.lengths = np.array(lengths, dtype=np.int64)
-        self.ends = np.cumsum(sizes)  # end of each target's rows in `kept`
-        self.sizes = np.array(sizes, dtype=np.int64)
+        self.sizes = counted.rows["target"].astype(np.int64)
+        self.ends = np.cumsum(self.sizes)  # end of each target's rows in `kept`
         if method.needs.top_k:
             self.kept = self._open_kept(teacher_path(targets.path, method.needs))
+
+    def _count(self, llm) -> Lengths:
+        """The lengths of all targets: those that stage 2 kept if nothing changed since, else each target is read and checked."""
+        settings = {"method": self.method, "renderer": self.renderer}
+        kept = read_lengths(self.targets, self.manifest, **settings)
+        if kept is None:
+            return count_lengths(
+                self.targets,
+                self.manifest,
+                **settings,
+                check=lambda target, prompt: self._check(target, llm, prompt),
+                about=f"train {self.method.name}: reading {self.targets.path.name}",
+            )
+        for number in np.unique(kept.rows["made"], return_index=True)[1].tolist():
+            self._check(self.targets[number], llm)
+        return kept
+
+    def _reject(self, number: int, reason: str, detail: str = "") -> None:
+        self.rejected.add(self.targets[number].utt_id, reason, detail)
 
     def _open_kept(self, path) -> np.ndarray:
         """The teacher's logits that stage 2 cached, a row for each token of each target."""
@@ -172,7 +176,18 @@ class Examples:
         """
         heard = examples if heard is None else heard
         for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            yield self._pack([int(examples[row]) for row in rows], [int(heard[row]) for row in rows])
+            (frames,) = self.frames.get_each([[int(self.rows[heard[row]]) for row in rows]])
+            yield self._pack([int(examples[row]) for row in rows], frames)
+
+    def step(self, examples: np.ndarray, *, tokens_per_pack: int) -> list[PackOfExamples]:
+        """The packs of an optimiser step, this rank's of them, whose speech is encoded together: sorted by length over all packs,
+        less of what the encoder computes is padding."""
+        packs = list(own(pack(self.lengths[examples], max_tokens=tokens_per_pack)))
+        frames = self.frames.get_each([[int(self.rows[examples[row]]) for row in rows] for rows in packs])
+        return [
+            self._pack([int(examples[row]) for row in rows], of_pack)
+            for rows, of_pack in zip(packs, frames, strict=True)
+        ]
 
     def read_views(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[list[Rendered]]:
         """The teacher's views, all text, of examples in packs; every rank gets its own."""
@@ -182,17 +197,21 @@ class Examples:
     def _laid_out(self, example: int) -> Layout:
         return self._lay_out(self.target(example), self.manifest[int(self.rows[example])])
 
-    def _pack(self, examples: list[int], heard: list[int]) -> PackOfExamples:
-        frames = self.frames.get([int(self.rows[example]) for example in heard])
-        targets = [self.target(example) for example in examples]
-        rendered = [
-            self._render(self._lay_out(target, self.manifest[int(self.rows[example])]))
-            for target, example in zip(targets, examples, strict=True)
-        ]
+    def _pack(self, examples: list[int], frames: Frames) -> PackOfExamples:
+        choices, rendered = zip(*(self._views(example) for example in examples), strict=True)
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
         labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
-        return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
+        return PackOfExamples(views, frames, choices, kept)
+
+    def _views(self, example: int) -> tuple[Choice, dict[str, Rendered]]:
+        """The choice of an example and its views, laid out the first time that they are asked for."""
+        kept = self._laid_out_once.get(example)
+        if kept is None:
+            target, utterance = self.target(example), self.manifest[int(self.rows[example])]
+            kept = target.choice, self._render(self._lay_out(target, utterance))
+            self._laid_out_once.add(example, *kept)
+        return kept
 
     def _kept(self, numbers: list[int], labels: list[int]) -> TopK | None:
         """The teacher's cached logits at the tokens of some targets, whose ids are `labels`; None if the method uses none."""
@@ -215,33 +234,57 @@ class Examples:
 
     def _render(self, layout: Layout) -> dict[str, Rendered]:
         """The views that training computes, by name."""
-        views = {STUDENT: layout.student}
-        if self.method.needs.teacher or self.method.needs.num_tokens:
-            views[TEACHER] = layout.teacher
-        return {name: self.renderer.render(view) for name, view in views.items()}
+        return render_views(layout, self.method, self.renderer)
 
-    def _check(self, target: Target, prompt: tuple[int, ...], llm) -> None:
-        """Raise ValueError if the target is of another LLM, prompt (token by token) or method."""
-        checks = {
-            "LLM": (target.llm_revision, llm.revision),
-            "prompt frame": (target.frame_hash, self.renderer.frame_hash),
-            "method": (
-                f"{target.method} {target.method_version}",
-                f"{self.method.name} {self.method.version}",
-            ),
-            "prompt": (target.prompt_hash, hash_value(list(prompt))[:16]),
-        }
-        for what, (found, needed) in checks.items():
-            if found != needed and not (what == "LLM" and llm_part(llm).is_called(found)):
+    def _check(self, target: Target, llm, prompt: tuple[int, ...] | None = None) -> None:
+        """Raise ValueError if the target is of another LLM, method or, token by token, prompt."""
+        found = [*made_of(target)]
+        needed = [llm.revision, self.renderer.frame_hash, f"{self.method.name} {self.method.version}"]
+        if prompt is not None:
+            found.append(target.prompt_hash)
+            needed.append(hash_prompt(prompt))
+        kinds = ("LLM", "prompt frame", "method", "prompt")
+        for what, was, now in zip(kinds, found, needed, strict=False):
+            if was != now and not (what == "LLM" and llm_part(llm).is_called(was)):
                 change = ""
                 if what == "prompt frame":
                     change = describe_change(
                         read_about(self.targets.path, Target)[0], self.renderer.describe()
                     )
                 raise ValueError(
-                    f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {found}, the recipe "
-                    f"now gives {needed}{change}; run stage 2 again; if it reports this file as complete, delete the file first"
+                    f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {was}, the recipe "
+                    f"now gives {now}{change}; run stage 2 again; if it reports this file as complete, delete the file first"
                 )
+
+
+class _Measure:
+    """How many embeddings a model makes of spans of speech; each different answer is worked out once."""
+
+    def __init__(self, model, *, use_token_count: bool):
+        self.model, self.use_token_count = model, use_token_count
+        self._encoders = model.encoders
+        self._frames: dict[float, dict[str, int]] = {}
+        self._embeddings: dict[tuple, int] = {}
+
+    def __call__(self, seconds: float, speech: list[Piece]) -> tuple[str | None, list[int]]:
+        """The branch whose encoder does not hear an utterance of so many seconds, if any; the number for each span of it."""
+        num_frames = self._frames.get(seconds)
+        if num_frames is None:
+            num_frames = {name: frames_in(encoder, seconds) for name, encoder in self._encoders.items()}
+            self._frames[seconds] = num_frames
+        for name, count in num_frames.items():
+            if not count:
+                return name, []
+        return None, [self._of_span(piece, num_frames) for piece in speech]
+
+    def _of_span(self, piece: Piece, num_frames: dict[str, int]) -> int:
+        key = (piece.branch, piece.span, piece.num_read, num_frames.get(piece.branch))
+        if key not in self._embeddings:
+            self.model.check_branches(Rendered((piece,)))
+            self._embeddings[key] = self.model.num_embeddings(
+                piece, num_frames, use_token_count=self.use_token_count
+            )
+        return self._embeddings[key]
 
 
 class StepStream(IterableDataset):
@@ -262,7 +305,7 @@ class StepStream(IterableDataset):
                 self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
             )
             while step < min(self.stop, first + len(steps)):
-                yield list(self.examples.packs(steps[step - first], tokens_per_pack=self.tokens_per_pack))
+                yield self.examples.step(steps[step - first], tokens_per_pack=self.tokens_per_pack)
                 step += 1
             first += len(steps)
             epoch += 1

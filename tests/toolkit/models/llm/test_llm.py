@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from auralign.losses import mix_tokens
 from auralign.models.llm import Decoding, load_llm
 
 PROMPTS = ["repeat three", "please sort the above words again three five nine", "nine"]
@@ -105,3 +106,61 @@ def test_an_answer_ends_at_any_stop_id_of_the_folder(make_llm, tmp_path, monkeyp
         ((30, 31), "stop"),
         ((30, 31, 32, 33), "length"),
     ]
+
+
+def count_embedded(llm, monkeypatch):
+    """How many tokens are embedded, in a list."""
+    counts, embed = [], llm.embed
+    monkeypatch.setattr(llm, "embed", lambda ids: counts.append(len(ids)) or embed(ids))
+    return counts
+
+
+def test_the_table_of_tokens_is_made_once_for_all_packs(llm_folder, monkeypatch):
+    llm = load_llm(llm_folder)
+    table = llm.embed(range(llm.vocabulary_size))
+    hidden, centre = table[5:9] + 0.01, table.float().mean(0)
+    first = llm.mix_tokens(hidden)
+    torch.testing.assert_close(first, mix_tokens(hidden, table, centre.to(table)))
+    counts = count_embedded(llm, monkeypatch)
+    assert torch.equal(llm.mix_tokens(hidden), first)
+    assert counts == []
+
+
+@pytest.mark.parametrize("how", ["step", "written", "replaced", "converted"])
+def test_a_table_of_tokens_is_never_of_earlier_weights(llm_folder, how):
+    llm = load_llm(llm_folder)
+    llm.unfreeze()
+    before = llm.prototypes(original=False)
+    weight = llm.model.get_input_embeddings().weight
+    was = weight.detach().clone()
+    if how == "step":
+        weight.grad = torch.ones_like(weight)
+        torch.optim.SGD([weight], lr=0.1).step()
+    elif how == "written":
+        with torch.no_grad():
+            weight[3] += 1
+    elif how == "replaced":
+        weight.data = was + 1
+    else:
+        llm.model.to(torch.float64)
+    now = llm.prototypes(original=False)
+    assert torch.equal(now.tokens, llm.embed(range(llm.vocabulary_size)))
+    assert now is not before
+    with llm.original():
+        assert torch.equal(llm.prototypes(original=True).tokens, llm.embed(range(llm.vocabulary_size)))
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings")
+def test_a_table_of_tokens_is_made_again_after_a_merge(make_llm):
+    """The head that an adapter is merged into is tied to the embeddings."""
+    import peft
+
+    llm = load_llm(make_llm("llama"))
+    llm.add_lora(peft.LoraConfig(r=2, target_modules=["lm_head"]))
+    for adapter in llm.lora.parameters():
+        torch.nn.init.normal_(adapter)
+    before = llm.prototypes(original=False).tokens.clone()
+    llm.merge_lora()
+    after = llm.prototypes(original=False).tokens
+    assert torch.equal(after, llm.embed(range(llm.vocabulary_size)))
+    assert not torch.allclose(after, before)

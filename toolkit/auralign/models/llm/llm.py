@@ -15,8 +15,9 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from auralign.losses import mix_tokens
+from auralign.losses import Prototypes, mix_tokens
 from auralign.models.identity import Base
+from auralign.models.llm.attention import follow
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
@@ -74,8 +75,11 @@ class LLM(nn.Module):
         self._original: dict[str, torch.Tensor] = {}
         self.stop_ids = find_stop_ids(model, tokenizer)
         self.batch_invariant = False
+        self._sizes: tuple[int, ...] | None = None
+        self._prototypes: dict[bool, tuple[list, list[torch.Tensor], Prototypes]] = {}
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._neutralise_generation_config()
+        follow(self.decoder, self.config)
         for note in self.sharing.notes():
             print(f"{self.name} ({type(model).__name__}): {note}, which takes longer", file=sys.stderr)
 
@@ -111,6 +115,7 @@ class LLM(nn.Module):
         """Add the adapters, if there are any, to the weights for good; raises ValueError if their scope is speech."""
         if self._adapters is not None:
             self._adapters.merge()
+            self._prototypes.clear()  # peft writes past the counters of versions
 
     def unfreeze(self) -> None:
         """Train the LLM's own weights; a copy of them is kept for `original`.
@@ -221,21 +226,46 @@ class LLM(nn.Module):
         with self.original(), torch.no_grad():
             return self.embed(torch.arange(self.vocabulary_size)).float().mean(0)
 
+    def prototypes(self, *, original: bool) -> Prototypes:
+        """All token embeddings with their mean, for `naming_loss` and `mix_tokens`: the `original` ones or those of now.
+
+        They are computed again whenever a weight of the embeddings was written to, replaced or moved since.
+        """
+        with self.original() if original else contextlib.nullcontext(), torch.no_grad():
+            weights = [weight.detach() for weight in self.model.get_input_embeddings().parameters()]
+            state = [(weight.data_ptr(), weight._version, weight.device, weight.dtype) for weight in weights]
+            if original not in self._prototypes or self._prototypes[original][0] != state:
+                tokens = self.embed(torch.arange(self.vocabulary_size))
+                if torch.equal(tokens, weights[0]):  # unless a family scales them: no second copy is kept
+                    tokens = weights[0]
+                made = Prototypes.of(tokens, self.mean_embedding.to(tokens))
+                # The weights are kept with it, as the address of one that is gone may become that of another.
+                self._prototypes[original] = (state, weights, made)
+            return self._prototypes[original][2]
+
     def mix_tokens(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Mixtures (U, D) of the original token embeddings that embeddings (U, D) are near; see `auralign.losses.mix_tokens`."""
-        with self.original(), torch.no_grad():
-            tokens = self.embed(torch.arange(self.vocabulary_size))
-        return mix_tokens(embeddings.to(tokens.device), tokens, self.mean_embedding.to(tokens))
+        tokens = self.prototypes(original=True)
+        return mix_tokens(embeddings.to(tokens.tokens.device), tokens)
 
     def hidden_states(self, embeddings: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Last hidden states (N, D) of one pack; see `run`."""
         return self.run(embeddings, positions)[LAST]
 
+    @contextlib.contextmanager
+    def packed(self, sizes: tuple[int, ...]) -> Iterator[None]:
+        """Context manager: the pack that is run has sequences of these sizes, so that `run` need not wait for a GPU to count."""
+        before, self._sizes = self._sizes, sizes
+        try:
+            yield
+        finally:
+            self._sizes = before
+
     def run(
         self, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
     ) -> dict[int | float, torch.Tensor]:
         """Hidden states (N, D) of one pack by layer; see `auralign.models.llm.packs.run_pack`."""
-        return run_pack(self, embeddings, positions, layers)
+        return run_pack(self, embeddings, positions, layers, sizes=self._sizes)
 
     def number_of(self, layer: int | float) -> int:
         """The number of a layer, from 0 (the input) to that of the last, given by number or depth.

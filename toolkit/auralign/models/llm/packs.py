@@ -4,15 +4,19 @@ Axes: N positions of a pack, D width, B batch, U positions of one sequence.
 """
 
 import contextlib
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import nn
+
+from auralign.models.llm.attention import sequence_by_sequence, unread_mask
 
 INPUT, LAST = 0, -1  # layers: the LLM's input, and the states that the head reads
 
 
 def run_pack(
-    llm, embeddings: torch.Tensor, positions: torch.Tensor, layers=()
+    llm, embeddings: torch.Tensor, positions: torch.Tensor, layers=(), *, sizes: Sequence[int] | None = None
 ) -> dict[int | float, torch.Tensor]:
     """Run the sequences of one pack through an LLM, without mask and cache.
 
@@ -29,33 +33,34 @@ def run_pack(
         Positions that restart at 0 with each sequence.
     layers : sequence of int or float
         Layers whose states are returned too, by number or by depth between 0.0 and 1.0; default none.
+    sizes : sequence of int, optional
+        Positions of each sequence, if they are known; by default they are read from `positions`, which waits for a GPU.
 
     Returns dict from layer to hidden states (N, D): `INPUT`, the embeddings; `LAST`, the states that the head reads; `layers`.
     """
-    if llm.sharing.packed and not llm.rope_edges:
-        return _run_packed(llm, embeddings, positions, layers)
-    starts, sizes = _sequences(positions)
+    sizes = _sizes(positions) if sizes is None else list(sizes)
     groups = _group(llm, sizes)
     if llm.sharing.packed and len(groups) == 1:
-        return _run_packed(llm, embeddings, positions, layers)
+        return _run_packed(llm, embeddings, positions, layers, sizes)
+    starts = [end - size for end, size in zip(itertools.accumulate(sizes), sizes, strict=True)]
     run = _run_packed if llm.sharing.packed else _run_padded
     speech = _adapted_in(llm, positions)
     parts: dict[int | float, list] = {layer: [None] * len(sizes) for layer in (*layers, INPUT, LAST)}
     for rows in groups:
         spans = [torch.arange(starts[row], starts[row] + sizes[row], device=positions.device) for row in rows]
-        chosen = torch.cat(spans)
+        chosen, of_group = torch.cat(spans), [sizes[row] for row in rows]
         with llm.adapting(speech[chosen][None]) if speech is not None else contextlib.nullcontext():
-            found = run(llm, embeddings[chosen], positions[chosen], layers)
+            found = run(llm, embeddings[chosen], positions[chosen], layers, of_group)
         for layer, states in found.items():
-            for row, part in zip(rows, states.split([sizes[row] for row in rows]), strict=True):
+            for row, part in zip(rows, states.split(of_group), strict=True):
                 parts[layer][row] = part
     return {**{layer: torch.cat(of_layer) for layer, of_layer in parts.items()}, INPUT: embeddings}
 
 
-def _sequences(positions: torch.Tensor) -> tuple[list[int], list[int]]:
-    """Starts and sizes of the sequences of a pack."""
+def _sizes(positions: torch.Tensor) -> list[int]:
+    """Sizes of the sequences of a pack."""
     starts = (positions == 0).nonzero().flatten().tolist()
-    return starts, [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
+    return [end - start for start, end in zip(starts, [*starts[1:], len(positions)], strict=True)]
 
 
 def _adapted_in(llm, positions: torch.Tensor) -> torch.Tensor | None:
@@ -83,20 +88,27 @@ def _group(llm, sizes: list[int]) -> list[list[int]]:
     return batches
 
 
-def _run_packed(llm, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
-    output = llm.decoder(
-        inputs_embeds=embeddings[None],
-        position_ids=positions[None],
-        use_cache=False,
-        output_hidden_states=bool(layers),
-    )
+def _run_packed(llm, embeddings, positions, layers, sizes) -> dict[int | float, torch.Tensor]:
+    """`run_pack` by one forward. Of one sequence alone, the square is what there is to compute."""
+    attention: contextlib.AbstractContextManager = contextlib.nullcontext()
+    mask = None
+    if len(sizes) > 1 and not llm.sharing.square:
+        attention = sequence_by_sequence(tuple(sizes), embeddings.device)
+        mask = unread_mask(len(positions), embeddings.device)
+    with attention:
+        output = llm.decoder(
+            inputs_embeds=embeddings[None],
+            position_ids=positions[None],
+            attention_mask=mask,
+            use_cache=False,
+            output_hidden_states=bool(layers),
+        )
     found = {layer: output.hidden_states[llm.number_of(layer)][0] for layer in layers}
     return {**found, INPUT: embeddings, LAST: output.last_hidden_state[0]}
 
 
-def _run_padded(llm, embeddings, positions, layers) -> dict[int | float, torch.Tensor]:
+def _run_padded(llm, embeddings, positions, layers, sizes) -> dict[int | float, torch.Tensor]:
     """`_run_packed` by a batch (B, U, D) of the sequences with padding at the right, and positions of the LLM's own."""
-    _, sizes = _sequences(positions)
     padded = nn.utils.rnn.pad_sequence(embeddings.split(sizes), batch_first=True)
     within = (
         torch.arange(padded.shape[1], device=positions.device)

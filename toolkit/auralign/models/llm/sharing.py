@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from auralign.models.llm.attention import names_what_differs, sequence_by_sequence, unread_mask
+
 # Beyond how many standard deviations of the logits a sequence counts as moved. LEAK bounds the largest difference of forwards of
 # one shape, in which the mates alone differ: there rounding is the same, and what a mask hides adds an exact zero. SHAPE bounds
 # the root mean square of forwards of two shapes, whose kernels add up in another order. Measured on tiny models of 116
@@ -40,12 +42,16 @@ class Sharing:
         Decoded together with padding at the left, and a mask.
     equal : bool
         Decoded together at equal lengths.
+    square : bool
+        Packed, a pack is attended to as one square of all its positions; default False, sequence by sequence (see
+        `auralign.models.llm.attention`).
     """
 
     packed: bool
     padded: bool
     left: bool
     equal: bool
+    square: bool = False
 
     def notes(self) -> list[str]:
         """One sentence for each arrangement that is slower because sequences would change each other."""
@@ -53,6 +59,8 @@ class Sharing:
         if not self.packed:
             how = "padded to equal lengths" if self.padded else "run one by one"
             notes.append(f"sequences of a pack change each other, so they are {how}")
+        if self.square:
+            notes.append("its attention reads a mask, so it computes all pairs of positions of a pack")
         if not self.left:
             how = (
                 "prompts of equal length alone are decoded together"
@@ -100,13 +108,21 @@ class Family:
     def _same(self, one: torch.Tensor, another: torch.Tensor, alone: torch.Tensor) -> bool:
         return largest(one - another, alone) <= self.leak and mean(one - alone, alone) <= self.shape
 
-    def packed(self, alone: torch.Tensor) -> bool:
-        """Whether the second of two packed sequences is what it is `alone`, whatever the first."""
-        positions = torch.cat([torch.arange(7), torch.arange(5)])[None].to(self.model.device)
-        one, another = (
-            self.logits(torch.cat([mate, self.second])[None], position_ids=positions)[0, 7:]
-            for mate in (self.first, self.other)
-        )
+    def packed(self, alone: torch.Tensor, *, square: bool) -> bool:
+        """Whether the second of two packed sequences is what it is `alone`, whatever the first.
+
+        They are attended to as one `square`, kept apart by the mask that transformers makes, or sequence by sequence."""
+        device = self.model.device
+        options = {"position_ids": torch.cat([torch.arange(7), torch.arange(5)])[None].to(device)}
+        attention: contextlib.AbstractContextManager = contextlib.nullcontext()
+        if not square:
+            attention = sequence_by_sequence((7, 5), device)
+            options["attention_mask"] = unread_mask(12, device)
+        with attention:
+            one, another = (
+                self.logits(torch.cat([mate, self.second])[None], **options)[0, 7:]
+                for mate in (self.first, self.other)
+            )
         return self._same(one, another, alone)
 
     def padded(self, alone: torch.Tensor) -> bool:
@@ -187,13 +203,15 @@ def probe(model, decoder: nn.Module, head) -> Sharing:
             )[0]
         if not mean(steps[0] - alone[-1], alone[-1]) <= family.shape:
             raise ValueError(f"{name} does not read the embeddings that it is to continue; use another LLM")
-        packed = _works(family.packed, alone)
+        packed = _works(family.packed, alone, square=True)
+        apart = packed and names_what_differs(model) and _works(family.packed, alone, square=False)
         left = _works(family.decoded, steps, left=True)
         return Sharing(
             packed=packed,
             padded=packed or _works(family.padded, alone),
             left=left,
             equal=left or _works(family.decoded, steps, left=False),
+            square=packed and not apart,
         )
 
 

@@ -1,0 +1,136 @@
+"""Lengths that stage 2 counted: what stage 3 finds without them, and believed only as long as nothing changed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import auralign.data.lengths
+from auralign.data.lengths import lengths_path, read_lengths, write_lengths
+from auralign.files import write_atomically
+from auralign.generate.engine import TransformersEngine
+from auralign.generate.targets import TargetWriter
+from auralign.models.build import build_model
+from auralign.plugins import load_method
+from auralign.recipe import load_recipe
+from auralign.records import Records, Target, Utterance
+from auralign.render import Renderer
+from auralign.train.examples import Examples
+from recipe import make_recipe
+
+METHODS = ("sift", "distillation", "wav2prompt", "sit")
+
+
+class Made:
+    """A recipe's model, and the targets of one of its methods."""
+
+    def __init__(self, folder, name, llm, encoder):
+        recipe = make_recipe(folder, llm=llm, encoder=encoder)
+        self.hparams = load_recipe(recipe / "hparams" / "sift.yaml")
+        self.model, self.renderer = build_model(self.hparams)
+        self.method = load_method(name)
+        self.manifest = Records(recipe / "data" / "train.jsonl", Utterance)
+        self.path = recipe / "targets.jsonl"
+        writer = TargetWriter(
+            self.method,
+            self.renderer,
+            TransformersEngine(self.model.llm, self.renderer, batch_size=4),
+            llm_name="tiny",
+            llm_revision=self.model.llm.revision,
+            decoding={"max_new_tokens": 6, "temperature": 0.0},
+            seed=1,
+            max_rejected=1.0,
+        )
+        writer.write(self.manifest, self.path)
+
+    @property
+    def targets(self):
+        return Records(self.path, Target)
+
+    def examples(self, **changes):
+        options = {"method": self.method, "renderer": self.renderer, "model": self.model, **changes}
+        return Examples(self.targets, self.manifest, frames=None, max_rejected=1.0, **options)
+
+    def keep(self):
+        write_lengths(self.targets, self.manifest, method=self.method, renderer=self.renderer)
+
+    def read(self, **changes):
+        options = {"method": self.method, "renderer": self.renderer, **changes}
+        return read_lengths(self.targets, self.manifest, **options)
+
+
+@pytest.fixture
+def made(tmp_path, llm_folder, whisper_folder):
+    made = Made(tmp_path / "r", "sift", llm_folder, whisper_folder)
+    made.keep()
+    assert made.read() is not None
+    return made
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_with_lengths_that_were_kept_examples_are_those_that_are_counted(
+    tmp_path, make_llm, whisper_folder, name, monkeypatch
+):
+    made = Made(tmp_path / "r", name, make_llm("llama"), whisper_folder)
+    counted = made.examples()
+    made.keep()
+    monkeypatch.setattr("auralign.train.examples.count_lengths", None)  # is not called
+    found = made.examples()
+    assert len(found) > 0
+    for array in ("numbers", "rows", "lengths", "sizes", "ends"):
+        assert np.array_equal(getattr(found, array), getattr(counted, array))
+    assert found.rejected.items == counted.rejected.items
+
+
+def test_without_lengths_that_were_kept_there_are_none(made):
+    lengths_path(made.path).unlink()
+    assert made.read() is None
+    assert len(made.examples()) > 0
+
+
+def test_another_chat_frame_is_refused_as_without_them(made):
+    drifted = Renderer(made.model.llm.tokenizer, system="You are helpful.")
+    assert made.read(renderer=drifted) is None
+    with pytest.raises(ValueError, match="was made with prompt frame"):
+        made.examples(renderer=drifted)
+
+
+def test_a_layout_that_changed_under_its_version_is_refused_as_without_them(made, monkeypatch):
+    layout = type(made.method).layout
+    monkeypatch.setattr(
+        type(made.method),
+        "layout",
+        lambda self, utterance, *more: layout(self, replace(utterance, text=f"{utterance.text} nine"), *more),
+    )
+    assert made.read() is None
+    with pytest.raises(ValueError, match="was made with prompt "):
+        made.examples()
+
+
+def test_another_llm_is_refused_though_lengths_were_kept(made):
+    made.model.llm.revision = "another"
+    with pytest.raises(ValueError, match="was made with LLM"):
+        made.examples()
+
+
+def test_lengths_of_other_inputs_are_not_believed(made, monkeypatch):
+    assert made.read(method=load_method("sift", refusals=None)) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(auralign.data.lengths, "__version__", "0.0.1")
+        assert made.read() is None
+    assert made.read() is not None
+    for path in (made.manifest.path, made.path):
+        whole = path.read_bytes()
+        lines = whole.splitlines(keepends=True)
+        path.write_bytes(b"".join([*lines[:1], *lines[:1:-1], lines[1]]))
+        assert made.read() is None
+        path.write_bytes(whole)
+        assert made.read() is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 100])
+def test_a_broken_file_is_no_file(made, content):
+    with write_atomically(lengths_path(made.path), "wb") as file:
+        file.write(content)
+    assert made.read() is None
+    assert len(made.examples()) > 0

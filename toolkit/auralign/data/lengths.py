@@ -1,0 +1,242 @@
+"""How long the views of each target are: counted by stage 2 and kept beside the targets, so that training starts at once.
+
+    write_lengths(targets, manifest, method=method, renderer=renderer)           # stage 2: train.lengths.npz beside train.jsonl
+    read_lengths(targets, manifest, method=method, renderer=renderer)            # stage 3: None if anything is not as it was
+
+Counting needs each target laid out and rendered, about a millisecond; reading takes none of that. What the connector returns for
+speech is not counted here, as stage 2 knows no connector.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from auralign import __version__
+from auralign.files import hash_path, hash_value, write_atomically
+from auralign.fingerprint import describe
+from auralign.layout import STUDENT, TEACHER, Layout, Response
+from auralign.method import lay_out
+from auralign.progress import track
+from auralign.records import RecordError, Records, Target, Utterance
+from auralign.render import Piece, Rendered, Renderer
+
+FORMAT = 1
+NUM_CHECKED = 16  # targets that are rendered again before an index is believed
+ROW = np.dtype(
+    [
+        ("row", "<i8"),  # of the utterance, in the manifest
+        ("seconds", "<f8"),  # of the utterance
+        ("student", "<i4"),  # ids of the student's view: all but its speech
+        ("other", "<i4"),  # ids of the teacher's view if training computes it, else of the student's
+        ("target", "<i4"),  # ids of the target, its end of turn included
+        ("num_spans", "<i4"),  # spans of speech in the student's view
+        ("made", "<i4"),  # index in `made`
+    ]
+)
+SPAN = np.dtype([("branch", "<i4"), ("start", "<f8"), ("end", "<f8"), ("num_read", "<i4")])
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What stage 3 has to know of the targets of a split before it reads them.
+
+    Arguments
+    ---------
+    rows : numpy.ndarray
+        (num_targets,) of ROW, in the order of the targets.
+    spans : numpy.ndarray
+        (num_spans,) of SPAN: the spans of speech of the first target, then those of the next.
+    branches : tuple of str
+        Names of the encoder branches that spans refer to.
+    made : tuple of (str, str, str)
+        The different (llm_revision, frame_hash, "<method> <version>") of the targets.
+    """
+
+    rows: np.ndarray
+    spans: np.ndarray
+    branches: tuple[str, ...]
+    made: tuple[tuple[str, str, str], ...]
+
+    def speech(self) -> Iterator[list[Piece]]:
+        """The spans of speech of each target, as the pieces of its student's view."""
+        pieces: dict[tuple, Piece] = {}
+        ends = np.cumsum(self.rows["num_spans"]).tolist()
+        spans = self.spans.tolist()
+        for start, end in zip([0, *ends], ends, strict=False):
+            of_target = []
+            for span in spans[start:end]:
+                if span not in pieces:
+                    branch, begin, stop, num_read = span
+                    pieces[span] = Piece(
+                        "", None, self.branches[branch], span=(begin, stop), num_read=num_read
+                    )
+                of_target.append(pieces[span])
+            yield of_target
+
+
+def lengths_path(targets) -> Path:
+    """The file beside `train.jsonl`: `train.lengths.npz`."""
+    return Path(targets).with_suffix(".lengths.npz")
+
+
+def made_of(target: Target) -> tuple[str, str, str]:
+    """With what a target was made: LLM, chat frame, method."""
+    return target.llm_revision, target.frame_hash, f"{target.method} {target.method_version}"
+
+
+def render_views(layout: Layout, method, renderer: Renderer) -> dict[str, Rendered]:
+    """The views that training computes, by name."""
+    views = {STUDENT: layout.student}
+    if method.needs.teacher or method.needs.num_tokens:
+        views[TEACHER] = layout.teacher
+    return {name: renderer.render(view) for name, view in views.items()}
+
+
+def count_lengths(
+    targets: Records,
+    manifest: Records,
+    *,
+    method,
+    renderer: Renderer,
+    check: Callable[[Target, tuple[int, ...]], None],
+    about: str,
+) -> Lengths:
+    """Lay out, render and count every target.
+
+    Arguments
+    ---------
+    targets, manifest : Records
+        Records of Target and of Utterance.
+    method : AlignmentMethod
+    renderer : Renderer
+    check : callable
+        Is given each target and the ids of the prompt that the LLM is asked by now; raises what it finds wrong.
+    about : str
+        Shown while it lasts.
+
+    Raises ValueError if a target is of an utterance that the manifest has not.
+    """
+    branches: dict[str, int] = {}
+    made: dict[tuple[str, str, str], int] = {}
+    spans: list[tuple[int, float, float, int]] = []
+
+    def rows() -> Iterator[tuple]:
+        for target in track(targets, about, unit="target"):
+            try:
+                row, utterance = manifest.find(target.utt_id)
+            except RecordError as error:
+                raise ValueError(
+                    f"{targets.path}: has a target of {target.utt_id}, which is not in {manifest.path}; run stage 2 again"
+                ) from error
+            views, prompt = _rendered(target, utterance, method, renderer)
+            check(target, prompt)
+            student = views[STUDENT]
+            for piece in student.speech:
+                spans.append((branches.setdefault(piece.branch, len(branches)), *piece.span, piece.num_read))
+            yield (
+                row,
+                utterance.seconds,
+                *_sizes(views),
+                len(student.speech),
+                made.setdefault(made_of(target), len(made)),
+            )
+
+    counted = np.fromiter(rows(), ROW, len(targets))
+    return Lengths(counted, np.array(spans, SPAN), tuple(branches), tuple(made))
+
+
+def write_lengths(targets: Records, manifest: Records, *, method, renderer: Renderer) -> None:
+    """Count every target and keep what is found beside them.
+
+    Raises ValueError if a prompt is not the one that a target was made with.
+    """
+    lengths = count_lengths(
+        targets,
+        manifest,
+        method=method,
+        renderer=renderer,
+        check=_check_prompt,
+        about=f"generate {method.name}: counting {targets.path.stem}",
+    )
+    facts = {
+        "made_of": _inputs(targets, manifest, method, renderer),
+        "branches": lengths.branches,
+        "made": lengths.made,
+    }
+    with write_atomically(lengths_path(targets.path), "wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), rows=lengths.rows, spans=lengths.spans)
+
+
+def read_lengths(targets: Records, manifest: Records, *, method, renderer: Renderer) -> Lengths | None:
+    """What `write_lengths` kept; None if there is nothing, or targets, manifest, method, chat frame, tokenizer or auralign are
+    no longer what they were: then every target has to be looked at again."""
+    path = lengths_path(targets.path)
+    if not path.is_file():
+        return None
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            facts, rows, spans = json.loads(str(file["facts"])), file["rows"], file["spans"]
+            made = tuple(map(tuple, facts["made"]))
+            lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
+        return None
+    if facts["made_of"] != _inputs(targets, manifest, method, renderer):
+        return None
+    is_whole = rows.dtype == ROW and spans.dtype == SPAN and len(rows) == len(targets)
+    return lengths if is_whole and _is_as_rendered(lengths, targets, manifest, method, renderer) else None
+
+
+def _inputs(targets: Records, manifest: Records, method, renderer: Renderer) -> dict:
+    """What the lengths depend on, as JSON."""
+    return {
+        "format": FORMAT,
+        "auralign": __version__,
+        "targets": hash_path(targets.path),
+        "manifest": hash_path(manifest.path),
+        "method": json.loads(json.dumps(describe(method))),
+        "frame": renderer.frame_hash,
+    }
+
+
+def _is_as_rendered(
+    lengths: Lengths, targets: Records, manifest: Records, method, renderer: Renderer
+) -> bool:
+    """Whether some targets, at equal distances, have the prompts and lengths that were counted."""
+    for number in np.unique(np.linspace(0, len(targets) - 1, min(NUM_CHECKED, len(targets))).astype(int)):
+        target, counted = targets[int(number)], lengths.rows[number]
+        views, prompt = _rendered(target, manifest[int(counted["row"])], method, renderer)
+        found = tuple(int(counted[name]) for name in ("student", "other", "target"))
+        if found != _sizes(views) or hash_prompt(prompt) != target.prompt_hash:
+            return False
+    return True
+
+
+def _rendered(target: Target, utterance: Utterance, method, renderer: Renderer):
+    """The views by name, and the ids of the prompt that the LLM is asked."""
+    layout = lay_out(method, utterance, target.choice, Response.of(target))
+    views = render_views(layout, method, renderer)
+    teacher = views[TEACHER] if TEACHER in views else renderer.render(layout.teacher.before_target())
+    return views, teacher.before_target.ids
+
+
+def _sizes(views: dict[str, Rendered]) -> tuple[int, int, int]:
+    """The fields `student`, `other` and `target` of a ROW."""
+    student = views[STUDENT]
+    return student.num_ids, views.get(TEACHER, student).num_ids, len(student.pieces[-1].ids)
+
+
+def hash_prompt(prompt: tuple[int, ...]) -> str:
+    """The `prompt_hash` of a target whose prompt has these ids."""
+    return hash_value(list(prompt))[:16]
+
+
+def _check_prompt(target: Target, prompt: tuple[int, ...]) -> None:
+    if hash_prompt(prompt) != target.prompt_hash:
+        raise ValueError(
+            f"target {target.key} of {target.utt_id}: its prompt is another one whenever it is laid out; a method's layout must "
+            "depend on utterance, choice and response alone"
+        )

@@ -28,6 +28,7 @@ from auralign.versions import CHECKPOINTS, CURVES, LOG, current_targets, trainin
 SPLITS = ("train", "valid")  # what targets are made of
 ALL_SPLITS = (*SPLITS, "test")
 RECIPE, RUN = "recipe.yaml", "run.json"
+OTHER_TEXT = "other_text"  # an input: the text of another utterance
 TEXT_TRAINED = "text_trained"  # an input: the reference transcript, read by the trained LLM
 MODELS = "models.json"  # the commits of models of the hub
 SCHEMA = 1

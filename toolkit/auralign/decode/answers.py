@@ -24,11 +24,10 @@ from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.progress import Progress
 from auralign.records import Hypothesis, Question, Records, write_records
 from auralign.render import Renderer
-from auralign.run_folder import TEXT_TRAINED
+from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED
 from auralign.store import Store
 from auralign.text.words import normalise
 
-OTHER_TEXT = "other_text"
 FROM_TEXT = ("text", "normalised", "transcript", OTHER_TEXT)
 FLOOR_SEED = 1
 """Draws whose text is read instead: of all runs of an LLM the same, whatever their seeds, so that they have one floor."""

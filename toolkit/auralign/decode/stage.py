@@ -7,14 +7,13 @@ from auralign import __version__
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.records import Records, Utterance, read_rows
-from auralign.run_folder import TEXT_TRAINED, RunFolder, is_of_model
+from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED, RunFolder, is_of_model
 from auralign.stage import Stage, content, require
 from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
 
 SPEECH = ("speech", "shuffled")
-OTHER_TEXT = "other_text"  # the text of another utterance, as `auralign.decode.answers` names it
 ALONE = "_alone"  # suffix of an input: without the transcript that the method uses beside the speech
 PARTS = ("connector", "lora", "lora_scope", "train_llm", "branches", "heads", "frozen", "method")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.changes import show_change
-from auralign.decode.stage import ALONE, OTHER_TEXT, SPEECH, changes_text, inputs_of
+from auralign.decode.stage import ALONE, SPEECH, changes_text, inputs_of
 from auralign.files import read_json, without_folders_in_command
 from auralign.fingerprint import by_content, describe, same
 from auralign.hub import name_of, parse
@@ -31,7 +31,7 @@ from auralign.ledger.tasks import score_tasks
 from auralign.method import is_assisted
 from auralign.recipe import HELP, RecipeError, parse_arguments, print_help
 from auralign.records import Hypothesis, Question, RecordError, Records, Target, Utterance
-from auralign.run_folder import TEXT_TRAINED, DataFolder, RunFolder, is_of_model
+from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED, DataFolder, RunFolder, is_of_model
 from auralign.score.judge import Judge
 from auralign.score.metrics import CONFIDENCE, NUM_RESAMPLES, word_error_rate
 from auralign.stage import Stage, begun_with, content

@@ -29,12 +29,14 @@ class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
     If the method needs the teacher, the pack has its views, or in `kept` its cached logits at the tokens of the targets.
+    `utt_ids` are the ids of the utterances, for messages.
     """
 
     views: dict[str, list[Rendered]]
     frames: Frames
     choices: tuple[Choice, ...]
     kept: TopK | None = None
+    utt_ids: tuple[str, ...] = ()
 
     def units(self) -> Counter:
         """The number of each unit (see `auralign.losses.Term`) in the pack, by which losses are divided."""
@@ -192,7 +194,9 @@ class Examples:
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
         labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
-        return PackOfExamples(views, frames, tuple(target.choice for target in targets), kept)
+        choices = tuple(target.choice for target in targets)
+        utt_ids = tuple(self.manifest[int(self.rows[example])].id for example in heard)
+        return PackOfExamples(views, frames, choices, kept, utt_ids)
 
     def _kept(self, numbers: list[int], labels: list[int]) -> TopK | None:
         """The teacher's cached logits at the tokens of some targets, whose ids are `labels`; None if the method uses none."""

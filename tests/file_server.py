@@ -16,6 +16,7 @@ class FileServer:
     knows_ranges: bool = True
     tells_length: bool = True
     cut_after: int | None = None  # bytes of the next answer alone
+    redirects: dict[str, str] = field(default_factory=dict)
     ranges: list[str | None] = field(default_factory=list)
     url: str = ""
 
@@ -27,6 +28,11 @@ def serve(files: dict[str, bytes]):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            if self.path in state.redirects:
+                self.send_response(302)
+                self.send_header("Location", state.redirects[self.path])
+                self.end_headers()
+                return
             asked = self.headers["Range"]
             state.ranges.append(asked)
             content = state.files.get(self.path)

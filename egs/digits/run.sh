@@ -49,8 +49,8 @@ else
 fi
 
 . ./path.sh
-trap 'stop_all; exit 130' INT
-trap 'stop_all; exit 143' TERM
+# shellcheck source=tools/signals.sh
+. ../../tools/signals.sh
 
 stop_all() { # what runs in the background does not hear Ctrl-C
     local programs
@@ -70,7 +70,7 @@ train_side_by_side() { # OPTIONS of train.py
         OMP_NUM_THREADS=1 python train.py "$yaml" "$@" >"${logs[${#programs[@]}]}" 2>&1 &
         programs+=($!)
     done
-    OMP_NUM_THREADS=1 python train.py "${hparams[0]}" "$@" || { status=$? && stop_all && exit "$status"; }
+    OMP_NUM_THREADS=1 forward python train.py "${hparams[0]}" "$@" || { status=$? && stop_all && exit "$status"; }
     for number in ${programs[@]+"${!programs[@]}"}; do
         wait "${programs[number]}" || { status=$? && cat "${logs[number]}" >&2 && stop_all && exit "$status"; }
         cat "${logs[number]}"
@@ -81,14 +81,14 @@ train_side_by_side() { # OPTIONS of train.py
 ! $registered || python local/experiments.py "$experiment" --estimate "$@"
 
 if run_stage 0 corpus "$speech speech"; then
-    python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
+    forward python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
     if $rebuild_models || [ "$speech" = recorded ]; then
-        python local/rebuild_models.py --speech "$speech" --corpus "corpus/$speech" "${models[@]}"
+        forward python local/rebuild_models.py --speech "$speech" --corpus "corpus/$speech" "${models[@]}"
     fi
 fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    python prepare.py --corpus "corpus/$speech" --output "data/$speech"
+    forward python prepare.py --corpus "corpus/$speech" --output "data/$speech"
 fi
 
 if $registered; then
@@ -99,7 +99,7 @@ if $registered; then
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    for yaml in "${hparams[@]}"; do python generate.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do forward python generate.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
@@ -107,11 +107,11 @@ if run_stage 3 train "connectors, until speech draws the targets from the LLM"; 
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    for yaml in "${hparams[@]}"; do python decode.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do forward python decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 5 score "the gap ledger"; then
-    python score.py "${hparams[@]}" "${options[@]}" "$@"
+    forward python score.py "${hparams[@]}" "${options[@]}" "$@"
 fi
 
 end_stages

@@ -20,6 +20,8 @@ audio_folder=    # folder in which the table's audio paths start; empty: that of
 [ -f "$(dirname "$0")/hparams/$experiment.yaml" ] || usage_error "no hparams/$experiment.yaml"
 cd "$(dirname "$0")"
 . ./path.sh
+# shellcheck source=tools/signals.sh
+. ../../tools/signals.sh
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
     case $table in ../digits/*) ../digits/run.sh --stop-stage corpus ;; esac
@@ -28,25 +30,25 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
         ask=()
         # The right answer is what the LLM itself answers to the text; if a column holds it, name it: --ask "..." COLUMN
         [ $split != test ] || ask=(--ask "repeat {speech}" --ask "reverse {speech}")
-        auralign prepare "$table" "data/$split.jsonl" --where "split=$split" \
+        forward auralign prepare "$table" "data/$split.jsonl" --where "split=$split" \
             ${folder[@]+"${folder[@]}"} ${ask[@]+"${ask[@]}"}
     done
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    python generate.py "hparams/$experiment.yaml" "$@"
+    forward python generate.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 3 train "a connector, until speech draws the targets from the LLM"; then
-    python train.py "hparams/$experiment.yaml" "$@"
+    forward python train.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    python decode.py "hparams/$experiment.yaml" "$@"
+    forward python decode.py "hparams/$experiment.yaml" "$@"
 fi
 
 if run_stage 5 score "the gap ledger"; then
-    python score.py "hparams/$experiment.yaml" "$@"
+    forward python score.py "hparams/$experiment.yaml" "$@"
 fi
 
 end_stages

@@ -34,32 +34,34 @@ cd "$(dirname "$0")"
 find_experiments "$experiment"
 EXTRAS=pocket
 . ./path.sh
+# shellcheck source=tools/signals.sh
+. ../../tools/signals.sh
 
 if run_stage 0 corpus "speech of text, by speech synthesis"; then
-    python local/make_corpus.py --output "corpus/$size" ${corpus[@]+"${corpus[@]}"}
+    forward python local/make_corpus.py --output "corpus/$size" ${corpus[@]+"${corpus[@]}"}
 fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
-    python prepare.py --corpus "corpus/$size" --output "data/$size"
+    forward python prepare.py --corpus "corpus/$size" --output "data/$size"
 fi
 
 for yaml in "${hparams[@]}"; do # the second phase begins with what the first has trained
     if run_stage 2 generate "targets of $(basename "$yaml" .yaml)"; then
-        python generate.py "$yaml" "${options[@]}" "$@"
+        forward python generate.py "$yaml" "${options[@]}" "$@"
     fi
     if run_stage 3 train "the connector, $(basename "$yaml" .yaml)"; then
-        python train.py "$yaml" "${options[@]}" "$@"
+        forward python train.py "$yaml" "${options[@]}" "$@"
     fi
     if run_stage 4 decode "answers from speech, and from text"; then
-        python decode.py "$yaml" "${options[@]}" "$@"
+        forward python decode.py "$yaml" "${options[@]}" "$@"
     fi
 done
 
 if run_stage 5 score "the gap ledger, and the ladder"; then
-    python score.py "${hparams[@]}" "${options[@]}" "$@"
+    forward python score.py "${hparams[@]}" "${options[@]}" "$@"
     for yaml in "${hparams[@]}"; do
-        python local/ladder.py "$yaml" "${options[@]}" "$@"
-        $quick || python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
+        forward python local/ladder.py "$yaml" "${options[@]}" "$@"
+        $quick || forward python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
     done
 fi
 

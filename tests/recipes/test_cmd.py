@@ -1,6 +1,9 @@
 """What `launch` of cmd.sh runs, seen by programs that only say how they were called."""
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,83 @@ def test_a_failure_of_the_script_ends_the_recipe(launch, launcher):
 )
 def test_what_cannot_be_launched_is_named(launch, gpus, launcher, says):
     assert launch(f"launch {gpus} train.py", launcher=launcher) == (2, "", says)
+
+
+TRAINING = """#!/bin/bash
+echo started >>"$0.log"
+code=$(sed -n "$(wc -l <"$0.log")p" "$0.codes") # one for each start
+[ "$code" != marked ] || { touch "$AURALIGN_STOPPED" && code=1; } # as torchrun, whose processes were stopped
+exit "$code"
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """Runs `launch`; the program exits with each of the codes in turn. Gives (exit code, number of starts, stderr)."""
+
+    def run(launcher, codes, gpus=1, **variables):
+        for name in ("python", "torchrun", "srun"):
+            (tmp_path / name).write_text(TRAINING)
+            (tmp_path / name).chmod(0o755)
+            (tmp_path / f"{name}.codes").write_text("\n".join(codes) + "\n")
+        (tmp_path / "scontrol").write_text('#!/bin/bash\necho scontrol "$@" >&2\n')
+        (tmp_path / "scontrol").chmod(0o755)
+        found = subprocess.run(
+            ["/bin/bash", "-c", f'set -euo pipefail\n. "{COMMANDS}"\nlaunch {gpus} train.py'],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "launcher": launcher, **variables},
+        )
+        assert not list(tmp_path.glob(".stopped*"))
+        starts = sum(len(log.read_text().splitlines()) for log in tmp_path.glob("*.log"))
+        return found.returncode, starts, found.stderr
+
+    return run
+
+
+def test_what_slurm_stopped_is_started_again(stopped):
+    code, starts, said = stopped("slurm", ["75", "marked", "0"])
+    assert (code, starts) == (0, 3)
+    assert said.count("Slurm stopped train.py; it is started again") == 2
+
+
+def test_a_job_that_was_stopped_is_queued_again(stopped):
+    code, starts, said = stopped("local", ["75"], SLURM_JOB_ID="4711")
+    assert (code, starts) == (75, 1)
+    assert "scontrol requeue 4711" in said
+
+
+def test_a_training_that_was_stopped_on_this_machine_ends_the_recipe(stopped):
+    assert stopped("local", ["75"])[:2] == (75, 1)
+
+
+def test_torchrun_hides_no_code_of_a_training_that_was_stopped(stopped):
+    assert stopped("local", ["marked"], gpus=2)[:2] == (75, 1)
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1"])
+def test_a_signal_to_run_sh_reaches_the_script_and_leaves_no_child(tmp_path, name):
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, sys, time\n"
+        f"signal.signal(signal.SIG{name}, lambda *_: (print('saved'), sys.exit(75)))\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    program.chmod(0o755)
+    script = f'set -euo pipefail\n. "{COMMANDS}"\nlaunch 1 train.py\necho went on'
+    shell = subprocess.Popen(
+        ["/bin/bash", "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )
+    child = int(shell.stdout.readline())
+    shell.send_signal(getattr(signal, f"SIG{name}"))
+    said, _ = shell.communicate(timeout=20)
+    assert (shell.returncode, said) == (75, "saved\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -320,3 +320,26 @@ def test_a_stage_that_an_earlier_auralign_finished_is_complete_and_has_no_record
     write_json(mark, {name: value for name, value in read_json(mark).items() if name != "run"})
     assert run(tmp_path, {"lr": 1}) == "complete"
     assert find_runs(tmp_path) == [("demo", {})]
+
+
+@pytest.mark.parametrize("mark", ["{}", "[]", '{"inputs": {}}', "null"])
+@pytest.mark.parametrize("kind", ["done", "started"])
+def test_a_mark_that_is_none_is_named_in_one_line(tmp_path, mark, kind):
+    (tmp_path / "out.txt").write_text("made")
+    (tmp_path / f".demo.{kind}.json").write_text(mark)
+    stage = Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"])
+    if kind == "started" and mark.startswith("{"):  # an earlier auralign wrote the inputs alone
+        with stage:
+            return
+    with (
+        pytest.raises(ValueError, match=rf"\.demo\.{kind}\.json: is no mark of a .* stage; delete the file"),
+        stage,
+    ):
+        pass
+
+
+def test_what_a_killed_run_was_writing_is_removed(tmp_path):
+    (tmp_path / "out.txt.tmp").write_text("half")
+    with Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"]):
+        (tmp_path / "out.txt").write_text("made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]

@@ -11,17 +11,23 @@ LONGEST_LINE = 2000  # characters
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
-    """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 130 after Ctrl-C.
+    """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 75 if a signal stopped a
+    training (see `auralign.train.preemption`), 130 after Ctrl-C.
 
     Set AURALIGN_TRACEBACK=1 to see the traceback of an error.
     """
     from auralign.stage import StageBusyError
+    from auralign.train.preemption import EXIT_CODE, StoppedBySignal, leave_mark
 
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+    except StoppedBySignal as stop:
+        print(f"{stop}; run the same command again to go on", file=sys.stderr)
+        leave_mark()
+        sys.exit(EXIT_CODE)
     except BrokenPipeError:  # the reader of our output went away: `auralign methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

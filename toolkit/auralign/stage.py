@@ -28,7 +28,15 @@ from pathlib import Path
 
 from auralign.changes import show_change
 from auralign.environment import describe_environment
-from auralign.files import hash_path, hash_value, partial_path, partial_paths, read_json, write_json
+from auralign.files import (
+    hash_path,
+    hash_value,
+    partial_path,
+    partial_paths,
+    read_json,
+    temporary_path,
+    write_json,
+)
 from auralign.fingerprint import same
 
 
@@ -100,7 +108,7 @@ class Stage:
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
-        if self._is_finished() and same(read_json(self._done)["inputs"], self.inputs):
+        if self._is_finished() and same(_read_mark(self._done)["inputs"], self.inputs):
             self._skip()
             return
         before = begun_with(self.folder, self.name)
@@ -135,6 +143,7 @@ class Stage:
         self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
         for output in self.outputs:  # of a run that was killed after it had written its mark
             self.partial(output).unlink(missing_ok=True)
+        self._clear_temporary()
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
 
@@ -150,6 +159,13 @@ class Stage:
         write_json(self._done, done)
         for output in self.outputs:
             for path in partial_paths(output):
+                path.unlink()
+        self._clear_temporary()
+
+    def _clear_temporary(self) -> None:
+        """Remove what a killed run was writing: nobody else does, as the stage is locked."""
+        for path in map(temporary_path, (*self.outputs, self._done, self._started)):
+            if path.is_file():
                 path.unlink()
 
     def _describe_run(self) -> dict:
@@ -192,6 +208,16 @@ class Stage:
                 f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
                 "wait for it, or give this one its own --output_folder"
             ) from None
+        try:
+            is_ours = os.stat(self._lock.name).st_ino == os.fstat(self._lock.fileno()).st_ino
+        except FileNotFoundError:
+            is_ours = False
+        if (
+            not is_ours
+        ):  # the file was deleted since it was opened, and a lock without a name keeps nobody out
+            self._lock.close()
+            self._take_lock()
+            return
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}")
         self._lock.flush()
@@ -229,6 +255,14 @@ def _mark(folder, name: str, kind: str) -> Path:
     return Path(folder) / f".{name.replace(' ', '_')}.{suffix}"
 
 
+def _read_mark(done: Path) -> dict:
+    """The mark of a finished stage. Raises ValueError if the file is none."""
+    mark = read_json(done)
+    if not (isinstance(mark, dict) and all(isinstance(mark.get(key), dict) for key in ("inputs", "outputs"))):
+        raise ValueError(f"{done}: is no mark of a finished stage; delete the file and run the stage again")
+    return mark
+
+
 def _hashes(outputs: list[Path]) -> dict:
     return {str(number): hash_path(output) for number, output in enumerate(outputs)}
 
@@ -238,7 +272,7 @@ def _are_as_recorded(outputs: list[Path], done: Path) -> bool:
     return (
         done.exists()
         and all(output.exists() for output in outputs)
-        and read_json(done)["outputs"] == _hashes(outputs)
+        and _read_mark(done)["outputs"] == _hashes(outputs)
     )
 
 
@@ -253,6 +287,8 @@ def _started_with(mark: Path) -> dict | None:
     if not mark.exists():
         return None
     started = read_json(mark)
+    if not isinstance(started, dict):
+        raise ValueError(f"{mark}: is no mark of a started stage; delete the file and run the stage again")
     return started.get("inputs", started)  # an earlier auralign wrote the inputs alone
 
 
@@ -264,7 +300,7 @@ def _method_name(inputs: dict) -> str | None:
 def begun_with(folder, name: str) -> dict | None:
     """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if neither exists."""
     done = _mark(folder, name, "done")
-    return read_json(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+    return _read_mark(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
 
 
 def find_runs(folder) -> list[tuple[str, dict]]:
@@ -280,7 +316,7 @@ def find_runs(folder) -> list[tuple[str, dict]]:
 def output_hashes(folder, name: str) -> set[str]:
     """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if no run is finished."""
     done = _mark(folder, name, "done")
-    return set(read_json(done)["outputs"].values()) if done.exists() else set()
+    return set(_read_mark(done)["outputs"].values()) if done.exists() else set()
 
 
 def renew(folder, *, before: str, after: str) -> None:
@@ -294,7 +330,7 @@ def renew(folder, *, before: str, after: str) -> None:
         Content hash of the output before and after the change.
     """
     for mark in Path(folder).glob(".*.done.json"):
-        done = read_json(mark)
+        done = _read_mark(mark)
         outputs = {number: after if value == before else value for number, value in done["outputs"].items()}
         if outputs != done["outputs"]:
             write_json(mark, {**done, "outputs": outputs})

@@ -232,3 +232,52 @@ def test_an_archive_of_another_kind_is_refused(tmp_path):
     (tmp_path / "a.rar").write_bytes(b"")
     with pytest.raises(ValueError, match="a.rar: only .tar.gz, .tgz, .zip can be unpacked"):
         unpack(tmp_path / "a.rar", tmp_path / "there", tmp_path / "marker.json")
+
+
+def test_a_hash_that_nobody_published_is_recorded_and_demanded(server, path, capsys):
+    download(f"{server.url}/a.bin", path)
+    assert path.with_name("a.bin.sha256").read_text() == f"{SHA256}  a.bin\n"
+    assert f"a.bin: sha256 {SHA256}" in capsys.readouterr().err
+    path.unlink()
+    server.files["/a.bin"] = CONTENT[:-1] + b"x"
+    with pytest.raises(DownloadError, match=f"an earlier download had {SHA256}"):
+        download(f"{server.url}/a.bin", path)
+    assert not path.exists() and not part(path).exists()
+    path.write_bytes(CONTENT[:-1] + b"y")
+    with pytest.raises(ValueError, match="its sha256 is"):
+        download(f"{server.url}/a.bin", path)
+
+
+def test_a_body_without_an_end_is_not_kept(server, path, monkeypatch):
+    from auralign.corpora import download as module
+
+    server.tells_length = False
+    monkeypatch.setattr(module, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(module, "SURPLUS_BYTES", 1000)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1000)
+    with pytest.raises(DownloadError, match="sends more than 1000000 bytes"):
+        download(f"{server.url}/a.bin", path)
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://169.254.169.254/a",
+        "http://10.0.0.1/a",
+        "http://[::1]/a",
+        "http://localhost/a",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/a",
+    ],
+)
+def test_a_redirect_into_this_network_is_not_followed(server, path, address):
+    server.redirects["/b.bin"] = address
+    with pytest.raises(DownloadError, match="is not followed|is not allowed"):
+        download(f"{server.url}/b.bin", path)
+    assert not path.exists()
+
+
+def test_a_redirect_on_the_same_host_is_followed(server, path):
+    server.redirects["/b.bin"] = f"{server.url}/a.bin"
+    assert download(f"{server.url}/b.bin", path, sha256=SHA256).read_bytes() == CONTENT

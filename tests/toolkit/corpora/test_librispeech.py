@@ -4,7 +4,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from auralign.corpora import librispeech
 from auralign.corpora.librispeech import read_alignments, read_genders, read_librispeech
@@ -305,3 +307,15 @@ def test_published_librispeech_mini_is_as_its_list_says():
 @published
 def test_published_librispeech_readers():
     assert Counter(read_genders(MINI / "SPEAKERS.TXT").values()) == {"male": 1_283, "female": 1_201}
+
+
+def test_a_transcript_without_its_last_newline_is_reported(tmp_path):
+    chapter = tmp_path / "dev-clean" / "1" / "2"
+    chapter.mkdir(parents=True)
+    soundfile.write(chapter / "1-2-0000.flac", np.zeros(1600), 16_000)
+    (chapter / "1-2.trans.txt").write_text("1-2-0000 THE SH")
+    (tmp_path / "SPEAKERS.TXT").write_text("1 | F | dev-clean | 1 | Ann\n")
+    items = list(read_librispeech(tmp_path, "dev-clean"))
+    assert [item.text for item in items if isinstance(item, Note)] == [
+        "from the last line of 1-2.trans.txt, which has no newline (was the file cut?)"
+    ]

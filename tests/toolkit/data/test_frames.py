@@ -132,3 +132,97 @@ def test_an_utterance_that_two_packs_hear_is_encoded_once(encoder, manifest):
     live.encode = lambda utterances: calls.append(len(utterances)) or encode(utterances)
     live.get_each(rows)
     assert sum(calls) == 3
+
+
+class Loud(torch.nn.Module):
+    """An encoder whose frames of one utterance overflow."""
+
+    def __init__(self, encoder, seconds):
+        super().__init__()
+        self.encoder, self.num_samples = encoder, round(seconds * 16_000)
+
+    def __getattr__(self, name):
+        if name in ("encoder", "num_samples"):
+            return super().__getattr__(name)
+        return getattr(self.encoder, name)
+
+    def forward(self, waveforms):
+        frames, lengths = self.encoder(waveforms)
+        for row, waveform in enumerate(waveforms):
+            if len(waveform) == self.num_samples:
+                frames[row, 0, 0] = float("inf")
+        return frames, lengths
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "off"])
+def test_frames_that_are_not_finite_are_refused_by_the_id_of_the_utterance(
+    encoder, manifest, tmp_path, cache
+):
+    with pytest.raises(ValueError, match=r"train\.jsonl: train-[38]: the encoder gives frames.*not finite"):
+        frames_of(Loud(encoder, manifest[3].seconds), manifest, tmp_path, cache).get([1, 3, 8])
+    assert list(tmp_path.glob("*.npy")) == []
+
+
+@pytest.fixture
+def cached(encoder, manifest, tmp_path):
+    """A cache on disk, its file, and its frames."""
+    frames = frames_of(encoder, manifest, tmp_path, "disk").get(list(range(12)))[0]
+    (file,) = tmp_path.glob("*.npy")
+    return file, frames.clone()
+
+
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("bit", [0, 6])
+def test_a_flipped_bit_costs_one_entry_which_is_computed_again(
+    encoder, manifest, tmp_path, cached, capsys, place, bit
+):
+    file, before = cached
+    data = bytearray(file.read_bytes())
+    whole = bytes(data)
+    data[int(place * (len(data) - 128)) + 128] ^= 1 << bit
+    file.write_bytes(data)
+    frames = frames_of(encoder, manifest, tmp_path, "disk")
+    assert "1 of 12 entries are damaged, computed again: train-" in capsys.readouterr().err
+    assert torch.equal(frames.get(list(range(12)))[0], before)
+    assert file.read_bytes() == whole
+    frames_of(encoder, manifest, tmp_path, "disk")
+    assert "damaged" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: data[:50], lambda data: b"x" * 200])
+def test_a_cut_file_is_made_again(encoder, manifest, tmp_path, cached, capsys, damage):
+    file, before = cached
+    file.write_bytes(damage(file.read_bytes()))
+    frames = frames_of(encoder, manifest, tmp_path, "disk")
+    assert "is cut or damaged; all frames are computed again" in capsys.readouterr().err
+    assert torch.equal(frames.get(list(range(12)))[0], before)
+
+
+def test_every_flip_in_the_header_is_found_or_harmless(encoder, manifest, tmp_path, cached):
+    file, before = cached
+    whole = file.read_bytes()
+    for place in range(0, 128, 3):
+        data = bytearray(whole)
+        data[place] ^= 1
+        file.write_bytes(data)
+        assert torch.equal(frames_of(encoder, manifest, tmp_path, "disk").get(list(range(12)))[0], before), (
+            place
+        )
+
+
+def test_damaged_sums_are_made_again(encoder, manifest, tmp_path, cached, capsys):
+    file, before = cached
+    sums = file.with_suffix(".crc32")
+    sums.write_bytes(b"x" + sums.read_bytes()[1:])
+    assert torch.equal(frames_of(encoder, manifest, tmp_path, "disk").get(list(range(12)))[0], before)
+    assert "12 of 12 entries are damaged" in capsys.readouterr().err
+
+
+def test_a_cache_of_an_earlier_auralign_is_read_and_gets_its_sums(
+    encoder, manifest, tmp_path, cached, capsys
+):
+    file, before = cached
+    file.with_suffix(".crc32").unlink()
+    assert torch.equal(frames_of(encoder, manifest, tmp_path, "disk").get(list(range(12)))[0], before)
+    assert capsys.readouterr().err == ""
+    assert file.with_suffix(".crc32").exists()

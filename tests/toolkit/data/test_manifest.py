@@ -287,3 +287,18 @@ def test_an_utterance_that_is_longer_than_its_file_is_rejected_with_both_lengths
     kept, _ = checked(tmp_path, good, replace(good, id="long", seconds=0.5))
     assert len(kept) == 1
     assert "0.10 s of 0.50 s are there" in (tmp_path / "m.rejected.jsonl").read_text()
+
+
+@pytest.mark.parametrize("loud", [1e37, 1e12, float("nan")])
+def test_floats_out_of_range_are_rejected_though_no_audio_is_read(tmp_path, loud):
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 16_000)
+    soundfile.write(tmp_path / "good.wav", sound, 16_000, subtype="FLOAT")
+    sound[500] = loud
+    soundfile.write(tmp_path / "loud.wav", sound, 16_000, subtype="FLOAT")
+    items = [
+        Utterance(id=name, audio=str(tmp_path / f"{name}.wav"), seconds=1.0, text="x")
+        for name in ("good", "loud")
+    ]
+    write_manifest(tmp_path / "m.jsonl", items, limit=0.5, verify=False)
+    assert [utterance.id for utterance in Records(tmp_path / "m.jsonl", Utterance)] == ["good"]
+    assert '"reason": "bad audio"' in (tmp_path / "m.rejected.jsonl").read_text()

@@ -143,3 +143,33 @@ def test_no_temporary_path_is_shown(path):
     with pytest.raises(AudioError) as caught:
         read_speech(path.read_bytes()[:3_000])
     assert str(caught.value).startswith("the audio file: ")
+
+
+def flac_that_claims(path, num_samples, rate=16_000):
+    """A short FLAC whose header announces another number of samples and another rate (RFC 9639, section 8.2)."""
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.3, 0.3, 1600), 16_000, format="FLAC")
+    data = bytearray(path.read_bytes())
+    packed = int.from_bytes(data[18:26], "big")
+    packed = rate << 44 | packed & (1 << 44) - (1 << 36) | num_samples
+    data[18:26] = packed.to_bytes(8, "big")
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "rate"), [(2**36 - 1, 16_000), (24 * 3600 * 16_000, 16_000), (2**28, 384_000)]
+)
+def test_a_header_that_announces_too_much_is_refused_in_one_line(tmp_path, num_samples, rate):
+    path = flac_that_claims(tmp_path / "a.flac", num_samples, rate)
+    with pytest.raises(
+        AudioError, match=rf"a\.flac: its header announces {num_samples / rate:.0f} s of {rate}"
+    ):
+        read_speech(path)
+
+
+def test_a_pipe_is_no_audio_file(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match=r"a\.wav: is no regular file"):
+        read_speech(tmp_path / "a.wav")

@@ -96,7 +96,7 @@ def test_a_mean_of_more_than_are_kept_is_refused(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step, loss in [(1, 2.0), (2, 1.0)]:
         save(checkpoints, step, loss)
-    with pytest.raises(ValueError, match=r"average_checkpoints: 3, but .* keeps 1 \(step 2\).*--restart"):
+    with pytest.raises(ValueError, match=r"average_checkpoints: 3, but .* keeps 2 \(step 1, 2\).*--restart"):
         checkpoints.chosen(3)
 
 
@@ -108,3 +108,21 @@ def test_the_mean_of_bf16_weights_is_computed_in_fp32(tmp_path):
         checkpoints.save(module, {}, {"step": step, "valid_loss": 1.0})
     weight = checkpoints.chosen(3).weights()["weight"]
     assert (weight.dtype, weight.item()) == (torch.bfloat16, 260.0)
+
+
+def test_if_the_last_is_the_best_the_one_before_is_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, loss in [(1, 3.0), (2, 2.0), (3, 1.0)]:
+        save(checkpoints, step, loss)
+    assert steps(tmp_path) == [2, 3]
+    (tmp_path / "step_00000003" / "trainable.safetensors").write_bytes(b"damaged")
+    assert checkpoints.best().step == 2
+
+
+def test_one_without_a_validation_is_kept_until_the_next(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, loss in [(1, 3.0), (2, 2.0), (3, None)]:
+        save(checkpoints, step, loss)
+    assert (steps(tmp_path), checkpoints.best().step, checkpoints.last().step) == ([1, 2, 3], 2, 3)
+    save(checkpoints, 4, 4.0)
+    assert steps(tmp_path) == [2, 4]

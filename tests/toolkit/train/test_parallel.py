@@ -117,6 +117,16 @@ def test_a_loss_that_is_not_finite_on_one_rank_skips_the_step_on_all(untrained, 
     check_same_training(recipe, alone)
 
 
+def test_a_signal_to_one_rank_saves_the_step_and_ends_all(recipe, whole):
+    codes, said = ranks.train(recipe, 2, fault=Fault("SIGTERM", rank=1, step=2))
+    assert codes == [75, 75]
+    assert said[0].count("SIGTERM: stopped after step 3") == 1
+    assert said[1] == ""
+    assert Checkpoints(recipe / "exp" / "sift" / "checkpoints").last().step == 3
+    train(recipe, 2)
+    check_same_training(recipe, whole)
+
+
 def test_torchrun_starts_the_ranks(recipe, whole):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     found = subprocess.run(

@@ -189,6 +189,66 @@ def test_one_nan_loss_does_not_reach_the_weights(recipe, tmp_path, monkeypatch):
     assert all(torch.isfinite(parameter).all() for parameter in model.connector.parameters())
 
 
+def poison(monkeypatch, is_poisoned):
+    """Make the loss NaN at the steps (counted from 1) for which `is_poisoned` is true."""
+    real = AlignmentBrain.terms
+
+    def terms(self, pack):
+        found = real(self, pack)
+        if torch.is_grad_enabled() and is_poisoned(self.optimizer_step + 1):
+            return {name: type(term)(term.sum * float("nan"), term.count) for name, term in found.items()}
+        return found
+
+    monkeypatch.setattr(AlignmentBrain, "terms", terms)
+
+
+def test_the_log_is_the_mean_of_the_steps_that_counted_and_names_the_others(recipe, tmp_path, monkeypatch):
+    poison(monkeypatch, lambda step: step in (2, 3))
+    counted, real = [], AlignmentBrain.fit_batch
+
+    def recorded(self, packs):
+        loss = real(self, packs)
+        counted.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(AlignmentBrain, "fit_batch", recorded)
+    train(recipe, tmp_path)
+    first, second, _ = Checkpoints(tmp_path / "checkpoints").last().description["log"]
+    assert first["train_loss"] == pytest.approx((counted[0] + counted[3]) / 2, abs=1e-6)
+    assert [entry["step"] for entry in first["skipped"]] == [2, 3]
+    assert all(name.startswith("train-") for entry in first["skipped"] for name in entry["utterances"])
+    assert "skipped" not in second
+
+
+def test_skipped_steps_are_counted_over_the_whole_run(recipe, tmp_path, monkeypatch):
+    """Two in each stretch of four: none of them alone is too many."""
+    poison(monkeypatch, lambda step: step % 2 == 0)
+    with pytest.raises(ValueError, match=r"4 of 8 steps had no finite loss.*train-\d"):
+        train(recipe, tmp_path)
+
+
+@pytest.mark.parametrize("num_steps", ["1", "3", "10"])
+def test_a_training_without_a_finite_loss_fails(recipe, tmp_path, monkeypatch, num_steps):
+    poison(monkeypatch, lambda step: True)
+    with pytest.raises(ValueError, match="steps had no finite loss"):
+        train(recipe, tmp_path, num_steps=num_steps)
+    assert not (tmp_path / "log.json").exists()
+
+
+def test_a_training_whose_validations_are_not_finite_fails(recipe, tmp_path, monkeypatch):
+    real = AlignmentBrain.terms
+
+    def terms(self, pack):
+        found = real(self, pack)
+        if torch.is_grad_enabled():
+            return found
+        return {name: type(term)(term.sum * float("nan"), term.count) for name, term in found.items()}
+
+    monkeypatch.setattr(AlignmentBrain, "terms", terms)
+    with pytest.raises(ValueError, match="no validation of this run has a finite loss"):
+        train(recipe, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("field", "message"),
     [

@@ -19,6 +19,7 @@ from pathlib import Path
 from sys import intern
 
 from auralign.data.rejected import Item, Note, Rejection
+from auralign.data.sources.text_files import find_cut
 from auralign.records import RecordError, Utterance
 
 # Split of version 2 -> values of the column `split` that belong to it.
@@ -126,6 +127,7 @@ def read_covost(
     published = PUBLISHED.get(name["source"])
     found = _read_translations(covost_tsv, split)
     rows, notes = _join(folder / "validated.tsv", found)
+    notes += [*find_cut(covost_tsv), *find_cut(folder / "validated.tsv")]
     counts = Counts(
         f"{name['source']}_{name['target']} {split}",
         listed=found.num_listed,

@@ -16,8 +16,11 @@ The known archives are in archives.py.
 """
 
 import hashlib
+import ipaddress
 import os
 import re
+import socket
+import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -26,15 +29,21 @@ import zlib
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from auralign import __version__
-from auralign.files import hash_path, named, read_json, sync_folder, write_json
+from auralign.files import hash_path, named, read_json, sync_folder, write_atomically, write_json
 from auralign.progress import Progress
 
 PART = ".part"
 KINDS = (".tar.gz", ".tgz", ".zip")
 CHUNK_BYTES = 2**20
 TIMEOUT_S = 60.0  # seconds without a byte
+MAX_BYTES = 2**37  # 128 GiB, if neither the caller nor the server says how large a file is
+SURPLUS_BYTES = (
+    2**24
+)  # of a body that is read before it is given up, so that its size is told if it is a little too long
+SUFFIX_OF_HASH = ".sha256"  # of the file beside a download whose hash nobody published
 AGAIN = "run the same command again"
 
 
@@ -58,14 +67,16 @@ def download(
     num_bytes : int, optional
         Expected size in bytes; by default, the size that the server states.
     sha256, md5 : str, optional
-        Expected hash in hexadecimal digits; a file with another hash is deleted.
+        Expected hash in hexadecimal digits; a file with another hash is deleted. Without one, the hash is printed, and recorded
+        in `<path>.sha256`, which the next download of this name must have.
 
     Raises DownloadError if the server does not answer or has no such file, the connection breaks, or size or hash differ;
     ValueError if another file exists at `path`.
     """
     path = Path(path)
     if path.exists():
-        fault = _fault(path, num_bytes=num_bytes, sha256=sha256, md5=md5)
+        recorded = _recorded(path) if sha256 is None and md5 is None else sha256
+        fault = _fault(path, num_bytes=num_bytes, sha256=recorded, md5=md5)
         if fault:
             raise ValueError(f"{path} is not {url}: {fault}; delete it and {AGAIN}")
         return path
@@ -73,6 +84,11 @@ def download(
     part = path.with_name(path.name + PART)
     expected = _fill(part, url, num_bytes)
     size = part.stat().st_size
+    if expected is None and size > MAX_BYTES:
+        part.unlink()
+        raise DownloadError(
+            f"{url}: sends more than {MAX_BYTES} bytes; the download was deleted: look at the address"
+        )
     if expected is not None and size < expected:
         raise DownloadError(f"{url}: cut off after {size} of {expected} bytes; {AGAIN} to go on from there")
     fault = _fault(part, num_bytes=expected, sha256=sha256, md5=md5)
@@ -82,9 +98,36 @@ def download(
             f"{url}: {fault}; the download was deleted: {AGAIN}; if it fails again, the file was changed by its "
             "publisher or on the way"
         )
+    if sha256 is None and md5 is None:
+        _record(part, path, url)
     part.replace(path)
     sync_folder(path.parent)
     return path
+
+
+def _record(part: Path, path: Path, url: str) -> None:
+    """Print the hash of a download whose hash nobody published, and keep it beside it, in the form of sha256sum.
+
+    Raises DownloadError if another download of this name had another hash.
+    """
+    with open(part, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    record, before = path.with_name(path.name + SUFFIX_OF_HASH), _recorded(path)
+    if before not in (None, found):
+        part.unlink()
+        raise DownloadError(
+            f"{url}: its sha256 is {found}, an earlier download had {before} ({record}); the download was deleted: if its "
+            "publisher changed the file, delete the record"
+        )
+    print(f"{path.name}: sha256 {found}, kept in {record.name}", file=sys.stderr)
+    with write_atomically(record) as file:
+        file.write(f"{found}  {path.name}\n")
+
+
+def _recorded(path: Path) -> str | None:
+    """The hash of an earlier download of this name; None if none was recorded."""
+    record = path.with_name(path.name + SUFFIX_OF_HASH)
+    return " ".join(record.read_text(encoding="utf-8").split()[:1]) if record.exists() else None
 
 
 def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:
@@ -121,10 +164,13 @@ def _fill(part: Path, url: str, num_bytes: int | None) -> int | None:
             open(part, "ab" if start else "wb") as file,
             Progress(f"download {part.stem}", unit="B", total=total, initial=start, leave=False) as progress,
         ):
+            most = next(size for size in (num_bytes, total, MAX_BYTES) if size is not None)
             for chunk in _read(response, url, file):
                 with named(part):
                     file.write(chunk)
                 progress.update(len(chunk))
+                if file.tell() > most + SURPLUS_BYTES:  # a body without an end; the size shows the fault
+                    break
             file.flush()
             os.fsync(file.fileno())
     return num_bytes if total is None else total
@@ -136,7 +182,10 @@ def _open(url: str, start: int):
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+        opener = urllib.request.build_opener(_PublicRedirects)
+        response = opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    except DownloadError:
+        raise
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and start:  # no bytes after ours: the partial file is complete or too long
@@ -156,6 +205,32 @@ def _open(url: str, start: int):
         response.close()
         return _open(url, 0)
     return response, start
+
+
+class _PublicRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https, but not to a private, link-local or loopback address of another host."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        asked, leads_to = (urlsplit(address) for address in (req.full_url, newurl))
+        if leads_to.scheme not in ("http", "https"):
+            raise DownloadError(
+                f"{req.full_url}: leads to {newurl}, which is neither http nor https; it is not followed"
+            )
+        if leads_to.hostname != asked.hostname and _is_private(leads_to.hostname or ""):
+            raise DownloadError(
+                f"{req.full_url}: leads to {newurl}, an address within this network; it is not followed. If it is yours, give it "
+                "as the address"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_private(host: str) -> bool:
+    """Whether any address of a host is not one of the public internet."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError:  # no such host: the request says so
+        return False
+    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
 
 
 def _total_bytes(response, start: int) -> int | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from auralign.data.audio import AudioError, describe_audio, read_audio
 from auralign.data.rejected import Item, Note, Rejection
+from auralign.data.sources.text_files import no_newline
 from auralign.data.word_times import NoWordTimes, Timed, match_words, without_silence
 from auralign.records import RecordError, Utterance, shorten
 
@@ -165,12 +166,15 @@ def _read_chapter(chapter: Path, names: list[str], *, is_chapter: bool) -> Itera
     if is_chapter and path.name in names:
         # Read as bytes: a line that is not UTF-8 keeps its id and is rejected under it.
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-        for number, line in enumerate(content.split("\n"), start=1):
+        lines = content.split("\n")
+        for number, line in enumerate(lines, start=1):
             position = f"{path}:{number}"
             identity, *rest = line.split(None, 1) or [""]
             if not identity:
                 continue
             match = ID.fullmatch(identity)
+            if number == len(lines):
+                yield no_newline(path)
             if not match:
                 yield Rejection(position, "broken line", f"expected: ID TEXT; found {ascii(line[:60])}")
             elif match[1] != name:

@@ -28,6 +28,7 @@ CANCELS = (
 )
 CANCELLED = 0.1  # share of a recording's energy that must be lost so that one channel is read instead
 WINDOW = 0.5  # seconds in which channels are compared
+COMPRESSED = (".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".wma")
 MAX_CHANNELS = 16  # of an array; a longer axis is time
 QUIET = 1e-3  # -60 dB
 MAX_OFFSET = 0.05
@@ -292,6 +293,19 @@ def describe_audio(path: PathLike) -> tuple[float, int, int]:
     except decoders.UNREADABLE as error:
         raise decoders.unreadable(path, error) from error
     return recording.num_samples / recording.rate, recording.rate, recording.channels
+
+
+def may_hold_floats(path: PathLike) -> bool:
+    """Whether the samples of a file are floats, which may be of any size; False for the compressed formats, by their names, and
+    for what cannot be opened, which is found when it is read."""
+    if str(path).lower().endswith(COMPRESSED):
+        return False
+    from auralign.data import decoders
+
+    try:
+        return decoders.open_recording(path).is_float
+    except (AudioError, *decoders.UNREADABLE):
+        return False
 
 
 def audio_path(manifest_path: PathLike, utterance: Utterance) -> Path:

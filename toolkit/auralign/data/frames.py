@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from auralign.data.audio import AudioError, audio_path, hear
+from auralign.data.frame_sums import find_damaged, is_whole, sums_path, write_sums
 from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.progress import Progress
 from auralign.records import Records, Utterance
@@ -61,10 +62,23 @@ class LiveFrames:
             ) from error
         try:
             with torch.no_grad():
-                return self.encoder(waveforms)
+                frames, lengths = self.encoder(waveforms)
         except ValueError as error:
             names = ", ".join(utterance.id for utterance in utterances)
             raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
+        self._check_finite(utterances, frames, lengths)
+        return frames, lengths
+
+    def _check_finite(self, utterances: list, frames: torch.Tensor, lengths: torch.Tensor) -> None:
+        """Raise ValueError, which names the utterance, if its frames are not finite numbers."""
+        if torch.isfinite(frames).all():
+            return
+        for utterance, one, length in zip(utterances, frames, lengths.tolist(), strict=True):
+            if not torch.isfinite(one[:length]).all():
+                raise ValueError(
+                    f"{self.manifest.path}: {utterance.id}: the encoder gives frames that are not finite numbers; look at "
+                    f"{audio_path(self.manifest.path, utterance)}, and leave the utterance out of the manifest"
+                )
 
     def _read(self, utterance) -> np.ndarray:
         """Samples of an utterance. If stage 1 read headers alone, each kind of odd audio is reported once."""
@@ -169,17 +183,24 @@ def open_frames(
         earlier = path.with_name(f"{stem}.{of_manifest}.{_earlier_key(encoder)}.npy")
         path = earlier if earlier.exists() else path
     with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
-        if not path.exists():
+        if path.exists() and not is_whole(path, shape):
+            print(f"{path}: is cut or damaged; all frames are computed again", file=sys.stderr)
+            path.unlink()
+        if path.exists():
+            _mend(path, encoder, manifest, lengths, batch_seconds)
+        else:
             for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
                 path.parent.glob(f"{stem}.{of_manifest}.*.npy")
             ):
                 stale.unlink()  # frames of an older manifest
+                sums_path(stale).unlink(missing_ok=True)
             write_array(
                 path,
                 shape,
                 np.float32,
                 lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds),
             )
+            write_sums(path, lengths)
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
 
 
@@ -253,16 +274,41 @@ def frames_in(encoder, seconds: float) -> int:
     return encoder.num_frames(round(seconds * encoder.sample_rate)) if encoder.hears(seconds) else 0
 
 
+def _mend(path: Path, encoder, manifest: Records, lengths: np.ndarray, batch_seconds: float) -> None:
+    """Compute the damaged entries of a cache again, in the batches of the first time, which gives the same bits."""
+    damaged = find_damaged(path, lengths)
+    if damaged:
+        names = ", ".join(manifest[row].id for row in damaged[:10]) + (", ..." if len(damaged) > 10 else "")
+        print(
+            f"{path}: {len(damaged)} of {len(lengths)} entries are damaged, computed again: {names}",
+            file=sys.stderr,
+        )
+        array = np.load(path, mmap_mode="r+")
+        _encode_all(encoder, manifest, lengths, array, batch_seconds, only=set(damaged))
+        array.flush()
+    if damaged or not sums_path(path).exists():
+        write_sums(path, lengths)
+
+
 def _encode_all(
-    encoder, manifest: Records, lengths: np.ndarray, array: np.ndarray, batch_seconds: float
+    encoder,
+    manifest: Records,
+    lengths: np.ndarray,
+    array: np.ndarray,
+    batch_seconds: float,
+    *,
+    only: set[int] | None = None,
 ) -> None:
-    """Fill `array` with the frames of all utterances, encoded in batches of similar length."""
+    """Fill `array` with the frames of all utterances, encoded in batches of similar length; with `only`, of the batches that
+    hold one of these rows."""
     ends = np.cumsum(lengths)
     live = LiveFrames(encoder, manifest)
     with Progress(
         f"encode {manifest.path.stem}", unit="utterance", total=np.count_nonzero(lengths)
     ) as progress:
         for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
+            if only is not None and only.isdisjoint(rows):
+                continue
             frames, found = live.encode([manifest[row] for row in rows])
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
                 if length != lengths[row]:

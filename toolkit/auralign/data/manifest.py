@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear
+from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear, may_hold_floats
 from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, noted_path, rejected_path
 from auralign.files import PathLike
 from auralign.progress import track
@@ -71,7 +71,7 @@ def write_manifest(
     verify : bool
         Whether all audio is read. If not, finite `seconds` are trusted if the file exists, and infinite ones are read from the
         file's header. That is quick, but misses truncated files, and `audio_hash` is the file's size, which does not change if
-        samples are replaced by others of the same size.
+        samples are replaced by others of the same size. Floats, whose range no header tells, are read all the same.
 
     Returns Summary.
 
@@ -192,6 +192,8 @@ def _check(
     elif seconds <= 0:
         raise _Unfit("bad audio", f"{path}: holds no samples from {utterance.start:g} s on")
     else:
+        if may_hold_floats(path):  # they have no range of their own: all that matter are read
+            hear(path, start=utterance.start, seconds=None if whole else seconds)
         digest = f"{size} bytes"
     found = dataclasses.replace(utterance, audio=audio, seconds=seconds, audio_hash=digest)
     return found, [note for note, true in facts.items() if true], odd, there

@@ -22,6 +22,7 @@ FORMS = (
     "audio file, or a file opened in binary mode"
 )
 BYTES = (bytes, bytearray, memoryview)
+MAX_VALUES = 2**27  # samples of all channels that are read at once: 2 h 20 min of 16 kHz, 0.5 GB
 RATES = ("sampling_rate", "sample_rate")
 
 
@@ -155,9 +156,17 @@ def _read_file(path: str | os.PathLike, given: int | None, wanted_rate: int) -> 
         )
     if "://" in str(shown):
         raise AudioError(f"{shown}: is an address; download it, and give the path or the bytes of the file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise AudioError(f"{shown}: is no regular file; write its audio to one")
+    seconds, rate, channels = describe_audio(path)
+    if seconds * rate * channels > MAX_VALUES:
+        raise AudioError(
+            f"{shown}: its header announces {seconds:.0f} s of {rate} Hz in {channels} channels; at most "
+            f"{MAX_VALUES / rate / channels:.0f} s of these are read; cut it into parts"
+        )
     heard = hear(path, sample_rate=wanted_rate)
     if given is not None:
-        _check_same(describe_audio(path)[1], given, str(shown))
+        _check_same(rate, given, str(shown))
     return heard
 
 

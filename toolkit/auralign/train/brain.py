@@ -6,7 +6,9 @@ The forward of a pack is `auralign.train.step`. One module, as `Brain` calls all
 import itertools
 import math
 import sys
+import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,9 +28,11 @@ from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.curves import Curves, WandbRun
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 from auralign.train.log import describe, show_answers
+from auralign.train.preemption import Preemption, StoppedBySignal, after_the_step
 from auralign.train.references import Comparison, References
 from auralign.train.resume import describe_changes, history_of
 from auralign.train.step import compute_terms, count_units
+from auralign.train.tally import Tally, is_finite, named
 from auralign.versions import CHECKPOINTS, CURVES, LOG
 
 
@@ -37,7 +41,8 @@ class AlignmentBrain(sb.Brain):
 
     An "epoch" of `Brain` is the stretch between two validations. Each ends with a validation and a checkpoint, from which
     an interrupted run continues bit for bit: random numbers depend only on (seed, step, pack), and not on the number of
-    ranks (`auralign.train.parallel`), whose sums differ in rounding. Rank 0 writes all files.
+    ranks (`auralign.train.parallel`), whose sums differ in rounding. Rank 0 writes all files. SIGTERM and SIGUSR1 end it
+    after the step, with a checkpoint that has no validation (`auralign.train.preemption`).
 
     Arguments
     ---------
@@ -68,13 +73,18 @@ class AlignmentBrain(sb.Brain):
         self.checkpoints = Checkpoints(self.folder / CHECKPOINTS, num_last=recipe.average_checkpoints)
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
+        self.tally, self.preemption = Tally(), Preemption()
+        self.saved_step, self.is_in_stretch = 0, False
         self.wandb = None
         if recipe.wandb and parallel.is_first():
             name = f"{method.name} {self.folder.resolve().name}"
             self.wandb = WandbRun(name=name, config=self.description)
 
     def run(self, train: Examples, valid: Examples) -> Checkpoint:
-        """Train for `num_steps` steps, or the rest of them; returns the checkpoint with the lowest validation loss."""
+        """Train for `num_steps` steps, or the rest of them; returns the checkpoint with the lowest validation loss.
+
+        Raises ValueError if too many steps, or all validations, have no finite loss; StoppedBySignal after SIGTERM or SIGUSR1.
+        """
         recipe = self.recipe
         self.valid = valid
         self.stream = StepStream(
@@ -93,7 +103,10 @@ class AlignmentBrain(sb.Brain):
             tokens_per_pack=recipe.tokens_per_pack,
         )
         about = f"train {self.method.name}"
-        with Progress(about, unit="step", total=recipe.num_steps) as self.progress:
+        with (
+            Progress(about, unit="step", total=recipe.num_steps) as self.progress,
+            after_the_step() as self.preemption,
+        ):
             self.fit(
                 _Stretches(self, num_stretches),
                 DataLoader(self.stream, batch_size=None),
@@ -104,7 +117,13 @@ class AlignmentBrain(sb.Brain):
             self.curves.close()
             # Also written if no step was left: the run may have been killed between its last checkpoint and this line.
             write_json(self.folder / LOG, self.log)
-        return self.checkpoints.best()
+        best = self.checkpoints.best()
+        if not is_finite(best.valid_loss):
+            raise ValueError(
+                f"{self.folder}: no validation of this run has a finite loss (best: {best.valid_loss}); look at the validation "
+                "set, or lower lr"
+            )
+        return best
 
     def init_optimizers(self):
         """Build the recipe's optimizer of the trained parts, and the schedule of its learning rate."""
@@ -125,6 +144,8 @@ class AlignmentBrain(sb.Brain):
                 self.scaler.load_state_dict(state["scaler"])
             self.optimizer_step = last.step
             self.log = last.description["log"]
+            self.tally = Tally(**last.description.get("tally", {}))  # an earlier auralign did not write it
+            self.saved_step, self.is_in_stretch = last.step, not last.is_validated
             self.references.go_on_from(self.log)
             self._remember(last)
         elif self.recipe.init_from is not None:
@@ -165,9 +186,11 @@ class AlignmentBrain(sb.Brain):
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, whatever the packing."""
         units: Counter = Counter()
-        for theirs in parallel.gathered(count_units(packs)):
+        told = parallel.gathered((count_units(packs), self.preemption.asked))
+        self._stop_if(asked for _, asked in told)
+        for theirs, _ in told:
             units.update(theirs)
-        step_loss = torch.zeros((), device=self.device)
+        losses: list[torch.Tensor] = []
         for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
             self._seed(number)
             with self.training_ctx:
@@ -177,22 +200,31 @@ class AlignmentBrain(sb.Brain):
                     f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
                     f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
                 )
-            step_loss += loss.detach()
+            losses.append(loss.detach().float())
             self.scaler.scale(loss).backward()
+        step_loss = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
         summed = parallel.sum_gradients(self.modules.parameters(), step_loss)
         # The only values that a step waits for: until here a GPU is given work ahead of what it has computed.
-        loss_value, gradient_norm = torch.stack([summed, self._gradient_norm()]).tolist()
-        gradient_norm /= self.scaler.get_scale()
-        step_loss = torch.tensor(loss_value)
-        self.check_loss_isfinite(step_loss)  # Brain stops after `nonfinite_patience` non-finite losses
+        loss_value, gradient_norm, *of_packs = torch.stack([summed, self._gradient_norm(), *losses]).tolist()
+        scale = self.scaler.get_scale()
+        gradient_norm /= scale
         # In fp16 the scaler checks the gradients itself, and lowers its scale.
         if math.isfinite(loss_value) and (self.scaler.is_enabled() or math.isfinite(gradient_norm)):
             self.optimizers_step()
+            if self.scaler.get_scale() < scale:  # the scaler has skipped the step
+                self._skip("a gradient overflows fp16", packs, is_fault=False)
+            else:
+                self.tally.count(loss_value)
         else:  # one NaN must not reach the weights; the step counts, so that later steps do not depend on it
-            print(f"step {self.optimizer_step + 1}: loss or gradient is not finite, skipped", file=sys.stderr)
             self.zero_grad(set_to_none=True)
             self.optimizer_step += 1
+            faulty = [pack for pack, loss in zip(packs, of_packs, strict=True) if not math.isfinite(loss)]
+            self._skip(
+                "loss or gradient is not finite",
+                packs,
+                [identity for pack in faulty for identity in pack.utt_ids],
+            )
         self._draw(
             {
                 "lr": self.schedule.get_last_lr()[0],
@@ -202,9 +234,46 @@ class AlignmentBrain(sb.Brain):
                 **{f"train/{name.replace(' ', '_')}_gb": size / 1e9 for name, size in peak_memory().items()},
             }
         )
-        self.schedule.step()
+        with warnings.catch_warnings():
+            if (
+                not self.tally.run_counted
+            ):  # torch warns of a schedule that begins before the optimizer: the step was skipped
+                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            self.schedule.step()
         self.progress.update(loss=loss_value, gradient_norm=gradient_norm)
-        return step_loss
+        return torch.tensor(loss_value)
+
+    def _skip(
+        self,
+        why: str,
+        packs: list[PackOfExamples],
+        faulty: list[str] | None = None,
+        *,
+        is_fault: bool = True,
+    ) -> None:
+        """Count a step as skipped, with the utterances of the faulty pack, or else those of the whole step."""
+        told = parallel.gathered((faulty, [identity for pack in packs for identity in pack.utt_ids]))
+        ids = [identity for theirs, _ in told for identity in theirs or ()]
+        ids = ids or [identity for _, theirs in told for identity in theirs]
+        self.tally.skip(self.optimizer_step, why, ids, is_fault=is_fault)
+        print(
+            f"step {self.optimizer_step}: {why}, skipped ({named(self.tally.skipped[-1])})", file=sys.stderr
+        )
+        self.tally.check(is_over=False)
+
+    def _stop_if(self, asked: Iterable[str]) -> None:
+        """If a rank was asked to stop, write a checkpoint on rank 0 and raise StoppedBySignal; all ranks call it at once."""
+        signal = next(filter(None, asked), "")
+        if signal:
+            if parallel.is_first():
+                self._save_unvalidated()
+            parallel.wait()
+            raise StoppedBySignal(f"{signal}: stopped after step {self.optimizer_step}, which is on disk")
+
+    def _save_unvalidated(self) -> None:
+        if self.optimizer_step > self.saved_step:
+            self._save(valid_loss=None)
+        self.curves.close()
 
     def _seed(self, number: int) -> None:
         """Seed dropout as a function of (seed, step, pack), so that neither resuming nor the number of ranks changes it."""
@@ -225,6 +294,13 @@ class AlignmentBrain(sb.Brain):
 
     def evaluate_batch(self, pack: PackOfExamples, stage):
         """The loss of one pack of validation, added up as sums: the mean is over all packs, not a mean of means."""
+        if (
+            parallel.is_first() and self.preemption.asked
+        ):  # the others may be at other packs; torchrun ends them
+            self._save_unvalidated()
+            raise StoppedBySignal(
+                f"{self.preemption.asked}: stopped in the validation after step {self.optimizer_step}, which is on disk"
+            )
         self.units.update(pack.units())
         with self.evaluation_ctx:
             for name, term in self.terms(pack).items():
@@ -241,9 +317,10 @@ class AlignmentBrain(sb.Brain):
             self.sums, self.kinds, self.units = Counter(), {}, Counter()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Keep the loss after training; log, show some answers and write a checkpoint after validation."""
+        """Check the steps after training; log, show some answers and write a checkpoint after validation."""
         if stage == sb.Stage.TRAIN:
-            self.train_loss = float(stage_loss)
+            self.tally.check(is_over=self.optimizer_step >= self.recipe.num_steps)
+            self._stop_if(parallel.gathered(self.preemption.asked))
             return
         sums, kinds, units = Counter(), {}, Counter()
         for their_sums, their_kinds, their_units in parallel.gathered((self.sums, self.kinds, self.units)):
@@ -252,22 +329,27 @@ class AlignmentBrain(sb.Brain):
             units.update(their_units)
         means = {name: value / max(units[kinds[name][0]], 1) for name, value in sums.items()}
         comparison = self._compare()
+        tally, self.tally = self.tally, self.tally.next_stretch()
         if parallel.is_first():
             valid_loss = sum(kinds[name][1] * mean for name, mean in means.items())
-            self._write(means, valid_loss=valid_loss, comparison=comparison)
-        parallel.wait()
+            self._write(means, tally, valid_loss=valid_loss, comparison=comparison)
+        asked = parallel.gathered(self.preemption.asked)
+        if self.optimizer_step < self.recipe.num_steps:
+            self._stop_if(asked)
 
     def _compare(self) -> Comparison | None:
         with self.evaluation_ctx:
             return self.references.compare(self.optimizer_step, num_steps=self.recipe.num_steps)
 
-    def _write(self, means: dict[str, float], *, valid_loss: float, comparison: Comparison | None) -> None:
+    def _write(
+        self, means: dict[str, float], tally: Tally, *, valid_loss: float, comparison: Comparison | None
+    ) -> None:
         """Log a validation, and write its checkpoint."""
         self._draw({f"valid/{name}": mean for name, mean in means.items()})
         self.log.append(
             {
                 "step": self.optimizer_step,
-                "train_loss": round(self.train_loss, 6),
+                **tally.describe(),
                 "valid_loss": round(valid_loss, 6),
                 "valid_terms": {name: round(mean, 6) for name, mean in means.items()},
                 "answers": show_answers(
@@ -283,6 +365,10 @@ class AlignmentBrain(sb.Brain):
             lines[1:1] = [f"    {comparison}", *([warning] if warning else [])]
         for line in lines:
             self.progress.write(line)
+        self._save(valid_loss=valid_loss)
+
+    def _save(self, *, valid_loss: float | None) -> None:
+        """Write a checkpoint; without a validation, `valid_loss` is None."""
         state = {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
@@ -291,8 +377,10 @@ class AlignmentBrain(sb.Brain):
             "step": self.optimizer_step,
             "valid_loss": valid_loss,
             "log": self.log,
+            "tally": asdict(self.tally),
         }
         self.checkpoints.save(self.modules, state, description)
+        self.saved_step = self.optimizer_step
 
 
 class _Stretches:
@@ -302,7 +390,12 @@ class _Stretches:
         self.brain, self.num_stretches = brain, num_stretches
 
     def __iter__(self):
-        done = self.brain.optimizer_step // self.brain.recipe.valid_every
-        if self.brain.optimizer_step >= self.brain.recipe.num_steps:
+        step, valid_every = self.brain.optimizer_step, self.brain.recipe.valid_every
+        done = step // valid_every
+        if (
+            self.brain.is_in_stretch
+        ):  # stopped before its validation, which is done first if no step of it is left
+            done = (step - 1) // valid_every
+        elif step >= self.brain.recipe.num_steps:
             done = self.num_stretches
         return iter(range(done + 1, self.num_stretches + 1))

@@ -35,7 +35,11 @@ FROZEN = "frozen.safetensors"  # written once beside the checkpoints: parts that
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint on disk. `description` records the parts and inputs of its training, its step and its validation loss."""
+    """One checkpoint on disk. `description` records the parts and inputs of its training, its step and its validation loss.
+
+    The loss is None if a signal stopped the training between two validations: such a checkpoint is continued from, and never
+    the best one.
+    """
 
     folder: Path
     description: dict
@@ -47,6 +51,11 @@ class Checkpoint:
     @property
     def valid_loss(self) -> float | None:
         return self.description["valid_loss"]
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether it was written after a validation, and not because a signal stopped the training."""
+        return self.description["valid_loss"] is not None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -126,7 +135,8 @@ class Average(Checkpoint):
 
 
 class Checkpoints:
-    """The checkpoints of one training: the last ones, and the one with the lowest validation loss.
+    """The checkpoints of one training: the last ones, the one with the lowest validation loss, and two at least, so that a
+    damaged one does not lose the training. A checkpoint without a validation is kept until the next one.
 
     Arguments
     ---------
@@ -168,7 +178,11 @@ class Checkpoints:
                 {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
             )
         found = self._all()
-        keep = {checkpoint.folder for checkpoint in (*found[-self.num_last :], _best_of(found))}
+        validated = [checkpoint for checkpoint in found if checkpoint.is_validated]
+        kept = [*validated[-self.num_last :], *([_best_of(validated)] if validated else ()), found[-1]]
+        if len({checkpoint.step for checkpoint in kept if checkpoint.is_validated}) == 1:
+            kept += validated[-2:]  # best is last: the one before it is kept too
+        keep = {checkpoint.folder for checkpoint in kept}
         for folder in (
             set(self.folder.glob("step_*")) - keep
         ):  # also folders that a killed run removed only in part
@@ -186,12 +200,9 @@ class Checkpoints:
     def best(self) -> Checkpoint:
         """The checkpoint with the lowest validation loss; of two equals, the earlier one.
 
-        Raises FileNotFoundError if there is none.
+        Raises FileNotFoundError if there is none with a validation.
         """
-        found = self._all()
-        if not found:
-            raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
-        return _best_of(found)
+        return _best_of(self._validated())
 
     def chosen(self, num_averaged: int) -> Checkpoint:
         """The checkpoint that is used: the best one, or the mean of the `num_averaged` last ones if they are several.
@@ -200,9 +211,7 @@ class Checkpoints:
         """
         if num_averaged == 1:
             return self.best()
-        found = self._all()[-num_averaged:]
-        if not found:
-            raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
+        found = self._validated()[-num_averaged:]
         if len(found) < num_averaged:
             steps = ", ".join(str(checkpoint.step) for checkpoint in found)
             raise ValueError(
@@ -211,6 +220,17 @@ class Checkpoints:
                 f"with at least {num_averaged} validations (valid_every)"
             )
         return Average(found[-1].folder, found[-1].description, tuple(found))
+
+    def _validated(self) -> list[Checkpoint]:
+        found = self._all()
+        if not found:
+            raise FileNotFoundError(f"no checkpoint in {self.folder}; run stage 3")
+        validated = [checkpoint for checkpoint in found if checkpoint.is_validated]
+        if not validated:
+            raise FileNotFoundError(
+                f"no validated checkpoint in {self.folder}: the training was stopped at step {found[-1].step}; run stage 3 again"
+            )
+        return validated
 
     def _all(self) -> list[Checkpoint]:
         """The sound checkpoints, by step: clocks jump."""
@@ -319,8 +339,8 @@ def _best_of(found: list[Checkpoint]) -> Checkpoint:
     return min(found, key=lambda checkpoint: (_rank(checkpoint.valid_loss), checkpoint.step))
 
 
-def _rank(loss: float) -> float:
-    return math.inf if math.isnan(loss) else loss
+def _rank(loss: float | None) -> float:
+    return math.inf if loss is None or math.isnan(loss) else loss
 
 
 def _is_sound(folder: Path) -> bool:

@@ -29,12 +29,14 @@ class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
     If the method needs the teacher, the pack has its views, or in `kept` its cached logits at the tokens of the targets.
+    `utt_ids` are the ids of the utterances, for messages.
     """
 
     views: dict[str, list[Rendered]]
     frames: Frames
     choices: tuple[Choice, ...]
     kept: TopK | None = None
+    utt_ids: tuple[str, ...] = ()
 
     def units(self) -> Counter:
         """The number of each unit (see `auralign.losses.Term`) in the pack, by which losses are divided."""
@@ -176,17 +178,19 @@ class Examples:
         """
         heard = examples if heard is None else heard
         for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            (frames,) = self.frames.get_each([[int(self.rows[heard[row]]) for row in rows]])
-            yield self._pack([int(examples[row]) for row in rows], frames)
+            others = [int(self.rows[heard[row]]) for row in rows]
+            (frames,) = self.frames.get_each([others])
+            yield self._pack([int(examples[row]) for row in rows], others, frames)
 
     def step(self, examples: np.ndarray, *, tokens_per_pack: int) -> list[PackOfExamples]:
         """The packs of an optimiser step, this rank's of them, whose speech is encoded together: sorted by length over all packs,
         less of what the encoder computes is padding."""
         packs = list(own(pack(self.lengths[examples], max_tokens=tokens_per_pack)))
-        frames = self.frames.get_each([[int(self.rows[examples[row]]) for row in rows] for rows in packs])
+        heard = [[int(self.rows[examples[row]]) for row in rows] for rows in packs]
+        frames = self.frames.get_each(heard)
         return [
-            self._pack([int(examples[row]) for row in rows], of_pack)
-            for rows, of_pack in zip(packs, frames, strict=True)
+            self._pack([int(examples[row]) for row in rows], of_manifest, of_pack)
+            for rows, of_manifest, of_pack in zip(packs, heard, frames, strict=True)
         ]
 
     def read_views(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[list[Rendered]]:
@@ -197,12 +201,14 @@ class Examples:
     def _laid_out(self, example: int) -> Layout:
         return self._lay_out(self.target(example), self.manifest[int(self.rows[example])])
 
-    def _pack(self, examples: list[int], frames: Frames) -> PackOfExamples:
+    def _pack(self, examples: list[int], heard: list[int], frames: Frames) -> PackOfExamples:
+        """A pack of examples with the frames of the rows `heard` of the manifest."""
         choices, rendered = zip(*(self._views(example) for example in examples), strict=True)
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
         labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
-        return PackOfExamples(views, frames, choices, kept)
+        utt_ids = tuple(self.manifest[row].id for row in heard)
+        return PackOfExamples(views, frames, choices, kept, utt_ids)
 
     def _views(self, example: int) -> tuple[Choice, dict[str, Rendered]]:
         """The choice of an example and its views, laid out the first time that they are asked for."""

@@ -42,9 +42,12 @@ def _answer(model, prompt, speech, seconds: float, *, valid: Examples, decoding:
 def describe(entry: dict) -> Iterator[str]:
     """The lines about one entry of the log."""
     terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]
+    train_loss, skipped = entry["train_loss"], entry.get("skipped", ())
     yield (
-        f"step {entry['step']}: train loss {entry['train_loss']:.3f}, valid loss {entry['valid_loss']:.3f}"
+        f"step {entry['step']}: train loss {'none' if train_loss is None else f'{train_loss:.3f}'}, "
+        f"valid loss {entry['valid_loss']:.3f}"
         + (f" ({', '.join(terms)})" if len(terms) > 1 else "")
+        + (f", {len(skipped)} steps skipped" if skipped else "")
     )
     for answer in entry["answers"]:
         yield "    {said} -> {answered} (target {target})".format(

@@ -18,6 +18,8 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
+from auralign.train.preemption import EXIT_CODE, StoppedBySignal
+
 PATIENCE = timedelta(days=7)  # rank 0 may hash and encode for hours; torchrun ends all if one has failed
 
 
@@ -127,6 +129,10 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
         try:
             with contextlib.nullcontext() if is_first() else _silence():
                 code = main(argv)
+        except StoppedBySignal:
+            if is_first():
+                raise
+            raise SystemExit(EXIT_CODE) from None
         except (Exception, KeyboardInterrupt):
             if not _is_first_to_fail(store):
                 raise SystemExit(1) from None

@@ -101,6 +101,8 @@ class References:
 
     def go_on_from(self, log: list[dict]) -> None:
         """Continue after the validations whose entries `log` holds; those of an earlier auralign have no comparison."""
+        if not log:  # stopped by a signal before the first one
+            return
         compared = [entry["references"] for entry in log if entry.get("references")]
         self.num_compared, self.last_step = len(compared), log[-1]["step"]
         self.text = compared[0]["text"] if compared else None

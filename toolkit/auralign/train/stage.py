@@ -13,6 +13,7 @@ from auralign.fingerprint import describe
 from auralign.run_folder import RECIPE, SPLITS, RunFolder
 from auralign.stage import begun_with, content
 from auralign.train.checkpoint import DESCRIPTION, WEIGHTS, initial_folder
+from auralign.train.preemption import catching
 from auralign.train.resume import TrainingStage
 from auralign.versions import CHECKPOINTS, LOG, trainings
 
@@ -31,7 +32,7 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
         raise
     outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
     stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=run.recipe.restart)
-    with _entered(stage):
+    with catching(), _entered(stage):
         yield stage
         # A run that fails leaves the recipe of the checkpoints that are there.
         if os.environ.get("RANK", "0") == "0" and not (stage.complete and (stage.folder / RECIPE).exists()):

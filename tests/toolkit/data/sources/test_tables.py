@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from auralign.data.conditions import Condition
+from auralign.data.rejected import Note
 from auralign.data.sources import Columns, read_source
 from auralign.records import RecordError
 from source_forms import read, write
@@ -87,3 +88,13 @@ def test_a_long_row_is_shortened_in_the_error(tmp_path):
     with pytest.raises(ValueError, match=r"t.csv:2: the column of the audio was not found") as caught:
         read(tmp_path / "t.csv", f"a.wav|{'three ' * 1000}\nb.wav|two\n")
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(("end", "num_told"), [("", 1), ("\n", 0), ("\r\n", 0)])
+def test_a_last_line_without_its_newline_is_reported_and_kept(tmp_path, end, num_told):
+    path = tmp_path / "clips.csv"
+    path.write_bytes(f"path,sentence\r\na.wav,one\r\nb.wav,three fo{end}".encode())
+    items = list(read_source(path))
+    notes = [item.text for item in items if isinstance(item, Note)]
+    assert len(items) - len(notes) == 2
+    assert notes == ["from the last line of clips.csv, which has no newline (was the file cut?)"] * num_told

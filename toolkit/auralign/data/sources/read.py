@@ -16,6 +16,7 @@ from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.hugging_face import hub_name, write_audio
 from auralign.data.sources.rows import Row, Rows
 from auralign.data.sources.tables import NO_HEADER, find_separator
+from auralign.data.sources.text_files import find_cut
 from auralign.files import PathLike
 from auralign.records import Utterance
 
@@ -79,6 +80,11 @@ def read_source(
         == ";",  # spreadsheets that write decimal commas separate by semicolons
         hint=NO_HEADER if form in TABLES else "",
     )
+    texts = {
+        "kaldi": [path / name for name in ("text", "wav.scp", "segments")]
+    }  # a cut line of JSON is an error
+    for text in [path] if form in TABLES else texts.get(form, []):
+        yield from find_cut(text)
 
 
 def _check_options(

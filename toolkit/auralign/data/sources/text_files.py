@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from auralign.data.rejected import Note
 from auralign.data.sources.rows import Rows
 from auralign.records import RecordError
 
@@ -29,6 +31,20 @@ def read_lines(file: TextIO, source: Path) -> Iterator[str]:
         ) from error
     except (EOFError, OSError) as error:  # of gzip
         raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
+
+
+def no_newline(path: Path) -> Note:
+    """The note about a file whose last line has no newline."""
+    return Note(f"from the last line of {path.name}, which has no newline (was the file cut?)")
+
+
+def find_cut(path: Path) -> Iterator[Note]:
+    """The note about a text file, not gzipped, if its last line has no newline."""
+    if path.is_file() and not path.name.endswith(".gz") and path.stat().st_size:
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) not in b"\r\n":
+                yield no_newline(path)
 
 
 def read_jsonl(source: Path) -> Rows:

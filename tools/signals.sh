@@ -28,7 +28,8 @@ forward() { # COMMAND...
         wait "$child" && code=0 || code=$?
         [ -n "$SIGNAL_CAME" ] || break # else the signal ended `wait`, and not the command
     done
-    [ -z "$SIGNALLED" ] || [ "$code" -ne 0 ] || code=$(signal_code "$SIGNALLED") # it ended well all the same; no later one begins
+    # bash gives -1 for a command that ended while a signal interrupted the first `wait`.
+    [ -z "$SIGNALLED" ] || [ "$code" -gt 0 ] || code=$(signal_code "$SIGNALLED") # it ended well all the same; no later one begins
     return "$code"
 }
 

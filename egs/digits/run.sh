@@ -39,7 +39,7 @@ esac
 cd "$(dirname "$0")"
 name=${experiment%%,*}
 registered=false
-if [ -n "$name" ] && [ ! -f "hparams/$name.yaml" ] && grep -qxF "  $name:" experiments.yaml; then
+if [ -n "$name" ] && [ ! -f "hparams/$name.yaml" ] && grep -qsxF "  $name:" experiments.yaml; then
     registered=true
     [ "$speech" = synthetic ] || usage_error "--experiment $name is registered for --speech synthetic alone"
     ! are_given stop_stage || usage_error "--experiment $name has no stages after 1; leave out --stop-stage"

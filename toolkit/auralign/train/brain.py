@@ -223,7 +223,7 @@ class AlignmentBrain(sb.Brain):
             self._skip(
                 "loss or gradient is not finite",
                 packs,
-                [identity for pack in faulty for identity in pack.utt_ids],
+                faulty,
             )
         self._draw(
             {
@@ -247,12 +247,12 @@ class AlignmentBrain(sb.Brain):
         self,
         why: str,
         packs: list[PackOfExamples],
-        faulty: list[str] | None = None,
+        faulty: list[PackOfExamples] | None = None,
         *,
         is_fault: bool = True,
     ) -> None:
         """Count a step as skipped, with the utterances of the faulty pack, or else those of the whole step."""
-        told = parallel.gathered((faulty, [identity for pack in packs for identity in pack.utt_ids]))
+        told = parallel.gathered((self._ids(faulty), self._ids(packs)))
         ids = [identity for theirs, _ in told for identity in theirs or ()]
         ids = ids or [identity for _, theirs in told for identity in theirs]
         self.tally.skip(self.optimizer_step, why, ids, is_fault=is_fault)
@@ -260,6 +260,11 @@ class AlignmentBrain(sb.Brain):
             f"step {self.optimizer_step}: {why}, skipped ({named(self.tally.skipped[-1])})", file=sys.stderr
         )
         self.tally.check(is_over=False)
+
+    def _ids(self, packs: Iterable[PackOfExamples] | None) -> list[str]:
+        """The ids of the utterances in packs of training."""
+        manifest = self.stream.examples.manifest
+        return [manifest[row].id for pack in packs or () for row in pack.rows]
 
     def _stop_if(self, asked: Iterable[str]) -> None:
         """If a rank was asked to stop, write a checkpoint on rank 0 and raise StoppedBySignal; all ranks call it at once."""

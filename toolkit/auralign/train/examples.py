@@ -29,14 +29,14 @@ class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
     If the method needs the teacher, the pack has its views, or in `kept` its cached logits at the tokens of the targets.
-    `utt_ids` are the ids of the utterances, for messages.
+    `rows` are those of the utterances in the manifest, for messages.
     """
 
     views: dict[str, list[Rendered]]
     frames: Frames
     choices: tuple[Choice, ...]
     kept: TopK | None = None
-    utt_ids: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
     def units(self) -> Counter:
         """The number of each unit (see `auralign.losses.Term`) in the pack, by which losses are divided."""
@@ -207,8 +207,7 @@ class Examples:
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
         labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
         kept = self._kept([int(self.numbers[example]) for example in examples], labels)
-        utt_ids = tuple(self.manifest[row].id for row in heard)
-        return PackOfExamples(views, frames, choices, kept, utt_ids)
+        return PackOfExamples(views, frames, choices, kept, tuple(heard))
 
     def _views(self, example: int) -> tuple[Choice, dict[str, Rendered]]:
         """The choice of an example and its views, laid out the first time that they are asked for."""

@@ -23,7 +23,7 @@ size=full
 options=() # of the Python of stages 2 to 5
 corpus=()
 if $quick; then
-    size=quick corpus=(--quick) options=(--num_steps 300 --valid_every 100 --decode_max_new_tokens 24)
+    size=quick corpus=(--quick) options=(--num_steps 300 --valid_every 100 --decode_max_new_tokens 24 --connector.dropout 0.0)
     experiment=${experiment:-align}
 fi
 experiment=${experiment:-align,answer}

@@ -29,9 +29,8 @@ class Tokens:
         self.tokenizer = tokenizer
         self.name = tokenizer.name_or_path
         self.stop_ids = tuple(stop_ids)
-        self._changed: dict[
-            int, Any
-        ] = {}  # by the id of the object: tokenizers have no hash that tells them apart
+        # By the id of the object: tokenizers have no hash that tells them apart.
+        self._changed: dict[int, Any] = {}
         special = set(tokenizer.all_special_ids)
         for token in tokenizer.all_special_tokens:
             if special.intersection(self.encode(f"a {token} b")) - {tokenizer.unk_token_id}:

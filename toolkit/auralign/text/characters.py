@@ -41,12 +41,9 @@ def show_controls(text: str) -> str:
     >>> show_controls("red\x1b[31m \u202eder\n")
     'red⟨U+001B⟩[31m ⟨U+202E⟩der\n'
     """
-    return "".join(
-        f"⟨U+{ord(letter):04X}⟩"
-        if unicodedata.category(letter) in UNSEEN and letter not in SEEN_CONTROLS
-        else letter
-        for letter in text
-    )
+    letters = set(text) - SEEN_CONTROLS  # a report has millions of characters, and few different ones
+    unseen = [ord(letter) for letter in letters if unicodedata.category(letter) in UNSEEN]
+    return text.translate({number: f"⟨U+{number:04X}⟩" for number in unseen})
 
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

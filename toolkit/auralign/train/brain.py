@@ -220,11 +220,7 @@ class AlignmentBrain(sb.Brain):
             self.zero_grad(set_to_none=True)
             self.optimizer_step += 1
             faulty = [pack for pack, loss in zip(packs, of_packs, strict=True) if not math.isfinite(loss)]
-            self._skip(
-                "loss or gradient is not finite",
-                packs,
-                faulty,
-            )
+            self._skip("loss or gradient is not finite", packs, faulty)
         self._draw(
             {
                 "lr": self.schedule.get_last_lr()[0],

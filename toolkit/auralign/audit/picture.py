@@ -5,9 +5,9 @@ from typing import Any
 
 from auralign.audit.measures import MEASURES
 from auralign.audit.summary import Audit
-from auralign.files import PathLike, write_atomically
+from auralign.files import PathLike
 from auralign.ledger.palette import HUES
-from auralign.ledger.picture import INK
+from auralign.ledger.picture import INK, write_png
 
 GOOD, BAD, NEUTRAL = (
     HUES[0],
@@ -21,12 +21,7 @@ NUM_BINS = 24
 
 def draw_audit(found: Audit, path: PathLike) -> None:
     """Draw an audit and write it to `path` as PNG, atomically."""
-    import matplotlib.style
-
-    with matplotlib.style.context("default"):
-        figure = make_figure(found)
-        with write_atomically(path, "wb") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
+    write_png(path, make_figure, found)
 
 
 def make_figure(found: Audit) -> Any:

@@ -5,9 +5,11 @@ group of questions a panel, as high as the methods need. Matplotlib is imported 
 only on the ledger and matplotlib's version.
 """
 
+from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
-from auralign.files import write_atomically
+from auralign.files import PathLike, write_atomically
 from auralign.ledger.ledger import CLASSES, Ledger
 from auralign.ledger.palette import CLASS_COLOURS, DARK_CLASSES, method_colours
 from auralign.ledger.picture_rows import draw_rows
@@ -24,10 +26,15 @@ FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their
 
 def draw_ledger(ledger: Ledger, path) -> None:
     """Draw the ledger and write it to `path` as PNG, atomically."""
+    write_png(path, make_figure, ledger)
+
+
+def write_png(path: PathLike, make_figure: Callable[[Any], Any], found: Any) -> None:
+    """Write the figure that `make_figure` makes of what was found to `path` as PNG, atomically, in matplotlib's own style."""
     import matplotlib.style
 
     with matplotlib.style.context("default"):
-        figure = make_figure(ledger)
+        figure = make_figure(found)
         with write_atomically(path, "wb") as file:
             figure.savefig(file, format="png", metadata={"Software": None})
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from auralign.files import PathLike, write_atomically
+from auralign.files import PathLike
 from auralign.ledger.palette import HUES
+from auralign.ledger.picture import write_png
 from auralign.probe.inputs import ORDERS
 from auralign.probe.summary import Probe
 from auralign.score.metrics import Estimate
@@ -15,12 +16,7 @@ TITLES = {"summed": "summed over the edges", "mean": "mean per edge"}
 
 def draw_probe(found: Probe, path: PathLike) -> None:
     """Draw a probe and write it to `path` as PNG, atomically."""
-    import matplotlib.style
-
-    with matplotlib.style.context("default"):
-        figure = make_figure(found)
-        with write_atomically(path, "wb") as file:
-            figure.savefig(file, format="png", metadata={"Software": None})
+    write_png(path, make_figure, found)
 
 
 def make_figure(found: Probe) -> Any:

@@ -27,8 +27,9 @@ forward() { # COMMAND...
         SIGNAL_CAME=
         wait "$child" && code=0 || code=$?
         [ -n "$SIGNAL_CAME" ] || break # else the signal ended `wait`, and not the command
+        # A command that ends as the signal comes is lost to bash: another `wait` for it would last as long as anything that runs beside.
+        kill -0 "$child" 2>/dev/null || break
     done
-    # bash gives -1 for a command that ended while a signal interrupted the first `wait`.
     [ -z "$SIGNALLED" ] || [ "$code" -gt 0 ] || code=$(signal_code "$SIGNALLED") # it ended well all the same; no later one begins
     return "$code"
 }

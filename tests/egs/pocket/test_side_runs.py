@@ -16,7 +16,7 @@ from recipe import make_recipe, run_script
 
 SETTINGS = Settings(size="tiny", num_utts=(6, 12), seeds=(1,), rates=(1e-3, 1e-2), num_asked=2, num_steps=2)
 STACK = "connectors.StackAndProject\n    stride: 8\n    keep_remainder: True"
-CIF = "connectors.ContinuousIntegrateAndFire\n    hidden_width: 16"
+CIF = "connectors.ContinuousIntegrateAndFire\n    hidden_width: 16\n    mix_tokens: True"
 RECOGNIZER = re.compile(r"recognizer: .*\n(    .*\n)+")
 
 
@@ -169,6 +169,14 @@ def test_the_table_from_aligned_trains_the_connector_of_the_start_alone(side):
     assert rows["aligned/self_powered/seed_1"]["num_parameters"] < 50_000
 
 
+def test_the_table_from_aligned_reads_bare_embeddings_beside_a_start_of_mixtures(side):
+    folder, _, rows, bench = side
+    assert bench.aligned.recipe.connector.keywords["mix_tokens"] is True
+    assert "mix_tokens: false" in (folder / "aligned/self_powered/seed_1/side.yaml").read_text()
+    assert {"speech", "speech of mixed tokens"} < set(rows["start"]["columns"])
+    assert (folder / "start/mixed/answers/speech.jsonl").is_file()
+
+
 def test_an_llm_that_was_trained_is_asked_the_text_too(side):
     _, _, rows, _ = side
     assert set(rows["scratch/self_powered/utts_12"]["columns"]) == {"speech", "text of the trained LLM"}
@@ -176,7 +184,7 @@ def test_an_llm_that_was_trained_is_asked_the_text_too(side):
 
 def test_the_start_is_measured_beside_other_speech(side):
     _, _, rows, _ = side
-    assert set(rows["start"]["columns"]) == {"speech", "shuffled"}
+    assert set(rows["start"]["columns"]) == {"speech", "shuffled", "speech of mixed tokens"}
 
 
 def test_a_cell_without_its_row_is_not_trained_again(side, capsys):

@@ -6,6 +6,7 @@
 More than 300 lines, as the kinds differ in these few members alone, which are read side by side.
 """
 
+import abc
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,7 +118,7 @@ def _find(model) -> Path | str:
     return model
 
 
-class Source:
+class Source(abc.ABC):
     """A model as `evaluate` sees it.
 
     Attributes
@@ -141,8 +142,9 @@ class Source:
             found if self.recognizer is None else hash_value([found, hash_content(resolve(self.recognizer))])
         )
 
+    @abc.abstractmethod
     def _identity(self) -> str:
-        raise NotImplementedError
+        """That hash, without a recognizer of the user's."""
 
     def find_judge(self, asked: list[Question]) -> tuple[Judge, str]:
         """The judge of the answers, and a hash of its file. By default exact answers count: a model folder holds no code."""
@@ -177,8 +179,9 @@ class Source:
             decoder.recognizer = load_whisper_recognizer(resolve(self.recognizer)).to(self.device)
         return decoder
 
+    @abc.abstractmethod
     def _make_decoder(self, manifest: Records) -> Answerer:
-        raise NotImplementedError
+        """The model, ready to answer, with its own recognizer."""
 
 
 class RunSource(Source):

@@ -13,7 +13,9 @@ import pytest
 import soundfile
 
 from auralign import cli
-from auralign.records import Question, Utterance, write_records
+from auralign.generate.engine import TransformersEngine
+from auralign.generate.targets import TargetWriter
+from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.testing import make_speech
 
 DIGITS = Path(__file__).parent.parent / "egs" / "digits"
@@ -87,6 +89,34 @@ def make_recipe(folder, *, llm, encoder, method="sift", cache="memory", more="")
     ]
     write_records(folder / "data" / "test.questions.jsonl", questions, kind=Question)
     return folder
+
+
+def make_counting_recipe(folder, *scripts, llm, encoder, more=""):
+    """A recipe of wav2prompt whose connector counts tokens, with the arguments of `more`, after two steps of `scripts`."""
+    folder = make_recipe(folder, llm=llm, encoder=encoder, method="wav2prompt")
+    yaml = folder / "hparams" / "wav2prompt.yaml"
+    cif = f"connectors.ContinuousIntegrateAndFire\n    hidden_width: 16\n{more}"
+    stack = "connectors.StackAndProject\n    stride: 8\n    keep_remainder: True\n"
+    yaml.write_text(yaml.read_text().replace(stack, cif))
+    for script in scripts:
+        run_script(folder, script, "hparams/wav2prompt.yaml", "--num_steps", "2")
+    return folder
+
+
+def write_targets(manifest, path, *, method, model, renderer, max_rejected=0.5):
+    """Write the targets of a method for a manifest, six tokens each; returns them."""
+    writer = TargetWriter(
+        method,
+        renderer,
+        TransformersEngine(model.llm, renderer, batch_size=4),
+        llm_name="tiny",
+        llm_revision=model.llm.revision,
+        decoding={"max_new_tokens": 6, "temperature": 0.0},
+        seed=1,
+        max_rejected=max_rejected,
+    )
+    writer.write(manifest, path)
+    return Records(path, Target)
 
 
 def make_utterance(folder, split, number):

@@ -8,15 +8,13 @@ from auralign import records
 from auralign.data.frames import recipe_frames
 from auralign.data.lengths import write_lengths
 from auralign.decode.answers import Decoder
-from auralign.generate.engine import TransformersEngine
-from auralign.generate.targets import TargetWriter
 from auralign.generate.teacher import write_teacher
 from auralign.models.build import build_decoding, build_model
 from auralign.recipe import load_recipe
-from auralign.records import Question, Records, Target, Utterance
+from auralign.records import Question, Records, Utterance
 from auralign.render import Renderer
 from auralign.train.examples import Examples
-from recipe import make_recipe
+from recipe import make_recipe, write_targets
 
 NUM_UTTERANCES = 12  # of the recipe's train split
 TOP_K = "method: !apply:auralign.plugins.load_method\n    name: distillation\n    top_k: 4\n"
@@ -55,28 +53,18 @@ def make(tmp_path, llm_folder, whisper_folder, method, more=""):
     return folder, hparams, *build_model(hparams)
 
 
-def write_targets(folder, hparams, model, renderer):
+def write_train_targets(folder, hparams, model, renderer):
     """Stage 2 on the train split; returns its manifest and targets."""
-    writer = TargetWriter(
-        hparams.method,
-        renderer,
-        TransformersEngine(model.llm, renderer, batch_size=4),
-        llm_name="tiny",
-        llm_revision=model.llm.revision,
-        decoding={"max_new_tokens": 6, "temperature": 0.0},
-        seed=1,
-        max_rejected=0.5,
-    )
     manifest = Records(folder / "data" / "train.jsonl", Utterance)
-    writer.write(manifest, folder / "train.jsonl")
-    return manifest, Records(folder / "train.jsonl", Target)
+    path = folder / "train.jsonl"
+    return manifest, write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
 
 
 def test_stage_2_draws_lays_out_and_renders_each_target_once(tmp_path, llm_folder, whisper_folder, calls):
     made = make(tmp_path, llm_folder, whisper_folder, "sit")
     calls.of_method(made[1].method)
     calls.clear()
-    _, targets = write_targets(*made)
+    _, targets = write_train_targets(*made)
     assert len(targets) == NUM_UTTERANCES
     assert {name: calls[name] for name in ("choices", "layout", "render")} == dict.fromkeys(
         ("choices", "layout", "render"), NUM_UTTERANCES
@@ -85,7 +73,7 @@ def test_stage_2_draws_lays_out_and_renders_each_target_once(tmp_path, llm_folde
 
 def test_a_kept_teacher_is_laid_out_and_rendered_once(tmp_path, llm_folder, whisper_folder, calls):
     folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, "distillation", TOP_K)
-    manifest, targets = write_targets(folder, hparams, model, renderer)
+    manifest, targets = write_train_targets(folder, hparams, model, renderer)
     calls.of_method(hparams.method)
     calls.clear()
     write_teacher(targets, manifest, method=hparams.method, llm=model.llm, renderer=renderer)
@@ -98,7 +86,7 @@ def test_stage_3_reads_each_target_once_and_renders_each_view_once(
     tmp_path, llm_folder, whisper_folder, calls, method
 ):
     folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, method)
-    manifest, targets = write_targets(folder, hparams, model, renderer)
+    manifest, targets = write_train_targets(folder, hparams, model, renderer)
     frames = recipe_frames(hparams, model, manifest)
     calls.of_method(hparams.method)
     calls.clear()
@@ -120,7 +108,7 @@ def test_stage_3_starts_without_rendering_what_stage_2_counted(
     tmp_path, llm_folder, whisper_folder, calls, monkeypatch
 ):
     folder, hparams, model, renderer = make(tmp_path, llm_folder, whisper_folder, "distillation")
-    manifest, targets = write_targets(folder, hparams, model, renderer)
+    manifest, targets = write_train_targets(folder, hparams, model, renderer)
     write_lengths(targets, manifest, method=hparams.method, renderer=renderer)
     monkeypatch.setattr("auralign.data.lengths.NUM_CHECKED", 2)
     calls.clear()

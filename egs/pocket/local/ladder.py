@@ -155,21 +155,21 @@ def measure_likelihoods(
     rng, groups = Random(seed), defaultdict(list)
     for index, one in enumerate(asked):
         groups[group_of(one)].append(index)
-    for indices in groups.values():
-        for index in rng.sample(indices, min(number, len(indices))):
-            one, other = asked[index], (index + 1) % len(asked)
-            ids = listener.renderer.encode(one.answers["text"])[:NUM_NLL_TOKENS]
-            texts = (
-                listener.text_prompt(one.utterance.text),
-                listener.text_prompt(asked[other].utterance.text),
-            )
-            if ids:
-                one.nll = {
-                    "text": listener.nll(texts[0], None, ids),
-                    "shuffled text": listener.nll(texts[1], None, ids),
-                    "speech": listener.nll(listener.prompt, embeddings[index], ids),
-                    "shuffled": listener.nll(listener.prompt, embeddings[other], ids),
-                }
+    drawn = [index for indices in groups.values() for index in rng.sample(indices, min(number, len(indices)))]
+    for index in track(drawn, "ladder: likelihoods", unit="question"):
+        one, other = asked[index], (index + 1) % len(asked)
+        ids = listener.renderer.encode(one.answers["text"])[:NUM_NLL_TOKENS]
+        texts = (
+            listener.text_prompt(one.utterance.text),
+            listener.text_prompt(asked[other].utterance.text),
+        )
+        if ids:
+            one.nll = {
+                "text": listener.nll(texts[0], None, ids),
+                "shuffled text": listener.nll(texts[1], None, ids),
+                "speech": listener.nll(listener.prompt, embeddings[index], ids),
+                "shuffled": listener.nll(listener.prompt, embeddings[other], ids),
+            }
 
 
 def answer_transcripts(listener: Listener, asked: list[Asked], folder) -> list[str]:
@@ -178,7 +178,9 @@ def answer_transcripts(listener: Listener, asked: list[Asked], folder) -> list[s
 
     recognizer = load_whisper_decoder(folder, listener.model.encoder.width)
     texts: list[str] = []
-    for one in asked:  # alone: its attention to frames has no mask
+    for one in track(
+        asked, "ladder: transcripts of the adapted Whisper", unit="clip"
+    ):  # alone: its attention has no mask
         texts += recognizer.transcribe(*listener.decoder.frames.get([one.row])[MAIN])
     for one, text in zip(asked, texts, strict=True):
         one.transcript = text

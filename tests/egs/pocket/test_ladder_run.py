@@ -6,27 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from local import ladder
-from recipe import make_recipe, run_script
+from recipe import make_counting_recipe
 
-STACK = "connectors.StackAndProject\n    stride: 8\n    keep_remainder: True"
-CIF = "connectors.ContinuousIntegrateAndFire\n    hidden_width: 16"
 COLUMNS = {"text", "speech", "shuffled", "snap", "mean", "noise", "nearest"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, make_llm, whisper_folder):
     """A recipe's folder with the answers of a trained run."""
-    folder = make_recipe(
-        tmp_path_factory.mktemp("ladder") / "pocket",
-        llm=make_llm("llama"),
-        encoder=whisper_folder,
-        method="wav2prompt",
-    )
-    yaml = folder / "hparams" / "wav2prompt.yaml"
-    yaml.write_text(yaml.read_text().replace(STACK, CIF))
-    for script in ("generate.py", "train.py", "decode.py"):
-        run_script(folder, script, "hparams/wav2prompt.yaml", "--num_steps", "2")
-    return folder
+    scripts = ("generate.py", "train.py", "decode.py")
+    folder = tmp_path_factory.mktemp("ladder") / "pocket"
+    return make_counting_recipe(folder, *scripts, llm=make_llm("llama"), encoder=whisper_folder)
 
 
 @pytest.fixture

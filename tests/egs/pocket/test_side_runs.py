@@ -12,11 +12,9 @@ from local.side_runs import Bench, read_steps
 
 from auralign.records import Question, Records, Target, Utterance, write_records
 from local import side_runs
-from recipe import make_recipe, run_script
+from recipe import make_counting_recipe
 
 SETTINGS = Settings(size="tiny", num_utts=(6, 12), seeds=(1,), rates=(1e-3, 1e-2), num_asked=2, num_steps=2)
-STACK = "connectors.StackAndProject\n    stride: 8\n    keep_remainder: True"
-CIF = "connectors.ContinuousIntegrateAndFire\n    hidden_width: 16\n    mix_tokens: True"
 RECOGNIZER = re.compile(r"recognizer: .*\n(    .*\n)+")
 
 
@@ -94,16 +92,14 @@ def test_without_the_aligned_start_its_command_is_named(tmp_path):
 @pytest.fixture(scope="module")
 def side(tmp_path_factory, make_llm, whisper_folder):
     """A recipe's folder with an aligned start, a test set of two groups, and the runs of a method that go on from it."""
-    folder = make_recipe(
+    folder = make_counting_recipe(
         tmp_path_factory.mktemp("side") / "pocket",
+        "generate.py",
+        "train.py",
         llm=make_llm("llama"),
         encoder=whisper_folder,
-        method="wav2prompt",
+        more="    mix_tokens: True\n",
     )
-    yaml = folder / "hparams" / "wav2prompt.yaml"
-    yaml.write_text(yaml.read_text().replace(STACK, CIF))
-    for script in ("generate.py", "train.py"):
-        run_script(folder, script, "hparams/wav2prompt.yaml", "--num_steps", "2")
     work = (
         folder.parent / "work"
     )  # not the folder from which the relative paths of the start's recipe are seen

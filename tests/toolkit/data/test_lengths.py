@@ -8,15 +8,13 @@ import pytest
 import auralign.data.lengths
 from auralign.data.lengths import lengths_path, read_lengths, write_lengths
 from auralign.files import write_atomically
-from auralign.generate.engine import TransformersEngine
-from auralign.generate.targets import TargetWriter
 from auralign.models.build import build_model
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
 from auralign.records import Records, Target, Utterance
 from auralign.render import Renderer
 from auralign.train.examples import Examples
-from recipe import make_recipe
+from recipe import make_recipe, write_targets
 
 METHODS = ("sift", "distillation", "wav2prompt", "sit")
 
@@ -31,17 +29,8 @@ class Made:
         self.method = load_method(name)
         self.manifest = Records(recipe / "data" / "train.jsonl", Utterance)
         self.path = recipe / "targets.jsonl"
-        writer = TargetWriter(
-            self.method,
-            self.renderer,
-            TransformersEngine(self.model.llm, self.renderer, batch_size=4),
-            llm_name="tiny",
-            llm_revision=self.model.llm.revision,
-            decoding={"max_new_tokens": 6, "temperature": 0.0},
-            seed=1,
-            max_rejected=1.0,
-        )
-        writer.write(self.manifest, self.path)
+        made = {"method": self.method, "model": self.model, "renderer": self.renderer}
+        write_targets(self.manifest, self.path, **made, max_rejected=1.0)
 
     @property
     def targets(self):

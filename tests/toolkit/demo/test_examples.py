@@ -1,11 +1,14 @@
 """The first wrong and the first right answers of a run of an earlier auralign, with their recordings."""
 
+import dataclasses
 import shutil
 
 import pytest
 
 import digits_model
 from auralign.demo.examples import is_same, read_examples
+from auralign.records import Hypothesis, Question, Records, read_rows, write_records
+from auralign.run_folder import RunFolder
 
 YAML = "hparams/sift.yaml"
 
@@ -33,6 +36,14 @@ def test_an_example_has_its_recording(run):
     rate, samples = read_examples(run)[0].audio
     assert rate == 16_000
     assert len(samples) > 1000
+
+
+def test_without_a_reference_the_answer_to_the_text_is_expected(run):
+    folder = RunFolder.open(run)
+    asked = [dataclasses.replace(one, reference=None) for one in Records(folder.data.questions, Question)]
+    write_records(folder.data.questions, asked, kind=Question)
+    to_text = {(one.utt_id, one.text) for one in read_rows(folder.hypotheses("text"), Hypothesis)}
+    assert {(one.utt_id, one.expected) for one in read_examples(run, num_shown=100)} <= to_text
 
 
 def test_words_are_compared_without_case_and_punctuation():

@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from auralign.data.frames import BranchFrames, open_frames
-from auralign.generate.engine import TransformersEngine
-from auralign.generate.targets import TargetWriter
 from auralign.models.build import build_model, describe_parts
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
@@ -25,7 +23,7 @@ from auralign.train.references import (
     choose,
     measure_of,
 )
-from recipe import make_recipe
+from recipe import make_recipe, write_targets
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +36,11 @@ def recipe(tmp_path_factory):
     hparams = load(folder)
     model, renderer = build_model(hparams)
     for split in ("train", "valid"):
-        writer = TargetWriter(
-            hparams.method,
-            renderer,
-            TransformersEngine(model.llm, renderer, batch_size=4),
-            llm_name="tiny",
-            llm_revision=model.llm.revision,
-            decoding={"max_new_tokens": 6, "temperature": 0.0},
-            seed=1,
-            max_rejected=0.5,
+        manifest, path = (
+            Records(folder / "data" / f"{split}.jsonl", Utterance),
+            folder / f"{split}.targets.jsonl",
         )
-        manifest = Records(folder / "data" / f"{split}.jsonl", Utterance)
-        writer.write(manifest, folder / f"{split}.targets.jsonl")
+        write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
     return folder
 
 

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from auralign.data.frames import BranchFrames, open_frames
-from auralign.generate.engine import TransformersEngine
-from auralign.generate.targets import TargetWriter
 from auralign.models.build import build_model, describe_parts
 from auralign.recipe import load_recipe
 from auralign.records import Records, Target, Utterance
@@ -15,7 +13,7 @@ from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
 from auralign.train.resume import differences
-from recipe import LORA, make_recipe
+from recipe import LORA, make_recipe, write_targets
 
 
 class Interrupted(Exception):
@@ -37,19 +35,11 @@ def recipe(more, llm_folder, whisper_folder, tmp_path_factory):
     hparams = load(folder)
     model, renderer = build_model(hparams)
     for split in ("train", "valid"):
-        writer = TargetWriter(
-            hparams.method,
-            renderer,
-            TransformersEngine(model.llm, renderer, batch_size=4),
-            llm_name="tiny",
-            llm_revision=model.llm.revision,
-            decoding={"max_new_tokens": 6, "temperature": 0.0},
-            seed=1,
-            max_rejected=0.5,
+        manifest, path = (
+            Records(folder / "data" / f"{split}.jsonl", Utterance),
+            folder / f"{split}.targets.jsonl",
         )
-        writer.write(
-            Records(folder / "data" / f"{split}.jsonl", Utterance), folder / f"{split}.targets.jsonl"
-        )
+        write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
     return folder
 
 

@@ -71,7 +71,9 @@ def read_examples(run: str, *, num_shown: int = NUM_SHOWN) -> list[Example]:
         # A limited stage 4 answers some of the questions.
         for answer in Records(folder.hypotheses("speech"), Hypothesis):
             question = questions[answer.key]
-            expected = from_text[answer.key].text if question.reference is None else question.reference
+            expected = (
+                from_text[f"text:{answer.key}"].text if question.reference is None else question.reference
+            )
             chosen = shown[is_same(answer.text, expected)]
             if len(chosen) < num_shown and question.utt_id not in chosen:
                 utterance = manifest[question.utt_id]

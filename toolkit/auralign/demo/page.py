@@ -218,14 +218,11 @@ def _add_examples(examples: Sequence[Example], without: str) -> None:
                 chosen = [one for one in examples if one.is_right == is_right]
                 gr.Markdown(f"## {title}" + ("" if chosen else ": the run has none"))
                 for one in chosen:
-                    gr.Audio(one.audio, label=one.text, interactive=False, editable=False)
-                    gr.Dataframe(
-                        [
-                            ["prompt", one.prompt or "none"],
-                            ["answer", one.answer],
-                            ["expected", one.expected],
-                        ],
-                        headers=["", one.utt_id],
-                        interactive=False,
-                        wrap=True,
-                    )
+                    gr.Audio(one.audio, label=one.utt_id, interactive=False, editable=False)
+                    for label, text in (
+                        ("Said", one.text),
+                        ("Prompt", one.prompt or "none"),
+                        ("Answer", one.answer),
+                        ("Expected", one.expected),
+                    ):
+                        gr.Textbox(text, label=label, interactive=False, max_lines=20)

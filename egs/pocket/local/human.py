@@ -122,13 +122,23 @@ def read_orders(table: Path, clips: Path) -> list[Utterance]:
             samples = hear(table.parent / row["path"], sample_rate=SAMPLE_RATE).samples
             text = " ".join(str(value) for value in json.loads(row["slots"]).values())
             found.append(
-                write_clip(clips, f"order-{number:03d}", samples, text, row.get("speaker"), "human: orders")
+                write_clip(
+                    clips,
+                    f"order-{number:03d}",
+                    samples,
+                    text,
+                    row.get("speaker"),
+                    "human: orders",
+                    partial=True,
+                )
             )
     return found
 
 
-def write_clip(clips: Path, name: str, samples, text: str, speaker: str | None, group: str) -> Utterance:
-    """Write a clip, and describe it."""
+def write_clip(
+    clips: Path, name: str, samples, text: str, speaker: str | None, group: str, *, partial: bool = False
+) -> Utterance:
+    """Write a clip, and describe it; `partial` if more is said than the text holds."""
     path = clips / f"{name}.flac"
     soundfile.write(path, samples, SAMPLE_RATE)
     seconds = len(samples) / SAMPLE_RATE
@@ -139,7 +149,7 @@ def write_clip(clips: Path, name: str, samples, text: str, speaker: str | None, 
         text=text,
         language="en",
         speaker=speaker,
-        labels={"group": group, "template": "", "fillers": []},
+        labels={"group": group, "template": "", "fillers": [], "partial": partial},
     )
 
 

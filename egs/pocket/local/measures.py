@@ -89,8 +89,14 @@ def group_of(asked: Asked) -> str:
 
 
 def summarise(asked: list[Asked], *, seed: int) -> dict:
-    """Measures of one group: by column the agreement, and the right answers by key."""
+    """Measures of one group: by column the agreement, and the right answers by key.
+
+    Where the texts hold a part of what is said, only `words heard` means something, and the others are left out.
+    """
     found: dict = {"n": len(asked), "speakers": len({one.utterance.speaker for one in asked}), "columns": {}}
+    found["words heard"] = words_heard(asked)
+    if any(one.utterance.labels.get("partial") for one in asked):
+        return found
     for column in COLUMNS:
         with_answer = [one for one in asked if column in one.answers and "text" in one.answers]
         if not with_answer:
@@ -105,7 +111,6 @@ def summarise(asked: list[Asked], *, seed: int) -> dict:
         found["columns"][column] = {**means, "right": float(numpy.mean(judged)) if judged else None}
         found["keyed"] = len(judged)
     found["heard"] = token_error_rate(asked)
-    found["words heard"] = words_heard(asked)
     said, heard = [one.utterance.text for one in asked], [one.heard_text for one in asked]
     found["WER raw"] = word_error_rate(said, heard)
     normalise = whisper_normaliser("en")
@@ -138,9 +143,9 @@ def as_table(groups: dict[str, dict]) -> str:
     rows = []
     for name, row in groups.items():
         cells = [name, str(row["n"]), str(row["speakers"])]
-        cells += [show(row[measured]) for measured in ("heard", "words heard", "WER raw", "WER")]
+        cells += [show(row.get(measured)) for measured in ("heard", "words heard", "WER raw", "WER")]
         cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
-        rows.append([*cells, show(row["recovery"])])
+        rows.append([*cells, show(row.get("recovery"))])
     lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]
     keyed = {name: row for name, row in groups.items() if row.get("keyed")}
     right = [

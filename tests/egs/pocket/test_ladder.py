@@ -65,6 +65,16 @@ def test_a_group_is_summarised_by_column():
     assert math.isclose(found["columns"]["speech"]["F1"], 0.5)
 
 
+def test_of_texts_that_hold_a_part_of_what_is_said_only_the_words_heard_are_told():
+    order = asked(text="yes", speech="yes")
+    order.utterance.text, order.heard_text = "milk", "with milk please"
+    order.utterance.labels["partial"] = True
+    table = as_table({"all": summarise([order], seed=1)})
+    heads, _, row = (line.strip("| ").split(" | ") for line in table.splitlines())
+    told = {head: cell for head, cell in zip(heads, row, strict=True) if cell != "-"}
+    assert told == {"group": "all", "n": "1", "voices": "1", "words heard": "1.00"}
+
+
 def test_a_column_that_was_not_answered_is_a_dash_in_the_table():
     table = as_table({"all": summarise([asked(text="yes", speech="yes")], seed=1)})
     heads, _, row = (line.strip("| ").split(" | ") for line in table.splitlines())

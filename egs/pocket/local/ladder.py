@@ -2,6 +2,7 @@
 
     python local/ladder.py hparams/answer.yaml [--size quick ...]                 the run's own test set
     python local/ladder.py hparams/answer.yaml --manifest M --evaluation FOLDER   one that `auralign evaluate` has answered
+    python local/ladder.py hparams/align.yaml --manifest M --heard                what is heard of it, and no answer
     python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, and nothing else
 
 Columns, all of the same frozen LLM, each compared with its own answer to the text:
@@ -42,7 +43,7 @@ from auralign.records import Hypothesis, Records, Utterance  # noqa: E402
 ANSWERED = {"text": "text", "cascade": "transcript", "speech": "speech", "shuffled": "shuffled"}
 NUM_NLL_TOKENS = 24  # of the answer to the text, whose likelihood is compared
 NUM_RECOVERY = 20  # questions of each group
-NUM_TIMED = 20  # clips
+NUM_TIMED, NUM_TIMED_QUICK = 20, 5  # clips; the cascade takes seconds for each
 NUM_OBEY = 20  # questions of each rule
 BATCH_SIZE = 32
 
@@ -236,21 +237,23 @@ def main(argv):
         return
     hypotheses = {
         column: Path(own.evaluation) / f"{given}.jsonl" if own.evaluation else run.hypotheses(given)
-        for column, given in ANSWERED.items()
+        for column, given in ({} if own.heard else ANSWERED).items()
     }
     asked = read_questions(listener, {name: path for name, path in hypotheses.items() if path.exists()})
-    is_quick, seed = run.recipe.own.get("size") == "quick", run.recipe.seed
-    embeddings = listen(listener, asked, columns=CONTROLS[:1] if is_quick else CONTROLS, seed=seed)
+    seed, is_short = run.recipe.seed, own.heard or run.recipe.own.get("size") == "quick"
+    controls = () if own.heard else CONTROLS[:1] if is_short else CONTROLS
+    embeddings = listen(listener, asked, columns=controls, seed=seed)
     if own.adapted:
         fill_in(asked, "adapted", answer_transcripts(listener, asked, own.adapted))
-    number = own.recovery if own.recovery is not None else 0 if is_quick else NUM_RECOVERY
+    number = own.recovery if own.recovery is not None else 0 if is_short else NUM_RECOVERY
     measure_likelihoods(listener, asked, embeddings, number=number, seed=seed)
-    seconds = time_first_tokens(listener, asked[: NUM_TIMED + 1])
+    num_timed = NUM_TIMED_QUICK if is_short else NUM_TIMED
+    seconds = {} if own.heard else time_first_tokens(listener, asked[: num_timed + 1])
     groups: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         groups[group_of(one)].append(one)
     table = {name: summarise(of_group, seed=seed) for name, of_group in groups.items()}
-    rules = obeyed(listener, asked, embeddings, 0 if is_quick else NUM_OBEY)
+    rules = obeyed(listener, asked, embeddings, 0 if is_short else NUM_OBEY)
     lines = [
         f"Obeys {rule!r}, of {len(found['text'])}: "
         + ", ".join(f"{column} {sum(checks)}" for column, checks in found.items())
@@ -289,6 +292,7 @@ def own_options(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--name")
     parser.add_argument("--recovery", type=int)
     parser.add_argument("--adapted", type=Path)
+    parser.add_argument("--heard", action="store_true")
     parser.add_argument("--show", type=Path, nargs="+")
     own, rest = parser.parse_known_args(argv)
     if own.show:

@@ -62,6 +62,14 @@ def test_rules_are_counted_by_input(folder, climb):
     assert set(found["upper_case"]) == {"text", "cascade", "speech", "shuffled"}
 
 
+def test_what_is_heard_is_measured_without_an_answer(folder, climb):
+    manifest = folder / "data" / "valid.jsonl"  # of which nothing was answered
+    climb("--manifest", str(manifest), "--heard")
+    found = json.loads((folder / "exp" / "wav2prompt" / "ladder" / "valid.json").read_text())
+    assert (found["groups"]["all"]["n"], found["groups"]["all"]["columns"]) == (3, {})
+    assert found["groups"]["all"]["WER"] >= 0 and found["seconds"] == {}
+
+
 def test_files_are_shown_with_what_is_heard(folder, climb):
     printed = climb("--show", str(folder / "data"))
     assert printed.count(".flac") == 19  # 12 of training, 3 of validation, 4 of the test set

@@ -1,6 +1,7 @@
 """Invariants 7 and 10: training that was interrupted ends in the same bits, and what is frozen does not move."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from auralign.data.frames import BranchFrames, open_frames
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
+from auralign.method import MethodFailedError
 from auralign.models.build import build_model, describe_parts
 from auralign.recipe import load_recipe
 from auralign.records import Records, Target, Utterance
@@ -218,6 +220,50 @@ def test_the_log_is_the_mean_of_the_steps_that_counted_and_names_the_others(reci
     assert [entry["step"] for entry in first["skipped"]] == [2, 3]
     assert all(name.startswith("train-") for entry in first["skipped"] for name in entry["utterances"])
     assert "skipped" not in second
+
+
+def leave_out(monkeypatch, rows):
+    """Let every term leave out sequences of each pack; returns the ids of the first ones in training, step by step."""
+    real, first = AlignmentBrain.terms, {}
+
+    def terms(self, pack):
+        if torch.is_grad_enabled():
+            first.setdefault(self.optimizer_step + 1, set()).add(f"train-{pack.rows[0]}")
+        return {name: replace(term, left_out=rows) for name, term in real(self, pack).items()}
+
+    monkeypatch.setattr(AlignmentBrain, "terms", terms)
+    return first
+
+
+def test_what_a_term_leaves_out_is_named_in_the_log(recipe, tmp_path, monkeypatch, capfd):
+    first = leave_out(monkeypatch, (0,))
+    train(recipe, tmp_path)
+    log = Checkpoints(tmp_path / "checkpoints").last().description["log"]
+    for entry, steps in zip(log, (range(1, 5), range(5, 9), range(9, 11)), strict=True):
+        assert entry["left_out"] == {"cross_entropy": sorted(set().union(*(first[step] for step in steps)))}
+        assert entry["valid_left_out"]["cross_entropy"] >= 1
+    said = capfd.readouterr().err
+    assert (
+        f"cross_entropy: {len(log[0]['left_out']['cross_entropy'])} utterances left out of training" in said
+    )
+    assert "left out of validation" in said
+
+
+def test_an_interrupted_training_names_what_was_left_out_before(recipe, tmp_path, monkeypatch):
+    leave_out(monkeypatch, (0,))
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "resumed", stop_after=6)
+    train(recipe, tmp_path / "resumed")
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+
+
+def test_a_term_that_leaves_out_what_is_not_there_is_refused(recipe, tmp_path, monkeypatch):
+    leave_out(monkeypatch, (99,))
+    with pytest.raises(
+        MethodFailedError, match=r"'cross_entropy' leaves out the sequences \[99\], the pack has \d"
+    ):
+        train(recipe, tmp_path)
 
 
 def test_skipped_steps_are_counted_over_the_whole_run(recipe, tmp_path, monkeypatch):

@@ -246,6 +246,26 @@ def build_recognizer(recipe, encoder):
     return recognizer.to(recipe.device) if isinstance(recognizer, torch.nn.Module) else recognizer
 
 
+def check_recognizer(recipe, encoder) -> None:
+    """Build the recipe's recognizer, if it names one, and let it read a second of empty frames: what does not fit the encoder, such
+    as a head for frames of another width, is found before training and not in stage 4.
+
+    Raises ValueError if it cannot be built, or cannot read the encoder's frames.
+    """
+    recognizer = build_recognizer(recipe, encoder)
+    if recognizer is None or own_encoder(recognizer) is not None:
+        return
+    num_frames = encoder.num_frames(encoder.sample_rate)
+    frames = torch.zeros(1, num_frames, encoder.width, device=recipe.device)
+    try:
+        recognizer.transcribe(frames, torch.tensor([num_frames], device=recipe.device))
+    except Exception as error:  # of whatever kind a user's own recognizer raises
+        raise ValueError(
+            f"recognizer: {_name(type(recognizer))} cannot read the encoder's frames, {num_frames} of width {encoder.width} in a "
+            f"second ({type(error).__name__}: {error}); use the recognizer of this encoder, or leave `recognizer` out"
+        ) from error
+
+
 def own_encoder(recognizer):
     """The recognizer's own encoder; None if it reads the frames of the recipe's encoder, as most do."""
     return getattr(recognizer, "encoder", None)

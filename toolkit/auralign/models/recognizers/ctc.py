@@ -272,4 +272,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
 def check_width(path, width_read: int, width: int) -> None:
     """Raise ValueError if frames of `width` do not end with a layer of the width that the head at `path` reads."""
     if width % width_read:
-        raise ValueError(f"{path} is for frames of width {width_read}, the encoder's have {width}")
+        raise ValueError(
+            f"recognizer: {path} is for frames of width {width_read}, the encoder's have {width}; use the recognizer of the "
+            "encoder's own folder, or leave `recognizer` out"
+        )

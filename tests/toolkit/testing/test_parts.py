@@ -524,6 +524,16 @@ def test_widths_that_do_not_fit_are_told():
     assert TriedConnector(make, (25, 16)).build().num_encoder_layers == 5
 
 
+def test_the_connector_of_the_guide_passes():
+    guide = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in guide.split("```python\n")[1:]]
+    (code,) = (block for block in blocks if block.startswith("# my_parts.py"))
+    found = {"__name__": "my_parts"}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), found)
+    for check in CONNECTOR_CHECKS:
+        run_part_check(check, TriedConnector(found["ConvolveOnce"], (24, 16)))
+
+
 def test_a_part_is_named_by_its_constructor():
     assert name_of(functools.partial(functools.partial(Sound, 1), stride=Path)) == "Sound(1, stride=Path)"
 

@@ -38,7 +38,7 @@ class Term:
         teacher's tokens under a tag; `PLACES` for spans of speech; or `SEQUENCES`. All are counted before the first forward.
     left_out : tuple of int
         Sequences of the pack, by index, for which the loss has no value and which the sum leaves out, such as those with too few
-        frames for CTC; default none. Training lists their utterances in the log. Their units are part of the divisor all the same.
+        frames for CTC; default none. Training lists their utterances in the log. The divisor counts their units all the same.
     """
 
     sum: torch.Tensor

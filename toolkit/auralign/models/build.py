@@ -233,13 +233,16 @@ def _build_branch(name: str, parts, llm) -> Branch:
 def build_recognizer(recipe, encoder):
     """The recognizer of the encoder's own transcripts from its frames, on the recipe's device; None if the recipe names none.
 
-    A recognizer that takes `width`, `chunk_seconds` or `suits_decoder` gets the encoder's: frames do not show them.
+    A recognizer that takes `width`, `hidden_width`, `chunk_seconds` or `suits_decoder` gets the encoder's: frames do not show
+    them all.
     """
     if not recipe.recognizer:
         return None
     made = getattr(recipe.recognizer, "func", recipe.recognizer)
     taken = inspect.signature(made).parameters
     options = {name: getattr(encoder, name) for name in ("width", "chunk_seconds") if name in taken}
+    if "hidden_width" in taken:
+        options["hidden_width"] = getattr(encoder, "hidden_width", None)
     if "suits_decoder" in taken:
         options["suits_decoder"] = getattr(encoder, "suits_decoder", True)
     recognizer = construct("recognizer", recipe.recognizer, **options)
@@ -247,8 +250,8 @@ def build_recognizer(recipe, encoder):
 
 
 def check_recognizer(recipe, encoder) -> None:
-    """Build the recipe's recognizer, if it names one, and let it read a second of empty frames: what does not fit the encoder, such
-    as a head for frames of another width, is found before training and not in stage 4.
+    """Build the recipe's recognizer, if it names one, and let it read a second of empty frames: what does not fit the encoder,
+    such as a head for frames of another width, is found before training and not in stage 4.
 
     Raises ValueError if it cannot be built, or cannot read the encoder's frames.
     """

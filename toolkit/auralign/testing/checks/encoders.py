@@ -1,4 +1,4 @@
-"""Checks of a frozen speech encoder: frames of an utterance that depend on nothing but its audio, and are never another encoder's."""
+"""Checks of a frozen speech encoder: an utterance's frames depend on its audio alone, and are never another encoder's."""
 
 from typing import Protocol
 

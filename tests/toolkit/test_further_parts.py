@@ -321,7 +321,9 @@ def test_the_connector_of_a_branch_may_be_the_users_own(recipe, azeros, tmp_path
     config["branches"]["voice"]["connector"] = {**its, "call": "my_parts.Mine"}
     del config["sha256"]
     (tmp_path / "model" / "auralign.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"my_parts.Mine, .* load\(..., branches={'voice': {'connector': ...}}\)"):
+    with pytest.raises(
+        ValueError, match=r"my_parts.Mine, .* load\(..., branches={'voice': {'connector': ...}}\)"
+    ):
         auralign.load(tmp_path / "model")
     with pytest.raises(ValueError, match="has 'conector'; give encoder and connector, or one of them"):
         auralign.load(tmp_path / "model", branches={"voice": {"conector": connector}})

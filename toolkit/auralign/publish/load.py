@@ -145,7 +145,9 @@ def _load_branch(name: str, parts: dict, path, given, llm) -> Branch:
     given = given if isinstance(given, dict) else {"encoder": given}
     unknown = [key for key in given if key not in BRANCH]
     if unknown:
-        raise ValueError(f"branches={{{name!r}: ...}}: has {unknown[0]!r}; give {' and '.join(BRANCH)}, or one of them")
+        raise ValueError(
+            f"branches={{{name!r}: ...}}: has {unknown[0]!r}; give {' and '.join(BRANCH)}, or one of them"
+        )
     encoder, make_connector = (given.get(key) for key in BRANCH)
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"

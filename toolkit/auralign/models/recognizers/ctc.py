@@ -278,6 +278,6 @@ def check_width(path, width_read: int, width: int, hidden_width: int | None = No
     at `path` reads."""
     if width % width_read or hidden_width not in (None, width_read):
         raise ValueError(
-            f"recognizer: {path} is for frames of width {width_read}, the encoder's have {hidden_width or width}; use the recognizer of the "
-            "encoder's own folder, or leave `recognizer` out"
+            f"recognizer: {path} is for frames of width {width_read}, the encoder's have {hidden_width or width}; use the "
+            "recognizer of the encoder's own folder, or leave `recognizer` out"
         )

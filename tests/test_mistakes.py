@@ -133,6 +133,33 @@ def write_table(text, path="table.csv"):
     return lambda: Path(path).write_text(text)
 
 
+def write_head(width):
+    """An arrangement: a CTC head for frames of a width, in models/head."""
+
+    def arrange():
+        import torch
+        from safetensors.torch import save_file
+
+        Path("models/head").mkdir()
+        save_file(
+            {"weight": torch.zeros(2, width), "bias": torch.zeros(2)}, "models/head/ctc_head.safetensors"
+        )
+        Path("models/head/ctc_tokens.json").write_text('["", "nine"]')
+
+    return arrange
+
+
+NARROW = """\
+import torch
+
+
+class Narrow(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(8, 2)
+
+    def transcribe(self, frames, lengths):
+        return [str(row.argmax()) for row in self(frames)]
+"""
 GENERATE, TRAIN, DECODE, SCORE = ((script, SIFT_YAML) for script in STAGES)
 PREPARE = ("auralign", "prepare", "table.csv", "data/new.jsonl")
 ASK = ("auralign", "ask", "model", "data/test-0.flac", "sort")
@@ -202,6 +229,10 @@ MISTAKES = [
     Mistake("an encoder whose weights were cut", TRAIN, r"models/encoder: its weights are not whole", both(restart, cut("models/encoder/model.safetensors"))),
     Mistake("an encoder that lacks weights", TRAIN, r"models/encoder lacks 1 encoder weights, such as", both(restart, weights("models/encoder/model.safetensors", without="encoder.layers.0.fc1.weight"))),
     Mistake("a layer that the encoder has not", TRAIN, r"layers \[9\]: name one or more of 0 to 2", both(restart, yaml("path: models/encoder", "path: models/encoder\n    layers: [9]"))),
+    Mistake("a recognizer for frames of another width", TRAIN, r"recognizer: models/head/ctc_head.safetensors is for frames of width 24, the encoder's have 16; use", both(restart, write_head(24), add("recognizer: !name:auralign.models.recognizers.load_ctc {path: models/head}"))),
+    Mistake("a recognizer for an encoder as wide as two layers", TRAIN, r"is for frames of width 32, the encoder's have 16; use", both(restart, write_head(32), yaml("path: models/encoder", "path: models/encoder\n    layers: [1, 2]"), add("recognizer: !name:auralign.models.recognizers.load_ctc {path: models/head}"))),
+    Mistake("a recognizer of one's own that reads another width", TRAIN, r"recognizer: narrow.Narrow cannot read the encoder's frames, 50 of width 16 in a second \(RuntimeError", both(restart, write_table(NARROW, "narrow.py"), add("recognizer: !name:narrow.Narrow"))),
+    Mistake("a recognizer that is not there", TRAIN, r"no ctc_head.safetensors in models/encoder", both(restart, add("recognizer: !name:auralign.models.recognizers.load_ctc {path: models/encoder}"))),
     Mistake("LoRA on modules that are not there", TRAIN, r"\[?'?nowhere", both(restart, add("lora: !name:peft.LoraConfig\n    target_modules: [nowhere]"))),
     # checkpoints
     Mistake("decoding before training", DECODE, r"stage 3 \(train\) is not finished in exp/sift; run it first", remove("exp/sift/.train.done.json")),

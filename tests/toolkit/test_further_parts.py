@@ -1,5 +1,6 @@
 """What some recipes have: a second encoder on a frozen first stage, a whole LLM trained, text beside the speech."""
 
+import functools
 import json
 import shutil
 from dataclasses import replace
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 import auralign
 from auralign import layout
 from auralign.models.build import build_model
+from auralign.models.connectors import StackAndProject
 from auralign.publish.export import export
 from auralign.recipe import load_recipe
 from auralign.records import Hypothesis, Records, Target, Utterance, write_records
@@ -309,6 +311,27 @@ def test_the_encoder_of_a_branch_may_have_moved(recipe, azeros, whisper_folder, 
         audio, "repeat {speech}"
     )
     assert here == auralign.load(recipe / "azeros_model").answer(audio, "repeat {speech}")
+
+
+def test_the_connector_of_a_branch_may_be_the_users_own(recipe, azeros, tmp_path):
+    shutil.copytree(recipe / "azeros_model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "auralign.json").read_text())
+    its = config["branches"]["voice"]["connector"]
+    connector = functools.partial(StackAndProject, **its["with"])
+    config["branches"]["voice"]["connector"] = {**its, "call": "my_parts.Mine"}
+    del config["sha256"]
+    (tmp_path / "model" / "auralign.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ValueError, match=r"my_parts.Mine, .* load\(..., branches={'voice': {'connector': ...}}\)"
+    ):
+        auralign.load(tmp_path / "model")
+    with pytest.raises(ValueError, match="has 'conector'; give encoder and connector, or one of them"):
+        auralign.load(tmp_path / "model", branches={"voice": {"conector": connector}})
+    audio = recipe / "data" / "test-0.flac"
+    own = auralign.load(tmp_path / "model", branches={"voice": {"connector": connector}})
+    assert own.answer(audio, "repeat {speech}") == auralign.load(recipe / "azeros_model").answer(
+        audio, "repeat {speech}"
+    )
 
 
 def test_ask_takes_a_transcript(recipe, desta, monkeypatch):

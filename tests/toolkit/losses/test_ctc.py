@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from auralign.losses import ctc
+from auralign.losses import ctc, join
 
 
 def enumerated(logits, labels, blank=0):
@@ -23,7 +23,7 @@ def test_all_paths_of_a_tiny_case_add_up(labels):
     logits = torch.randn(1, 4, 3, generator=torch.Generator().manual_seed(0))
     term = ctc(logits, torch.tensor([4]), [torch.tensor(labels)])
     assert term.sum.item() == pytest.approx(enumerated(logits[0], labels), rel=1e-5)
-    assert (term.count, term.unit) == (len(labels), "target")
+    assert (term.count, term.unit) == (len(labels), "read speech")
 
 
 def test_the_blank_may_have_any_id():
@@ -64,10 +64,27 @@ def test_half_precision_is_computed_in_fp32():
     torch.testing.assert_close(ctc(logits, *arguments).sum, ctc(logits.float(), *arguments).sum)
 
 
-def test_labels_that_fit_no_alignment_are_refused():
-    logits, labels = torch.zeros(2, 3, 4), [torch.tensor([1]), torch.tensor([1, 1, 2])]
-    with pytest.raises(ValueError, match="row 1 has 3 frames, its 3 labels need 4"):
-        ctc(logits, torch.tensor([3, 3]), labels)
+def test_labels_that_fit_no_alignment_are_left_out_and_named():
+    logits = torch.zeros(3, 3, 4, requires_grad=True)
+    labels = [torch.tensor([1, 1, 2]), torch.tensor([3]), torch.tensor([1, 2, 1, 2])]
+    term = ctc(logits, torch.tensor([3, 3, 3]), labels)
+    alone = ctc(torch.zeros(1, 3, 4), torch.tensor([3]), labels[1:2])
+    assert (term.count, term.left_out, alone.left_out) == (1, (0, 2), ())
+    torch.testing.assert_close(term.sum, alone.sum)
+    term.sum.backward()
+    assert logits.grad.abs().sum((1, 2)).gt(0).tolist() == [False, True, False]
+
+
+def test_if_all_utterances_are_left_out_the_graph_stays():
+    logits = torch.zeros(1, 1, 4, requires_grad=True)
+    term = ctc(logits, torch.tensor([1]), [torch.tensor([1, 2])])
+    term.sum.backward()
+    assert (term.sum.item(), term.count, term.unit, term.left_out) == (0.0, 0, "read speech", (0,))
+
+
+def test_joined_terms_name_each_sequence_once():
+    terms = [ctc(torch.zeros(2, 1, 4), torch.tensor([1, 1]), [torch.tensor([1]), torch.tensor([1, 2])])] * 2
+    assert join(terms).left_out == (1,)
 
 
 @pytest.mark.parametrize("label", [0, 4, -1])

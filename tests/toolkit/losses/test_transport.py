@@ -34,13 +34,13 @@ def test_ipot_of_equal_sequences_is_zero():
 
 def test_sinkhorn_between_two_points_is_half_the_squared_distance():
     term = sinkhorn_distance(*rows([1.0, 1.0]), *rows([4.0, 5.0]))
-    assert (term.sum.item(), term.count, term.unit) == (12.5, 1, "target")
+    assert (term.sum.item(), term.count, term.unit) == (12.5, 1, "sequences")
 
 
 def test_ipot_between_two_vectors_is_one_minus_the_cosine():
     term = ipot_distance(*rows([1.0, 0.0]), *rows([3.0, 4.0]))
     assert term.sum.item() == pytest.approx(0.4, rel=1e-6)
-    assert (term.count, term.unit) == (1, "target")
+    assert (term.count, term.unit) == (1, "sequences")
 
 
 def test_sinkhorn_of_two_points_to_one_by_hand():

@@ -1,14 +1,17 @@
 """Invariants 7 and 10: training that was interrupted ends in the same bits, and what is frozen does not move."""
 
 import copy
+import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from auralign.data.frames import BranchFrames, open_frames
+from auralign.method import MethodFailedError
 from auralign.models.build import build_model, describe_parts
 from auralign.recipe import load_recipe
-from auralign.records import Records, Target, Utterance
+from auralign.records import Records, Target, Utterance, write_records
 from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
@@ -210,6 +213,50 @@ def test_the_log_is_the_mean_of_the_steps_that_counted_and_names_the_others(reci
     assert "skipped" not in second
 
 
+def leave_out(monkeypatch, rows):
+    """Let every term leave out sequences of each pack; returns the ids of the first ones in training, step by step."""
+    real, first = AlignmentBrain.terms, {}
+
+    def terms(self, pack):
+        if torch.is_grad_enabled():
+            first.setdefault(self.optimizer_step + 1, set()).add(f"train-{pack.rows[0]}")
+        return {name: replace(term, left_out=rows) for name, term in real(self, pack).items()}
+
+    monkeypatch.setattr(AlignmentBrain, "terms", terms)
+    return first
+
+
+def test_what_a_term_leaves_out_is_named_in_the_log(recipe, tmp_path, monkeypatch, capfd):
+    first = leave_out(monkeypatch, (0,))
+    train(recipe, tmp_path)
+    log = Checkpoints(tmp_path / "checkpoints").last().description["log"]
+    for entry, steps in zip(log, (range(1, 5), range(5, 9), range(9, 11)), strict=True):
+        assert entry["left_out"] == {"cross_entropy": sorted(set().union(*(first[step] for step in steps)))}
+        assert entry["valid_left_out"]["cross_entropy"] >= 1
+    said = capfd.readouterr().err
+    assert (
+        f"cross_entropy: {len(log[0]['left_out']['cross_entropy'])} utterances left out of training" in said
+    )
+    assert "left out of validation" in said
+
+
+def test_an_interrupted_training_names_what_was_left_out_before(recipe, tmp_path, monkeypatch):
+    leave_out(monkeypatch, (0,))
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "resumed", stop_after=6)
+    train(recipe, tmp_path / "resumed")
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+
+
+def test_a_term_that_leaves_out_what_is_not_there_is_refused(recipe, tmp_path, monkeypatch):
+    leave_out(monkeypatch, (99,))
+    with pytest.raises(
+        MethodFailedError, match=r"'cross_entropy' leaves out the sequences \[99\], the pack has \d"
+    ):
+        train(recipe, tmp_path)
+
+
 def test_skipped_steps_are_counted_over_the_whole_run(recipe, tmp_path, monkeypatch):
     """Two in each stretch of four: none of them alone is too many."""
     poison(monkeypatch, lambda step: step % 2 == 0)
@@ -248,10 +295,6 @@ def test_a_training_whose_validations_are_not_finite_fails(recipe, tmp_path, mon
     ],
 )
 def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field, message):
-    from dataclasses import replace
-
-    from auralign.records import write_records
-
     hparams = load(recipe)
     model, renderer = build_model(hparams)
     targets = [
@@ -269,16 +312,22 @@ def test_targets_of_another_llm_or_template_are_refused(recipe, tmp_path, field,
         )
 
 
-def test_an_utterance_longer_than_the_encoder_hears_is_left_out_and_listed(recipe, tmp_path):
-    from dataclasses import replace
-
-    from auralign.records import write_records
-
+@pytest.mark.parametrize(
+    ("seconds", "reason", "detail"),
+    [
+        (31.0, "longer than the encoder hears", "lasts 31.00 s.*chunk_seconds: 30"),
+        (0.01, "too short for the encoder", "0.01 s have no frame"),  # of two that a pool of 2 joins
+    ],
+)
+def test_an_utterance_that_the_encoder_cannot_hear_is_left_out_and_listed(
+    recipe, tmp_path, seconds, reason, detail
+):
     hparams = load(recipe)
     model, renderer = build_model(hparams)
+    model.encoder.pool = 2
     utterances = list(Records(recipe / "data" / "train.jsonl", Utterance))
-    path = recipe / "data" / "long.jsonl"
-    write_records(path, [replace(utterances[0], seconds=31.0), *utterances[1:]], kind=Utterance)
+    path = recipe / "data" / f"{seconds}.jsonl"
+    write_records(path, [replace(utterances[0], seconds=seconds), *utterances[1:]], kind=Utterance)
     manifest = Records(path, Utterance)
     frames = open_frames(
         model.encoder, manifest, cache="memory", folder=tmp_path, max_gigabytes=1, batch_seconds=2
@@ -293,9 +342,8 @@ def test_an_utterance_longer_than_the_encoder_hears_is_left_out_and_listed(recip
         max_rejected=0.5,
     )
     (item,) = examples.rejected.items
-    assert (item["id"], item["reason"]) == ("train-0", "longer than the encoder hears")
-    assert "lasts 31.00 s" in item["detail"]
-    assert "chunk_seconds: 30" in item["detail"]
+    assert (item["id"], item["reason"]) == ("train-0", reason)
+    assert re.search(detail, item["detail"])
     assert len(list(examples.packs(examples.numbers * 0 + range(len(examples)), tokens_per_pack=100))) > 0
 
 

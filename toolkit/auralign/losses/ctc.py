@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 import torch
 
-from auralign.losses.term import Term
+from auralign.layout import SPEECH
+from auralign.losses.term import Term, read_unit
 
 
 def ctc(
     logits: torch.Tensor, lengths: torch.Tensor, labels: Sequence[torch.Tensor], *, blank: int = 0
 ) -> Term:
     """Sum over utterances of the negative log-likelihood (nats) of their labels, over all alignments, in fp32.
+
+    An utterance with fewer frames than its labels need (one for each, and one for the blank between two equal neighbours) has no
+    alignment: it is left out of the sum, gets no gradient, and is named in the term's `left_out`.
 
     Arguments
     ---------
@@ -26,19 +30,27 @@ def ctc(
     Returns
     -------
     Term
-        `count` is the total number of labels; if B is 0 the sum is exactly zero and still has a gradient.
+        `count` is the number of labels in the sum. The unit is "read speech", as the labels are the tokens of the transcript
+        that the teacher reads; `dataclasses.replace` it for other labels. If no utterance is left the sum is exactly zero and
+        still has a gradient.
 
     Raises
     ------
     ValueError
-        If an utterance has fewer frames than its labels need (one for each, and one for the blank between two equal
-        neighbours), or a label is the blank or outside 0 to V - 1.
+        If a label is the blank or outside 0 to V - 1.
     """
-    frames = lengths.tolist()
-    for index, (num_frames, row) in enumerate(zip(frames, labels, strict=True)):
-        _check(index, num_frames, row.tolist(), blank, logits.shape[-1])
+    frames, unit = lengths.tolist(), read_unit(SPEECH)
+    left_out = tuple(
+        index
+        for index, (num_frames, row) in enumerate(zip(frames, labels, strict=True))
+        if num_frames < _num_frames_needed(index, row.tolist(), blank, logits.shape[-1])
+    )
+    if left_out:
+        chosen = [index for index in range(len(frames)) if index not in left_out]
+        frames, labels = [frames[index] for index in chosen], [labels[index] for index in chosen]
+        logits = logits[chosen]
     if not frames:
-        return Term(sum=logits.sum() * 0.0, count=0)
+        return Term(sum=logits.sum() * 0.0, count=0, unit=unit, left_out=left_out)
     loss = torch.nn.functional.ctc_loss(
         logits.float().log_softmax(-1).transpose(0, 1),
         torch.cat(tuple(labels)).to(logits.device, torch.long),
@@ -47,18 +59,14 @@ def ctc(
         blank=blank,
         reduction="sum",
     )
-    return Term(sum=loss, count=sum(len(row) for row in labels))
+    return Term(sum=loss, count=sum(len(row) for row in labels), unit=unit, left_out=left_out)
 
 
-def _check(index: int, num_frames: int, labels: list[int], blank: int, size: int) -> None:
+def _num_frames_needed(index: int, labels: list[int], blank: int, size: int) -> int:
+    """The fewest frames in which the labels of one row fit. Raises ValueError for a label that is not one."""
     wrong = [label for label in labels if label == blank or not 0 <= label < size]
     if wrong:
         raise ValueError(
             f"row {index} has label {wrong[0]}: give 0 to {size - 1}, without {blank}, the blank"
         )
-    needed = len(labels) + sum(one == other for one, other in zip(labels, labels[1:], strict=False))
-    if num_frames < needed:
-        raise ValueError(
-            f"row {index} has {num_frames} frames, its {len(labels)} labels need {needed}: "
-            "leave the utterance out, or give it more frames"
-        )
+    return len(labels) + sum(one == other for one, other in zip(labels, labels[1:], strict=False))

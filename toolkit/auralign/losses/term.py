@@ -36,18 +36,26 @@ class Term:
         The unit whose number in an optimiser step divides the sum: a tag of the student's tokens (`TARGET`, the default;
         `END`; `SPEECH`, counted as the tokens of its text, whatever the number of its embeddings); `read_unit(tag)` for the
         teacher's tokens under a tag; `PLACES` for spans of speech; or `SEQUENCES`. All are counted before the first forward.
+    left_out : tuple of int
+        Sequences of the pack, by index, for which the loss has no value and which the sum leaves out, such as those with too few
+        frames for CTC; default none. Training lists their utterances in the log. The divisor counts their units all the same.
     """
 
     sum: torch.Tensor
     count: int
     weight: float = 1.0
     unit: str = TARGET
+    left_out: tuple[int, ...] = ()
 
 
 def join(terms: Iterable[Term]) -> Term:
     """Add the sums and counts of several terms over different positions; weight and unit of the result are the defaults."""
     terms = list(terms)
-    return Term(sum=_add(term.sum for term in terms), count=sum(term.count for term in terms))
+    return Term(
+        sum=_add(term.sum for term in terms),
+        count=sum(term.count for term in terms),
+        left_out=tuple(sorted({row for term in terms for row in term.left_out})),
+    )
 
 
 def total(terms: dict[str, Term], units: Mapping[str, int]) -> torch.Tensor:

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from auralign.losses.term import Term
+from auralign.losses.term import SEQUENCES, Term
 
 ByPair = dict[str, torch.Tensor]  # keys "xy", "yx", "xx" and "yy"
 
@@ -49,7 +49,7 @@ def sinkhorn_distance(
     Returns
     -------
     Term
-        `count` is B.
+        `count` is B, the unit "sequences".
 
     Raises
     ------
@@ -60,7 +60,7 @@ def sinkhorn_distance(
         raise ValueError(f"blur {blur} and scaling {scaling}: give blur above 0, scaling between 0 and 1")
     _check(x, x_lengths, y, y_lengths)
     if not len(x):
-        return Term(sum=(x.sum() + y.sum()) * 0.0, count=0)
+        return Term(sum=(x.sum() + y.sum()) * 0.0, count=0, unit=SEQUENCES)
     with torch.autocast(x.device.type, enabled=False):
         points = {"x": _zero_padding(x, x_lengths), "y": _zero_padding(y, y_lengths)}
         lengths = {"x": x_lengths.to(x.device), "y": y_lengths.to(x.device)}
@@ -78,7 +78,7 @@ def sinkhorn_distance(
         final = _transform(costs, potentials, weights, blur**2)
         divergence = (weights["x"] * (final["xy"] - final["xx"])).sum()
         divergence = divergence + (weights["y"] * (final["yx"] - final["yy"])).sum()
-    return Term(sum=divergence, count=len(x))
+    return Term(sum=divergence, count=len(x), unit=SEQUENCES)
 
 
 def ipot_distance(
@@ -106,7 +106,7 @@ def ipot_distance(
     Returns
     -------
     Term
-        `count` is B.
+        `count` is B, the unit "sequences".
 
     Raises
     ------
@@ -115,7 +115,7 @@ def ipot_distance(
     """
     _check(x, x_lengths, y, y_lengths)
     if not len(x):
-        return Term(sum=(x.sum() + y.sum()) * 0.0, count=0)
+        return Term(sum=(x.sum() + y.sum()) * 0.0, count=0, unit=SEQUENCES)
     with torch.autocast(x.device.type, enabled=False):
         directions = [
             torch.nn.functional.normalize(_zero_padding(points, lengths), dim=-1)
@@ -123,7 +123,7 @@ def ipot_distance(
         ]
         cost = 1 - directions[0] @ directions[1].mT
         plan = ipot_plan(cost, x_lengths, y_lengths, beta=beta, iterations=iterations)
-    return Term(sum=(plan * cost).sum(), count=len(x))
+    return Term(sum=(plan * cost).sum(), count=len(x), unit=SEQUENCES)
 
 
 @torch.no_grad()

@@ -233,17 +233,40 @@ def _build_branch(name: str, parts, llm) -> Branch:
 def build_recognizer(recipe, encoder):
     """The recognizer of the encoder's own transcripts from its frames, on the recipe's device; None if the recipe names none.
 
-    A recognizer that takes `width`, `chunk_seconds` or `suits_decoder` gets the encoder's: frames do not show them.
+    A recognizer that takes `width`, `hidden_width`, `chunk_seconds` or `suits_decoder` gets the encoder's: frames do not show
+    them all.
     """
     if not recipe.recognizer:
         return None
     made = getattr(recipe.recognizer, "func", recipe.recognizer)
     taken = inspect.signature(made).parameters
     options = {name: getattr(encoder, name) for name in ("width", "chunk_seconds") if name in taken}
+    if "hidden_width" in taken:
+        options["hidden_width"] = getattr(encoder, "hidden_width", None)
     if "suits_decoder" in taken:
         options["suits_decoder"] = getattr(encoder, "suits_decoder", True)
     recognizer = construct("recognizer", recipe.recognizer, **options)
     return recognizer.to(recipe.device) if isinstance(recognizer, torch.nn.Module) else recognizer
+
+
+def check_recognizer(recipe, encoder) -> None:
+    """Build the recipe's recognizer, if it names one, and let it read a second of empty frames: what does not fit the encoder,
+    such as a head for frames of another width, is found before training and not in stage 4.
+
+    Raises ValueError if it cannot be built, or cannot read the encoder's frames.
+    """
+    recognizer = build_recognizer(recipe, encoder)
+    if recognizer is None or own_encoder(recognizer) is not None:
+        return
+    num_frames = encoder.num_frames(encoder.sample_rate)
+    frames = torch.zeros(1, num_frames, encoder.width, device=recipe.device)
+    try:
+        recognizer.transcribe(frames, torch.tensor([num_frames], device=recipe.device))
+    except Exception as error:  # of whatever kind a user's own recognizer raises
+        raise ValueError(
+            f"recognizer: {_name(type(recognizer))} cannot read the encoder's frames, {num_frames} of width {encoder.width} in a "
+            f"second ({type(error).__name__}: {error}); use the recognizer of this encoder, or leave `recognizer` out"
+        ) from error
 
 
 def own_encoder(recognizer):

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from auralign.hub import resolve
-from auralign.models.build import check_device, make_renderer, prompts_of
+from auralign.models.build import BRANCH, check_device, make_renderer, prompts_of
 from auralign.models.builds import RECORD, compare_bases
 from auralign.models.encoders import SpeechEncoder
 from auralign.models.llm import ALL, Decoding, lora_options
@@ -41,8 +41,10 @@ def load(
         An encoder that is not auralign's own is given as an object, a `SpeechEncoder`.
     connector : constructor, optional
         Needed for a connector that is not auralign's own; called with the widths of encoder and LLM.
-    branches : dict of str to path, optional
-        Where the encoders of further branches are now, by name; or the encoders themselves, as for `encoder`.
+    branches : dict of str to path or dict, optional
+        Where the encoders of further branches are now, by name; or the encoders themselves, as for `encoder`. A branch whose
+        connector is not auralign's own is given as in the YAML: {"voice": {"encoder": ..., "connector": ...}}, of which
+        either may be left out.
     device : str
         "cpu" (default) or "cuda:N".
     trust_remote_code : bool
@@ -138,8 +140,18 @@ def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
         ) from error
 
 
-def _load_branch(name: str, parts: dict, path, encoder, llm) -> Branch:
+def _load_branch(name: str, parts: dict, path, given, llm) -> Branch:
+    """The branch of a model folder; `given` is its entry in `branches` of `load`."""
+    given = given if isinstance(given, dict) else {"encoder": given}
+    unknown = [key for key in given if key not in BRANCH]
+    if unknown:
+        raise ValueError(
+            f"branches={{{name!r}: ...}}: has {unknown[0]!r}; give {' and '.join(BRANCH)}, or one of them"
+        )
+    encoder, make_connector = (given.get(key) for key in BRANCH)
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
         encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
-    return Branch(encoder, constructor_of(parts["connector"], path)(encoder.width, llm.width))
+    option = f"branches={{{name!r}: {{'connector': ...}}}}"
+    make_connector = make_connector or constructor_of(parts["connector"], path, option=option)
+    return Branch(encoder, make_connector(encoder.width, llm.width))

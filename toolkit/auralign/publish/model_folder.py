@@ -211,9 +211,14 @@ def constructor_of(
         with contextlib.suppress(ModuleNotFoundError):
             found = getattr(importlib.import_module(module), name, None)
     if canonical(f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}") != path:
+        form = {
+            "": "its class, or a functools.partial with its arguments",
+            "encoder": f"an object, {name}(...)",
+        }
         raise ValueError(
             f"{holder}: names {account['call']}, which is not among {ALLOWED}*; if you trust it, import it yourself and give "
             f"it to load(..., {option or (what or 'connector') + '=...'})"
+            + (f": {form[what]}" if what in form else "")
         )
     arguments = {
         key: constructor_of(value, holder) if isinstance(value, dict) and "call" in value else value

@@ -74,6 +74,7 @@ class AlignmentBrain(sb.Brain):
         self.description = {**description, "ranks": parallel.num_ranks()}
         self.log: list[dict] = []
         self.tally, self.preemption = Tally(), Preemption()
+        self.left_out: dict[str, list[str]] = {}  # by this rank, since the ranks last told each other
         self.saved_step, self.is_in_stretch = 0, False
         self.wandb = None
         if recipe.wandb and parallel.is_first():
@@ -186,15 +187,16 @@ class AlignmentBrain(sb.Brain):
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, whatever the packing."""
         units: Counter = Counter()
-        told = parallel.gathered((count_units(packs), self.preemption.asked))
-        self._stop_if(asked for _, asked in told)
-        for theirs, _ in told:
+        for theirs in self._exchange(count_units(packs)):
             units.update(theirs)
         losses: list[torch.Tensor] = []
         for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
             self._seed(number)
             with self.training_ctx:
-                loss = total(self.terms(pack), units)
+                terms = self.terms(pack)
+                loss = total(terms, units)
+            for name, ids in self._left_out(terms, pack).items():
+                self.left_out.setdefault(name, []).extend(ids)
             if not loss.requires_grad:
                 raise MethodFailedError(
                     f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
@@ -262,6 +264,28 @@ class AlignmentBrain(sb.Brain):
         manifest = self.stream.examples.manifest
         return [manifest[row].id for pack in packs or () for row in pack.rows]
 
+    def _left_out(self, terms: dict[str, Term], pack: PackOfExamples) -> dict[str, list[str]]:
+        """The ids of the utterances that terms leave out of their sums, by the name of the term."""
+        found = {name: term.left_out for name, term in terms.items() if term.left_out}
+        ids = self._ids([pack]) if found else []
+        for name, rows in found.items():
+            if not all(0 <= row < len(ids) for row in rows):
+                raise MethodFailedError(
+                    f"method {self.method.name!r}: its term {name!r} leaves out the sequences {list(rows)}, the pack has "
+                    f"{len(ids)}; give the loss one row for each sequence, or replace left_out by the indices in the pack"
+                )
+        return {name: [ids[row] for row in rows] for name, rows in found.items()}
+
+    def _exchange(self, units: Counter | None = None) -> list[Counter]:
+        """The units of a step by rank. The ranks also tell each other what they left out, and whether one was asked to stop: then
+        this writes a checkpoint on rank 0 and raises StoppedBySignal."""
+        told = parallel.gathered((units or Counter(), self.left_out, self.preemption.asked))
+        self.left_out = {}
+        for _, left_out, _ in told:
+            self.tally.leave_out(left_out)
+        self._stop_if(asked for *_, asked in told)
+        return [theirs for theirs, *_ in told]
+
     def _stop_if(self, asked: Iterable[str]) -> None:
         """If a rank was asked to stop, write a checkpoint on rank 0 and raise StoppedBySignal; all ranks call it at once."""
         signal = next(filter(None, asked), "")
@@ -307,6 +331,7 @@ class AlignmentBrain(sb.Brain):
             for name, term in self.terms(pack).items():
                 self.sums[name] += float(term.sum)
                 self.kinds[name] = (term.unit, term.weight)
+                self.num_left_out[name] += len(term.left_out)
         return torch.zeros(())
 
     def on_stage_start(self, stage, epoch=None):
@@ -315,25 +340,28 @@ class AlignmentBrain(sb.Brain):
             self.stream.start = self.optimizer_step
             self.stream.stop = min(epoch * self.recipe.valid_every, self.recipe.num_steps)
         else:
-            self.sums, self.kinds, self.units = Counter(), {}, Counter()
+            self.sums, self.kinds, self.units, self.num_left_out = Counter(), {}, Counter(), Counter()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Check the steps after training; log, show some answers and write a checkpoint after validation."""
         if stage == sb.Stage.TRAIN:
             self.tally.check(is_over=self.optimizer_step >= self.recipe.num_steps)
-            self._stop_if(parallel.gathered(self.preemption.asked))
+            self._exchange()
             return
-        sums, kinds, units = Counter(), {}, Counter()
-        for their_sums, their_kinds, their_units in parallel.gathered((self.sums, self.kinds, self.units)):
+        sums, kinds, units, left_out = Counter(), {}, Counter(), Counter()
+        for their_sums, their_kinds, their_units, their_left_out in parallel.gathered(
+            (self.sums, self.kinds, self.units, self.num_left_out)
+        ):
             sums.update(their_sums)
             kinds |= their_kinds
             units.update(their_units)
+            left_out.update(their_left_out)
         means = {name: value / max(units[kinds[name][0]], 1) for name, value in sums.items()}
         comparison = self._compare()
         tally, self.tally = self.tally, self.tally.next_stretch()
         if parallel.is_first():
             valid_loss = sum(kinds[name][1] * mean for name, mean in means.items())
-            self._write(means, tally, valid_loss=valid_loss, comparison=comparison)
+            self._write(means, tally, valid_loss=valid_loss, comparison=comparison, left_out=left_out)
         asked = parallel.gathered(self.preemption.asked)
         if self.optimizer_step < self.recipe.num_steps:
             self._stop_if(asked)
@@ -343,9 +371,16 @@ class AlignmentBrain(sb.Brain):
             return self.references.compare(self.optimizer_step, num_steps=self.recipe.num_steps)
 
     def _write(
-        self, means: dict[str, float], tally: Tally, *, valid_loss: float, comparison: Comparison | None
+        self,
+        means: dict[str, float],
+        tally: Tally,
+        *,
+        valid_loss: float,
+        comparison: Comparison | None,
+        left_out: Counter,
     ) -> None:
-        """Log a validation, and write its checkpoint."""
+        """Log a validation, in which terms left out some sequences (`left_out`, their number by term); write its checkpoint."""
+        valid_left_out = {name: number for name, number in left_out.items() if number}
         self._draw({f"valid/{name}": mean for name, mean in means.items()})
         self.log.append(
             {
@@ -353,6 +388,7 @@ class AlignmentBrain(sb.Brain):
                 **tally.describe(),
                 "valid_loss": round(valid_loss, 6),
                 "valid_terms": {name: round(mean, 6) for name, mean in means.items()},
+                **({"valid_left_out": valid_left_out} if valid_left_out else {}),
                 "answers": show_answers(
                     self.model, self.valid, decoding=self.decoding, count=self.recipe.num_shown
                 ),

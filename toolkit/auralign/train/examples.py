@@ -92,11 +92,14 @@ class Examples:
         for number, (row, seconds, student, other, speech) in enumerate(
             zip(*columns, counted.speech(), strict=True)
         ):
-            too_long, num_speech = measure(seconds, speech)
+            without_frames, num_speech = measure(seconds, speech)
             length = max(student + sum(num_speech), other)
-            if too_long:
-                problem = model.encoders[too_long].too_long(seconds)
-                self._reject(number, "longer than the encoder hears", f"it {problem}")
+            if without_frames:
+                encoder = model.encoders[without_frames]
+                if encoder.hears(seconds):
+                    self._reject(number, "too short for the encoder", f"{seconds:g} s have no frame")
+                else:
+                    self._reject(number, "longer than the encoder hears", f"it {encoder.too_long(seconds)}")
             elif not all(num_speech):
                 self._reject(number, "too short for the connector")
             elif length > room:
@@ -272,7 +275,7 @@ class _Measure:
         self._embeddings: dict[tuple, int] = {}
 
     def __call__(self, seconds: float, speech: list[Piece]) -> tuple[str | None, list[int]]:
-        """The branch whose encoder does not hear an utterance of so many seconds, if any; the number for each span of it."""
+        """The branch whose encoder has no frame of an utterance of so many seconds, if any; the number for each span of it."""
         num_frames = self._frames.get(seconds)
         if num_frames is None:
             num_frames = {name: frames_in(encoder, seconds) for name, encoder in self._encoders.items()}

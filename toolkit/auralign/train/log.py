@@ -49,6 +49,10 @@ def describe(entry: dict) -> Iterator[str]:
         + (f" ({', '.join(terms)})" if len(terms) > 1 else "")
         + (f", {len(skipped)} steps skipped" if skipped else "")
     )
+    for name, ids in entry.get("left_out", {}).items():
+        yield f"    {name}: {len(ids)} utterances left out of training, such as {ids[0]}; the log names all"
+    for name, number in entry.get("valid_left_out", {}).items():
+        yield f"    {name}: {number} utterances left out of validation"
     for answer in entry["answers"]:
         yield "    {said} -> {answered} (target {target})".format(
             **{name: shorten(repr(answer[name])) for name in ("said", "answered", "target")}

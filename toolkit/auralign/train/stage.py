@@ -106,9 +106,15 @@ def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, rende
 
 
 def make_brain(run: RunFolder, stage: TrainingStage, model, renderer):
-    """The `AlignmentBrain` that trains a model; its checkpoints record the parts and inputs of the training."""
-    from auralign.models.build import describe_parts
-    from auralign.train.brain import AlignmentBrain
+    """The `AlignmentBrain` that trains a model; its checkpoints record the parts and inputs of the training.
 
+    Raises ValueError if the recipe names a recognizer for stage 4 that does not fit the encoder.
+    """
+    from auralign.models.build import check_recognizer, describe_parts
+    from auralign.train.brain import AlignmentBrain
+    from auralign.train.parallel import is_first
+
+    if is_first():
+        check_recognizer(run.recipe, model.encoder)
     description = {**stage.inputs, **describe_parts(run.recipe, model, renderer)}
     return AlignmentBrain(model, run.recipe.method, run.recipe, folder=stage.folder, description=description)

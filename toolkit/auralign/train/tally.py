@@ -7,6 +7,7 @@
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 MOST = 3  # skipped steps that a short run survives
@@ -24,6 +25,8 @@ class Tally:
         Sum of the losses, and number, of the steps since the last validation that moved the weights.
     skipped : list of dict
         The others since then, each with its `step`, the reason (`why`) and the ids of the `utterances` that gave it.
+    left_out : dict of str to list of str
+        By the name of a term, the ids of the utterances that it left out of its sum since then (`auralign.losses.Term`).
     run_counted, run_skipped : int
         The same of the whole run. Overflows of fp16, after which the scaler lowers its scale, are not in `run_skipped`.
     """
@@ -31,6 +34,7 @@ class Tally:
     loss_sum: float = 0.0
     num_counted: int = 0
     skipped: list[dict] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
     run_counted: int = 0
     run_skipped: int = 0
 
@@ -46,7 +50,7 @@ class Tally:
 
     def next_stretch(self) -> "Tally":
         """The tally after a validation."""
-        return replace(self, loss_sum=0.0, num_counted=0, skipped=[])
+        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], left_out={})
 
     def count(self, loss: float) -> None:
         """Count a step that moved the weights."""
@@ -58,6 +62,11 @@ class Tally:
         """Count a step that was skipped; `is_fault` says whether patience ends with too many of them."""
         self.skipped.append({"step": step, "why": why, "utterances": sorted(set(utterances))})
         self.run_skipped += is_fault
+
+    def leave_out(self, utterances: Mapping[str, Iterable[str]]) -> None:
+        """Add the utterances that terms left out, by the name of the term; each is named once."""
+        for name, ids in utterances.items():
+            self.left_out[name] = sorted({*self.left_out.get(name, ()), *ids})
 
     def check(self, *, is_over: bool) -> None:
         """Raise ValueError if more steps of the run were skipped than a good one skips, or if it `is_over` and none counted."""
@@ -72,10 +81,11 @@ class Tally:
             )
 
     def describe(self) -> dict:
-        """The entries of the log: the mean loss, and what was skipped, if anything was."""
+        """The entries of the log: the mean loss, and what was skipped or left out, if anything was."""
         mean = self.mean
-        skipped = {"skipped": self.skipped} if self.skipped else {}
-        return {"train_loss": None if mean is None else round(mean, 6), **skipped}
+        rare = {"skipped": self.skipped, "left_out": self.left_out}
+        found = {name: value for name, value in rare.items() if value}
+        return {"train_loss": None if mean is None else round(mean, 6), **found}
 
 
 def named(skipped: dict) -> str:

@@ -21,12 +21,12 @@ ALL = "all"
 
 
 class SpeechEncoder(nn.Module, ABC):
-    """A speech encoder of transformers: frozen, always in eval mode; no utterance depends on its batch mates.
+    """A speech encoder: frozen, always in eval mode; no utterance depends on its batch mates.
 
     Arguments
     ---------
     extractor : transformers.FeatureExtractionMixin
-        The folder's own feature extractor.
+        The folder's own feature extractor; or any object with `sampling_rate`, in Hz, which is all that this class reads of it.
     hidden_width : int
         D of one layer.
     num_layers : int

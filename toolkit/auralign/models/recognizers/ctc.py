@@ -182,7 +182,7 @@ class CTCRecognizer(nn.Module):
         ]
 
 
-def load_ctc(path, width):
+def load_ctc(path, width, *, hidden_width=None):
     """Load the recognizer in an encoder's folder.
 
     Arguments
@@ -191,6 +191,8 @@ def load_ctc(path, width):
         The encoder's folder, or its id on the hub.
     width : int
         D of the encoder's frames; those of several layers end with the output, which the head reads.
+    hidden_width : int, optional
+        D of one layer of the encoder; a recipe passes it on by itself. Default: any that `width` is a multiple of.
 
     Raises
     ------
@@ -205,13 +207,13 @@ def load_ctc(path, width):
             )
     weights = load_file(path / HEAD_FILE)
     num_tokens, head_width = weights["weight"].shape
-    check_width(path / HEAD_FILE, head_width, width)
+    check_width(path / HEAD_FILE, head_width, width, hidden_width)
     head = nn.Linear(head_width, num_tokens)
     head.load_state_dict({name: value.float() for name, value in weights.items()})
     return CTCRecognizer(head, json.loads((path / TOKENS_FILE).read_text(encoding="utf-8")))
 
 
-def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
+def load_wav2vec2_ctc(path, width, *, lowercase: bool = False, hidden_width=None):
     """Load the recognizer of a wav2vec2, HuBERT or WavLM that was fine-tuned by CTC: its head and its characters.
 
     Arguments
@@ -223,6 +225,8 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
         D of the encoder's frames; those of several layers end with the output, which the head reads.
     lowercase : bool
         Whether transcripts are lower-cased; default False, they have the case of the vocabulary, which is often capitals.
+    hidden_width : int, optional
+        See `load_ctc`.
 
     Raises
     ------
@@ -243,7 +247,7 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     vocabulary = json.loads((Path(path) / "vocab.json").read_text(encoding="utf-8"))
     if any(isinstance(value, dict) for value in vocabulary.values()):
         raise ValueError(f"{path}/vocab.json: has a vocabulary for each language; give a model that has one")
-    check_width(path, config.hidden_size, width)
+    check_width(path, config.hidden_size, width, hidden_width)
     with loading(path):
         model, info = AutoModelForCTC.from_pretrained(path, local_files_only=True, output_loading_info=True)
     missing = [name for name in info["missing_keys"] if name.startswith("lm_head.")]
@@ -269,7 +273,11 @@ def load_wav2vec2_ctc(path, width, *, lowercase: bool = False):
     return CTCRecognizer(model.lm_head.float(), units)
 
 
-def check_width(path, width_read: int, width: int) -> None:
-    """Raise ValueError if frames of `width` do not end with a layer of the width that the head at `path` reads."""
-    if width % width_read:
-        raise ValueError(f"{path} is for frames of width {width_read}, the encoder's have {width}")
+def check_width(path, width_read: int, width: int, hidden_width: int | None = None) -> None:
+    """Raise ValueError if frames of `width`, of layers of `hidden_width` each, do not end with a layer of the width that the head
+    at `path` reads."""
+    if width % width_read or hidden_width not in (None, width_read):
+        raise ValueError(
+            f"recognizer: {path} is for frames of width {width_read}, the encoder's have {hidden_width or width}; use the "
+            "recognizer of the encoder's own folder, or leave `recognizer` out"
+        )

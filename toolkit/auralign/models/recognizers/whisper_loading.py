@@ -33,6 +33,7 @@ def load_whisper_decoder(
     task: str = "transcribe",
     max_new_tokens: int | None = None,
     chunk_seconds: float | None = None,
+    hidden_width: int | None = None,
     suits_decoder: bool = True,
     no_speech_threshold: float | None = 0.6,
     logprob_threshold: float | None = -1.0,
@@ -58,6 +59,8 @@ def load_whisper_decoder(
         Length limit of the transcript of a chunk; default half of the decoder's positions, as in Whisper's own code.
     chunk_seconds : float, optional
         The encoder's; a recipe passes it on by itself.
+    hidden_width : int, optional
+        See `load_ctc`.
     suits_decoder : bool
         The encoder's (`WhisperEncoder.suits_decoder`); a recipe passes it on by itself. Default True.
     no_speech_threshold, logprob_threshold, compression_ratio_threshold, silence_threshold, temperatures
@@ -92,7 +95,7 @@ def load_whisper_decoder(
     missing = [name for name in info["missing_keys"] if not name.startswith("model.encoder.")]
     check_complete(path, missing, what="decoder weights")
     check_finite(path, model)
-    check_width(path, model.config.d_model, width)
+    check_width(path, model.config.d_model, width, hidden_width)
     model.model.encoder.layers = nn.ModuleList()  # frames come from the encoder of the recipe
     extractor = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
     try:

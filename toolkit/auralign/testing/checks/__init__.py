@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from auralign.method import AlignmentMethod
 from auralign.testing.checks.description import check_metadata, check_options
-from auralign.testing.checks.failure import CheckFailedError
+from auralign.testing.checks.failure import CheckFailedError, explain
 from auralign.testing.checks.layouts import (
     check_choices_are_kept,
     check_layout,
@@ -102,9 +102,7 @@ def run_check(check: Callable[[AlignmentMethod], None], method: AlignmentMethod)
     except Exception as error:  # whatever a method raises, it is a failure
         if reason is not None:
             return
-        why = " ".join((check.__doc__ or "").split())
-        said = f"{error}" if isinstance(error, CheckFailedError) else f"{type(error).__name__}: {error}"
-        raise CheckFailedError(f"{said}\n    {check.__name__}: {why}") from error
+        raise explain(check, error) from error
     if reason is not None:
         raise CheckFailedError(
             f"{method.name}: {check.__name__} passes, but is declared to fail ({reason}); remove it from expected_failures"

@@ -50,7 +50,14 @@ def is_programmed(experiment: Mapping) -> bool:
     return "start" in experiment or "needs" in experiment
 
 
-def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int | None = None) -> list[Run]:
+def plan(
+    registered: Mapping,
+    name: str,
+    *,
+    quick: bool = False,
+    num_llms: int | None = None,
+    num_connectors: int | None = None,
+) -> list[Run]:
     """The runs of an experiment with those that it needs: first those of the primary contrast, for one connector of each LLM.
 
     Arguments
@@ -62,6 +69,8 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
         One LLM, one connector and three arms; default False.
     num_llms : int, optional
         The first so many LLMs alone; default all.
+    num_connectors : int, optional
+        The first so many connectors of each LLM alone; default all.
 
     Raises ValueError if there is no such experiment, or no program for it.
     """
@@ -86,7 +95,7 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
     )
     runs: dict[str, Run] = {}
     for group, seed, llm_seed in itertools.product(
-        groups, seeds["connector_seeds"], seeds["llm_seeds"][:num_llms]
+        groups, seeds["connector_seeds"][:num_connectors], seeds["llm_seeds"][:num_llms]
     ):
         where = f"llm_{llm_seed}/connector_{seed}"
         found = [Run(f"llm_{llm_seed}", LLM, llm_seed)]

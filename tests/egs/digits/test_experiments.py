@@ -59,6 +59,11 @@ def test_a_quick_run_has_one_llm_one_connector_and_three_arms(registered):
     assert names == ["llm_1", *(f"targets/{arm}/llm_1/connector_1" for arm in "CDA")]
 
 
+def test_a_share_of_the_llms_and_connectors_has_all_arms(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "targets", num_llms=1, num_connectors=1)]
+    assert names == ["llm_1", *(f"targets/{arm}/llm_1/connector_1" for arm in "CDAEGB")]
+
+
 def test_the_cause_needs_the_connectors_of_drift(registered):
     names = [run.name for run in experiment_plan.plan(registered, "cause", quick=True)]
     assert names[-3:] == ["drift/A/llm_1/connector_1", "drift/D/llm_1/connector_1", "cause/llm_1/connector_1"]

@@ -30,6 +30,8 @@ SECONDS = {
     "drift": 60,
     "targets": 150,
     "cause": 60,
+    "bias": 60,
+    "attributes": 120,
 }  # of a core, until some are measured
 
 

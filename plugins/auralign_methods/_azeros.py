@@ -1,6 +1,7 @@
 """What the arms of AZeroS share: `transcription` (TSIT), `sit` and `sift` differ in what is asked and taught alone.
 
-Facts marked "script" are of examples/azeros/scripts/data_generation/run_data_generation.py in https://github.com/AudenAI/Auden.
+Facts marked "script" are of examples/azeros/scripts/data_generation/run_data_generation.py in https://github.com/AudenAI/Auden,
+those marked "texts" of auden/utils/text_normalization.py there.
 """
 
 import re
@@ -14,6 +15,10 @@ VIEWS = TRANSCRIPT, ATTRIBUTES, PERSONA = ("s", "sp", "ssp")
 FIRST, LAST = "first", "last"
 UNKNOWN = ("", "na", "null", "unk", "unknown")  # script
 BRACKETED = re.compile(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)")
+# Texts: Hangul, Chinese and Japanese characters, with their punctuation.
+EAST_ASIAN = "\u1100-\u11ff\u2e80-\ua4cf\ua840-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff65-\uffdc\U00020000-\U0002ffff\uff01-\uff60"
+SPACE_WITHIN = re.compile(rf"(?<=[{EAST_ASIAN}])\s+(?=[{EAST_ASIAN}])")
+EDGE = re.compile(rf"(?<=[^\s{EAST_ASIAN}])(?=[{EAST_ASIAN}])")
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Arm(AlignmentMethod):
     no_system_prompt : bool
         True (default), as in all arms of the paper; False keeps the recipe's, or the one that the chat template puts itself.
     normalize : bool
-        Whether texts are in lower case and without what stands in brackets, as in the paper; default False.
+        Whether texts are in lower case, without what stands in brackets, without spaces between Chinese characters and with one
+        from a Latin word to them, as in the paper; default False.
     min_seconds, max_seconds : float, optional
         Only utterances that are longer than the one and at most as long as the other; the paper's are 1 and 30. Default: all.
     max_letters_per_second : float, optional
@@ -56,7 +62,8 @@ class Arm(AlignmentMethod):
         """The text that the LLM reads."""
         if not self.normalize:
             return utterance.text
-        return " ".join(BRACKETED.sub(" ", utterance.text).lower().split())
+        text = BRACKETED.sub(" ", utterance.text).lower()
+        return " ".join(EDGE.sub(" ", SPACE_WITHIN.sub("", text)).split())
 
     def is_chosen(self, utterance: Utterance) -> bool:
         """Whether the utterance is within the limits."""
@@ -163,7 +170,7 @@ def _in_words(name: str, value) -> str:
         years = None
     if years is None:
         return str(value).strip().lower()
-    groups = {
+    groups = {  # of the script, but that an age of 0, and of less, makes a young adult there
         "teenager": 0 <= years < 18,
         "young adult": 18 <= years < 40,
         "middle-age adult": 40 <= years <= 60,

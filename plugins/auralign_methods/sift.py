@@ -22,9 +22,10 @@ class SIFT(ViewingArm):
     refusals, the target written by the same frozen LLM, greedy (the paper's limit is 256 tokens), an answer cut off at the length
     limit taught without its end of turn, cross-entropy, only connectors trained; the tags around the slots for the teacher, and
     for a student with two encoders, which hears both in the view "s" too; the bare speech for a student with one; attributes in
-    lower case, unknown ones left out, ages in four groups. Not faithful: the persona's wording is ours; lower case without
-    brackets (`normalize: True`) and the limits of length are options; traditional Chinese is not turned into simplified. The
-    paper's values: `as_published/sift.yaml`.
+    lower case, unknown ones left out, ages in four groups. Not faithful: the persona's wording is ours, which does not
+    speak of the tags as the script's does; lower case without brackets (`normalize: True`) and the limits of length are options;
+    traditional Chinese is not turned into simplified; an age of 0 is a teenager's, a young adult's in the script. The paper's
+    values: `as_published/sift.yaml`.
 
     The loss is the default of `auralign.method.AlignmentMethod.loss`: cross-entropy on the target.
 
@@ -33,7 +34,8 @@ class SIFT(ViewingArm):
     no_system_prompt : bool
         True, as in the paper; False keeps the recipe's, for a chat template that always puts one.
     normalize : bool
-        Whether texts are in lower case and without what stands in brackets, as in the paper; default False.
+        Whether texts are in lower case, without what stands in brackets and without spaces between Chinese characters, as in the
+        paper; default False.
     min_seconds, max_seconds, max_letters_per_second : float, optional
         Ask about utterances longer than the first, at most as long as the second and with fewer characters a second than the
         third alone; default: about all. The paper's are 1, 30 and 30.

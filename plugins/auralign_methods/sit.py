@@ -23,15 +23,18 @@ class SIT(ViewingArm):
 
     Faithful to the paper and its scripts (https://github.com/AudenAI/Auden): the requests, after the text and a space; no system
     prompt, no filter of refusals, the target written by the same frozen LLM, greedy, an answer cut off at the length limit
-    taught without its end of turn, cross-entropy, only the connector trained. Not faithful: the persona's wording is ours; lower
-    case without brackets (`normalize: True`) and the limits of length are options. The paper's values: `as_published/sit.yaml`.
+    taught without its end of turn, cross-entropy, only the connector trained. Not faithful: the persona's wording is ours, which
+    does not speak of the tags as the script's does; lower case without brackets (`normalize: True`) and the limits of length are
+    options; traditional Chinese is not turned into simplified; a language other than Chinese is asked in English, which the
+    script does not know. The paper's values: `as_published/sit.yaml`.
 
     Arguments
     ---------
     no_system_prompt : bool
         True, as in the paper; False keeps the recipe's, for a chat template that always puts one.
     normalize : bool
-        Whether texts are in lower case and without what stands in brackets, as in the paper; default False.
+        Whether texts are in lower case, without what stands in brackets and without spaces between Chinese characters, as in the
+        paper; default False.
     min_seconds, max_seconds, max_letters_per_second : float, optional
         Ask about utterances longer than the first, at most as long as the second and with fewer characters a second than the
         third alone; default: about all. The paper's are 1, 30 and 30.

@@ -23,7 +23,8 @@ class Transcription(Arm):
     no_system_prompt : bool
         True, as in the paper; False keeps the recipe's, for a chat template that always puts one.
     normalize : bool
-        Whether texts are in lower case and without what stands in brackets, as in the paper; default False.
+        Whether texts are in lower case, without what stands in brackets and without spaces between Chinese characters, as in the
+        paper; default False.
     min_seconds, max_seconds, max_letters_per_second : float, optional
         Teach utterances longer than the first, at most as long as the second and with fewer characters a second than the third
         alone; default: all. The paper's are 1, 30 and 30.

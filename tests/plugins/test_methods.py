@@ -251,6 +251,19 @@ def layouts(method, utterance=TOLD):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "normalized"),
+    [
+        ("Well [noise] I <unk> Know (laughs).", "well i know ."),
+        ("而 对 楼市 成交", "而对楼市成交"),
+        ("我 Love你", "我 love 你"),
+    ],
+)
+def test_azeros_normalizes_as_its_script_does(text, normalized):
+    for name in ("sift", "sit", "transcription"):
+        assert load_method(name, normalize=True).text_of(replace(UTTERANCE, text=text)) == normalized
+
+
 def test_sift_tells_attributes_in_the_slots_that_speech_takes():
     (layout,) = layouts(load_method("sift", views=["sp"], voice_branch="voice"))
     meta = "age: young adult, gender: female, emotion: happy"

@@ -2,6 +2,7 @@
 
     python build_llm.py --output models/llm --seed 1
     python build_llm.py --output models/llm --test-only
+    python build_llm.py --output models/llm --pauses 0,2,4     test it with so many pauses around each word, and save nothing
 
 Reads: nothing; the training text is drawn from `world.py` on the fly.
 Writes: a Hugging Face folder (LlamaForCausalLM in bfloat16, tokenizer, chat template), and the shares of
@@ -9,7 +10,6 @@ exact answers in <output>.scores.json.
 """
 
 import argparse
-import functools
 import json
 import math
 import random
@@ -23,7 +23,7 @@ import world
 from auralign import script
 from auralign.files import make_folder_atomically, write_atomically
 from build_tokenizer import build_tokenizer
-from instructions import Prompts, Request, draw_licensed, draw_request
+from instructions import Prompts, Request, draw_request
 
 NUM_STEPS = 2500
 EXAMPLES_PER_STEP = 64
@@ -231,6 +231,31 @@ def evaluate(folder, *, seed=0, num_strings=NUM_TEST_STRINGS):
     }
 
 
+@dataclass(frozen=True)
+class Even:
+    """In place of a `random.Random`: the same number of pauses around every word."""
+
+    number: int
+
+    def randint(self, _low, _high):
+        return self.number
+
+
+def measure_pauses(folder, numbers, *, seed=0, num_strings=NUM_TEST_STRINGS):
+    """Load a folder, and test it with a fixed number of pauses in each gap. Returns: number of pauses -> mean share right of the
+    tasks that are asked by text instructions.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    prompts = Prompts(tokenizer)
+    tests = [test for test in draw_tests(random.Random(seed), num_strings) if "phrasing" in test[0]]
+    found = {}
+    for number in numbers:
+        shares = share_right(model, prompts, tests, Even(number))
+        found[number] = sum(shares.values()) / len(shares)
+    return found
+
+
 def summarize(scores):
     """Average over phrasings. Returns: what is tested -> view (without, with pauses) -> share right."""
     table = {}
@@ -254,14 +279,14 @@ def build_llm(folder, *, seed, num_steps=NUM_STEPS):
     return write_scores(folder)
 
 
-def adapt_llm(folder, *, init, licensed, **training):
-    """Let the LLM in `init` learn a second request for what is said (`instructions.draw_licensed`), and put it in `folder`;
-    `training` are arguments of `train`.
+def adapt_llm(folder, *, init, draw, make_prompts=Prompts, **training):
+    """Let the LLM in `init` learn other requests, which `draw` gives, and put it in `folder`. `make_prompts` makes the prompts of
+    the requests from a tokenizer; `training` are arguments of `train`.
     """
     with make_folder_atomically(folder) as temporary:
         tokenizer = AutoTokenizer.from_pretrained(init, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(init, dtype=torch.float32, local_files_only=True)
-        train(model, Prompts(tokenizer), draw=functools.partial(draw_licensed, licensed=licensed), **training)
+        train(model, make_prompts(tokenizer), draw=draw, **training)
         model.to(torch.bfloat16).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
 
@@ -281,7 +306,21 @@ def main(argv):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--num-steps", type=int, default=NUM_STEPS)
     parser.add_argument("--test-only", action="store_true", help="test the model that is there")
+    parser.add_argument(
+        "--pauses",
+        type=lambda text: [int(number) for number in text.split(",")],
+        help="test with so many pauses around each word, such as 0,2,4",
+    )
+    parser.add_argument(
+        "--num-strings", type=int, default=NUM_TEST_STRINGS, help="strings of each task in a test of pauses"
+    )
     options = parser.parse_args(argv)
+    if options.pauses:
+        for number, share in measure_pauses(
+            options.output, options.pauses, num_strings=options.num_strings
+        ).items():
+            print(f"{number} pauses around each word: {100 * share:5.1f} % exact", flush=True)
+        return
     if options.test_only:
         table = write_scores(options.output)
     else:

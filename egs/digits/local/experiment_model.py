@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import world
 from auralign.data.frames import recipe_frames
 from auralign.files import make_folder_atomically
-from auralign.layout import SPEECH, STUDENT, Response, Speech, Text, View, fill
+from auralign.layout import SPEECH, STUDENT, Response, Segment, Speech, Text, View, fill
 from auralign.losses import total
 from auralign.method import draw, lay_out, respond
 from auralign.models.llm import Decoding
@@ -70,6 +70,16 @@ class Model:
             found += [of_one[0] for of_one in speech]
         return found
 
+    def listen(self, corpus: Corpus, segments: tuple[Segment, ...]) -> list[list[torch.Tensor]]:
+        """Of each utterance, the embeddings (U, D) of each span of speech among segments."""
+        found, indices = [], range(len(corpus.utterances))
+        for start in range(0, len(indices), BATCH_SIZE):
+            chosen = indices[start : start + BATCH_SIZE]
+            views = [self.renderer.render(View(segments))] * len(chosen)
+            with torch.no_grad():
+                found += self.model.listen(views, corpus.hear(chosen))[0]
+        return found
+
     def read(self, texts) -> list[torch.Tensor]:
         """Embeddings (U, D) of texts as they are in a slot."""
         views = [self.renderer.render(View((Text(text, SPEECH),))) for text in texts]
@@ -78,20 +88,33 @@ class Model:
 
     def answer(self, questions, slots) -> str:
         """Outcomes of questions, a letter each; `slots` has the embeddings (U, D) in the slot of each."""
-        texts = {utterance.id: utterance.text for utterance in self.test.utterances}
-        outcomes, decoding = [], Decoding(max_new_tokens=self.recipe.decode_max_new_tokens)
-        for start in range(0, len(questions), BATCH_SIZE):
-            asked = questions[start : start + BATCH_SIZE]
-            prompts = [
-                self.renderer.render(View(fill(question.instruction, Speech("")))) for question in asked
-            ]
-            speech = [[slot] for slot in slots[start : start + BATCH_SIZE]]
+        instructions = [question.instruction for question in questions]
+        return self.judge(questions, self.reply(instructions, [[slot] for slot in slots]))
+
+    def reply(self, instructions, slots, *, segments: tuple[Segment, ...] = (Speech(""),)) -> list[Response]:
+        """Greedy answers to instructions; `slots` has the embeddings (U, D) of each span of speech among the `segments` that fill
+        the slot of an instruction."""
+        replies, decoding = [], Decoding(max_new_tokens=self.recipe.decode_max_new_tokens)
+        for start in range(0, len(instructions), BATCH_SIZE):
+            asked = instructions[start : start + BATCH_SIZE]
+            prompts = [self.renderer.render(View(fill(instruction, *segments))) for instruction in asked]
+            speech = slots[start : start + BATCH_SIZE]
             answers = self.model.answer(prompts, speech, decoding=decoding, stop_ids=self.renderer.stop_ids)
-            for question, found in zip(asked, answers, strict=True):
-                text = self.renderer.read(found.ids).text
-                said = texts[question.utt_id].split()
-                outcomes.append(LETTERS[world.classify(text, question.reference, question.task, said)])
-        return "".join(outcomes)
+            replies += [
+                Response(self.renderer.read(found.ids).text, finished=found.finish_reason == "stop")
+                for found in answers
+            ]
+        return replies
+
+    def judge(self, questions, replies: list[Response]) -> str:
+        """Outcomes of the answers to questions, a letter each."""
+        texts = {utterance.id: utterance.text for utterance in self.test.utterances}
+        return "".join(
+            LETTERS[
+                world.classify(reply.text, question.reference, question.task, texts[question.utt_id].split())
+            ]
+            for question, reply in zip(questions, replies, strict=True)
+        )
 
 
 def examples(method, loaded: Model, indices, rng: Random, names) -> list[dict]:
@@ -116,13 +139,15 @@ def train(
     seed,
     views=(STUDENT,),
     look=lambda *_: None,
+    part=None,
 ) -> list[float]:
-    """Train the connector with AdamW at a rate that is constant after its warm-up; returns the loss of each step.
+    """Train a part, by default the connector, with AdamW at a rate that is constant after its warm-up; returns the loss of each
+    step.
 
     The utterances of a step depend on seed and step alone, so that all arms take the same.
     """
-    connector = loaded.model.connector
-    optimizer = torch.optim.AdamW(connector.parameters(), lr=lr, weight_decay=0.01)
+    part = loaded.model.connector if part is None else part
+    optimizer = torch.optim.AdamW(part.parameters(), lr=lr, weight_decay=0.01)
     order, losses = [], []
     rng = np.random.default_rng(seed)
     for step in range(num_steps):
@@ -134,22 +159,22 @@ def train(
         taken = examples(method, loaded, chosen, Random(f"{seed}-{step}"), views)
         packs = []
         for first in range(0, len(chosen), UTTS_PER_PACK):
-            part = taken[first : first + UTTS_PER_PACK]
+            together = taken[first : first + UTTS_PER_PACK]
             frames = loaded.train.hear(chosen[first : first + UTTS_PER_PACK])
-            by_name = {name: [view[name] for view in part] for name in part[0]}
-            packs.append(PackOfExamples(by_name, frames, tuple(None for _ in part)))
+            by_name = {name: [view[name] for view in together] for name in together[0]}
+            packs.append(PackOfExamples(by_name, frames, tuple(None for _ in together)))
         units = sum((pack.units() for pack in packs), start=type(packs[0].units())())
         optimizer.zero_grad()
         loss_of_step = 0.0
-        connector.train()
+        part.train()
         for pack in packs:
             loss = total(compute_terms(method, loaded.model, pack), units)
             loss.backward()
             loss_of_step += float(loss.detach())
-        connector.eval()
+        part.eval()
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / num_warmup_steps)
-        torch.nn.utils.clip_grad_norm_(connector.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
         optimizer.step()
         losses.append(loss_of_step)
         look(step + 1, losses)

@@ -11,13 +11,31 @@ import numpy as np
 
 from auralign.files import write_atomically
 from auralign.score.metrics import bootstrap_difference, difference_p_value, holm
-from experiment_plan import LLM, START, is_programmed, terms_of
+from experiment_contrasts import SHARES, Cells, cells_of, compare, correlate, measure
+from experiment_plan import CORRELATION, LLM, START, TAGGED_TEXT, TOLD, is_programmed
 
 COUNTED = "<!-- {number} runs -->"
 NOT_RUN, NOT_MEASURED = "not run", "-"
-SHARES = {"right": "r", "verbatim": "v", "right content, other form": "f", "wrong task": "t"}
 MIN_LLMS = 6  # for a p-value
-Cells = dict[tuple[int, int], dict]  # rows by seed of the LLM and of the connector
+FURTHER_MEANS = {  # what further columns of a program's table show
+    "bias": (
+        "*Flips*: of the questions that the untuned LLM answers rightly from the text, the share whose answer to speech does "
+        "another task or says what was said. *Speech's share*: of the saliency of the edges from an answer to speech and to its "
+        "instruction, summed, and per edge; the mean over answers."
+    ),
+    "attributes": (
+        "*Attributes*: the share that is right of speed and pitch, each in the reply to speech without an instruction and in the "
+        "answer to a question about it."
+    ),
+}
+FURTHER = {  # columns of a program's table, and the facts of a run that they show
+    "bias": {
+        "flips": "flips",
+        "speech's share": "speech_share",
+        "speech's share, per edge": "speech_share_per_edge",
+    },
+    "attributes": {"attributes": "attributes"},
+}
 
 
 def publish(path: Path, text: str) -> bool:
@@ -62,72 +80,26 @@ def render(registered: Mapping, rows: Mapping[str, dict]) -> str:
                 "",
             ]
             continue
-        cells = _cells(rows, name)
+        cells = cells_of(rows, name)
         lines += [*_state(registered, name, cells), *_contrasts(experiment, cells, _voices(rows), p_value)]
         if cells:
-            lines += (
-                _arms(registered, experiment, cells, rows)
-                if "start" in experiment
-                else _columns(experiment, cells)
-            )
+            if "start" in experiment:
+                lines += _arms(registered, experiment, cells, rows)
+            else:
+                lines += _columns(name, experiment, cells, rows)
             lines += _course(experiment, cells)
     return "\n".join(lines + list(_runs(rows)))
 
 
-def _cells(rows: Mapping[str, dict], experiment: str) -> dict[str, Cells]:
-    """By arm, the rows by LLM and connector."""
-    cells: dict[str, Cells] = {}
-    for row in rows.values():
-        if row["experiment"] == experiment:
-            for arm in row["answers"]:
-                cells.setdefault(arm, {})[row["llm_seed"], row["connector_seed"]] = row
-    return cells
-
-
 def _voices(rows: Mapping[str, dict]) -> list[str]:
-    return next((row["voices"] for row in rows.values() if row["kind"] == LLM), [])
-
-
-def measure(row: dict, arm: str, name: str) -> np.ndarray | None:
-    """A measure (N,) of N questions of a run; None if it was not measured.
-
-    >>> measure({"answers": {"A": "rvr"}}, "A", "right").tolist()
-    [1.0, 0.0, 1.0]
-    """
-    if name == "content":
-        return None if row.get("content") is None else np.array(row["content"])
-    return np.array([float(letter == SHARES[name]) for letter in row["answers"][arm]])
-
-
-def compare(contrast: Mapping, cells: Mapping[str, Cells], voices: list[str]):
-    """The two sides of a contrast (N,), the units that are resampled, and the pairs of seeds that have all of its arms; None if
-    there is no such pair, or nothing was measured."""
-    terms = terms_of(contrast["of"])
-    seeds = sorted(set.intersection(*(set(cells.get(arm, ())) for _, arm in terms)))
-    sides = {1: [], -1: []}
-    for pair in seeds:
-        for sign in sides:
-            found = [measure(cells[arm][pair], arm, contrast["measure"]) for s, arm in terms if s == sign]
-            if any(one is None for one in found):
-                return None
-            sides[sign].append(sum(found))
-    if not seeds:
-        return None
-    repeated = [pair for pair in seeds for _ in voices]
-    units = {
-        "clusters": [llm for llm, _ in repeated],
-        "within": repeated,
-        "runs": voices * len(seeds),
-        "seed": 1,
-    }
-    return np.concatenate(sides[1]), np.concatenate(sides[-1]), units, seeds
+    return next((row["voices"] for row in rows.values() if "voices" in row), [])
 
 
 def _p_value(registered: Mapping, rows: Mapping[str, dict], name: str) -> float | None:
     """Of the primary contrast, before Holm's correction; None with too few LLMs."""
     experiment = registered["experiments"][name]
     compared = is_programmed(experiment) and compare(
-        experiment["contrasts"][0], _cells(rows, name), _voices(rows)
+        experiment["contrasts"][0], cells_of(rows, name), _voices(rows)
     )
     if not compared or len({llm for llm, _ in compared[3]}) < MIN_LLMS:
         return None
@@ -149,6 +121,9 @@ def _contrasts(experiment: Mapping, cells: Mapping[str, Cells], voices: list[str
     yield "|---|---|---|--:|---|--:|"
     for number, contrast in enumerate(experiment["contrasts"]):
         what = f"| {'**primary** ' * (number == 0)}{contrast['of']} | {contrast['measure']} | {contrast['expected']} "
+        if contrast["measure"] == CORRELATION and cells:
+            yield what + correlate(cells)
+            continue
         compared = compare(contrast, cells, voices)
         if compared is None:
             yield f"{what}| {NOT_RUN} | | 0 |"
@@ -201,13 +176,31 @@ def _arms(registered: Mapping, experiment: Mapping, cells, rows) -> Iterable[str
     yield ""
 
 
-def _columns(experiment: Mapping, cells: Mapping[str, Cells]) -> Iterable[str]:
-    yield f"| answers to | {' | '.join(SHARES)} | runs |"
-    yield "|---|" + "--:|" * (len(SHARES) + 1)
-    for arm in experiment["arms"]:
+def _columns(name: str, experiment: Mapping, cells: Mapping[str, Cells], rows) -> Iterable[str]:
+    of = "arm" if "program" in experiment else "answers to"
+    further = FURTHER.get(experiment.get("program", ""), {})
+    if further:
+        yield FURTHER_MEANS[experiment["program"]]
+        yield ""
+    yield f"| {of} | {' | '.join((*SHARES, *further))} | runs |"
+    yield "|---|" + "--:|" * (len(SHARES) + len(further) + 1)
+    told = {
+        (row["llm_seed"], 0): row
+        for row in rows.values()
+        if row["kind"] == TOLD and row["experiment"] == name
+    }
+    cells = {**cells, TAGGED_TEXT: told} if told else cells  # the most that speech can reach
+    for arm in (TAGGED_TEXT, *experiment["arms"]):
         if arm in cells:
-            yield f"| {arm} | {' | '.join(_mean(cells[arm], arm, name) for name in SHARES)} | {len(cells[arm])} |"
+            shown = [_mean(cells[arm], arm, name) for name in SHARES]
+            shown += [_mean_fact(cells[arm], name) for name in further.values()]
+            yield f"| {arm} | {' | '.join(shown)} | {len(cells[arm])} |"
     yield ""
+
+
+def _mean_fact(cells: Cells, name: str) -> str:
+    found = [np.mean(row[name]) for row in cells.values() if row[name] is not None]
+    return f"{np.mean(found):.2f}" if found else NOT_MEASURED
 
 
 def _course(experiment: Mapping, cells: Mapping[str, Cells]) -> Iterable[str]:

@@ -13,7 +13,14 @@ from pathlib import Path
 import yaml
 
 REGISTRATION = Path("experiments.yaml")
-LLM, START, ARM, CAUSE = "llm", "start", "arm", "cause"  # kinds of runs
+# Kinds of runs; TUNED is of `bias`, TOLD (an LLM that was taught attributes) and VOICE are of `attributes`.
+LLM, START, ARM, CAUSE = "llm", "start", "arm", "cause"
+TUNED, TOLD, VOICE = "tuned", "told", "voice"
+KIND_OF_PROGRAM = {"bias": TUNED, "attributes": VOICE}
+TAGGED_TEXT = "text with tags"
+"""Among the answers of a TOLD run: those to texts with tags around them."""
+CORRELATION = "correlation"
+"""The measure of a contrast that is not between arms."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ def read_registered(path: Path = REGISTRATION) -> dict:
         arms = set(registered["arms"]) if "start" in experiment else set(experiment["arms"])
         named = [*experiment["arms"]] if is_programmed(experiment) else []
         for contrast in experiment["contrasts"] if is_programmed(experiment) else []:
-            named += [arm for _, arm in terms_of(contrast["of"])]
+            if contrast["measure"] != CORRELATION:
+                named += [arm for _, arm in terms_of(contrast["of"])]
         unknown = [arm for arm in named if arm not in arms]
         if unknown:
             raise ValueError(f"{path}: {name}: no arm {unknown[0]!r}; there are {', '.join(sorted(arms))}")
@@ -47,10 +55,17 @@ def read_registered(path: Path = REGISTRATION) -> dict:
 
 def is_programmed(experiment: Mapping) -> bool:
     """Whether the experiment can be run; the others are registered alone."""
-    return "start" in experiment or "needs" in experiment
+    return not {"start", "needs", "program"}.isdisjoint(experiment)
 
 
-def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int | None = None) -> list[Run]:
+def plan(
+    registered: Mapping,
+    name: str,
+    *,
+    quick: bool = False,
+    num_llms: int | None = None,
+    num_connectors: int | None = None,
+) -> list[Run]:
     """The runs of an experiment with those that it needs: first those of the primary contrast, for one connector of each LLM.
 
     Arguments
@@ -59,9 +74,11 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
     name : str
         Of the experiment.
     quick : bool
-        One LLM, one connector and three arms; default False.
+        One LLM, one connector and, of the arms that are shared, three; default False.
     num_llms : int, optional
         The first so many LLMs alone; default all.
+    num_connectors : int, optional
+        The first so many connectors of each LLM alone; default all.
 
     Raises ValueError if there is no such experiment, or no program for it.
     """
@@ -75,6 +92,12 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
         raise ValueError(f"{REGISTRATION}: {name!r} {why}; there are {', '.join(known)}")
     seeds = registered["quick" if quick else "n"]
     experiment = registered["experiments"][name]
+    llm_seeds, connector_seeds = (
+        seeds["llm_seeds"][:num_llms],
+        seeds["connector_seeds"][:num_connectors],
+    )
+    if "program" in experiment:
+        return _plan_program(name, experiment, llm_seeds, connector_seeds)
     trained = experiment.get("needs", name)
     begins_aligned = registered["experiments"][trained]["start"] == "aligned"
     primary = {arm for _, arm in terms_of(experiment["contrasts"][0]["of"])}
@@ -85,9 +108,7 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
         else [[arm for arm in arms if arm in primary], [arm for arm in arms if arm not in primary]]
     )
     runs: dict[str, Run] = {}
-    for group, seed, llm_seed in itertools.product(
-        groups, seeds["connector_seeds"], seeds["llm_seeds"][:num_llms]
-    ):
+    for group, seed, llm_seed in itertools.product(groups, connector_seeds, llm_seeds):
         where = f"llm_{llm_seed}/connector_{seed}"
         found = [Run(f"llm_{llm_seed}", LLM, llm_seed)]
         if begins_aligned:
@@ -96,6 +117,24 @@ def plan(registered: Mapping, name: str, *, quick: bool = False, num_llms: int |
         if "needs" in experiment:
             found.append(Run(f"{name}/{where}", CAUSE, llm_seed, seed, name))
         runs.update((run.name, run) for run in found if run.name not in runs)
+    return list(runs.values())
+
+
+def _plan_program(name: str, experiment: Mapping, llm_seeds, connector_seeds) -> list[Run]:
+    """The runs of an experiment with arms of its own, which go on from an aligned connector."""
+    runs: dict[str, Run] = {}
+    kind = KIND_OF_PROGRAM[experiment["program"]]
+    of, below = (
+        (name, f"{name}/") if experiment.get("llm") else ("", "")
+    )  # its own LLM, or that of the others
+    for seed, llm_seed in itertools.product(connector_seeds, llm_seeds):
+        where = f"llm_{llm_seed}/connector_{seed}"
+        found = [
+            Run(f"{below}llm_{llm_seed}", TOLD if of else LLM, llm_seed, experiment=of),
+            Run(f"{below}start/{where}", START, llm_seed, seed, of),
+        ]
+        found += [Run(f"{name}/{arm}/{where}", kind, llm_seed, seed, name, arm) for arm in experiment["arms"]]
+        runs.update((run.name, run) for run in found)
     return list(runs.values())
 
 

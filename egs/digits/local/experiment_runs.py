@@ -4,7 +4,9 @@ bench = Bench(registered, folder=Path("exp/experiments"), data=Path("data/synthe
 facts = bench.make(run)      # outcomes are a string of one letter of `experiment_model.LETTERS` for each question
 """
 
+import functools
 import gc
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,12 +14,16 @@ import numpy as np
 import torch
 
 import build_llm
+import experiment_attributes
+import experiment_bias
 from auralign import steps
+from auralign.constructor import with_keywords
 from auralign.layout import MAIN, STUDENT, TARGET, TEACHER
 from auralign.models.build import build_recognizer
 from experiment_arms import Arm, make_questions
 from experiment_model import Corpus, Model, examples, probe, restore, save, speak_counted, train
-from experiment_plan import ARM, CAUSE, LLM, START, Run
+from experiment_plan import ARM, CAUSE, LLM, START, TOLD, TUNED, VOICE, Run
+from instructions import draw_licensed
 
 NUM_SURPRISING = 100  # training utterances whose targets the LLM judges
 
@@ -41,7 +47,15 @@ class Bench:
     def make(self, run: Run) -> dict:
         """The facts of a run, which is made anew if it was interrupted."""
         try:
-            return {LLM: self._llm, START: self._start, ARM: self._arm, CAUSE: self._cause}[run.kind](run)
+            own = {LLM: self._llm, START: self._start, ARM: self._arm, CAUSE: self._cause}
+            if run.kind in own:
+                return own[run.kind](run)
+            programs = {
+                TUNED: experiment_bias.tune,
+                TOLD: experiment_attributes.teach,
+                VOICE: experiment_attributes.train_voice,
+            }
+            return programs[run.kind](self, run)
         finally:
             gc.collect()
 
@@ -52,51 +66,76 @@ class Bench:
         ways = self.registered["llms"]["licensed"]
         return ways[(llm_seed - 1) % len(ways)]
 
-    def load(self, run: Run, experiment: str) -> Model:
-        """The LLM of a run with the connector of an experiment, which has random weights by the connector's seed."""
+    def how(self, run: Run) -> dict:
+        """What is registered of the experiment of a run."""
+        return self.registered["experiments"][run.experiment]
+
+    def load(self, run: Run, experiment: str, *, branches_of: str | None = None, **llm_options) -> Model:
+        """The LLM of a run with the connector of an experiment, which has random weights by the connector's seed.
+
+        Arguments
+        ---------
+        run : Run
+        experiment : str
+        branches_of : str, optional
+            The name of a YAML whose further encoders and connectors the model has too; default none.
+        **llm_options
+            Further arguments of the LLM's constructor.
+        """
         how = self.registered["experiments"][experiment]
         overrides = {
             **{name: str(value) for name, value in how["options"].items()},
-            "llm.path": str(self._llm_folder(run)),
+            "llm.path": str(self.llm_folder(run)),
             "data_folder": str(self.data),
             "seed": str(run.connector_seed),
         }
         recipe = steps.RunFolder.open(f"hparams/{how['connector']}.yaml", overrides).recipe
+        if llm_options:
+            recipe = replace(recipe, llm=with_keywords(recipe.llm, **llm_options))
+        if branches_of:
+            others = steps.RunFolder.open(f"hparams/{branches_of}.yaml", {"data_folder": str(self.data)})
+            recipe = replace(recipe, branches=others.recipe.branches)
         model, renderer = steps.build_model(recipe)
         model.eval()
         corpora = [Corpus(self.data / f"{split}.jsonl", recipe, model) for split in ("train", "test")]
         return Model(model, renderer, *corpora, recipe)
 
-    def _llm_folder(self, run: Run) -> Path:
-        return self.folder / f"llm_{run.llm_seed}"
+    def llm_folder(self, run: Run) -> Path:
+        """Where the LLM of a run is; an experiment may have its own."""
+        has_own = run.experiment and self.how(run).get("llm")
+        return (self.folder / run.experiment if has_own else self.folder) / f"llm_{run.llm_seed}"
 
-    def _questions(self, loaded: Model):
+    def start_folder(self, run: Run) -> Path:
+        """Where the aligned connector of a run is."""
+        return self.llm_folder(run).parent / f"start/llm_{run.llm_seed}/connector_{run.connector_seed}"
+
+    def questions(self, loaded: Model):
         """The questions, and the index of the utterance of each."""
         index = {utterance.id: number for number, utterance in enumerate(loaded.test.utterances)}
         questions = make_questions(loaded.test.utterances)
         return questions, [index[question.utt_id] for question in questions]
 
-    def _arm_of(self, run: Run, name: str, *, counts: bool) -> Arm:
+    def arm_of(self, run: Run, name: str, *, counts: bool) -> Arm:
         return Arm(**self.registered["arms"][name], licensed=self.licensed(run.llm_seed), counts=counts)
 
     # --- kinds of runs
 
     def _llm(self, run: Run) -> dict:
         """The LLM that also writes, its ceiling and floor, and what it thinks of the targets of each arm."""
-        folder, how = self._llm_folder(run), self.registered["llms"]
+        folder, how = self.llm_folder(run), self.registered["llms"]
         licensed = self.licensed(run.llm_seed)
         if not (folder / "config.json").is_file():
             build_llm.adapt_llm(
                 folder,
                 init="models/llm",
-                licensed=licensed,
+                draw=functools.partial(draw_licensed, licensed=licensed),
                 seed=run.llm_seed,
                 num_steps=how["num_steps"],
                 examples_per_step=how["examples_per_step"],
                 peak_lr=how["lr"],
             )
         loaded = self.load(run, "drift")
-        questions, which = self._questions(loaded)
+        questions, which = self.questions(loaded)
         said = [utterance.text for utterance in loaded.test.utterances]
         other = said[1:] + said[:1]
         recognizer = build_recognizer(loaded.recipe, loaded.model.encoder)
@@ -114,7 +153,7 @@ class Bench:
 
     def _surprise(self, run: Run, loaded: Model, name: str) -> float:
         """Nats a token of an arm's targets for the LLM that reads the text: 0 if they are its own."""
-        arm = self._arm_of(run, name, counts=False)
+        arm = self.arm_of(run, name, counts=False)
         chosen = range(min(NUM_SURPRISING, len(loaded.train.utterances)))
         views = [example[TEACHER] for example in examples(arm, loaded, chosen, Random(1), [TEACHER])]
         with torch.no_grad():
@@ -123,7 +162,7 @@ class Bench:
 
     def _start(self, run: Run) -> dict:
         """A connector that gives each token's own embedding, with no LLM in the loop."""
-        loaded = self.load(run, "drift")
+        loaded = self.load(run, "drift")  # the aligned connector of all experiments
         untrained = self._look(loaded)
         method = loaded.recipe.method
         losses = train(
@@ -142,8 +181,8 @@ class Bench:
         how = self.registered["experiments"][run.experiment]
         loaded = self.load(run, run.experiment)
         if how["start"] == "aligned":
-            restore(loaded, self.folder / f"start/llm_{run.llm_seed}/connector_{run.connector_seed}")
-        arm = self._arm_of(run, run.arm, counts=loaded.model.connector.counts_tokens)
+            restore(loaded, self.start_folder(run))
+        arm = self.arm_of(run, run.arm, counts=loaded.model.connector.counts_tokens)
         before = torch.cat(speak_counted(loaded)) if arm.counts else None
         course = []
 
@@ -167,7 +206,7 @@ class Bench:
     def _look(self, loaded: Model, *, counted: list[torch.Tensor] | None = None) -> dict:
         """The outcomes of all questions from speech, and, if the embeddings of the tokens are given, the share of the digits
         that a linear readout finds in them."""
-        questions, which = self._questions(loaded)
+        questions, which = self.questions(loaded)
         speech = loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=False)
         found = {"answers": loaded.answer(questions, [speech[index] for index in which])}
         if counted is not None:
@@ -185,7 +224,7 @@ class Bench:
             where = f"llm_{run.llm_seed}/connector_{run.connector_seed}"
             restore(loaded, self.folder / how["needs"] / name / where)
             means[name] = torch.cat(loaded.speak(loaded.train, everything, count=True)).mean(0)
-        questions, which = self._questions(loaded)
+        questions, which = self.questions(loaded)
         said = loaded.read([loaded.test.utterances[index].text for index in which])
         speech = loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=False)  # D's
         vectors = {"v": means["D"] - means["A"]}

@@ -30,6 +30,8 @@ SECONDS = {
     "drift": 60,
     "targets": 150,
     "cause": 60,
+    "bias": 60,
+    "attributes": 120,
 }  # of a core, until some are measured
 
 
@@ -113,13 +115,22 @@ def main(argv):
     parser.add_argument("names", help="registered experiments, separated by commas")
     parser.add_argument("--quick", action="store_true", help="one LLM, one connector, three arms")
     parser.add_argument("--llms", type=int, help="the first so many LLMs alone (default: all)")
+    parser.add_argument(
+        "--connectors", type=int, help="the first so many connectors of each LLM alone (default: all)"
+    )
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, and run nothing")
     options = parser.parse_args(argv)
     registered = read_registered()
     runs = {
         run.name: run
         for name in options.names.split(",")
-        for run in plan(registered, name, quick=options.quick, num_llms=options.llms)
+        for run in plan(
+            registered,
+            name,
+            quick=options.quick,
+            num_llms=options.llms,
+            num_connectors=options.connectors,
+        )
     }
     rows = read_rows(FOLDER)
     finished = sum(name in rows for name in runs)
@@ -130,8 +141,12 @@ def main(argv):
     )
     if not options.estimate:
         command = f"./run.sh --experiment {options.names}" + " --quick" * options.quick
-        if options.llms:
-            command += f" -- --llms {options.llms}"
+        counts = [
+            f"--{name} {value}"
+            for name, value in (("llms", options.llms), ("connectors", options.connectors))
+            if value
+        ]
+        command += f" -- {' '.join(counts)}" * bool(counts)
         run_all(list(runs.values()), command=command, registered=registered)
         print(f"results: {PAGE}")
 

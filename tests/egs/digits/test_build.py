@@ -1,6 +1,7 @@
 """Training of the tiny models: what is drawn, and what is left when it is interrupted."""
 
 import random
+from pathlib import Path
 
 import numpy
 import pytest
@@ -8,9 +9,12 @@ import torch
 
 import augment
 import build_encoder
+import build_llm
 import instructions
 import rebuild_models
 import world
+
+LLM = Path(__file__).parents[3] / "egs" / "digits" / "models" / "llm"
 
 
 def test_no_string_kept_for_evaluation_is_drawn_for_training():
@@ -19,6 +23,17 @@ def test_no_string_kept_for_evaluation_is_drawn_for_training():
     assert not any(world.is_held_out(world.split_content(request.content)[1]) for request in requests)
     assert {request.task for request in requests} == {None, *world.TASKS}
     assert all(request.reference for request in requests)
+
+
+def test_even_pauses_are_around_every_word():
+    from transformers import AutoTokenizer
+
+    prompts = instructions.Prompts(AutoTokenizer.from_pretrained(LLM, local_files_only=True))
+    ids = prompts.content_ids(("two", "six"), build_llm.Even(2))
+    without = prompts.content_ids(("two", "six"))
+    assert [one for one in ids if one != prompts.pause] == without
+    assert ids[:2] == ids[-2:] == [prompts.pause] * 2
+    assert ids.count(prompts.pause) == 3 * 2
 
 
 def test_augmentation_is_the_same_for_the_same_generator_and_keeps_lengths_sane():

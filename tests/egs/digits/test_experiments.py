@@ -8,6 +8,9 @@ import pytest
 import yaml
 
 import experiment_arms
+import experiment_attributes
+import experiment_bias
+import experiment_contrasts
 import experiment_page
 import experiment_plan
 import experiments
@@ -59,17 +62,39 @@ def test_a_quick_run_has_one_llm_one_connector_and_three_arms(registered):
     assert names == ["llm_1", *(f"targets/{arm}/llm_1/connector_1" for arm in "CDA")]
 
 
+def test_a_share_of_the_llms_and_connectors_has_all_arms(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "targets", num_llms=1, num_connectors=1)]
+    assert names == ["llm_1", *(f"targets/{arm}/llm_1/connector_1" for arm in "CDAEGB")]
+
+
 def test_the_cause_needs_the_connectors_of_drift(registered):
     names = [run.name for run in experiment_plan.plan(registered, "cause", quick=True)]
     assert names[-3:] == ["drift/A/llm_1/connector_1", "drift/D/llm_1/connector_1", "cause/llm_1/connector_1"]
 
 
+def test_bias_tunes_the_llms_of_drift(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "bias", quick=True)]
+    assert names[:2] == ["llm_1", "start/llm_1/connector_1"]
+    assert names[2:] == [f"bias/{arm}/llm_1/connector_1" for arm in registered["experiments"]["bias"]["arms"]]
+
+
+def test_attributes_have_an_llm_and_an_aligned_connector_of_their_own(registered):
+    runs = experiment_plan.plan(registered, "attributes", num_llms=2)
+    assert [(run.name, run.kind) for run in runs[:4]] == [
+        ("attributes/llm_1", "told"),
+        ("attributes/start/llm_1/connector_1", "start"),
+        ("attributes/one_branch/llm_1/connector_1", "voice"),
+        ("attributes/two_branches/llm_1/connector_1", "voice"),
+    ]
+    assert len(runs) == len({run.name for run in runs}) == 2 + 2 * 2 * 3
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("bias", "'bias' is registered, and has no program yet"), ("sift", "'sift' is not registered")],
+    [("signal", "'signal' is registered, and has no program yet"), ("sift", "'sift' is not registered")],
 )
 def test_what_cannot_be_run_is_refused_with_what_can(registered, name, why):
-    with pytest.raises(ValueError, match=f"{why}; there are drift, targets, cause"):
+    with pytest.raises(ValueError, match=f"{why}; there are drift, targets, cause, bias, attributes"):
         experiment_plan.plan(registered, name)
 
 
@@ -142,6 +167,62 @@ def test_only_questions_that_tell_tasks_apart_are_asked():
             assert question.task in ("reverse", "german", "continue", "even")
 
 
+# --- arms of the programs
+
+
+@pytest.mark.parametrize(("share", "targets"), [(0.0, {"okay you gave me two"}), (1.0, {"two"})])
+def test_a_mixture_has_the_targets_of_its_arms(registered, share, targets):
+    first, second = (experiment_arms.Arm(**registered["arms"][name], licensed="write") for name in "AD")
+    mixed = experiment_bias.Mixed(first, second, share)
+    choices = [
+        choice for seed in range(20) for choice in mixed.choices(utterance("two"), random.Random(seed))
+    ]
+    assert {mixed.given_response(utterance("two"), choice) for choice in choices} == targets
+    assert {choice.instruction is None for choice in choices} == {share == 0}
+
+
+def test_a_half_mixture_has_both(registered):
+    first, second = (experiment_arms.Arm(**registered["arms"][name], licensed="write") for name in "AD")
+    mixed = experiment_bias.Mixed(first, second, 0.5)
+    found = [next(mixed.choices(utterance("two"), random.Random(seed))) for seed in range(200)]
+    assert 70 < sum(choice.options["second"] for choice in found) < 130
+
+
+def test_an_llm_is_told_attributes_in_tags():
+    rng = random.Random(1)
+    drawn = [experiment_attributes.draw_told(rng) for _ in range(500)]
+    replies = [one for one in drawn if one.told and one.reference.endswith(" voice")]
+    asked = [one for one in drawn if one.task in experiment_attributes.ASKED]
+    assert all(one.told for one in asked)
+    assert {one.reference for one in asked if one.task == "pitch"} == {
+        f"the pitch is {value}" for value in ("low", "medium", "high")
+    }
+    for one in replies:
+        digits, (speed, pitch) = " ".join(one.content), one.told
+        assert one.reference == f"okay you gave me {digits} in a {speed} and {pitch} voice"
+    assert len(asked) > 80 and len(replies) > 80 and sum(one.told is None for one in drawn) > 80
+
+
+def test_speech_of_two_branches_takes_the_slots_of_the_tags():
+    from auralign.layout import Response, Speech, Text
+
+    spoken = Utterance(
+        id="u", audio="a.flac", seconds=1.0, text="two", attributes={"speed": "fast", "pitch": "low"}
+    )
+    two, one = (experiment_attributes.Voiced(has_branch) for has_branch in (True, False))
+    target = Response(two.given_response(spoken, None))
+    assert target.text == "okay you gave me two in a fast and low voice"
+    assert two.layout(spoken, None, target).student.segments == (
+        Text("<audio><meta>"),
+        Speech("speed: fast, pitch: low", branch="voice", tag="attributes"),
+        Text("</meta><text>"),
+        Speech("two"),
+        Text("</text></audio>"),
+        target,
+    )
+    assert one.layout(spoken, None, target).student.segments == (Speech("two"), target)
+
+
 # --- page
 
 
@@ -190,6 +271,28 @@ def test_a_difference_is_over_the_same_questions_and_named_a_direction_only(regi
 def test_six_llms_have_a_p_value(registered):
     page = experiment_page.render(registered, rows_of(6, of_d="vvvv"))
     assert "p = 0.031 (Holm)" in page  # 2 / 2**6, as all six agree in everything
+
+
+def test_a_correlation_is_over_all_models(registered):
+    def of(llm, arm, flips, share):
+        facts = {"flips": flips, "speech_share": share, "speech_share_per_edge": 0.5}
+        return row("tuned", llm, 1, {arm: "rrrr"}, experiment="bias", arm=arm, **facts)
+
+    # Ranks 1 2 3 of the one LLM agree; those of the other, 1 3 2, have 1 - 6 * 2 / (3 * 8) = 0.5.
+    measured = {1: [(0.1, 0.3), (0.2, 0.4), (0.3, 0.5)], 2: [(0.1, 0.2), (0.2, 0.6), (0.3, 0.55)]}
+    arms = ("tuned_on_A", "mixed_50", "tuned_on_D")
+    rows = {
+        f"{llm}-{arm}": of(llm, arm, *pair)
+        for llm, pairs in measured.items()
+        for arm, pair in zip(arms, pairs, strict=True)
+    }
+    page = experiment_page.render(registered, rows)
+    assert "| +1.00 (3 models), +0.50 (3 models) | 2 |" in page
+    assert "| mixed_50 | 1.00 | 0.00 | 0.00 | 0.00 | 0.20 | 0.50 | 0.50 | 2 |" in page
+
+
+def test_a_correlation_of_two_models_is_undefined():
+    assert experiment_contrasts.correlate({}) == "| undefined (0 models) |  | 0 |"
 
 
 def test_what_was_not_run_is_named(registered):
@@ -260,3 +363,40 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
     assert rows["cause/llm_1/connector_1"]["answers"]["text"] == rows["llm_1"]["answers"]["text"]
     monkeypatch.setattr(experiment_runs.Bench, "make", None)
     experiments.run_all(runs, command="x", registered=small)  # nothing is left to make
+
+
+@pytest.mark.parametrize("name", ["bias", "attributes"])
+def test_a_program_on_two_dozen_clips_gives_its_measures(registered, tmp_path, monkeypatch, name):
+    import prepare
+
+    monkeypatch.chdir(DIGITS)
+    data, folder = tmp_path / "data", tmp_path / "runs"
+    prepare.main(["--corpus", str(CORPUS), "--output", str(data)])
+    folder.mkdir()
+    (folder / "llm_1").symlink_to(DIGITS / "models" / "llm")
+    small = yaml.safe_load(yaml.safe_dump(registered))
+    how = small["experiments"][name]
+    how |= {"num_steps": 2, "utts_per_step": 4}
+    if name == "bias":
+        how |= {"num_probed": 2, "arms": ["tuned_on_D"]}
+    else:
+        how["llm"] |= {"num_steps": 1, "examples_per_step": 4}
+    small["aligned"] |= {"num_steps": 2, "utts_per_step": 4}
+    for constant, value in (("FOLDER", folder), ("DATA", data), ("PAGE", tmp_path / "RESULTS.md")):
+        monkeypatch.setattr(experiments, constant, value)
+    runs = experiment_plan.plan(small, name, quick=True)
+    experiments.run_all(runs, command="x", registered=small)
+    rows = experiments.read_rows(folder)
+    assert set(rows) == {run.name for run in runs}
+    if name == "bias":
+        tuned = rows["bias/tuned_on_D/llm_1/connector_1"]
+        assert 0 < tuned["speech_share"] < 1 and 0 < tuned["speech_share_per_edge"] < 1
+        assert tuned["num_probed"] == 2
+        assert tuned["flips"] is not None
+    else:
+        num_questions = len(rows["attributes/llm_1"]["answers"]["text"])
+        for arm in ("one_branch", "two_branches"):
+            found = rows[f"attributes/{arm}/llm_1/connector_1"]
+            assert len(found["answers"][arm]) == len(found["attributes"]) == num_questions > 0
+            assert set(found["attributes"]) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert f"| {runs[-1].arm} |" in (tmp_path / "RESULTS.md").read_text()

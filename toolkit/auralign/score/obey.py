@@ -16,8 +16,8 @@ may differ, as a recognition error does not disobey the instruction.
 
 Use a task only for utterances that it `can_tell`: the first word of a one-word sentence is its whole transcript.
 
-The answer must be alone; white space, quotes, asterisks, a code fence and final punctuation around it are ignored. If a short
-sentence is accepted too ("The first word is go."), `meaning` says so.
+The answer must be alone; white space, quotes, brackets, marks of Markdown, a code fence and punctuation around it are ignored.
+If a short sentence is accepted too ("The first word is go."), `meaning` says so; then "Answer:" may go before it.
 
 This file has more than 300 lines, as half of it is the wordings, which are read beside the rules that judge their answers.
 """
@@ -47,7 +47,7 @@ MAX_DIGITS = 6  # of a number of words; int() refuses thousands of digits
 FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 # The mark before an item: "1. go", "2) do", "(c) you", "- hear".
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
-AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…"
+AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…#()[]<>="
 # Words that a short sentence around the answer may have: those of the instructions, so that echoing them does not disobey.
 SENTENCE_WORDS = frozenset(
     "the a this that these those it its of in is was are has have with to you your speech sentence text audio passage phrase "
@@ -68,12 +68,18 @@ ASSERTIONS = frozenset(
     "does do did occur occurs occurred appear appears appeared is was contain contains used found there true".split()
 )
 YES_NO_FRAME = (
-    SENTENCE_WORDS | NEGATIONS | ASSERTIONS | frozenset(f"{ASKED_WORD} anywhere present be does".split())
+    SENTENCE_WORDS
+    | NEGATIONS
+    | ASSERTIONS
+    | frozenset(f"{ASKED_WORD} anywhere present be does once twice times".split())
 )
+# "Answer: go", "The answer is 4".
+ANSWER_LEAD = re.compile(r"^(?:the |my )?answer(?:\s+is\b|\s*[:=-])\s*", re.IGNORECASE)
 # A word of the instruction alone is no answer to "what is it about, in one word?".
 ASKED_NOUNS = frozenset("word topic title mood".split())
 CAPITALS = frozenset("capital capitals uppercase upper".split())
 NOT_RUSSIAN = frozenset("іїєґўјљњћђџѓќѕәғқңөұүһ")
+SHORTEST_RUN = 4  # words that are written as one
 SHORTEST_ECHO = 4  # words in a row that are in an instruction
 SPELLING_LEAD = re.compile(
     r"^(?:(?:the )?(?:first|opening) word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is)"
@@ -151,6 +157,18 @@ def _bare(answer: str) -> str:
     return _unfence(answer).strip(AROUND)
 
 
+def _unmark(answer: str) -> str:
+    """An answer without the mark before the one item of a list."""
+    bare = _bare(answer)
+    return _bare(MARK.sub("", _unfence(answer), count=1)) or bare
+
+
+def _lead_off(answer: str) -> str:
+    """An answer without "The answer is" before it, or a list's mark."""
+    bare = _unmark(answer)
+    return _bare(ANSWER_LEAD.sub("", bare, count=1)) or bare
+
+
 def _upper_case(answer: str, said: str) -> bool:
     if said.isupper():
         raise ValueError(
@@ -161,19 +179,19 @@ def _upper_case(answer: str, said: str) -> bool:
 
 
 def _first_word(answer: str, said: str) -> bool:
-    return _is_placed(answer, english_words(said)[:1], "first")
+    return _is_placed(answer, said, english_words(said)[:1], "first")
 
 
 def _last_word(answer: str, said: str) -> bool:
-    return _is_placed(answer, english_words(said)[-1:], "last")
+    return _is_placed(answer, said, english_words(said)[-1:], "last")
 
 
-def _is_placed(answer: str, expected: list[str], position: str) -> bool:
+def _is_placed(answer: str, said: str, expected: list[str], position: str) -> bool:
     """Whether the answer is the expected word, alone, or last or first in a short sentence that names the position."""
-    words = english_words(answer)
+    words = english_words(_lead_off(answer))
     if not expected or not words:
         return False
-    if words == expected:
+    if words == expected or english_words(answer) == expected:
         return True
     if words[-1:] == expected:
         frame = words[:-1]
@@ -182,11 +200,15 @@ def _is_placed(answer: str, expected: list[str], position: str) -> bool:
     else:
         return False
     known = PLACE_FRAME | POSITIONS[position]
-    return not POSITIONS[position].isdisjoint(frame) and known.issuperset(frame)
+    # "Word: go" is enough; "the word is go" may be what was said.
+    names_it = not POSITIONS[position].isdisjoint(frame) or (
+        "word" in frame and not is_transcription(answer, said)
+    )
+    return names_it and known.issuperset(frame)
 
 
 def _count_words(answer: str, said: str) -> bool:
-    numbers, others = _read_numbers(english_words(answer))
+    numbers, others = _read_numbers(english_words(_lead_off(answer)))
     return set(numbers) == {len(english_words(said))} and COUNT_FRAME.issuperset(others)
 
 
@@ -209,17 +231,24 @@ def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
 
 
 def _one_word(answer: str, said: str) -> bool:
-    bare = _bare(answer)
+    bare = _unmark(answer)
     parts = re.split(r"['’-]", bare)
     spoken, written = english_words(said), english_words(bare)
     if bare.lower() in ASKED_NOUNS.difference(spoken):
         return False
     # "go-do-you-hear" and "GoDoYouHear" are sentences; a single word that was said is one word all the same.
     is_run = len(written) > 2 and f" {' '.join(written)} " in f" {' '.join(spoken)} "
-    is_joined = len(spoken) > 1 and "".join(written) == "".join(spoken)
+    is_joined = len(spoken) > 1 and _joins("".join(written), spoken)
     if is_run or is_joined or (len(written) > 1 and is_transcription(bare, said)):
         return False
     return all(part.isalpha() and _in_script(part, "LATIN") for part in parts)
+
+
+def _joins(text: str, words: list[str]) -> bool:
+    """Whether a text is all of the words without spaces, or at least `SHORTEST_RUN` of them in a row."""
+    shortest = min(SHORTEST_RUN, len(words))
+    ends = range(shortest, len(words) + 1)
+    return any(text == "".join(words[first:end]) for end in ends for first in range(end - shortest + 1))
 
 
 def _list_of_three(answer: str, said: str) -> bool:
@@ -258,9 +287,14 @@ def _in_script(text: str, name: str) -> bool:
 
 def _contains_word(answer: str, said: str) -> bool:
     right, wrong = ("yes", "no") if ASKED_WORD in english_words(said) else ("no", "yes")
-    words = english_words(answer)
+    words = english_words(_lead_off(answer))
     rest = words[1:]
-    if words[:1] != [right] or wrong in rest or not (YES_NO_FRAME | {right}).issuperset(rest):
+    if (
+        words[:1] != [right]
+        or wrong in rest
+        or set(rest) == {right}
+        or not (YES_NO_FRAME | {right}).issuperset(rest)
+    ):
         return False
     # "Yes, it does not" and "No, it does" contradict themselves.
     is_denied, is_asserted = not NEGATIONS.isdisjoint(rest), not ASSERTIONS.isdisjoint(rest)
@@ -269,16 +303,19 @@ def _contains_word(answer: str, said: str) -> bool:
 
 def _json(answer: str, said: str) -> bool:
     try:
-        value = json.loads(_unfence(answer))
+        value = json.loads(
+            _unfence(answer), object_pairs_hook=tuple
+        )  # in pairs, so that a key may not be there twice
     except (ValueError, RecursionError):  # no JSON, or thousands of brackets
         return False
-    if not isinstance(value, dict) or set(value) != {"text"} or not isinstance(value["text"], str):
+    if not isinstance(value, tuple) or len(value) != 1:
         return False
-    return is_transcription(value["text"], said)
+    key, text = value[0]
+    return key == "text" and isinstance(text, str) and is_transcription(text, said)
 
 
 def _begins_with(answer: str, said: str) -> bool:
-    bare = _bare(answer)
+    bare = _unmark(answer)
     rest = bare.removeprefix(OPENING)
     words, spoken = english_words(rest), english_words(said)
     if rest == bare or rest[0:1].isalnum() or not words or set(words) == {OPENING.lower()}:
@@ -290,11 +327,11 @@ def _begins_with(answer: str, said: str) -> bool:
 
 def _spell_first_word(answer: str, said: str) -> bool:
     expected = "".join(english_words(said)[:1]).replace("'", "")
-    text = SPELLING_LEAD.sub("", _bare(answer), count=1)
-    before, colon, behind = text.partition(":")
+    text = SPELLING_LEAD.sub("", _lead_off(answer), count=1)
+    before, colon, behind = text.replace("(", ":").partition(":")
     if colon and english_words(before) == english_words(said)[:1]:
-        text = behind
-    letters = [letter.strip(AROUND) or letter for letter in re.split(r"[\s.,–—-]+", text.strip())]
+        text = _bare(behind)
+    letters = [letter.strip(AROUND) or letter for letter in re.split(r"[\s.,–—-]+", text.strip(" -–—"))]
     spelt = straighten("".join(letters).lower(), opening=True).replace("'", "")
     return all(len(letter) == 1 for letter in letters) and spelt == expected != ""
 

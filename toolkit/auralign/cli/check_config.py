@@ -1,0 +1,56 @@
+"""`auralign check-config`: list what a YAML would construct."""
+
+import argparse
+
+from auralign.cli.arguments import Commands, import_from_working_folder
+
+DESCRIPTION = """\
+List every object that a YAML names, with its key, its line and whether it is allowed. Nothing is constructed, and files beside
+the recipe are not even imported. The exit code is 1 if something is refused: the YAML then needs --trust-config, or other parts.
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the parser of `auralign check-config`."""
+    parser = commands.add_parser(
+        "check-config",
+        help="list what a YAML would construct, without constructing it",
+        description=DESCRIPTION,
+        epilog="example: auralign check-config hparams/sift.yaml",
+    )
+    parser.add_argument(
+        "yaml", metavar="YAML", nargs="+", help="path of a YAML, or the name of one in hparams/"
+    )
+    parser.set_defaults(do=do)
+
+
+def do(options: argparse.Namespace) -> int:
+    """Print one line for each object; 1 if one of them is refused."""
+    from auralign.run_folder import find_yaml
+
+    import_from_working_folder()
+    return max([_check(find_yaml(name)) for name in options.yaml])
+
+
+def _check(path) -> int:
+    from auralign.recipe.file import check_keys, read_text
+    from auralign.recipe.trust import REPAIR, find_tagged, own_folders, parse, review
+
+    text = read_text(path)
+    nodes = parse(text, path)
+    check_keys(set(nodes), text, path)
+    folders, num_refused = own_folders(path), 0
+    for value in find_tagged(nodes):
+        is_allowed, why = review(value, folders)
+        num_refused += not is_allowed
+        print(
+            f"{path}:{value.line}: {value.key}: {value.shown}: {'allowed' if is_allowed else 'refused'}: {why}"
+        )
+    code = nodes.get("trust_remote_code")
+    if code is not None and str(code.value).lower() == "true":
+        print(
+            f"{path}:{code.start_mark.line + 1}: trust_remote_code: Python code in the LLM's folder would run"
+        )
+    if num_refused:
+        print(f"{path}: {num_refused} refused; {REPAIR}")
+    return int(num_refused > 0)

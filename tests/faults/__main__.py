@@ -1,0 +1,101 @@
+"""Run classes of faults and write their figures into RELIABILITY.md.
+
+python -m faults [--only CLASS,CLASS] [--fast] [--soak HOURS]; tools/fault_suite.sh sets its environment.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from faults.contents import control_tokens, model_folders, plugins, yaml_canaries
+from faults.flips import flips
+from faults.interruptions import full_disk, kills, signals
+from faults.trying import LOST, SILENT, SURVIVED
+from faults.workplace import Workplace
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "RELIABILITY.md"
+CLASSES = {
+    one.__name__: one
+    for one in (kills, flips, signals, control_tokens, yaml_canaries, model_folders, plugins, full_disk)
+}
+NOT_RUN = "not run"
+
+
+def main(argv: list[str]) -> int:
+    """Run the classes, print the faults that did not survive and the table; 1 if there is one."""
+    parser = argparse.ArgumentParser(prog="tools/fault_suite.sh", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--only", default=",".join(CLASSES), metavar="CLASS,CLASS", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="a part of each class, below a minute; nothing is written"
+    )
+    parser.add_argument(
+        "--soak", type=float, default=0, metavar="HOURS", help="repeat the classes with other seeds"
+    )
+    options = parser.parse_args(argv)
+    names = options.only.split(",")
+    unknown = [name for name in names if name not in CLASSES]
+    if unknown:
+        parser.error(f"--only {unknown[0]}: no such class; there are {', '.join(CLASSES)}")
+    began, seed, num_faults = time.monotonic(), 1, 0
+    with tempfile.TemporaryDirectory(prefix="faults.") as folder:
+        workplace = Workplace(Path(folder))
+        while True:
+            for name in names:
+                num_faults += _run(name, workplace, Random(seed), options.fast)
+            seed += 1
+            if time.monotonic() - began >= 3600 * options.soak:
+                return int(num_faults > 0)
+
+
+def _run(name: str, workplace: Workplace, random: Random, fast: bool) -> int:
+    """Run one class, print and write its figures; returns the number of faults that did not survive."""
+    began, counts = time.monotonic(), Counter()
+    for one in CLASSES[name](workplace, random, fast):
+        counts[one.outcome] += 1
+        if one.outcome != SURVIVED:
+            print(f"{name}: {one.outcome}: {one.name}: {one.detail}", flush=True)
+    figures = (
+        [sum(counts.values()), counts[SURVIVED], counts[LOST], counts[SILENT]] if counts else [NOT_RUN] * 4
+    )
+    print(
+        f"{name}: tries {figures[0]}, survived {figures[1]}, lost {figures[2]}, silent {figures[3]}",
+        flush=True,
+    )
+    if not fast and counts:
+        write_row(
+            PAGE,
+            name,
+            [*figures, round(time.monotonic() - began), _commit(), f"{datetime.now(UTC):%Y-%m-%d}"],
+        )
+    return counts[LOST] + counts[SILENT]
+
+
+def write_row(page: Path, name: str, figures: list) -> None:
+    """Replace the row of a class in the table of the page."""
+    text = page.read_text(encoding="utf-8")
+    row = f"| `{name}` | {' | '.join(map(str, figures))} |"
+    text, found = re.subn(rf"^\| `{name}` \|.*$", lambda _: row, text, count=1, flags=re.MULTILINE)
+    if not found:
+        raise ValueError(f"{page}: has no row of {name}; add one: | `{name}` | {NOT_RUN} |")
+    page.write_text(text, encoding="utf-8")
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

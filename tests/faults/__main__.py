@@ -46,21 +46,22 @@ def main(argv: list[str]) -> int:
     unknown = [name for name in names if name not in CLASSES]
     if unknown:
         parser.error(f"--only {unknown[0]}: no such class; there are {', '.join(CLASSES)}")
-    began, seed, num_faults = time.monotonic(), 1, 0
+    began, seed, num_faults, commit = time.monotonic(), 1, 0, _commit()
     with tempfile.TemporaryDirectory(prefix="faults.") as folder:
         workplace = Workplace(Path(folder))
         while True:
             for name in names:
-                num_faults += _run(name, workplace, Random(seed), options.fast)
+                num_faults += _run(name, workplace, Random(seed), None if options.fast else commit)
             seed += 1
             if time.monotonic() - began >= 3600 * options.soak:
                 return int(num_faults > 0)
 
 
-def _run(name: str, workplace: Workplace, random: Random, fast: bool) -> int:
-    """Run one class, print and write its figures; returns the number of faults that did not survive."""
+def _run(name: str, workplace: Workplace, random: Random, commit: str | None) -> int:
+    """Run one class, print its figures, and write them with the commit, or run the fast part; returns the number of faults that did
+    not survive."""
     began, counts = time.monotonic(), Counter()
-    for one in CLASSES[name](workplace, random, fast):
+    for one in CLASSES[name](workplace, random, commit is None):
         counts[one.outcome] += 1
         if one.outcome != SURVIVED:
             print(f"{name}: {one.outcome}: {one.name}: {one.detail}", flush=True)
@@ -71,7 +72,7 @@ def _run(name: str, workplace: Workplace, random: Random, fast: bool) -> int:
         f"{name}: tries {figures[0]}, survived {figures[1]}, lost {figures[2]}, silent {figures[3]}",
         flush=True,
     )
-    if not fast and counts:
+    if commit and counts:
         write_row(
             PAGE,
             name,
@@ -91,10 +92,18 @@ def write_row(page: Path, name: str, figures: list) -> None:
 
 
 def _commit() -> str:
-    done = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    """The commit that is attacked; "+" behind it means that files differ from it, other than the page itself."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or "unknown"
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--", ".", f":!{PAGE.name}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (commit.stdout.strip() or "unknown") + ("+" if changed.stdout else "")
 
 
 if __name__ == "__main__":

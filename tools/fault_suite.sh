@@ -3,6 +3,7 @@
 #
 #   tools/fault_suite.sh                       all classes; each writes its row into RELIABILITY.md when it is finished
 #   tools/fault_suite.sh --only kills,flips    some classes, such as those that an interrupted run left
+#   tools/fault_suite.sh --limit 120           at most so many tries of each class, drawn from all of it
 #   tools/fault_suite.sh --fast                a part of each in less than a minute, as tools/test.sh runs it
 #   tools/fault_suite.sh --soak 2              all classes again and again, with other seeds, for two hours
 #

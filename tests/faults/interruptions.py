@@ -4,41 +4,44 @@ import ctypes
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from functools import partial
 from random import Random
 
-from faults.trying import LOST, SILENT, SURVIVED, Try, forked
+from faults.trying import LOST, SILENT, SURVIVED, Planned, Try, forked
 from faults.workplace import Workplace
 
-NUM_FAST = {"train": 3, "generate": 2, "export": 1}  # tries of each stage in the fast part
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+LONG = ("generate", "train", "decode")  # stages that a queue or a user stops
+SHARES = (0.0, 0.25, 0.5, 0.75)  # of what a stage writes, for which there is room
 
 
-def kills(workplace: Workplace, random: Random, fast: bool) -> Iterator[Try]:
+def kills(workplace: Workplace, random: Random) -> list[Planned]:
     """SIGKILL before and after every file event of every stage."""
-    for stage, count in workplace.prepare().items():
-        points = list(range(1, count + 1))
-        for at in sorted(random.sample(points, min(NUM_FAST.get(stage, 0), count))) if fast else points:
-            workplace.reset(stage)
-            code = workplace.run(stage, at=at, number=signal.SIGKILL)
-            yield _again(workplace, stage, f"{stage} killed at file event {at}", code)
+    return [
+        partial(_interrupt, workplace, stage, at, signal.SIGKILL)
+        for stage, count in workplace.prepare().items()
+        for at in range(1, count + 1)
+    ]
 
 
-def signals(workplace: Workplace, random: Random, fast: bool) -> Iterator[Try]:
-    """SIGTERM, SIGINT and SIGUSR1 at a tenth of the file events of the stages that work long."""
-    for stage, count in workplace.prepare().items():
-        if stage not in ("generate", "train", "decode") or (fast and stage != "train"):
-            continue
-        for number in SIGNALS:
-            points = random.sample(range(1, count + 1), 1 if fast else -(-count // 10))
-            for at in sorted(points):
-                workplace.reset(stage)
-                code = workplace.run(stage, at=at, number=number)
-                name = f"{stage} got {number.name} at file event {at}"
-                if "Traceback" in workplace.printed:
-                    yield Try(name, LOST, "a traceback instead of a line")
-                else:
-                    yield _again(workplace, stage, name, code)
+def signals(workplace: Workplace, random: Random) -> list[Planned]:
+    """SIGTERM, SIGINT and SIGUSR1, each at a tenth of the file events of the stages that work long."""
+    return [
+        partial(_interrupt, workplace, stage, at, number)
+        for stage, count in workplace.prepare().items()
+        for number in SIGNALS
+        for at in sorted(random.sample(range(1, count + 1), -(-count // 10)))
+        if stage in LONG
+    ]
+
+
+def _interrupt(workplace: Workplace, stage: str, at: int, number: signal.Signals) -> Try:
+    workplace.reset(stage)
+    code = workplace.run(stage, at=at, number=number)
+    name = f"{stage}, {number.name} at file event {at}"
+    if "Traceback" in workplace.printed:
+        return Try(name, LOST, "a traceback instead of a line")
+    return _again(workplace, stage, name, code)
 
 
 def _again(workplace: Workplace, stage: str, name: str, code: int) -> Try:
@@ -57,37 +60,36 @@ def _again(workplace: Workplace, stage: str, name: str, code: int) -> Try:
     )
 
 
-def full_disk(workplace: Workplace, random: Random, fast: bool) -> Iterator[Try]:
+def full_disk(workplace: Workplace, random: Random) -> list[Planned]:
     """A disk (tmpfs in a user namespace) that is full after a part of what each stage writes; then there is room again."""
-    if fast or forked(lambda: _mount(workplace, 2**20), workplace.log):
-        return  # not run: this machine gives no namespaces
-    for stage in workplace.prepare():
-        before, after = (_size(folder) for folder in (workplace.state(stage), workplace.after(stage)))
-        for share in (0.0, 0.25, 0.5, 0.75):
-            results = workplace.root / "full_disk.txt"
-            results.unlink(missing_ok=True)
-            size = before + 2**15 + int(share * (after - before))
+    workplace.here.mkdir(exist_ok=True)
+    if forked(lambda: _mount(workplace, 2**20), workplace.log):
+        return []  # this machine gives no namespaces
+    return [partial(_fill, workplace, stage, share) for stage in workplace.prepare() for share in SHARES]
 
-            def work(stage=stage, size=size, results=results) -> int:
-                _mount(workplace, size)
-                shutil.copytree(workplace.state(stage), workplace.here, dirs_exist_ok=True)
-                code = workplace.run(stage)
-                printed = workplace.printed
-                if code and ("Traceback" in printed or "room" not in printed):
-                    results.write_text(f"{LOST}\n{printed[-300:]}", encoding="utf-8")
-                    return 0
-                _mount(workplace, 2**28, remount=True)
-                found = _again(workplace, stage, "", code)
-                results.write_text(f"{found.outcome}\n{found.detail}", encoding="utf-8")
-                return 0
 
-            code = forked(work, workplace.root / "full_disk.log")
-            name = f"{stage} on a disk that is full after {share:.0%} of it"
-            if not results.is_file():
-                yield Try(name, LOST, f"the try ended with {code}")
-                continue
-            outcome, _, detail = results.read_text(encoding="utf-8").partition("\n")
-            yield Try(name, outcome, detail)
+def _fill(workplace: Workplace, stage: str, share: float) -> Try:
+    """Run a stage where the disk is full, and again when there is room, in a process that sees this disk alone."""
+    before, after = (_size(folder) for folder in (workplace.state(stage), workplace.after(stage)))
+    name, results = f"{stage}, room for {share:.0%} of what it writes", workplace.root / "full_disk.txt"
+    results.unlink(missing_ok=True)
+
+    def work() -> None:
+        _mount(workplace, before + 2**15 + int(share * (after - before)))
+        shutil.copytree(workplace.state(stage), workplace.here, dirs_exist_ok=True)
+        code = workplace.run(stage)
+        if code and ("Traceback" in workplace.printed or "room" not in workplace.printed):
+            found = Try(name, LOST, workplace.printed.strip()[-300:])
+        else:
+            _mount(workplace, 2**28, remount=True)
+            found = _again(workplace, stage, name, code)
+        results.write_text(f"{found.outcome}\n{found.detail}", encoding="utf-8")
+
+    code = forked(work, workplace.root / "full_disk.log")
+    if not results.is_file():
+        return Try(name, LOST, f"the try ended with {code}")
+    outcome, _, detail = results.read_text(encoding="utf-8").partition("\n")
+    return Try(name, outcome, detail)
 
 
 def _size(folder) -> int:
@@ -106,7 +108,6 @@ def _mount(workplace: Workplace, size: int, *, remount: bool = False) -> int:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-        workplace.here.mkdir(exist_ok=True)
     flags, options = ms_remount if remount else 0, f"size={size}".encode()
     if libc.mount(b"tmpfs", os.fsencode(workplace.here), b"tmpfs", flags, options):
         raise OSError(ctypes.get_errno(), "mount")

@@ -23,6 +23,9 @@ class Try:
     detail: str = ""
 
 
+Planned = Callable[[], Try]
+
+
 def forked(work: Callable[[], int | None], log: Path) -> int:
     """Run some work in a child of this process, what it prints into a file; returns its exit code, or minus the signal.
 

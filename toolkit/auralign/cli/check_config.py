@@ -1,6 +1,7 @@
 """`auralign check-config`: list what a YAML would construct."""
 
 import argparse
+from pathlib import Path
 
 from auralign.cli.arguments import Commands, import_from_working_folder
 
@@ -32,7 +33,7 @@ def do(options: argparse.Namespace) -> int:
     return max([_check(find_yaml(name)) for name in options.yaml])
 
 
-def _check(path) -> int:
+def _check(path: Path) -> int:
     from auralign.recipe.file import check_keys, read_text
     from auralign.recipe.trust import REPAIR, find_tagged, own_folders, parse, review
 

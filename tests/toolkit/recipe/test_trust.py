@@ -294,3 +294,22 @@ def test_check_config_lists_what_is_refused_and_constructs_nothing(load, capsys)
     )
     assert lines[-1].startswith("a.yaml: 1 refused; ")
     assert not Path("canary").exists()
+
+
+def test_check_config_names_what_lets_code_of_a_model_run(load, capsys):
+    load()
+    text = (
+        Path("a.yaml")
+        .read_text()
+        .replace("llm: !name:builtins.dict", "llm: !name:builtins.dict {trust_remote_code: True}")
+    )
+    Path("a.yaml").write_text(f"{text}trust_remote_code: true\n")
+    assert cli.run(["check-config", "a.yaml"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"a.yaml:{line}: trust_remote_code: Python code in the LLM's folder would run" for line in (8, 21)
+    ]
+
+
+@pytest.mark.parametrize("text", ["(see [1)", "(" + "[" * 5000 + ")"])
+def test_brackets_that_are_no_tuple_are_text(load, text):
+    assert load(f"system_prompt: {text}").system_prompt == text

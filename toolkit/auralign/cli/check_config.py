@@ -1,7 +1,9 @@
 """`auralign check-config`: list what a YAML would construct."""
 
 import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from auralign.cli.arguments import Commands, import_from_working_folder
 
@@ -9,6 +11,9 @@ DESCRIPTION = """\
 List every object that a YAML names, with its key, its line and whether it is allowed. Nothing is constructed, and files beside
 the recipe are not even imported. The exit code is 1 if something is refused: the YAML then needs --trust-config, or other parts.
 """
+
+
+SWITCH = "trust_remote_code"  # no object, but it lets code run all the same
 
 
 def add(commands: Commands) -> None:
@@ -47,11 +52,19 @@ def _check(path: Path) -> int:
         print(
             f"{path}:{value.line}: {value.key}: {value.shown}: {'allowed' if is_allowed else 'refused'}: {why}"
         )
-    code = nodes.get("trust_remote_code")
-    if code is not None and str(code.value).lower() == "true":
-        print(
-            f"{path}:{code.start_mark.line + 1}: trust_remote_code: Python code in the LLM's folder would run"
-        )
+    for node in _switches(nodes):
+        print(f"{path}:{node.start_mark.line + 1}: {SWITCH}: Python code in the LLM's folder would run")
     if num_refused:
         print(f"{path}: {num_refused} refused; {REPAIR}")
     return int(num_refused > 0)
+
+
+def _switches(nodes: Mapping[str, Any]) -> Iterator[Any]:
+    """The nodes of `trust_remote_code: True`, at any depth."""
+    for name, node in nodes.items():
+        if name == SWITCH and str(node.value).lower() == "true":
+            yield node
+        if node.id == "mapping":
+            yield from _switches({str(key.value): value for key, value in node.value})
+        elif node.id == "sequence":
+            yield from _switches({str(number): value for number, value in enumerate(node.value)})

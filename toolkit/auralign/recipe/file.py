@@ -316,7 +316,7 @@ def _guess(value: str, before: Any = None) -> Any:
         return float(value)
     try:
         found = YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
+    except (YAMLError, RecursionError):
         return value
     if isinstance(before, float) and isinstance(found, int) and not isinstance(found, bool):
         return float(found)
@@ -383,6 +383,11 @@ def _loader() -> type:
 
     for kind in (NAME, NEW, APPLY, MODULE):
         Loader.add_multi_constructor(f"!{kind}:", construct(kind))
-    Loader.add_constructor("!tuple", lambda loader, node: tuple(_guess(f"[{node.value[1:-1]}]")))
+
+    def make_tuple(loader, node):
+        parts = _guess(f"[{node.value[1:-1]}]")
+        return tuple(parts) if isinstance(parts, list) else node.value  # such as "(see [1)", which is text
+
+    Loader.add_constructor("!tuple", make_tuple)
     Loader.add_implicit_resolver("!tuple", re.compile(r"^\(.*\)$"), first="(")
     return Loader

@@ -40,7 +40,8 @@ def do(options: argparse.Namespace) -> int:
 
 def _check(path: Path) -> int:
     from auralign.recipe.file import check_keys, read_text
-    from auralign.recipe.trust import REPAIR, find_tagged, own_folders, parse, review
+    from auralign.recipe.nodes import find_tagged, parse
+    from auralign.recipe.trust import REPAIR, own_folders, review
 
     text = read_text(path)
     nodes = parse(text, path)

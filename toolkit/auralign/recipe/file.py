@@ -21,6 +21,7 @@ from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
 from auralign.recipe import trust
 from auralign.recipe.hardware import AUTO, DTYPES, choose_device, choose_precision
 from auralign.recipe.keys import RecipeError, names_of, suggest
+from auralign.recipe.nodes import parse
 from auralign.recipe.recipe import KEYS, Recipe
 from auralign.records import shorten
 
@@ -108,7 +109,7 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     text = read_text(path)
     overrides = {name: _plain(value, name, path) for name, value in (overrides or {}).items()}
     trusted = str(overrides.pop(trust.TRUST, False)).lower() == "true"
-    nodes = trust.parse(text, path)
+    nodes = parse(text, path)
     given = set(nodes)
     check_keys(given, text, path)
     folders = trust.own_folders(path)

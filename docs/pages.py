@@ -69,7 +69,7 @@ def copies() -> dict[str, str]:
         "docs/export.md": "export.md",
         NOTEBOOK: "tutorial.md",
     }
-    for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "CHANGELOG"):
+    for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "RELIABILITY", "CHANGELOG"):
         pages[f"{name}.md"] = f"{name.lower()}.md"
     for readme in sorted([*ROOT.glob("recipes/*/README.md"), *ROOT.glob("egs/*/README.md")]):
         pages[str(readme.relative_to(ROOT))] = f"recipes/{readme.parent.name}.md"

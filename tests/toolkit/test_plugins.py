@@ -49,6 +49,13 @@ def announce(monkeypatch):
     return set_entries
 
 
+def test_a_method_that_ends_the_process_when_it_is_made_is_named(announce, monkeypatch):
+    monkeypatch.setattr(Echo, "__init__", lambda self: sys.exit(0))
+    announce(("echo", "auralign_thirdparty:Echo", "auralign-echo"))
+    with pytest.raises(MethodError, match="'echo' of auralign-echo 0.0.1 could not be made: SystemExit: 0"):
+        plugins.load_method("echo")
+
+
 def test_shipped_methods_are_announced_by_entry_points():
     files = (Path(__file__).parents[2] / "plugins" / "auralign_methods").glob("[a-z]*.py")
     announced = {entry.name for entry in plugins.find_methods() if entry.package == "auralign"}

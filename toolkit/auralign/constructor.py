@@ -36,14 +36,24 @@ class Constructor:
     def __init__(self, name: str, /, *args, **keywords):
         self.name, self.args, self.keywords = canonical(name), args, keywords
         self.kind = NAME
+        self.check: Callable[[Any], None] | None = None
 
     @functools.cached_property
     def func(self) -> Callable:
-        """The class or function itself; the first use imports it.
+        """The class or function itself; the first use imports it, and gives it to `check`, if there is one.
 
-        Raises ValueError if nothing of that name can be imported.
+        Raises ValueError if nothing of that name can be imported, and what `check` raises.
         """
-        return locate(self.name)
+        found = locate(self.name)
+        if self.check is not None:
+            self.check(found)
+        return found
+
+    def replace(self, *args, **keywords) -> "Constructor":
+        """The same class or function, of the same kind and with the same check, with other arguments."""
+        made = Constructor(self.name, *args, **keywords)
+        made.kind, made.check = self.kind, self.check
+        return made
 
     def __call__(self, *args, **keywords) -> Any:
         given = {name: realise(value) for name, value in self.keywords.items()}
@@ -75,9 +85,7 @@ def with_keywords(make: Callable, **keywords) -> Callable:
     """
     if not isinstance(make, Constructor):
         return functools.partial(make, **keywords)
-    made = Constructor(make.name, *make.args, **{**make.keywords, **keywords})
-    made.kind = make.kind
-    return made
+    return make.replace(*make.args, **{**make.keywords, **keywords})
 
 
 def realise(value):
@@ -105,7 +113,8 @@ def realise(value):
 def locate(name: str) -> Any:
     """The object of a dotted name: a module's class, function or class method.
 
-    Raises ValueError if there is none; an error of the module's own code goes through.
+    Raises ValueError if there is none, or only behind a module that another one imports. An error of the module's own code goes
+    through.
 
     >>> locate("pathlib.Path.cwd").__name__
     'cwd'
@@ -123,6 +132,8 @@ def locate(name: str) -> Any:
             if not hasattr(found, part):
                 raise ValueError(f"there is no {part!r} in {module}, which the YAML names: {name}")
             found = getattr(found, part)
+            if inspect.ismodule(found):  # `torch.os.system`: whoever reads the YAML must see what it names
+                raise ValueError(f"{part!r} is not a part of {module}, but a module that it imports: {name}")
         return found
     raise ValueError(f"there is no module {parts[0]!r}, which the YAML names: {name}")
 
@@ -162,13 +173,13 @@ def find_fault(name: str) -> str | None:
 
 
 def _names_of(tree: ast.Module) -> set[str]:
-    """Names that the top level of a module defines or imports."""
+    """Names that the top level of a module defines, or imports from auralign: others do not belong to it."""
     found = set()
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("auralign"):
+            found |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Assign):
             found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return found

@@ -97,7 +97,7 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
 def load_method(name: str, **options: Any) -> AlignmentMethod:
     """The method of that name, with its options.
 
-    Raises MethodError as `find_method` and `load_class` do, and on options that the method does not take.
+    Raises MethodError as `find_method` and `load_class` do, on options that the method does not take, and if making it fails.
     """
     entry = find_method(name)
     method_class = load_class(entry)
@@ -109,4 +109,12 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
         raise MethodError(
             f"method {name!r} of {entry.package} {entry.version} does not take these options "
             f"({', '.join(options) or 'none'}): {error}; see `auralign methods {name}`"
+        ) from error
+    except ValueError:
+        raise
+    except (
+        BaseException
+    ) as error:  # as of an import: `sys.exit` of a foreign method must not end this process
+        raise MethodError(
+            f"method {name!r} of {entry.package} {entry.version} could not be made: {type(error).__name__}: {error}"
         ) from error

@@ -38,6 +38,7 @@ def audit(
     device: str = "cpu",
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    overrides: Mapping[str, Any] | None = None,
     tell: Callable[[Cost], None] | None = None,
 ) -> Audit:
     """Audit a set of targets.
@@ -63,6 +64,8 @@ def audit(
         Limits instead of the usual ones; None: no limit.
     device, dtype, trust_remote_code
         How the LLM is loaded: as of `auralign.models.llm.load_llm`.
+    overrides : mapping of str, optional
+        Values for keys of the run's recipe. Default: none.
     tell : callable (Cost), optional
         Called before the LLM is loaded. Default: prints the cost on stderr.
 
@@ -76,7 +79,7 @@ def audit(
     """
     if sample < 1:
         raise ValueError(f"--sample {sample}: give at least 1")
-    run, path = _find_run(Path(targets))
+    run, path = _find_run(Path(targets), overrides)
     source, found_tests = _open(run, path, manifest, tests, form, columns, attributes, system, drawn)
     if llm is not None:
         named: PathLike = llm
@@ -159,15 +162,15 @@ def audit(
     )
 
 
-def _find_run(path: Path) -> tuple[RunFolder | None, Path]:
+def _find_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[RunFolder | None, Path]:
     """The run that targets belong to, if it is known, and their file."""
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
-        run = RunFolder.open(path)
+        run = RunFolder.open(path, overrides)
         with run.working_here():
             return run, run.targets("train").resolve()
     for folder in path.resolve().parents[1:2]:  # OUTPUT_FOLDER/targets/train.jsonl
         if path.is_file() and (folder / RECIPE).is_file() and not is_foreign(path):
-            return RunFolder.open(folder), path
+            return RunFolder.open(folder, overrides), path
     return None, path
 
 

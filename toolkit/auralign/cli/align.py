@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from auralign.cli.arguments import Commands, import_from_working_folder
+from auralign.cli.arguments import Commands, add_trust, import_from_working_folder, trust_of
 
 if TYPE_CHECKING:
     from auralign.align import Source
@@ -40,6 +40,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--force", action="store_true", help="also align utterances that have word times already"
     )
+    add_trust(parser)
     parser.set_defaults(do=do)
 
 
@@ -66,5 +67,5 @@ def _open_source(options: argparse.Namespace, manifest: "Records") -> "Source":
     from auralign.run_folder import RunFolder
 
     import_from_working_folder()
-    run = RunFolder.open(options.recipe)
+    run = RunFolder.open(options.recipe, trust_of(options))
     return from_recipe(run.recipe, manifest, path=run.recipe.source.path)

@@ -88,13 +88,30 @@ def bind(options: argparse.Namespace) -> socket.socket:
     return bound
 
 
-RUN_HELP = "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2"
+RUN_HELP = (
+    "output folder of a run, or a YAML, or the name of one in hparams/; keys of the YAML can follow, such as --seed 2, and "
+    "--trust-config (see `auralign check-config`)"
+)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The argument by which a command finds a run, with `options.overrides` for keys of its YAML."""
     parser.add_argument("run", metavar="RUN", help=RUN_HELP)
     parser.set_defaults(overrides={})
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option of a command that takes no other keys of the YAML; `trust_of` gives it to `RunFolder.open`."""
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="let the recipe's YAML construct anything (see `auralign check-config`)",
+    )
+
+
+def trust_of(options: argparse.Namespace) -> dict[str, bool]:
+    """The overrides for a recipe that the option of `add_trust` makes."""
+    return {"trust_config": True} if options.trust_config else {}
 
 
 def parse_overrides(words: list[str]) -> dict[str, str]:

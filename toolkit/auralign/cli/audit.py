@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from auralign.cli.arguments import Commands, parse_pairs
+from auralign.cli.arguments import Commands, add_trust, parse_pairs, trust_of
 
 DESCRIPTION = """\
 Measure what a set of targets will teach a connector, before it is trained: how far the targets are from what the LLM would answer
@@ -93,6 +93,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="run Python code that came with the LLM's folder"
     )
+    add_trust(parser)
     parser.set_defaults(do=do)
 
 
@@ -123,6 +124,7 @@ def do(options: argparse.Namespace) -> int:
             device=options.device,
             dtype=options.dtype,
             trust_remote_code=options.trust_remote_code,
+            overrides=trust_of(options),
             tell=_tell_and_stop if options.cost_only else None,
         )
     except _CostTold:

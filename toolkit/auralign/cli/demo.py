@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from auralign.cli.arguments import Commands, add_address, add_model, bind, load_model
+from auralign.cli.arguments import Commands, add_address, add_model, add_trust, bind, load_model, trust_of
 
 DESCRIPTION = """\
 Show a web page at http://HOST:PORT: record or upload speech and compare the answers to speech, to what the encoder's own
@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--examples", metavar="RUN", help="output folder of the run, whose right and wrong answers are shown"
     )
+    add_trust(parser)
     parser.set_defaults(do=do)
 
 
@@ -55,7 +56,7 @@ def do(options: argparse.Namespace) -> int:
     with bind(options) as probe:  # Gradio binds again, after the model is loaded
         host, port = probe.getsockname()[:2]
     sentences = read_sentences(options.sentences)
-    examples = read_examples(options.examples) if options.examples else []
+    examples = read_examples(options.examples, overrides=trust_of(options)) if options.examples else []
     model = load_model(options)
     recognizer, reason = find_recognizer(
         model, Path(options.folder), encoder=options.encoder, language=options.language, device=options.device

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from auralign.cli.arguments import Commands
+from auralign.cli.arguments import Commands, add_trust, trust_of
 
 
 def add(commands: Commands) -> None:
@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
         "--dataset", metavar="ID", action="append", default=[], help="training data of a model, on the hub"
     )
     parser.add_argument("--private", action="store_true", help="make a new repository private")
+    add_trust(parser)
     parser.set_defaults(do=do)
 
 
@@ -41,7 +42,7 @@ def do(options: argparse.Namespace) -> int:
     if options.targets:
         if options.dataset:
             raise ValueError("--dataset: of a model's card; leave it out with --targets")
-        run = RunFolder.open(options.source)
+        run = RunFolder.open(options.source, trust_of(options))
         with run.working_here():
             address, notes = push_targets(run, options.id, **common)
     else:

@@ -1,5 +1,6 @@
 """Right and wrong answers of a run's stage 4, with their recordings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,9 @@ def is_same(answer: str, expected: str) -> bool:
     return normalise(answer) == normalise(expected)
 
 
-def read_examples(run: str, *, num_shown: int = NUM_SHOWN) -> list[Example]:
+def read_examples(
+    run: str, *, num_shown: int = NUM_SHOWN, overrides: Mapping[str, Any] | None = None
+) -> list[Example]:
     """The first wrong and the first right answers of a run, each to another utterance.
 
     Arguments
@@ -57,12 +60,14 @@ def read_examples(run: str, *, num_shown: int = NUM_SHOWN) -> list[Example]:
         Output folder of a run, after stage 4.
     num_shown : int
         Of each kind.
+    overrides : mapping of str, optional
+        Values for keys of the run's recipe. Default: none.
 
     Returns list of Example.
 
     Raises FileNotFoundError if stage 4 was not run, ValueError if its files do not fit each other.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, overrides)
     with folder.working_here():
         from_text = Records(folder.hypotheses("text"), Hypothesis)
         questions = Records(folder.data.questions, Question)

@@ -318,7 +318,8 @@ def targets_of(run: RunFolder) -> tuple[list[tuple[Path, Path | None]], list[str
         # It names a run, or a checkpoint within one.
         places = [Path(start), *Path(start).resolve().parents]
         earlier = next((place for place in places if (trainings(place).current / RECIPE).is_file()), None)
-        if earlier is None or not (opened := RunFolder.open(earlier)).targets("train").is_file():
+        trust = {"trust_config": bool(run.recipe.source and run.recipe.source.trusted)}
+        if earlier is None or not (opened := RunFolder.open(earlier, trust)).targets("train").is_file():
             return found, [str(start)]
         more, unknown = targets_of(opened)
         return [*found, *more], unknown

@@ -3,8 +3,8 @@
     >>> parse_arguments(["hparams/sift.yaml", "--lr", "3e-4", "--connector.stride=4", "--restart"])
     (['hparams/sift.yaml'], {'lr': '3e-4', 'connector.stride': '4', 'restart': 'true'})
 
-The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. A YAML is code all
-the same: it belongs to a recipe or to one's own run, never to a model that another person published.
+The language is HyperPyYAML. Its `!name:` loads to a Constructor, which imports nothing before it is called. What a YAML may name
+is checked before (`auralign.recipe.trust`).
 One module, as keys, overrides and tags are checked on one text before anything in it is built.
 """
 
@@ -12,14 +12,16 @@ import datetime
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, realise
+from auralign.recipe import trust
 from auralign.recipe.hardware import AUTO, DTYPES, choose_device, choose_precision
 from auralign.recipe.keys import RecipeError, names_of, suggest
+from auralign.recipe.nodes import parse
 from auralign.recipe.recipe import KEYS, Recipe
 from auralign.records import shorten
 
@@ -48,6 +50,8 @@ class RecipeFile:
         Values of the command line, by key.
     name : str
         Name of the run in a ledger: the YAML's name without its suffix.
+    trusted : bool
+        Whether `--trust-config` was given, so that the YAML may construct anything. Default: False.
     """
 
     path: Path
@@ -55,6 +59,7 @@ class RecipeFile:
     text: str
     overrides: Mapping[str, str]
     name: str
+    trusted: bool = False
 
 
 def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -85,7 +90,7 @@ def parse_arguments(argv: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _is_flag(name: str) -> bool:
-    return name in KEYS and KEYS[name].kinds == (bool,)
+    return name == trust.TRUST or (name in KEYS and KEYS[name].kinds == (bool,))
 
 
 def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -96,19 +101,20 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     path : path
     overrides : dict of str
         Values by key, as text or of their own type, paths too; `connector.stride` is the argument `stride` of `connector`.
+        `trust_config` (default: False), which is not a key, lets the YAML construct anything.
 
-    Raises RecipeError on an unknown key (with a suggestion), a missing value, one of a wrong type, and broken YAML.
+    Raises RecipeError on an object that a YAML may not construct, an unknown key (with a suggestion), a missing value, one of a
+    wrong type, and broken YAML.
     """
-    text = _read(path)
+    text = read_text(path)
     overrides = {name: _plain(value, name, path) for name, value in (overrides or {}).items()}
-    given = set(re.findall(r"^([A-Za-z_]\w*):", text, flags=re.MULTILINE))
-    if not given:
-        raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
-    # A key of the recipe's own must be of use to another value; resolved references do not show that.
-    own = given if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
-    for name in sorted(given):
-        if name not in KEYS and name not in own:
-            raise RecipeError(f"{path}: unknown key {name!r}{suggest(name, KEYS)}")
+    trusted = str(overrides.pop(trust.TRUST, False)).lower() == "true"
+    nodes = parse(text, path)
+    given = set(nodes)
+    check_keys(given, text, path)
+    folders = trust.own_folders(path)
+    if not trusted:
+        trust.check_tags(nodes, path, folders)
     whole, inner = {}, {}
     for name, value in overrides.items():
         first = name.partition(".")[0]
@@ -122,10 +128,21 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     # Of one command, not of the run: a recipe that is kept must not restart whatever is done with it later.
     command = {"restart": whole.pop("restart")} if "restart" in whole else {}
     resolved = _resolve(_override(text, inner, path) if inner else text, whole, path)
-    values = _build(resolved, path) | command
+    values = _build(resolved, path, None if trusted else folders) | command
     words = {name: str(value) for name, value in overrides.items()}
-    source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem)
+    source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem, trusted=trusted)
     return make_recipe(values, path, source=source)
+
+
+def check_keys(given: set[str], text: str, path) -> None:
+    """Raise RecipeError if the text of a YAML has no keys, or one that is neither a recipe's nor used by a reference."""
+    if not given:
+        raise RecipeError(f"{path}: holds no keys; give a YAML such as hparams/sift.yaml")
+    # A key of the recipe's own must be of use to another value; resolved references do not show that.
+    own = given if text.startswith(RESOLVED) else set(re.findall(r"<(\w+)", text))
+    for name in sorted(given):
+        if name not in KEYS and name not in own:
+            raise RecipeError(f"{path}: unknown key {name!r}{suggest(name, KEYS)}")
 
 
 def _choose(text: str, whole: dict[str, Any], inner: dict[str, Any], path) -> None:
@@ -171,7 +188,8 @@ def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = 
     return recipe
 
 
-def _read(path) -> str:
+def read_text(path) -> str:
+    """The text of a YAML. Raises RecipeError if there is no such file, or if it is not UTF-8."""
     if not Path(path).is_file():
         raise RecipeError(f"no YAML at {path}; give the path of a file such as hparams/sift.yaml")
     try:
@@ -299,7 +317,7 @@ def _guess(value: str, before: Any = None) -> Any:
         return float(value)
     try:
         found = YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
+    except (YAMLError, RecursionError):
         return value
     if isinstance(before, float) and isinstance(found, int) and not isinstance(found, bool):
         return float(found)
@@ -317,8 +335,8 @@ def _resolve(text: str, overrides: Mapping[str, Any], path) -> str:
     return RESOLVED + resolved.removeprefix(RESOLVED)
 
 
-def _build(text: str, path) -> dict[str, Any]:
-    """The values of a YAML without references."""
+def _build(text: str, path, folders: Collection[Path] | None) -> dict[str, Any]:
+    """The values of a YAML without references. What they name is checked unless `folders`, those of the user's code, is None."""
     from ruamel.yaml.error import YAMLError
 
     loader = _loader()(text)
@@ -328,6 +346,8 @@ def _build(text: str, path) -> dict[str, Any]:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
+    if folders is not None:
+        trust.guard(values, "", path, folders)
     try:
         return {
             name: realise(value) if isinstance(value, Constructor) else value
@@ -364,6 +384,11 @@ def _loader() -> type:
 
     for kind in (NAME, NEW, APPLY, MODULE):
         Loader.add_multi_constructor(f"!{kind}:", construct(kind))
-    Loader.add_constructor("!tuple", lambda loader, node: tuple(_guess(f"[{node.value[1:-1]}]")))
+
+    def make_tuple(loader, node):
+        parts = _guess(f"[{node.value[1:-1]}]")
+        return tuple(parts) if isinstance(parts, list) else node.value  # such as "(see [1)", which is text
+
+    Loader.add_constructor("!tuple", make_tuple)
     Loader.add_implicit_resolver("!tuple", re.compile(r"^\(.*\)$"), first="(")
     return Loader

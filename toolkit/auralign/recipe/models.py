@@ -80,9 +80,7 @@ def _rename(value: Any, rename: Callable[[str], str]) -> Any:
             keywords["path"] = rename(keywords["path"])
         elif args and isinstance(args[0], str):
             args[0] = rename(args[0])
-    made = Constructor(value.name, *args, **keywords)
-    made.kind = value.kind
-    return made
+    return value.replace(*args, **keywords)
 
 
 def _rename_in_text(text: str, names: Mapping[str, str]) -> str:

@@ -218,6 +218,7 @@ class Recipe:
             Such as "hparams/sift.yaml".
         overrides
             Values by key; a path too. Keys within a key have dots: `**{"connector.stride": 4}`.
+            `trust_config=True` lets a YAML that you have read construct anything.
 
         Raises RecipeError if the file or a value cannot be used.
         """
@@ -255,6 +256,8 @@ class Recipe:
         for name, constructor in _constructors({name: getattr(self, name) for name in KEYS}):
             try:
                 inspect.signature(constructor)  # raises on an unknown argument
+            except RecipeError as error:
+                raise RecipeError(f"{self._place}: {error}") from error
             except (ValueError, TypeError, ImportError) as error:
                 raise RecipeError(f"{self._place}: {name}: {_explain(constructor, error)}") from error
 
@@ -313,4 +316,7 @@ def print_help(doc: str) -> None:
     for name, about in KEYS.items():
         if not about.is_scalar:
             print(f"  --{name + '.NAME':<26}{about.meaning}")
+    print(
+        "\n  --trust-config              let the YAML construct anything; auralign check-config YAML lists what"
+    )
     sys.exit(0)

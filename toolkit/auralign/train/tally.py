@@ -26,6 +26,8 @@ class Tally:
         The others since then, each with its `step`, the reason (`why`) and the ids of the `utterances` that gave it.
     run_counted, run_skipped : int
         The same of the whole run. Overflows of fp16, after which the scaler lowers its scale, are not in `run_skipped`.
+    num_split : int
+        How often a pack since the last validation was split in two, as it did not fit into memory.
     """
 
     loss_sum: float = 0.0
@@ -33,6 +35,7 @@ class Tally:
     skipped: list[dict] = field(default_factory=list)
     run_counted: int = 0
     run_skipped: int = 0
+    num_split: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -46,7 +49,7 @@ class Tally:
 
     def next_stretch(self) -> "Tally":
         """The tally after a validation."""
-        return replace(self, loss_sum=0.0, num_counted=0, skipped=[])
+        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], num_split=0)
 
     def count(self, loss: float) -> None:
         """Count a step that moved the weights."""
@@ -72,10 +75,13 @@ class Tally:
             )
 
     def describe(self) -> dict:
-        """The entries of the log: the mean loss, and what was skipped, if anything was."""
+        """The entries of the log: the mean loss, and what was skipped and how many packs were split, if any were."""
         mean = self.mean
-        skipped = {"skipped": self.skipped} if self.skipped else {}
-        return {"train_loss": None if mean is None else round(mean, 6), **skipped}
+        rare = {"skipped": self.skipped, "packs_split": self.num_split}
+        return {
+            "train_loss": None if mean is None else round(mean, 6),
+            **{name: value for name, value in rare.items() if value},
+        }
 
 
 def named(skipped: dict) -> str:

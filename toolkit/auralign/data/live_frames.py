@@ -100,7 +100,7 @@ class LiveFrames:
     def _sorted(self, packs: list[list[int]]) -> list[dict[int, Utterance]]:
         """The rows of packs, each once, in batches of similar duration, with their utterances."""
         utterances = {row: self.manifest[row] for rows in packs for row in rows}
-        batches = _alike({row: utterance.seconds for row, utterance in utterances.items()})
+        batches = batches_of_similar({row: utterance.seconds for row, utterance in utterances.items()})
         return [{row: utterances[row] for row in batch} for batch in batches]
 
     def _encode_step(self, packs: list[list[int]], batches: list[dict[int, Utterance]]) -> list[Batch]:
@@ -227,7 +227,7 @@ class _ReadAhead:
         return self._hear(utterance) if threading.main_thread().is_alive() else None
 
 
-def _alike(seconds: dict[int, float]) -> list[list[int]]:
+def batches_of_similar(seconds: dict[int, float]) -> list[list[int]]:
     """Rows in batches of similar duration, given the seconds of each row."""
     batches: list[list[int]] = []
     for row in sorted(seconds, key=lambda row: (seconds[row], row)):

@@ -1,10 +1,10 @@
 """Memory, time and disk of a run, from the sizes of its models and the positions of its examples.
 
-    >>> llm = LLMSizes(7_615_616_512, 2, layers=28, width=3584, inner=18_944, query=3584, key=512, vocabulary=152_064)
+    >>> llm = LLMSizes(7_615_616_512, 2, layers=28, width=3584, inner=18_944, query=3584, vocabulary=152_064)
     >>> round(bytes_per_position(llm) / 28 / 1000)           # kB of a layer of Qwen2.5-7B in bf16
-    173
+    171
 
-Axes of the formulas: N positions, D width, I inner width of the MLP, Q and K widths of queries and keys, V vocabulary.
+Axes of the formulas: N positions, D width, I inner width of the MLP, Q width of all queries, V vocabulary.
 """
 
 import os
@@ -110,7 +110,9 @@ def plan(run, *, gpus: int = 1, memory: float | None = None, rate: float | None 
     longest = int(train.lengths.max())
     available = int(memory or memory_of(recipe.device))
     fixed = fixed_memory(sizes, recipe, data)
-    each = bytes_per_position(sizes.llm, activations=activation_bytes(recipe, sizes.llm))
+    each = bytes_per_position(
+        sizes.llm, activations=activation_bytes(recipe, sizes.llm), trains_llm=recipe.train_llm
+    )
     room = int(((1 - RESERVE) * available - sum(fixed.values())) // each)
     steps = epoch_steps(train.lengths, tokens_per_step=recipe.tokens_per_step, seed=recipe.seed, epoch=0)
     laid_out = [
@@ -162,12 +164,12 @@ def bytes_per_position(llm: LLMSizes, *, activations: int | None = None, trains_
     """What backward keeps of a position, in all layers.
 
     A frozen layer keeps, in a type of b bytes: of the MLP the gate, its activation and the up projection (3 b I); of the two
-    RMS norms their input in fp32 and what they scale (2 (4 + b) D); of attention queries, keys, values and outputs
-    (2 b (Q + K)). LoRA keeps the input of each adapted module twice, before and after dropout; trained weights keep the inputs
-    of all.
+    RMS norms their input in fp32 (8 D); of attention queries, keys, values and outputs (4 b Q; kernels that do not repeat shared
+    keys and values keep less). LoRA keeps the input of each adapted module twice, before and after dropout; trained weights
+    keep the inputs of all.
     """
     size = activations or llm.bytes_per_value
-    layer = 3 * size * llm.inner + 2 * (4 + size) * llm.width + 2 * size * (llm.query + llm.key)
+    layer = 3 * size * llm.inner + 8 * llm.width + 4 * size * llm.query
     if trains_llm:
         layer += size * (llm.inner + 5 * llm.width)
     return llm.layers * layer + 2 * size * llm.adapted

@@ -32,9 +32,8 @@ class LLMSizes:
     parameters : int
     bytes_per_value : int
         Of a weight: 4 in float32, 2 in bfloat16 and float16.
-    layers, width, inner, query, key, vocabulary : int
-        Number of layers; widths of the residual stream, of the inner layer of the MLP, of all queries, and of all keys; number
-        of logits.
+    layers, width, inner, query, vocabulary : int
+        Number of layers; widths of the residual stream, of the inner layer of the MLP, and of all queries; number of logits.
     adapted : int
         Sum of the input widths of all modules that LoRA adapts.
     """
@@ -45,7 +44,6 @@ class LLMSizes:
     width: int
     inner: int
     query: int
-    key: int
     vocabulary: int
     adapted: int = 0
 
@@ -141,7 +139,6 @@ def _measure_llm(recipe) -> tuple[LLMSizes, int]:
             width=config.hidden_size,
             inner=max(inner) if isinstance(inner, (list, tuple)) else inner,
             query=heads * width_of_head,
-            key=(getattr(config, "num_key_value_heads", None) or heads) * width_of_head,
             vocabulary=config.vocab_size,
             adapted=adapted,
         ),

@@ -10,6 +10,7 @@ ways in turn. A way whose gate fails is void:
 
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ import torch
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.live_frames import batches_of_similar
 from auralign.models.llm.attention import follow, sequence_by_sequence, unread_mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TOKENS_PER_STEP, TOKENS_PER_PACK = 7_710, 2_048  # of the recipe of LibriSpeech
 STRIDE_HZ = 6.25  # speech embeddings a second
@@ -83,7 +87,7 @@ def _pack_sizes() -> tuple[int, ...]:
     return tuple(int(lengths[row]) for row in pack(lengths, max_tokens=TOKENS_PER_PACK)[0])
 
 
-def make_decoder() -> torch.nn.Module:
+def make_decoder() -> "PreTrainedModel":
     """A frozen decoder of Qwen2 with random weights, which attends in both ways."""
     from transformers import Qwen2Config, Qwen2Model
 
@@ -99,14 +103,14 @@ def make_decoder() -> torch.nn.Module:
     return follow_pack(Qwen2Model(config))
 
 
-def follow_pack(decoder: torch.nn.Module) -> torch.nn.Module:
+def follow_pack(decoder: "PreTrainedModel") -> "PreTrainedModel":
     """Freeze a decoder and let it attend sequence by sequence where it is told to."""
     decoder.eval().requires_grad_(False)
     follow(decoder, decoder.config)
     return decoder
 
 
-def gradient(decoder: torch.nn.Module, sizes: tuple[int, ...], way: str) -> torch.Tensor:
+def gradient(decoder: "PreTrainedModel", sizes: tuple[int, ...], way: str) -> torch.Tensor:
     """The gradient (N, D) of a fixed function of the last hidden states of a pack, by its embeddings."""
     embeddings, weights = _fixed(decoder, sum(sizes))
     options = {
@@ -121,11 +125,11 @@ def gradient(decoder: torch.nn.Module, sizes: tuple[int, ...], way: str) -> torc
             states = decoder(
                 attention_mask=unread_mask(sum(sizes), embeddings.device), **options
             ).last_hidden_state
-    (states[0].float() * weights).sum().backward()
-    return embeddings.grad
+    (found,) = torch.autograd.grad((states[0].float() * weights).sum(), embeddings)
+    return found
 
 
-def _fixed(decoder: torch.nn.Module, num_positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _fixed(decoder: "PreTrainedModel", num_positions: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings (N, D) with a gradient, the same for all types, and the weights (N, D) of the function."""
     generator = torch.Generator().manual_seed(1)
     width = decoder.config.hidden_size
@@ -140,14 +144,21 @@ def distance(found: torch.Tensor, reference: torch.Tensor) -> float:
     return float((found - reference).norm() / reference.norm())
 
 
-def describe_gates(decoder: torch.nn.Module, sizes: tuple[int, ...]) -> str:
+def _store(decoder: "PreTrainedModel", dtype: torch.dtype) -> None:
+    """Keep the weights in a type; the angles of rotary positions stay in fp32, as they do when a folder is loaded."""
+    for parameter in decoder.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
+def describe_gates(decoder: "PreTrainedModel", sizes: tuple[int, ...]) -> str:
     """The distances of both gates. Raises ValueError if one fails."""
     ways = (SQUARE, SEQUENCES)
     exact = {way: gradient(decoder, sizes, way) for way in ways}
     apart = distance(exact[SEQUENCES], exact[SQUARE])
-    rounded = decoder.to(torch.bfloat16)
-    coarse = {way: gradient(rounded, sizes, way) for way in ways}
-    reference = gradient(rounded.float(), sizes, SQUARE)  # the weights as bf16 has them
+    _store(decoder, torch.bfloat16)
+    coarse = {way: gradient(decoder, sizes, way) for way in ways}
+    _store(decoder, torch.float32)
+    reference = gradient(decoder, sizes, SQUARE)  # of the weights as bf16 has them
     errors = {way: distance(found, reference) for way, found in coarse.items()}
     between = distance(coarse[SEQUENCES], coarse[SQUARE])
     said = (

@@ -17,6 +17,13 @@ from typing import Any
 
 LIBRARIES = ("torch", "transformers", "speechbrain", "peft", "numpy", "sacrebleu")
 GIT_SECONDS = 10.0
+NO_MEMORY = (  # in a RuntimeError of torch: its allocator for CPUs, on Windows too, and libraries of GPUs
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "backend out of memory",
+    "CUDA out of memory",
+    "STATUS_ALLOC_FAILED",
+)
 
 
 def describe_environment() -> dict[str, Any]:
@@ -80,3 +87,12 @@ def _find_processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return (names[0] if names else platform.processor()) or platform.machine() or "unknown processor"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or of Python says that there is no memory left on a GPU or on the machine."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+    )

@@ -23,6 +23,7 @@ from random import Random
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auralign.environment import is_out_of_memory
 from auralign.layout import (  # noqa: F401 (what a method is written with)
     STUDENT,
     TARGET,
@@ -223,10 +224,10 @@ def running(method: AlignmentMethod, hook: str, utt_id: str = "") -> Iterator[No
     """Context manager for a method's own code: its exceptions become a MethodFailedError that names hook and utterance."""
     try:
         yield
-    except (MethodFailedError, MemoryError):
+    except MethodFailedError:
         raise
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # of torch: no fault of the method
+        if is_out_of_memory(error):  # no fault of the method
             raise
         raise MethodFailedError(
             f"method {method.name!r}: {hook}{utt_id and f' for {utt_id}'} raised {type(error).__name__}: "

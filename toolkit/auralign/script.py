@@ -53,6 +53,7 @@ def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
 
 def _in_one_line(error: Exception) -> str | None:
     """The message for an error of the input; None for a defect of auralign, whose traceback is needed."""
+    from auralign.environment import is_out_of_memory
     from auralign.stage import StageBusyError
 
     if isinstance(error, OSError) and error.errno in FULL:
@@ -62,9 +63,9 @@ def _in_one_line(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError, StageBusyError)):
         return " ".join(str(error).split())  # libraries write theirs on several
-    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
+    if is_out_of_memory(error):
         return (
-            "the GPU has no memory left; lower tokens_per_pack (stage 3), or generate_batch_size and decode_batch_size "
-            "(stages 2 and 4)"
+            "the GPU or the machine has no memory left; lower tokens_per_pack (stage 3), or generate_batch_size and "
+            "decode_batch_size (stages 2 and 4)"
         )
     return None

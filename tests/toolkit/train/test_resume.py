@@ -65,6 +65,7 @@ def train(folder, output, *, stop_after=None, model=None, **overrides):
             folder=output,
             max_gigabytes=1,
             batch_seconds=2,
+            num_workers=hparams.num_workers,
         )
         examples[split] = Examples(
             Records(folder / f"{split}.targets.jsonl", Target),
@@ -104,6 +105,14 @@ def test_training_lowers_the_loss(recipe, tmp_path):
     train(recipe, tmp_path, num_steps="40", lr="0.02")
     log = Checkpoints(tmp_path / "checkpoints").last().description["log"]
     assert log[-1]["train_loss"] < 0.9 * log[0]["train_loss"]
+
+
+def test_threads_that_read_ahead_change_no_bit_and_may_come_and_go(recipe, tmp_path):
+    train(recipe, tmp_path / "whole", feature_cache="off")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "ahead", feature_cache="off", num_workers=3, stop_after=5)
+    train(recipe, tmp_path / "ahead", feature_cache="off", num_workers=1)
+    assert weights(tmp_path / "ahead") == weights(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("stop_after", [3, 4, 7, 9])
@@ -283,6 +292,53 @@ def test_a_training_whose_validations_are_not_finite_fails(recipe, tmp_path, mon
 
     monkeypatch.setattr(AlignmentBrain, "terms", terms)
     with pytest.raises(ValueError, match="no validation of this run has a finite loss"):
+        train(recipe, tmp_path)
+
+
+def without_memory(monkeypatch, largest):
+    """Backward fails in the middle if a pack has more sequences than `largest`, as a GPU's memory may run out."""
+    real = AlignmentBrain.terms
+
+    class Full(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value):
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def terms(self, pack):
+        found = real(self, pack)
+        if torch.is_grad_enabled() and len(pack.choices) > largest:
+            return {name: replace(term, sum=Full.apply(term.sum)) for name, term in found.items()}
+        return found
+
+    monkeypatch.setattr(AlignmentBrain, "terms", terms)
+
+
+def test_packs_that_do_not_fit_into_memory_are_split_with_the_same_result(
+    recipe, more, tmp_path, monkeypatch, capsys
+):
+    options = {"num_steps": "4", **({"lora.lora_dropout": "0.0"} if more else {})}
+    train(recipe, tmp_path / "whole", **options)
+    without_memory(monkeypatch, 1)
+    train(recipe, tmp_path / "split", **options)
+    assert "does not fit into the memory of cpu; it is split" in capsys.readouterr().err
+    logs = [
+        Checkpoints(tmp_path / name / "checkpoints").last().description["log"] for name in ("whole", "split")
+    ]
+    assert "packs_split" not in logs[0][-1]
+    assert logs[1][-1]["packs_split"] > 0
+    assert logs[1][-1]["train_loss"] == pytest.approx(logs[0][-1]["train_loss"], rel=1e-4)
+    assert logs[1][-1]["valid_loss"] == pytest.approx(logs[0][-1]["valid_loss"], rel=1e-4)
+
+
+def test_a_sequence_that_does_not_fit_alone_is_named(recipe, tmp_path, monkeypatch):
+    without_memory(monkeypatch, 0)
+    with pytest.raises(
+        ValueError, match=r"step 1: the one sequence of train-\d+ does not fit into the memory"
+    ):
         train(recipe, tmp_path)
 
 

@@ -3,96 +3,23 @@
 A frozen encoder gives the same frames in every epoch and for every method, so each utterance is encoded once.
 """
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from auralign.data.audio import AudioError, audio_path, hear
 from auralign.data.frame_sums import find_damaged, is_whole, sums_path, write_sums
+from auralign.data.live_frames import Batch, LiveFrames
 from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.progress import Progress
 from auralign.records import Records, Utterance
 
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
-
-
-CLIPS_AT_ONCE, LONGEST_BY_SHORTEST = 8, 1.25
-"""How many utterances the encoder takes at once, and how much longer the longest may be than the shortest: the larger either, the
-more of what it computes is padding."""
-
-Batch = tuple[torch.Tensor, torch.Tensor]  # frames (B, T, D) and lengths (B,)
-
-
-class LiveFrames:
-    """Compute frames on request."""
-
-    def __init__(self, encoder, manifest: Records):
-        self.encoder, self.manifest = encoder, manifest
-        self._told: set[str] = set()
-
-    def get(self, rows: list[int]) -> Batch:
-        """Frames (B, T, D) and lengths (B,) of manifest rows, encoded together."""
-        return self.encode([self.manifest[row] for row in rows])
-
-    def get_each(self, packs: list[list[int]]) -> list[Batch]:
-        """Frames and lengths of the rows of each of several packs, encoded in batches over all packs, sorted by length.
-
-        Frames beyond the lengths are zero."""
-        utterances = {row: self.manifest[row] for rows in packs for row in rows}
-        parts = {}
-        for batch in _alike({row: utterance.seconds for row, utterance in utterances.items()}):
-            frames, lengths = self.encode([utterances[row] for row in batch])
-            parts |= {
-                row: one[:length] for row, one, length in zip(batch, frames, lengths.tolist(), strict=True)
-            }
-        return [_pad([parts[row] for row in rows]) for rows in packs]
-
-    def encode(self, utterances: list[Utterance]) -> Batch:
-        """Frames (B, T, D) and lengths (B,) of utterances, encoded together."""
-        try:
-            waveforms = [self._read(utterance) for utterance in utterances]
-        except AudioError as error:
-            raise ValueError(
-                f"{self.manifest.path}: {error}; stage 1 rejects such files if it reads all audio: run it with "
-                "--verify_audio true"
-            ) from error
-        try:
-            with torch.no_grad():
-                frames, lengths = self.encoder(waveforms)
-        except ValueError as error:
-            names = ", ".join(utterance.id for utterance in utterances)
-            raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
-        self._check_finite(utterances, frames, lengths)
-        return frames, lengths
-
-    def _check_finite(self, utterances: list, frames: torch.Tensor, lengths: torch.Tensor) -> None:
-        """Raise ValueError, which names the utterance, if its frames are not finite numbers."""
-        if torch.isfinite(frames).all():
-            return
-        for utterance, one, length in zip(utterances, frames, lengths.tolist(), strict=True):
-            if not torch.isfinite(one[:length]).all():
-                raise ValueError(
-                    f"{self.manifest.path}: {utterance.id}: the encoder gives frames that are not finite numbers; look at "
-                    f"{audio_path(self.manifest.path, utterance)}, and leave the utterance out of the manifest"
-                )
-
-    def _read(self, utterance) -> np.ndarray:
-        """Samples of an utterance. If stage 1 read headers alone, each kind of odd audio is reported once."""
-        path = audio_path(self.manifest.path, utterance)
-        found = hear(path, start=utterance.start, seconds=utterance.seconds)
-        for note, detail in found.notes if utterance.audio_hash.endswith(" bytes") else ():
-            if note not in self._told:
-                self._told.add(note)
-                print(
-                    f"warning: {self.manifest.path}: {utterance.id} is {note}{f' ({detail})' if detail else ''}, and others "
-                    "may be: stage 1 lists them all if it reads all audio (--verify_audio true)",
-                    file=sys.stderr,
-                )
-        return found.samples
 
 
 class CachedFrames:
@@ -106,6 +33,14 @@ class CachedFrames:
         """`get` for the rows of each of several packs."""
         return [self.get(rows) for rows in packs]
 
+    def stream(self, steps: Iterable[list[list[int]]]) -> Iterator[list[Batch]]:
+        """For each of some steps, `get` for the rows of each of its packs."""
+        return map(self.get_each, steps)
+
+    def reading(self, rows: Iterable[int]) -> contextlib.AbstractContextManager[None]:
+        """As of LiveFrames: nothing is read ahead."""
+        return contextlib.nullcontext()
+
     def get(self, rows: list[int]) -> Batch:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         lengths = self.lengths[rows]
@@ -118,24 +53,15 @@ class CachedFrames:
         return frames, torch.from_numpy(lengths.astype(np.int64))
 
 
-def _alike(seconds: dict[int, float]) -> list[list[int]]:
-    """Rows in batches of similar duration, given the seconds of each row."""
-    batches: list[list[int]] = []
-    for row in sorted(seconds, key=lambda row: (seconds[row], row)):
-        last = batches[-1] if batches else []
-        if not last or len(last) == CLIPS_AT_ONCE or seconds[row] > LONGEST_BY_SHORTEST * seconds[last[0]]:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
-
-
-def _pad(parts: list[torch.Tensor]) -> Batch:
-    lengths = torch.tensor([len(part) for part in parts])
-    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), lengths
-
-
 def open_frames(
-    encoder, manifest: Records, *, cache: str, folder, max_gigabytes: float, batch_seconds: float
+    encoder,
+    manifest: Records,
+    *,
+    cache: str,
+    folder,
+    max_gigabytes: float,
+    batch_seconds: float,
+    num_workers: int = 0,
 ):
     """Open the frames of a manifest with the requested cache, which is filled if need be.
 
@@ -154,6 +80,8 @@ def open_frames(
         If the frames take more, they are not cached, and a message says so.
     batch_seconds : float
         Seconds of audio encoded at once.
+    num_workers : int
+        Threads that read audio ahead; default 0: none. Frames do not depend on it.
 
     Returns LiveFrames or CachedFrames.
 
@@ -170,12 +98,13 @@ def open_frames(
             file=sys.stderr,
         )
         cache = "off"
+    live = LiveFrames(encoder, manifest, num_workers=num_workers)
     if cache == "off":
-        return LiveFrames(encoder, manifest)
+        return live
     shape = (int(lengths.sum()), encoder.width)
     if cache == "memory":
         array = np.empty(shape, dtype=np.float32)
-        _encode_all(encoder, manifest, lengths, array, batch_seconds)
+        _encode_all(live, lengths, array, batch_seconds)
         return CachedFrames(array, lengths)
     stem, of_manifest = manifest.path.stem, hash_path(manifest.path)[:16]
     path = Path(folder) / f"{stem}.{of_manifest}.{frames_key(encoder)}.npy"
@@ -187,7 +116,7 @@ def open_frames(
             print(f"{path}: is cut or damaged; all frames are computed again", file=sys.stderr)
             path.unlink()
         if path.exists():
-            _mend(path, encoder, manifest, lengths, batch_seconds)
+            _mend(path, live, lengths, batch_seconds)
         else:
             for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
                 path.parent.glob(f"{stem}.{of_manifest}.*.npy")
@@ -198,7 +127,7 @@ def open_frames(
                 path,
                 shape,
                 np.float32,
-                lambda array: _encode_all(encoder, manifest, lengths, array, batch_seconds),
+                lambda array: _encode_all(live, lengths, array, batch_seconds),
             )
             write_sums(path, lengths)
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
@@ -236,15 +165,32 @@ class BranchFrames:
         """Branch name -> frames (B, T, D) and lengths (B,) of manifest rows."""
         return {name: frames.get(rows) for name, frames in self.branches.items()}
 
-    def get_each(self, packs: list[list[int]]) -> list[dict[str, Batch]]:
-        """`get` for the rows of each of several packs, which are encoded together."""
-        of_branches = {name: frames.get_each(packs) for name, frames in self.branches.items()}
-        return [{name: found[number] for name, found in of_branches.items()} for number in range(len(packs))]
+    def stream(self, steps: Iterable[list[list[int]]]) -> Iterator[list[dict[str, Batch]]]:
+        """For each of some steps, `get` for the rows of each of its packs, which are encoded together.
+
+        The audio of later steps is read ahead, as far as nothing is cached."""
+        copies = tee(steps, len(self.branches))
+        parts = [frames.stream(copy) for frames, copy in zip(self.branches.values(), copies, strict=True)]
+        for of_branches in zip(*parts, strict=True):
+            yield [dict(zip(self.branches, found, strict=True)) for found in zip(*of_branches, strict=True)]
+
+    @contextlib.contextmanager
+    def reading(self, rows: Iterable[int]) -> Iterator[None]:
+        """Context manager: the audio of these rows, which will be asked for in this order, is read ahead if it is not cached."""
+        with contextlib.ExitStack() as stack:
+            for frames, of_one in zip(self.branches.values(), tee(rows, len(self.branches)), strict=True):
+                stack.enter_context(frames.reading(of_one))
+            yield
 
 
-def live_frames(model, manifest: Records) -> BranchFrames:
+def live_frames(model, manifest: Records, *, num_workers: int = 0) -> BranchFrames:
     """`LiveFrames` for each of the model's encoders: nothing is cached beside the manifest."""
-    return BranchFrames({name: LiveFrames(encoder, manifest) for name, encoder in model.encoders.items()})
+    return BranchFrames(
+        {
+            name: LiveFrames(encoder, manifest, num_workers=num_workers)
+            for name, encoder in model.encoders.items()
+        }
+    )
 
 
 def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
@@ -258,6 +204,7 @@ def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
                 folder=manifest.path.parent / "frames",
                 max_gigabytes=recipe.max_cache_gigabytes,
                 batch_seconds=recipe.encode_batch_seconds,
+                num_workers=recipe.num_workers,
             )
             for name, encoder in model.encoders.items()
         }
@@ -274,25 +221,26 @@ def frames_in(encoder, seconds: float) -> int:
     return encoder.num_frames(round(seconds * encoder.sample_rate)) if encoder.hears(seconds) else 0
 
 
-def _mend(path: Path, encoder, manifest: Records, lengths: np.ndarray, batch_seconds: float) -> None:
+def _mend(path: Path, live: LiveFrames, lengths: np.ndarray, batch_seconds: float) -> None:
     """Compute the damaged entries of a cache again, in the batches of the first time, which gives the same bits."""
     damaged = find_damaged(path, lengths)
     if damaged:
-        names = ", ".join(manifest[row].id for row in damaged[:10]) + (", ..." if len(damaged) > 10 else "")
+        names = ", ".join(live.manifest[row].id for row in damaged[:10]) + (
+            ", ..." if len(damaged) > 10 else ""
+        )
         print(
             f"{path}: {len(damaged)} of {len(lengths)} entries are damaged, computed again: {names}",
             file=sys.stderr,
         )
         array = np.load(path, mmap_mode="r+")
-        _encode_all(encoder, manifest, lengths, array, batch_seconds, only=set(damaged))
+        _encode_all(live, lengths, array, batch_seconds, only=set(damaged))
         array.flush()
     if damaged or not sums_path(path).exists():
         write_sums(path, lengths)
 
 
 def _encode_all(
-    encoder,
-    manifest: Records,
+    live: LiveFrames,
     lengths: np.ndarray,
     array: np.ndarray,
     batch_seconds: float,
@@ -301,15 +249,14 @@ def _encode_all(
 ) -> None:
     """Fill `array` with the frames of all utterances, encoded in batches of similar length; with `only`, of the batches that
     hold one of these rows."""
-    ends = np.cumsum(lengths)
-    live = LiveFrames(encoder, manifest)
-    with Progress(
-        f"encode {manifest.path.stem}", unit="utterance", total=np.count_nonzero(lengths)
-    ) as progress:
-        for rows in _batches(lengths, batch_seconds * encoder.frames_per_second):
-            if only is not None and only.isdisjoint(rows):
-                continue
-            frames, found = live.encode([manifest[row] for row in rows])
+    ends, manifest = np.cumsum(lengths), live.manifest
+    batches = [
+        rows
+        for rows in _batches(lengths, batch_seconds * live.encoder.frames_per_second)
+        if only is None or not only.isdisjoint(rows)
+    ]
+    with Progress(f"encode {manifest.path.stem}", unit="utterance", total=sum(map(len, batches))) as progress:
+        for rows, (frames, found) in zip(batches, live.each(batches), strict=True):
             for row, one, length in zip(rows, frames.cpu(), found.tolist(), strict=True):
                 if length != lengths[row]:
                     utterance = manifest[row]

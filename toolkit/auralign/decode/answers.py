@@ -4,6 +4,7 @@ More than 300 lines, as the questions are batched, kept and checked in one way f
 """
 
 import contextlib
+import itertools
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -71,6 +72,12 @@ class Answerer(ABC):
         """Raise ValueError if an utterance whose speech is an input cannot be encoded; by default all can."""
         return
 
+    def _reading(
+        self, batches: list[list[int]], given: str, partners
+    ) -> contextlib.AbstractContextManager[None]:
+        """Context manager: the batches of rows will be answered in this order; by default nothing is read ahead."""
+        return contextlib.nullcontext()
+
     def _is_assisted(self) -> bool:
         """Whether prompts also have a transcript by default."""
         return False
@@ -131,10 +138,12 @@ class Answerer(ABC):
                 total=len(asked),
                 initial=len(store.keys),
             ) as progress:
-                for batch in self._batches(pending, found):
-                    rows = [found[question.utt_id].row for question in batch]
-                    store.append(self._answer(batch, rows, given, partners))
-                    progress.update(len(batch))
+                batches = list(self._batches(pending, found))
+                rows = [[found[question.utt_id].row for question in batch] for batch in batches]
+                with self._reading(rows, given, partners):
+                    for batch, of_batch in zip(batches, rows, strict=True):
+                        store.append(self._answer(batch, of_batch, given, partners))
+                        progress.update(len(batch))
             silent: list[str] = []
             answers = self._in_order(asked, store, silent)
             write_records(path, answers, kind=Hypothesis, about=self.about())
@@ -252,6 +261,14 @@ class Decoder(Answerer):
                     f"{self.manifest.path}: {len(too_long)} test utterances are too long; {too_long[0]} "
                     f"{encoder.too_long(seconds[too_long[0]])}"
                 )
+
+    def _reading(
+        self, batches: list[list[int]], given: str, partners
+    ) -> contextlib.AbstractContextManager[None]:
+        if given in READ:
+            return contextlib.nullcontext()
+        rows = itertools.chain.from_iterable(batches)
+        return self.frames.reading(rows if partners is None else (int(partners[row]) for row in rows))
 
     def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[row] for row in rows]

@@ -16,6 +16,7 @@ from auralign.layout import END, FIRST, MAIN, STUDENT, TEACHER
 from auralign.losses import TopK
 from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
 from auralign.models.llm import INPUT, LLM, Answer, Decoding, Sampling
+from auralign.models.sending import send
 from auralign.models.views import Hidden, Named, Pack, ViewOutput
 from auralign.render import Piece, Rendered
 
@@ -343,13 +344,12 @@ class SpeechLLM(nn.Module):
 
 def on_device(frames: Frames, device) -> Frames:
     """The frames of all branches on a device; their lengths stay in memory, where reading them waits for nothing."""
-    return {name: (of_one.to(device), lengths.cpu()) for name, (of_one, lengths) in frames.items()}
+    return {name: (send(of_one, device), lengths.cpu()) for name, (of_one, lengths) in frames.items()}
 
 
 def _sent(values: list[int], device: torch.device) -> torch.Tensor:
     """Integers on a device, without waiting for it."""
-    tensor = torch.tensor(values, dtype=torch.long)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    return send(torch.tensor(values, dtype=torch.long), device)
 
 
 def _as_integers(lengths: torch.Tensor, expected: list[int] | None) -> list[int]:

@@ -155,6 +155,12 @@ class Recipe:
     )
     max_cache_gigabytes: float = key("frames larger than this are not kept", NOTED, default=4.0, minimum=0)
     encode_batch_seconds: float = key("seconds of audio encoded at once", NOTED, default=100.0, minimum=1)
+    num_workers: int = key(
+        "threads that read audio ahead of the encoder; results do not depend on it",
+        SAME,
+        default=0,
+        minimum=0,
+    )
     decode_max_new_tokens: int = key("length limit of answers", SAME, stages="decode", minimum=1)
     decode_tokens_per_second: float | None = key(
         "a second length limit of answers, in tokens for each second of audio",

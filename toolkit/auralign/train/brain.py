@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import auralign.models  # noqa: F401  # before SpeechBrain, which imports torchaudio  # isort: skip
@@ -28,6 +28,7 @@ from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.curves import Curves, WandbRun
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 from auralign.train.log import describe, show_answers
+from auralign.train.memory import as_they_fit
 from auralign.train.preemption import Preemption, StoppedBySignal, after_the_step
 from auralign.train.references import Comparison, References
 from auralign.train.resume import describe_changes, history_of
@@ -189,21 +190,12 @@ class AlignmentBrain(sb.Brain):
         units: Counter = Counter()
         for theirs in self._exchange(count_units(packs)):
             units.update(theirs)
-        losses: list[torch.Tensor] = []
-        for number, pack in zip(parallel.own(itertools.count()), packs, strict=False):
-            self._seed(number)
-            with self.training_ctx:
-                terms = self.terms(pack)
-                loss = total(terms, units)
-            for name, ids in self._left_out(terms, pack).items():
-                self.left_out.setdefault(name, []).extend(ids)
-            if not loss.requires_grad:
-                raise MethodFailedError(
-                    f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
-                    f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
-                )
-            losses.append(loss.detach().float())
-            self.scaler.scale(loss).backward()
+        numbers = itertools.islice(parallel.own(itertools.count()), len(packs))
+        packs, losses = as_they_fit(
+            dict(zip(numbers, packs, strict=True)),
+            lambda pack, number, part: self._backward(pack, units, number, part),
+            begin_again=self._begin_again,
+        )
         step_loss = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
         summed = parallel.sum_gradients(self.modules.parameters(), step_loss)
@@ -240,6 +232,40 @@ class AlignmentBrain(sb.Brain):
             self.schedule.step()
         self.progress.update(loss=loss_value, gradient_norm=gradient_norm)
         return torch.tensor(loss_value)
+
+    def _backward(self, pack: PackOfExamples, units: Counter, number: int, part: int) -> torch.Tensor:
+        """The loss of a pack, whose gradient is added to those of the parameters."""
+        self._seed(number, part)
+        with self.training_ctx:
+            terms = self.terms(pack)
+            loss = total(terms, units)
+        for name, ids in self._left_out(terms, pack).items():
+            self.left_out.setdefault(name, []).extend(ids)
+        if not loss.requires_grad:
+            raise MethodFailedError(
+                f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
+                f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
+            )
+        self.scaler.scale(loss).backward()
+        return loss.detach().float()
+
+    def _begin_again(self, pack: PackOfExamples) -> None:
+        """Before a pack that does not fit into memory is split: count it. Raises ValueError if it is one sequence."""
+        self.zero_grad(set_to_none=True)
+        self.left_out = {}
+        self.tally.num_split += 1
+        ids, step = self._ids([pack]), self.optimizer_step + 1
+        if len(pack.choices) == 1:
+            raise ValueError(
+                f"step {step}: the one sequence of {ids[0]} does not fit into the memory of {self.device}; leave this utterance "
+                "out, make targets shorter (max_new_tokens), or take a smaller dtype of the LLM (llm.dtype) or another device"
+            )
+        if self.tally.num_split == 1:  # since the last validation; the log counts them
+            print(
+                f"step {step}: a pack of {len(pack.choices)} sequences does not fit into the memory of {self.device}; it is "
+                "split in two, with the same gradient; a lower tokens_per_pack saves the second attempt",
+                file=sys.stderr,
+            )
 
     def _skip(
         self,
@@ -300,9 +326,11 @@ class AlignmentBrain(sb.Brain):
             self._save(valid_loss=None)
         self.curves.close()
 
-    def _seed(self, number: int) -> None:
-        """Seed dropout as a function of (seed, step, pack), so that neither resuming nor the number of ranks changes it."""
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.optimizer_step + number * 2**40)
+    def _seed(self, number: int, part: int = 0) -> None:
+        """Seed dropout as a function of (seed, step, pack, part of it), so that neither resuming nor the number of ranks changes
+        it."""
+        of_pack = number * 2**40 + part * 2**32
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.optimizer_step + of_pack) % 2**64)
 
     def _draw(self, values: dict) -> None:
         if parallel.is_first():
@@ -348,17 +376,17 @@ class AlignmentBrain(sb.Brain):
             self.tally.check(is_over=self.optimizer_step >= self.recipe.num_steps)
             self._exchange()
             return
-        sums, kinds, units, left_out = Counter(), {}, Counter(), Counter()
-        for their_sums, their_kinds, their_units, their_left_out in parallel.gathered(
-            (self.sums, self.kinds, self.units, self.num_left_out)
-        ):
+        sums, kinds, units, left_out, num_split = Counter(), {}, Counter(), Counter(), 0
+        mine = (self.sums, self.kinds, self.units, self.num_left_out, self.tally.num_split)
+        for their_sums, their_kinds, their_units, their_left_out, their_num_split in parallel.gathered(mine):
             sums.update(their_sums)
             kinds |= their_kinds
             units.update(their_units)
             left_out.update(their_left_out)
+            num_split += their_num_split
         means = {name: value / max(units[kinds[name][0]], 1) for name, value in sums.items()}
         comparison = self._compare()
-        tally, self.tally = self.tally, self.tally.next_stretch()
+        tally, self.tally = replace(self.tally, num_split=num_split), self.tally.next_stretch()
         if parallel.is_first():
             valid_loss = sum(kinds[name][1] * mean for name, mean in means.items())
             self._write(means, tally, valid_loss=valid_loss, comparison=comparison, left_out=left_out)

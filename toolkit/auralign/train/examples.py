@@ -1,8 +1,9 @@
 """Training examples: a target with its utterance's speech, rendered view by view, counted and packed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
 import torch
@@ -179,22 +180,31 @@ class Examples:
 
         `heard` are the examples whose speech is put in the place of theirs; by default they hear their own.
         """
+        examples = np.asarray(examples)
         heard = examples if heard is None else heard
-        for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack)):
-            others = [int(self.rows[heard[row]]) for row in rows]
-            (frames,) = self.frames.get_each([others])
-            yield self._pack([int(examples[row]) for row in rows], others, frames)
+        packs = own(pack(self.lengths[examples], max_tokens=tokens_per_pack))
+        plans = ([_Plan(examples[rows].tolist(), self.rows[heard[rows]].tolist())] for rows in packs)
+        return (read for (read,) in self._read(plans))
 
-    def step(self, examples: np.ndarray, *, tokens_per_pack: int) -> list[PackOfExamples]:
-        """The packs of an optimiser step, this rank's of them, whose speech is encoded together: sorted by length over all packs,
-        less of what the encoder computes is padding."""
-        packs = list(own(pack(self.lengths[examples], max_tokens=tokens_per_pack)))
-        heard = [[int(self.rows[examples[row]]) for row in rows] for rows in packs]
-        frames = self.frames.get_each(heard)
-        return [
-            self._pack([int(examples[row]) for row in rows], of_manifest, of_pack)
-            for rows, of_manifest, of_pack in zip(packs, heard, frames, strict=True)
-        ]
+    def steps(self, steps: Iterable[np.ndarray], *, tokens_per_pack: int) -> Iterator[list[PackOfExamples]]:
+        """The packs of each of some optimiser steps, this rank's of them.
+
+        The speech of a step is encoded together: sorted by length over all packs, less of it is padding."""
+        plans = (
+            [
+                _Plan(examples[rows].tolist(), self.rows[examples[rows]].tolist())
+                for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack))
+            ]
+            for examples in steps
+        )
+        return self._read(plans)
+
+    def _read(self, steps: Iterable[list["_Plan"]]) -> Iterator[list[PackOfExamples]]:
+        """The packs of planned steps with their frames; those of later steps may be read ahead."""
+        steps, coming = tee(steps)
+        found = self.frames.stream([plan.heard for plan in step] for step in coming)
+        for step, frames in zip(steps, found, strict=True):
+            yield [self._pack(plan, of_pack) for plan, of_pack in zip(step, frames, strict=True)]
 
     def read_views(self, examples: np.ndarray, *, tokens_per_pack: int) -> Iterator[list[Rendered]]:
         """The teacher's views, all text, of examples in packs; every rank gets its own."""
@@ -204,13 +214,13 @@ class Examples:
     def _laid_out(self, example: int) -> Layout:
         return self._lay_out(self.target(example), self.manifest[int(self.rows[example])])
 
-    def _pack(self, examples: list[int], heard: list[int], frames: Frames) -> PackOfExamples:
-        """A pack of examples with the frames of the rows `heard` of the manifest."""
-        choices, rendered = zip(*(self._views(example) for example in examples), strict=True)
+    def _pack(self, plan: "_Plan", frames: Frames) -> PackOfExamples:
+        """A pack of examples with the frames of what they hear."""
+        choices, rendered = zip(*(self._views(example) for example in plan.examples), strict=True)
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
         labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
-        kept = self._kept([int(self.numbers[example]) for example in examples], labels)
-        return PackOfExamples(views, frames, choices, kept, tuple(heard))
+        kept = self._kept([int(self.numbers[example]) for example in plan.examples], labels)
+        return PackOfExamples(views, frames, choices, kept, tuple(plan.heard))
 
     def _views(self, example: int) -> tuple[Choice, dict[str, Rendered]]:
         """The choice of an example and its views, laid out the first time that they are asked for."""
@@ -265,6 +275,14 @@ class Examples:
                 )
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The examples of a pack, and the rows of the manifest whose speech they hear."""
+
+    examples: list[int]
+    heard: list[int]
+
+
 class _Measure:
     """How many embeddings a model makes of spans of speech; each different answer is worked out once."""
 
@@ -307,13 +325,16 @@ class StepStream(IterableDataset):
         self.start, self.stop = 0, 0
 
     def __iter__(self):
-        step, epoch, first = self.start, 0, 0
-        while step < self.stop:
+        return self.examples.steps(self._examples_of_steps(), tokens_per_pack=self.tokens_per_pack)
+
+    def _examples_of_steps(self) -> Iterator[np.ndarray]:
+        step, epoch, first, stop = self.start, 0, 0, self.stop
+        while step < stop:
             steps = epoch_steps(
                 self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
             )
-            while step < min(self.stop, first + len(steps)):
-                yield self.examples.step(steps[step - first], tokens_per_pack=self.tokens_per_pack)
+            while step < min(stop, first + len(steps)):
+                yield steps[step - first]
                 step += 1
             first += len(steps)
             epoch += 1

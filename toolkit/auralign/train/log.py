@@ -43,11 +43,13 @@ def describe(entry: dict) -> Iterator[str]:
     """The lines about one entry of the log."""
     terms = [f"{name} {mean:.3f}" for name, mean in entry["valid_terms"].items()]
     train_loss, skipped = entry["train_loss"], entry.get("skipped", ())
+    num_split = entry.get("packs_split", 0)
     yield (
         f"step {entry['step']}: train loss {'none' if train_loss is None else f'{train_loss:.3f}'}, "
         f"valid loss {entry['valid_loss']:.3f}"
         + (f" ({', '.join(terms)})" if len(terms) > 1 else "")
         + (f", {len(skipped)} steps skipped" if skipped else "")
+        + (f", {num_split} packs split for want of memory" if num_split else "")
     )
     for name, ids in entry.get("left_out", {}).items():
         yield f"    {name}: {len(ids)} utterances left out of training, such as {ids[0]}; the log names all"

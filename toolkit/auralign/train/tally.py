@@ -29,6 +29,8 @@ class Tally:
         By the name of a term, the ids of the utterances that it left out of its sum since then (`auralign.losses.Term`).
     run_counted, run_skipped : int
         The same of the whole run. Overflows of fp16, after which the scaler lowers its scale, are not in `run_skipped`.
+    num_split : int
+        How often a pack since the last validation was split in two, as it did not fit into memory.
     """
 
     loss_sum: float = 0.0
@@ -37,6 +39,7 @@ class Tally:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     run_counted: int = 0
     run_skipped: int = 0
+    num_split: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -50,7 +53,7 @@ class Tally:
 
     def next_stretch(self) -> "Tally":
         """The tally after a validation."""
-        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], left_out={})
+        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], left_out={}, num_split=0)
 
     def count(self, loss: float) -> None:
         """Count a step that moved the weights."""
@@ -81,9 +84,9 @@ class Tally:
             )
 
     def describe(self) -> dict:
-        """The entries of the log: the mean loss, and what was skipped or left out, if anything was."""
+        """The entries of the log: the mean loss, and what was skipped, left out or split, if anything was."""
         mean = self.mean
-        rare = {"skipped": self.skipped, "left_out": self.left_out}
+        rare = {"skipped": self.skipped, "left_out": self.left_out, "packs_split": self.num_split}
         found = {name: value for name, value in rare.items() if value}
         return {"train_loss": None if mean is None else round(mean, 6), **found}
 

@@ -9,6 +9,7 @@ Axes: B batch, T frames, D width.
 import itertools
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,16 @@ from auralign.models.folder import check_files, check_sound, read_object
 from auralign.models.identity import Base
 
 ALL = "all"
+
+
+class Prepared(np.ndarray):
+    """A waveform (num_samples,) with its `features` by an encoder (`SpeechEncoder.prepare`); to all others it is a waveform.
+
+    What numpy computes of it has no features.
+    """
+
+    features: list
+    by: "SpeechEncoder | None" = None
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -118,9 +129,21 @@ class SpeechEncoder(nn.Module, ABC):
     def num_chunk_frames(self, num_samples: int) -> int:
         """Number of frames of a waveform of `num_samples` that is encoded at once."""
 
+    def feature(self, waveform: np.ndarray) -> Any:
+        """What `encode` is given of a waveform that is encoded at once: all that needs no weights, such as a log-mel spectrogram.
+        Threads call this, several at once. Default: the waveform."""
+        return waveform
+
     @abstractmethod
-    def encode(self, waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """`forward` for waveforms that were checked and are short enough to be encoded at once."""
+    def encode(self, features: list) -> tuple[torch.Tensor, torch.Tensor]:
+        """`forward` for the features of waveforms that were checked and are short enough to be encoded at once."""
+
+    def prepare(self, waveform: np.ndarray) -> "Prepared":
+        """The waveform with the features of its chunks: `forward` does the rest, and gives the same bits as without them."""
+        prepared = np.array(waveform).view(Prepared)
+        prepared.flags.writeable = False  # its features would no longer be those of its samples
+        prepared.features, prepared.by = [self._feature(chunk) for chunk in self._cut(waveform)], self
+        return prepared
 
     def num_frames(self, num_samples: int) -> int:
         """Number of frames of a waveform of `num_samples`."""
@@ -146,10 +169,10 @@ class SpeechEncoder(nn.Module, ABC):
         ValueError : for audio that is empty, not finite, not one-dimensional, or too long (see `hears`).
         """
         self.check(waveforms)
-        cut = [np.split(np.asarray(waveform), self._edges(len(waveform))[1:-1]) for waveform in waveforms]
+        cut = [self._cut(waveform) for waveform in waveforms]
         chunks = [chunk for of_one in cut for chunk in of_one]
         if len(chunks) == len(waveforms):
-            frames, lengths = self.encode(chunks)
+            frames, lengths = self.encode([self._feature(chunk) for chunk in chunks])
             return frames.float(), lengths
         parts = iter(self._encode_each(chunks, at_once=len(waveforms)))
         joined = [torch.cat(list(itertools.islice(parts, len(of_one)))) for of_one in cut]
@@ -159,8 +182,19 @@ class SpeechEncoder(nn.Module, ABC):
     def _encode_each(self, chunks, *, at_once: int):
         """Frames (T, width) of each chunk, `at_once` chunks in a batch: an hour takes no more memory than a chunk."""
         for start in range(0, len(chunks), at_once):
-            frames, lengths = self.encode(chunks[start : start + at_once])
+            features = [self._feature(chunk) for chunk in chunks[start : start + at_once]]
+            frames, lengths = self.encode(features)
             yield from (one[:length] for one, length in zip(frames, lengths.tolist(), strict=True))
+
+    def _cut(self, waveform) -> list:
+        """The chunks of a waveform, or their features if this encoder has prepared it."""
+        if isinstance(waveform, Prepared) and waveform.by is self:
+            return waveform.features
+        samples = np.asarray(waveform)
+        return np.split(samples, self._edges(len(samples))[1:-1])
+
+    def _feature(self, chunk):
+        return self.feature(chunk) if isinstance(chunk, np.ndarray) else chunk
 
     def _edges(self, num_samples: int) -> list[int]:
         """Edges of a waveform's chunks, in samples: equal parts, so that none is very short."""

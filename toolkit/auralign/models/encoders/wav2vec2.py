@@ -22,6 +22,7 @@ from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 from auralign.models.identity import encoder_base
 from auralign.models.masks import is_within
+from auralign.models.sending import send
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 PARTS = ("feature_extractor", "feature_projection", "encoder", "masked_spec_embed")
@@ -63,22 +64,25 @@ class Wav2Vec2Encoder(SpeechEncoder):
             num = (num - kernel) // stride + 1
         return num
 
-    def encode(self, waveforms):
-        features = [self._convolve(waveform) for waveform in waveforms]
-        lengths = torch.tensor([len(row) for row in features], device=features[0].device)
-        padded = nn.utils.rnn.pad_sequence(features, batch_first=True)  # (B, T, C)
-        projected = self.model.feature_projection(padded)
-        hidden = projected[0] if isinstance(projected, tuple) else projected
-        within = is_within(lengths, hidden.shape[1])
-        return self.join(self._transform(hidden, None if within.all() else within)), lengths
-
-    def _convolve(self, waveform) -> torch.Tensor:
-        """Features (T, C) of one waveform."""
+    def feature(self, waveform):
+        """Normalised samples (1, num_samples)."""
         samples = np.asarray(waveform, dtype=np.float32)
         samples = np.pad(samples, (0, max(0, self.min_samples - len(samples))))
-        inputs = self.extractor(samples, sampling_rate=self.sample_rate, return_tensors="pt").input_values
+        return self.extractor(samples, sampling_rate=self.sample_rate, return_tensors="pt").input_values
+
+    def encode(self, features):
         weight = next(self.model.parameters())
-        return self.model.feature_extractor(inputs.to(weight.device, weight.dtype))[0].T
+        convolved = [
+            self.model.feature_extractor(send(samples.to(weight.dtype), weight.device))[0].T  # (T, C)
+            for samples in features
+        ]
+        sizes = torch.tensor([len(row) for row in convolved])
+        padded = nn.utils.rnn.pad_sequence(convolved, batch_first=True)  # (B, T, C)
+        projected = self.model.feature_projection(padded)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        within = is_within(sizes, hidden.shape[1])
+        mask = None if within.all() else send(within, hidden.device)
+        return self.join(self._transform(hidden, mask)), send(sizes, hidden.device)
 
     def _transform(self, hidden, within):
         """Hidden states 0 to `num_layers`, each (B, T, D), of projected features (B, T, D)."""

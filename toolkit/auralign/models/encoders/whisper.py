@@ -21,6 +21,7 @@ from auralign.models.encoders.encoder import SpeechEncoder, model_type
 from auralign.models.folder import check_complete, check_finite, loading, torch_dtype
 from auralign.models.identity import encoder_base
 from auralign.models.masks import is_within
+from auralign.models.sending import send
 
 PADDINGS = ("true_length", "30_seconds", "whole_window", "masked_window")
 TRUE_LENGTH, CUT_WINDOW, WHOLE_WINDOW, MASKED_WINDOW = PADDINGS
@@ -110,13 +111,18 @@ class WhisperEncoder(SpeechEncoder):
         mel : torch.Tensor (B, number of mel bands, M), zero behind each utterance's end
         lengths : torch.Tensor (B,), in mel frames, of the audio without padding
         """
-        lengths = torch.tensor([self.num_mel_frames(len(waveform)) for waveform in waveforms])
-        mels = [self._log_mel(waveform) for waveform in waveforms]
+        return self._stack([self.feature(waveform) for waveform in waveforms])
+
+    def feature(self, waveform):
+        return self._log_mel(waveform), self.num_mel_frames(len(waveform))
+
+    def _stack(self, features):
+        mels, counts = zip(*features, strict=True)
         num_frames = max(-(-mel.shape[1] // MEL_FRAMES_PER_FRAME) for mel in mels)
         batch = torch.zeros(len(mels), mels[0].shape[0], num_frames * MEL_FRAMES_PER_FRAME)
         for row, mel in enumerate(mels):
             batch[row, :, : mel.shape[1]] = mel
-        return batch, lengths
+        return batch, torch.tensor(counts)
 
     def _log_mel(self, waveform):
         """Features (number of mel bands, M) of one waveform. The extractor clamps at 8 below the maximum: one
@@ -133,16 +139,18 @@ class WhisperEncoder(SpeechEncoder):
         features = self.extractor([waveform], sampling_rate=self.sample_rate, return_tensors="pt", **to)
         return features.input_features[0]
 
-    def encode(self, waveforms):
-        mel, mel_lengths = self.features(waveforms)
+    def encode(self, features):
+        mel, mel_lengths = self._stack(features)
         weight = self.encoder.conv1.weight
-        mel, mel_lengths = mel.to(weight.device, weight.dtype), mel_lengths.to(weight.device)
+        mel = send(mel.to(weight.dtype), weight.device)
         if self.padding == TRUE_LENGTH:
-            return self.transform(mel, mel_lengths), count_frames(mel_lengths) // self.pool
-        whole = torch.full_like(mel_lengths, mel.shape[2])
-        frames = self.transform(mel, whole, attended=mel_lengths if self.padding == MASKED_WINDOW else None)
-        lengths = count_frames(whole if self.padding == WHOLE_WINDOW else mel_lengths) // self.pool
-        return frames[:, : int(lengths.max())], lengths
+            frames, lengths = self.transform(mel, mel_lengths), count_frames(mel_lengths) // self.pool
+        else:
+            whole = torch.full_like(mel_lengths, mel.shape[2])
+            attended = mel_lengths if self.padding == MASKED_WINDOW else None
+            lengths = count_frames(whole if self.padding == WHOLE_WINDOW else mel_lengths) // self.pool
+            frames = self.transform(mel, whole, attended=attended)[:, : int(lengths.max())]
+        return frames, send(lengths, weight.device)
 
     def transform(self, mel, mel_lengths, *, attended=None):
         """Features to frames, with everything behind an utterance's end masked.
@@ -154,6 +162,7 @@ class WhisperEncoder(SpeechEncoder):
         ---------
         mel : torch.Tensor (B, number of mel bands, M)
         mel_lengths : torch.Tensor (B,), in mel frames
+            In memory, if nothing is to wait for a GPU.
         attended : torch.Tensor (B,), in mel frames, optional
             Those that attention sees; default `mel_lengths`.
 
@@ -162,7 +171,7 @@ class WhisperEncoder(SpeechEncoder):
         frames : torch.Tensor (B, T, D) with T = M / 2, divided by `pool`
         """
         encoder = self.encoder
-        audible = is_within(mel_lengths, mel.shape[2])  # (B, M)
+        audible = send(is_within(mel_lengths.cpu(), mel.shape[2]), mel.device)  # (B, M)
         hidden = functional.gelu(encoder.conv1(mel * audible[:, None]))
         hidden = functional.gelu(encoder.conv2(hidden * audible[:, None]))
         hidden = hidden.permute(0, 2, 1)
@@ -194,9 +203,10 @@ def count_frames(mel_lengths):
 
 def attention_mask(lengths, hidden):
     """Additive mask (B, 1, 1, T) for hidden states (B, T, D), or None if there is no padding to hide."""
-    within = is_within(lengths, hidden.shape[1])
+    within = is_within(lengths.cpu(), hidden.shape[1])
     if within.all():
         return None
+    within = send(within, hidden.device)
     hide = torch.zeros_like(within, dtype=hidden.dtype).masked_fill(~within, torch.finfo(hidden.dtype).min)
     return hide[:, None, None]
 

@@ -28,16 +28,20 @@ from pathlib import Path
 
 from auralign.changes import show_change
 from auralign.environment import describe_environment
-from auralign.files import (
-    hash_path,
-    hash_value,
-    partial_path,
-    partial_paths,
-    read_json,
-    temporary_path,
-    write_json,
-)
+from auralign.files import hash_path, hash_value, partial_path, partial_paths, temporary_path, write_json
 from auralign.fingerprint import same
+from auralign.marks import (
+    DONE,
+    LOCK,
+    STARTED,
+    are_as_recorded,
+    being_replaced,
+    check_output,
+    hash_outputs,
+    mark_path,
+    read_done,
+    read_started,
+)
 
 
 class StageBusyError(RuntimeError):
@@ -108,14 +112,14 @@ class Stage:
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
-        if self._is_finished() and same(_read_mark(self._done)["inputs"], self.inputs):
+        if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs):
             self._skip()
             return
         before = begun_with(self.folder, self.name)
         if before is not None:
             self._refuse_another_method(before)
         self._refuse_protected(before)
-        started = _started_with(self._started)
+        started = read_started(self._started)["inputs"] if self._started.exists() else None
         if started is not None and same(started, self.inputs):
             self._name_partials()
             is_resumed = True
@@ -136,8 +140,10 @@ class Stage:
 
     def _start(self) -> None:
         self._began = time.monotonic()
-        outputs = [os.path.relpath(output, self.folder) for output in self.outputs]
-        write_json(self._started, {"inputs": self.inputs, "outputs": outputs})
+        write_json(self._started, {"inputs": self.inputs, "outputs": self._names()})
+
+    def _names(self) -> list[str]:
+        return [os.path.relpath(output, self.folder) for output in self.outputs]
 
     def _skip(self) -> None:
         self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
@@ -153,10 +159,15 @@ class Stage:
             raise RuntimeError(
                 f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage"
             )
-        # The outputs are whole, also if a kill prevents the next line: the partial files make the next run short.
-        self._started.unlink(missing_ok=True)
-        done = {"inputs": self.inputs, "outputs": _hashes(self.outputs), "run": self._describe_run()}
+        done = {
+            "inputs": self.inputs,
+            "outputs": hash_outputs(self.outputs),
+            "names": self._names(),
+            "run": self._describe_run(),
+        }
+        # As long as the mark of the start is there, nobody compares the outputs with the mark of an earlier run.
         write_json(self._done, done)
+        self._started.unlink(missing_ok=True)
         for output in self.outputs:
             for path in partial_paths(output):
                 path.unlink()
@@ -185,19 +196,19 @@ class Stage:
 
     @property
     def _done(self) -> Path:
-        return _mark(self.folder, self.name, "done")
+        return mark_path(self.folder, self.name, DONE)
 
     @property
     def _started(self) -> Path:
-        return _mark(self.folder, self.name, "started")
+        return mark_path(self.folder, self.name, STARTED)
 
     def _is_finished(self) -> bool:
         """Whether the outputs are as the mark of a finished run says, for whatever inputs."""
-        return _are_as_recorded(self.outputs, self._done)
+        return are_as_recorded(self.outputs, self._done)
 
     def _take_lock(self) -> None:
         # The kernel drops the lock with the process, so a killed run never leaves a stale one.
-        self._lock = open(_mark(self.folder, self.name, "lock"), "a+", encoding="utf-8")
+        self._lock = open(mark_path(self.folder, self.name, LOCK), "a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -250,48 +261,6 @@ class Stage:
         return ", ".join(changes) or "an output was changed"
 
 
-def _mark(folder, name: str, kind: str) -> Path:
-    suffix = "lock" if kind == "lock" else f"{kind}.json"
-    return Path(folder) / f".{name.replace(' ', '_')}.{suffix}"
-
-
-def _read_mark(done: Path) -> dict:
-    """The mark of a finished stage. Raises ValueError if the file is none."""
-    mark = read_json(done)
-    if not (isinstance(mark, dict) and all(isinstance(mark.get(key), dict) for key in ("inputs", "outputs"))):
-        raise ValueError(f"{done}: is no mark of a finished stage; delete the file and run the stage again")
-    return mark
-
-
-def _hashes(outputs: list[Path]) -> dict:
-    return {str(number): hash_path(output) for number, output in enumerate(outputs)}
-
-
-def _are_as_recorded(outputs: list[Path], done: Path) -> bool:
-    """Whether the mark `done` exists and the outputs have the content that it recorded."""
-    return (
-        done.exists()
-        and all(output.exists() for output in outputs)
-        and _read_mark(done)["outputs"] == _hashes(outputs)
-    )
-
-
-def _being_replaced(started: Path) -> list[Path]:
-    """Outputs that the mark `started` names; () if all are those of a finished run, or if an earlier auralign wrote it."""
-    outputs = [started.parent / name for name in read_json(started).get("outputs", ())]
-    done = started.with_name(started.name.replace(".started.json", ".done.json"))
-    return [] if _are_as_recorded(outputs, done) else outputs
-
-
-def _started_with(mark: Path) -> dict | None:
-    if not mark.exists():
-        return None
-    started = read_json(mark)
-    if not isinstance(started, dict):
-        raise ValueError(f"{mark}: is no mark of a started stage; delete the file and run the stage again")
-    return started.get("inputs", started)  # an earlier auralign wrote the inputs alone
-
-
 def _method_name(inputs: dict) -> str | None:
     method = inputs.get("method")
     return method.get("method") if isinstance(method, dict) else None
@@ -299,8 +268,10 @@ def _method_name(inputs: dict) -> str | None:
 
 def begun_with(folder, name: str) -> dict | None:
     """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if neither exists."""
-    done = _mark(folder, name, "done")
-    return _read_mark(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+    done, started = mark_path(folder, name, DONE), mark_path(folder, name, STARTED)
+    if done.exists():
+        return read_done(done)["inputs"]
+    return read_started(started)["inputs"] if started.exists() else None
 
 
 def find_runs(folder) -> list[tuple[str, dict]]:
@@ -308,15 +279,15 @@ def find_runs(folder) -> list[tuple[str, dict]]:
 
     The order is that in which they were finished.
     """
-    found = [(path, read_json(path).get("run", {})) for path in Path(folder).glob(".*.done.json")]
-    found.sort(key=lambda pair: (pair[1].get("finished", ""), pair[0].name))
+    found = [(path, read_done(path).get("run", {})) for path in Path(folder).glob(f".*.{DONE}.json")]
+    found.sort(key=lambda pair: (str(pair[1].get("finished", "")), pair[0].name))
     return [(path.name[1:].removesuffix(".done.json").replace("_", " "), run) for path, run in found]
 
 
 def output_hashes(folder, name: str) -> set[str]:
     """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if no run is finished."""
-    done = _mark(folder, name, "done")
-    return set(_read_mark(done)["outputs"].values()) if done.exists() else set()
+    done = mark_path(folder, name, DONE)
+    return set(read_done(done)["outputs"].values()) if done.exists() else set()
 
 
 def renew(folder, *, before: str, after: str) -> None:
@@ -329,8 +300,8 @@ def renew(folder, *, before: str, after: str) -> None:
     before, after : str
         Content hash of the output before and after the change.
     """
-    for mark in Path(folder).glob(".*.done.json"):
-        done = _read_mark(mark)
+    for mark in Path(folder).glob(f".*.{DONE}.json"):
+        done = read_done(mark)
         outputs = {number: after if value == before else value for number, value in done["outputs"].items()}
         if outputs != done["outputs"]:
             write_json(mark, {**done, "outputs": outputs})
@@ -338,8 +309,8 @@ def renew(folder, *, before: str, after: str) -> None:
 
 def require(folder, name: str, *, made_by: str) -> None:
     """Raise FileNotFoundError if the stage `name` in `folder` is not finished; `made_by` names it in the message."""
-    started = _mark(folder, name, "started")
-    if not _mark(folder, name, "done").exists() or (started.exists() and _being_replaced(started)):
+    started = mark_path(folder, name, STARTED)
+    if not mark_path(folder, name, DONE).exists() or (started.exists() and being_replaced(started)):
         raise FileNotFoundError(f"{made_by} is not finished in {folder}; run it first")
 
 
@@ -350,11 +321,15 @@ def content(path, *, made_by: str) -> str:
     ------
     FileNotFoundError
         If it is absent, or if the stage that makes it was started and has not finished. `made_by` names the stage.
+    ChangedOutputError
+        If it is not as the stage that made it recorded.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no {path}; run {made_by} first")
-    for mark in path.parent.glob(".*.started.json"):
-        if path in _being_replaced(mark):
+    for mark in path.parent.glob(f".*.{STARTED}.json"):
+        if path in being_replaced(mark):
             raise FileNotFoundError(f"{made_by} is not finished in {path.parent}; run it first")
-    return hash_path(path)
+    digest = hash_path(path)
+    check_output(path, digest)
+    return digest

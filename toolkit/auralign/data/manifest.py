@@ -166,7 +166,7 @@ def _check(
         (to_line(utterance) + audio).encode()
     except UnicodeEncodeError as error:
         raise _Unfit("text is not Unicode", ascii(error.object[error.start - 10 : error.end + 10])) from error
-    except TypeError as error:  # a date among the labels
+    except (TypeError, ValueError) as error:  # a date or a NaN among the labels
         raise _Unfit("label is not plain", str(error)) from error
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")

@@ -87,6 +87,7 @@ def test_leftovers_of_an_earlier_auralign_break_nothing(tmp_path):
     assert run(tmp_path, {"lr": 1}) == "complete"
     run(tmp_path, {"lr": 2})
     assert (tmp_path / "out.txt.kept-0123456789ab").exists()
+    assert not list(tmp_path.glob("*.before"))
 
 
 def test_unfinished_stage_is_named(tmp_path):
@@ -339,7 +340,56 @@ def test_a_mark_that_is_none_is_named_in_one_line(tmp_path, mark, kind):
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path):
-    (tmp_path / "out.txt.tmp").write_text("half")
+    for name in ("out.txt", "out.lengths.npz", ".demo.started.json", ".demo.done.json"):
+        (tmp_path / f"{name}.tmp").write_text("half")
     with Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"]):
         (tmp_path / "out.txt").write_text("made")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
+
+
+def test_a_run_whose_lock_file_was_deleted_keeps_others_out(tmp_path, monkeypatch):
+    with Stage("demo", tmp_path, inputs={}, outputs=[]):
+        (tmp_path / ".demo.lock").unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr("auralign.marks.os.getpid", lambda: 1)  # as if this were another process
+            with pytest.raises(StageBusyError, match=r"another run \(process \d+\) is at work in"):
+                Stage("demo", tmp_path, inputs={}, outputs=[]).__enter__()
+
+
+def test_a_run_that_failed_keeps_nobody_out_while_its_process_lives(tmp_path, monkeypatch):
+    interrupt(tmp_path, {"lr": 1})
+    monkeypatch.setattr("auralign.marks.os.getpid", lambda: 1)
+    assert run(tmp_path, {"lr": 1}) == "half"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark"),
+    [
+        ("done", '{"inputs": {}, "outputs": {"0": 1}}'),
+        ("done", '{"inputs": {}, "outputs": {}, "names": ["a"]}'),
+        ("done", '{"inputs": {}, "outputs": {}, "run": []}'),
+        ("done", '{"inputs": {}, "outp'),
+        ("started", '{"inputs": [], "outputs": []}'),
+        ("started", '{"inputs": {}, "outputs": {"a": 1}}'),
+        ("started", '{"inputs": {}, "outputs": [1]}'),
+        ("started", "[]"),
+        ("started", ""),
+    ],
+)
+@pytest.mark.parametrize("reader", ["content", "require", "run", "find_runs"])
+def test_a_broken_mark_is_named_with_its_repair_by_whoever_reads_it(tmp_path, kind, mark, reader):
+    run(tmp_path, {"lr": 1})
+    (tmp_path / f".demo.{kind}.json").write_text(mark)
+    read = {
+        "content": lambda: content(tmp_path / "out.txt", made_by="demo"),
+        "require": lambda: require(tmp_path, "demo", made_by="demo"),
+        "run": lambda: run(tmp_path, {"lr": 1}),
+        "find_runs": lambda: find_runs(tmp_path),
+    }[reader]
+    if (reader == "find_runs" and kind == "started") or (reader == "require" and kind == "done"):
+        read()  # it does not read that mark
+        return
+    with pytest.raises(
+        ValueError, match=rf"\.demo\.{kind}\.json:?.*; delete the file and run the stage again"
+    ):
+        read()

@@ -15,7 +15,9 @@ the names. `.<name>.started.json` has the inputs and the names of the outputs th
 compares it with its mark, so that no damaged byte goes unnoticed.
 """
 
+import contextlib
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,16 +60,14 @@ def _are_names(names: Any, most: int) -> bool:
 
 
 def read_started(path: Path) -> dict[str, Any]:
-    """The mark of a stage that has started: `inputs` and `outputs`, a list of names.
+    """The mark of a stage that has started: `inputs`, `outputs` (a list of names) and `process`, as `describe_process` gives it.
 
     Raises ValueError if the file is no such mark.
     """
     mark = read_json(path)
     if isinstance(mark, dict):
-        mark = {
-            "inputs": mark.get("inputs", mark),
-            "outputs": mark.get("outputs", []),
-        }  # once the inputs alone
+        # An earlier auralign wrote the inputs alone, or no process.
+        mark = {"inputs": mark, "outputs": [], "process": None, **(mark if "inputs" in mark else {})}
     if not (
         isinstance(mark, dict)
         and isinstance(mark["inputs"], dict)
@@ -75,6 +75,32 @@ def read_started(path: Path) -> dict[str, Any]:
     ):
         raise ValueError(f"{path}: is no mark of a started stage; delete the file and run the stage again")
     return mark
+
+
+def describe_process() -> list[Any]:
+    """This process: its machine, its number, and when it started, in ticks of the kernel's clock (None if that is not known)."""
+    return [platform.node(), os.getpid(), _start_of(os.getpid())]
+
+
+def _start_of(pid: int) -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # "7 (python) S 1 ...": the name may hold spaces and brackets, and the 20th field after it is the time of the start
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return None if state in "ZX" else int(fields[18])  # Z, X: it has ended
+    return None
+
+
+def working_process(started: Path) -> int | None:
+    """The number of the other process that wrote a mark of the start and is still at work; None if there is none.
+
+    It keeps others out if its lock file was deleted. A process on another machine is not seen.
+    """
+    process = read_started(started)["process"] if started.exists() else None
+    if not (isinstance(process, list) and len(process) == 3 and type(process[1]) is int):
+        return None
+    node, pid, start = process
+    is_alive = node == platform.node() and start is not None and start == _start_of(pid)
+    return pid if is_alive and pid != os.getpid() else None
 
 
 def hash_outputs(outputs: list[Path]) -> dict[str, str]:

@@ -2,12 +2,18 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "AURALIGN_TRACEBACK"
 LONGEST_LINE = 2000  # characters
+# What torch writes, which is not imported for this: its class for GPUs, and its RuntimeErrors for the machine's memory.
+OUT_OF_MEMORY = re.compile(
+    r"^OutOfMemoryError|out of memory|DefaultCPUAllocator: (can't|not enough)|CUBLAS_STATUS_ALLOC_FAILED|"
+    r"DataLoader worker .* is killed by signal: Killed"
+)
 
 
 def run(main: Callable[[list[str]], int | None]) -> None:
@@ -55,6 +61,12 @@ def _in_one_line(error: Exception) -> str | None:
     """The message for an error of the input; None for a defect of auralign, whose traceback is needed."""
     from auralign.stage import StageBusyError
 
+    if _is_out_of_memory(error):
+        found = str(error).strip().partition("\n")[0][:200]
+        return (
+            f"no memory is left{found and f' ({found})'}; lower tokens_per_pack (stage 3), or generate_batch_size and "
+            "decode_batch_size (stages 2 and 4)"
+        )
     if isinstance(error, OSError) and error.errno in FULL:
         path = error.filename or "the disk"
         return f"{path}: {error.strerror}; make room and run the same command again, what is finished is kept"
@@ -62,9 +74,15 @@ def _in_one_line(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError, StageBusyError)):
         return " ".join(str(error).split())  # libraries write theirs on several
-    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
-        return (
-            "the GPU has no memory left; lower tokens_per_pack (stage 3), or generate_batch_size and decode_batch_size "
-            "(stages 2 and 4)"
-        )
     return None
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, says that memory ran out: that of a GPU or that of the machine."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}"):
+            return True
+        error = error.__cause__
+    return False

@@ -18,7 +18,9 @@ Until all outputs are written, a stage has a mark `.<name>.started.json`, which 
 outputs of which some are new and others old. Folders with numbered versions, such as checkpoints, are in `auralign.versions`.
 """
 
+import contextlib
 import fcntl
+import glob
 import os
 import sys
 import time
@@ -28,7 +30,16 @@ from pathlib import Path
 
 from auralign.changes import show_change
 from auralign.environment import describe_environment
-from auralign.files import hash_path, hash_value, partial_path, partial_paths, temporary_path, write_json
+from auralign.files import (
+    TEMPORARY,
+    hash_path,
+    hash_value,
+    is_at,
+    partial_path,
+    partial_paths,
+    temporary_path,
+    write_json,
+)
 from auralign.fingerprint import same
 from auralign.marks import (
     DONE,
@@ -37,10 +48,12 @@ from auralign.marks import (
     are_as_recorded,
     being_replaced,
     check_output,
+    describe_process,
     hash_outputs,
     mark_path,
     read_done,
     read_started,
+    working_process,
 )
 
 
@@ -140,7 +153,10 @@ class Stage:
 
     def _start(self) -> None:
         self._began = time.monotonic()
-        write_json(self._started, {"inputs": self.inputs, "outputs": self._names()})
+        self._write_started(process=describe_process())
+
+    def _write_started(self, *, process: list | None) -> None:
+        write_json(self._started, {"inputs": self.inputs, "outputs": self._names(), "process": process})
 
     def _names(self) -> list[str]:
         return [os.path.relpath(output, self.folder) for output in self.outputs]
@@ -174,10 +190,14 @@ class Stage:
         self._clear_temporary()
 
     def _clear_temporary(self) -> None:
-        """Remove what a killed run was writing: nobody else does, as the stage is locked."""
-        for path in map(temporary_path, (*self.outputs, self._done, self._started)):
-            if path.is_file():
-                path.unlink()
+        """Remove what killed runs were writing, and what an earlier auralign put away. Nobody else does: the stage is locked."""
+        for path in (*self.outputs, self._done, self._started):
+            litter = [temporary_path(path), path.with_name(f"{path.name}.before")]
+            # Also of the files that are made beside an output, such as `train.lengths.npz` beside `train.jsonl`.
+            litter += path.parent.glob(f"{glob.escape(path.stem)}.*{TEMPORARY}")
+            for found in litter:
+                if found.is_file():
+                    found.unlink()
 
     def _describe_run(self) -> dict:
         """When, how long and on what the stage ran; no part of its inputs, so that nothing is made again for it."""
@@ -190,9 +210,14 @@ class Stage:
 
     def _fail(self) -> None:
         """If a run ends with an error before it has replaced an output, the finished run is still valid."""
-        if not self.complete and self._is_finished():
+        if self.complete:
+            return
+        if self._is_finished():
             self._started.unlink(missing_ok=True)
             print(f"{self.name}: what was finished before is kept", file=sys.stderr)
+        elif self._started.exists():  # this process may live on, and is not at work any more
+            with contextlib.suppress(OSError):
+                self._write_started(process=None)
 
     @property
     def _done(self) -> Path:
@@ -215,23 +240,24 @@ class Stage:
             self._lock.seek(0)
             holder = self._lock.read().strip()
             self._lock.close()
-            raise StageBusyError(
-                f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
-                "wait for it, or give this one its own --output_folder"
-            ) from None
-        try:
-            is_ours = os.stat(self._lock.name).st_ino == os.fstat(self._lock.fileno()).st_ino
-        except FileNotFoundError:
-            is_ours = False
-        if (
-            not is_ours
-        ):  # the file was deleted since it was opened, and a lock without a name keeps nobody out
+            raise self._busy(holder or "unknown") from None
+        if not is_at(self._lock.name, self._lock):  # the file was deleted since it was opened
             self._lock.close()
             self._take_lock()
             return
+        holder = working_process(self._started)
+        if holder is not None:  # its lock file was deleted
+            self._lock.close()
+            raise self._busy(f"process {holder}")
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}")
         self._lock.flush()
+
+    def _busy(self, holder: str) -> StageBusyError:
+        return StageBusyError(
+            f"{self.name}: another run ({holder}) is at work in {self.folder}; "
+            "wait for it, or give this one its own --output_folder"
+        )
 
     def _refuse_another_method(self, before: dict) -> None:
         """Raise ValueError if the folder holds a run of another method: a copied YAML must not replace its results."""

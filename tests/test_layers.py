@@ -32,7 +32,7 @@ LAYERS = """
     method
     layout
     records  text   hub  bases
-    marks
+    marks  syntax
     files    reasoning  names  lazy  environment  json_lines
     progress
 """

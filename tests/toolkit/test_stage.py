@@ -14,10 +14,11 @@ from auralign.fingerprint import describe
 from auralign.stage import Stage, StageBusyError, content, find_runs, renew, require
 
 
-def run(folder, inputs, *, text="made", interrupt=False, protected=()):
+def run(folder, inputs, *, text="made", interrupt=False, protected=(), restart=False):
     """What the stage found at its start: "complete", or its half-done work."""
     out = folder / "out.txt"
-    with Stage("demo", folder, inputs=inputs, outputs=[out], protected=protected) as stage:
+    options = {"protected": protected, "restart": restart}
+    with Stage("demo", folder, inputs=inputs, outputs=[out], **options) as stage:
         if stage.complete:
             return "complete"
         partial = stage.partial(out)
@@ -393,3 +394,47 @@ def test_a_broken_mark_is_named_with_its_repair_by_whoever_reads_it(tmp_path, ki
         ValueError, match=rf"\.demo\.{kind}\.json:?.*; delete the file and run the stage again"
     ):
         read()
+
+
+def edit_code(folder, kind):
+    """As if a module were edited since a mark was written."""
+    mark = folder / f".demo.{kind}.json"
+    write_json(mark, {**read_json(mark), "code": {"auralign.files": "0 0", "auralign.records": "0 0"}})
+
+
+SAID = "demo: the code of auralign.files, auralign.records was edited since this was {}; what was made stands"
+
+
+def test_a_finished_stage_says_which_code_was_edited_and_stands(tmp_path, capsys):
+    run(tmp_path, {"lr": 1})
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert capsys.readouterr().err == ""
+    edit_code(tmp_path, "done")
+    for _ in range(2):
+        assert run(tmp_path, {"lr": 1}) == "complete"
+        assert capsys.readouterr().err == SAID.format("finished") + ", and --restart makes it again\n"
+
+
+def test_a_half_done_stage_resumes_though_code_was_edited(tmp_path, capsys):
+    interrupt(tmp_path, {"lr": 1})
+    edit_code(tmp_path, "started")
+    assert run(tmp_path, {"lr": 1}) == "half"
+    assert SAID.format("begun") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["done", "started"])
+def test_restart_makes_again_what_other_code_made(tmp_path, capsys, kind):
+    run(tmp_path, {"lr": 1}) if kind == "done" else interrupt(tmp_path, {"lr": 1})
+    edit_code(tmp_path, kind)
+    assert run(tmp_path, {"lr": 1}, restart=True) == ""
+    said = "demo: starting over: the code of auralign.files, auralign.records"
+    assert said in capsys.readouterr().err
+    assert run(tmp_path, {"lr": 1}, restart=True) == "complete"
+
+
+def test_a_mark_of_an_earlier_auralign_without_code_is_silent(tmp_path, capsys):
+    run(tmp_path, {"lr": 1})
+    mark = tmp_path / ".demo.done.json"
+    write_json(mark, {name: value for name, value in read_json(mark).items() if name != "code"})
+    assert run(tmp_path, {"lr": 1}, restart=True) == "complete"
+    assert capsys.readouterr().err == ""

@@ -48,6 +48,7 @@ def read_done(path: Path) -> dict[str, Any]:
         is_mark = (
             all(isinstance(value, str) for value in mark["outputs"].values())
             and isinstance(mark.get("run", {}), dict)
+            and isinstance(mark.get("code", {}), dict)
             and _are_names(mark.get("names", []), len(mark["outputs"]))
         )
     if not is_mark:
@@ -71,6 +72,7 @@ def read_started(path: Path) -> dict[str, Any]:
     if not (
         isinstance(mark, dict)
         and isinstance(mark["inputs"], dict)
+        and isinstance(mark.get("code", {}), dict)
         and _are_names(mark["outputs"], sys.maxsize)
     ):
         raise ValueError(f"{path}: is no mark of a started stage; delete the file and run the stage again")

@@ -15,7 +15,9 @@ records when, how long and on what the stage ran, for the report. A stage
 writes each output under another name and renames it, so the old version of a file is in place until the new one is whole.
 Half-done work has the hash of its inputs in its name (`Stage.partial`): a run with other inputs neither reads nor removes it.
 Until all outputs are written, a stage has a mark `.<name>.started.json`, which names them; `require` and `content` refuse
-outputs of which some are new and others old. Folders with numbered versions, such as checkpoints, are in `auralign.versions`.
+outputs of which some are new and others old. The marks are described in `auralign.marks`, folders with numbered versions, such as
+checkpoints, in `auralign.versions`. More than 300 lines, as the steps of a stage are one protocol, in which each kill leaves what
+the next run understands.
 """
 
 import contextlib
@@ -55,6 +57,7 @@ from auralign.marks import (
     read_started,
     working_process,
 )
+from auralign.syntax import changed_modules, describe_code
 
 
 class StageBusyError(RuntimeError):
@@ -77,6 +80,9 @@ class Stage:
         Files and folders that the stage makes.
     protected : collection of str
         Content hashes of outputs that must not be replaced, because checkpoints were trained on them. Default: none.
+    restart : bool, optional
+        Whether the stage begins again if the toolkit's code was edited since it ran; otherwise that is only said. Default: None,
+        for a stage whose command has no such option.
 
     Attributes
     ----------
@@ -91,12 +97,21 @@ class Stage:
         On entry, if the folder holds a run of another method, or a protected output that would be replaced.
     """
 
-    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, protected: Collection[str] = ()):
+    def __init__(
+        self,
+        name: str,
+        folder,
+        *,
+        inputs: dict,
+        outputs: list,
+        protected: Collection[str] = (),
+        restart: bool | None = None,
+    ):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
-        self.protected = protected
+        self.protected, self.restart = protected, restart
         self.complete = False
         self._is_resumed = False
 
@@ -125,16 +140,23 @@ class Stage:
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
-        if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs):
+        edited = changed_code(self.folder, self.name) if self.restart else []
+        if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not edited:
             self._skip()
             return
+        if edited:
+            for output in self.outputs:
+                self.partial(output).unlink(missing_ok=True)
         before = begun_with(self.folder, self.name)
         if before is not None:
             self._refuse_another_method(before)
         self._refuse_protected(before)
         started = read_started(self._started)["inputs"] if self._started.exists() else None
-        if started is not None and same(started, self.inputs):
+        if edited:
+            is_resumed = False
+        elif started is not None and same(started, self.inputs):
             self._name_partials()
+            self._say_edited("begun", STARTED)
             is_resumed = True
         else:
             is_resumed = any(self.partial(output).exists() for output in self.outputs)
@@ -142,7 +164,7 @@ class Stage:
         if is_resumed:
             print(f"{self.name}: resuming the interrupted run", file=sys.stderr)
         elif before is not None:
-            print(f"{self.name}: starting over: {self._changes(before)}", file=sys.stderr)
+            print(f"{self.name}: starting over: {self._changes(before, edited)}", file=sys.stderr)
         self._start()
 
     def _name_partials(self) -> None:
@@ -156,7 +178,21 @@ class Stage:
         self._write_started(process=describe_process())
 
     def _write_started(self, *, process: list | None) -> None:
-        write_json(self._started, {"inputs": self.inputs, "outputs": self._names(), "process": process})
+        mark = {"inputs": self.inputs, "outputs": self._names(), "process": process, "code": describe_code()}
+        write_json(self._started, mark)
+
+    def _say_edited(self, what: str, kind: str) -> None:
+        """Say on stderr which modules were edited since a mark was written, if any were; `what` is what was done then."""
+        edited = changed_code(self.folder, self.name, kinds=(kind,))
+        if edited:
+            again = (
+                f"delete {mark_path(self.folder, self.name, kind)}" if self.restart is None else "--restart"
+            )
+            print(
+                f"{self.name}: the code of {_few(edited)} was edited since this was {what}; what was made stands, and {again} "
+                "makes it again",
+                file=sys.stderr,
+            )
 
     def _names(self) -> list[str]:
         return [os.path.relpath(output, self.folder) for output in self.outputs]
@@ -168,6 +204,7 @@ class Stage:
         self._clear_temporary()
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
+        self._say_edited("finished", DONE)
 
     def _finish(self) -> None:
         missing = [str(output) for output in self.outputs if not output.exists()]
@@ -179,6 +216,7 @@ class Stage:
             "inputs": self.inputs,
             "outputs": hash_outputs(self.outputs),
             "names": self._names(),
+            "code": describe_code(),
             "run": self._describe_run(),
         }
         # As long as the mark of the start is there, nobody compares the outputs with the mark of an earlier run.
@@ -277,19 +315,38 @@ class Stage:
                     "version and makes a new one beside it (with run.sh: -- --restart)"
                 )
 
-    def _changes(self, before: dict) -> str:
-        """The changed inputs, with what they were and are."""
+    def _changes(self, before: dict, edited: Collection[str] = ()) -> str:
+        """The changed inputs, with what they were and are, and edited modules of the toolkit."""
         changes = [
             show_change(key, before.get(key), self.inputs.get(key))
             for key in sorted(set(before) | set(self.inputs))
             if not same(before.get(key), self.inputs.get(key))
         ]
+        changes += [f"the code of {_few(edited)}"] * bool(edited)
         return ", ".join(changes) or "an output was changed"
 
 
 def _method_name(inputs: dict) -> str | None:
     method = inputs.get("method")
     return method.get("method") if isinstance(method, dict) else None
+
+
+def _few(names: Collection[str]) -> str:
+    """Names as text; of many the first five."""
+    shown = ", ".join(list(names)[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def changed_code(folder, name: str, *, kinds: tuple[str, ...] = (DONE, STARTED)) -> list[str]:
+    """The modules of the toolkit whose code was edited since the stage `name` ran in `folder`.
+
+    Empty if none was, or if an earlier auralign ran it. `kinds` are the marks of which the first that exists is compared.
+    """
+    for kind in kinds:
+        path = mark_path(folder, name, kind)
+        if path.exists():
+            return changed_modules((read_done if kind == DONE else read_started)(path).get("code", {}))
+    return []
 
 
 def begun_with(folder, name: str) -> dict | None:

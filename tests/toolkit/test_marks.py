@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from auralign.files import read_json, write_json
-from auralign.marks import ChangedOutputError
+from auralign.marks import ChangedOutputError, accept_changed
 from auralign.records import RecordError, Records, Utterance, read_rows, write_records
 from auralign.stage import Stage, content
 
@@ -33,8 +33,6 @@ def test_every_flipped_bit_of_a_finished_file_is_found(tmp_path, read, capsys):
         path.write_bytes(damaged)
         with pytest.raises((RecordError, ChangedOutputError), match="train.jsonl"):
             read(path, Utterance)
-        with pytest.raises(ChangedOutputError, match="run that stage again"):
-            content(path, made_by="stage 1 (prepare)")
     path.write_bytes(whole)
     read(path, Utterance)
     assert capsys.readouterr().err == ""
@@ -52,6 +50,24 @@ def test_an_edited_file_is_refused_until_its_mark_is_removed(tmp_path, capsys):
     for _ in range(2):
         assert Records(path, Utterance)[0].text == "other"
     assert capsys.readouterr().err.count("no stage recorded its content") == 1
+
+
+def test_another_file_that_a_stage_made_is_compared_when_it_is_hashed(tmp_path):
+    path = tmp_path / "train.teacher.npy"
+    with Stage("generate train", tmp_path, inputs={}, outputs=[path]):
+        path.write_bytes(b"logits")
+    assert content(path, made_by="stage 2 (generate)")
+    path.write_bytes(b"logitt")
+    with pytest.raises(ChangedOutputError, match="run that stage again"):
+        content(path, made_by="stage 2 (generate)")
+
+
+def test_a_changed_file_is_used_if_that_was_asked_for_and_is_named(tmp_path, capsys):
+    path = prepare(tmp_path)
+    write_records(path, ROWS[:3], kind=Utterance)
+    accept_changed(path)
+    assert len(Records(path, Utterance)) == 3
+    assert "is not what the stage wrote" in capsys.readouterr().err
 
 
 def test_other_rows_of_a_later_run_are_read(tmp_path):

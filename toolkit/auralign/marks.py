@@ -161,26 +161,26 @@ def check_recorded(path: PathLike, digest: str) -> None:
 def check_output(path: Path, digest: str) -> bool:
     """Whether a mark records an output with this hash; False if no mark records it at all.
 
-    Raises ChangedOutputError if it is recorded with another.
+    Raises ChangedOutputError if it is recorded with another, unless `accept_changed` was called for it.
     """
     recorded = recorded_hashes(path)
     if recorded and digest not in recorded:
         (was, mark), *_ = recorded.items()
-        _refuse_cut(path)
-        raise ChangedOutputError(
-            f"{path}: is not what the stage wrote, which {mark.name} records (SHA-256 {digest[:12]}, was {was[:12]}): it was "
-            f"damaged or edited; run that stage again, or to use the file as it is, delete {mark}"
-        )
+        said = f"{path}: is not what the stage wrote, which {mark.name} records (SHA-256 {digest[:12]}, was {was[:12]})"
+        if os.path.abspath(path) not in _accepted:
+            raise ChangedOutputError(
+                f"{said}: it was damaged or edited; run that stage again, or to use the file as it is, delete {mark}"
+            )
+        print(f"{said}; used as it is, as --restart was given", file=sys.stderr)
     return bool(recorded)
 
 
-def _refuse_cut(path: Path) -> None:
-    """Raise ChangedOutputError, which names the last line, if a file of lines was cut in it."""
-    if path.suffix == ".jsonl" and not (text := path.read_bytes()).endswith(b"\n"):
-        number = text.count(b"\n") + 1
-        raise ChangedOutputError(
-            f"{path}:{number}: the last line is cut; run the stage that writes this file again"
-        )
+def accept_changed(path: PathLike) -> None:
+    """Let this process use an output that is not as its stage recorded it, which is then said on stderr and is no error."""
+    _accepted.add(os.path.abspath(path))
+
+
+_accepted: set[str] = set()
 
 
 def _is_being_made(path: Path) -> bool:

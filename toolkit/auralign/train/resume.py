@@ -152,10 +152,15 @@ class TrainingStage(Stage):
                 fixed.append(change)
                 least = f"give num_steps {step} or more, "
         if fixed:
+            data = {change.key for change in fixed} & {"manifests", "targets", "teacher"}
+            damaged = (
+                "; if the data were not changed on purpose, run the stage that writes them again" * bool(data)
+            )
             ways = f"{least or 'give '}{'or ' * bool(least)}this one another output_folder, or --restart"
             raise ValueError(
                 f"{self.folder} holds a run, trained to step {step}, that this one cannot continue: "
-                f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- --restart)"
+                f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- "
+                f"--restart){damaged}"
             )
 
 

@@ -32,7 +32,8 @@ LAYERS = """
     method
     layout
     records  text   hub  bases
-    files    reasoning  names  lazy  environment
+    marks  syntax
+    files    reasoning  names  lazy  environment  json_lines
     progress
 """
 LEVEL = {

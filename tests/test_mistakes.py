@@ -128,6 +128,8 @@ def both(*arrangements):
 
 restart = remove("exp/sift/.train.done.json", "exp/sift/checkpoints")
 
+unmark = remove("exp/sift/targets/.generate_train.done.json")  # or targets that were edited are refused
+
 
 def write_table(text, path="table.csv"):
     return lambda: Path(path).write_text(text)
@@ -206,10 +208,11 @@ MISTAKES = [
     Mistake("an id used twice", GENERATE, r"data/train.jsonl: the id 'train-11' is used twice, on the lines 13 and 14", repeat_last_line("data/train.jsonl")),
     Mistake("no targets", TRAIN, r"no exp/sift/targets/train.jsonl; run stage 2 \(generate\) first", remove("exp/sift/targets/train.jsonl")),
     Mistake("targets cut in a line", TRAIN, r"targets/train.jsonl:\d+: the last line is cut", both(restart, cut("exp/sift/targets/train.jsonl", 0.7))),
+    Mistake("targets that were edited", TRAIN, r"targets/train.jsonl: is not what the stage wrote, which \.generate_train\.done\.json records .*run that stage again, or .* delete exp/sift/targets/\.generate_train\.done\.json", both(restart, edit("exp/sift/targets/train.jsonl", '"seed": 1', '"seed": 2'))),
     Mistake("targets of another LLM", TRAIN, r"target \w+ of train-0 was made with LLM [\w-]+, the recipe now gives [\w-]+; run stage 2 again", both(restart, yaml("path: models/llm", "path: models/other"))),
     Mistake("targets of another template", TRAIN, r"was made with prompt frame .*; run stage 2 again", both(restart, add("system_prompt: be brief"))),
-    Mistake("targets of another method", TRAIN, r"was made with method sift 0", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_]))),
-    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: has a target of gone, which is not in data/train.jsonl; run stage 2 again", both(restart, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
+    Mistake("targets of another method", TRAIN, r"was made with method sift 0", both(restart, unmark, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(t, method_version="0") for t in all_]))),
+    Mistake("a target about nobody", TRAIN, r"targets/train.jsonl: has a target of gone, which is not in data/train.jsonl; run stage 2 again", both(restart, unmark, rewrite("exp/sift/targets/train.jsonl", Target, lambda all_: [replace(all_[0], utt_id="gone")]))),
     Mistake("a question about nobody", DECODE, r"data/test.jsonl: no id 'gone'", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], utt_id="gone")])),
     Mistake("a question with no place for the speech", DECODE, r"the instruction 'sort' needs exactly one \{speech\}", rewrite("data/test.questions.jsonl", Question, lambda all_: [replace(all_[0], instruction="sort")])),
     # audio

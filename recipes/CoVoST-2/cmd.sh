@@ -22,6 +22,7 @@ slurm_options=()     # more of srun's, such as (--account=speech --constraint=h1
 
 stopped=75 # the code of a training that a signal stopped
 export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 # or torchrun dies of the last one and leaves its processes
+export LOGLEVEL="${LOGLEVEL:-CRITICAL}" # of torchrun: train.py has said why it failed
 
 launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     local gpus=$1 command=(python) slurm_gpus=() code

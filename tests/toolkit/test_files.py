@@ -8,6 +8,7 @@ import pytest
 from auralign.files import (
     hash_path,
     hash_value,
+    locked,
     make_folder_atomically,
     read_json,
     recall_path,
@@ -128,3 +129,19 @@ def test_a_place_is_remembered_for_this_user(tmp_path, monkeypatch):
     (tmp_path / "llm").rmdir()
     assert recall_path("0a") is None
     assert recall_path("0b") is None
+
+
+def test_a_lock_whose_file_was_deleted_is_taken_again(tmp_path, monkeypatch):
+    import fcntl
+
+    path, real, calls = tmp_path / "lock", fcntl.flock, []
+
+    def flock(file, how):
+        real(file, how)
+        calls.append(how)
+        if len(calls) == 1:  # the one before deletes the file that we have waited for
+            path.unlink()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(path):
+        assert len(calls) == 2 and path.exists()

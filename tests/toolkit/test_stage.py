@@ -14,10 +14,11 @@ from auralign.fingerprint import describe
 from auralign.stage import Stage, StageBusyError, content, find_runs, renew, require
 
 
-def run(folder, inputs, *, text="made", interrupt=False, protected=()):
+def run(folder, inputs, *, text="made", interrupt=False, protected=(), restart=False):
     """What the stage found at its start: "complete", or its half-done work."""
     out = folder / "out.txt"
-    with Stage("demo", folder, inputs=inputs, outputs=[out], protected=protected) as stage:
+    options = {"protected": protected, "restart": restart}
+    with Stage("demo", folder, inputs=inputs, outputs=[out], **options) as stage:
         if stage.complete:
             return "complete"
         partial = stage.partial(out)
@@ -87,6 +88,7 @@ def test_leftovers_of_an_earlier_auralign_break_nothing(tmp_path):
     assert run(tmp_path, {"lr": 1}) == "complete"
     run(tmp_path, {"lr": 2})
     assert (tmp_path / "out.txt.kept-0123456789ab").exists()
+    assert not list(tmp_path.glob("*.before"))
 
 
 def test_unfinished_stage_is_named(tmp_path):
@@ -339,7 +341,100 @@ def test_a_mark_that_is_none_is_named_in_one_line(tmp_path, mark, kind):
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path):
-    (tmp_path / "out.txt.tmp").write_text("half")
+    for name in ("out.txt", "out.lengths.npz", ".demo.started.json", ".demo.done.json"):
+        (tmp_path / f"{name}.tmp").write_text("half")
     with Stage("demo", tmp_path, inputs={}, outputs=[tmp_path / "out.txt"]):
         (tmp_path / "out.txt").write_text("made")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".demo.done.json", ".demo.lock", "out.txt"]
+
+
+def test_a_run_whose_lock_file_was_deleted_keeps_others_out(tmp_path, monkeypatch):
+    with Stage("demo", tmp_path, inputs={}, outputs=[]):
+        (tmp_path / ".demo.lock").unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr("auralign.marks.os.getpid", lambda: 1)  # as if this were another process
+            with pytest.raises(StageBusyError, match=r"another run \(process \d+\) is at work in"):
+                Stage("demo", tmp_path, inputs={}, outputs=[]).__enter__()
+
+
+def test_a_run_that_failed_keeps_nobody_out_while_its_process_lives(tmp_path, monkeypatch):
+    interrupt(tmp_path, {"lr": 1})
+    monkeypatch.setattr("auralign.marks.os.getpid", lambda: 1)
+    assert run(tmp_path, {"lr": 1}) == "half"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark"),
+    [
+        ("done", '{"inputs": {}, "outputs": {"0": 1}}'),
+        ("done", '{"inputs": {}, "outputs": {}, "names": ["a"]}'),
+        ("done", '{"inputs": {}, "outputs": {}, "run": []}'),
+        ("done", '{"inputs": {}, "outp'),
+        ("started", '{"inputs": [], "outputs": []}'),
+        ("started", '{"inputs": {}, "outputs": {"a": 1}}'),
+        ("started", '{"inputs": {}, "outputs": [1]}'),
+        ("started", "[]"),
+        ("started", ""),
+    ],
+)
+@pytest.mark.parametrize("reader", ["content", "require", "run", "find_runs"])
+def test_a_broken_mark_is_named_with_its_repair_by_whoever_reads_it(tmp_path, kind, mark, reader):
+    run(tmp_path, {"lr": 1})
+    (tmp_path / f".demo.{kind}.json").write_text(mark)
+    read = {
+        "content": lambda: content(tmp_path / "out.txt", made_by="demo"),
+        "require": lambda: require(tmp_path, "demo", made_by="demo"),
+        "run": lambda: run(tmp_path, {"lr": 1}),
+        "find_runs": lambda: find_runs(tmp_path),
+    }[reader]
+    if (reader == "find_runs" and kind == "started") or (reader == "require" and kind == "done"):
+        read()  # it does not read that mark
+        return
+    with pytest.raises(
+        ValueError, match=rf"\.demo\.{kind}\.json:?.*; delete the file and run the stage again"
+    ):
+        read()
+
+
+def edit_code(folder, kind):
+    """As if a module were edited since a mark was written."""
+    mark = folder / f".demo.{kind}.json"
+    write_json(mark, {**read_json(mark), "code": {"auralign.files": "0 0", "auralign.records": "0 0"}})
+
+
+SAID = "demo: the code of auralign.files, auralign.records was edited since this was {}; what was made stands"
+
+
+def test_a_finished_stage_says_which_code_was_edited_and_stands(tmp_path, capsys):
+    run(tmp_path, {"lr": 1})
+    assert run(tmp_path, {"lr": 1}) == "complete"
+    assert capsys.readouterr().err == ""
+    edit_code(tmp_path, "done")
+    for _ in range(2):
+        assert run(tmp_path, {"lr": 1}) == "complete"
+        assert capsys.readouterr().err == SAID.format("finished") + ", and --restart makes it again\n"
+
+
+def test_a_half_done_stage_resumes_though_code_was_edited(tmp_path, capsys):
+    interrupt(tmp_path, {"lr": 1})
+    edit_code(tmp_path, "started")
+    assert run(tmp_path, {"lr": 1}) == "half"
+    assert SAID.format("begun") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["done", "started"])
+def test_restart_makes_again_what_other_code_made(tmp_path, capsys, kind):
+    run(tmp_path, {"lr": 1}) if kind == "done" else interrupt(tmp_path, {"lr": 1})
+    edit_code(tmp_path, kind)
+    assert run(tmp_path, {"lr": 1}, restart=True) == ""
+    said = "demo: starting over: the code of auralign.files, auralign.records"
+    assert said in capsys.readouterr().err
+    assert run(tmp_path, {"lr": 1}, restart=True) == "complete"
+
+
+def test_a_mark_of_an_earlier_auralign_without_code_is_silent(tmp_path, capsys):
+    run(tmp_path, {"lr": 1})
+    mark = tmp_path / ".demo.done.json"
+    write_json(mark, {name: value for name, value in read_json(mark).items() if name != "code"})
+    assert run(tmp_path, {"lr": 1}, restart=True) == "complete"
+    assert capsys.readouterr().err == ""

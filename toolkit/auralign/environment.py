@@ -6,8 +6,10 @@
 Nothing is imported for it: a GPU is named if torch is in use, and so is its version.
 """
 
+import errno
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
@@ -17,12 +19,8 @@ from typing import Any
 
 LIBRARIES = ("torch", "transformers", "speechbrain", "peft", "numpy", "sacrebleu")
 GIT_SECONDS = 10.0
-NO_MEMORY = (  # in a RuntimeError of torch: its allocator for CPUs, on Windows too, and libraries of GPUs
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory",
-    "backend out of memory",
-    "CUDA out of memory",
-    "STATUS_ALLOC_FAILED",
+NO_MEMORY = re.compile(  # in a RuntimeError of torch: its allocator for CPUs, libraries of GPUs, and a killed worker
+    r"out of memory|DefaultCPUAllocator: (can't|not enough)|STATUS_ALLOC_FAILED|DataLoader worker .* is killed by signal: Killed"
 )
 
 
@@ -89,10 +87,14 @@ def _find_processor() -> str:
     return (names[0] if names else platform.processor()) or platform.machine() or "unknown processor"
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or of Python says that there is no memory left on a GPU or on the machine."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
-    )
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, says that there is no memory left on a GPU or on the machine."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__
+    return False

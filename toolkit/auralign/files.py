@@ -140,9 +140,19 @@ def partial_paths(path: PathLike) -> list[Path]:
 def locked(path: PathLike) -> Iterator[None]:
     """Wait for, then hold, the lock file `path`; the kernel drops it with the process, so a kill leaves no stale lock."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        with open(path, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(path, file):
+                yield
+                return
+
+
+def is_at(path: PathLike, file: IO[Any]) -> bool:
+    """Whether an open file is still the one at `path`: the lock of a file that was deleted keeps nobody out."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    return False
 
 
 def sync_folder(folder: PathLike) -> None:

@@ -143,7 +143,7 @@ def prepare(
     }
     account = data.account
     outputs = [*manifests.values(), *map(rejected_path, manifests.values()), questions, account]
-    with Stage("prepare", data.folder, inputs=inputs, outputs=outputs) as stage:
+    with Stage("prepare", data.folder, inputs=inputs, outputs=outputs, restart=recipe.restart) as stage:
         if stage.complete:
             return
         limits = {split: options.limit for split in SPLITS}

@@ -21,9 +21,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from auralign.files import PathLike, write_atomically
+from auralign.json_lines import RecordError, check_types, parse_object, shorten, unseal
+from auralign.marks import check_recorded
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +42,9 @@ class Utterance:
     language: str = ""
     speaker: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)  # gender, age, emotion, ...
-    words: tuple[Any, ...] | None = None  # (word, start, end); (): aligned in vain, None: never aligned
+    words: tuple[tuple[str, float, float], ...] | None = (
+        None  # (word, start, end); (): aligned in vain, None: never aligned
+    )
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
     audio_hash: str = ""  # of the samples (or its size), so that a manifest changes when its audio does
 
@@ -131,26 +135,6 @@ class Hypothesis:
     )
 
 
-MAX_SHOWN = 200  # characters of a value that an error shows
-
-
-def shorten(text: str, limit: int = MAX_SHOWN) -> str:
-    """Text as an error shows it: the middle of a text longer than `limit` is left out, such as an answer that loops.
-
-    >>> shorten("three"), shorten("one two " * 1000, 40)
-    ('three', 'one two on ... o one two  (8000 letters)')
-    """
-    if len(text) <= limit:
-        return text
-    size = f" ({len(text)} letters)"
-    room = max(0, limit - len(size) - len(" ... "))
-    return f"{text[: room // 2]} ... {text[len(text) - (room + 1) // 2 :]}{size}"
-
-
-class RecordError(ValueError):
-    """A file of records that cannot be read: names the file, the line and the repair."""
-
-
 def write_records(
     path: PathLike, records: Iterable[Any], *, kind: type, about: Mapping[str, Any] | None = None
 ) -> None:
@@ -180,33 +164,45 @@ def header(kind: type, about: Mapping[str, Any] | None = None) -> str:
 
 
 def read_about(path: PathLike, kind: type) -> tuple[dict[str, Any], Any]:
-    """What the header of a file of `kind` says about its records, and the first of them, or None if there is no record yet."""
+    """What the header of a file of `kind` says about its records, and the first of them, or None if there is no record yet.
+
+    The file may be one that grows. Raises RecordError if the header or the record cannot be read.
+    """
     with open(path, "rb") as file:
-        first, second = file.readline(), file.readline()
-    about = json.loads(first).get("about", {}) if first.endswith(b"\n") else {}
-    return about, from_line(second, kind, position=f"{path}:2") if second.endswith(b"\n") else None
+        first, second = (unseal(file.readline()) for _ in range(2))
+    if first is None or second is None:
+        raise RecordError(f"{path}: is damaged, as its checksums say; run the stage that writes it again")
+    about = check_header(first, kind, position=path) if first.endswith((b"\n", b"}")) else {}
+    return about, from_line(second, kind, position=f"{path}:2") if second.endswith((b"\n", b"}")) else None
 
 
-def check_header(line: bytes, kind: type, *, position: PathLike) -> None:
-    """Raise RecordError if the first line of a file is not the header of a file of `kind`."""
+def check_header(line: bytes, kind: type, *, position: PathLike) -> dict[str, Any]:
+    """What the header says about the records. Raises RecordError if a file's first line is not the header of a file of `kind`."""
     try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or "schema" not in found:
+        found = parse_object(line, position=f"{position}:1")
+    except RecordError as error:
+        raise RecordError(f"{error}; expected the header {header(kind).strip()}") from error
+    if "schema" not in found:
         raise RecordError(f"{position}:1: expected the header {header(kind).strip()}")
     if found["schema"] != kind.__name__:
         raise RecordError(
             f"{position}:1: holds {found['schema']} records; {kind.__name__} records are needed here"
         )
-    if found.get("version") != SCHEMA_VERSION:
+    version, about = found.get("version"), found.get("about", {})
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise RecordError(f"{position}:1: schema version {version!r}; this auralign reads {SCHEMA_VERSION}")
+    if not isinstance(about, dict):
         raise RecordError(
-            f"{position}:1: schema version {found.get('version')!r}; this auralign reads {SCHEMA_VERSION}"
+            f"{position}:1: about is {shorten(repr(about))}; expected an object; run the stage that writes the file again"
         )
+    return about
 
 
 def to_line(record: Any) -> str:
-    """One record as one line of JSON; fields that hold their default are left out."""
+    """One record as one line of JSON; fields that hold their default are left out.
+
+    Raises ValueError on a number that is not finite.
+    """
     values = {}
     kind: Any = type(record)
     for name, default in _defaults(kind):
@@ -217,7 +213,7 @@ def to_line(record: Any) -> str:
     return _encode(values) + "\n"
 
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @cache
@@ -242,20 +238,10 @@ def _fields(kind: type) -> tuple[frozenset[str], frozenset[str]]:
 def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
     """The record that `to_line` wrote.
 
-    Raises RecordError, naming `position`, on bytes that are not UTF-8, broken JSON, and missing or unknown fields.
+    Raises RecordError, naming `position`, on a line that is not strictly JSON, on missing or unknown fields, and on values of
+    other types than the fields have.
     """
-    try:
-        values = json.loads(line.decode("utf-8") if isinstance(line, bytes) else line)
-    except UnicodeDecodeError as error:
-        raise RecordError(
-            f"{position}: not UTF-8 ({error.reason}); run the stage that writes it again"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{position}: not a JSON object ({error.msg}); was the file cut? run the stage that writes it again"
-        ) from error
-    if not isinstance(values, dict):
-        raise RecordError(f"{position}: expected a JSON object, found {type(values).__name__}")
+    values = parse_object(line, position=position)
     known, required = _fields(kind)
     if not required <= values.keys() <= known:
         unknown, missing = sorted(values.keys() - known), sorted(required - values.keys())
@@ -270,30 +256,61 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
                 if text
             )
         )
-    if isinstance(values.get("choice"), dict):
-        values["choice"] = Choice(**values["choice"])
-    for name in ("words", "prompt_ids", "response_ids"):
-        if isinstance(values.get(name), list):
+    check_types(values, kind, position=position)
+    if "choice" in values:
+        values["choice"] = _choice(values["choice"], position)
+    for name in _lists(kind):
+        if values.get(name) is not None:
             values[name] = tuple(tuple(item) if isinstance(item, list) else item for item in values[name])
     return kind(**values)
+
+
+@cache
+def _lists(kind: type) -> tuple[str, ...]:
+    """The fields of `kind` that hold tuples, which JSON has as lists."""
+    return tuple(item.name for item in dataclasses.fields(kind) if "tuple" in str(item.type))
+
+
+def _choice(values: dict[str, Any], position: str) -> Choice:
+    unknown = sorted(values.keys() - _fields(Choice)[0])
+    if unknown:
+        raise RecordError(f"{position}: choice has the unknown field {', '.join(unknown)}; run stage 2 again")
+    check_types(values, Choice, position=position, within="choice.")
+    return Choice(**values)
 
 
 def read_rows(path: PathLike, kind: type) -> Iterator[Any]:
     """The records of a file in order, each parsed once: for whoever needs no index.
 
-    Raises RecordError as `Records` does, but not on ids used twice.
+    Raises RecordError as `Records` does, but not on ids used twice, and on other content than was recorded at the end.
     """
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        check_header(file.readline(), kind, position=path)
-        for number, line in enumerate(file, start=2):
-            yield from_line(line, kind, position=f"{path}:{number}")
+        for number, line in enumerate(_lines(file, kind, path), start=1):
+            digest.update(line)
+            if number > 1:
+                yield from_line(line, kind, position=f"{path}:{number}")
+    check_recorded(path, digest.hexdigest())
+
+
+def _lines(file: IO[bytes], kind: type, path: PathLike) -> Iterator[bytes]:
+    """The lines of a file, the header first. Raises RecordError on a wrong header, and on a last line without its newline."""
+    first = file.readline()
+    check_header(first, kind, position=path)
+    yield first
+    for number, line in enumerate(file, start=2):
+        if not line.endswith(b"\n"):
+            raise RecordError(
+                f"{path}:{number}: the last line is cut; run the stage that writes this file again"
+            )
+        yield line
 
 
 class Records:
     """A file of records, read row by row through an index of byte offsets.
 
     Iterating, `records[number]` and `records[id]` parse rows when asked. Raises RecordError on a file of another kind or
-    version, on a last line without its newline (a cut file), and on ids used twice.
+    version, on a last line without its newline (a cut file), on ids used twice, and on a file that is not as the stage wrote it.
     """
 
     def __init__(self, path: PathLike, kind: type) -> None:
@@ -302,19 +319,16 @@ class Records:
         if not self.path.is_file():
             raise FileNotFoundError(f"no {kind.__name__} file at {self.path}; run the stage that writes it")
         offsets, identities = array("q"), array("Q")  # 8 bytes a row each
+        digest, offset = hashlib.sha256(), 0
         with open(self.path, "rb") as file:
-            first = file.readline()
-            check_header(first, kind, position=self.path)
-            offset = len(first)
-            for number, line in enumerate(file, start=2):
-                if not line.endswith(b"\n"):
-                    raise RecordError(
-                        f"{self.path}:{number}: the last line is cut; run the stage that writes this file again"
-                    )
-                record = from_line(line, kind, position=f"{self.path}:{number}")
-                offsets.append(offset)
-                identities.append(_hash_identity(_identity(record)))
+            for number, line in enumerate(_lines(file, kind, self.path), start=1):
+                digest.update(line)
+                if number > 1:
+                    record = from_line(line, kind, position=f"{self.path}:{number}")
+                    offsets.append(offset)
+                    identities.append(_hash_identity(_identity(record)))
                 offset += len(line)
+        check_recorded(self.path, digest.hexdigest())
         import numpy as np  # 0.1 s that a stage without records does not spend
 
         offsets.append(offset)

@@ -19,6 +19,7 @@ from typing import Any
 from auralign import __version__
 from auralign.files import hash_path, locked, partial_paths, read_json, write_atomically, write_json
 from auralign.hub import MODEL_FOLDER, is_moving, moved, parse, pin
+from auralign.marks import read_done
 from auralign.recipe import HELP, Recipe, RecipeError, load_recipe, parse_arguments, print_help
 from auralign.recipe.models import names_of_models, with_models
 from auralign.records import Hypothesis, Target, read_about
@@ -204,7 +205,7 @@ class RunFolder:
             return None
         scored = {
             Path(path).resolve(): digest
-            for path, digest in read_json(mark)["inputs"].get("files", {}).items()
+            for path, digest in read_done(mark)["inputs"].get("files", {}).items()
         }
         answers = self.hypotheses("speech").resolve()
         return report if answers in scored and scored[answers] == hash_path(answers) else None

@@ -56,6 +56,12 @@ def _in_one_line(error: Exception) -> str | None:
     from auralign.environment import is_out_of_memory
     from auralign.stage import StageBusyError
 
+    if is_out_of_memory(error):
+        found = str(error).strip().partition("\n")[0][:200]
+        return (
+            f"no memory is left{found and f' ({found})'}; lower tokens_per_pack (stage 3), or generate_batch_size and "
+            "decode_batch_size (stages 2 and 4)"
+        )
     if isinstance(error, OSError) and error.errno in FULL:
         path = error.filename or "the disk"
         return f"{path}: {error.strerror}; make room and run the same command again, what is finished is kept"
@@ -63,9 +69,4 @@ def _in_one_line(error: Exception) -> str | None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError, StageBusyError)):
         return " ".join(str(error).split())  # libraries write theirs on several
-    if is_out_of_memory(error):
-        return (
-            "the GPU or the machine has no memory left; lower tokens_per_pack (stage 3), or generate_batch_size and "
-            "decode_batch_size (stages 2 and 4)"
-        )
     return None

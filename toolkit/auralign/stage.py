@@ -15,10 +15,14 @@ records when, how long and on what the stage ran, for the report. A stage
 writes each output under another name and renames it, so the old version of a file is in place until the new one is whole.
 Half-done work has the hash of its inputs in its name (`Stage.partial`): a run with other inputs neither reads nor removes it.
 Until all outputs are written, a stage has a mark `.<name>.started.json`, which names them; `require` and `content` refuse
-outputs of which some are new and others old. Folders with numbered versions, such as checkpoints, are in `auralign.versions`.
+outputs of which some are new and others old. The marks are described in `auralign.marks`, folders with numbered versions, such as
+checkpoints, in `auralign.versions`. More than 300 lines, as the steps of a stage are one protocol, in which each kill leaves what
+the next run understands.
 """
 
+import contextlib
 import fcntl
+import glob
 import os
 import sys
 import time
@@ -29,15 +33,31 @@ from pathlib import Path
 from auralign.changes import show_change
 from auralign.environment import describe_environment
 from auralign.files import (
+    TEMPORARY,
     hash_path,
     hash_value,
+    is_at,
     partial_path,
     partial_paths,
-    read_json,
     temporary_path,
     write_json,
 )
 from auralign.fingerprint import same
+from auralign.marks import (
+    DONE,
+    LOCK,
+    STARTED,
+    are_as_recorded,
+    being_replaced,
+    check_output,
+    describe_process,
+    hash_outputs,
+    mark_path,
+    read_done,
+    read_started,
+    working_process,
+)
+from auralign.syntax import changed_modules, describe_code
 
 
 class StageBusyError(RuntimeError):
@@ -60,6 +80,9 @@ class Stage:
         Files and folders that the stage makes.
     protected : collection of str
         Content hashes of outputs that must not be replaced, because checkpoints were trained on them. Default: none.
+    restart : bool, optional
+        Whether the stage begins again if the toolkit's code was edited since it ran; otherwise that is only said. Default: None,
+        for a stage whose command has no such option.
 
     Attributes
     ----------
@@ -74,12 +97,21 @@ class Stage:
         On entry, if the folder holds a run of another method, or a protected output that would be replaced.
     """
 
-    def __init__(self, name: str, folder, *, inputs: dict, outputs: list, protected: Collection[str] = ()):
+    def __init__(
+        self,
+        name: str,
+        folder,
+        *,
+        inputs: dict,
+        outputs: list,
+        protected: Collection[str] = (),
+        restart: bool | None = None,
+    ):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
-        self.protected = protected
+        self.protected, self.restart = protected, restart
         self.complete = False
         self._is_resumed = False
 
@@ -108,16 +140,23 @@ class Stage:
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
-        if self._is_finished() and same(_read_mark(self._done)["inputs"], self.inputs):
+        edited = changed_code(self.folder, self.name) if self.restart else []
+        if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not edited:
             self._skip()
             return
+        if edited:
+            for output in self.outputs:
+                self.partial(output).unlink(missing_ok=True)
         before = begun_with(self.folder, self.name)
         if before is not None:
             self._refuse_another_method(before)
         self._refuse_protected(before)
-        started = _started_with(self._started)
-        if started is not None and same(started, self.inputs):
+        started = read_started(self._started)["inputs"] if self._started.exists() else None
+        if edited:
+            is_resumed = False
+        elif started is not None and same(started, self.inputs):
             self._name_partials()
+            self._say_edited("begun", STARTED)
             is_resumed = True
         else:
             is_resumed = any(self.partial(output).exists() for output in self.outputs)
@@ -125,7 +164,7 @@ class Stage:
         if is_resumed:
             print(f"{self.name}: resuming the interrupted run", file=sys.stderr)
         elif before is not None:
-            print(f"{self.name}: starting over: {self._changes(before)}", file=sys.stderr)
+            print(f"{self.name}: starting over: {self._changes(before, edited)}", file=sys.stderr)
         self._start()
 
     def _name_partials(self) -> None:
@@ -136,8 +175,27 @@ class Stage:
 
     def _start(self) -> None:
         self._began = time.monotonic()
-        outputs = [os.path.relpath(output, self.folder) for output in self.outputs]
-        write_json(self._started, {"inputs": self.inputs, "outputs": outputs})
+        self._write_started(process=describe_process())
+
+    def _write_started(self, *, process: list | None) -> None:
+        mark = {"inputs": self.inputs, "outputs": self._names(), "process": process, "code": describe_code()}
+        write_json(self._started, mark)
+
+    def _say_edited(self, what: str, kind: str) -> None:
+        """Say on stderr which modules were edited since a mark was written, if any were; `what` is what was done then."""
+        edited = changed_code(self.folder, self.name, kinds=(kind,))
+        if edited:
+            again = (
+                f"delete {mark_path(self.folder, self.name, kind)}" if self.restart is None else "--restart"
+            )
+            print(
+                f"{self.name}: the code of {_few(edited)} was edited since this was {what}; what was made stands, and {again} "
+                "makes it again",
+                file=sys.stderr,
+            )
+
+    def _names(self) -> list[str]:
+        return [os.path.relpath(output, self.folder) for output in self.outputs]
 
     def _skip(self) -> None:
         self._started.unlink(missing_ok=True)  # of a run with other inputs that wrote no output
@@ -146,6 +204,7 @@ class Stage:
         self._clear_temporary()
         self.complete = True
         print(f"{self.name}: already complete for these inputs, skipped", flush=True)
+        self._say_edited("finished", DONE)
 
     def _finish(self) -> None:
         missing = [str(output) for output in self.outputs if not output.exists()]
@@ -153,20 +212,30 @@ class Stage:
             raise RuntimeError(
                 f"{self.name}: ended without writing {', '.join(missing)}; this is a defect of the stage"
             )
-        # The outputs are whole, also if a kill prevents the next line: the partial files make the next run short.
-        self._started.unlink(missing_ok=True)
-        done = {"inputs": self.inputs, "outputs": _hashes(self.outputs), "run": self._describe_run()}
+        done = {
+            "inputs": self.inputs,
+            "outputs": hash_outputs(self.outputs),
+            "names": self._names(),
+            "code": describe_code(),
+            "run": self._describe_run(),
+        }
+        # As long as the mark of the start is there, nobody compares the outputs with the mark of an earlier run.
         write_json(self._done, done)
+        self._started.unlink(missing_ok=True)
         for output in self.outputs:
             for path in partial_paths(output):
                 path.unlink()
         self._clear_temporary()
 
     def _clear_temporary(self) -> None:
-        """Remove what a killed run was writing: nobody else does, as the stage is locked."""
-        for path in map(temporary_path, (*self.outputs, self._done, self._started)):
-            if path.is_file():
-                path.unlink()
+        """Remove what killed runs were writing, and what an earlier auralign put away. Nobody else does: the stage is locked."""
+        for path in (*self.outputs, self._done, self._started):
+            litter = [temporary_path(path), path.with_name(f"{path.name}.before")]
+            # Also of the files that are made beside an output, such as `train.lengths.npz` beside `train.jsonl`.
+            litter += path.parent.glob(f"{glob.escape(path.stem)}.*{TEMPORARY}")
+            for found in litter:
+                if found.is_file():
+                    found.unlink()
 
     def _describe_run(self) -> dict:
         """When, how long and on what the stage ran; no part of its inputs, so that nothing is made again for it."""
@@ -179,48 +248,54 @@ class Stage:
 
     def _fail(self) -> None:
         """If a run ends with an error before it has replaced an output, the finished run is still valid."""
-        if not self.complete and self._is_finished():
+        if self.complete:
+            return
+        if self._is_finished():
             self._started.unlink(missing_ok=True)
             print(f"{self.name}: what was finished before is kept", file=sys.stderr)
+        elif self._started.exists():  # this process may live on, and is not at work any more
+            with contextlib.suppress(OSError):
+                self._write_started(process=None)
 
     @property
     def _done(self) -> Path:
-        return _mark(self.folder, self.name, "done")
+        return mark_path(self.folder, self.name, DONE)
 
     @property
     def _started(self) -> Path:
-        return _mark(self.folder, self.name, "started")
+        return mark_path(self.folder, self.name, STARTED)
 
     def _is_finished(self) -> bool:
         """Whether the outputs are as the mark of a finished run says, for whatever inputs."""
-        return _are_as_recorded(self.outputs, self._done)
+        return are_as_recorded(self.outputs, self._done)
 
     def _take_lock(self) -> None:
         # The kernel drops the lock with the process, so a killed run never leaves a stale one.
-        self._lock = open(_mark(self.folder, self.name, "lock"), "a+", encoding="utf-8")
+        self._lock = open(mark_path(self.folder, self.name, LOCK), "a+", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip()
             self._lock.close()
-            raise StageBusyError(
-                f"{self.name}: another run ({holder or 'unknown'}) is at work in {self.folder}; "
-                "wait for it, or give this one its own --output_folder"
-            ) from None
-        try:
-            is_ours = os.stat(self._lock.name).st_ino == os.fstat(self._lock.fileno()).st_ino
-        except FileNotFoundError:
-            is_ours = False
-        if (
-            not is_ours
-        ):  # the file was deleted since it was opened, and a lock without a name keeps nobody out
+            raise self._busy(holder or "unknown") from None
+        if not is_at(self._lock.name, self._lock):  # the file was deleted since it was opened
             self._lock.close()
             self._take_lock()
             return
+        holder = working_process(self._started)
+        if holder is not None:  # its lock file was deleted
+            self._lock.close()
+            raise self._busy(f"process {holder}")
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}")
         self._lock.flush()
+
+    def _busy(self, holder: str) -> StageBusyError:
+        return StageBusyError(
+            f"{self.name}: another run ({holder}) is at work in {self.folder}; "
+            "wait for it, or give this one its own --output_folder"
+        )
 
     def _refuse_another_method(self, before: dict) -> None:
         """Raise ValueError if the folder holds a run of another method: a copied YAML must not replace its results."""
@@ -240,56 +315,15 @@ class Stage:
                     "version and makes a new one beside it (with run.sh: -- --restart)"
                 )
 
-    def _changes(self, before: dict) -> str:
-        """The changed inputs, with what they were and are."""
+    def _changes(self, before: dict, edited: Collection[str] = ()) -> str:
+        """The changed inputs, with what they were and are, and edited modules of the toolkit."""
         changes = [
             show_change(key, before.get(key), self.inputs.get(key))
             for key in sorted(set(before) | set(self.inputs))
             if not same(before.get(key), self.inputs.get(key))
         ]
+        changes += [f"the code of {_few(edited)}"] * bool(edited)
         return ", ".join(changes) or "an output was changed"
-
-
-def _mark(folder, name: str, kind: str) -> Path:
-    suffix = "lock" if kind == "lock" else f"{kind}.json"
-    return Path(folder) / f".{name.replace(' ', '_')}.{suffix}"
-
-
-def _read_mark(done: Path) -> dict:
-    """The mark of a finished stage. Raises ValueError if the file is none."""
-    mark = read_json(done)
-    if not (isinstance(mark, dict) and all(isinstance(mark.get(key), dict) for key in ("inputs", "outputs"))):
-        raise ValueError(f"{done}: is no mark of a finished stage; delete the file and run the stage again")
-    return mark
-
-
-def _hashes(outputs: list[Path]) -> dict:
-    return {str(number): hash_path(output) for number, output in enumerate(outputs)}
-
-
-def _are_as_recorded(outputs: list[Path], done: Path) -> bool:
-    """Whether the mark `done` exists and the outputs have the content that it recorded."""
-    return (
-        done.exists()
-        and all(output.exists() for output in outputs)
-        and _read_mark(done)["outputs"] == _hashes(outputs)
-    )
-
-
-def _being_replaced(started: Path) -> list[Path]:
-    """Outputs that the mark `started` names; () if all are those of a finished run, or if an earlier auralign wrote it."""
-    outputs = [started.parent / name for name in read_json(started).get("outputs", ())]
-    done = started.with_name(started.name.replace(".started.json", ".done.json"))
-    return [] if _are_as_recorded(outputs, done) else outputs
-
-
-def _started_with(mark: Path) -> dict | None:
-    if not mark.exists():
-        return None
-    started = read_json(mark)
-    if not isinstance(started, dict):
-        raise ValueError(f"{mark}: is no mark of a started stage; delete the file and run the stage again")
-    return started.get("inputs", started)  # an earlier auralign wrote the inputs alone
 
 
 def _method_name(inputs: dict) -> str | None:
@@ -297,10 +331,30 @@ def _method_name(inputs: dict) -> str | None:
     return method.get("method") if isinstance(method, dict) else None
 
 
+def _few(names: Collection[str]) -> str:
+    """Names as text; of many the first five."""
+    shown = ", ".join(list(names)[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def changed_code(folder, name: str, *, kinds: tuple[str, ...] = (DONE, STARTED)) -> list[str]:
+    """The modules of the toolkit whose code was edited since the stage `name` ran in `folder`.
+
+    Empty if none was, or if an earlier auralign ran it. `kinds` are the marks of which the first that exists is compared.
+    """
+    for kind in kinds:
+        path = mark_path(folder, name, kind)
+        if path.exists():
+            return changed_modules((read_done if kind == DONE else read_started)(path).get("code", {}))
+    return []
+
+
 def begun_with(folder, name: str) -> dict | None:
     """Inputs of the finished run of the stage `name` in `folder`, or else of the run that was started; None if neither exists."""
-    done = _mark(folder, name, "done")
-    return _read_mark(done)["inputs"] if done.exists() else _started_with(_mark(folder, name, "started"))
+    done, started = mark_path(folder, name, DONE), mark_path(folder, name, STARTED)
+    if done.exists():
+        return read_done(done)["inputs"]
+    return read_started(started)["inputs"] if started.exists() else None
 
 
 def find_runs(folder) -> list[tuple[str, dict]]:
@@ -308,15 +362,15 @@ def find_runs(folder) -> list[tuple[str, dict]]:
 
     The order is that in which they were finished.
     """
-    found = [(path, read_json(path).get("run", {})) for path in Path(folder).glob(".*.done.json")]
-    found.sort(key=lambda pair: (pair[1].get("finished", ""), pair[0].name))
+    found = [(path, read_done(path).get("run", {})) for path in Path(folder).glob(f".*.{DONE}.json")]
+    found.sort(key=lambda pair: (str(pair[1].get("finished", "")), pair[0].name))
     return [(path.name[1:].removesuffix(".done.json").replace("_", " "), run) for path, run in found]
 
 
 def output_hashes(folder, name: str) -> set[str]:
     """Hashes of the outputs of the finished run of the stage `name` in `folder`; empty if no run is finished."""
-    done = _mark(folder, name, "done")
-    return set(_read_mark(done)["outputs"].values()) if done.exists() else set()
+    done = mark_path(folder, name, DONE)
+    return set(read_done(done)["outputs"].values()) if done.exists() else set()
 
 
 def renew(folder, *, before: str, after: str) -> None:
@@ -329,8 +383,8 @@ def renew(folder, *, before: str, after: str) -> None:
     before, after : str
         Content hash of the output before and after the change.
     """
-    for mark in Path(folder).glob(".*.done.json"):
-        done = _read_mark(mark)
+    for mark in Path(folder).glob(f".*.{DONE}.json"):
+        done = read_done(mark)
         outputs = {number: after if value == before else value for number, value in done["outputs"].items()}
         if outputs != done["outputs"]:
             write_json(mark, {**done, "outputs": outputs})
@@ -338,8 +392,8 @@ def renew(folder, *, before: str, after: str) -> None:
 
 def require(folder, name: str, *, made_by: str) -> None:
     """Raise FileNotFoundError if the stage `name` in `folder` is not finished; `made_by` names it in the message."""
-    started = _mark(folder, name, "started")
-    if not _mark(folder, name, "done").exists() or (started.exists() and _being_replaced(started)):
+    started = mark_path(folder, name, STARTED)
+    if not mark_path(folder, name, DONE).exists() or (started.exists() and being_replaced(started)):
         raise FileNotFoundError(f"{made_by} is not finished in {folder}; run it first")
 
 
@@ -350,11 +404,16 @@ def content(path, *, made_by: str) -> str:
     ------
     FileNotFoundError
         If it is absent, or if the stage that makes it was started and has not finished. `made_by` names the stage.
+    ChangedOutputError
+        If it is not as the stage that made it recorded. A file of records is compared by whoever reads it.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no {path}; run {made_by} first")
-    for mark in path.parent.glob(".*.started.json"):
-        if path in _being_replaced(mark):
+    for mark in path.parent.glob(f".*.{STARTED}.json"):
+        if path in being_replaced(mark):
             raise FileNotFoundError(f"{made_by} is not finished in {path.parent}; run it first")
-    return hash_path(path)
+    digest = hash_path(path)
+    if path.suffix != ".jsonl":
+        check_output(path, digest)
+    return digest

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from auralign.files import hash_path, read_json, write_atomically
 from auralign.fingerprint import same
-from auralign.stage import begun_with, output_hashes
+from auralign.stage import begun_with, changed_code, output_hashes
 
 CHECKPOINTS, LOG, CURVES = "checkpoints", "log.json", "curves"  # in the folder of one training
 
@@ -126,6 +126,8 @@ def choose_targets(output_folder, inputs: Mapping[str, dict], *, restart: bool) 
         return {hash_path(path) for path in version.glob("*") if path.is_file()}
 
     def has_inputs(version: Path) -> bool:
+        if restart and any(changed_code(version, name) for name in inputs):
+            return False
         before = {name: begun_with(version, name) for name in inputs}
         if not all(before[name] is not None and same(before[name], inputs[name]) for name in inputs):
             return False

@@ -77,6 +77,29 @@ def checked(tmp_path, *utterances, **options):
     return list(Records(tmp_path / "m.jsonl", Utterance)), {item["id"]: item["reason"] for item in reasons}
 
 
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("rate", [0, 7, 384_000, 10**9])
+def test_a_rate_that_no_recording_has_is_rejected(tmp_path, rate, verify):
+    path = tmp_path / "corpus" / "a.wav"
+    path.parent.mkdir()
+    soundfile.write(path, np.full(1600, 0.1), 16_000)
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    whole = Utterance("a", "a.wav", float("inf"), "three")
+    with pytest.raises(TooManyRejectedError, match="nothing was kept"):
+        checked(tmp_path, whole, verify=verify)
+    (item,) = map(json.loads, (tmp_path / "m.rejected.jsonl").read_text().splitlines())
+    assert item["reason"] == "bad audio" and "a.wav: " in item["detail"]
+
+
+def test_a_label_that_is_no_number_is_rejected(tmp_path):
+    utterance = replace(corpus(tmp_path / "corpus", 1, 0)[0], labels={"age": float("nan")})
+    with pytest.raises(TooManyRejectedError):
+        checked(tmp_path, utterance)
+    assert '"label is not plain"' in (tmp_path / "m.rejected.jsonl").read_text()
+
+
 def test_what_cannot_be_learned_from_is_rejected_with_its_reason(tmp_path):
     (good,) = corpus(tmp_path / "corpus", 1, 0)
     unfit = {

@@ -167,6 +167,13 @@ def test_a_header_that_announces_too_much_is_refused_in_one_line(tmp_path, num_s
         read_speech(path)
 
 
+@pytest.mark.parametrize("rate", [7, 3_999, 192_001, 384_000, 655_350])
+def test_a_rate_that_no_recording_has_is_refused_in_one_line(tmp_path, rate):
+    path = flac_that_claims(tmp_path / "a.flac", 1600, rate)
+    with pytest.raises(AudioError, match=rf"a\.flac: says that it has {rate} samples a second; no recording"):
+        read_speech(path)
+
+
 def test_a_pipe_is_no_audio_file(tmp_path):
     import os
 

@@ -18,7 +18,7 @@ from auralign.records import Utterance
 
 SAMPLE_RATE = 16_000
 MAX_MISSING = 0.01  # share of the requested samples
-MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
+MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 MAX_OVER = 4.0  # 12 dB above full scale: the most that overdriven floats reach
 FULL_SCALES = (2**15, 2**23, 2**31)  # of integers of 16, 24 and 32 bits
 MIN_OF_INTEGERS = 256  # a smaller peak above MAX_OVER fits neither floats between -1 and 1 nor integers
@@ -86,7 +86,7 @@ def hear(
     try:
         recording = decoders.open_recording(path)
         rate = recording.rate
-        _check_rate(path, rate)
+        check_rate(path, rate)
         first = min(round(start * rate), recording.num_samples)
         wanted = recording.num_samples - first if seconds is None else round(seconds * rate)
         samples = recording.read(first, first + wanted)
@@ -153,16 +153,20 @@ def hear_array(
         )
     if not samples.size:
         raise AudioError(f"{name} holds no samples")
-    _check_rate(name, sample_rate)
+    check_rate(name, sample_rate)
     samples = _to_floats(name, samples.reshape(len(samples), -1), notes)
     mixed = _mix(name, samples, float(samples.min()), float(samples.max()), sample_rate, notes)
     mixed = resample(mixed, sample_rate, wanted_rate)
     return Heard(mixed, tuple(notes + _describe_sound(mixed)), len(samples) / sample_rate)
 
 
-def _check_rate(what: PathLike, rate: int) -> None:
+def check_rate(what: PathLike, rate: int) -> None:
+    """Raise AudioError if a rate, in Hz, is none of a recording of speech; `what` names the audio."""
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{what}: says that it has {rate} samples a second; no recording of speech has")
+        raise AudioError(
+            f"{what}: says that it has {rate} samples a second; no recording of speech has; the rates that are read are "
+            f"{MIN_RATE} to {MAX_RATE}"
+        )
 
 
 def _to_floats(what: str, samples: np.ndarray, notes: list[tuple[str, str]]) -> np.ndarray:
@@ -292,6 +296,8 @@ def describe_audio(path: PathLike) -> tuple[float, int, int]:
         recording = decoders.open_recording(path)
     except decoders.UNREADABLE as error:
         raise decoders.unreadable(path, error) from error
+    if recording.rate <= 0:
+        check_rate(path, recording.rate)
     return recording.num_samples / recording.rate, recording.rate, recording.channels
 
 

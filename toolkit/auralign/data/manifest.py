@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from auralign.data.audio import OPPOSITE, SAMPLE_RATE, AudioError, describe_audio, hear, may_hold_floats
+from auralign.data.audio import (
+    OPPOSITE,
+    SAMPLE_RATE,
+    AudioError,
+    check_rate,
+    describe_audio,
+    hear,
+    may_hold_floats,
+)
 from auralign.data.rejected import Item, Listed, Note, Rejected, Rejection, noted_path, rejected_path
 from auralign.files import PathLike
 from auralign.progress import track
@@ -163,10 +171,11 @@ def _check(
     if not utterance.text.strip():
         raise _Unfit("no text", "")
     try:
-        (to_line(utterance) + audio).encode()
+        # The times are checked below: an infinite length means all of the file.
+        (to_line(dataclasses.replace(utterance, start=0.0, seconds=0.0)) + audio).encode()
     except UnicodeEncodeError as error:
         raise _Unfit("text is not Unicode", ascii(error.object[error.start - 10 : error.end + 10])) from error
-    except TypeError as error:  # a date among the labels
+    except (TypeError, ValueError) as error:  # a date or a NaN among the labels
         raise _Unfit("label is not plain", str(error)) from error
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
@@ -178,6 +187,7 @@ def _check(
     odd: tuple[tuple[str, str], ...] = ()
     if whole or verify:
         there, rate, channels = describe_audio(path)
+        check_rate(path, rate)
         seconds = there - utterance.start if whole else seconds
         facts[f"resampled to {SAMPLE_RATE} Hz"] = rate != SAMPLE_RATE
         facts[AVERAGED] = channels > 1

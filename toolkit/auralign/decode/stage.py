@@ -55,7 +55,13 @@ class DecodingStage(Stage):
 
     def __init__(self, run: RunFolder, given: str, inputs: dict):
         self.given, self.path = given, run.hypotheses(given)
-        super().__init__(f"decode {given}", self.path.parent, inputs=inputs, outputs=[self.path])
+        super().__init__(
+            f"decode {given}",
+            self.path.parent,
+            inputs=inputs,
+            outputs=[self.path],
+            restart=run.recipe.restart,
+        )
         self.keep_recipe: Callable[[], None] | None = None  # called when the stage has ended
 
     def __exit__(self, kind, error, trace) -> None:

@@ -19,7 +19,14 @@ class GeneratingStage(Stage):
         outputs = [path, rejected_path(path)]
         if run.recipe.method.needs.top_k:
             outputs.append(teacher_path(path, run.recipe.method.needs))
-        super().__init__(f"generate {split}", folder, inputs=inputs, outputs=outputs, protected=protected)
+        super().__init__(
+            f"generate {split}",
+            folder,
+            inputs=inputs,
+            outputs=outputs,
+            protected=protected,
+            restart=run.recipe.restart,
+        )
         self.run, self.split, self.path = run, split, path
 
     def __exit__(self, kind, error, trace) -> None:

@@ -19,6 +19,7 @@ from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.files import hash_path, make_folder_atomically, read_json, without_folders
 from auralign.hub import Reference, failures, parse, resolve
+from auralign.marks import check_recorded
 from auralign.method import cite
 from auralign.publish import front_matter
 from auralign.publish.model_folder import CARD, CONFIG, hub_id_of, read_config
@@ -162,7 +163,7 @@ def push_targets(
     counts = {}
     for split in SPLITS:
         path = run.targets(split)
-        content(path, made_by="stage 2 (generate)")
+        check_recorded(path, content(path, made_by="stage 2 (generate)"))
         with open(path, "rb") as file:
             check_header(file.readline(), Target, position=path)
             rows = file.read()

@@ -26,7 +26,9 @@ REPAIR = "remove it, or give --trust-config if you have read the YAML and trust 
 
 PACKAGES = ("auralign", "torch.nn", "torch.optim", "transformers", "peft", "speechbrain")
 OURS = "auralign_methods"
-PARTS = "auralign.parts"  # the group of entry points of packages that have encoders and connectors, and no method
+PARTS = (
+    "auralign.parts"  # the group of entry points of packages that have encoders and connectors, and no method
+)
 LIBRARY = (*PACKAGES, OURS)
 HOLDER = "builtins.dict"  # holds its arguments and does nothing else
 LOADERS = frozenset(

@@ -130,6 +130,8 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
             with contextlib.nullcontext() if is_first() else _silence():
                 code = main(argv)
         except StoppedBySignal:
+            if _has_failed(store):  # torchrun ends the other ranks by the signal of a preemption
+                raise SystemExit(1) from None
             if is_first():
                 raise
             raise SystemExit(EXIT_CODE) from None
@@ -158,6 +160,13 @@ def _is_first_to_fail(store) -> bool:
     try:
         return store.add("failed", 1) == 1
     except RuntimeError:  # the process of the store has ended: it was the first to fail
+        return False
+
+
+def _has_failed(store) -> bool:
+    try:
+        return store.add("failed", 0) > 0
+    except RuntimeError:  # the process of the store has ended
         return False
 
 

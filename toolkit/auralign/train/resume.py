@@ -18,8 +18,9 @@ from pathlib import Path
 
 from auralign.changes import show_change, show_value
 from auralign.fingerprint import describe, same
+from auralign.marks import STARTED
 from auralign.recipe import FIXED, KEYS, NOTED, SAME, STEPS
-from auralign.stage import Stage, begun_with
+from auralign.stage import Stage, begun_with, changed_code
 from auralign.train.checkpoint import Checkpoints
 from auralign.versions import CHECKPOINTS, trainings
 
@@ -80,7 +81,8 @@ class TrainingStage(Stage):
         Names of what is written in that folder, with "checkpoints".
     restart : bool
         Whether a run with other inputs begins a version of its own instead of being refused. If a version was begun with the
-        same inputs, that one is continued, so that a command that was killed can be given again. Default: False.
+        same inputs and the same code of the toolkit, that one is continued, so that a command that was killed can be given
+        again. Default: False.
 
     Raises
     ------
@@ -90,8 +92,8 @@ class TrainingStage(Stage):
 
     def __init__(self, output_folder, *, inputs: dict, outputs: Sequence[str], restart: bool = False):
         self.versions = trainings(output_folder)
-        super().__init__("train", self.versions.folder, inputs=inputs, outputs=[])
-        self.names, self.restart = outputs, restart
+        super().__init__("train", self.versions.folder, inputs=inputs, outputs=[], restart=restart)
+        self.names = outputs
 
     def _begin(self) -> None:
         self.folder = self.versions.current
@@ -111,6 +113,7 @@ class TrainingStage(Stage):
             return
         self._refuse(changes, step=last.step if last else 0)
         print(f"{self.name}: resuming where it was interrupted", file=sys.stderr)
+        self._say_edited("begun", STARTED)
         self._start()
 
     def _skip(self) -> None:
@@ -133,7 +136,9 @@ class TrainingStage(Stage):
         return not Checkpoints(version / CHECKPOINTS).exist()
 
     def _has_inputs(self, version: Path) -> bool:
-        """Whether a version was trained with these inputs, to its end or not."""
+        """Whether a version was trained with these inputs and the present code, to its end or not."""
+        if changed_code(version, self.name):
+            return False
         last = Checkpoints(version / CHECKPOINTS).last()
         return last is not None and all(
             change.change == NOTED for change in differences(last.description, self.inputs)
@@ -147,10 +152,15 @@ class TrainingStage(Stage):
                 fixed.append(change)
                 least = f"give num_steps {step} or more, "
         if fixed:
+            data = {change.key for change in fixed} & {"manifests", "targets", "teacher"}
+            damaged = (
+                "; if the data were not changed on purpose, run the stage that writes them again" * bool(data)
+            )
             ways = f"{least or 'give '}{'or ' * bool(least)}this one another output_folder, or --restart"
             raise ValueError(
                 f"{self.folder} holds a run, trained to step {step}, that this one cannot continue: "
-                f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- --restart)"
+                f"{', '.join(map(str, fixed))}; {ways}, which keeps that run and trains beside it (with run.sh: -- "
+                f"--restart){damaged}"
             )
 
 

@@ -10,6 +10,7 @@ from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.files import hash_path
 from auralign.fingerprint import describe
+from auralign.marks import accept_changed
 from auralign.run_folder import RECIPE, SPLITS, RunFolder
 from auralign.stage import begun_with, content
 from auralign.train.checkpoint import DESCRIPTION, WEIGHTS, initial_folder
@@ -40,6 +41,10 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
 
 
 def _inputs_of(run: RunFolder) -> dict:
+    if run.recipe.restart:  # a run of its own with data that were changed on purpose
+        for split in SPLITS:
+            accept_changed(run.data.manifest(split))
+            accept_changed(run.targets(split))
     made = {
         "manifests": [content(run.data.manifest(split), made_by="stage 1 (prepare)") for split in SPLITS],
         "targets": [content(run.targets(split), made_by="stage 2 (generate)") for split in SPLITS],

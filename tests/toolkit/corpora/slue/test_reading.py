@@ -53,6 +53,15 @@ def rewrite(path, *changes):
     path.write_text(text, encoding="utf-8")
 
 
+def test_the_last_line_of_a_table_without_its_newline_is_told(tmp_path):
+    folder = make_slue(tmp_path)
+    (table,) = folder.rglob("slue-voxpopuli_dev.tsv")
+    said = "from the last line of slue-voxpopuli_dev.tsv, which has no newline (was the file cut?)"
+    assert said not in notes(read(folder, "voxpopuli", "dev"))
+    table.write_bytes(table.read_bytes().rstrip())
+    assert notes(read(folder, "voxpopuli", "dev"))[said] == 1
+
+
 # VoxPopuli
 
 

@@ -14,6 +14,8 @@ from source_forms import read, write
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        ("t.jsonl", '{"audio": "a.wav", "text": "x", "text": "y"}\n', r"t.jsonl:1: the key 'text' is there twice"),
+        ("t.jsonl", '{"audio": "a.wav", "text": "x", "duration": NaN}\n', r"t.jsonl:1: the value NaN is no number"),
         ("t.jsonl", '{"audio": "a.wav", "text": "x"}\n{"audio": "b', r"t.jsonl:2: no JSON object .*was the file cut"),
         ("t.jsonl", "[1]\n", r"t.jsonl:1: expected a JSON object, found list"),
         ("t.jsonl", '{"audio": "a.wav", "text": 5}\n', r"t.jsonl:1: the text is int; expected text"),

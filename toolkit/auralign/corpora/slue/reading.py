@@ -28,6 +28,7 @@ from auralign.corpora.slue.tables import Unusable, check_columns, read_table
 from auralign.data.audio import AudioError
 from auralign.data.rejected import Item, Note, Rejection
 from auralign.data.sources import read_parquet
+from auralign.data.sources.text_files import find_cut
 from auralign.files import write_atomically
 from auralign.records import Utterance
 
@@ -116,7 +117,9 @@ class _Table(_Source):
     """A folder of the release; `path` is its table."""
 
     def rows(self, needed: tuple[str, ...]) -> Iterator[tuple[str, dict | None]]:
-        return read_table(self.path, needed)
+        yield from read_table(self.path, needed)
+        for note in find_cut(self.path):
+            self.notes[note.text] += note.count
 
     def audio(self, row: Mapping, column: str, name: str) -> tuple[Path, bool]:
         """The file of a row, and whether it holds more than the row's clip."""

@@ -1,7 +1,6 @@
 """Text sources: checked lines, and JSONL."""
 
 import gzip
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TextIO
 
 from auralign.data.rejected import Note
 from auralign.data.sources.rows import Rows
-from auralign.records import RecordError
+from auralign.json_lines import RecordError, parse_object
 
 
 def open_text(path: Path) -> TextIO:
@@ -54,12 +53,7 @@ def read_jsonl(source: Path) -> Rows:
             if not line.strip():
                 continue
             position = f"{source}:{number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RecordError(
-                    f"{position}: no JSON object ({error.msg}); was the file cut? copy it again"
-                ) from error
-            if not isinstance(row, dict):
-                raise RecordError(f"{position}: expected a JSON object, found {type(row).__name__}")
+            row = parse_object(
+                line, position=position, wrong="no JSON object", repair="copy it again, or mend it"
+            )
             yield position, row

@@ -1,0 +1,67 @@
+"""What the user reads when a script fails."""
+
+import errno
+
+import pytest
+
+from auralign.script import run
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names that of a GPU."""
+
+
+def raise_from_memory():
+    try:
+        raise MemoryError
+    except MemoryError as error:
+        raise ValueError("method 'mine': loss raised MemoryError") from error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 48.0 GiB for an array with shape (1, 2) and data type float32"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+            "64 bytes. Error code 12 (Cannot allocate memory)\nframe 1"
+        ),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 64 bytes."),
+        OutOfMemoryError("Tried to allocate 2.00 GiB. GPU 0 has a total capacity"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        raise_from_memory,
+    ],
+)
+def test_memory_that_runs_out_is_one_line_with_the_repair(error, capsys):
+    def main(argv):
+        if callable(error):
+            error()
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "Traceback" not in said
+    assert "no memory is left" in said and "tokens_per_pack" in said and "generate_batch_size" in said
+
+
+def test_a_defect_keeps_its_traceback():
+    def main(argv):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(main)
+
+
+def test_torchs_own_error_of_the_machines_memory_is_known(capsys):
+    import torch
+
+    def main(argv):
+        torch.empty(2**60, dtype=torch.uint8)
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert "no memory is left" in capsys.readouterr().err

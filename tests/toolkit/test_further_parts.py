@@ -313,22 +313,22 @@ def test_the_encoder_of_a_branch_may_have_moved(recipe, azeros, whisper_folder, 
     assert here == auralign.load(recipe / "azeros_model").answer(audio, "repeat {speech}")
 
 
-def test_the_connector_of_a_branch_may_be_the_users_own(recipe, azeros, tmp_path):
-    shutil.copytree(recipe / "azeros_model", tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "auralign.json").read_text())
+def test_the_connector_of_a_branch_may_be_the_users_own(recipe, azeros):
+    folder = shutil.copytree(recipe / "azeros_model", recipe / "own_connector_model")
+    config = json.loads((folder / "auralign.json").read_text())
     its = config["branches"]["voice"]["connector"]
     connector = functools.partial(StackAndProject, **its["with"])
     config["branches"]["voice"]["connector"] = {**its, "call": "my_parts.Mine"}
     del config["sha256"]
-    (tmp_path / "model" / "auralign.json").write_text(json.dumps(config))
+    (folder / "auralign.json").write_text(json.dumps(config))
     with pytest.raises(
         ValueError, match=r"my_parts.Mine, .* load\(..., branches={'voice': {'connector': ...}}\)"
     ):
-        auralign.load(tmp_path / "model")
+        auralign.load(folder)
     with pytest.raises(ValueError, match="has 'conector'; give encoder and connector, or one of them"):
-        auralign.load(tmp_path / "model", branches={"voice": {"conector": connector}})
+        auralign.load(folder, branches={"voice": {"conector": connector}})
     audio = recipe / "data" / "test-0.flac"
-    own = auralign.load(tmp_path / "model", branches={"voice": {"connector": connector}})
+    own = auralign.load(folder, branches={"voice": {"connector": connector}})
     assert own.answer(audio, "repeat {speech}") == auralign.load(recipe / "azeros_model").answer(
         audio, "repeat {speech}"
     )

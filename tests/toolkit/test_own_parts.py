@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import auralign
 from auralign.fingerprint import describe, own_files, same
 from auralign.models.connectors import StackAndProject
+from auralign.publish.export import export
+from auralign.recipe import load_recipe
+from auralign.records import Hypothesis, Records
 from recipe import make_recipe, run
 
 YAML = "hparams/sift.yaml"
@@ -34,6 +38,40 @@ def load_mine(path, named=True):
 LAYERS = "def scale(embeddings):\n    return 1.0 * embeddings\n"
 
 
+ENCODER = """\
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+
+from auralign.files import hash_path, hash_value
+from auralign.models.encoders import SpeechEncoder
+
+
+class Spectra(SpeechEncoder):
+    def __init__(self, path, **options):
+        super().__init__(SimpleNamespace(sampling_rate=16_000), hidden_width=8, num_layers=1, **options)
+        self.project = nn.Linear(81, 8)
+        self.project.load_state_dict(torch.load(path))
+        self.fingerprint = hash_value([hash_path(path), *self.options])
+        self.freeze()
+
+    @property
+    def frames_per_second(self):
+        return 100.0
+
+    def num_chunk_frames(self, num_samples):
+        return -(-num_samples // 160)
+
+    def encode(self, waveforms):
+        padded = [np.pad(one, (0, -len(one) % 160)).reshape(-1, 160) for one in waveforms]
+        spectra = [torch.from_numpy(np.abs(np.fft.rfft(one)).astype(np.float32)).log1p() for one in padded]
+        lengths = torch.tensor([len(one) for one in spectra])
+        return self.project(nn.utils.rnn.pad_sequence(spectra, batch_first=True)), lengths
+"""
+
+
 @pytest.fixture
 def recipe(tmp_path, make_llm, whisper_folder, monkeypatch):
     """A recipe with a connector and an encoder of its own, trained; and the present folder."""
@@ -52,7 +90,7 @@ def recipe(tmp_path, make_llm, whisper_folder, monkeypatch):
 
 
 def forget():
-    for name in ("my_parts", "my_layers"):
+    for name in ("my_parts", "my_layers", "my_encoder"):
         sys.modules.pop(name, None)
 
 
@@ -141,6 +179,38 @@ def test_an_encoder_without_a_fingerprint_is_refused(recipe, place):
         f"train.py: error: {place}: auralign.models.encoders.WhisperEncoder has no fingerprint"
     )
     assert "at the end of its __init__ write self.fingerprint = hash_value([...])" in line
+
+
+def test_an_encoder_and_a_connector_written_from_scratch_answer_as_their_recipe(
+    tmp_path, make_llm, monkeypatch
+):
+    torch.manual_seed(0)
+    torch.save(torch.nn.Linear(81, 8).state_dict(), tmp_path / "weights.pt")
+    folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=tmp_path / "weights.pt", cache="disk")
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (folder / "my_parts.py").write_text(f"# my_parts.py{guide.split('# my_parts.py')[1].split('```')[0]}")
+    (folder / "my_encoder.py").write_text(ENCODER)
+    monkeypatch.chdir(folder)
+    edit(YAML, "auralign.models.connectors.StackAndProject", "my_parts.ConvolveOnce")
+    edit(YAML, "    keep_remainder: True\n", "")
+    edit(YAML, "auralign.models.encoders.load_whisper", "my_encoder.Spectra")
+    for script in ("generate.py", "train.py", "decode.py"):
+        succeed(script)
+    export(load_recipe(YAML), "model")
+    monkeypatch.syspath_prepend(str(folder))
+    from my_encoder import Spectra
+    from my_parts import ConvolveOnce
+
+    with pytest.raises(ValueError, match=r"load\(..., encoder=...\): an object, Spectra\(...\)"):
+        auralign.load("model")
+    with pytest.raises(ValueError, match=r"load\(..., connector=...\): its class, or a functools.partial"):
+        auralign.load("model", encoder=Spectra(tmp_path / "weights.pt"))
+    connector = functools.partial(ConvolveOnce, stride=8)
+    model = auralign.load("model", encoder=Spectra(tmp_path / "weights.pt"), connector=connector)
+    written = Records("exp/sift/hypotheses/test.speech.jsonl", Hypothesis)
+    files = [f"data/test-{number}.flac" for number in range(4)]
+    assert model.answer(files, "repeat {speech}") == [hypothesis.text for hypothesis in written]
+    forget()
 
 
 def test_code_of_libraries_and_of_auralign_is_no_input():

@@ -167,7 +167,7 @@ def parametrize_parts(
 
     if not connectors and not encoders:
         raise ValueError("parametrize_parts: give connectors=[...], encoders=[...], or both")
-    tried: list[tuple[TriedConnector | TriedEncoder, Sequence[Callable]]] = [
+    tried: list[tuple[TriedConnector | TriedEncoder, tuple[Callable, ...]]] = [
         *((TriedConnector(make, widths), CONNECTOR_CHECKS) for make in connectors),
         *((TriedEncoder(make), ENCODER_CHECKS) for make in encoders),
     ]

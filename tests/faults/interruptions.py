@@ -12,6 +12,7 @@ from faults.workplace import Workplace
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 LONG = ("generate", "train", "decode")  # stages that a queue or a user stops
+PAGE = 4096  # bytes
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of what a stage writes, for which there is room
 
 
@@ -75,7 +76,7 @@ def _fill(workplace: Workplace, stage: str, share: float) -> Try:
     results.unlink(missing_ok=True)
 
     def work() -> None:
-        _mount(workplace, before + 2**15 + int(share * (after - before)))
+        _mount(workplace, before + PAGE + int(share * (after - before)))
         shutil.copytree(workplace.state(stage), workplace.here, dirs_exist_ok=True)
         code = workplace.run(stage)
         if code and ("Traceback" in workplace.printed or "room" not in workplace.printed):
@@ -94,7 +95,7 @@ def _fill(workplace: Workplace, stage: str, share: float) -> Try:
 
 def _size(folder) -> int:
     """The bytes of a folder on a tmpfs, whose files take whole pages."""
-    return sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in folder.rglob("*"))
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob("*") if path.is_file())
 
 
 def _mount(workplace: Workplace, size: int, *, remount: bool = False) -> int:

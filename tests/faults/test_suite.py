@@ -63,6 +63,16 @@ def test_another_signal_can_be_survived(tmp_path):
     assert (tmp_path.parent / "signal.log").read_text() == "got it\n"
 
 
+def test_a_child_of_a_child_prints_into_its_own_file(tmp_path):
+    def work():
+        code = forked(lambda: print("inner"), tmp_path / "inner")
+        print("outer")
+        return code
+
+    assert forked(work, tmp_path / "outer") == 0
+    assert [(tmp_path / name).read_text() for name in ("outer", "inner")] == ["outer\n", "inner\n"]
+
+
 def test_a_try_that_raises_has_a_code_of_its_own(tmp_path):
     assert forked(lambda: 1 // 0, tmp_path / "log") == CRASHED
     assert "ZeroDivisionError" in (tmp_path / "log").read_text()

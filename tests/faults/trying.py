@@ -40,7 +40,8 @@ def forked(work: Callable[[], int | None], log: Path) -> int:
             written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(written, 1)
             os.dup2(written, 2)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+            # A child of a child replaces these: they must not close what they write to.
+            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
             code = work()
         except BaseException:
             traceback.print_exc()

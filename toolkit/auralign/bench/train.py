@@ -5,7 +5,8 @@ ways in turn. A way whose gate fails is void:
 
 * In fp32 the gradients of both ways differ by at most 1e-4 of their norm.
 * In bf16 they differ by more, as two orders of adding round differently, and neither is right. The gate compares each with the
-  gradient in fp32 of the same weights: the way that ships may be at most 1.25 times as far from it as the square.
+  gradient in fp32 of the same weights: the way that ships may be at most twice as far from it as the square. That is the bound
+  of FlashAttention's own tests (tests/test_flash_attn.py of Dao-AILab/flash-attention).
 """
 
 import statistics
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 TOKENS_PER_STEP, TOKENS_PER_PACK = 7_710, 2_048  # of the recipe of LibriSpeech
 STRIDE_HZ = 6.25  # speech embeddings a second
 NUM_STEPS = 60
-FP32_GATE, BF16_GATE = 1e-4, 1.25
+FP32_GATE, BF16_GATE = 1e-4, 2.0
 WIDTH, INNER, LAYERS, HEADS, KEY_HEADS = 256, 704, 6, 8, 2
 SQUARE, SEQUENCES = "square", "sequences"
 

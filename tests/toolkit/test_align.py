@@ -14,10 +14,13 @@ from safetensors.torch import save_file
 from auralign import cli
 from auralign.align import from_recipe, locator
 from auralign.data.word_times import NoWordTimes
+from auralign.files import hash_path, write_json
+from auralign.marks import ChangedOutputError
 from auralign.models.build import build_recognizer
 from auralign.models.encoders import SpeechEncoder, load_whisper
 from auralign.models.recognizers import CTCRecognizer, load_whisper_decoder
 from auralign.records import Records, Utterance, write_records
+from auralign.stage import Stage
 from auralign.testing import make_tiny_whisper
 from recipe import make_recipe
 
@@ -288,3 +291,19 @@ def test_one_source_is_given(here, sources, capsys):
         cli.run(["align", "m.jsonl", *sources])
     assert stop.value.code == 2
     assert "--textgrids" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_that_was_killed_after_it_had_written_the_manifest_is_given_again(here):
+    with Stage("prepare", here, inputs={}, outputs=[here / "m.jsonl"]):
+        make_manifest("a")
+    make_grid("a")
+    write_json(".m.aligning.json", {"before": hash_path("m.jsonl")})
+    make_manifest(
+        "a", words=WORDS
+    )  # as the run left it; the mark of the stage has the hash of the one before
+    with pytest.raises(ChangedOutputError):
+        Records("m.jsonl", Utterance)
+    assert align("--textgrids", "grids") == ({"a": WORDS}, {})
+    assert not Path(".m.aligning.json").exists()
+    with Stage("prepare", here, inputs={}, outputs=[here / "m.jsonl"]) as stage:
+        assert stage.complete

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from auralign.corpora.librispeech import read_alignments
 from auralign.data.rejected import Listed
 from auralign.data.word_times import NoWordTimes, Timed, match_words, read_textgrid
-from auralign.files import PathLike, hash_path, locked, write_atomically
+from auralign.files import PathLike, hash_path, locked, read_json, write_atomically, write_json
 from auralign.progress import track
 from auralign.recipe import Recipe
 from auralign.records import RecordError, Records, Utterance, header, to_line
@@ -51,10 +51,22 @@ def align_file(path: PathLike, open_source: Callable[[Records], Source], *, forc
             f"no manifest at {path}; write it first: auralign prepare, or stage 1 of the recipe"
         )
     with locked(path.with_name(f".{path.stem}.lock")):
-        before, manifest = hash_path(path), Records(path, Utterance)
-        line = align(manifest, open_source(manifest), force=force)
-        renew(path.parent, before=before, after=hash_path(path))
+        begun = path.with_name(f".{path.stem}.aligning.json")
+        if begun.exists():  # of a run that was killed, maybe after it had written the manifest
+            _accept(path, begun)
+        write_json(begun, {"before": hash_path(path)})
+        try:
+            manifest = Records(path, Utterance)
+            line = align(manifest, open_source(manifest), force=force)
+        finally:
+            _accept(path, begun)
     return line
+
+
+def _accept(path: Path, begun: Path) -> None:
+    """Let the marks of finished stages record the manifest as it is now, and remove the file that says what it was before."""
+    renew(path.parent, before=read_json(begun)["before"], after=hash_path(path))
+    begun.unlink()
 
 
 def align(manifest: Records, source: Source, *, force: bool = False) -> str:

@@ -172,7 +172,7 @@ MISTAKES = [
     Mistake("an unknown method", GENERATE, r"no alignment method 'sifft'\. Did you mean 'sift'\?", yaml("name: sift", "name: sifft")),
     Mistake("an unknown option of a method", GENERATE, r"'sift' .* does not take these options \(flavour\)", yaml("name: sift", "name: sift\n    flavour: hot")),
     Mistake("an unknown key", TRAIN, r"hparams/sift.yaml: unknown key 'lrr'; did you mean 'lr'\?", add("lrr: 1")),
-    Mistake("a key used twice", TRAIN, r"hparams/sift.yaml: .*duplicate key .?\"?lr", add("lr: 2")),
+    Mistake("a key used twice", TRAIN, r"hparams/sift.yaml:\d+: the key 'lr' is given twice; keep one", add("lr: 2")),
     Mistake("a key that is not there", TRAIN, r"hparams/sift.yaml: lacks 'num_steps' \(optimiser steps\)", yaml("^num_steps.*\n", "")),
     Mistake("a word for a number", TRAIN, r"num_steps: 'ten' is str; expected int", yaml("^num_steps.*", "num_steps: ten")),
     Mistake("a word for a learning rate", TRAIN, r"lr: 'fast' is no number", yaml("^lr.*", "lr: fast")),

@@ -130,7 +130,7 @@ def test_a_clip_that_is_asked_for_twice_is_read_once_if_it_is_still_there(manife
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from auralign.data import live_frames
 from auralign.records import Records, Utterance
 
@@ -138,6 +138,7 @@ def hear(*_, **__):
     print("reading", flush=True)
     time.sleep(8)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests run in the background of a shell
 live_frames.hear = hear
 frames = live_frames.LiveFrames(None, Records(sys.argv[1], Utterance), num_workers=1)
 with frames.reading([0, 1, 2, 3, 4, 5] * 20):

@@ -125,6 +125,7 @@ LIMIT = r"[^.!?]*\b(?:not|cannot|unable|without|no|lack|lacks|beyond|only|never|
 AS_MODEL = _any(
     rf"(?:as|being|since i am|because i am) {KIND}(?=\s*(?:[.,;:]|$|i\b|my\b|it\b|created|developed|trained))"
     rf"(?=[^.!?]*\b(?:i|my|me)\b){LIMIT}",
+    rf"as {KIND}[\s,]*(?:i|my|me)?\W*$",  # and is cut off
     rf"i am {KIND}(?! \w+er\b){LIMIT}",
 )
 

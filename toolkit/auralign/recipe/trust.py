@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, find_module, locate
+from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, find_fault, find_module, locate
 from auralign.names import canonical
 from auralign.plugins import find_methods
 from auralign.recipe.keys import RecipeError
@@ -141,8 +141,8 @@ def find_refusal(kind: str, name: str, folders: Collection[Path]) -> str | None:
     if kind != NAME:
         return f"!{kind}: is for auralign.plugins.load_method and the files beside the recipe"
     spec, rest = find_module(name)
-    if spec is None:
-        return None  # `Recipe.check_names` says what is missing
+    if spec is None or find_fault(name):
+        return None  # `Recipe.check_names` says what is missing; should there be something after all, `check_object` sees it
     if len(rest) != 1:
         return f"{'.'.join(rest)} is not a class of {spec.name}" if rest else "it is a module"
     if not rest[0][0].isupper() and not (is_plugin and rest[0].startswith(LOAD)):

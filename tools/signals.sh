@@ -19,7 +19,7 @@ pass_on() { # SIGNAL; to all that runs in the background
 }
 
 forward() { # COMMAND...
-    local code=0 child running
+    local code=0 child
     # What runs in the background would ignore Ctrl-C, and read nothing from the terminal.
     (trap - INT TERM USR1 && exec "$@") <&0 &
     child=$!
@@ -27,12 +27,9 @@ forward() { # COMMAND...
         SIGNAL_CAME=
         wait "$child" && code=0 || code=$?
         [ -n "$SIGNAL_CAME" ] || break # else the signal ended `wait`, and not the command
-        # A command that ends as the signal comes can be lost to bash, which lists it as running for good: another `wait` for it
-        # would last as long as anything that runs beside.
-        running=$(jobs -pr)
-        case $'\n'$running$'\n' in
-        *$'\n'$child$'\n'*) kill -0 "$child" 2>/dev/null || break ;;
-        esac
+        # A command that ends as the signal comes can be lost to bash, which then lists it as running for good: another `wait` for
+        # it would last as long as anything that runs beside.
+        kill -0 "$child" 2>/dev/null || case $'\n'$(jobs -pr)$'\n' in *$'\n'$child$'\n'*) break ;; esac
     done
     [ -z "$SIGNALLED" ] || [ "$code" -gt 0 ] || code=$(signal_code "$SIGNALLED") # it ended well all the same; no later one begins
     return "$code"

@@ -47,9 +47,9 @@ def describe_code() -> dict[str, str]:
         file = _file_of(name if is_module else package)
         if file is None:
             continue
-        content = file.read_bytes()
-        key = _hash(content)
+        key = _hash_file(file)
         if key not in known:
+            content = file.read_bytes()
             known[key] = [hash_syntax(content), *_imports(content)]
         tree, *imported = known[key]
         if is_module:
@@ -75,8 +75,7 @@ def changed_modules(before: Mapping[str, str]) -> list[str]:
     for name, hashes in before.items():
         was, _, tree = str(hashes).partition(" ")
         file = _file_of(name)
-        content = file.read_bytes() if file is not None else b""
-        if file is None or (_hash(content) != was and hash_syntax(content) != tree):
+        if file is None or (_hash_file(file) != was and hash_syntax(file.read_bytes()) != tree):
             changed.append(name)
     return changed
 
@@ -106,6 +105,20 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 
+# Of a file: the time of its last change, its size, and the hash of its content.
+_hashes: dict[Path, tuple[int, int, str]] = {}
+
+
+def _hash_file(file: Path) -> str:
+    """The hash of a file, which is read again only if it was written since: a process runs several stages."""
+    stat = file.stat()
+    kept = _hashes.get(file)
+    if kept is None or kept[:2] != (stat.st_mtime_ns, stat.st_size):
+        kept = _hashes[file] = (stat.st_mtime_ns, stat.st_size, _hash(file.read_bytes()))
+    return kept[2]
+
+
+@cache
 def _counts(name: str) -> bool:
     """Whether a module is one of the toolkit that outputs may depend on."""
     return name.partition(".")[0] in PACKAGES and not any(
@@ -121,12 +134,18 @@ def _root(package: str) -> Path | None:
 
 def _file_of(name: str) -> Path | None:
     """The file of a module of the toolkit, which need not be loaded; None if there is none, as for a function's name."""
+    return next((file for file in _places(name) if file.is_file()), None)
+
+
+@cache
+def _places(name: str) -> tuple[Path, ...]:
+    """Where the file of a module would be."""
     package, *parts = name.split(".")
     root = _root(package)
     if root is None:
-        return None
+        return ()
     path = root.joinpath(*parts)
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+    return path / "__init__.py", path.with_suffix(".py")
 
 
 def _imports(content: bytes) -> Iterable[str]:

@@ -136,7 +136,7 @@ from auralign.records import Records, Utterance
 
 def hear(*_, **__):
     print("reading", flush=True)
-    time.sleep(8)
+    time.sleep(3)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests run in the background of a shell
 live_frames.hear = hear

@@ -256,11 +256,14 @@ def on_files(files, config):
 
     pages, images = copies(), {}
     texts = {page: relink(read_source(source), source, pages, images) for source, page in pages.items()}
-    for page, text in {**texts, **method_pages(), **api_pages()}.items():
-        found = files.get_file_from_path(page)
+    made = [
+        File.generated(config, page, content=text)
+        for page, text in {**texts, **method_pages(), **api_pages()}.items()
+    ]
+    made += [File.generated(config, place, abs_src_path=str(image)) for place, image in images.items()]
+    for file in made:
+        found = files.get_file_from_path(file.src_uri)
         if found:
             files.remove(found)
-        files.append(File.generated(config, page, content=text))
-    for place, image in images.items():
-        files.append(File.generated(config, place, abs_src_path=str(image)))
+        files.append(file)
     return files

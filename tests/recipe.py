@@ -53,6 +53,18 @@ generate_batch_size: 4
 decode_batch_size: 4
 """
 
+# The keys of a YAML that is only read: those that are neither a folder nor a part of the model.
+NUMBERS = """\
+max_new_tokens: 8
+lr: 1.0e-3
+num_steps: 10
+num_warmup_steps: 2
+tokens_per_step: 100
+tokens_per_pack: 100
+valid_every: 5
+feature_cache: memory
+decode_max_new_tokens: 8
+"""
 
 LORA = """\
 lora: !name:peft.LoraConfig

@@ -3,8 +3,10 @@
 import pytest
 
 from auralign.recipe import CHANGES, KEYS, SAME, RecipeError, load_recipe, parse_arguments
+from recipe import NUMBERS
 
-YAML = """\
+YAML = (
+    """\
 seed: 1
 speech: synthetic
 data_folder: !ref data/<speech>
@@ -16,16 +18,9 @@ method: !apply:auralign.plugins.load_method
 llm: !name:builtins.dict
 encoder: !name:builtins.dict
 connector: !name:builtins.dict
-max_new_tokens: 8
-lr: 1.0e-3
-num_steps: 10
-num_warmup_steps: 2
-tokens_per_step: 100
-tokens_per_pack: 100
-valid_every: 5
-feature_cache: memory
-decode_max_new_tokens: 8
 """
+    + NUMBERS
+)
 
 
 def load(tmp_path, text=YAML, **overrides):

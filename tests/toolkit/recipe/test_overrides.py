@@ -8,8 +8,10 @@ import torch
 
 from auralign.constructor import Constructor
 from auralign.recipe import RecipeError, load_recipe
+from recipe import NUMBERS
 
-YAML = """\
+YAML = (
+    """\
 seed: 1
 width: 8
 rate: 0.5
@@ -31,16 +33,9 @@ connector: !name:builtins.dict
     stride: 8
     scale: !ref <rate>
     beta: 1.0
-max_new_tokens: 8
-lr: 1.0e-3
-num_steps: 10
-num_warmup_steps: 2
-tokens_per_step: 100
-tokens_per_pack: 100
-valid_every: 5
-feature_cache: memory
-decode_max_new_tokens: 8
 """
+    + NUMBERS
+)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from auralign import cli
 from auralign.constructor import Constructor
 from auralign.recipe import RecipeError, load_recipe, parse_arguments
 from auralign.recipe.trust import check_object, find_refusal
+from recipe import NUMBERS
 
 ROOT = Path(__file__).parents[3]
 YAMLS = sorted(path for place in ("recipes", "egs") for path in (ROOT / place).glob("*/hparams/**/*.yaml"))
-YAML = """\
+YAML = (
+    """\
 seed: 1
 data_folder: data
 output_folder: exp
@@ -26,16 +28,9 @@ method: !apply:auralign.plugins.load_method
 llm: !name:builtins.dict
 encoder: !name:builtins.dict
 connector: !name:builtins.dict
-max_new_tokens: 8
-lr: 1.0e-3
-num_steps: 10
-num_warmup_steps: 2
-tokens_per_step: 100
-tokens_per_pack: 100
-valid_every: 5
-feature_cache: memory
-decode_max_new_tokens: 8
 """
+    + NUMBERS
+)
 # A module beside the recipe; whoever imports it leaves a canary.
 MINE = """\
 import os

@@ -2,9 +2,9 @@
 
     python local/drift.py --llm FOLDER [--seeds 1 --arms A,C,D] [--output exp/drift]
 
-There are no acoustics: a token of the LLM is three random vectors of its own, with noise and the speaker's offset, so that what is
-lost is the LLM's obedience and not its hearing. Design, arms and expected contrasts are registered in local/drift.yaml. Of each run,
-over instructions that no arm trains, with y the LLM's own answer to the text and x the text itself:
+There are no acoustics: a token of the LLM is three random vectors of its own, with noise and the speaker's offset. What is
+lost is the LLM's obedience, then, and not its hearing. Design, arms and expected contrasts are registered in local/drift.yaml.
+Of each run, over instructions that no arm trains, with y the LLM's own answer to the text and x the text itself:
 
     recovery  (nll(y | other speech) - nll(y | speech)) / (nll(y | other text) - nll(y | text)), sums over all questions
     margin    nll(y | speech) - nll(x | speech), nats a token, minus the same for the text: above 0 the speech commands

@@ -34,6 +34,7 @@ from local.measures import CONTROLS, Asked, as_table, group_of, summarise  # noq
 from local.trials import obeyed, show_files, time_first_tokens  # noqa: E402
 
 from auralign import script, steps  # noqa: E402
+from auralign.data.audio import COMPRESSED  # noqa: E402
 from auralign.decode.stage import make_decoder  # noqa: E402
 from auralign.files import write_atomically  # noqa: E402
 from auralign.layout import MAIN, Speech, Text, View, fill  # noqa: E402
@@ -46,6 +47,7 @@ NUM_RECOVERY = 20  # questions of each group
 NUM_TIMED, NUM_TIMED_QUICK = 20, 5  # clips; the cascade takes seconds for each
 NUM_OBEY = 20  # questions of each rule
 BATCH_SIZE = 32
+AUDIO = (".wav", *COMPRESSED)  # what `--show FOLDER` takes
 
 
 class Listener:
@@ -296,12 +298,18 @@ def own_options(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--show", type=Path, nargs="+")
     own, rest = parser.parse_known_args(argv)
     if own.show:
-        own.show = [
-            path
-            for given in own.show
-            for path in (sorted(given.rglob("*.flac")) if given.is_dir() else [given])
-        ]
+        own.show = [path for given in own.show for path in (find_audio(given) if given.is_dir() else [given])]
     return own, rest
+
+
+def find_audio(folder: Path) -> list[Path]:
+    """The audio files of a folder and of those in it, sorted.
+
+    Raises FileNotFoundError if there are none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO)
+    if not found:
+        raise FileNotFoundError(f"--show {folder}: no audio in it ({', '.join(AUDIO)})")
+    return found
 
 
 if __name__ == "__main__":

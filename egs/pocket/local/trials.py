@@ -69,9 +69,12 @@ def obeyed(listener, asked: list[Asked], embeddings, number: int) -> dict[str, d
 
 
 def show_files(listener, paths: list[Path]) -> str:
-    """What is made of each file, in lines."""
-    blocks = [
-        "\n".join([str(path), *(f"  {name:<10}  {text}" for name, text in hear_file(listener, path).items())])
-        for path in paths
-    ]
-    return "\n".join(blocks)
+    """What is made of each file, in lines; of one that cannot be heard, such as one that is too long, why."""
+    lines = []
+    for path in paths:
+        try:
+            found = hear_file(listener, path)
+        except ValueError as error:
+            found = {"not heard": str(error)}
+        lines += [str(path), *(f"  {name:<10}  {text}" for name, text in found.items())]
+    return "\n".join(lines)

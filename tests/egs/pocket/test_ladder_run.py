@@ -3,7 +3,9 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
 from local import ladder
 from recipe import make_counting_recipe
@@ -74,3 +76,11 @@ def test_files_are_shown_with_what_is_heard(folder, climb):
     printed = climb("--show", str(folder / "data"))
     assert printed.count(".flac") == 19  # 12 of training, 3 of validation, 4 of the test set
     assert printed.count("  transcript  three five") == 19
+
+
+def test_a_file_that_is_too_long_is_shown_with_the_reason(folder, climb, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(40 * 16_000), 16_000)
+    soundfile.write(tmp_path / "b.wav", np.zeros(16_000), 16_000)
+    printed = climb("--show", str(tmp_path))
+    assert "a.wav\n  not heard   waveform 0 of the batch lasts 40.0 s" in printed
+    assert "b.wav\n  heard" in printed and printed.count("transcript  three five") == 1

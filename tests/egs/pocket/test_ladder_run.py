@@ -82,5 +82,5 @@ def test_a_file_that_is_too_long_is_shown_with_the_reason(folder, climb, tmp_pat
     soundfile.write(tmp_path / "a.wav", np.zeros(40 * 16_000), 16_000)
     soundfile.write(tmp_path / "b.wav", np.zeros(16_000), 16_000)
     printed = climb("--show", str(tmp_path))
-    assert "a.wav\n  not heard   waveform 0 of the batch lasts 40.0 s" in printed
+    assert "a.wav\n  not heard   waveform 0 of the batch lasts 40.0" in printed
     assert "b.wav\n  heard" in printed and printed.count("transcript  three five") == 1

@@ -81,6 +81,19 @@ def test_overlapping_labels_are_found():
     assert overlapping_labels(figure) == [("one", "two")]
 
 
+def test_a_label_over_the_line_of_another_legend_is_found():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for axes, name, place in ((left, "left", (2.2, 1)), (right, "right", (1, 1))):
+        axes.plot([0, 1], label=name)
+        axes.legend(handlelength=12, bbox_to_anchor=place)
+    assert overlapping_labels(figure) == [("legend of left", "legend of right")]
+
+
 @pytest.mark.parametrize("methods", [METHODS, SEEDS, [f"method {number}" for number in range(40)]])
 def test_no_two_methods_have_one_colour(methods):
     colours = method_colours(methods)

@@ -21,7 +21,7 @@ GROUP_WIDTH = 0.78  # of the distance between groups
 MAX_GROUPS, MAX_METHODS = 5, 6  # of bars side by side
 MAX_NAME = 40  # characters of a group's or a method's name; longer ones leave no room for bars
 LEAST_LABELLED = 0.06  # a thinner slice has no room for its label
-FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.26  # below the axes, as shares of their height
+FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.33  # below the axes, as shares of their height
 
 
 def draw_ledger(ledger: Ledger, path) -> None:
@@ -53,17 +53,24 @@ def make_figure(ledger: Ledger):
 
 
 def overlapping_labels(figure) -> list[tuple[str, str]]:
-    """The pairs of texts in a figure whose boxes share some space."""
+    """The pairs of texts in a figure, and of legends, whose boxes share some space."""
+    from matplotlib.legend import Legend
     from matplotlib.text import Text
 
     figure.canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    # A legend's lines and patches are no texts, so that legends are compared as wholes.
+    legends = [(_first_label(legend), legend.get_window_extent()) for legend in figure.findobj(Legend)]
     return [
         (name, other)
-        for (name, box), (other, their) in combinations(boxes, 2)
+        for (name, box), (other, their) in (*combinations(boxes, 2), *combinations(legends, 2))
         if box.x0 < their.x1 and their.x0 < box.x1 and box.y0 < their.y1 and their.y0 < box.y1
     ]
+
+
+def _first_label(legend) -> str:
+    return f"legend of {legend.get_texts()[0].get_text()}"
 
 
 def _new_figure(size):
@@ -94,7 +101,7 @@ def _draw_rates(axes, ledger):
     axes.set_title("How close does hearing come to reading?", loc="left", fontsize=12)
     _tidy(axes)
     marks[name_floor(shared[0])] = bars[0][1]
-    axes.add_artist(_place_legend(axes, list(marks.values()), list(marks), FIRST_LEGEND))
+    axes.add_artist(_place_legend(axes, list(marks.values()), list(marks), FIRST_LEGEND, max_columns=2))
     _place_legend(
         axes, [boxes for boxes, _ in bars], ledger.methods, SECOND_LEGEND
     )  # last, as many methods need several lines

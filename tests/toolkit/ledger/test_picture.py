@@ -88,9 +88,10 @@ def test_a_label_over_the_line_of_another_legend_is_found():
     figure = Figure()
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    for axes, name, place in ((left, "left", (2.2, 1)), (right, "right", (1, 1))):
+    for axes, name, place in ((left, "left", (0.9, 1)), (right, "right", (0, 1))):
         axes.plot([0, 1], label=name)
-        axes.legend(handlelength=12, bbox_to_anchor=place)
+        axes.set_axis_off()
+        axes.legend(handlelength=12, loc="upper left", bbox_to_anchor=place)
     assert overlapping_labels(figure) == [("legend of left", "legend of right")]
 
 

@@ -83,6 +83,8 @@ class Stage:
     restart : bool, optional
         Whether the stage begins again if the toolkit's code was edited since it ran; otherwise that is only said. Default: None,
         for a stage whose command has no such option.
+    always : bool
+        Whether the stage works even if it is complete, as what it reads is known only when it was read. Default: False.
 
     Attributes
     ----------
@@ -106,12 +108,13 @@ class Stage:
         outputs: list,
         protected: Collection[str] = (),
         restart: bool | None = None,
+        always: bool = False,
     ):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
-        self.protected, self.restart = protected, restart
+        self.protected, self.restart, self.always = protected, restart, always
         self.complete = False
         self._is_resumed = False
 
@@ -140,6 +143,9 @@ class Stage:
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
+        if self.always:
+            self._start()
+            return
         edited = changed_code(self.folder, self.name) if self.restart else []
         if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not edited:
             self._skip()

@@ -79,7 +79,7 @@ def test_the_command_marks_a_manifest_whose_damage_is_then_found(clips, tmp_path
     cli.run(command)
     whole = manifest.read_bytes()
     for path in (manifest, questions_path(manifest)):
-        path.write_bytes(path.read_bytes().replace(b'"a', b'"A'))
+        path.write_bytes(path.read_bytes().replace(b'id": "a"', b'id": "A"'))
     for path, kind in ((manifest, Utterance), (questions_path(manifest), Question)):
         with pytest.raises(ChangedOutputError, match=rf"{path.name}: .*\.prepare_test\.done\.json records"):
             list(Records(path, kind))

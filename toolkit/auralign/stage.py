@@ -48,13 +48,16 @@ from auralign.marks import (
     LOCK,
     STARTED,
     are_as_recorded,
+    begin_work,
     being_replaced,
     check_output,
     describe_process,
+    end_work,
     hash_outputs,
     mark_path,
     read_done,
     read_started,
+    take,
     working_process,
 )
 from auralign.syntax import changed_modules, describe_code
@@ -130,6 +133,7 @@ class Stage:
         except BaseException:
             self._lock.close()
             raise
+        begin_work()
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -139,6 +143,7 @@ class Stage:
             elif not self.complete:
                 self._finish()
         finally:
+            end_work()
             self._lock.close()
 
     def _begin(self) -> None:
@@ -420,6 +425,7 @@ def content(path, *, made_by: str) -> str:
         if path in being_replaced(mark):
             raise FileNotFoundError(f"{made_by} is not finished in {path.parent}; run it first")
     digest = hash_path(path)
+    take(path, digest)
     if path.suffix != ".jsonl":
         check_output(path, digest)
     return digest

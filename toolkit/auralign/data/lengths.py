@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from auralign import __version__
-from auralign.files import hash_path, hash_value, write_atomically
+from auralign.files import hash_value, write_atomically
 from auralign.fingerprint import describe
 from auralign.layout import STUDENT, TEACHER, Layout, Response
 from auralign.method import lay_out
@@ -195,8 +195,8 @@ def _inputs(targets: Records, manifest: Records, method, renderer: Renderer) -> 
     return {
         "format": FORMAT,
         "auralign": __version__,
-        "targets": hash_path(targets.path),
-        "manifest": hash_path(manifest.path),
+        "targets": targets.digest,
+        "manifest": manifest.digest,
         "method": json.loads(json.dumps(describe(method))),
         "frame": renderer.frame_hash,
     }

@@ -129,6 +129,7 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
         try:
             with contextlib.nullcontext() if is_first() else _silence():
                 code = main(argv)
+            wait()
         except StoppedBySignal:
             if _has_failed(store):  # torchrun ends the other ranks by the signal of a preemption
                 raise SystemExit(1) from None
@@ -144,7 +145,6 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
                     "the same command again to go on"
                 ) from error
             raise
-        wait()
         distributed.destroy_process_group()
         return code
 

@@ -138,7 +138,9 @@ def _set_targets(text: str, count: int | None, folder: Path) -> None:
     path = folder / TARGETS
     header, *rows = path.read_text(encoding="utf-8").splitlines()
     for number, row in enumerate(rows[:count]):
-        rows[number] = json.dumps(json.loads(row) | {"response": text}, ensure_ascii=False)
+        rows[number] = json.dumps(
+            json.loads(row) | {"response": text, "response_ids": []}, ensure_ascii=False
+        )
     path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
     (path.parents[1] / ".generate.done.json").unlink(missing_ok=True)
     for mark in path.parent.glob(".*.done.json"):

@@ -142,18 +142,18 @@ def _same_call(before: dict, now: dict) -> bool:
 def _same_content(before: list, now: dict) -> bool:
     """Whether the content of a constructor's paths is what was recorded. An earlier auralign hashed every file of a model."""
     return before == now.get("content", []) or (
-        bool(before) and before == [hash_path(path) for path in _paths(now)]
+        bool(before) and before == [hash_path(path) for path in paths_of(now)]
     )
 
 
-def _paths(account: dict) -> list:
+def paths_of(account: dict) -> list:
     """The arguments of a constructor's account that are paths, in the order of its "content"."""
     return [path for path in (*account.get("args", []), *account["with"].values()) if _is_path(path)]
 
 
 def _without_paths(account: dict, now: dict) -> dict:
     """Arguments of an account, without those whose content the present account holds."""
-    if len(_paths(now)) != len(now.get("content", [])):  # a path that is there no more
+    if len(paths_of(now)) != len(now.get("content", [])):  # a path that is there no more
         return {"args": account.get("args", []), "with": account["with"]}
     named = {name for name, value in now["with"].items() if _is_path(value)}
     numbers = {number for number, value in enumerate(now.get("args", [])) if _is_path(value)}

@@ -13,6 +13,8 @@ from importlib import import_module
 
 SCALES = ("tiny", "small", "7b-random")
 BENCHMARKS = {  # each name with its module
+    "train": "auralign.bench.train",
+    "kl": "auralign.bench.kl",
     "attention": "auralign.bench.attention",
     "scan": "auralign.bench.scan",
 }

@@ -82,9 +82,11 @@ def utterances(seconds: np.ndarray, *, seed: int = 5) -> Iterator[Utterance]:
 
 
 def make_corpus(folder: Path, name: str, number: int) -> Records:
-    """A manifest with its audio, `train.jsonl` in a folder."""
+    """A manifest with its audio, `train.jsonl` in a folder; what is there already is taken."""
     import soundfile
 
+    if (folder / "train.jsonl").is_file():
+        return Records(folder / "train.jsonl", Utterance)
     (folder / "audio").mkdir(parents=True)
     made = list(utterances(draw_seconds(name, number)))
     random = np.random.default_rng(6)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from auralign.models.llm.sampling import GumbelNoise, is_whole
+from auralign.models.llm.sampling import Sampler, is_whole
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def generate(
 ) -> list[Answer]:
     """Answer prompts, decoded together with left padding and a key-value cache as far as they do not change each other.
 
-    With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
+    With a temperature, each token is drawn by a number that is a function of the answer's own seed and the position alone, so
     that neither batch mates nor order change it. That holds in fp32: in bf16 and fp16 a batch of another shape rounds
     differently, and if two tokens are about as likely the answer can change, unless `LLM.batch_invariant` is set.
 
@@ -123,7 +123,7 @@ def generate(
             decoding,
             stop_ids,
             is_speech=[is_speech[row] for row in rows] if is_speech else [],
-            noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows], top_p=top_p, top_k=top_k)
+            sampler=Sampler(temperature, seeds and [seeds[row] for row in rows], top_p=top_p, top_k=top_k)
             if temperature > 0
             else None,
             streamer=streamer,
@@ -133,7 +133,7 @@ def generate(
 
 
 def _decode(
-    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, is_speech, noise, streamer
+    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, is_speech, sampler, streamer
 ) -> list[Answer]:
     """Decode prompts in one batch, each up to its own limit."""
     from transformers import GenerationConfig, LogitsProcessorList
@@ -152,7 +152,7 @@ def _decode(
         pad_token_id=stop_ids[0],
         stop_strings=list(decoding.stop_strings) or None,
     )
-    processors = LogitsProcessorList([noise] if noise else [])
+    processors = LogitsProcessorList([sampler] if sampler else [])
     if searches:
         processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
     speech = torch.zeros_like(mask)

@@ -16,7 +16,7 @@ PUBLISHED = (
 
 
 def draw(logits, seeds, positions, **options):
-    return Sampler(1.0, seeds, **options).draw(logits, seeds, positions).tolist()
+    return Sampler(1.0, **options).draw(logits, seeds, positions).tolist()
 
 
 def test_numbers_are_those_published_for_splitmix64():

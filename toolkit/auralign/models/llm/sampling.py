@@ -91,32 +91,12 @@ class Sampler:
     ---------
     temperature : float
         Above 0.
-    seeds : list of int
-        One for each row.
     top_p, top_k : float, int, optional
         As for `Sampling`; the probabilities of `top_p` are those at the temperature. Default none.
-
-    Raises ValueError if there are no seeds.
     """
 
-    def __init__(
-        self,
-        temperature: float,
-        seeds: list[int] | None,
-        *,
-        top_p: float | None = None,
-        top_k: int | None = None,
-    ):
-        if seeds is None:
-            raise ValueError("sampling needs a seed for each prompt")
-        self.top_p, self.top_k = top_p, top_k
-        self.temperature, self.seeds, self.position = temperature, seeds, 0
-
-    def __call__(self, input_ids, scores):
-        """As a logits processor of transformers: scores (B, V), of which only those of the drawn tokens are finite."""
-        tokens = self.draw(scores, self.seeds, [self.position] * len(scores))
-        self.position += 1
-        return torch.full_like(scores, -math.inf).scatter_(-1, tokens[:, None], 0.0)
+    def __init__(self, temperature: float, *, top_p: float | None = None, top_k: int | None = None):
+        self.temperature, self.top_p, self.top_k = temperature, top_p, top_k
 
     def draw(self, logits: torch.Tensor, seeds: list[int], positions: list[int]) -> torch.Tensor:
         """Tokens (B,) for logits (B, V), each with the seed of its answer and its position in it, from 0."""

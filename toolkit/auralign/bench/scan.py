@@ -1,19 +1,23 @@
 """`auralign bench scan`: the speed at which stage 1 scans a corpus."""
 
 import os
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from auralign.bench import Row, Settings, against_bar
 from auralign.bench.spread import describe_spread
 
+BAR = 10_000  # utterances a CPU second
 NUM_READERS, NUM_CHAPTERS, NUM_LINES = 20, 5, 50  # the scanned corpus: 5,000 files
 SENTENCE = "GO DO YOU HEAR WHAT IS SAID HERE AND THERE BY SOMEONE OR OTHER ON ANY DAY"
 
 
-def measure(repeats: int) -> str:
+def measure(settings: Settings) -> Iterator[Row]:
     """Utterances per CPU second that stage 1 reads from a copy of LibriSpeech's layout, by file headers, on one core."""
     from auralign.corpora.librispeech import read_librispeech
     from auralign.data.manifest import write_manifest
@@ -21,12 +25,16 @@ def measure(repeats: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         root, number = _make_tree(Path(folder)), NUM_READERS * NUM_CHAPTERS * NUM_LINES
         rates = []
-        for _ in range(repeats):
+        for _ in range(settings.repeats):
             start = time.process_time()
             read = read_librispeech(root, "train-clean-100", num_threads=1)
             write_manifest(root / "train.jsonl", read, audio_folder=root, verify=False)
             rates.append(number / (time.process_time() - start))
-    return f"scan: {describe_spread(rates)} utterances a CPU second, {number} FLAC files by their headers"
+    yield Row(
+        f"stage 1 of LibriSpeech, {number:,} FLAC files by their headers, one core",
+        f"{describe_spread(rates)} utterances a CPU second",
+        against_bar(statistics.median(rates), BAR),
+    )
 
 
 def _make_tree(folder: Path) -> Path:

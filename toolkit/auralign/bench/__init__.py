@@ -14,6 +14,7 @@ from importlib import import_module
 SCALES = ("tiny", "small", "7b-random")
 BENCHMARKS = {  # each name with its module
     "attention": "auralign.bench.attention",
+    "generate": "auralign.bench.generate",
     "scan": "auralign.bench.scan",
 }
 

@@ -43,7 +43,7 @@ def recipe(tmp_path, llm_folder, whisper_folder):
 
 def write_targets(folder, llm, renderer, *, response=None):
     """Stage 2 on the training set; with `response` the LLM says that, and is cut off."""
-    engine = TransformersEngine(llm, renderer, batch_size=4)
+    engine = TransformersEngine(llm, renderer, batch_size=4, scheduler="static")
     if response is not None:
         ids = renderer.encode(response)
         llm.generate = lambda prompts, **options: [Answer(ids, "length")] * len(prompts)

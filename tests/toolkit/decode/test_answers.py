@@ -98,6 +98,25 @@ def test_an_utterance_is_transcribed_once_however_much_is_asked_about_it(parts, 
     assert options["recognizer"].num_read == 2
 
 
+@pytest.mark.parametrize("given", ["speech", "shuffled"])
+def test_an_utterance_is_encoded_once_however_much_is_asked_about_it(parts, tmp_path, given):
+    """Questions about two utterances take turns, and a batch ends between those about one."""
+    _, model, _ = parts
+    heard, encode = [], model.encoder.forward
+    asked = [Question(f"q{n}", f"test-{n % 2}", "g", "t", "{speech}", "x") for n in range(10)]
+    write_records(tmp_path / "questions.jsonl", asked, kind=Question)
+    questions = Records(tmp_path / "questions.jsonl", Question)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            model.encoder,
+            "forward",
+            lambda waveforms, *rest: heard.extend(map(len, waveforms)) or encode(waveforms, *rest),
+        )
+        together = decode(parts, tmp_path / "a.jsonl", given, batch_size=3, questions=questions)
+    assert len(heard) == 2
+    assert together == decode(parts, tmp_path / "b.jsonl", given, batch_size=1, questions=questions)
+
+
 def test_a_recognizer_with_an_encoder_hears_by_that(parts, tmp_path):
     class Ears:
         def __call__(self, waveforms):

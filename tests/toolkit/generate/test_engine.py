@@ -62,7 +62,7 @@ def write(llm, written, folder, monkeypatch):
     writer = TargetWriter(
         load_method("sift"),
         renderer,
-        TransformersEngine(llm, renderer, batch_size=len(written)),
+        TransformersEngine(llm, renderer, batch_size=len(written), scheduler="static"),
         llm_name=llm.name,
         llm_revision=llm.revision,
         decoding={"max_new_tokens": 6, "temperature": 0.0},

@@ -71,21 +71,23 @@ def test_llm_reads_exactly_the_rendered_teacher_view(llm, renderer, manifest):
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_interrupted_equals_uninterrupted(llm, renderer, manifest, tmp_path, temperature, monkeypatch):
     make_writer(llm, renderer, temperature=temperature).write(manifest, tmp_path / "whole.jsonl")
-    real, calls = llm.generate, []
+    real, answered, broken = TransformersEngine.write, [], []
 
-    def break_off(prompts, **options):
-        calls.append(len(prompts))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(prompts, **options)
+    def break_off(engine, prompts, **options):
+        for finished in real(engine, prompts, **options):
+            yield finished
+            answered.extend(finished)
+            if len(answered) >= 3 and not broken:
+                broken.append(True)
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(llm, "generate", break_off)
+    monkeypatch.setattr(TransformersEngine, "write", break_off)
     with pytest.raises(KeyboardInterrupt):
         make_writer(llm, renderer, temperature=temperature).write(manifest, tmp_path / "resumed.jsonl")
     with open(tmp_path / "resumed.partial.jsonl", "ab") as file:
         file.write(b'{"key": "torn')
     make_writer(llm, renderer, temperature=temperature).write(manifest, tmp_path / "resumed.jsonl")
-    assert sum(calls) == 3 + 3 + 4
+    assert len(answered) == 7  # each utterance once
     assert (tmp_path / "resumed.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not (tmp_path / "resumed.partial.jsonl").exists()
 

@@ -17,6 +17,7 @@ BENCHMARKS = {  # each name with its module
     "kl": "auralign.bench.kl",
     "memory": "auralign.bench.memory",
     "attention": "auralign.bench.attention",
+    "generate": "auralign.bench.generate",
     "scan": "auralign.bench.scan",
     "verify": "auralign.bench.verify",
     "rows": "auralign.bench.rows",

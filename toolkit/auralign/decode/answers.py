@@ -13,18 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from auralign.data.frames import LiveFrames
 from auralign.files import partial_path
+from auralign.generate.engine import Engine
 from auralign.layout import MAIN, Text, View, fill
 from auralign.method import AlignmentMethod, in_slot, is_assisted
 from auralign.models.build import own_encoder
 from auralign.models.builds import describe_builds
-from auralign.models.llm import Decoding
-from auralign.models.speech_llm import SpeechLLM, on_device
+from auralign.models.llm import Answer, Decoding
+from auralign.models.speech_llm import Frames, SpeechLLM, on_device
 from auralign.progress import Progress
 from auralign.records import Hypothesis, Question, Records, write_records
-from auralign.render import Renderer
+from auralign.render import Rendered, Renderer
 from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED
 from auralign.store import Store
 from auralign.text.words import normalise
@@ -174,8 +176,11 @@ class Answerer(ABC):
             yield answer
 
     def _batches(self, questions: list[Question], found: dict[str, Found]) -> Iterator[list[Question]]:
-        """Batches of questions about utterances of similar length, longest first, so that memory runs out at once or never."""
-        order = sorted(questions, key=lambda question: (-found[question.utt_id].seconds, question.key))
+        """Batches of questions about utterances of similar length, longest first, so that memory runs out at once or never.
+
+        Questions about one utterance come one after another."""
+        places = {utt_id: (-one.seconds, one.row) for utt_id, one in found.items()}
+        order = sorted(questions, key=lambda question: (*places[question.utt_id], question.key))
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
@@ -232,12 +237,19 @@ class Decoder(Answerer):
         decoding: Decoding,
         batch_size: int,
         recognizer=None,
+        engine: Engine | None = None,
     ):
+        if engine is not None and not decoding.in_slots:
+            raise ValueError(
+                "decode_engine: beams (decode_num_beams) and decode_stop_strings need transformers; leave them out, or use "
+                "--decode_engine transformers"
+            )
         # Rounding in the connector must not depend on batch mates either.
         batch_size = 1 if model.llm.batch_invariant else batch_size
         super().__init__(manifest, batch_size=batch_size, name=method.name, recognizer=recognizer)
         self.method, self.model, self.renderer, self.frames = method, model, renderer, frames
-        self.decoding = decoding
+        self.decoding, self.engine = decoding, engine
+        self._frames: dict[int, dict[str, torch.Tensor]] = {}  # of the last batch, by row and branch
 
     def _is_assisted(self) -> bool:
         return is_assisted(self.method)
@@ -268,7 +280,25 @@ class Decoder(Answerer):
         if given in READ:
             return contextlib.nullcontext()
         rows = itertools.chain.from_iterable(batches)
-        return self.frames.reading(rows if partners is None else (int(partners[row]) for row in rows))
+        rows = rows if partners is None else (int(partners[row]) for row in rows)
+        return self.frames.reading(dict.fromkeys(rows))
+
+    def _frames_of(self, rows: list[int]) -> Frames:
+        """Frames of rows by branch: an utterance is encoded once for all questions about it, which come one after another."""
+        new = [row for row in dict.fromkeys(rows) if row not in self._frames]
+        kept = {row: self._frames[row] for row in rows if row in self._frames} | {row: {} for row in new}
+        for branch, (frames, lengths) in (self.frames.get(new) if new else {}).items():
+            for row, of_row, length in zip(new, frames, lengths.tolist(), strict=True):
+                kept[row][branch] = of_row[:length]
+        if new:
+            self._frames = kept
+        return {
+            branch: (
+                nn.utils.rnn.pad_sequence([kept[row][branch] for row in rows], batch_first=True),
+                torch.tensor([len(kept[row][branch]) for row in rows]),
+            )
+            for branch in kept[rows[0]]
+        }
 
     def _answer(self, questions: list[Question], rows: list[int], given: str, partners) -> list[Hypothesis]:
         utterances = [self.manifest[row] for row in rows]
@@ -282,7 +312,7 @@ class Decoder(Answerer):
             ]
         else:
             rows = rows if partners is None else [int(partners[row]) for row in rows]
-            frames = self.frames.get(rows)
+            frames = self._frames_of(rows)
             spoken = self.transcribe(rows) if self.assisted else [""] * len(rows)
             prompts = [
                 self._prompt(question, *in_slot(self.method, transcript))
@@ -296,13 +326,7 @@ class Decoder(Answerer):
             except ValueError as error:
                 raise ValueError(f"{self.manifest.path}: question {question.key}: {error}") from error
         with self.model.llm.original() if given in FROM_TEXT else contextlib.nullcontext():
-            answers = self.model.answer(
-                prompts,
-                speech,
-                decoding=self.decoding,
-                stop_ids=self.renderer.stop_ids,
-                seconds=[utterance.seconds for utterance in utterances],
-            )
+            answers = self._ask(prompts, speech, [utterance.seconds for utterance in utterances])
         readings = [
             self.renderer.read(answer.ids, stop_strings=self.decoding.stop_strings) for answer in answers
         ]
@@ -319,9 +343,24 @@ class Decoder(Answerer):
             for question, answer, reading, text in zip(questions, answers, readings, texts, strict=True)
         ]
 
+    @torch.no_grad()
+    def _ask(self, prompts: list[Rendered], speech: list, seconds: list[float]) -> list[Answer]:
+        """The answers of the model, or of the engine, to prompts with their speech."""
+        if self.engine is None:
+            return self.model.answer(
+                prompts, speech, decoding=self.decoding, stop_ids=self.renderer.stop_ids, seconds=seconds
+            )
+        packs = [self.model.pack([prompt], [one]) for prompt, one in zip(prompts, speech, strict=True)]
+        embeddings = [pack.embeddings for pack in packs]
+        limits = [
+            min(self.decoding.limit(length), self.model.llm.room(len(one)))
+            for one, length in zip(embeddings, seconds, strict=True)
+        ]
+        return self.engine.answer_embeddings(embeddings, limits)
+
     def _frames_to_transcribe(self, rows: list[int]):
         encoder = own_encoder(self.recognizer)
-        return LiveFrames(encoder, self.manifest).get(rows) if encoder else self.frames.get(rows)[MAIN]
+        return LiveFrames(encoder, self.manifest).get(rows) if encoder else self._frames_of(rows)[MAIN]
 
     def _prompt(self, question: Question, *segments):
         return self.renderer.render(View(fill(question.instruction, *segments)))

@@ -150,6 +150,27 @@ def make_decoder(run: RunFolder, manifest=None):
         decoding=build_decoding(recipe),
         batch_size=recipe.decode_batch_size,
         recognizer=build_recognizer(recipe, model.encoder),
+        engine=_build_engine(recipe, model, renderer),
+    )
+
+
+def _build_engine(recipe, model, renderer):
+    """The engine that answers instead of the model; None if it is that of transformers.
+
+    Raises ValueError if the LLM's weights are not those that another engine would load.
+    """
+    from auralign.generate.engine import TransformersEngine
+    from auralign.models.build import construct
+
+    if recipe.decode_engine.func is TransformersEngine:
+        return None
+    if recipe.lora is not None or recipe.train_llm:
+        raise ValueError(
+            f"decode_engine {recipe.decode_engine.name}: it would load the LLM without what was trained of it; use "
+            "--decode_engine transformers"
+        )
+    return construct(
+        "decode_engine", recipe.decode_engine, model.llm, renderer, batch_size=recipe.decode_batch_size
     )
 
 

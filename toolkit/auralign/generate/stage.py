@@ -56,28 +56,38 @@ def generating(run: RunFolder) -> list[GeneratingStage]:
 
 
 def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
-    """Ask the LLM about every utterance of a split, with the engine of transformers; returns a one-line summary."""
+    """Ask the LLM about every utterance of a split, with the recipe's engine; returns a one-line summary."""
     from auralign.data.lengths import write_lengths
-    from auralign.generate.engine import TransformersEngine
+    from auralign.generate.spot_check import SAMPLE
     from auralign.generate.targets import TargetWriter
     from auralign.generate.teacher import write_teacher
+    from auralign.models.build import construct
     from auralign.records import Records, Target, Utterance
 
     recipe, path = run.recipe, stage.path
-    writer = TargetWriter(
-        recipe.method,
-        renderer,
-        TransformersEngine(llm, renderer, batch_size=recipe.generate_batch_size),
-        llm_name=llm.name,
-        llm_revision=llm.revision,
-        decoding={"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature},
-        seed=recipe.seed,
-        max_rejected=recipe.max_rejected_answers,
-        keep_cut_off=recipe.keep_cut_off,
-        num_utts=recipe.num_train_utts if stage.split == "train" else None,
-    )
     utterances = Records(run.data.manifest(stage.split), Utterance)
-    summary = writer.write(utterances, path, partial=stage.partial(path))
+    engine = construct("engine", recipe.engine, llm, renderer, batch_size=recipe.generate_batch_size)
+    try:
+        writer = TargetWriter(
+            recipe.method,
+            renderer,
+            engine,
+            llm_name=llm.name,
+            llm_revision=llm.revision,
+            decoding={
+                "max_new_tokens": recipe.max_new_tokens,
+                "temperature": recipe.temperature,
+                **engine.about(),
+            },
+            seed=recipe.seed,
+            max_rejected=recipe.max_rejected_answers,
+            keep_cut_off=recipe.keep_cut_off,
+            num_utts=recipe.num_train_utts if stage.split == "train" else None,
+            num_checked=SAMPLE,
+        )
+        summary = writer.write(utterances, path, partial=stage.partial(path))
+    finally:
+        engine.close()
     kept = Records(path, Target)
     write_lengths(kept, utterances, method=recipe.method, renderer=renderer)
     if recipe.method.needs.top_k:

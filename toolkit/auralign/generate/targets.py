@@ -14,6 +14,7 @@ from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
+from auralign.generate.spot_check import SpotCheck
 from auralign.method import draw, lay_out, respond
 from auralign.progress import Progress
 from auralign.records import (
@@ -90,8 +91,7 @@ class TargetWriter:
     ---------
     method : AlignmentMethod
     renderer : Renderer
-    engine : object
-        An object with `answer(requests)` and `max_prompt_ids`; see `auralign.generate.engine`.
+    engine : auralign.generate.engine.Engine
     llm_name, llm_revision : str
         Recorded with every target.
     decoding : dict
@@ -105,6 +105,8 @@ class TargetWriter:
     num_utts : int, optional
         Utterances that are asked about: those of a manifest whose ids have the smallest hashes, so that fewer are a part of more.
         Default all.
+    num_checked : int
+        Answers that are asked for again one by one (see `auralign.generate.spot_check`); default 0, none.
     """
 
     def __init__(
@@ -120,8 +122,9 @@ class TargetWriter:
         max_rejected: float,
         keep_cut_off: bool = True,
         num_utts: int | None = None,
+        num_checked: int = 0,
     ):
-        self.num_utts = num_utts
+        self.num_utts, self.num_checked = num_utts, num_checked
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
         self.decoding, self.seed = decoding, seed
@@ -138,6 +141,10 @@ class TargetWriter:
         judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
         with Store(answered, Target, about=prompts) as store:
             asked = self._answer_all(manifest, store, judge, rejected_path(path))
+            if self.num_checked and self._check.num_requests:
+                print(
+                    f"targets {manifest.path.stem}: {self._check.run(store.read, answered)}", file=sys.stderr
+                )
             num_utts = self.num_utts or len(manifest)
             if num_utts and self.num_unasked == num_utts:
                 raise ValueError(
@@ -198,6 +205,7 @@ class TargetWriter:
         Raises TooManyRejectedError as soon as it is clear that there will be too many.
         """
         asked, watch = Asked(), Watch(limit=self.max_rejected)
+        self._check = SpotCheck(self.engine, self.num_checked)
         pending = self._pending(manifest, store, judge, asked, watch)
         with Progress(
             f"generate {self.method.name}: {manifest.path.stem}",
@@ -227,7 +235,10 @@ class TargetWriter:
         for request, given in self.requests(manifest):
             if not asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids):
                 watch.add(request.utt_id, TOO_LONG, "")
-            elif request.key in store.keys:
+                continue
+            if given is None:
+                self._check.add(request)
+            if request.key in store.keys:
                 _watch(watch, judge, store.read(request.key))
             else:
                 yield request, given

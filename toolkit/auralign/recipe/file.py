@@ -115,19 +115,21 @@ def load_recipe(path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     folders = trust.own_folders(path)
     if not trusted:
         trust.check_tags(nodes, path, folders)
-    whole, inner = {}, {}
+    whole, inner, words = {}, {}, {}
     for name, value in overrides.items():
         first = name.partition(".")[0]
         if first not in given and first not in KEYS:
             raise RecipeError(f"{path}: no key {first!r} to override{suggest(first, given | set(KEYS))}")
-        if first == name:
+        if first == name and name in KEYS and isinstance(value, str) and value in KEYS[name].words:
+            words[name] = KEYS[name].words[value]
+        elif first == name:
             whole[name] = _typed(name, value, text, path)
         else:
             inner[name] = value
     _choose(text, whole, inner, path)
     # Of one command, not of the run: a recipe that is kept must not restart whatever is done with it later.
     command = {"restart": whole.pop("restart")} if "restart" in whole else {}
-    resolved = _resolve(_override(text, inner, path) if inner else text, whole, path)
+    resolved = _resolve(_override(text, inner, words, path) if inner or words else text, whole, path)
     values = _build(resolved, path, None if trusted else folders) | command
     words = {name: str(value) for name, value in overrides.items()}
     source = RecipeFile(Path(path), Path.cwd(), resolved, words, name=Path(path).stem, trusted=trusted)
@@ -200,8 +202,10 @@ def read_text(path) -> str:
         ) from error
 
 
-def _override(text: str, inner: Mapping[str, Any], path) -> str:
-    """The YAML with other values for keys within keys, such as `connector.stride`."""
+def _override(text: str, inner: Mapping[str, Any], words: Mapping[str, str], path) -> str:
+    """The YAML with other constructors for the keys of `words`, and other values for keys within keys (`connector.stride`).
+
+    A constructor that the YAML names already keeps its arguments."""
     from ruamel.yaml import YAML  # imported late, as all of YAML here: it takes 0.1 s
     from ruamel.yaml.error import YAMLError
 
@@ -209,6 +213,9 @@ def _override(text: str, inner: Mapping[str, Any], path) -> str:
         tree = YAML().load(text)
     except YAMLError as error:
         raise RecipeError(f"{path}: {' '.join(str(error).split())}") from error
+    for name, constructor in words.items():
+        if _tag(tree.get(name)) != f"!name:{constructor}":
+            tree[name] = _constructor(constructor)
     for name, value in inner.items():
         first, *parts, last = name.split(".")
         key, node = first, _open(tree, first, path)
@@ -225,7 +232,6 @@ def _override(text: str, inner: Mapping[str, Any], path) -> str:
 
 def _open(tree, name: str, path, *, key: str = ""):
     """The mapping at a key of a tree, made if the key has arguments but the YAML gives none."""
-    from ruamel.yaml import Tag
     from ruamel.yaml.comments import CommentedMap, TaggedScalar
 
     key = key or name
@@ -233,17 +239,30 @@ def _open(tree, name: str, path, *, key: str = ""):
     if isinstance(node, dict):
         return node
     default = KEYS[name].default if name in KEYS and node is None else None
+    words = KEYS[name].words if name in KEYS else {}
     made = CommentedMap()
-    if isinstance(node, TaggedScalar) and _tag(node).startswith("!") and not node.value:
+    if isinstance(node, str) and node in words:
+        made = _constructor(words[node])
+    elif isinstance(node, TaggedScalar) and _tag(node).startswith("!") and not node.value:
         made.yaml_set_ctag(node.tag)  # `!name:some.Class` without arguments
     elif isinstance(default, Constructor):
-        made.yaml_set_ctag(Tag(suffix=f"!name:{default.name}"))
+        made = _constructor(default.name)
     elif not isinstance(default, dict):
         raise RecipeError(
             f"{path}: {key} has no parts to override: it is "
             + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
         )
     tree[name] = made
+    return made
+
+
+def _constructor(name: str):
+    """The mapping of a `!name:` tag without arguments."""
+    from ruamel.yaml import Tag
+    from ruamel.yaml.comments import CommentedMap
+
+    made = CommentedMap()
+    made.yaml_set_ctag(Tag(suffix=f"!name:{name}"))
     return made
 
 
@@ -289,7 +308,7 @@ def _typed(name: str, value: Any, text: str, path) -> Any:
         return None
     if bool in kinds and value.lower() in BOOLEANS:
         return value.lower() == "true"
-    if str in kinds:
+    if str in kinds or KEYS[name].words:
         return value
     if not KEYS[name].is_scalar:
         found = _guess(value)

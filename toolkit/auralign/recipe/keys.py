@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,10 @@ class Key:
         Words that make no difference to training among themselves.
     is_new : bool
         The key came after finished runs: at its default it is no change.
+    words : mapping of str to str
+        Words for constructors: the dotted name that each stands for.
+    uncounted : tuple of str
+        Arguments of the constructor that change no result.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Key:
     choices: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     is_new: bool = False
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
     @property
     def is_required(self) -> bool:
@@ -76,6 +83,13 @@ class Key:
         Raises ValueError, without the file's name, if it has another type, is out of bounds or not a known word.
         """
         kinds = self.kinds
+        if self.words and isinstance(value, str):
+            if value not in self.words:
+                known = ", ".join(self.words)
+                raise ValueError(
+                    f"{self.name}: {value!r}: use {known} or a !name: constructor ({self.meaning})"
+                )
+            value = Constructor(self.words[value])
         if float in kinds and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if float in kinds and isinstance(value, str):  # YAML 1.1 reads 3e-4, without a point, as a string
@@ -96,6 +110,13 @@ class Key:
         if self.choices and value not in self.choices:
             raise ValueError(f"{self.name}: {value!r}: use {' or '.join(self.choices)}")
         return value
+
+    def counted(self, value: Any) -> Any:
+        """The value without what changes no result."""
+        if not self.uncounted or not isinstance(value, Constructor):
+            return value
+        keywords = {name: part for name, part in value.keywords.items() if name not in self.uncounted}
+        return value.replace(*value.args, **keywords)
 
 
 def key(meaning: str, change: str, *, default: Any = ..., **more) -> Any:

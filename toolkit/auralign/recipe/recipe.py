@@ -21,6 +21,11 @@ from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
+ENGINES = {
+    "transformers": "auralign.generate.engine.TransformersEngine",
+    "vllm": "auralign.generate.vllm_engine.VLLMEngine",
+    "server": "auralign.generate.server_engine.ServerEngine",
+}
 MAX_REJECTED_DATA, MAX_REJECTED_ANSWERS = 0.01, 0.25
 
 
@@ -73,6 +78,24 @@ class Recipe:
         default=True,
     )
     generate_batch_size: int = key("prompts decoded at once in stage 2", SAME, default=64, minimum=1)
+    engine: Constructor = key(
+        "what asks the LLM in stage 2: transformers, vllm or server",
+        SAME,
+        stages="generate",
+        default=Constructor(ENGINES["transformers"]),
+        is_new=True,
+        words=ENGINES,
+        uncounted=(
+            "scheduler",
+            "at_once",
+            "url",
+            "concurrency",
+            "tries",
+            "timeout_s",
+            "pause_s",
+            "key_variable",
+        ),
+    )
     trust_remote_code: bool = key(
         "run Python code that came with the LLM's folder, if its model needs it", SAME, default=False
     )
@@ -175,6 +198,15 @@ class Recipe:
         "an answer ends before the first of them", SAME, stages="decode", default=[]
     )
     decode_batch_size: int = key("prompts decoded at once in stage 4", SAME, default=64, minimum=1)
+    decode_engine: Constructor = key(
+        "what asks the LLM in stage 4: transformers or vllm",
+        SAME,
+        stages="decode",
+        default=Constructor(ENGINES["transformers"]),
+        is_new=True,
+        words={name: ENGINES[name] for name in ("transformers", "vllm")},
+        uncounted=("scheduler", "at_once"),
+    )
     batch_invariant: bool = key(
         "decode prompts one by one in stages 2 and 4, since in bf16 and fp16 an answer can depend on its batch mates",
         SAME,
@@ -236,10 +268,10 @@ class Recipe:
         """The values that change the results of a stage ("generate", "train" or "decode"): by these it knows whether it must be
         run again."""
         return {
-            name: getattr(self, name)
+            name: about.counted(getattr(self, name))
             for name, about in KEYS.items()
             if (stage in about.stages.split() or (stage == "train" and about.change != SAME))
-            and not (about.is_new and getattr(self, name) == about.default)
+            and not (about.is_new and about.counted(getattr(self, name)) == about.default)
         }
 
     def check_names(self) -> None:

@@ -52,6 +52,7 @@ NO_CLASS = "it is neither a class nor one of the functions that load a model"
 
 # The class that a key takes, by the last part of the key's name.
 MODEL = "torch.nn.Module"
+ENGINE = "auralign.generate.engine.Engine"
 TAKES = {
     "method": "auralign.method.AlignmentMethod",
     "llm": MODEL,
@@ -62,6 +63,8 @@ TAKES = {
     "lora": "peft.PeftConfig",
     "optimizer": "torch.optim.Optimizer",
     "lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
+    "engine": ENGINE,
+    "decode_engine": ENGINE,
 }
 
 CONSTRUCTS = tuple(f"!{kind}:" for kind in (NAME, NEW, APPLY, MODULE))

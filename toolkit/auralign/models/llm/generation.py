@@ -3,13 +3,14 @@
 Axes: B batch, U positions of a prompt, D width, V vocabulary.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from auralign.models.llm.sampling import GumbelNoise, is_whole
+from auralign.models.llm.sampling import Sampler, is_whole
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Decoding:
             raise ValueError(f"stop_strings {shown!r}: give a list of strings that are not empty")
         object.__setattr__(self, "stop_strings", tuple(strings))
 
+    @property
+    def in_slots(self) -> bool:
+        """Whether answers may be written in slots: token by token, by what the LLM gives alone."""
+        return self.num_beams == 1 and not self.stop_strings
+
     def limit(self, seconds: float | None) -> int:
         """Length limit in tokens of an answer about an utterance of this duration; None: the answer is about no utterance.
 
@@ -81,9 +87,10 @@ def generate(
     seeds: list[int] | None = None,
     streamer=None,
 ) -> list[Answer]:
-    """Answer prompts, decoded together with left padding and a key-value cache as far as they do not change each other.
+    """Answer prompts, decoded together as far as they do not change each other: in slots that end one by one, or, if the LLM or
+    the decoding does not allow that, in static batches with left padding.
 
-    With a temperature, each answer is sampled with noise that is a function of its own seed and the position alone, so
+    With a temperature, each token is drawn by a number that is a function of the answer's own seed and the position alone, so
     that neither batch mates nor order change it. That holds in fp32: in bf16 and fp16 a batch of another shape rounds
     differently, and if two tokens are about as likely the answer can change, unless `LLM.batch_invariant` is set.
 
@@ -114,6 +121,17 @@ def generate(
         min(decoding.limit(length), llm.room(len(prompt)))
         for prompt, length in zip(prompts, seconds or [None] * len(prompts), strict=True)
     ]
+    if temperature > 0 and seeds is None:
+        raise ValueError("sampling needs a seed for each prompt")
+    sampler = Sampler(temperature, top_p=top_p, top_k=top_k) if temperature > 0 else None
+    if decoding.in_slots and streamer is None and llm.uses_slots:
+        from auralign.models.llm.slots import Prompt, answer_in_slots  # needs transformers
+
+        given = itertools.zip_longest(prompts, limits, seeds or [], is_speech or [])
+        asked = [Prompt(prompt, limit, seed or 0, speech) for prompt, limit, seed, speech in given]
+        ended = answer_in_slots(llm, asked, num_slots=len(asked), stop_ids=stop_ids, sampler=sampler)
+        by_number = dict(itertools.chain.from_iterable(ended))
+        return [by_number[number] for number in range(len(asked))]
     answers: dict[int, Answer] = {}
     for rows in _group(llm, [len(prompt) for prompt in prompts], max(limits, default=0)):
         found = _decode(
@@ -123,9 +141,7 @@ def generate(
             decoding,
             stop_ids,
             is_speech=[is_speech[row] for row in rows] if is_speech else [],
-            noise=GumbelNoise(temperature, seeds and [seeds[row] for row in rows], top_p=top_p, top_k=top_k)
-            if temperature > 0
-            else None,
+            drawing=_Drawing(sampler, [seeds[row] for row in rows]) if sampler else None,
             streamer=streamer,
         )
         answers.update(zip(rows, found, strict=True))
@@ -133,7 +149,7 @@ def generate(
 
 
 def _decode(
-    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, is_speech, noise, streamer
+    llm, prompts, limits: list[int], decoding: Decoding, stop_ids, *, is_speech, drawing, streamer
 ) -> list[Answer]:
     """Decode prompts in one batch, each up to its own limit."""
     from transformers import GenerationConfig, LogitsProcessorList
@@ -152,7 +168,7 @@ def _decode(
         pad_token_id=stop_ids[0],
         stop_strings=list(decoding.stop_strings) or None,
     )
-    processors = LogitsProcessorList([noise] if noise else [])
+    processors = LogitsProcessorList([drawing] if drawing else [])
     if searches:
         processors.append(LengthLimits(limits, decoding.num_beams, stop_ids[0]))
     speech = torch.zeros_like(mask)
@@ -188,6 +204,19 @@ def _group(llm, lengths: list[int], limit: int) -> list[list[int]]:
             key = (kind, *(length > edge for edge in llm.rope_edges))
         groups.setdefault(key, []).append(row)
     return list(groups.values())
+
+
+class _Drawing:
+    """A logits processor of transformers that leaves one token to choose from in each row: that which was drawn."""
+
+    def __init__(self, sampler: Sampler, seeds: list[int]):
+        self.sampler, self.seeds, self.position = sampler, seeds, 0
+
+    def __call__(self, input_ids, scores):
+        """Scores (B, V), of which only those of the drawn tokens are finite."""
+        tokens = self.sampler.draw(scores, self.seeds, [self.position] * len(scores))
+        self.position += 1
+        return torch.full_like(scores, -math.inf).scatter_(-1, tokens[:, None], 0.0)
 
 
 class LengthLimits:

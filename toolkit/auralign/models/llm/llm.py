@@ -78,6 +78,7 @@ class LLM(nn.Module):
         self._sizes: tuple[int, ...] | None = None
         self._prototypes: dict[bool, tuple[list, list[torch.Tensor], Prototypes]] = {}
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
+        self._slots: dict[tuple[str, torch.dtype], bool] = {}
         self._neutralise_generation_config()
         follow(self.decoder, self.config)
         for note in self.sharing.notes():
@@ -196,6 +197,17 @@ class LLM(nn.Module):
             with self.original():
                 self._sharing[kind] = probe(self.model, self.decoder, self.head)
         return self._sharing[kind]
+
+    @property
+    def uses_slots(self) -> bool:
+        """Whether answers are written in slots (`auralign.models.llm.slots`); probed at the first use, as `sharing` is."""
+        from auralign.models.llm.slots import can_use_slots  # needs transformers
+
+        kind = (self.device.type, self.model.dtype)
+        if kind not in self._slots:
+            with self.original():
+                self._slots[kind] = can_use_slots(self)
+        return self._slots[kind] and self.sharing.left and not self.batch_invariant
 
     @property
     def vocabulary_size(self) -> int:

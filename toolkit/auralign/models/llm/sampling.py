@@ -1,4 +1,4 @@
-"""Sampling of answers: which tokens may be drawn, and noise that no batch mate changes.
+"""Sampling of answers: which tokens may be drawn, and numbers to draw them by that no batch mate changes.
 
     >>> Sampling(temperature=0.7, top_p=0.9, seed=1).seeds(2)
     [1, 1]
@@ -11,6 +11,11 @@ import secrets
 from dataclasses import dataclass
 
 import torch
+from torch import nn
+
+BLOCK = 512  # tokens whose probabilities are added up first
+GAMMA = 0x9E3779B97F4A7C15  # between two counters of SplitMix64
+NUM_BITS = 48  # of a drawn number
 
 
 @dataclass(frozen=True)
@@ -75,33 +80,39 @@ class Sampling:
         return [secrets.randbits(32) for _ in range(number)]
 
 
-class GumbelNoise:
-    """Turns argmax into sampling: adds noise seeded by (seed of the row, position) to logits / temperature.
+class Sampler:
+    """Draws tokens: each by one number, which is a function of (seed of the row, position) alone.
 
-    Tokens beyond `top_k` and `top_p` are excluded before; the probabilities of `top_p` are those at the temperature."""
+    The probabilities of a row lie end to end in the order of the vocabulary, and the number falls into that of one token. It is
+    made by integer arithmetic, so it is the same on every device. Noise for each token of the vocabulary would take longer than
+    many an LLM's forward.
 
-    def __init__(
-        self,
-        temperature: float,
-        seeds: list[int] | None,
-        *,
-        top_p: float | None = None,
-        top_k: int | None = None,
-    ):
-        if seeds is None:
-            raise ValueError("sampling needs a seed for each prompt")
-        self.top_p, self.top_k = top_p, top_k
-        self.temperature, self.seeds, self.position = temperature, seeds, 0
+    Arguments
+    ---------
+    temperature : float
+        Above 0.
+    top_p, top_k : float, int, optional
+        As for `Sampling`; the probabilities of `top_p` are those at the temperature. Default none.
+    """
 
-    def __call__(self, input_ids, scores):
-        """Noisy scores (B, V)."""
-        noise = torch.empty_like(scores, device="cpu")
-        for row, seed in zip(noise, self.seeds, strict=True):
-            row.exponential_(
-                generator=torch.Generator().manual_seed((seed * 1_000_003 + self.position) % 2**63)
-            )
-        self.position += 1
-        return self._keep_likely(scores / self.temperature) - noise.log().to(scores)
+    def __init__(self, temperature: float, *, top_p: float | None = None, top_k: int | None = None):
+        self.temperature, self.top_p, self.top_k = temperature, top_p, top_k
+
+    def draw(self, logits: torch.Tensor, seeds: list[int], positions: list[int]) -> torch.Tensor:
+        """Tokens (B,) for logits (B, V), each with the seed of its answer and its position in it, from 0."""
+        numbers = uniform(seeds, positions, logits.device)
+        size = 1 if logits.device.type == "cpu" else len(logits)  # one row stays in the cache of a CPU
+        parts = zip(logits.split(size), numbers.split(size), strict=True)
+        return torch.cat([self._draw(rows, of_rows) for rows, of_rows in parts])
+
+    def _draw(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        scores = self._keep_likely(logits.float() / self.temperature)
+        scores = nn.functional.pad(scores, (0, -scores.shape[-1] % BLOCK), value=-math.inf)
+        shares = (scores - scores.amax(-1, keepdim=True)).exp_().unflatten(-1, (-1, BLOCK))
+        # Into a block of tokens first: adding up the whole vocabulary token by token is slow.
+        blocks, numbers = _fall(shares.sum(-1), numbers)
+        tokens, _ = _fall(shares[torch.arange(len(shares), device=shares.device), blocks], numbers)
+        return blocks * BLOCK + tokens
 
     def _keep_likely(self, scores: torch.Tensor) -> torch.Tensor:
         """Scores (B, V), -inf for tokens that `top_k` or `top_p` exclude."""
@@ -114,6 +125,39 @@ class GumbelNoise:
             excluded = shares.cumsum(-1) - shares >= self.top_p
             scores = scores.masked_fill(torch.zeros_like(excluded).scatter(-1, order, excluded), -math.inf)
         return scores
+
+
+def uniform(seeds: list[int], positions: list[int], device: torch.device | str = "cpu") -> torch.Tensor:
+    """Numbers (B,) of float64 in [0, 1): SplitMix64 (Steele et al., 2014, doi:10.1145/2714064.2660195) with each seed, at each
+    position of its sequence."""
+    counters = [
+        _signed(seed + (position + 1) * GAMMA) for seed, position in zip(seeds, positions, strict=True)
+    ]
+    bits = torch.tensor(counters, device=device)
+    bits = (bits ^ _shift(bits, 30)) * _signed(0xBF58476D1CE4E5B9)
+    bits = (bits ^ _shift(bits, 27)) * _signed(0x94D049BB133111EB)
+    return _shift(bits ^ _shift(bits, 31), 64 - NUM_BITS).double() * 2.0**-NUM_BITS
+
+
+def _shift(bits: torch.Tensor, number: int) -> torch.Tensor:
+    """Unsigned 64-bit integers, shifted to the right."""
+    return (bits >> number) & (2 ** (64 - number) - 1)
+
+
+def _signed(number: int) -> int:
+    """An integer as the signed one of the same lowest 64 bits."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def _fall(shares: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Into which of the shares (B, N), laid end to end, numbers (B,) in [0, 1) fall; and where in it, again in [0, 1)."""
+    shares = shares.double()
+    ends = shares.cumsum(-1)
+    places = numbers[:, None] * ends[:, -1:]
+    chosen = (ends <= places).sum(-1, keepdim=True)
+    share = shares.gather(-1, chosen)
+    rest = (places - ends.gather(-1, chosen) + share) / share
+    return chosen[:, 0], rest[:, 0].clamp(0.0, 1 - 2.0**-NUM_BITS)
 
 
 def is_whole(value) -> bool:

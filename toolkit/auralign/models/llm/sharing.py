@@ -108,6 +108,10 @@ class Family:
     def _same(self, one: torch.Tensor, another: torch.Tensor, alone: torch.Tensor) -> bool:
         return largest(one - another, alone) <= self.leak and mean(one - alone, alone) <= self.shape
 
+    def is_same(self, one: torch.Tensor, alone: torch.Tensor) -> bool:
+        """Whether the logits of a forward of another shape are those of a sequence `alone`, up to rounding."""
+        return mean(one - alone, alone) <= self.shape
+
     def packed(self, alone: torch.Tensor, *, square: bool) -> bool:
         """Whether the second of two packed sequences is what it is `alone`, whatever the first.
 

@@ -23,7 +23,7 @@ LAYERS = """
     generate  train    score
     models
     run_folder
-    versions
+    versions  shards
     losses    data     stage  store
     changes
     fingerprint  recipe

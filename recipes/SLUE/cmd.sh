@@ -5,14 +5,16 @@
 #   local    on this machine
 #   slurm    on a node of the cluster, with what the variables below ask for; waits for it, and shows what it prints
 #
-# Several GPUs get a process each, from torchrun: for train.py, with --device cuda. The other scripts use one.
+# Several GPUs get a process each: of train.py from torchrun, with --device cuda; of generate.py and decode.py one shard each, whose
+# results are joined (tools/run_shards.sh; without GPUs that many processes on the CPU). The other scripts use one process.
 #
-# SIGTERM and SIGUSR1 are sent on to the script: train.py then writes a checkpoint and exits with 75. If Slurm stopped it, it is
+# SIGTERM and SIGUSR1 are sent on to the script: it keeps what it has done and exits with 75. If Slurm stopped it, it is
 # started again: with `scontrol requeue` if run.sh is itself a job of Slurm, for which `sbatch --requeue --signal=B:USR1@300 run.sh`
 # asks for a warning 300 s before the end of its time; else by another srun. To cancel a run, end run.sh and not its srun.
 # shellcheck shell=bash
 # shellcheck source=tools/signals.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../tools/signals.sh"
+tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../tools" && pwd)
+. "$tools/signals.sh"
 
 slurm_partition=     # empty: the cluster's default
 slurm_time=24:00:00  # limit of one run; what it cuts off goes on when run again
@@ -20,7 +22,7 @@ slurm_memory=64G     # of the node's memory, not the GPU's
 slurm_cpus=8         # for each GPU, or for a script without one
 slurm_options=()     # more of srun's, such as (--account=speech --constraint=h100)
 
-stopped=75 # the code of a training that a signal stopped
+stopped=75 # the code of a script that a signal stopped
 export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 # or torchrun dies of the last one and leaves its processes
 export LOGLEVEL="${LOGLEVEL:-CRITICAL}" # of torchrun: train.py has said why it failed
 
@@ -29,7 +31,12 @@ launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     case $gpus in
     '' | *[!0-9]*) echo "launch: the number of GPUs is '$gpus'; give a number" >&2 && return 2 ;;
     esac
-    [ "$gpus" -le 1 ] || command=(torchrun --standalone --nproc-per-node "$gpus")
+    if [ "$gpus" -gt 1 ]; then
+        case $2 in
+        generate.py | decode.py) command=("$tools/run_shards.sh" "$gpus" python) ;;
+        *) command=(torchrun --standalone --nproc-per-node "$gpus") ;;
+        esac
+    fi
     case ${launcher:-local} in
     local) ;;
     slurm)

@@ -1,10 +1,16 @@
 """Stages 2 and 4 dealt to shards: the same files and marks as of one process, whatever was killed."""
 
+import contextlib
 import json
+import os
+import runpy
 import shutil
+import signal
+import sys
 
 import pytest
 
+import ranks
 from auralign.shards import Shard, deal
 from recipe import contents, make_recipe, run_script
 
@@ -73,25 +79,56 @@ def test_the_targets_of_shards_are_those_of_one_process(whole, copy):
     is_as(folder, whole, TARGETS)
 
 
-def test_a_shard_that_is_killed_resumes_on_its_own(whole, copy):
+def _run(folder, argv, killed_at):
+    """Run a script; `killed_at=(function of os, nth call)` ends it there as kill -9 would."""
+    os.chdir(folder)
+    sys.argv = argv
+    calls = 0
+    if killed_at:
+        name, nth = killed_at
+        real = getattr(os, name)
+
+        def count(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **options)
+
+        setattr(os, name, count)
+    with contextlib.redirect_stdout(open(os.devnull, "w")), contextlib.redirect_stderr(sys.stdout):
+        runpy.run_path(argv[0], run_name="__main__")
+
+
+def run_shards(folder, script, *arguments, killed_at=(None, None)):
+    """Run both halves of a stage at once, each killed at its moment; returns their exit codes."""
+    processes = [
+        ranks.context.Process(
+            target=_run, args=(folder, [script, YAML, *arguments, "--shard", f"{number}/2"], moment)
+        )
+        for number, moment in enumerate(killed_at, start=1)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(ranks.SECONDS)
+    return [process.exitcode for process in processes]
+
+
+def test_shards_at_once_of_which_one_is_killed_make_the_same_targets(whole, copy):
     folder = copy()
-    run_script(folder, "generate.py", YAML, "--shard", "2/2")
     # before its first answers, while it scores its targets for the teacher, and while the parts are joined
-    for moment in (("fsync", 3), ("fsync", 15), ("replace", 14)):
-        killed = run_script(folder, "generate.py", YAML, "--shard=1/2", killed_at=moment, check=False)
-        assert killed.returncode == 137
-    run_script(folder, "generate.py", YAML, "--shard", "1/2")
+    assert run_shards(folder, "generate.py", killed_at=(("fsync", 3), None)) == [-9, 0]
+    assert run_shards(folder, "generate.py", killed_at=(("fsync", 15), None)) == [-9, 0]
+    assert run_shards(folder, "generate.py", killed_at=(("replace", 14), None)) == [-9, 0]
+    assert run_shards(folder, "generate.py") == [0, 0]
     is_as(folder, whole, TARGETS)
 
 
-def test_the_answers_of_shards_are_those_of_one_process(whole, copy):
+def test_shards_at_once_of_which_one_is_killed_make_the_same_answers(whole, copy):
     folder = copy(after="train")
-    run_script(folder, "decode.py", YAML, "--num_steps", "2", "--shard", "2/2")
-    killed = run_script(
-        folder, "decode.py", YAML, "--num_steps", "2", "--shard", "1/2", killed_at=("fsync", 12), check=False
-    )
-    assert killed.returncode == 137
-    run_script(folder, "decode.py", YAML, "--num_steps", "2", "--shard", "1/2")
+    assert run_shards(folder, "decode.py", "--num_steps", "2", killed_at=(None, ("fsync", 12))) == [0, -9]
+    assert run_shards(folder, "decode.py", "--num_steps", "2") == [0, 0]
     is_as(folder, whole, *HYPOTHESES)
 
 

@@ -15,7 +15,7 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  __main__
     cli       testing
-    api       demo     serve
+    api       demo     serve    on_ray
     show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan
     adapters  generalisation
     publish   ledger

@@ -11,17 +11,19 @@ those of a run without shards, and the folder of the parts is removed.
 """
 
 import contextlib
+import os
 import re
 import shutil
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from auralign.changes import show_change
+from auralign.files import locked
 from auralign.fingerprint import same
-from auralign.marks import DONE, read_done, read_started
+from auralign.marks import DONE, LOCK, mark_path, read_done, read_started
 from auralign.stage import Stage, StageBusyError, begun_with
 
 OPTION = "--shard"
@@ -138,8 +140,12 @@ class DealtStage(Stage):
 
     def enter_if_joinable(self) -> None:
         """Join the parts if all shards are finished, unless another process does it at this moment."""
-        shards = self._begun()
-        if self.is_done() or (shards and not self._unfinished(next(iter(shards)).count)):
+        try:
+            shards = self._begun()
+            is_whole = self.is_done() or bool(shards and not self._unfinished(next(iter(shards)).count))
+        except FileNotFoundError:  # another process has joined them at this moment, and removes the parts
+            is_whole = self.is_done()
+        if is_whole:
             with contextlib.suppress(StageBusyError), self:
                 pass
 
@@ -186,6 +192,9 @@ class DealtStage(Stage):
     def _join(self) -> None:
         count = next(iter(self._begun())).count
         parts = [self.part(Shard(number, count)) for number in range(1, count + 1)]
+        for part in parts:  # a process that has written its mark may still be clearing up
+            with locked(mark_path(part.folder, part.name, LOCK)):
+                pass
         print(f"{self.name}: {count} shards: {self.join([part.path for part in parts])}", flush=True)
         self._joined = [read_done(part._done) for part in parts]
         self._finish()
@@ -250,14 +259,24 @@ class PartStage(Stage):
         self.whole, self.shard = whole, shard
         self.path = folder / f"{stem}{whole.path.suffix}"
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __enter__(self) -> "PartStage":
+        try:
+            if not self.whole.is_done():
+                super().__enter__()
+                return self
+        except FileNotFoundError:  # another process has joined all parts at this moment, and removed them
+            if not self.whole.is_done():
+                raise
+        self.complete, self._lock = True, open(os.devnull, encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         super().__exit__(kind, error, trace)
         if kind is None:
             self.whole.enter_if_joinable()
 
     def _begin(self) -> None:
-        if not self.whole.is_done():
-            self.whole.check_part(self.shard)
+        self.whole.check_part(self.shard)
         super()._begin()
         # Asked last: whoever has joined and removed the parts in between has finished the whole before.
         if not self.complete and self.whole.is_done():

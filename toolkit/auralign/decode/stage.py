@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from auralign import __version__
-from auralign.files import write_atomically
+from auralign.files import locked, write_atomically
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, Records, Utterance, read_rows
@@ -82,7 +82,8 @@ class DecodingStage(DealtStage):
     def __exit__(self, kind, error, trace) -> None:
         super().__exit__(kind, error, trace)
         if kind is None and self.keep_recipe is not None:
-            self.keep_recipe()
+            with locked(self.path.with_name(".recipe.lock")):  # shards may end at the same moment
+                self.keep_recipe()
 
 
 def shards_of_questions(run: RunFolder, count: int) -> list[int]:

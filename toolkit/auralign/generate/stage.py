@@ -4,6 +4,7 @@ from pathlib import Path
 
 from auralign import __version__
 from auralign.data.rejected import rejected_path
+from auralign.files import locked
 from auralign.fingerprint import describe
 from auralign.run_folder import SPLITS, RunFolder
 from auralign.shards import DealtStage, PartStage, Shard
@@ -39,7 +40,9 @@ class GeneratingStage(DealtStage):
 
     def __exit__(self, kind, error, trace) -> None:
         super().__exit__(kind, error, trace)
-        if kind is None and all(stage.is_done() for stage in self.splits):
+        if kind is not None or not all(stage.is_done() for stage in self.splits):
+            return
+        with locked(self.run.folder / ".targets.lock"):  # shards may end at the same moment
             target_folders(self.run.folder).make_current(self.folder)
             if not self.run.checkpoints.exists():  # the recipe that a model was trained with stays
                 self.run.write_recipe()

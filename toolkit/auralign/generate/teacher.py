@@ -93,8 +93,9 @@ def write_teacher(
 
 def join_teacher(parts: Iterable[Path], path: Path) -> None:
     """Write the file that `write_teacher` makes of all targets from those of their parts, in order."""
-    arrays = [np.load(part, mmap_mode="r") for part in parts]
-    write_rows(path, arrays, arrays[0].dtype)
+    parts = list(parts)
+    kind = np.load(parts[0]).dtype
+    write_rows(path, (np.load(part) for part in parts), kind)
 
 
 def _read(path: Path, kind: np.dtype) -> np.ndarray | None:

@@ -15,7 +15,7 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 LAYERS = """
     __init__  __main__
     cli
-    api       demo     serve
+    api       demo     serve    on_ray
     show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan
     testing
     adapters  generalisation
@@ -24,7 +24,7 @@ LAYERS = """
     generate  train    score
     models
     run_folder
-    versions
+    versions  shards
     losses    data     stage  store
     changes
     fingerprint  recipe

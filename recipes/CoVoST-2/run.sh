@@ -3,7 +3,7 @@
 #
 #   ./run.sh --data DIR --llm MODEL --encoder MODEL     all, for English to German; README.md says what DIR of the data holds
 #   ./run.sh ... --pairs "en_de en_zh-CN"               pairs of one source language, trained on and decoded together
-#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches the tables first; Common Voice 4 must be there already
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -27,7 +27,7 @@ phrasings=       # wordings of each task in the evaluation, at most 5; empty: al
 asr=false        # also ask for transcripts of the test clips
 comet=           # COMET checkpoint on this disk, to score with it too
 download=false   # fetch missing tables first
-ngpus=1          # number of GPUs for training
+ngpus=1          # number of GPUs, or processes on a CPU, for stages 2 to 4
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
@@ -47,7 +47,7 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" generate.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
@@ -55,7 +55,7 @@ if run_stage 3 train "connectors, until speech draws the targets from the LLM"; 
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 5 score "BLEU, chrF, and the gap ledger"; then

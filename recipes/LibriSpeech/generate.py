@@ -2,6 +2,7 @@
 """Stage 2: the frozen LLM writes the targets of the training and validation utterances.
 
     python generate.py hparams/sift.yaml [--temperature 0.7 --method.NAME VALUE ...]
+    python generate.py hparams/sift.yaml --shard 2/4              the second of four parts; whoever finishes last joins them
 
 Targets that a model was trained on are never replaced: if other values would change them, the stage stops and says so. With
 --restart it writes them to the next targets_<number>.
@@ -16,8 +17,9 @@ from auralign import script, steps
 
 
 def main(argv):
+    shard, argv = steps.Shard.of_arguments(argv)
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
-    for stage in steps.generating(run):
+    for stage in steps.generating(run, shard):
         with stage:
             if not stage.complete:
                 llm, renderer = steps.build_llm(run.recipe)
@@ -25,4 +27,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    script.run(main)
+    script.run(main, resumes=True)

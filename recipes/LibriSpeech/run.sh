@@ -2,7 +2,7 @@
 # Give a text LLM ears on LibriSpeech, and see whether it obeys speech or merely transcribes it.
 #
 #   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data is the release's folder LibriSpeech
-#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; on four GPUs
 #   ./run.sh ... --splits "train-clean-100 dev-clean test-clean test-other"
 #   ./run.sh --data DIR/LibriSpeech --download ...      fetches what is missing of it first (openslr.org, CC BY 4.0)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
@@ -25,7 +25,7 @@ limit_test=      # the same for the test clips alone; empty: as --limit
 phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
 obey=            # utterances of each test set that each task of obey is asked of; empty: 100
 download=false   # fetch missing subsets first
-ngpus=1          # number of GPUs for training
+ngpus=1          # number of GPUs, or processes on a CPU, for stages 2 to 4
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
@@ -40,7 +40,7 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" generate.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
@@ -48,7 +48,7 @@ if run_stage 3 train "connectors, until speech draws the targets from the LLM"; 
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 5 score "error rates, obedience, and the gap ledger"; then

@@ -2,6 +2,7 @@
 """Stage 4: answer the test questions from speech, and with the same LLM from text.
 
     python decode.py hparams/sift.yaml [--decode_num_beams 4 ...]
+    python decode.py hparams/sift.yaml --shard 2/4                the second of four parts; whoever finishes last joins them
 
 Reads: <data_folder>/test.jsonl, <data_folder>/test.questions.jsonl, <output_folder>/checkpoints/
 Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl (and {speech,shuffled}_alone if the method puts a transcript
@@ -15,13 +16,14 @@ from auralign import script, steps
 
 
 def main(argv):
+    shard, argv = steps.Shard.of_arguments(argv)
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
     decoder = cache(lambda: steps.make_decoder(run))  # built when the first input needs it
-    for stage in steps.decoding(run):
+    for stage in steps.decoding(run, shard):
         with stage:
             if not stage.complete:
                 print(f"{stage.name}: {steps.write_answers(run, stage, decoder())}")
 
 
 if __name__ == "__main__":
-    script.run(main)
+    script.run(main, resumes=True)

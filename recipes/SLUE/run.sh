@@ -4,7 +4,7 @@
 #   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data holds slue-voxpopuli, ... or parquet: see README.md
 #   ./run.sh ... --corpora "voxpopuli sqa5 vp_nel"      or all, of voxpopuli voxceleb hvb sqa5 ted vp_nel; default: the first three
 #   ./run.sh ... --test dev                             if the test sets are blind
-#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; on four GPUs
 #   ./run.sh --data DIR --download ...                  fetches voxpopuli and voxceleb first (CC0, CC BY 4.0; test sets blind)
 #   ./run.sh --data look-alike --config hparams/smoke.yaml     to see that all runs: made-up clips, tiny models, a CPU, a minute
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -26,7 +26,7 @@ limit=           # number of utterances of each corpus and split, to try things 
 limit_test=      # the same for the test clips alone; empty: as --limit
 phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
 download=false   # fetch voxpopuli and voxceleb first
-ngpus=1          # number of GPUs for training
+ngpus=1          # number of GPUs, or processes on a CPU, for stages 2 to 4
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
@@ -44,7 +44,7 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" generate.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
@@ -52,7 +52,7 @@ if run_stage 3 train "connectors, until speech draws the targets from the LLM"; 
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 5 score "the tasks' metrics, and the gap ledger"; then

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = Path(__file__).parent.parent.parent / "recipes" / "LibriSpeech" / "cmd.sh"
+ROOT = Path(__file__).parent.parent.parent
+COMMANDS, SHARDS = ROOT / "recipes" / "LibriSpeech" / "cmd.sh", ROOT / "tools" / "run_shards.sh"
 
 
 @pytest.fixture
@@ -43,6 +44,92 @@ def test_several_gpus_are_used_by_torchrun(launch):
         "<python><-m><auralign.train.torchrun><--standalone><--nproc-per-node><4><train.py><hparams/sift.yaml>",
         "",
     )
+
+
+def test_several_gpus_are_used_by_a_shard_each(launch):
+    code, out, _ = launch("launch 2 decode.py hparams/sift.yaml --seed 2", CUDA_VISIBLE_DEVICES="3,5")
+    calls = sorted(out.replace("<python>", "\n<python>").split())
+    assert code == 0
+    assert calls == [
+        f"<python><decode.py><hparams/sift.yaml><--seed><2><--shard><{number}/2>" for number in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"), [("3,5", ["1/3 3", "2/3 5", "3/3 3"]), ("", ["1/3 ", "2/3 ", "3/3 "])]
+)
+def test_each_shard_sees_one_gpu_if_there_are_any(tmp_path, visible, seen):
+    program = 'printf "%s %s\\n" "${@: -1}" "${CUDA_VISIBLE_DEVICES-}"'
+    found = subprocess.run(
+        [SHARDS, "3", "1", "/bin/bash", "-c", program],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": visible},
+    )
+    assert sorted(found.stdout.splitlines()) == seen
+
+
+NODES = {"SLURM_NNODES": "2", "SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "n[1-2]"}
+
+
+def test_a_job_of_two_nodes_trains_by_a_rendezvous_at_the_first(launch, tmp_path):
+    (tmp_path / "scontrol").write_text(
+        '#!/bin/bash\n[ "$*" = "show hostnames n[1-2]" ] && printf "n1\\nn2\\n"\n'
+    )
+    (tmp_path / "scontrol").chmod(0o755)
+    code, out, _ = launch("launch 8 train.py hparams/sift.yaml", **NODES)
+    assert code == 0
+    assert out.startswith("<srun><--nodes><2><--ntasks><2><--ntasks-per-node><1><torchrun><--nnodes><2>")
+    assert (
+        "<--nproc-per-node><8><--rdzv-backend><c10d><--rdzv-id><4711><--rdzv-endpoint><n1:29400><train.py>"
+        in out
+    )
+    assert launch("launch 0 score.py", **NODES)[1] == "<python><score.py>"
+
+
+def test_a_job_of_two_nodes_deals_shards_to_both(launch):
+    code, out, _ = launch("launch 8 generate.py hparams/sift.yaml", **NODES)
+    assert code == 0
+    assert out.endswith("run_shards.sh><8><2><python><generate.py><hparams/sift.yaml>")
+    found = subprocess.run(
+        [SHARDS, "2", "2", "/bin/echo"],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "SLURM_NODEID": "1"},
+    )
+    assert sorted(found.stdout.splitlines()) == ["--shard 3/4", "--shard 4/4"]
+
+
+def test_a_job_of_an_array_makes_its_shard_and_is_queued_again(launch, stopped):
+    array = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_JOB_ID": "4713"}
+    assert launch("launch 1 generate.py a.yaml", **array)[1] == "<python><generate.py><a.yaml><--shard><3/16>"
+    some = launch("num_shards=20\nlaunch 1 decode.py a.yaml", **array)[1]
+    assert some == "<python><decode.py><a.yaml><--shard><3/20>"
+    code, starts, said = stopped("local", ["75"], script="generate.py", **array)
+    assert (code, starts) == (75, 1) and "scontrol requeue 4713" in said
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"), [((0, 0, 0), 0), ((0, 3, 2), 3), ((75, 0, 2), 2), ((75, 0, 75), 75)]
+)
+def test_the_code_of_shards_is_that_of_the_first_failure(codes, code):
+    program = f"codes=({' '.join(map(str, codes))}); n=${{@: -1}}; exit ${{codes[$((${{n%/*}} - 1))]}}"
+    found = subprocess.run([SHARDS, "3", "1", "/bin/bash", "-c", program], env={"PATH": "/usr/bin:/bin"})
+    assert found.returncode == code
+
+
+def test_a_signal_reaches_every_shard(tmp_path):
+    program = "trap 'echo saved; exit 75' TERM; echo ready; while :; do sleep 0.05; done"
+    shards = subprocess.Popen(
+        [SHARDS, "2", "1", "/bin/bash", "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert [shards.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+    shards.send_signal(signal.SIGTERM)
+    said, _ = shards.communicate(timeout=60)
+    assert (shards.returncode, said) == (75, "saved\n" * 2)
 
 
 def test_slurm_is_asked_for_a_node(launch):
@@ -102,7 +189,7 @@ exit "$code"
 def stopped(tmp_path):
     """Runs `launch`; the program exits with each of the codes in turn. Gives (exit code, number of starts, stderr)."""
 
-    def run(launcher, codes, gpus=1, **variables):
+    def run(launcher, codes, gpus=1, script="train.py", **variables):
         for name in ("python", "torchrun", "srun"):
             (tmp_path / name).write_text(TRAINING)
             (tmp_path / name).chmod(0o755)
@@ -110,7 +197,7 @@ def stopped(tmp_path):
         (tmp_path / "scontrol").write_text('#!/bin/bash\necho scontrol "$@" >&2\n')
         (tmp_path / "scontrol").chmod(0o755)
         found = subprocess.run(
-            ["/bin/bash", "-c", f'set -euo pipefail\n. "{COMMANDS}"\nlaunch {gpus} train.py'],
+            ["/bin/bash", "-c", f'set -euo pipefail\n. "{COMMANDS}"\nlaunch {gpus} {script}'],
             capture_output=True,
             text=True,
             cwd=tmp_path,

@@ -11,15 +11,16 @@ TRACEBACK = "AURALIGN_TRACEBACK"
 LONGEST_LINE = 2000  # characters
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
+def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> None:
     """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 75 if a signal stopped a
-    training (see `auralign.train.preemption`), 130 after Ctrl-C.
+    training (see `auralign.train.preemption`), or with `resumes` any work, which then goes on when run again; 130 after Ctrl-C.
 
     Set AURALIGN_TRACEBACK=1 to see the traceback of an error.
     """
     from auralign.stage import StageBusyError
-    from auralign.train.preemption import EXIT_CODE, StoppedBySignal, leave_mark
+    from auralign.train.preemption import EXIT_CODE, StoppedBySignal, catching, leave_mark
 
+    main = catching()(main) if resumes else main
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except KeyboardInterrupt:

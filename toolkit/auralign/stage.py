@@ -125,6 +125,16 @@ class Stage:
         """File for half-done work on the output `path`, which a resumed run with the same inputs finds again."""
         return partial_path(path, hash_value(self.inputs)[:12])
 
+    def is_done(self) -> bool:
+        """Whether a run with these inputs is finished, and its outputs are as it left them."""
+        return (
+            self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not self._edited()
+        )
+
+    def _edited(self) -> list[str]:
+        """The modules of the toolkit that were edited since the stage ran, if it begins again for them."""
+        return changed_code(self.folder, self.name) if self.restart else []
+
     def __enter__(self) -> "Stage":
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
@@ -151,10 +161,10 @@ class Stage:
         if self.always:
             self._start()
             return
-        edited = changed_code(self.folder, self.name) if self.restart else []
-        if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not edited:
+        if self.is_done():
             self._skip()
             return
+        edited = self._edited()
         if edited:
             for output in self.outputs:
                 self.partial(output).unlink(missing_ok=True)
@@ -227,8 +237,7 @@ class Stage:
             "inputs": self.inputs,
             "outputs": hash_outputs(self.outputs),
             "names": self._names(),
-            "code": describe_code(),
-            "run": self._describe_run(),
+            **self._describe_work(),
         }
         # As long as the mark of the start is there, nobody compares the outputs with the mark of an earlier run.
         write_json(self._done, done)
@@ -247,6 +256,10 @@ class Stage:
             for found in litter:
                 if found.is_file():
                     found.unlink()
+
+    def _describe_work(self) -> dict:
+        """What the mark says beside inputs and outputs."""
+        return {"code": describe_code(), "run": self._describe_run()}
 
     def _describe_run(self) -> dict:
         """When, how long and on what the stage ran; no part of its inputs, so that nothing is made again for it."""

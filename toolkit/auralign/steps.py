@@ -13,6 +13,7 @@ __getattr__, __all__ = lazily(
     "auralign",
     {
         "run_folder": ["RunFolder", "SPLITS"],
+        "shards": ["Shard"],
         "models.build": ["build_llm", "build_model"],
         "generate.stage": ["generating", "write_targets"],
         "train.stage": ["training", "on_own_device", "read_examples", "make_brain"],

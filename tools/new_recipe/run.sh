@@ -2,7 +2,7 @@
 # Give a text LLM ears on MyCorpus.
 #
 #   ./run.sh --data DIR --llm MODEL --encoder MODEL     all; DIR of the data holds train.tsv, valid.tsv and test.tsv
-#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; training on four GPUs
+#   ./run.sh ... --experiment sift,blsp --ngpus 4       methods in hparams/, in one ledger; on four GPUs
 #   ./run.sh ... --splits "train valid test=hard"       other tables: here, hard.tsv is the test set
 #   ./run.sh --data DIR --config hparams/smoke.yaml     tiny models, on a CPU, under a minute: to see that all runs
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart      one stage; what follows -- changes a key of the YAML;
@@ -23,7 +23,7 @@ limit=           # number of utterances of each table, to try things out; empty:
 limit_test=      # the same for the test clips alone; empty: as --limit
 phrasings=       # wordings of each task in the evaluation, at most 5; empty: all
 obey=            # utterances of each test set that each task of obey is asked of, once prepare.py takes --obey
-ngpus=1          # number of GPUs for training
+ngpus=1          # number of GPUs, or processes on a CPU, for stages 2 to 4
 launcher=local   # local or slurm: see cmd.sh
 # shellcheck source=tools/parse_options.sh
 . "$(dirname "$0")/../../tools/parse_options.sh"
@@ -39,7 +39,7 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
 fi
 
 if run_stage 2 generate "the frozen LLM writes the targets"; then
-    for yaml in "${hparams[@]}"; do launch 1 generate.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" generate.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 3 train "connectors, until speech draws the targets from the LLM"; then
@@ -47,7 +47,7 @@ if run_stage 3 train "connectors, until speech draws the targets from the LLM"; 
 fi
 
 if run_stage 4 decode "answers from speech, and from text"; then
-    for yaml in "${hparams[@]}"; do launch 1 decode.py "$yaml" "${options[@]}" "$@"; done
+    for yaml in "${hparams[@]}"; do launch "$ngpus" decode.py "$yaml" "${options[@]}" "$@"; done
 fi
 
 if run_stage 5 score "the metrics of the tasks, and the gap ledger"; then

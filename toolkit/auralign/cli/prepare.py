@@ -14,8 +14,9 @@ SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed in a shell
 DESCRIPTION = """\
 Read every audio file of a corpus of your own once, and write a manifest of the utterances whose audio is sound. Rejected
 utterances, and utterances that are kept although their audio is unusual, are listed beside the manifest with reasons. The
-source is JSONL, a table (csv, tsv; columns separated by , ; | or tabs), a Kaldi data folder, a lhotse manifest of cuts, or a
-Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or hf://owner/name of the hub.
+source is JSONL, a table (csv, tsv; columns separated by , ; | or tabs), a Kaldi data folder, a lhotse manifest of cuts, a folder
+of tar files (WebDataset, or lhotse's Shar), or a Hugging Face dataset: parquet files, a folder that save_to_disk wrote, or
+hf://owner/name of the hub.
 """
 
 
@@ -31,7 +32,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("manifest", metavar="MANIFEST", help="file to write, such as data/train.jsonl")
     parser.add_argument(
         "--form",
-        help="jsonl, csv, tsv, kaldi, lhotse, parquet, datasets or hub (default: found from the path)",
+        help="jsonl, csv, tsv, kaldi, lhotse, parquet, datasets, hub, webdataset or shar (default: found from the path)",
     )
     parser.add_argument("--split", metavar="NAME", help="split of a Hugging Face dataset that has several")
     parser.add_argument(

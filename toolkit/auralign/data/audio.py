@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from auralign.data import tars
 from auralign.data.containers import AudioError, read_streaminfo, was_cut
 from auralign.files import PathLike
 from auralign.records import Utterance
@@ -69,6 +70,7 @@ def hear(
     Arguments
     ---------
     path : path
+        A file, or a member of a tar file (`auralign.data.tars`).
     start : float
         In seconds.
     seconds : float, optional
@@ -81,6 +83,11 @@ def hear(
     Raises AudioError if the file is unreadable, empty, truncated, shorter than requested, or holds values that are not finite
     or in no known range.
     """
+    with tars.on_disk(path) as file:
+        return _hear(file, start, seconds, sample_rate)
+
+
+def _hear(path: PathLike, start: float, seconds: float | None, sample_rate: int) -> Heard:
     from auralign.data import decoders  # imports libsndfile: 0.1 s
 
     try:
@@ -283,6 +290,11 @@ def describe_audio(path: PathLike) -> tuple[float, int, int]:
 
     Raises AudioError if the file holds no audio.
     """
+    with tars.on_disk(path) as file:
+        return _describe(file)
+
+
+def _describe(path: PathLike) -> tuple[float, int, int]:
     try:
         with open(path, "rb", buffering=0) as file:
             found = read_streaminfo(file.read(42))
@@ -304,12 +316,13 @@ def describe_audio(path: PathLike) -> tuple[float, int, int]:
 def may_hold_floats(path: PathLike) -> bool:
     """Whether the samples of a file are floats, which may be of any size; False for the compressed formats, by their names, and
     for what cannot be opened, which is found when it is read."""
-    if str(path).lower().endswith(COMPRESSED):
+    if tars.name_of(path).lower().endswith(COMPRESSED):
         return False
     from auralign.data import decoders
 
     try:
-        return decoders.open_recording(path).is_float
+        with tars.on_disk(path) as file:
+            return decoders.open_recording(file).is_float
     except (AudioError, *decoders.UNREADABLE):
         return False
 

@@ -8,7 +8,7 @@ speech is not counted here, as stage 2 knows no connector.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -162,32 +162,62 @@ def write_lengths(targets: Records, manifest: Records, *, method, renderer: Rend
         check=_check_prompt,
         about=f"generate {method.name}: counting {targets.path.stem}",
     )
-    facts = {
-        # Of the files as they were read: others may have their names by now.
-        "made_of": _inputs(targets.digest, manifest.digest, method, renderer),
-        "branches": lengths.branches,
-        "made": lengths.made,
-    }
-    with write_atomically(lengths_path(targets.path), "wb") as file:
+    # Of the files as they were read: others may have their names by now.
+    _write(targets.path, lengths, _inputs(targets.digest, manifest.digest, method, renderer))
+
+
+def join_lengths(parts: Iterable[Path], targets: Path) -> None:
+    """Keep beside all targets what `write_lengths` kept beside their parts, given in order; nothing if a part lacks it."""
+    found = [_read(part) for part in parts]
+    branches: dict[str, int] = {}
+    made: dict[tuple[str, str, str], int] = {}
+    rows, spans, made_of = [], [], {}
+    for one in found:
+        if one is None:
+            return
+        lengths, made_of = one
+        for array, field, names, known in (
+            (lengths.rows, "made", lengths.made, made),
+            (lengths.spans, "branch", lengths.branches, branches),
+        ):
+            numbers = np.array([known.setdefault(name, len(known)) for name in names], int)
+            array[field] = numbers[array[field]]
+        rows.append(lengths.rows)
+        spans.append(lengths.spans)
+    joined = Lengths(np.concatenate(rows), np.concatenate(spans), tuple(branches), tuple(made))
+    _write(targets, joined, {**made_of, "targets": hash_path(targets)})
+
+
+def _write(targets: Path, lengths: Lengths, made_of: dict) -> None:
+    facts = {"made_of": made_of, "branches": lengths.branches, "made": lengths.made}
+    with write_atomically(lengths_path(targets), "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), rows=lengths.rows, spans=lengths.spans)
+
+
+def _read(targets: Path) -> tuple[Lengths, dict] | None:
+    """The lengths beside targets, and what they were made of; None if there are none, or not whole ones."""
+    try:
+        with (
+            open(lengths_path(targets), "rb") as opened,
+            np.load(opened, allow_pickle=False) as file,
+        ):
+            facts, rows, spans = json.loads(str(file["facts"])), file["rows"], file["spans"]
+            made = tuple(map(tuple, facts["made"]))
+            lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
+            made_of = facts["made_of"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
+        return None
+    return (lengths, made_of) if rows.dtype == ROW and spans.dtype == SPAN else None
 
 
 def read_lengths(targets: Records, manifest: Records, *, method, renderer: Renderer) -> Lengths | None:
     """What `write_lengths` kept; None if there is nothing, or targets, manifest, method, chat frame, tokenizer or auralign are
     no longer what they were: then every target has to be looked at again."""
-    path = lengths_path(targets.path)
-    if not path.is_file():
+    found = _read(targets.path)
+    if found is None or found[1] != _inputs(hash_path(targets.path), hash_path(manifest.path), method, renderer):
         return None
-    try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            facts, rows, spans = json.loads(str(file["facts"])), file["rows"], file["spans"]
-            made = tuple(map(tuple, facts["made"]))
-            lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
-        return None
-    if facts["made_of"] != _inputs(hash_path(targets.path), hash_path(manifest.path), method, renderer):
-        return None
-    is_whole = rows.dtype == ROW and spans.dtype == SPAN and len(rows) == len(targets)
+    lengths, _ = found
+    is_whole = len(lengths.rows) == len(targets)
     return lengths if is_whole and _is_as_rendered(lengths, targets, manifest, method, renderer) else None
 
 

@@ -4,13 +4,13 @@ import dataclasses
 import hashlib
 import math
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from auralign.data import tars
 from auralign.data.audio import (
     OPPOSITE,
     SAMPLE_RATE,
@@ -102,9 +102,12 @@ def write_manifest(
             if isinstance(utterance, Note):
                 summary.notes[utterance.text] += utterance.count
                 continue
-            folder, name = os.path.split(os.path.join(audio_folder, utterance.audio))
+            file, inside = tars.split(os.path.join(audio_folder, utterance.audio))
+            folder, name = os.path.split(file)
             audio = relative(folder) + name
             try:
+                if inside:
+                    audio += f"?{tars.locate(f'{file}?{inside}').inside}"
                 utterance, changes, odd, whole_seconds = _check(
                     utterance, manifest_folder, audio, max_seconds, verify
                 )
@@ -212,11 +215,10 @@ def _check(
 def _size(path: str) -> int:
     """Bytes of a file; raises _Unfit if there is none."""
     try:
-        found = os.stat(path)
+        return tars.size_of(path)
+    except AudioError:
+        raise
     except FileNotFoundError as error:
         raise _Unfit("no such file", path) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise _Unfit("no such file", f"{path}: {getattr(error, 'strerror', error)}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise _Unfit("no such file", f"{path}: not a file")
-    return found.st_size

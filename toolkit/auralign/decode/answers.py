@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +90,7 @@ class Answerer(ABC):
 
     def write(
         self,
-        questions: Records,
+        questions: Iterable[Question],
         path,
         *,
         given: str,

@@ -1,14 +1,18 @@
 """Stage 4 of a recipe: the inputs of the LLM, and the model that answers."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from auralign import __version__
+from auralign.files import locked, write_atomically
 from auralign.fingerprint import describe
 from auralign.method import is_assisted
-from auralign.records import Records, Utterance, read_rows
+from auralign.records import Hypothesis, Question, Records, Utterance, read_rows
 from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED, RunFolder, is_of_model
-from auralign.stage import Stage, content, require
+from auralign.shards import DealtStage, PartStage, Shard, common_header, deal
+from auralign.stage import content, require
 from auralign.text.words import is_normalised
 from auralign.train.checkpoint import Checkpoint, Checkpoints
 from auralign.train.resume import differences
@@ -50,11 +54,11 @@ def texts_of(utterances: Iterable[Utterance], recognizer=None) -> list[str]:
     return ["text", *other, *(["transcript"] if recognizer else []), OTHER_TEXT]
 
 
-class DecodingStage(Stage):
+class DecodingStage(DealtStage):
     """The stage that writes the answers from one of `inputs_of`."""
 
     def __init__(self, run: RunFolder, given: str, inputs: dict):
-        self.given, self.path = given, run.hypotheses(given)
+        self.run, self.given, self.path = run, given, run.hypotheses(given)
         super().__init__(
             f"decode {given}",
             self.path.parent,
@@ -64,14 +68,33 @@ class DecodingStage(Stage):
         )
         self.keep_recipe: Callable[[], None] | None = None  # called when the stage has ended
 
+    def join(self, parts: list[Path]) -> str:
+        """Write the answers of all shards in the order of the questions; returns a one-line summary."""
+        numbers = shards_of_questions(self.run, len(parts))
+        header, lines = common_header(parts), []
+        for part in parts:
+            lines.append(iter(part.read_bytes().splitlines(keepends=True)[1:]))
+        with write_atomically(self.path, "wb") as file:
+            file.write(header)
+            file.writelines(next(lines[number - 1]) for number in numbers)
+        return f"{len(numbers)} answers in {self.path}"
+
     def __exit__(self, kind, error, trace) -> None:
         super().__exit__(kind, error, trace)
         if kind is None and self.keep_recipe is not None:
-            self.keep_recipe()
+            with locked(self.path.with_name(".recipe.lock")):  # shards may end at the same moment
+                self.keep_recipe()
 
 
-def decoding(run: RunFolder) -> list[DecodingStage]:
-    """The stages that write the answers from each of `inputs_of`, in order.
+def shards_of_questions(run: RunFolder, count: int) -> list[int]:
+    """The number of the shard, of so many, that answers each of the run's questions; those about an utterance share a shard."""
+    manifest = Records(run.data.manifest("test"), Utterance)
+    rows = [manifest.row(question.utt_id) for question in read_rows(run.data.questions, Question)]
+    return deal(rows, count)
+
+
+def decoding(run: RunFolder, shard: Shard | None = None) -> list[DecodingStage] | list[PartStage]:
+    """The stages that write the answers from each of `inputs_of`, in order; with `shard`, those of that shard of each.
 
     Raises FileNotFoundError if an earlier stage was not run.
     """
@@ -92,7 +115,7 @@ def decoding(run: RunFolder) -> list[DecodingStage]:
     if not differences(chosen.description, describe(recipe.settings("train"))):
         # Records the decoding too. A recipe with other values of stage 3 would not be that of the checkpoint.
         stages[-1].keep_recipe = run.write_recipe
-    return stages
+    return stages if shard is None else [stage.part(shard) for stage in stages]
 
 
 def chosen_checkpoint(run: RunFolder) -> Checkpoint:
@@ -174,16 +197,19 @@ def _build_engine(recipe, model, renderer):
     )
 
 
-def write_answers(run: RunFolder, stage: DecodingStage, decoder) -> str:
-    """Answer the run's questions; returns a one-line summary."""
-    from auralign.records import Hypothesis, Question
-
+def write_answers(run: RunFolder, stage: DecodingStage | PartStage, decoder) -> str:
+    """Answer the run's questions, or those of a shard; returns a one-line summary."""
+    questions: Iterable[Question] = Records(run.data.questions, Question)
+    given = stage.whole.given
+    if stage.shard is not None:
+        numbers = shards_of_questions(run, stage.shard.count)
+        questions = itertools.compress(questions, [number == stage.shard.number for number in numbers])
     decoder.write(
-        Records(run.data.questions, Question),
+        questions,
         stage.path,
-        given=stage.given.removesuffix(ALONE),
+        given=given.removesuffix(ALONE),
         seed=run.recipe.seed,
-        assisted=False if stage.given.endswith(ALONE) else None,
+        assisted=False if given.endswith(ALONE) else None,
         partial=stage.partial(stage.path),
     )
     return f"{len(Records(stage.path, Hypothesis))} answers in {stage.path}"

@@ -4,14 +4,14 @@ import dataclasses
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 from auralign import layout
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
-from auralign.files import hash_value, partial_path
+from auralign.files import hash_value, partial_path, write_json
 from auralign.generate.engine import Reply
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
 from auralign.generate.spot_check import SpotCheck
@@ -22,7 +22,6 @@ from auralign.records import (
     Records,
     Target,
     TargetRequest,
-    Utterance,
     shorten,
     write_records,
 )
@@ -35,6 +34,8 @@ SAMPLE = 128  # of a full window, asked first: drawn at random, as the longest p
 UNKNOWN = layout.Response("")  # replaces the answer while the prompt is rendered
 TOO_LONG = "prompt longer than the LLM's context"
 WORTH_A_WARNING = 0.01  # share of rejected items
+STRIPPED, CUT_OFF = "stripped of reasoning", "cut off (kept without an end of turn)"  # counts of a split
+WRITTEN, NO_CHOICE = "written", "utterances for which the method returns no choice"
 STOPPED = (
     "what was answered is kept: mend the prompts, raise max_new_tokens or use a larger LLM, or raise the limit (max_rejected) "
     "and run the same command again"
@@ -58,6 +59,21 @@ def draw_choices(method, utterance, seed: int) -> Iterator[Choice]:
 def draw_utts(ids: Iterable[str], number: int) -> set[str]:
     """The `number` ids of utterances with the smallest hashes: fewer are a part of more, and no seed changes them."""
     return set(sorted(set(ids), key=lambda utt_id: (hash_value(utt_id), utt_id))[:number])
+
+
+def draw_rows(manifest: Records, number: int | None) -> Sequence[int]:
+    """The rows of the manifest that are asked about, in order: all, or those of the ids that `draw_utts` gives.
+
+    Raises ValueError if there are fewer than wanted.
+    """
+    if number is None:
+        return range(len(manifest))
+    if number > len(manifest):
+        raise ValueError(
+            f"num_train_utts {number}: {manifest.path} holds {len(manifest)}; give at most that, or null for all"
+        )
+    chosen = draw_utts((utterance.id for utterance in manifest), number)
+    return [row for row, utterance in enumerate(manifest) if utterance.id in chosen]
 
 
 class Asked:
@@ -130,50 +146,66 @@ class TargetWriter:
         self.decoding, self.seed = decoding, seed
         self.max_rejected, self.keep_cut_off = max_rejected, keep_cut_off
 
-    def write(self, manifest: Records, path, *, partial: Path | None = None) -> str:
-        """Write all targets of `manifest` to `path`; returns a one-line summary.
+    def write(
+        self,
+        manifest: Records,
+        path,
+        *,
+        partial: Path | None = None,
+        of_shard: range | None = None,
+    ) -> str:
+        """Write the targets of `manifest` to `path`; returns a one-line summary.
 
-        `partial` is the file of the answers so far, from which an interrupted run continues; the caller removes it. Default:
-        `<name>.partial.jsonl` beside `path`, which is removed at the end. Raises TooManyRejectedError.
+        Arguments
+        ---------
+        partial : Path, optional
+            The file of the answers so far, from which an interrupted run continues; the caller removes it. Default:
+            `<name>.partial.jsonl` beside `path`, which is removed at the end.
+        of_shard : range, optional
+            The part of `draw_rows` that a shard asks about. Whether too many answers are rejected is found when all parts are
+            joined, for which the shard's counts are written beside `path`. Default: all, and no shard.
+
+        Raises TooManyRejectedError.
         """
         prompts = self.renderer.describe()
         answered = partial or partial_path(path)
         judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
+        rows = draw_rows(manifest, self.num_utts)
+        self.is_shard = of_shard is not None
+        if of_shard is not None:
+            rows = rows[of_shard.start : of_shard.stop]
         with Store(answered, Target, about=prompts) as store:
-            asked = self._answer_all(manifest, store, judge, rejected_path(path))
+            asked = self._answer_all(manifest, rows, store, judge, rejected_path(path))
             if self.num_checked and self._check.num_requests:
                 print(
                     f"targets {manifest.path.stem}: {self._check.run(store.read, answered)}", file=sys.stderr
                 )
-            num_utts = self.num_utts or len(manifest)
-            if num_utts and self.num_unasked == num_utts:
-                raise ValueError(
-                    f"method {self.method.name!r} returns no choice for any of the {num_utts} utterances of "
-                    f"{manifest.path}; for its requirements see: auralign methods {self.method.name}"
-                )
+            if not self.is_shard:
+                check_asked(self.method, self.num_unasked, len(rows), manifest.path)
             rejected = Rejected(limit=self.max_rejected)
-            counts = {"stripped of reasoning": 0, "cut off (kept without an end of turn)": 0, "written": 0}
+            counts = dict.fromkeys((STRIPPED, CUT_OFF, WRITTEN), 0)
             kept = self._kept(asked, store, judge, rejected, counts, rejected_path(path))
             write_records(path, kept, kind=Target, about=prompts)
-            counts["utterances for which the method returns no choice"] = self.num_unasked
+            counts[NO_CHOICE] = self.num_unasked
+        if self.is_shard:
+            write_json(counts_path(path), counts)
         if partial is None:
             answered.unlink()
         if len(rejected.items) > max(ALWAYS_ALLOWED, WORTH_A_WARNING * len(asked)):
             print(
-                f"targets {manifest.path.stem}: warning: {rejected.summary(num_kept=counts['written'])}, such as\n"
+                f"targets {manifest.path.stem}: warning: {rejected.summary(num_kept=counts[WRITTEN])}, such as\n"
                 f"{examples(rejected, manifest)}",
                 end="",
                 file=sys.stderr,
             )
-        notes = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what != "written")
-        return f"{counts['written']} targets; {rejected.summary(num_kept=counts['written'])}" + (
-            f"; {notes}" if notes else ""
-        )
+        return summarise(rejected, counts)
 
-    def requests(self, manifest: Records) -> Iterator[tuple[TargetRequest, str | None]]:
-        """Every request in the manifest's order, with the response if the corpus has it, else None."""
+    def requests(
+        self, manifest: Records, rows: Iterable[int] | None = None
+    ) -> Iterator[tuple[TargetRequest, str | None]]:
+        """Every request about some rows of the manifest (default: all), with the response if the corpus has it, else None."""
         self.num_unasked = 0
-        for utterance in self._chosen(manifest):
+        for utterance in manifest if rows is None else (manifest[row] for row in rows):
             choices = list(draw_choices(self.method, utterance, self.seed))
             self.num_unasked += not choices
             for number, choice in enumerate(choices):
@@ -187,34 +219,25 @@ class TargetWriter:
                 key = hash_value([asked, made_by])[:KEY_LETTERS]
                 yield TargetRequest(key, utterance.id, choice, prompt, self.decoding), given
 
-    def _chosen(self, manifest: Records) -> Iterator[Utterance]:
-        """The utterances that are asked about, in the manifest's order. Raises ValueError if there are fewer than wanted."""
-        if self.num_utts is None:
-            yield from manifest
-            return
-        if self.num_utts > len(manifest):
-            raise ValueError(
-                f"num_train_utts {self.num_utts}: {manifest.path} holds {len(manifest)}; give at most that, or null for all"
-            )
-        chosen = draw_utts((utterance.id for utterance in manifest), self.num_utts)
-        yield from (utterance for utterance in manifest if utterance.id in chosen)
-
-    def _answer_all(self, manifest: Records, store: Store, judge: Judge, rejected_file: Path) -> Asked:
+    def _answer_all(
+        self, manifest: Records, rows: Sequence[int], store: Store, judge: Judge, rejected_file: Path
+    ) -> Asked:
         """Answer every request that has no answer in the store; returns what was asked, in the manifest's order.
 
         Raises TooManyRejectedError as soon as it is clear that there will be too many.
         """
         asked, watch = Asked(), Watch(limit=self.max_rejected)
         self._check = SpotCheck(self.engine, self.num_checked)
-        pending = self._pending(manifest, store, judge, asked, watch)
+        pending = self._pending(manifest, rows, store, judge, asked, watch)
         with Progress(
             f"generate {self.method.name}: {manifest.path.stem}",
             unit="utterance",
-            total=self.num_utts or len(manifest),
+            total=len(rows),
         ) as progress:
             while True:
                 window = list(islice(pending, WINDOW))
-                num_all = len(asked) if len(window) < WINDOW else None
+                # Of a shard that others may make up for, only the odds are looked at.
+                num_all = len(asked) if len(window) < WINDOW and not self.is_shard else None
                 self._stop_if_too_many(watch, num_all, manifest, rejected_file)
                 if not window:
                     return asked
@@ -229,10 +252,16 @@ class TargetWriter:
                     self._stop_if_too_many(watch, num_all, manifest, rejected_file)
 
     def _pending(
-        self, manifest: Records, store: Store, judge: Judge, asked: Asked, watch: Watch
+        self,
+        manifest: Records,
+        rows: Sequence[int],
+        store: Store,
+        judge: Judge,
+        asked: Asked,
+        watch: Watch,
     ) -> Iterator[tuple[TargetRequest, str | None]]:
         """What is to be answered; prompts that are too long, and what the store has, are counted by `watch`."""
-        for request, given in self.requests(manifest):
+        for request, given in self.requests(manifest, rows):
             if not asked.add(request, max_ids=None if given is not None else self.engine.max_prompt_ids):
                 watch.add(request.utt_id, TOO_LONG, "")
                 continue
@@ -294,14 +323,17 @@ class TargetWriter:
                 continue
             written = store.read(key)
             target, reason, thought = judge.judge(written)
-            counts["stripped of reasoning"] += thought
+            counts[STRIPPED] += thought
             if reason:
                 rejected.add(target.utt_id, reason, target.response or written.response)
                 continue
-            counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
-            counts["written"] += 1
+            counts[CUT_OFF] += target.finish_reason == "length"
+            counts[WRITTEN] += 1
             yield target
-        rejected.write(rejected_file, num_kept=counts["written"], repair=STOPPED)
+        if self.is_shard:
+            rejected.write_list(rejected_file)
+        else:
+            rejected.write(rejected_file, num_kept=counts[WRITTEN], repair=STOPPED)
 
     def _target(self, reply: Reply) -> Target:
         request = reply.request
@@ -326,3 +358,29 @@ class TargetWriter:
 def _watch(watch: Watch, judge: Judge, written: Target) -> None:
     target, reason, _ = judge.judge(written)
     watch.add(target.utt_id, reason, target.response or written.response)
+
+
+def counts_path(path) -> Path:
+    """What a shard has counted, beside its targets."""
+    return Path(path).with_suffix(".counts.json")
+
+
+def check_asked(method, num_unasked: int, num_utts: int, manifest) -> None:
+    """Raise ValueError if a method returns no choice for any utterance of the manifest at this path."""
+    if num_utts and num_unasked == num_utts:
+        raise ValueError(
+            f"method {method.name!r} returns no choice for any of the {num_utts} utterances of "
+            f"{manifest}; for its requirements see: auralign methods {method.name}"
+        )
+
+
+def summarise(rejected: Rejected, counts: dict[str, int]) -> str:
+    """One line about the targets of a split."""
+    notes = [f"{count} {what}" for what, count in counts.items() if count and what != WRITTEN]
+    return "; ".join(
+        [
+            f"{counts[WRITTEN]} targets",
+            rejected.summary(num_kept=counts[WRITTEN]),
+            *([", ".join(notes)] if notes else []),
+        ]
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from auralign.data.tars import split
 from auralign.ledger.build import Judged
 from auralign.ledger.ledger import CLASSES
 from auralign.records import Records, Utterance
@@ -144,6 +145,8 @@ def link_audio(utterance: Utterance, manifest_path, folder, *, is_part: bool = F
     Returns the link ("" if the file is absent) and the note ("" if there is nothing to say).
     """
     path = Path(manifest_path).parent / utterance.audio
+    if split(path)[1]:
+        return "", f"The audio is in a tar file: {utterance.audio}"
     if not path.is_file():
         return "", f"The audio file is absent: {utterance.audio}"
     place = os.path.abspath(path)

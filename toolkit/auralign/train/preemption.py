@@ -43,11 +43,12 @@ class Preemption:
 
 
 @contextlib.contextmanager
-def catching() -> Iterator[None]:
-    """Context manager: SIGTERM and SIGUSR1 raise StoppedBySignal, and so end a run that has nothing to save."""
+def catching(when: str = "") -> Iterator[None]:
+    """Context manager: SIGTERM and SIGUSR1 raise StoppedBySignal, and so end a run that has nothing to save; `when` says in which
+    part of it, such as "before the first step"."""
 
     def stop(number: int, frame: object) -> None:
-        raise StoppedBySignal(f"stopped by {signal.Signals(number).name} before the first step")
+        raise StoppedBySignal(f"stopped by {signal.Signals(number).name} {when}".rstrip())
 
     with _handled_by(stop):
         yield

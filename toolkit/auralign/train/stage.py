@@ -33,7 +33,7 @@ def training(run: RunFolder) -> Iterator[TrainingStage]:
         raise
     outputs = [CHECKPOINTS, LOG, *(rejected_path(f"{split}.jsonl").name for split in SPLITS)]
     stage = TrainingStage(run.folder, inputs=inputs, outputs=outputs, restart=run.recipe.restart)
-    with catching(), _entered(stage):
+    with catching("before the first step"), _entered(stage):
         yield stage
         # A run that fails leaves the recipe of the checkpoints that are there.
         if os.environ.get("RANK", "0") == "0" and not (stage.complete and (stage.folder / RECIPE).exists()):

@@ -8,6 +8,7 @@ from auralign.data.sources.kaldi import read_kaldi
 from auralign.data.sources.lhotse import read_lhotse
 from auralign.data.sources.rows import Rows
 from auralign.data.sources.tables import SEPARATORS, read_table
+from auralign.data.sources.tars import read_shar, read_webdataset
 from auralign.data.sources.text_files import open_text, read_jsonl, read_lines
 
 HERE = ("kaldi", "lhotse", "hub")  # forms whose relative paths start from the working folder
@@ -22,6 +23,8 @@ FORMS: dict[str, Callable[..., Rows]] = {
     "parquet": read_parquet,
     "datasets": read_datasets,
     "hub": read_hub,
+    "webdataset": read_webdataset,
+    "shar": read_shar,
 }
 
 
@@ -37,8 +40,12 @@ def guess_form(source: Path) -> str:
             return "datasets"
         if any(source.rglob("*.parquet")):
             return "parquet"
+        if any(source.glob("cuts.*.jsonl*")):
+            return "shar"
+        if any(source.rglob("*.tar")):
+            return "webdataset"
         raise ValueError(
-            f"{source}: neither a Kaldi data folder (wav.scp), nor a saved Hugging Face dataset (state.json), nor parquet "
+            f"{source}: neither a Kaldi data folder (wav.scp), nor a saved Hugging Face dataset (state.json), nor parquet or tar "
             "files; give the table itself"
         )
     name = source.name.removesuffix(".gz")
@@ -46,6 +53,8 @@ def guess_form(source: Path) -> str:
         with open_text(source) as file:
             first = next(read_lines(file, source), "")
         return "lhotse" if '"supervisions"' in first or '"recording"' in first else "jsonl"
+    if source.name.endswith(".tar"):
+        return "webdataset"
     for form in ("csv", "tsv", "parquet"):
         if name.endswith(f".{form}"):
             return form

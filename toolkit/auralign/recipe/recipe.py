@@ -19,6 +19,7 @@ from typing import Any
 
 from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
+from auralign.recipe.draws import ORDERS, SHUFFLED, Draws
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
 MAX_REJECTED_DATA, MAX_REJECTED_ANSWERS = 0.01, 0.25
@@ -132,6 +133,31 @@ class Recipe:
     max_grad_norm: float = key("gradient clipping", FIXED, default=1.0, minimum=0)
     tokens_per_step: int = key("LLM positions in one optimiser step", FIXED, minimum=1)
     tokens_per_pack: int = key("LLM positions in one packed forward", NOTED, minimum=1)
+    keep: dict = key(
+        "labels of training examples with their bounds, {snr: [15, null]}, or their one value; others are listed",
+        FIXED,
+        default={},
+        is_new=True,
+    )
+    mixture: list = key(
+        "shares of LLM positions in training: [{where: {task: repeat}, share: 0.7}, {share: 0.3}]",
+        FIXED,
+        default=[],
+        is_new=True,
+    )
+    sampling: dict = key(
+        "shares of LLM positions by the values of a label, tempered: {by: language, temperature: 2.0}",
+        FIXED,
+        default={},
+        is_new=True,
+    )
+    order: str = key(
+        "of training examples: shuffled in each epoch, or kept as in the manifest",
+        FIXED,
+        default=SHUFFLED,
+        choices=ORDERS,
+        is_new=True,
+    )
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
     average_checkpoints: int = key(
         "1: the checkpoint with the lowest validation loss answers; more: the mean of so many last ones, which stage 3 keeps",
@@ -213,6 +239,11 @@ class Recipe:
     def max_rejected_answers(self) -> float:
         """The share of rejected answers above which stage 2 stops; small LLMs often loop."""
         return MAX_REJECTED_ANSWERS if self.max_rejected is None else self.max_rejected
+
+    @property
+    def draws(self) -> Draws:
+        """Which examples training draws. Raises ValueError if a key of theirs cannot be used."""
+        return Draws(self.keep, self.mixture, self.sampling, self.order)
 
     @classmethod
     def load(cls, path, **overrides) -> "Recipe":

@@ -52,6 +52,8 @@ class Lengths:
         (num_spans,) of SPAN: the spans of speech of the first target, then those of the next.
     branches : tuple of str
         Names of the encoder branches that spans refer to.
+    codes : tuple of (str, int or str)
+        The different tokens of books in the students' views: the book, and the token's id or name.
     made : tuple of (str, str, str)
         The different (llm_revision, frame_hash, "<method> <version>") of the targets.
     """
@@ -60,6 +62,7 @@ class Lengths:
     spans: np.ndarray
     branches: tuple[str, ...]
     made: tuple[tuple[str, str, str], ...]
+    codes: tuple[tuple[str, int | str], ...] = ()
 
     def speech(self) -> Iterator[list[Piece]]:
         """The spans of speech of each target, as the pieces of its student's view."""
@@ -123,6 +126,7 @@ def count_lengths(
     branches: dict[str, int] = {}
     made: dict[tuple[str, str, str], int] = {}
     spans: list[tuple[int, float, float, int]] = []
+    codes: dict[tuple[str, int | str], None] = {}
 
     def rows() -> Iterator[tuple]:
         for target in track(targets, about, unit="target"):
@@ -135,6 +139,7 @@ def count_lengths(
             views, prompt = _rendered(target, utterance, method, renderer)
             check(target, prompt)
             student = views[STUDENT]
+            codes.update({(piece.book, code): None for piece in student.pieces for code in piece.codes})
             for piece in student.speech:
                 spans.append((branches.setdefault(piece.branch, len(branches)), *piece.span, piece.num_read))
             yield (
@@ -146,7 +151,7 @@ def count_lengths(
             )
 
     counted = np.fromiter(rows(), ROW, len(targets))
-    return Lengths(counted, np.array(spans, SPAN), tuple(branches), tuple(made))
+    return Lengths(counted, np.array(spans, SPAN), tuple(branches), tuple(made), tuple(codes))
 
 
 def write_lengths(targets: Records, manifest: Records, *, method, renderer: Renderer) -> None:
@@ -166,6 +171,7 @@ def write_lengths(targets: Records, manifest: Records, *, method, renderer: Rend
         "made_of": _inputs(targets, manifest, method, renderer),
         "branches": lengths.branches,
         "made": lengths.made,
+        "codes": lengths.codes,
     }
     with write_atomically(lengths_path(targets.path), "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), rows=lengths.rows, spans=lengths.spans)
@@ -181,7 +187,8 @@ def read_lengths(targets: Records, manifest: Records, *, method, renderer: Rende
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts, rows, spans = json.loads(str(file["facts"])), file["rows"], file["spans"]
             made = tuple(map(tuple, facts["made"]))
-            lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
+            codes = tuple(map(tuple, facts.get("codes", ())))
+            lengths = Lengths(rows, spans, tuple(facts["branches"]), made, codes)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
         return None
     if facts["made_of"] != _inputs(targets, manifest, method, renderer):

@@ -74,6 +74,7 @@ def write_targets(run: RunFolder, stage: GeneratingStage, llm, renderer) -> str:
         seed=recipe.seed,
         max_rejected=recipe.max_rejected_answers,
         keep_cut_off=recipe.keep_cut_off,
+        grade=recipe.grade,
         num_utts=recipe.num_train_utts if stage.split == "train" else None,
     )
     utterances = Records(run.data.manifest(stage.split), Utterance)

@@ -13,6 +13,7 @@ from auralign import layout
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path
 from auralign.generate.engine import Reply
+from auralign.generate.grades import Grade
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
 from auralign.method import draw, lay_out, respond
 from auralign.progress import Progress
@@ -105,6 +106,8 @@ class TargetWriter:
     num_utts : int, optional
         Utterances that are asked about: those of a manifest whose ids have the smallest hashes, so that fewer are a part of more.
         Default all.
+    grade : callable, optional
+        A function of an utterance and its target that returns the grades of the answer; default none.
     """
 
     def __init__(
@@ -120,8 +123,9 @@ class TargetWriter:
         max_rejected: float,
         keep_cut_off: bool = True,
         num_utts: int | None = None,
+        grade: Grade | None = None,
     ):
-        self.num_utts = num_utts
+        self.num_utts, self.grade = num_utts, grade
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
         self.decoding, self.seed = decoding, seed
@@ -135,7 +139,7 @@ class TargetWriter:
         """
         prompts = self.renderer.describe()
         answered = partial or partial_path(path)
-        judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
+        judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off, grade=self.grade)
         with Store(answered, Target, about=prompts) as store:
             asked = self._answer_all(manifest, store, judge, rejected_path(path))
             num_utts = self.num_utts or len(manifest)
@@ -289,7 +293,7 @@ class TargetWriter:
                 continue
             counts["cut off (kept without an end of turn)"] += target.finish_reason == "length"
             counts["written"] += 1
-            yield target
+            yield judge.graded(target)
         rejected.write(rejected_file, num_kept=counts["written"], repair=STOPPED)
 
     def _target(self, reply: Reply) -> Target:

@@ -27,8 +27,7 @@ REST = "the rest"
 def facts_of(utterance: Utterance, target: Target) -> dict[str, Any]:
     """What is known of an example, by name."""
     own = {name: getattr(utterance, name) for name in ("language", "speaker", "seconds")}
-    grades = getattr(target, "grades", {})
-    return {**utterance.attributes, **utterance.labels, **grades, **own, "task": target.choice.task}
+    return {**utterance.attributes, **utterance.labels, **target.grades, **own, "task": target.choice.task}
 
 
 @dataclass(frozen=True)

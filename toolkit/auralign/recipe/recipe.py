@@ -59,6 +59,14 @@ class Recipe:
     )
     max_new_tokens: int = key("length limit of targets", SAME, stages="generate", minimum=1)
     temperature: float = key("0 is greedy", SAME, stages="generate", default=0.0, minimum=0)
+    grade: Constructor | None = key(
+        "a function of the utterance and its target that returns what is known of the answer, such as "
+        "auralign.generate.grades.from_file; methods that need grades read them",
+        FIXED,
+        stages="generate",
+        default=None,
+        is_new=True,
+    )
     num_train_utts: int | None = key(
         "training utterances, drawn by a hash of their ids, that get targets and are trained on; null: all",
         SAME,
@@ -105,6 +113,12 @@ class Recipe:
     )
     heads: dict = key(
         "builds what a method's loss needs beside the LLM, given its width and outputs", FIXED, default={}
+    )
+    books: dict = key(
+        "builds tokens that the LLM does not have, given its width, by the name that the method gives the book",
+        FIXED,
+        default={},
+        is_new=True,
     )
     init_from: str | None = key(
         "output_folder of another run (its best checkpoint), a model folder or its hub id: training begins with its weights",

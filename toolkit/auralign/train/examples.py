@@ -91,6 +91,8 @@ class Examples:
         self.drawn = Drawn(draws or Draws(), targets, manifest, self.rejected)
         self._laid_out_once = LaidOut()
         counted = self._count(model.llm)
+        for book, code in counted.codes:
+            model.check_codes(book, [code])
         rows, lengths, chosen = [], [], []
         measure = _Measure(model, use_token_count=method.needs.num_tokens)
         room = model.llm.max_positions

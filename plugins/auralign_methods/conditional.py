@@ -64,6 +64,7 @@ class Conditional(AlignmentMethod):
             raise ValueError(f"share_untagged {self.share_untagged}: give at least 0 and less than 1")
         if "name" not in self.of:
             raise ValueError(f"of: {dict(self.of)}: give the name of a method, and its options")
+        self.method  # noqa: B018 (raises if there is no such method, or it does not take the options)
 
     @property
     def method(self):

@@ -109,6 +109,7 @@ class Examples:
         self.drawn = Drawn(draws or Draws(), targets, manifest, self.rejected)
         self._laid_out_once = LaidOut()
         counted = self._count(model.llm)
+        self.books = {book for book, _ in counted.codes}
         for book, code in counted.codes:
             model.check_codes(book, [code])
         rows, lengths, chosen = [], [], []

@@ -22,7 +22,7 @@ class Tagged(AlignmentMethod):
     `<slot>=<value>`, such as "task=transcribe"; which ones there are is written in the recipe (`books`), and a missing one is an
     error before training. A transcript with the text of a tag in it makes no tag, as a book reads no text.
 
-    Faithful to the paper and its evaluation scripts (https://github.com/QwenLM/Qwen-Audio): the tags stand behind the audio and
+    Faithful to the paper and its evaluation scripts (https://github.com/QwenLM/Qwen-Audio): the tags are behind the audio and
     before the answer, the more general before the more special; the language of the audio and of the text, the task, with or
     without timestamps, and a last one for the form of the output; "unknown" for what is not known; word times within the answer
     of a task of its own (SRWT), before and behind each word; cross-entropy on the answer alone. Not faithful: the connector and

@@ -1,7 +1,9 @@
 """What a recipe leaves out of training is listed and counted, and is no part of the limit of rejected items."""
 
 import json
+from itertools import islice
 
+import numpy as np
 import pytest
 
 from auralign.data.drawn import Drawn
@@ -44,5 +46,19 @@ def test_bounds_that_leave_nothing_stop_the_stage(tmp_path):
         rejected.write(tmp_path / "list.jsonl", num_kept=0)
 
 
-def test_without_the_keys_no_record_is_read():
-    assert Drawn(Draws(), None, None, Rejected(limit=0.0)).has(7)
+def test_without_the_keys_no_record_is_read_and_epochs_are_permutations_one_after_the_other():
+    drawn = Drawn(Draws(), None, None, Rejected(limit=0.0))
+    assert drawn.has(7)
+    drawn.divide([0, 1, 2, 3, 4], np.array([10, 10, 10, 10, 10]))
+    steps = list(islice(drawn.steps(tokens_per_step=20, seed=3), 6))
+    assert [len(step) for step in steps] == [2, 2, 1, 2, 2, 1]
+    epochs = [np.random.default_rng([3, epoch]).permutation(5) for epoch in (0, 1)]
+    assert np.array_equal(np.concatenate(steps), np.concatenate(epochs))
+    assert drawn.held(steps[0]) == {}
+
+
+def test_a_step_says_what_it_holds_of_each_part(tmp_path):
+    draws = Draws(mixture=[{"where": {"snr": 10}, "share": 0.5}, {"share": 0.5}])
+    drawn = Drawn(draws, *records(tmp_path, [10, 20, 30]), Rejected(limit=0.0))
+    drawn.divide([0, 1, 2], np.array([30, 10, 20]))
+    assert drawn.held(np.array([0, 2, 0])) == {"snr=10": 60, "the rest": 20}

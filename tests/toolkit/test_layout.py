@@ -63,5 +63,5 @@ def test_a_span_that_is_none_is_refused(span):
 
 
 def test_the_segment_of_a_target_that_was_cut_off_is_not_finished():
-    record = SimpleNamespace(response="five", finish_reason="length", response_ids=(1, 2))
+    record = SimpleNamespace(response="five", finish_reason="length", response_ids=(1, 2), grades={})
     assert Response.of(record) == Response("five", finished=False, ids=(1, 2))

@@ -40,6 +40,16 @@ def test_a_method_without_answers_shows_none(folder, capsys):
     assert "written by the LLM" not in capsys.readouterr().out
 
 
+def test_tokens_of_a_book_are_shown_with_its_name_and_to_the_student_alone(folder, capsys):
+    yaml = folder / "hparams" / "sift.yaml"
+    yaml.write_text(yaml.read_text().replace("name: sift", "name: tagged\n    slots: [task]"))
+    cli.run(["show", "sift", "--utt", "test-1"])
+    student, teacher = capsys.readouterr().out.split("teacher view")
+    (line,) = [line for line in student.splitlines() if "<of the book" in line]
+    assert line.endswith("<of the book 'tags': task=transcribe>")
+    assert "of the book" not in teacher
+
+
 def test_two_places_of_speech_are_told_apart(folder, capsys):
     yaml = folder / "hparams" / "sift.yaml"
     yaml.write_text(

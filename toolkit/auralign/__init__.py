@@ -21,7 +21,7 @@ _imported, _names = lazily(
     "auralign",
     {
         "evaluation": ["evaluate"],
-        "layout": ["Layout", "Response", "Speech", "Target", "Text", "View"],
+        "layout": ["Code", "Layout", "Response", "Speech", "Target", "Text", "View"],
         "losses": ["Term"],
         "method": ["AlignmentMethod", "Needs"],
         "plugins": ["load_method"],
@@ -36,6 +36,7 @@ __all__ = ["train", *_names]  # noqa: PLE0604
 if TYPE_CHECKING:
     from auralign.api import train as train
     from auralign.evaluation import evaluate as evaluate
+    from auralign.layout import Code as Code
     from auralign.layout import Layout as Layout
     from auralign.layout import Response as Response
     from auralign.layout import Speech as Speech

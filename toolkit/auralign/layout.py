@@ -20,8 +20,9 @@ targets are generated is the teacher view cut before its `Response`: the two can
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auralign.records import shorten
 
@@ -102,24 +103,64 @@ class Speech:
 class Response:
     """The answer to learn, in the assistant's turn. One that is not `finished` carries no end of turn.
 
-    `ids` are the token ids that the LLM itself wrote; None if the text comes from elsewhere.
+    `ids` are the token ids that the LLM itself wrote; None if the text comes from elsewhere. `grades` are what is known of the
+    answer (`auralign.method.AlignmentMethod.grade`): empty while the LLM is asked, and for the student's view alone.
     """
 
     text: str
     finished: bool = True
     tag: str = TARGET
     ids: tuple[int, ...] | None = dataclasses.field(default=None, repr=False)
+    grades: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False, hash=False)
 
     @classmethod
     def of(cls, target: "records.Target") -> "Response":
         """The segment of a target on disk (`auralign.records.Target`)."""
         return cls(
-            target.response, finished=target.finish_reason in ("stop", "given"), ids=target.response_ids
+            target.response,
+            finished=target.finish_reason in ("stop", "given"),
+            ids=target.response_ids,
+            grades=target.grades,
         )
 
 
 Target = Response  # alias for methods that were written with the older name
-Segment = Text | Speech | Response
+
+
+@dataclass(frozen=True)
+class Code:
+    """Tokens of a book of the recipe (`auralign.models.books`), which the LLM's vocabulary does not have.
+
+    Arguments
+    ---------
+    book : str
+        Its name under `books` in the YAML.
+    ids : tuple of int or str
+        The tokens, by id or by name.
+    text : str
+        What the teacher reads instead; default "", nothing.
+    tag : str
+        Default: the name of the book.
+    """
+
+    book: str
+    ids: tuple[int | str, ...]
+    text: str = ""
+    tag: str = ""
+
+    def __post_init__(self) -> None:
+        are_tokens = isinstance(self.ids, tuple) and all(
+            isinstance(one, (int, str)) and not isinstance(one, bool) for one in self.ids
+        )
+        if not self.ids or not are_tokens:
+            raise ValueError(
+                f"ids {shorten(repr(self.ids))} of the book {self.book!r}: give a tuple of ids or names: ('good',)"
+            )
+        if not self.tag:
+            object.__setattr__(self, "tag", self.book)
+
+
+Segment = Text | Speech | Code | Response
 
 
 @dataclass(frozen=True)
@@ -243,14 +284,15 @@ class View:
         return self.response
 
     def read(self) -> "View":
-        """The view with every `Speech` replaced by its text."""
+        """The view with every `Speech` and `Code` replaced by its text; a `Code` without one is left out."""
         return dataclasses.replace(
             self,
             segments=tuple(
-                dataclasses.replace(one, segments=tuple(map(_read, one.segments)))
+                dataclasses.replace(one, segments=tuple(map(_read, filter(_is_read, one.segments))))
                 if isinstance(one, Turn)
                 else _read(one)
                 for one in self.segments
+                if _is_read(one)
             ),
         )
 
@@ -264,7 +306,11 @@ class View:
 
 
 def _read(segment: Segment) -> Segment:
-    return Text(segment.text, segment.tag) if isinstance(segment, Speech) else segment
+    return Text(segment.text, segment.tag) if isinstance(segment, (Speech, Code)) else segment
+
+
+def _is_read(segment: "Segment | Turn") -> bool:
+    return not isinstance(segment, Code) or bool(segment.text)
 
 
 def _check_segments(segments: tuple, where: str) -> None:
@@ -291,6 +337,11 @@ class Layout:
                 )
         if self.teacher is None:
             object.__setattr__(self, "teacher", self.student.read())
+        codes = [one for one in self.teacher.contents if isinstance(one, Code)]
+        if codes:
+            raise ValueError(
+                f"the teacher's view has {codes[0]}: the original LLM has no such token; write teacher=view.read()"
+            )
 
     @classmethod
     def of(cls, student: View, teacher: View | None = None) -> "Layout":

@@ -31,6 +31,7 @@ from auralign.layout import (  # noqa: F401 (what a method is written with)
     TARGET,
     TEACHER,
     USER,
+    Code,
     Layout,
     Response,
     Segment,
@@ -88,6 +89,8 @@ class Needs:
     turns : bool
         Its views are conversations of several turns, or documents: views of `Turn`. What the chat template writes between turns,
         and what begins and ends a document, is then part of the frame hash of its targets. Default False.
+    grades : tuple of str
+        The grades by name that `layout` reads off the response: stage 2 stops at an answer without one. Default none.
     """
 
     target: bool = True
@@ -101,6 +104,7 @@ class Needs:
     head_bias: bool = True
     others: bool = False
     turns: bool = False
+    grades: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.top_k < 0 or not self.temperature > 0:
@@ -145,6 +149,8 @@ class AlignmentMethod(ABC):
     min_tokens: int = 0
     """Shortest target in tokens of the LLM, the end of its turn counted; shorter ones are rejected, given ones too. A class
     attribute, or an option."""
+    grades_tried: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Grades with which `auralign.testing` tries the layout of a response; a class attribute, or a property."""
     not_distances: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss, beside "cross_entropy", that are not zero if the student reads what the teacher reads."""
 
@@ -193,6 +199,13 @@ class AlignmentMethod(ABC):
         Asked after the toolkit's own filters (empty, looping, short answers, and refusals).
         """
         return None
+
+    def grade(self, utterance: Utterance, choice: Choice, response: str) -> Mapping[str, Any]:
+        """What is known of an answer that is kept, plain values by name, written into the target: asked after `reject`.
+
+        `layout` may read them, as `response.grades`, for the student's view alone; they are empty while the LLM is asked.
+        """
+        return {}
 
     def loss(self, views: Mapping[str, Any]) -> dict[str, "Term"]:
         """The terms to minimise; cross-entropy on the target by default.

@@ -122,6 +122,9 @@ class Target:
     response_ids: tuple[int, ...] | None = (
         None  # as the LLM wrote them, without its end of turn: what is taught
     )
+    grades: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what is known of the answer, for the student's view
 
 
 @dataclass(frozen=True)

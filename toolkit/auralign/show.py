@@ -85,9 +85,12 @@ def _print_view(renderer, view) -> None:
             speech = f"{speech}{name}+"
             continue
         end = position + len(piece.ids)
+        what = (
+            f"{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
+            if not piece.book
+            else (f"<of the book {piece.book!r}: {', '.join(map(str, piece.codes))}>")
+        )
         span = f"{speech}{position}..{end - 1}" if piece.ids else "none"
         loss = "yes" if view.response is not None and piece.tag == view.response.tag else ""
-        print(
-            f"    {span:>13}  {piece.tag:<12}{loss:<6}{renderer.tokenizer.decode(piece.ids)!r} {list(piece.ids)}"
-        )
+        print(f"    {span:>13}  {piece.tag:<12}{loss:<6}{what}")
         position = end

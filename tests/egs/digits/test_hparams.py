@@ -23,9 +23,11 @@ NEEDED = {
     "azeros": {"branches", "init_from", "frozen", "max_rejected"},
     "blsp_emo": {"lora", "lora_scope"},
     "blsp_kd": {"connector", "lora", "lora_scope"},
+    "conditional": {"books", "grade"},
     "desta": {"connector", "lr", "encoder", "text_folder", "score_folder"},
     "internal_alignment": {"connector", "lr"},
     "self_powered": {"connector", "lr", "lora"},
+    "tagged": {"books", "mixture"},
     "wav2prompt": {"connector"},
 }
 

@@ -1,9 +1,11 @@
 """Steps and packs hold every example once, within their budgets, as a function of (seed, epoch)."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
-from auralign.data.batching import epoch_steps, pack
+from auralign.data.batching import epoch_steps, pack, steps_in_shares
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, size=200)
 
@@ -34,6 +36,48 @@ def test_epochs_and_seeds_differ_and_repeat():
     }
     assert len(set(orders.values())) == 4
     assert tuple(np.concatenate(epoch_steps(LENGTHS, tokens_per_step=300, seed=2, epoch=1))) == orders[2, 1]
+
+
+def test_examples_in_their_order_are_in_the_order_of_the_manifest():
+    steps = epoch_steps(LENGTHS, tokens_per_step=300, seed=1, epoch=3, shuffled=False)
+    assert list(np.concatenate(steps)) == list(range(200))
+
+
+PARTS = (np.arange(200) % 10 == 0).astype(int)  # the second part has a tenth of the examples
+SHARES = (0.3, 0.7)
+
+
+def in_shares(number, **changes):
+    options = {"tokens_per_step": 1000, "seed": 1, **changes}
+    return list(islice(steps_in_shares(LENGTHS, PARTS, SHARES, **options), number))
+
+
+def test_each_step_holds_its_shares_of_positions_not_of_rows():
+    long = np.where(PARTS == 0, 50, 5)  # rows of the first part are ten times as long
+    steps = islice(steps_in_shares(long, PARTS, SHARES, tokens_per_step=1000, seed=1), 20)
+    for step in steps:
+        assert long[step].sum() <= 1000
+        assert long[step][PARTS[step] == 1].sum() / long[step].sum() == pytest.approx(0.7, abs=0.06)
+
+
+def test_each_part_is_gone_through_before_it_is_repeated():
+    drawn = np.concatenate(in_shares(100))
+    for part in (0, 1):
+        of_part = drawn[PARTS[drawn] == part]
+        size = int((PARTS == part).sum())
+        assert len({*of_part[:size]}) == size
+        assert len({*of_part[size : 2 * size]}) == len(of_part[size : 2 * size])
+
+
+def test_steps_in_shares_are_a_function_of_the_seed_and_the_step():
+    longer, shorter = in_shares(12), in_shares(5)
+    assert all(np.array_equal(one, other) for one, other in zip(longer[:5], shorter, strict=True))
+    assert not np.array_equal(shorter[0], in_shares(1, seed=2)[0])
+
+
+def test_parts_in_their_order_begin_with_the_first_of_each():
+    drawn = np.concatenate(in_shares(10, shuffled=False))
+    assert list(drawn[PARTS[drawn] == 1][:3]) == [0, 10, 20]
 
 
 def test_packs_hold_every_sequence_once_within_the_budget():

@@ -9,7 +9,7 @@ import pytest
 
 import auralign
 from auralign import layout, method
-from auralign.layout import Layout, Response, Speech, Text, View, fill
+from auralign.layout import Code, Layout, Response, Speech, Text, View, fill
 from auralign.losses import Term
 from auralign.method import AlignmentMethod, Needs
 from auralign.plugins import find_methods, load_class
@@ -287,7 +287,38 @@ class Slow(Sound):
         return Layout(View((Text(f"said {speed}: "), Speech(utterance.text), response)))
 
 
+class Fair(Sound):
+    """It asks for more of an answer that will be good."""
+
+    grades_tried = ({"quality": 0.0}, {"quality": 1.0})
+
+    def layout(self, utterance, choice, response):
+        well = " well" * bool(response.grades.get("quality"))
+        return Layout.of(View((*fill(choice.instruction + well, Speech(utterance.text)), response)))
+
+
+class Flatterer(Sound):
+    """Its student reads which word was said, as a token of a book."""
+
+    def layout(self, utterance, choice, response):
+        word = Code("words", (utterance.text.split()[0],)) if utterance.text else Text("")
+        return Layout(View((word, Speech(utterance.text), response)))
+
+
+class Marked(Sound):
+    """Its student reads tokens of two books, one of which depends on the grade."""
+
+    grades_tried = ({"quality": 0.0}, {"quality": 1.0})
+
+    def layout(self, utterance, choice, response):
+        mark = Code("quality", ("good" if response.grades.get("quality") else "bad",))
+        said = fill(choice.instruction, Speech(utterance.text))
+        return Layout(View((mark, *said, Code("numbers", (6, 0)), response)))
+
+
 BROKEN = {
+    Fair: "check_layout_knows_no_answer",
+    Flatterer: "check_student_is_not_told",
     Misspelt: "check_terms_count_their_unit",
     Miscounted: "check_terms_count_their_unit",
     Presumptuous: "check_loss",
@@ -328,6 +359,10 @@ def check_named(name):
 
 def test_a_sound_method_passes_all():
     check_method(Sound)
+
+
+def test_a_sound_method_with_tokens_of_books_and_grades_passes_all():
+    check_method(Marked)
 
 
 def test_a_method_may_use_the_older_name_of_the_response():

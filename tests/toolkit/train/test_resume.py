@@ -1,6 +1,7 @@
 """Invariants 7 and 10: training that was interrupted ends in the same bits, and what is frozen does not move."""
 
 import copy
+import json
 import re
 from dataclasses import replace
 
@@ -47,7 +48,8 @@ def recipe(more, llm_folder, whisper_folder, tmp_path_factory):
 
 
 def load(folder, **overrides):
-    return load_recipe(folder / "hparams" / "sift.yaml", overrides)
+    yaml = folder / "hparams" / ("drawn.yaml" if "order" in overrides else "sift.yaml")
+    return load_recipe(yaml, overrides)
 
 
 def train(folder, output, *, stop_after=None, model=None, **overrides):
@@ -74,6 +76,7 @@ def train(folder, output, *, stop_after=None, model=None, **overrides):
             renderer=renderer,
             model=model,
             frames=BranchFrames({"speech": frames}),
+            draws=hparams.draws if split == "train" else None,
         )
     brain = Stopped if stop_after else AlignmentBrain
     brain = brain(
@@ -122,6 +125,21 @@ def test_interrupted_equals_uninterrupted(recipe, tmp_path, stop_after):
         train(recipe, tmp_path / "resumed", stop_after=stop_after)
     train(recipe, tmp_path / "resumed")
     assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+
+
+def test_a_mixture_goes_on_where_it_was_and_the_log_says_what_it_held(recipe, tmp_path):
+    yaml = (recipe / "hparams" / "sift.yaml").read_text()
+    parts = "mixture: [{where: {seconds: 0.4}, share: 0.6}, {share: 0.4}]"
+    (recipe / "hparams" / "drawn.yaml").write_text(f"{yaml}{parts}\nkeep: {{seconds: [null, 0.7]}}\n")
+    train(recipe, tmp_path / "whole", order="kept")
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "resumed", order="kept", stop_after=6)
+    train(recipe, tmp_path / "resumed", order="kept")
+    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+    held = [entry["held"] for entry in json.loads((tmp_path / "whole" / "log.json").read_text())]
+    assert [*held[0]] == ["seconds=0.4", "the rest"]
+    for stretch in held:
+        assert stretch["seconds=0.4"] / sum(stretch.values()) == pytest.approx(0.6, abs=0.1)
 
 
 def test_the_loss_scaler_of_fp16_goes_on_where_it_was(recipe, tmp_path, monkeypatch):

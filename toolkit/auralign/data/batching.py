@@ -1,15 +1,18 @@
-"""Which examples form an optimiser step, and how they are packed; both depend on (seed, epoch) alone.
+"""Which examples form an optimiser step, and how they are packed; both are functions of the seed and the step.
 
 >>> pack([5, 2, 4, 3], max_tokens=7)
 [[0, 1], [2, 3]]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 
 
-def epoch_steps(lengths: np.ndarray, *, tokens_per_step: int, seed: int, epoch: int) -> list[np.ndarray]:
+def epoch_steps(
+    lengths: np.ndarray, *, tokens_per_step: int, seed: int, epoch: int, shuffled: bool = True
+) -> list[np.ndarray]:
     """The optimiser steps of one epoch: arrays of example indices, each example in exactly one array.
 
     Arguments
@@ -18,8 +21,12 @@ def epoch_steps(lengths: np.ndarray, *, tokens_per_step: int, seed: int, epoch: 
         (num_examples,): LLM positions of each example.
     tokens_per_step : int
         Largest number of positions in a step; a single longer example is a step of its own.
+    seed, epoch : int
+        Of the permutation.
+    shuffled : bool
+        False: the examples in their order instead of a permutation. Default True.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+    order = _order(len(lengths), [seed, epoch], shuffled)
     steps, start, tokens = [], 0, 0
     for index, example in enumerate(order):
         if index > start and tokens + lengths[example] > tokens_per_step:
@@ -28,6 +35,57 @@ def epoch_steps(lengths: np.ndarray, *, tokens_per_step: int, seed: int, epoch: 
         tokens += int(lengths[example])
     steps.append(order[start:])
     return steps
+
+
+def steps_in_shares(
+    lengths: np.ndarray,
+    parts: np.ndarray,
+    shares: Sequence[float],
+    *,
+    tokens_per_step: int,
+    seed: int,
+    shuffled: bool = True,
+) -> Iterator[np.ndarray]:
+    """Optimiser steps without end, in which each part of the examples has its share of the LLM positions.
+
+    The next example is of the part that lacks most of its share, so that each step has the shares as nearly as the lengths
+    allow. A part is gone through in a permutation of its own, and again in another one: a small part with a large share is
+    repeated while others are not yet through.
+
+    Arguments
+    ---------
+    lengths : np.ndarray
+        (num_examples,): LLM positions of each example.
+    parts : np.ndarray
+        (num_examples,): the part that each belongs to, an index of `shares`; each part has an example.
+    shares : sequence of float
+        Above 0, with the sum 1.
+    tokens_per_step, seed, shuffled
+        As for `epoch_steps`.
+    """
+    sizes = lengths.tolist()
+    coming = [_endless(np.flatnonzero(parts == part), [seed, part], shuffled) for part in range(len(shares))]
+    held = [0.0] * len(shares)  # positions so far, divided by the share
+    step: list[int] = []
+    tokens = 0
+    while True:
+        part = held.index(min(held))
+        example = next(coming[part])
+        held[part] += sizes[example] / shares[part]
+        if step and tokens + sizes[example] > tokens_per_step:
+            yield np.array(step)
+            step, tokens = [], 0
+        step.append(example)
+        tokens += sizes[example]
+
+
+def _endless(examples: np.ndarray, seed: list[int], shuffled: bool) -> Iterator[int]:
+    for epoch in count():
+        yield from examples[_order(len(examples), [*seed, epoch], shuffled)].tolist()
+
+
+def _order(number: int, seed: list[int], shuffled: bool) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(number) if shuffled else np.arange(number)
 
 
 def pack(lengths: Sequence[int] | np.ndarray, *, max_tokens: int) -> list[list[int]]:

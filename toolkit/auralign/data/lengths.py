@@ -71,6 +71,8 @@ class Lengths:
         (num_spans,) of SPAN: the spans of speech of the first target, then those of the next.
     branches : tuple of str
         Names of the encoder branches that spans refer to.
+    codes : tuple of (str, int or str)
+        The different tokens of books in the students' views: the book, and the token's id or name.
     made : tuple of (str, str, str)
         The different (llm_revision, frame_hash, "<method> <version>") of the targets.
     """
@@ -79,6 +81,7 @@ class Lengths:
     spans: np.ndarray
     branches: tuple[str, ...]
     made: tuple[tuple[str, str, str], ...]
+    codes: tuple[tuple[str, int | str], ...] = ()
 
     def speech(self) -> Iterator[list[Span]]:
         """The spans of speech of each target, with the pieces of its student's view."""
@@ -141,6 +144,7 @@ def count_lengths(
     branches: dict[str, int] = {}
     made: dict[tuple[str, str, str], int] = {}
     spans: list[tuple[int, float, float, int, int, float]] = []
+    codes: dict[tuple[str, int | str], None] = {}
 
     def rows() -> Iterator[tuple]:
         for target in track(targets, about, unit="target"):
@@ -153,6 +157,7 @@ def count_lengths(
             views, prompt = _rendered(target, utterance, method, renderer)
             check(target, prompt)
             student = views[STUDENT]
+            codes.update({(piece.book, code): None for piece in student.pieces for code in piece.codes})
             for piece in student.speech:
                 branch, of, seconds = branches.setdefault(piece.branch, len(branches)), OWN, 0.0
                 if piece.of:
@@ -168,7 +173,7 @@ def count_lengths(
             )
 
     counted = np.fromiter(rows(), ROW, len(targets))
-    return Lengths(counted, np.array(spans, SPAN), tuple(branches), tuple(made))
+    return Lengths(counted, np.array(spans, SPAN), tuple(branches), tuple(made), tuple(codes))
 
 
 def write_lengths(targets: Records, manifest: Records, *, method, renderer: Renderer) -> None:
@@ -193,6 +198,7 @@ def join_lengths(parts: Iterable[Path], targets: Path) -> None:
     found = [_read(part) for part in parts]
     branches: dict[str, int] = {}
     made: dict[tuple[str, str, str], int] = {}
+    codes: dict[tuple[str, int | str], None] = {}
     rows, spans, made_of = [], [], {}
     for one in found:
         if one is None:
@@ -206,12 +212,13 @@ def join_lengths(parts: Iterable[Path], targets: Path) -> None:
             array[field] = numbers[array[field]]
         rows.append(lengths.rows)
         spans.append(lengths.spans)
-    joined = Lengths(np.concatenate(rows), np.concatenate(spans), tuple(branches), tuple(made))
+        codes.update(dict.fromkeys(lengths.codes))
+    joined = Lengths(np.concatenate(rows), np.concatenate(spans), tuple(branches), tuple(made), tuple(codes))
     _write(targets, joined, {**made_of, "targets": hash_path(targets)})
 
 
 def _write(targets: Path, lengths: Lengths, made_of: dict) -> None:
-    facts = {"made_of": made_of, "branches": lengths.branches, "made": lengths.made}
+    facts = {"made_of": made_of, "branches": lengths.branches, "made": lengths.made, "codes": lengths.codes}
     with write_atomically(lengths_path(targets), "wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), rows=lengths.rows, spans=lengths.spans)
 
@@ -225,7 +232,8 @@ def _read(targets: Path) -> tuple[Lengths, dict] | None:
         ):
             facts, rows, spans = json.loads(str(file["facts"])), file["rows"], file["spans"]
             made = tuple(map(tuple, facts["made"]))
-            lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
+            codes = tuple(map(tuple, facts.get("codes", ())))
+            lengths = Lengths(rows, spans, tuple(facts["branches"]), made, codes)
             made_of = facts["made_of"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
         return None
@@ -236,7 +244,9 @@ def read_lengths(targets: Records, manifest: Records, *, method, renderer: Rende
     """What `write_lengths` kept; None if there is nothing, or targets, manifest, method, chat frame, tokenizer or auralign are
     no longer what they were: then every target has to be looked at again."""
     found = _read(targets.path)
-    if found is None or found[1] != _inputs(hash_path(targets.path), hash_path(manifest.path), method, renderer):
+    if found is None or found[1] != _inputs(
+        hash_path(targets.path), hash_path(manifest.path), method, renderer
+    ):
         return None
     lengths, _ = found
     is_whole = len(lengths.rows) == len(targets)

@@ -71,11 +71,19 @@ class Rejected(Listed):
     def __init__(self, *, limit: float):
         super().__init__()
         self.limit = limit
+        self.left_out = Listed()
+
+    def leave_out(self, identity: str, reason: str, detail: str = "") -> None:
+        """List an item that the recipe leaves out on purpose: it is counted and written, and no part of the limit."""
+        self.left_out.add(identity, reason, detail)
 
     def summary(self, *, num_kept: int) -> str:
         """One line: how many were rejected, and why."""
-        return f"{len(self.items)} of {num_kept + len(self.items)} rejected" + (
-            f" ({self.reasons()})" if self.items else ""
+        number = len(self.left_out.items)
+        return (
+            f"{len(self.items)} of {num_kept + len(self.items)} rejected"
+            + (f" ({self.reasons()})" if self.items else "")
+            + (f"; {number} left out by the recipe ({self.left_out.reasons()})" if number else "")
         )
 
     def num_allowed(self, num_all: int) -> int:
@@ -112,14 +120,16 @@ class Rejected(Listed):
             path = stopped
         else:
             stopped.unlink(missing_ok=True)
-        self.write_list(path)
+        both = Listed()
+        both.items = self.items + self.left_out.items
+        both.write_list(path)
         if too_many:
             raise TooManyRejectedError(
                 f"{self.summary(num_kept=num_kept)}, more than the limit of {self.limit:.1%}; the first is "
                 f"{self.first()}; reasons in {path}; {repair}"
             )
         if not num_kept:
-            raise TooManyRejectedError(f"nothing was kept; see {path}")
+            raise TooManyRejectedError(f"nothing was kept: {self.summary(num_kept=0)}; see {path}")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected
 from auralign.generate.filters import Answered, check
+from auralign.generate.grades import Grade, grade
 from auralign.method import AlignmentMethod, running
 from auralign.records import Target, Utterance, shorten
 
@@ -37,11 +38,31 @@ class Judge:
         The manifest.
     keep_cut_off : bool
         Whether an answer cut off at the length limit may become a target.
+    grade : callable, optional
+        The recipe's function of an utterance and a target that returns its grades; default none.
     """
 
-    def __init__(self, method, renderer, utterances: Mapping[str, Utterance], *, keep_cut_off: bool):
+    def __init__(
+        self,
+        method,
+        renderer,
+        utterances: Mapping[str, Utterance],
+        *,
+        keep_cut_off: bool,
+        grade: Grade | None = None,
+    ):
         self.method, self.renderer, self.utterances = method, renderer, utterances
-        self.keep_cut_off = keep_cut_off
+        self.keep_cut_off, self.grade = keep_cut_off, grade
+        self._is_graded = (
+            grade is not None or bool(method.needs.grades) or type(method).grade is not AlignmentMethod.grade
+        )
+
+    def graded(self, target: Target) -> Target:
+        """A target that is kept, with its grades. Raises ValueError if it lacks one that the method needs."""
+        if not self._is_graded:
+            return target
+        found = grade(self.method, self.grade, self.utterances[target.utt_id], target)
+        return replace(target, grades=found)
 
     def judge(self, written: Target) -> tuple[Target, str | None, bool]:
         """The target with the text of its answer, the reason for rejecting it if any, and whether reasoning was stripped."""

@@ -100,6 +100,7 @@ def write_targets(run: RunFolder, stage: GeneratingStage | PartStage, llm, rende
             seed=recipe.seed,
             max_rejected=recipe.max_rejected_answers,
             keep_cut_off=recipe.keep_cut_off,
+            grade=recipe.grade,
             num_utts=num_utts,
             num_checked=SAMPLE,
         )

@@ -13,6 +13,7 @@ from auralign import layout
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path, write_json
 from auralign.generate.engine import Reply
+from auralign.generate.grades import Grade
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
 from auralign.generate.spot_check import SpotCheck
 from auralign.method import draw, lay_out, respond
@@ -123,6 +124,8 @@ class TargetWriter:
         Default all.
     num_checked : int
         Answers that are asked for again one by one (see `auralign.generate.spot_check`); default 0, none.
+    grade : callable, optional
+        A function of an utterance and its target that returns the grades of the answer; default none.
     """
 
     def __init__(
@@ -139,8 +142,9 @@ class TargetWriter:
         keep_cut_off: bool = True,
         num_utts: int | None = None,
         num_checked: int = 0,
+        grade: Grade | None = None,
     ):
-        self.num_utts, self.num_checked = num_utts, num_checked
+        self.num_utts, self.num_checked, self.grade = num_utts, num_checked, grade
         self.method, self.renderer, self.engine = method, renderer, engine
         self.llm_name, self.llm_revision = llm_name, llm_revision
         self.decoding, self.seed = decoding, seed
@@ -169,7 +173,7 @@ class TargetWriter:
         """
         prompts = self.renderer.describe()
         answered = partial or partial_path(path)
-        judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off)
+        judge = Judge(self.method, self.renderer, manifest, keep_cut_off=self.keep_cut_off, grade=self.grade)
         rows = draw_rows(manifest, self.num_utts)
         self.is_shard = of_shard is not None
         if of_shard is not None:
@@ -329,7 +333,7 @@ class TargetWriter:
                 continue
             counts[CUT_OFF] += target.finish_reason == "length"
             counts[WRITTEN] += 1
-            yield target
+            yield judge.graded(target)
         if self.is_shard:
             rejected.write_list(rejected_file)
         else:

@@ -171,12 +171,13 @@ def build_optimizer(recipe, parameters):
 BRANCH = ("encoder", "connector")
 SOURCE_OF = "source of the encoder of "
 BRANCH_OF = "branch "
+BOOK_OF = "book "
 
 
 def build_model(recipe, *, prompts: dict | None = None):
     """The SpeechLLM, its trained parts initialised with the recipe's seed, and the renderer of its prompts (see `build_llm`).
 
-    Raises ValueError if `branches`, `heads` or `frozen` do not fit the model or the method.
+    Raises ValueError if `branches`, `heads`, `books` or `frozen` do not fit the model or the method.
     """
     llm, renderer = build_llm(recipe, prompts=prompts)
     recipe = RunFolder(recipe).recipe
@@ -201,12 +202,20 @@ def build_model(recipe, *, prompts: dict | None = None):
         name: construct(f"heads: {name}", recipe.heads.get(name, linear), llm.width, num_outputs)
         for name, num_outputs in recipe.method.needs.heads.items()
     }
+    books = {
+        name: construct(f"books: {name}", constructor, llm.width)
+        for name, constructor in recipe.books.items()
+    }
+    for book in books.values():
+        book.begin_near(llm.mean_embedding.cpu())
     unused = [name for name in recipe.heads if name not in heads]
     if unused:
         raise ValueError(
             f"heads: the method {recipe.method.name!r} does not use {unused[0]!r}; it needs {', '.join(heads) or 'none'}"
         )
-    model = SpeechLLM(encoder, connector, llm, branches=branches, heads=heads, frozen=recipe.frozen)
+    model = SpeechLLM(
+        encoder, connector, llm, branches=branches, heads=heads, books=books, frozen=recipe.frozen
+    )
     needs, name = recipe.method.needs, recipe.method.name
     if needs.num_tokens and not getattr(connector, "counts_tokens", False):
         raise ValueError(
@@ -298,6 +307,8 @@ def describe_parts(recipe, model: SpeechLLM, renderer: Renderer) -> dict:
         parts["lora_scope"] = recipe.lora_scope
     if recipe.train_llm:
         parts["train_llm"] = True
+    for name in model.books:
+        parts[f"{BOOK_OF}{name}"] = describe(recipe.books[name])
     if model.frozen:
         parts["frozen"] = list(model.frozen)
     return {"llm_name": model.llm.name, "trained_with": parts, "prompts": renderer.describe()}

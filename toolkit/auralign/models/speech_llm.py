@@ -6,7 +6,8 @@ One module, as training, decoding and published models must embed and pack seque
 Axes: B batch, T speech frames, U text positions, N positions of a pack, D width, V vocabulary.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from auralign.layout import END, FIRST, MAIN, STUDENT, TEACHER
 from auralign.losses import TopK
 from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
+from auralign.models.books import Book
 from auralign.models.llm import INPUT, LLM, Answer, Decoding, Sampling
 from auralign.models.sending import send
 from auralign.models.views import Hidden, Named, Pack, ViewOutput
@@ -47,6 +49,8 @@ class SpeechLLM(nn.Module):
         Further encoders with connectors, by the name in `Speech.branch`; default none.
     heads : dict of str to torch.nn.Module, optional
         Modules that are trained with the connector and used only by the loss; default none.
+    books : dict of str to auralign.models.books.Book, optional
+        Tokens that the LLM does not have, by the name in `Code.book`; default none.
     frozen : sequence of str, optional
         Names of the `parts` that an earlier stage trained and this one does not; default none.
 
@@ -63,16 +67,18 @@ class SpeechLLM(nn.Module):
         *,
         branches: Mapping[str, Branch] | None = None,
         heads: Mapping[str, nn.Module] | None = None,
+        books: Mapping[str, Book] | None = None,
         frozen=(),
     ):
         super().__init__()
-        for name in map(str, (*(branches or ()), *(heads or ()))):
+        for name in map(str, (*(branches or ()), *(heads or ()), *(books or ()))):
             if not name.isidentifier() or hasattr(nn.ModuleDict(), name):
                 raise ValueError(
-                    f"a branch or head is named {name!r}; use letters, digits and underscores, such as voice"
+                    f"a branch, head or book is named {name!r}; use letters, digits and underscores, such as voice"
                 )
         self.encoder, self.connector, self.llm = encoder, connector, llm
         self.branches, self.heads = nn.ModuleDict(branches or {}), nn.ModuleDict(heads or {})
+        self.books = nn.ModuleDict(books or {})
         if MAIN in self.branches:
             raise ValueError(
                 f"branches: {MAIN!r} is that of `encoder` and `connector`; give this one another name"
@@ -101,6 +107,7 @@ class SpeechLLM(nn.Module):
         parts = {"connector": self.connector, "lora": self.llm.lora, "llm": self.llm.trained}
         parts |= {f"{name}_connector": branch.connector for name, branch in self.branches.items()}
         parts |= {f"{name}_head": head for name, head in self.heads.items()}
+        parts |= {f"{name}_book": book for name, book in self.books.items()}
         return nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
 
     @property
@@ -153,6 +160,17 @@ class SpeechLLM(nn.Module):
                     f"the method uses the branch {piece.branch!r}; the recipe has {', '.join(self.connectors)}: add "
                     "it to `branches`"
                 )
+
+    def check_codes(self, book: str, codes: Iterable[int | str]) -> list[int]:
+        """The ids of tokens of a book. Raises ValueError if the model does not have the book, or the book one of the tokens."""
+        if book not in self.books:
+            raise ValueError(
+                f"the method uses the book {book!r}; the recipe has {', '.join(self.books) or 'none'}: add it to `books`"
+            )
+        try:
+            return self.books[book].find(codes)
+        except ValueError as error:
+            raise ValueError(f"the book {book!r} of the recipe has {error}: add it to `books`") from error
 
     def listen(
         self,
@@ -229,16 +247,30 @@ class SpeechLLM(nn.Module):
         """
         parts, embeddings = [], _for_each(rendered, speech)
         for piece in rendered.pieces:
-            parts.append(
-                next(embeddings).to(parts[0].dtype) if piece.is_speech else self.llm.embed(piece.ids)
-            )
+            if piece.is_speech:
+                parts.append(next(embeddings).to(parts[0].dtype))
+            elif piece.book:
+                parts.append(self._embed_codes([piece])[piece.book].to(parts[0].dtype))
+            else:
+                parts.append(self.llm.embed(piece.ids))
         return torch.cat(parts)
+
+    def _embed_codes(self, pieces: Iterable[Piece]) -> dict[str, torch.Tensor]:
+        """The embeddings (U, D) of the tokens of each book, of all pieces in order."""
+        codes: dict[str, list[int]] = {}
+        for piece in pieces:
+            if piece.book:
+                codes.setdefault(piece.book, []).extend(self.check_codes(piece.book, piece.codes))
+        return {book: self.books[book].embed(_sent(ids, self.llm.device)) for book, ids in codes.items()}
 
     def pack(self, views: list[Rendered], speech: list) -> Pack:
         """Lay rendered views end to end, each with its own speech; see `embed`. Ids and positions are sent in one copy."""
-        text = self.llm.embed([token for view in views for piece in view.pieces for token in piece.ids or ()])
+        pieces = [piece for view in views for piece in view.pieces]
+        text = self.llm.embed([token for piece in pieces if not piece.book for token in piece.ids or ()])
+        of_books = {book: iter(rows.to(text.dtype)) for book, rows in self._embed_codes(pieces).items()}
         embeddings, sizes, ids, positions, start, num_text = [], [], [], [], 0, 0
         tagged: dict[str, list[int]] = {}
+        coded: dict[str, list[Piece]] = {}
         unpredicted = set()
         for rendered, of_view in zip(views, speech, strict=True):
             position, of_spans = start, _for_each(rendered, of_view)
@@ -246,6 +278,10 @@ class SpeechLLM(nn.Module):
                 if piece.ids is None:
                     embeddings.append(next(of_spans).to(text.dtype))
                     ids += [-1] * len(embeddings[-1])
+                elif piece.book:
+                    embeddings.append(torch.stack(list(islice(of_books[piece.book], len(piece.codes)))))
+                    ids += piece.ids
+                    coded.setdefault(piece.tag, []).append(piece)
                 else:
                     embeddings.append(text[num_text : num_text + len(piece.ids)])
                     ids += piece.ids
@@ -271,6 +307,7 @@ class SpeechLLM(nn.Module):
             dict(zip(tagged, of_tags, strict=True)),
             tuple(sizes),
             frozenset(unpredicted),
+            {tag: tuple(pieces) for tag, pieces in coded.items()},
         )
 
     @torch.no_grad()
@@ -296,7 +333,7 @@ class SpeechLLM(nn.Module):
         """
         hidden = {INPUT: pack.embeddings}
         if run_llm:
-            with self.llm.adapting(pack.ids[None] < 0), self.llm.packed(pack.sizes):
+            with self.llm.adapting(pack.is_speech[None]), self.llm.packed(pack.sizes):
                 hidden = self.llm.run(pack.embeddings, pack.positions, layers)
         return ViewOutput(
             pack,
@@ -308,6 +345,7 @@ class SpeechLLM(nn.Module):
                 "name it, with its number of outputs, in the method's needs: Needs(heads={...})",
             ),
             tuple(choices),
+            books=self.books,
         )
 
     @torch.no_grad()
@@ -348,7 +386,7 @@ class SpeechLLM(nn.Module):
         packs = [self.pack([prompt], [of_one]) for prompt, of_one in zip(prompts, speech, strict=True)]
         return self.llm.generate(
             [pack.embeddings for pack in packs],
-            is_speech=[pack.ids < 0 for pack in packs],
+            is_speech=[pack.is_speech for pack in packs],
             decoding=decoding,
             stop_ids=stop_ids,
             seconds=seconds,

@@ -23,6 +23,7 @@ from auralign.losses import (
 )
 from auralign.models.llm import INPUT, LAST, LLM
 from auralign.records import Choice
+from auralign.render import Piece
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Pack:
     positions : torch.Tensor
         (N,): position of each embedding in its sequence, from 0.
     ids : torch.Tensor
-        (N,): token ids; -1 at positions of speech.
+        (N,): token ids; -1 at positions of speech, -2 at those of a book's tokens.
     tagged : dict of str to torch.Tensor
         For each tag, the positions (M,) in the pack of its tokens. `FIRST` is the first position of each target, also of an
         empty one: the hidden state before it predicts how the answer begins. `END` are the tokens that end a turn.
@@ -44,6 +45,8 @@ class Pack:
         Positions of each sequence.
     unpredicted : frozenset of str
         The tags of first positions of sequences: the position before is of another sequence, and predicts nothing of this one.
+    codes : dict of str to tuple of Piece
+        For each tag of a book's tokens, its pieces in order; default none.
     """
 
     embeddings: torch.Tensor
@@ -52,6 +55,12 @@ class Pack:
     tagged: Mapping[str, torch.Tensor]
     sizes: tuple[int, ...]
     unpredicted: frozenset[str] = frozenset()
+    codes: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict)
+
+    @property
+    def is_speech(self) -> torch.Tensor:
+        """Which positions (N,) are of speech."""
+        return self.ids == -1
 
 
 class Named(dict):
@@ -105,6 +114,8 @@ class ViewOutput:
         Student only: the method's choices, one per sequence.
     is_original : bool
         True for the teacher: the original LM head reads its hidden states.
+    books : dict of str to Book
+        Student only: the recipe's books.
     """
 
     pack: Pack
@@ -114,6 +125,7 @@ class ViewOutput:
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
     is_original: bool = False
+    books: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def positions(self, tag: str) -> torch.Tensor:
         """Positions (M,) in the pack of the tokens under a tag; empty if no view has the tag."""
@@ -143,15 +155,41 @@ class ViewOutput:
 
     def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:
         """`at`, sequence by sequence: one (m, D) for each."""
+        return list(self.at(tag, layer).split(self._counts(tag)))
+
+    def _counts(self, tag: str) -> list[int]:
+        """The number of tokens under a tag in each sequence."""
         ends = torch.tensor(self.pack.sizes).cumsum(0)
         counts = torch.searchsorted(self.positions(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
-        return list(self.at(tag, layer).split(counts.tolist()))
+        return counts.tolist()
 
     def cross_entropy(self, tag: str) -> Term:
-        """Negative log-likelihood of the tokens under a tag; the LM head is applied at these positions only."""
+        """Negative log-likelihood of the tokens under a tag; the LM head is applied at these positions only, or the book's own
+        head if they are tokens of a book.
+
+        Raises ValueError if the book predicts nothing, or the tag has tokens of a book and others.
+        """
+        if tag in self.pack.codes:
+            return self._of_book(tag)
         return replace(
             cross_entropy(self.predicting(tag), self.labels(tag), self.llm.head), unit=self.unit(tag)
         )
+
+    def _of_book(self, tag: str) -> Term:
+        pieces = self.pack.codes[tag]
+        codes = [code for piece in pieces for code in piece.codes]
+        books = {piece.book for piece in pieces}
+        if len(books) > 1 or len(codes) != len(self.positions(tag)):
+            raise ValueError(
+                f"the tag {tag!r} has tokens of the book {' and of '.join(map(repr, sorted(books)))}"
+                f"{'' if len(books) > 1 else ' and others'}; give them tags of their own: Code(..., tag=NAME)"
+            )
+        book = self.books[books.pop()]
+        ids = torch.tensor(book.find(codes), device=self.pack.ids.device)
+        counts = self._counts(tag)
+        of_sequences = zip(self.predicting(tag).split(counts), ids.split(counts), strict=True)
+        nats = [book.nll(hidden, own) for hidden, own in of_sequences if len(own)]
+        return Term(torch.cat(nats).sum(), len(codes), unit=self.unit(tag))
 
     def divergence(
         self,

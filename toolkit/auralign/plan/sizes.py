@@ -87,11 +87,13 @@ def measure(recipe) -> Sizes:
             name: construct(f"heads: {name}", recipe.heads.get(name, nn.Linear), llm.width, num_outputs)
             for name, num_outputs in recipe.method.needs.heads.items()
         }
+        books = {name: construct(f"books: {name}", made, llm.width) for name, made in recipe.books.items()}
     trained = {
         "connector" if name == MAIN else f"{name}_connector": _count(connector)
         for name, connector in connectors.items()
     }
     trained |= {f"{name}_head": _count(head) for name, head in heads.items()}
+    trained |= {f"{name}_book": _count(book) for name, book in books.items()}
     trained |= {"lora": adapters} if adapters else {}
     trained |= {"llm": llm.parameters} if recipe.train_llm else {}
     weights = [weight for encoder in encoders.values() for weight in encoder.parameters()]

@@ -109,7 +109,7 @@ def _read_saliency(llm: LLM, pack: Pack, target: torch.Tensor) -> list[torch.Ten
     """The saliency of the edges from the positions that predict the target, by layer: each (M, N) of float64."""
     check_attention(llm)
     embeddings = pack.embeddings.detach().requires_grad_(True)  # all weights may be frozen
-    with torch.enable_grad(), llm.adapting(pack.ids[None] < 0):
+    with torch.enable_grad(), llm.adapting(pack.is_speech[None]):
         output = llm.decoder(inputs_embeds=embeddings[None], use_cache=False, output_attentions=True)
         weights = output.attentions or ()
         num_layers = llm.config.num_hidden_layers

@@ -127,7 +127,7 @@ def read_states(inputs: Inputs, utt_ids: list[str]) -> tuple[np.ndarray, np.ndar
     speech, text = [], []
     for utt_id in track(utt_ids, "probe: similarity", unit="utterance"):
         pack = inputs.with_speech(utt_id)
-        with llm.adapting(pack.ids[None] < 0):
+        with llm.adapting(pack.is_speech[None]):
             speech.append(_mean_states(llm, pack))
         pack = inputs.with_text(utterances[utt_id].text)
         with llm.original():
@@ -169,7 +169,7 @@ def read_forgetting(inputs: Inputs, files: OrderFiles, skipped: Counter[str]) ->
             continue
         with llm.original():
             found.before.append(_nll(llm, before))
-        with llm.adapting(after.ids[None] < 0):
+        with llm.adapting(after.is_speech[None]):
             found.after.append(_nll(llm, after))
         found.utt_ids.append(question.utt_id)
         found.changed.append(answer.text != trained[question.key].text)

@@ -61,6 +61,10 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
             for name, parts in config["branches"].items()
         ),
         *(
+            f"| book {name} | {account['call']}, {json.dumps(account['with'])} |"
+            for name, account in config.get("books", {}).items()
+        ),
+        *(
             [f"| LoRA | {json.dumps(config['lora'])}, on positions: {config['lora_scope']} |"]
             if config["lora"]
             else []

@@ -165,6 +165,7 @@ def _describe(recipe, folder, chosen, model, renderer) -> dict:
         "lora": None if recipe.lora is None else lora_options(recipe.lora().to_dict()),
         "lora_scope": recipe.lora_scope,
         "train_llm": recipe.train_llm,
+        **({"books": _describe_books(recipe, folder)} if recipe.books else {}),
         "slot": account_of_slot(recipe.method, ""),
         "sample_rate": model.encoder.sample_rate,
         "system_prompt": recipe.system_prompt,
@@ -180,6 +181,10 @@ def _describe(recipe, folder, chosen, model, renderer) -> dict:
     if is_assisted(recipe.method):
         config["assisted_slot"] = account_of_slot(recipe.method, TRANSCRIPT)
     return config
+
+
+def _describe_books(recipe, folder) -> dict:
+    return {name: account_of_part(describe(made), folder) for name, made in recipe.books.items()}
 
 
 def _source_of(part) -> dict:

@@ -96,7 +96,11 @@ def _load(
     if config.get("train_llm"):
         its_llm.unfreeze()
     made = make_connector(its_encoder.width, its_llm.width)
-    model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches).to(device)
+    books = {
+        name: constructor_of(account, path, option=f"books: {name}")(its_llm.width)
+        for name, account in config.get("books", {}).items()
+    }
+    model = SpeechLLM(its_encoder, made, its_llm, branches=made_branches, books=books).to(device)
     renderer = make_renderer(
         its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
     )

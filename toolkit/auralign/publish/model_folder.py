@@ -14,7 +14,7 @@ from auralign import __version__
 from auralign.bases import hash_content
 from auralign.files import hash_path, hash_value, read_json, recall_path, remember_path, write_json
 from auralign.hub import Reference, parse, reference_of, resolve
-from auralign.layout import Speech, Text
+from auralign.layout import Code, Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
 
@@ -36,7 +36,7 @@ NEEDED = (
 HASHES = "sha256"  # of every file of the folder but the card, by name, and of the other keys of the configuration, under `CONFIG`
 KNOWN = {
     *NEEDED, HASHES, "schema", "auralign", "method", "paper", "branches", "lora_scope", "train_llm", "sample_rate", "prompts",
-    "step", "valid_loss", "averaged_steps", "history", "assisted_slot", "questions",
+    "books", "step", "valid_loss", "averaged_steps", "history", "assisted_slot", "questions",
 }  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def read_config(folder) -> dict:
 
 
 def account_of_slot(method, transcript: str) -> list:
-    """The segments that replace `{speech}`, as JSON: ["text", text] or ["speech", branch, start, end].
+    """The segments that replace `{speech}`, as JSON: ["text", text], ["speech", branch, start, end] or ["code", book, *ids].
 
     Arguments
     ---------
@@ -110,20 +110,26 @@ def account_of_slot(method, transcript: str) -> list:
 
     Returns list.
     """
-    return [
-        ["speech", segment.branch, *segment.span] if isinstance(segment, Speech) else ["text", segment.text]
-        for segment in in_slot(method, transcript)
-    ]
+    return [_account_of_segment(segment) for segment in in_slot(method, transcript)]
 
 
-def segments_of_slot(account: list, transcript: str) -> list[Speech | Text]:
+def _account_of_segment(segment) -> list:
+    if isinstance(segment, Speech):
+        return ["speech", segment.branch, *segment.span]
+    return ["code", segment.book, *segment.ids] if isinstance(segment, Code) else ["text", segment.text]
+
+
+def segments_of_slot(account: list, transcript: str) -> list[Speech | Text | Code]:
     """The segments that `account_of_slot` wrote, with a transcript instead of `TRANSCRIPT`."""
-    return [
-        Speech("", branch=value, span=tuple(span) or (0.0, 1.0))
-        if kind == "speech"
-        else Text(value.replace(TRANSCRIPT, transcript), tag="slot")
-        for kind, value, *span in account
-    ]
+    segments: list[Speech | Text | Code] = []
+    for kind, value, *more in account:
+        if kind == "speech":
+            segments.append(Speech("", branch=value, span=tuple(more) or (0.0, 1.0)))
+        elif kind == "code":
+            segments.append(Code(value, tuple(more)))
+        else:
+            segments.append(Text(value.replace(TRANSCRIPT, transcript), tag="slot"))
+    return segments
 
 
 def account_of_part(described: dict, folder) -> dict:

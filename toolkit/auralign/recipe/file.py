@@ -187,6 +187,10 @@ def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = 
     own = {name: value for name, value in values.items() if name not in KEYS}
     recipe = Recipe(**checked, own=own, source=source)
     recipe.check_names()
+    try:
+        recipe.draws  # noqa: B018 (checks itself)
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from error
     return recipe
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from auralign.constructor import Constructor, find_fault
 from auralign.method import AlignmentMethod
+from auralign.recipe.draws import ORDERS, SHUFFLED, Draws
 from auralign.recipe.keys import FIXED, NOTED, SAME, STEPS, Key, RecipeError, key, suggest
 
 ENGINES = {
@@ -63,6 +64,14 @@ class Recipe:
     )
     max_new_tokens: int = key("length limit of targets", SAME, stages="generate", minimum=1)
     temperature: float = key("0 is greedy", SAME, stages="generate", default=0.0, minimum=0)
+    grade: Constructor | None = key(
+        "a function of the utterance and its target that returns what is known of the answer, such as "
+        "auralign.generate.grades.from_file; methods that need grades read them",
+        FIXED,
+        stages="generate",
+        default=None,
+        is_new=True,
+    )
     num_train_utts: int | None = key(
         "training utterances, drawn by a hash of their ids, that get targets and are trained on; null: all",
         SAME,
@@ -128,6 +137,12 @@ class Recipe:
     heads: dict = key(
         "builds what a method's loss needs beside the LLM, given its width and outputs", FIXED, default={}
     )
+    books: dict = key(
+        "builds tokens that the LLM does not have, given its width, by the name that the method gives the book",
+        FIXED,
+        default={},
+        is_new=True,
+    )
     init_from: str | None = key(
         "output_folder of another run (its best checkpoint), a model folder or its hub id: training begins with its weights",
         FIXED,
@@ -155,6 +170,31 @@ class Recipe:
     max_grad_norm: float = key("gradient clipping", FIXED, default=1.0, minimum=0)
     tokens_per_step: int = key("LLM positions in one optimiser step", FIXED, minimum=1)
     tokens_per_pack: int = key("LLM positions in one packed forward", NOTED, minimum=1)
+    keep: dict = key(
+        "labels of training examples with their bounds, {snr: [15, null]}, or their one value; others are listed",
+        FIXED,
+        default={},
+        is_new=True,
+    )
+    mixture: list = key(
+        "shares of LLM positions in training: [{where: {task: repeat}, share: 0.7}, {share: 0.3}]",
+        FIXED,
+        default=[],
+        is_new=True,
+    )
+    sampling: dict = key(
+        "shares of LLM positions by the values of a label, tempered: {by: language, temperature: 2.0}",
+        FIXED,
+        default={},
+        is_new=True,
+    )
+    order: str = key(
+        "of training examples: shuffled in each epoch, or kept as in the manifest",
+        FIXED,
+        default=SHUFFLED,
+        choices=ORDERS,
+        is_new=True,
+    )
     valid_every: int = key("steps between validations, each of which writes a checkpoint", NOTED, minimum=1)
     average_checkpoints: int = key(
         "1: the checkpoint with the lowest validation loss answers; more: the mean of so many last ones, which stage 3 keeps",
@@ -245,6 +285,11 @@ class Recipe:
     def max_rejected_answers(self) -> float:
         """The share of rejected answers above which stage 2 stops; small LLMs often loop."""
         return MAX_REJECTED_ANSWERS if self.max_rejected is None else self.max_rejected
+
+    @property
+    def draws(self) -> Draws:
+        """Which examples training draws. Raises ValueError if a key of theirs cannot be used."""
+        return Draws(self.keep, self.mixture, self.sampling, self.order)
 
     @classmethod
     def load(cls, path, **overrides) -> "Recipe":

@@ -43,6 +43,8 @@ LOADERS = frozenset(
         "auralign.models.recognizers.load_whisper_decoder",
         "auralign.models.recognizers.load_whisper_recognizer",
         "auralign.testing.tiny.answering.load_answering_llm",
+        "auralign.generate.grades.copied",  # these read an answer, or a file
+        "auralign.generate.grades.from_file",
         HOLDER,
     }
 )
@@ -60,6 +62,7 @@ TAKES = {
     "recognizer": MODEL,
     "connector": MODEL,
     "heads": MODEL,
+    "books": "auralign.models.books.Book",
     "lora": "peft.PeftConfig",
     "optimizer": "torch.optim.Optimizer",
     "lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
@@ -209,9 +212,9 @@ def refusal_of_object(found, name: str, key: str, folders: Collection[Path]) -> 
 
 
 def _kind_of(key: str) -> str:
-    """The key of `TAKES` that decides for a part: users name heads and branches."""
+    """The key of `TAKES` that decides for a part: users name heads, books and branches."""
     first, *rest = key.split(".")
-    if first == "heads" and len(rest) == 1:
+    if first in ("heads", "books") and len(rest) == 1:
         return first
     return rest[-1] if first == "branches" and len(rest) == 2 else key
 

@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+NO_TOKEN = -2  # in place of an id of the LLM, at the positions of a book's tokens; -1 is speech
+
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of token ids with one tag, or a position that embeddings of speech fill.
+    """A run of token ids with one tag, tokens of a book, or a position that embeddings of speech fill.
 
     Arguments
     ---------
     tag : str
         The tag of all tokens of the piece, by which losses select them.
     ids : tuple of int, or None
-        Token ids; None for speech, whose embeddings replace the piece.
+        Token ids; None for speech, whose embeddings replace the piece; `NO_TOKEN` for each token of a book.
     branch : str
         The encoder branch of speech; default "", the only one.
     num_end : int, optional
@@ -24,6 +26,10 @@ class Piece:
         Of speech: the number of ids of its text; default 0.
     of : str
         Of speech: whose it is, the id of one of the utterance's others; default "", the utterance's own.
+    book : str
+        Of tokens of a book: its name; default "", none.
+    codes : tuple of int or str
+        These tokens, by id or name; default ().
     """
 
     tag: str
@@ -33,6 +39,8 @@ class Piece:
     span: tuple[float, float] = (0.0, 1.0)
     num_read: int = 0
     of: str = ""
+    book: str = ""
+    codes: tuple[int | str, ...] = ()
 
     @property
     def is_speech(self) -> bool:
@@ -52,7 +60,7 @@ class Rendered:
 
     @cached_property
     def num_ids(self) -> int:
-        """The number of token ids; speech is not counted."""
+        """The number of tokens, those of books too; speech is not counted."""
         return sum(len(piece.ids) for piece in self.pieces if piece.ids is not None)
 
     @property
@@ -71,7 +79,8 @@ class Rendered:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """All ids in order. Raises ValueError if the view contains speech, which has no ids."""
-        if self.speech:
-            raise ValueError("this view contains speech; call read() on it before asking for its ids")
+        """All ids in order. Raises ValueError if the view contains speech or tokens of a book, which have no ids of the LLM."""
+        if self.speech or any(piece.book for piece in self.pieces):
+            what = "speech" if self.speech else "tokens of a book"
+            raise ValueError(f"this view contains {what}; call read() on it before asking for its ids")
         return tuple(token for piece in self.pieces if piece.ids is not None for token in piece.ids)

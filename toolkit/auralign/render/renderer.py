@@ -21,6 +21,7 @@ from auralign.layout import (
     ASSISTANT,
     DEFAULT,
     TURN,
+    Code,
     Response,
     Segment,
     Speech,
@@ -33,7 +34,7 @@ from auralign.reasoning import Reasoning
 from auralign.render.answers import AnswerReader, Reading
 from auralign.render.changes import NUM_TURNS
 from auralign.render.chat_template import OWN_SYSTEM, WITH_SYSTEM, WITHOUT_SYSTEM, ChatFrame, ChatTemplate
-from auralign.render.pieces import Piece, Rendered
+from auralign.render.pieces import NO_TOKEN, Piece, Rendered
 from auralign.render.tokens import Tokens
 
 # Frames as a record of prompts names them
@@ -168,9 +169,14 @@ class Renderer:
         pieces = []
         last: tuple[int, ...] | None = before  # the ids before the next segment; None after speech
         for segment in segments:
+            if (
+                isinstance(segment, Code) and not segment.text
+            ):  # the teacher reads the next one directly after the last
+                pieces.append(_piece(segment, ()))
+                continue
             ids = self.encode(gap + segment.text, after=last)
             pieces.append(_piece(segment, ids))
-            if isinstance(segment, Speech) or ids:
+            if isinstance(segment, (Speech, Code)) or ids:
                 last, gap = ids or None, ""
         if gap:
             pieces.append(Piece(TURN, self.encode(gap, after=last)))
@@ -309,6 +315,9 @@ class Renderer:
 
 
 def _piece(segment: Segment, ids: tuple[int, ...]) -> Piece:
+    if isinstance(segment, Code):
+        codes = segment.ids
+        return Piece(segment.tag, (NO_TOKEN,) * len(codes), book=segment.book, codes=codes)
     if isinstance(segment, Speech):
         return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids), of=segment.of)
     return Piece(segment.tag, ids)

@@ -1,17 +1,19 @@
 """The little world that the checks of a method run in: utterances, documents, a tiny SpeechLLM, and a step of training."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 
-from auralign.layout import MAIN, Layout, Response, Speech
+from auralign.layout import MAIN, Code, Layout, Response, Speech
 from auralign.losses import total
 from auralign.method import AlignmentMethod, draw, lay_out
+from auralign.models.books import Tags
 from auralign.models.connectors import ContinuousIntegrateAndFire, StackAndProject
 from auralign.models.llm import LLM, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM, score_targets
@@ -65,6 +67,7 @@ KIT = (
 )
 UTTERANCES, DOCUMENTS = KIT[:3], KIT[3:]
 RESPONSE = "i heard three five nine"
+Names = tuple[tuple[str, tuple[str, ...]], ...]  # of the tokens of books, by the book
 WIDTH, NUM_FRAMES = 6, 9  # of the frames that replace an encoder's
 
 
@@ -74,10 +77,17 @@ def tried_utterances(method: AlignmentMethod, utterances: Iterable[Utterance] = 
 
 
 def make_examples(
-    method: AlignmentMethod, utterances: Iterable[Utterance] = KIT
+    method: AlignmentMethod,
+    utterances: Iterable[Utterance] = KIT,
+    *,
+    grades: Mapping[str, Any] | None = None,
 ) -> list[tuple[Utterance, Choice, Layout]]:
-    """Each choice of each utterance, laid out with a response such as an LLM gives, or an empty one if the method needs none."""
-    target = Response(RESPONSE) if method.needs.target else Response("", finished=False)
+    """Each choice of each utterance, laid out with a response such as an LLM gives, or an empty one if the method needs none.
+
+    The response has these grades, by default the first that the method wants to be tried with.
+    """
+    grades = method.grades_tried[0] if grades is None else grades
+    target = Response(RESPONSE, grades=grades) if method.needs.target else Response("", finished=False)
     return [
         (utterance, choice, lay_out(method, utterance, choice, target))
         for utterance in tried_utterances(method, utterances)
@@ -86,10 +96,13 @@ def make_examples(
 
 
 def make_layouts(
-    method: AlignmentMethod, utterances: Iterable[Utterance] = KIT
+    method: AlignmentMethod,
+    utterances: Iterable[Utterance] = KIT,
+    *,
+    grades: Mapping[str, Any] | None = None,
 ) -> list[tuple[Utterance, Layout]]:
     """The examples without their choices."""
-    return [(utterance, layout) for utterance, _, layout in make_examples(method, utterances)]
+    return [(utterance, layout) for utterance, _, layout in make_examples(method, utterances, grades=grades)]
 
 
 @cache
@@ -100,9 +113,9 @@ def _tiny_llm() -> LLM:
 
 @cache
 def _kept_world(
-    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool
+    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool, books: Names
 ) -> tuple[SpeechLLM, Renderer]:
-    return _make_world(counts, branches, heads, bias)
+    return _make_world(counts, branches, heads, bias, books)
 
 
 def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLLM, Renderer]:
@@ -123,11 +136,26 @@ def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLL
     }
     heads = tuple(sorted(method.needs.heads.items()))
     make = _make_world if fresh else _kept_world
-    return make(method.needs.num_tokens, tuple(sorted(branches - {MAIN})), heads, method.needs.head_bias)
+    named = tuple(sorted(branches - {MAIN}))
+    return make(method.needs.num_tokens, named, heads, method.needs.head_bias, _books_of(method))
+
+
+def _books_of(method: AlignmentMethod) -> Names:
+    """The tokens of each book that a method's views have, by the book; seven ids for tokens without names."""
+    books: dict[str, set[int | str]] = {}
+    for grades in method.grades_tried:
+        for _, layout in make_layouts(method, grades=grades):
+            for segment in layout.student.contents:
+                if isinstance(segment, Code):
+                    books.setdefault(segment.book, set()).update(segment.ids)
+    return tuple(
+        (book, tuple(sorted({*(one for one in codes if isinstance(one, str))} or set("abcdefg"))))
+        for book, codes in sorted(books.items())
+    )
 
 
 def _make_world(
-    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool
+    counts: bool, branches: tuple[str, ...], heads: tuple[tuple[str, int], ...], bias: bool, books: Names
 ) -> tuple[SpeechLLM, Renderer]:
     llm = _tiny_llm()
     torch.manual_seed(0)
@@ -141,7 +169,12 @@ def _make_world(
         for name in branches
     }
     made_heads = {name: torch.nn.Linear(llm.width, size, bias=bias) for name, size in heads}
-    model = SpeechLLM(torch.nn.Identity(), connector, llm, branches=made_branches, heads=made_heads)
+    made_books = {name: Tags(llm.width, names=names) for name, names in books}
+    for book in made_books.values():
+        book.begin_near(llm.mean_embedding)
+    model = SpeechLLM(
+        torch.nn.Identity(), connector, llm, branches=made_branches, heads=made_heads, books=made_books
+    )
     return model, Renderer(llm.tokenizer, stop_ids=llm.stop_ids, turns=True)
 
 

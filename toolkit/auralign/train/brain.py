@@ -187,6 +187,8 @@ class AlignmentBrain(sb.Brain):
 
     def fit_batch(self, packs: list[PackOfExamples]):
         """One optimiser step over this rank's packs. The loss is a mean over the packs of all ranks, whatever the packing."""
+        held = self.stream.held.pop(self.optimizer_step, {})
+        self.tally.hold(held)
         units: Counter = Counter()
         for theirs in self._exchange(count_units(packs)):
             units.update(theirs)
@@ -221,6 +223,7 @@ class AlignmentBrain(sb.Brain):
                 "train/loss": loss_value,
                 "train/gradient_norm": gradient_norm,
                 "train/steps_per_second": self.progress.rate,
+                **{f"held/{name}": number / sum(held.values()) for name, number in held.items()},
                 **{f"train/{name.replace(' ', '_')}_gb": size / 1e9 for name, size in peak_memory().items()},
             }
         )

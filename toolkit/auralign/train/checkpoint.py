@@ -296,6 +296,7 @@ def initialise(model, path) -> str:
         trained_with = {"llm": config["llm"]["revision"], "encoder": config["encoder"]["fingerprint"]}
         for name, branch in config.get("branches", {}).items():
             trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
+        trained_with |= {f"book {name}": account for name, account in config.get("books", {}).items()}
     else:
         checkpoint = Checkpoint(folder, read_json(folder / DESCRIPTION))
         weights, trained_with = checkpoint.weights(), dict(checkpoint.description["trained_with"])
@@ -323,6 +324,13 @@ def initialise(model, path) -> str:
                 f"init_from: the {name} of {folder} does not fit the recipe's: {' '.join(str(error).split())}"
             ) from error
         given.append(name)
+    for name, book in model.books.items():
+        recorded = trained_with.get(f"book {name}", {}).get("with", {}).get("names")
+        if f"{name}_book" in given and recorded is not None and tuple(recorded) != book.names:
+            raise ValueError(
+                f"init_from: the book {name!r} of {folder} has the names {recorded}, the recipe's has {[*book.names]}; give "
+                "it the same names in the same order, or another name"
+            )
     for name in model.frozen:
         if name in fresh:
             raise ValueError(

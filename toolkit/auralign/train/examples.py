@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, tee
+from itertools import accumulate, islice, tee
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from auralign.data.batching import epoch_steps, pack
+from auralign.data.batching import pack
+from auralign.data.drawn import Drawn
 from auralign.data.frames import count_frames, frames_in
 from auralign.data.lengths import (
     OWN,
@@ -27,6 +28,7 @@ from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
 from auralign.method import lay_out
 from auralign.models.builds import llm_part
 from auralign.models.speech_llm import Frames
+from auralign.recipe.draws import Draws
 from auralign.records import Choice, Records, Target, Utterance, read_about
 from auralign.render import Piece, Rendered, Renderer, describe_change
 from auralign.store import teacher_path
@@ -83,8 +85,10 @@ class Examples:
     frames : auralign.data.frames.BranchFrames
     max_rejected : float
         Largest share of rejected targets, default 0.01; above it, writing `rejected` (the list with reasons) is an error.
+    draws : Draws, optional
+        Which examples training draws, and in which shares; default: all of them, shuffled.
 
-    Raises ValueError if the targets are of another LLM, template or method.
+    Raises ValueError if the targets are of another LLM, template or method, or `draws` reads labels that there are not.
     """
 
     def __init__(
@@ -97,12 +101,17 @@ class Examples:
         model,
         frames,
         max_rejected: float = 0.01,
+        draws: Draws | None = None,
     ):
         self.targets, self.manifest, self.frames = targets, manifest, frames
         self.method, self.renderer = method, renderer
         self.rejected = Rejected(limit=max_rejected)
+        self.drawn = Drawn(draws or Draws(), targets, manifest, self.rejected)
         self._laid_out_once = LaidOut()
         counted = self._count(model.llm)
+        self.books = {book for book, _ in counted.codes}
+        for book, code in counted.codes:
+            model.check_codes(book, [code])
         rows, lengths, chosen = [], [], []
         measure = _Measure(model, use_token_count=method.needs.num_tokens)
         self._others: dict[
@@ -114,6 +123,8 @@ class Examples:
         for number, (row, seconds, student, other, speech) in enumerate(
             zip(*columns, counted.speech(), strict=True)
         ):
+            if not self.drawn.has(number):
+                continue
             deaf, num_speech = measure(seconds, speech)
             length = max(student + sum(num_speech), other)
             if deaf:
@@ -141,6 +152,7 @@ class Examples:
                 lengths.append(length)
         self.numbers, self.rows = np.array(chosen, dtype=np.int64), np.array(rows, dtype=np.int64)
         self.lengths = np.array(lengths, dtype=np.int64)
+        self.drawn.divide(chosen, self.lengths)
         self.sizes = counted.rows["target"].astype(np.int64)
         self.ends = np.cumsum(self.sizes)  # end of each target's rows in `kept`
         if method.needs.top_k:
@@ -390,21 +402,22 @@ class StepStream(IterableDataset):
         self.examples, self.seed = examples, seed
         self.tokens_per_step, self.tokens_per_pack = tokens_per_step, tokens_per_pack
         self.start, self.stop = 0, 0
+        self.held: dict[int, dict[str, int]] = {}  # by step, as of `Drawn.held`, until the trainer takes it
+        self._next, self._steps = 0, iter(())
 
     def __iter__(self):
         return self.examples.steps(self._examples_of_steps(), tokens_per_pack=self.tokens_per_pack)
 
     def _examples_of_steps(self) -> Iterator[np.ndarray]:
-        step, epoch, first, stop = self.start, 0, 0, self.stop
-        while step < stop:
-            steps = epoch_steps(
-                self.examples.lengths, tokens_per_step=self.tokens_per_step, seed=self.seed, epoch=epoch
-            )
-            while step < min(stop, first + len(steps)):
-                yield steps[step - first]
-                step += 1
-            first += len(steps)
-            epoch += 1
+        if self._next != self.start or not self.start:  # another stretch than the one that follows
+            steps = self.examples.drawn.steps(tokens_per_step=self.tokens_per_step, seed=self.seed)
+            self._steps = islice(steps, self.start, None)
+            self._next = self.start
+        while self._next < self.stop:
+            step = next(self._steps)
+            self.held[self._next] = self.examples.drawn.held(step)
+            self._next += 1
+            yield step
 
 
 class PackStream(IterableDataset):

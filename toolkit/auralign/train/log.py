@@ -54,6 +54,10 @@ def describe(entry: dict) -> Iterator[str]:
         + (f", {len(skipped)} steps skipped" if skipped else "")
         + (f", {num_split} packs split for want of memory" if num_split else "")
     )
+    held = entry.get("held", {})
+    if held:
+        parts = [f"{name} {number / sum(held.values()):.1%}" for name, number in held.items()]
+        yield f"    LLM positions since the last validation: {', '.join(parts)} of {sum(held.values())}"
     for name, ids in entry.get("left_out", {}).items():
         yield f"    {name}: {len(ids)} utterances left out of training, such as {ids[0]}; the log names all"
     for name, number in entry.get("valid_left_out", {}).items():

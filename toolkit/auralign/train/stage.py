@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,8 +105,14 @@ def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, rende
         model=model,
         frames=recipe_frames(run.recipe, model, manifest),
         max_rejected=run.recipe.max_rejected_data,
+        draws=run.recipe.draws if split == SPLITS[0] else None,  # validations of two mixtures can be compared
     )
     if is_first():
+        for book in model.books if split == SPLITS[0] else ():
+            if book not in examples.books:
+                print(f"books: no target uses {book!r}: it stays as it began, untrained", file=sys.stderr)
+        if examples.rejected.left_out.items:
+            print(f"{split}: {examples.rejected.summary(num_kept=len(examples))}", file=sys.stderr)
         examples.rejected.write(rejected_path(stage.folder / f"{split}.jsonl"), num_kept=len(examples))
     return examples
 

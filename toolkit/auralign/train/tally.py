@@ -29,6 +29,8 @@ class Tally:
         By the name of a term, the ids of the utterances that it left out of its sum since then (`auralign.losses.Term`).
     run_counted, run_skipped : int
         The same of the whole run. Overflows of fp16, after which the scaler lowers its scale, are not in `run_skipped`.
+    held : dict of str to int
+        By the name of a part of the training set, its LLM positions in the steps since then, if it is drawn in shares.
     num_split : int
         How often a pack since the last validation was split in two, as it did not fit into memory.
     """
@@ -40,6 +42,7 @@ class Tally:
     run_counted: int = 0
     run_skipped: int = 0
     num_split: int = 0
+    held: dict[str, int] = field(default_factory=dict)
 
     @property
     def mean(self) -> float | None:
@@ -53,7 +56,7 @@ class Tally:
 
     def next_stretch(self) -> "Tally":
         """The tally after a validation."""
-        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], left_out={}, num_split=0)
+        return replace(self, loss_sum=0.0, num_counted=0, skipped=[], left_out={}, num_split=0, held={})
 
     def count(self, loss: float) -> None:
         """Count a step that moved the weights."""
@@ -65,6 +68,11 @@ class Tally:
         """Count a step that was skipped; `is_fault` says whether patience ends with too many of them."""
         self.skipped.append({"step": step, "why": why, "utterances": sorted(set(utterances))})
         self.run_skipped += is_fault
+
+    def hold(self, positions: Mapping[str, int]) -> None:
+        """Add the LLM positions of a step, by the name of the part of the training set."""
+        for name, number in positions.items():
+            self.held[name] = self.held.get(name, 0) + number
 
     def leave_out(self, utterances: Mapping[str, Iterable[str]]) -> None:
         """Add the utterances that terms left out, by the name of the term; each is named once."""
@@ -86,7 +94,12 @@ class Tally:
     def describe(self) -> dict:
         """The entries of the log: the mean loss, and what was skipped, left out or split, if anything was."""
         mean = self.mean
-        rare = {"skipped": self.skipped, "left_out": self.left_out, "packs_split": self.num_split}
+        rare = {
+            "skipped": self.skipped,
+            "left_out": self.left_out,
+            "packs_split": self.num_split,
+            "held": self.held,
+        }
         found = {name: value for name, value in rare.items() if value}
         return {"train_loss": None if mean is None else round(mean, 6), **found}
 

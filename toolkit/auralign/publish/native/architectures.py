@@ -156,6 +156,11 @@ def _in_slot(architecture: Architecture, recipe) -> Iterator[str]:
             f"branches: {', '.join(recipe.branches)} beside the main one, {architecture.title} has one encoder; leave out "
             "branches"
         )
+    if recipe.books:
+        yield (
+            f"books: {', '.join(recipe.books)}, whose tokens {architecture.title} does not have; export a model folder, or leave "
+            "out books"
+        )
     if is_assisted(recipe.method):
         yield (
             f"method: {recipe.method.name} gives the LLM a transcript beside the speech, {architecture.title} has no recognizer; "

@@ -212,7 +212,7 @@ def _probe(model, renderer, slot: list, seconds: float) -> Probe:
     prompt = renderer.render(View(fill(PROBED_PROMPT, *segments_of_slot(slot, ""))))
     (speech,), _ = model.listen([prompt], model.encode([waveform]))
     pack = model.pack([prompt], [speech])
-    with model.llm.adapting(pack.ids[None] < 0):
+    with model.llm.adapting(pack.is_speech[None]):
         logits = model.llm.head(model.llm.run(pack.embeddings, pack.positions)[LAST])
     ids = pack.ids.tolist()
     first, num = ids.index(-1), len(speech[0])

@@ -5,7 +5,7 @@ import copy
 from dataclasses import replace
 from random import Random
 
-from auralign.layout import Layout, Response, Speech, Text, View
+from auralign.layout import Code, Layout, Response, Speech, Text, View
 from auralign.method import AlignmentMethod, MethodFailedError, draw, lay_out
 from auralign.records import Utterance
 from auralign.render import Rendered
@@ -56,9 +56,19 @@ def check_layout(method: AlignmentMethod) -> None:
 
 
 def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
-    """The LLM is asked before there is an answer: another response may change the Response alone, and goes into it as it is."""
+    """The LLM is asked before there is an answer: another response may change the Response alone, and goes into it as it is.
+    Grades may change what the student reads, and never what the LLM is asked."""
     for utterance in tried_utterances(method):
         for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
+            asked = lay_out(method, utterance, choice, Response("")).teacher.before_target()
+            for grades in method.grades_tried:
+                graded = lay_out(method, utterance, choice, Response(RESPONSE, grades=grades))
+                if graded.teacher.before_target() != asked:
+                    fail(
+                        method,
+                        f"what the LLM is asked changes with the grades {dict(grades)} of its answer",
+                        "let the student's view alone read response.grades, and pass the teacher's: Layout(student, teacher)",
+                    )
             laid = {
                 text: lay_out(method, utterance, choice, Response(text)) for text in (RESPONSE, "zyzzyva")
             }
@@ -182,9 +192,10 @@ def check_student_is_not_told(method: AlignmentMethod) -> None:
 
 
 def _texts_of(layout: Layout) -> list[str]:
-    """What the student reads."""
+    """What the student reads, by words or by tokens of a book."""
     texts = [segment.text for segment in layout.student.contents if isinstance(segment, Text)]
-    return [*texts, str(layout.student.system)]
+    codes = [" ".join(map(str, one.ids)) for one in layout.student.contents if isinstance(one, Code)]
+    return [*texts, *codes, str(layout.student.system)]
 
 
 def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: Utterance) -> list[list[str]]:

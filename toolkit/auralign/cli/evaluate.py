@@ -52,6 +52,13 @@ def add(commands: Commands) -> None:
         default=[],
         help="ask this about every utterance instead; {speech} marks the position of the speech",
     )
+    parser.add_argument(
+        "--by",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="cut the ledger by a label of the utterances, such as year; several times for several",
+    )
     parser.add_argument("--output", metavar="DIR", help="the folder in which the evaluation's folder is made")
     parser.add_argument(
         "--seed", type=int, default=1, help="of the shuffled speech and the bootstrap (default: 1)"
@@ -131,6 +138,7 @@ def do(options: argparse.Namespace) -> int:
         ask=options.ask,
         output=options.output,
         seed=options.seed,
+        by=options.by,
         **finding,
     )
     print(describe_evaluations(folder))
@@ -139,7 +147,7 @@ def do(options: argparse.Namespace) -> int:
 
 def _run_benchmark(options: argparse.Namespace, finding: dict[str, Any]) -> int:
     """Evaluate by a benchmark, whose questions are fixed."""
-    for name in ("questions", "ask"):
+    for name in ("questions", "ask", "by"):
         if getattr(options, name):
             raise ValueError(
                 f"--{name}: the questions of --benchmark {options.benchmark} are fixed; leave it out"

@@ -90,7 +90,7 @@ def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLL
     branches = {
         segment.branch
         for _, layout in make_layouts(method)
-        for segment in layout.student.segments
+        for segment in layout.student.contents
         if isinstance(segment, Speech)
     }
     heads = tuple(sorted(method.needs.heads.items()))

@@ -34,7 +34,7 @@ def check_layout(method: AlignmentMethod) -> None:
             "yield a Choice for one with text, words, gender, age and emotion",
         )
     for utterance, layout in make_layouts(method):
-        speech = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
+        speech = [segment for segment in layout.student.contents if isinstance(segment, Speech)]
         texts |= {(utterance.id, segment.text) for segment in speech}
         if not speech:
             fail(
@@ -42,7 +42,7 @@ def check_layout(method: AlignmentMethod) -> None:
                 "its student view has no Speech",
                 "put Speech(utterance.text) at the position of the audio",
             )
-        if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
+        if any(isinstance(segment, Speech) for segment in layout.teacher.contents):
             fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
             if view.response is None:
@@ -179,7 +179,7 @@ def check_student_is_not_told(method: AlignmentMethod) -> None:
 
 def _texts_of(layout: Layout) -> list[str]:
     """What the student reads."""
-    texts = [segment.text for segment in layout.student.segments if isinstance(segment, Text)]
+    texts = [segment.text for segment in layout.student.contents if isinstance(segment, Text)]
     return [*texts, str(layout.student.system)]
 
 
@@ -193,7 +193,7 @@ def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: U
 
 
 def _said(view: View) -> str:
-    return "".join(segment.text for segment in view.segments)
+    return "".join(segment.text for segment in view.contents)
 
 
 def _frame(rendered: Rendered) -> tuple:

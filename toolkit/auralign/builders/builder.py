@@ -7,8 +7,6 @@ Beside the manifest are `<name>.rejected.jsonl`, which lists each row that was l
 """
 
 import dataclasses
-import importlib
-import inspect
 import json
 import os
 import time
@@ -21,7 +19,7 @@ from typing import Any, Protocol
 from auralign import __version__
 from auralign.data.manifest import Summary
 from auralign.data.rejected import Item, Note, Rejected, Rejection, rejected_path
-from auralign.files import PathLike, hash_path, write_json
+from auralign.files import PathLike, write_json
 from auralign.progress import track
 from auralign.records import Records, Utterance, from_line, to_line, write_records
 from auralign.stage import Stage, content
@@ -238,31 +236,3 @@ class _TextRows:
                         )
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.path}: not UTF-8 ({error.reason}); convert it to UTF-8") from error
-
-
-def load_function(name: str, option: str) -> Callable[..., Any]:
-    """The function that `module:function` names.
-
-    Raises ValueError, naming the option, if there is none.
-    """
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ValueError(f"{option} {name}: expected module:function, such as my_labels:toxicity")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise ValueError(
-            f"{option} {name}: no module {module!r} ({error}); run the command in the folder that holds it, or install it"
-        ) from error
-    except AttributeError as error:
-        raise ValueError(f"{option} {name}: {module} has no {attribute!r}; correct the name") from error
-    if not callable(found):
-        raise ValueError(f"{option} {name}: is {type(found).__name__}, and no function")
-    function: Callable[..., Any] = found
-    return function
-
-
-def describe_function(name: str, option: str) -> list[str]:
-    """A function's name and the hash of its file, so that an edited one is run again."""
-    file = inspect.getsourcefile(inspect.unwrap(load_function(name, option)))
-    return [name, hash_path(file) if file else ""]

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from auralign.builders.builder import Rows, Step, describe_function, load_function
+from auralign.builders.builder import Rows, Step
 from auralign.builders.snr import wada_snr
+from auralign.constructor import describe_function, load_function
 from auralign.data.audio import AudioError, hear
 from auralign.data.rejected import Item, Note, Rejection
 from auralign.records import Utterance

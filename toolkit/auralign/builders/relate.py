@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from auralign.builders.builder import Rows, Step, describe_function, load_function
+from auralign.builders.builder import Rows, Step
 from auralign.builders.negate import refuse_others
+from auralign.constructor import describe_function, load_function
 from auralign.data.rejected import Item, Note, Rejection
 from auralign.records import Utterance
 from auralign.text.words import words
@@ -191,7 +192,7 @@ def follow(nearest: Neighbours) -> list[int]:
     by_degree = iter(sorted(range(len(nearest)), key=lambda row: (len(neighbours[row]), row)))
     path: list[int] = []
     visited: set[int] = set()
-    row = next(by_degree, None)
+    row: int | None = next(by_degree, None)
     while row is not None:
         path.append(row)
         visited.add(row)

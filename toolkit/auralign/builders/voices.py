@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from auralign.builders.builder import load_function
+from auralign.constructor import load_function
 from auralign.files import hash_path
 
 ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-us-nyc")
@@ -83,7 +83,7 @@ class Hibari:
             from hibari import Hibari as Model
         except ImportError as error:
             raise ValueError(
-                "--engine hibari: is not installed; install it with `pip install auralign[pocket]`"
+                "--engine hibari: is not installed; install it with `pip install 'auralign[voices]'`"
             ) from error
         from importlib.metadata import version
 

@@ -117,7 +117,7 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         metavar="NAME",
-        help="espeak (default; pip install auralign[egs]), hibari (pip install auralign[pocket]), or module:Class of yours",
+        help="espeak (default) or hibari, both of pip install 'auralign[voices]'; or module:Class of yours",
     )
     parser.add_argument(
         "--voices", metavar="NAME,NAME", type=_names, help="of the engine (default: all that it lists)"

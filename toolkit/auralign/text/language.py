@@ -32,23 +32,54 @@ COMMON_WORDS = {
     "tr": "ve bir bu da için ne çok ama ben o değil mi gibi daha en var ile kadar sonra olan",
     "ru": "и в не на что я он с как это но по из у мы ты же она так его",
     "uk": "і в не на що я він з як це але по у ми ти та вона так його є",
+    "bg": "и на в не се за от да е с че по ще като са това ли си ми го",
+    "vi": "và của là không có được cho những một các trong với người này đã khi để như đó nhưng",
+    "fi": "ja on ei se että hän oli mutta kun niin myös ovat en mitä tämä jos ole kuin minä me",
+    "sw": "na ya wa ni kwa katika la za hii kama yake cha hiyo lakini au pia si kuwa ambao yao",
+}
+# Scripts of several languages; their languages are told apart by COMMON_WORDS, or not at all.
+SHARED_SCRIPTS = {
+    "LATIN": ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "tr", "vi", "fi", "sw"),
+    "CYRILLIC": ("ru", "uk", "bg"),
+    "ARABIC": ("ar", "fa", "ur"),
+    "DEVANAGARI": ("hi", "mr", "ne"),
+    "BENGALI": ("bn",),
+    "GURMUKHI": ("pa",),
 }
 
 
 def guess_language(text: str) -> str | None:
-    """The language of a text, such as "en", by its script, or by which of 12 languages has most of its commonest words in it.
+    """The language of a text, such as "en", by its script, or by which of 16 languages has most of its commonest words in it.
 
     None if no rule decides: no common word, or as many of two languages. It is for whole sentences; a trained classifier is
     better, and `auralign build measure --label language_id=module:function` takes one.
     """
-    letters = [letter for letter in text if letter.isalpha()]
-    scripts = Counter(unicodedata.name(letter, "").split(" ")[0] for letter in letters)
+    scripts = _scripts(text)
     for script, code in SCRIPTS.items():
         kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
         count = kana + scripts["CJK"] if code == "ja" and kana else scripts[script]
-        if 2 * count > len(letters):
+        if 2 * count > scripts.total():
             return code
     met = Counter(re.findall(r"[^\W\d_]+", text.lower()))
     counts = {code: sum(met[word] for word in common.split()) for code, common in COMMON_WORDS.items()}
     (best, most), (_, second) = Counter(counts).most_common(2)
     return best if most > second else None
+
+
+def is_in_language(text: str, language: str) -> bool:
+    """Whether a text is in a language, such as "hi", as far as `guess_language` and its script tell.
+
+    Languages of one script that the rule does not tell apart, such as Hindi and Marathi, are taken for each other.
+    """
+    code = main_code(language)
+    found = guess_language(text)
+    if found is not None or code in SCRIPTS.values():
+        return found == code
+    scripts = _scripts(text)
+    script = next((script for script, codes in SHARED_SCRIPTS.items() if code in codes), None)
+    return script is not None and 2 * scripts[script] > scripts.total()
+
+
+def _scripts(text: str) -> Counter[str]:
+    """The number of a text's letters in each script, by the first word of their Unicode names."""
+    return Counter(unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha())

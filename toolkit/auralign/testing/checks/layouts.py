@@ -45,8 +45,12 @@ def check_layout(method: AlignmentMethod) -> None:
         if any(isinstance(segment, Speech) for segment in layout.teacher.contents):
             fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
-            if view.response is None:
-                fail(method, f"its {name} view has no Response", "put `response` last")
+            if view.response is None and not _is_unasked(method, view):
+                fail(
+                    method,
+                    f"its {name} view has no Response",
+                    "put `response` last; only a document of a method with Needs(target=False) has none",
+                )
     if len({text for _, text in texts}) < len({identity for identity, _ in texts}):
         fail(method, "its Speech has the same text whatever was said", "write Speech(utterance.text)")
 
@@ -59,7 +63,7 @@ def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
                 text: lay_out(method, utterance, choice, Response(text)) for text in (RESPONSE, "zyzzyva")
             }
             for text, layout in laid.items():
-                if layout.student.response != Response(text):
+                if layout.student.response != Response(text) and not _is_unasked(method, layout.student):
                     fail(
                         method,
                         f"the response {text!r} becomes {layout.student.response}",
@@ -190,6 +194,11 @@ def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: U
         drawn = draw(method, changed, Random(f"1:{utterance.id}"))
         choices = drawn if len(drawn) == len(choices) else choices
     return [_texts_of(lay_out(method, changed, choice, Response(RESPONSE))) for choice in choices]
+
+
+def _is_unasked(method: AlignmentMethod, view: View) -> bool:
+    """Whether a view may do without a Response: nothing is asked, and its text is what is learnt."""
+    return view.response is None and view.has_turns and not method.needs.target
 
 
 def _said(view: View) -> str:

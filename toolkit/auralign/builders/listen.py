@@ -27,9 +27,7 @@ def open_listener(folder: str | None, device: str = "cpu") -> "Callable[[np.ndar
 
     def listen(samples: "np.ndarray") -> str:
         with torch.inference_mode():
-            waveform = torch.from_numpy(samples)[None].to(device)
-            frames, lengths = recognizer.encoder(waveform, torch.tensor([len(samples)], device=device))
-            (text,) = recognizer.transcribe(frames, lengths)
+            (text,) = recognizer.transcribe(*recognizer.encoder([samples]))
         return str(text)
 
     return listen

@@ -34,6 +34,7 @@ from auralign.generalisation.questions import DIGITS, TASKS, Part, choose, make_
 from auralign.generalisation.result import Result, measure
 from auralign.generalisation.sentences import SUBSET
 from auralign.ledger.build import judge_answers
+from auralign.recipe.trust import TRUST
 from auralign.records import Records, Utterance, write_records
 from auralign.run_folder import RunFolder
 
@@ -117,7 +118,8 @@ def evaluate_benchmark(
         raise ValueError(f"--utts {num_utts}: give at least 2, as the floor needs another utterance")
     source = find_source(model, **finding)
     parts = _choose_parts(manifests or source.test_sets(), num_utts)
-    asked, place, unknown = _read_exposure(source, targets)
+    trust = {name: value for name, value in (finding.get("overrides") or {}).items() if name == TRUST}
+    asked, place, unknown = _read_exposure(source, targets, trust)
     results = []
     # Which tasks count as seen changes the page, so each has a folder of its own.
     exposures = {name: _exposure_of(name, asked, place, seen) for name in parts}
@@ -198,17 +200,19 @@ def _read_utterances(path: Path) -> list[Utterance]:
     return [item for item in found if isinstance(item, Utterance)]
 
 
-def _read_exposure(source: Source, given: Sequence) -> tuple[Mapping[Seen, int] | None, str, list[str]]:
+def _read_exposure(
+    source: Source, given: Sequence, trust: Mapping[str, Any]
+) -> tuple[Mapping[Seen, int] | None, str, list[str]]:
     """What the targets of the training ask, where they are, and the places of earlier trainings whose targets are not known.
 
-    None instead of what they ask if no targets are known.
+    None instead of what they ask if no targets are known. `trust` is given to the recipes of runs.
     """
     found, unknown = source.targets()
     for place in map(Path, given):
         if place.is_file() and place.suffix not in (".yaml", ".yml"):
             found.append((place, None))
         else:
-            more, without = targets_of(RunFolder.open(place))
+            more, without = targets_of(RunFolder.open(place, trust))
             found, unknown = [*found, *more], [*unknown, *without]
     if not found:
         return None, "", unknown

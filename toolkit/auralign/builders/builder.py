@@ -19,7 +19,8 @@ from typing import Any, Protocol
 from auralign import __version__
 from auralign.data.manifest import Summary
 from auralign.data.rejected import Item, Note, Rejected, Rejection, rejected_path
-from auralign.files import PathLike, write_json
+from auralign.files import PathLike, hash_path, write_json
+from auralign.marks import check_taken
 from auralign.progress import track
 from auralign.records import Records, Utterance, from_line, to_line, write_records
 from auralign.stage import Stage, content
@@ -109,6 +110,7 @@ def build(
         steps = builder.steps(rows, output.with_suffix("").absolute())
         with Store(stage.partial(output), _Made) as store:
             keys = _run(steps, store, source, output, f"build {builder.name}: {output.stem}")
+            check_taken(source, lambda: hash_path(source))
             summary = _write(keys, store, output, max_rejected, num_read=len(rows), about=inputs)
     return summary
 

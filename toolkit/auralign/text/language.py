@@ -19,8 +19,9 @@ SCRIPTS = {
     "GEORGIAN": "ka", "ARMENIAN": "hy", "KHMER": "km", "LAO": "lo", "TAMIL": "ta", "TELUGU": "te", "KANNADA": "kn",
     "MALAYALAM": "ml", "GUJARATI": "gu", "SINHALA": "si",
 }  # fmt: skip
+MIN_COMMON = 2  # a single word, such as "do", is of many languages
 COMMON_WORDS = {
-    "en": "the of and to is that was it for with you his her they this are not have from my what",
+    "en": "the of and to is that was it for with you they this are not have from my what i do we be as at in on can",
     "de": "der die das und ist nicht ein eine ich sie zu den mit von auf dem wir es auch wie",
     "fr": "le les et est une des du il elle pas je vous nous dans que qui pour ce sur avec",
     "es": "el los las y es una del que no por con para su lo como pero más muy yo está",
@@ -51,7 +52,7 @@ SHARED_SCRIPTS = {
 def guess_language(text: str) -> str | None:
     """The language of a text, such as "en", by its script, or by which of 16 languages has most of its commonest words in it.
 
-    None if no rule decides: no common word, or as many of two languages. It is for whole sentences; a trained classifier is
+    None if no rule decides: fewer than two common words, or as many of two languages. It is for whole sentences; a trained classifier is
     better, and `auralign build measure --label language_id=module:function` takes one.
     """
     scripts = _scripts(text)
@@ -63,7 +64,7 @@ def guess_language(text: str) -> str | None:
     met = Counter(re.findall(r"[^\W\d_]+", text.lower()))
     counts = {code: sum(met[word] for word in common.split()) for code, common in COMMON_WORDS.items()}
     (best, most), (_, second) = Counter(counts).most_common(2)
-    return best if most > second else None
+    return best if most >= MIN_COMMON and most > second else None
 
 
 def is_in_language(text: str, language: str) -> bool:

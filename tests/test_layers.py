@@ -16,7 +16,7 @@ LAYERS = """
     __init__  __main__
     cli
     api       demo     serve    on_ray
-    show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan
+    show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan  builders
     testing
     adapters  generalisation
     publish   ledger

@@ -5,7 +5,7 @@ import gc
 import importlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -57,12 +57,38 @@ def other_rate(content: bytes) -> bytes:
     return content.replace(b"lr: 1.0e-2", b"lr: 2.0e-2").replace(b"max_new_tokens: 8", b"max_new_tokens: 5")
 
 
+def make_sources(folder: Path) -> None:
+    """What builders read: a manifest with word times, a text corpus, and a voice."""
+    from auralign.records import Records, Utterance, write_records
+
+    rows = Records(folder / "data" / "train.jsonl", Utterance)
+    timed = [replace(row, words=tuple((word, 0.0, row.seconds) for word in row.text.split())) for row in rows]
+    write_records(folder / "data" / "timed.jsonl", timed, kind=Utterance)
+    texts = [f"it was nine {number} and above all of the {number} it went on" for number in range(6)]
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    (folder / "my_voice.py").write_text(
+        "import numpy\n\nclass Hum:\n    voices, fingerprint = ('low',), '1'\n\n"
+        "    def speak(self, text, *, voice, seed):\n        return numpy.full(80 * len(text), 0.1), 8_000\n"
+    )
+
+
+def builder(name: str, source: str, *options: str, make: Callable[[Path], None] | None = None) -> Step:
+    """`auralign build` with a builder and what it reads."""
+    command = ("auralign", "build", name, "--manifest", source, "--output", f"data/{name}.jsonl", *options)
+    return Step(command, {source: other_word}, make=make)
+
+
 WEIGHTS = "exp/sift/checkpoints/*/trainable.safetensors"
 STEPS = {
     "prepare": Step(
         ("auralign", "prepare", "clips.csv", "data/more.jsonl", "--audio-folder", "data"),
         {"clips.csv": other_word},
     ),
+    "measure": builder("measure", "data/train.jsonl", make=make_sources),
+    "chunk": builder("chunk", "data/timed.jsonl", "--max-rejected", "1"),
+    "relate": builder("relate", "data/train.jsonl", "--max-similarity", "1"),
+    "negate": builder("negate", "data/train.jsonl", "--number", "2"),
+    "voice": builder("voice", "texts.txt", "--engine", "my_voice:Hum", "--max-rejected", "1"),
     "generate": Step(
         ("generate.py", YAML),
         {"data/train.jsonl": other_word, "models/llm/model.safetensors": other_weight, YAML: other_rate},

@@ -25,15 +25,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from auralign.environment import is_out_of_memory
 from auralign.layout import (  # noqa: F401 (what a method is written with)
+    ASSISTANT,
+    NONE,
     STUDENT,
     TARGET,
     TEACHER,
+    USER,
     Layout,
     Response,
     Segment,
     Speech,
     Target,
     Text,
+    Turn,
     View,
 )
 from auralign.records import Choice, Utterance, shorten
@@ -41,7 +45,7 @@ from auralign.records import Choice, Utterance, shorten
 if TYPE_CHECKING:  # the loss speaks of tensors, but this module must not load torch
     from auralign.losses import Term
 
-API_VERSION = 1
+API_VERSION, API_VERSIONS = 2, (1, 2)  # a method of 1 is one of 2: what was added has defaults
 FIDELITIES = ("smoke", "mechanism", "replicated")
 
 
@@ -78,6 +82,12 @@ class Needs:
         the student's `heads`; the YAML's `heads` may name other classes.
     head_bias : bool
         Whether these linear layers have a bias; default True.
+    others : bool
+        Its views hear other utterances than the one that is asked about: those that `Utterance.others` names. It is then also
+        asked for choices about documents, which have no audio of their own; other methods never see them. Default False.
+    turns : bool
+        Its views are conversations of several turns, or documents: views of `Turn`. What the chat template writes between turns,
+        and what begins and ends a document, is then part of the frame hash of its targets. Default False.
     """
 
     target: bool = True
@@ -89,6 +99,8 @@ class Needs:
     temperature: float = 1.0
     heads: Mapping[str, int] = field(default_factory=dict)
     head_bias: bool = True
+    others: bool = False
+    turns: bool = False
 
     def __post_init__(self) -> None:
         if self.top_k < 0 or not self.temperature > 0:
@@ -158,7 +170,8 @@ class AlignmentMethod(ABC):
         """What to ask about one utterance. All randomness is drawn here, once, and kept with the target.
 
         `rng` is seeded by the recipe's seed and the utterance's id, so that neither order nor restart changes a draw.
-        Yield several choices to make several examples of one utterance.
+        Yield several choices to make several examples of one utterance, or none to ask nothing about it. A document
+        (`utterance.is_document`) is passed if `needs.others` is True.
         """
 
     @abstractmethod
@@ -236,7 +249,9 @@ def running(method: AlignmentMethod, hook: str, utt_id: str = "") -> Iterator[No
 
 
 def draw(method: AlignmentMethod, utterance: Utterance, rng: Random) -> list[Choice]:
-    """The method's choices for an utterance, checked."""
+    """The method's choices for an utterance, checked; none about a document if the method needs no others."""
+    if utterance.is_document and not method.needs.others:
+        return []
     with running(method, "choices", utterance.id):
         choices = list(method.choices(utterance, rng))
     for choice in choices:
@@ -249,7 +264,32 @@ def lay_out(method: AlignmentMethod, utterance: Utterance, choice: Choice, respo
     with running(method, "layout", utterance.id):
         layout = method.layout(utterance, choice, response)
     _check(method, "layout", utterance, layout, Layout)
+    for name, view in vars(layout).items():
+        if view.has_turns and not method.needs.turns:
+            raise MethodFailedError(
+                f"method {method.name!r}: layout for {utterance.id} gave a {name} view of turns; write turns=True in its needs"
+            )
+        _check_heard(method, utterance, view.contents)
     return layout
+
+
+def _check_heard(method: AlignmentMethod, utterance: Utterance, segments: tuple[Segment, ...]) -> None:
+    """Raise MethodFailedError if a Speech is of an utterance that is unknown, or that has no audio."""
+    for segment in segments:
+        if not isinstance(segment, Speech):
+            continue
+        found = f"method {method.name!r}: layout for {utterance.id} gave {shorten(repr(segment))}"
+        known = shorten(", ".join(map(repr, utterance.others)), 200) or "none"
+        if segment.of and not method.needs.others:
+            raise MethodFailedError(f"{found}, of another utterance; write others=True in its needs")
+        if segment.of and segment.of not in utterance.others:
+            raise MethodFailedError(
+                f"{found}: {segment.of!r} is not among the utterance's others, which are: {known}"
+            )
+        if not segment.of and utterance.is_document:
+            raise MethodFailedError(
+                f"{found}, but a document has no audio of its own; write Speech(..., of=ID) with one of its others: {known}"
+            )
 
 
 def respond(method: AlignmentMethod, utterance: Utterance, choice: Choice) -> str | None:
@@ -268,6 +308,11 @@ def in_slot(method: AlignmentMethod, transcript: str = "") -> tuple[Segment, ...
         segments = tuple(method.slot(known))
     for segment in segments:
         _check(method, "slot", known, segment, Segment)
+        if isinstance(segment, Speech) and segment.of:
+            raise MethodFailedError(
+                f"method {method.name!r}: slot gave {shorten(repr(segment))}; at inference there are no other utterances: leave "
+                "out `of`"
+            )
     return segments
 
 

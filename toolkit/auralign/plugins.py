@@ -12,7 +12,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from auralign.method import API_VERSION, AlignmentMethod, check_options
+from auralign.method import API_VERSIONS, AlignmentMethod, check_options
 
 GROUP = "auralign.methods"
 
@@ -84,10 +84,10 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
         raise MethodError(f"{origin} is not a subclass of auralign.method.AlignmentMethod")
     if found.__abstractmethods__:
         raise MethodError(f"{origin} lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks")
-    if found.api_version != API_VERSION:
+    if found.api_version not in API_VERSIONS:
         raise MethodError(
-            f"{origin} is written for method API {found.api_version}; this auralign speaks {API_VERSION}; "
-            f"install a version of {entry.package} for it"
+            f"{origin} is written for method API {found.api_version}; this auralign speaks "
+            f"{' and '.join(map(str, API_VERSIONS))}; install a version of {entry.package} for it"
         )
     if found.name != entry.name:
         raise MethodError(f"{origin} calls itself {found.name!r}; its `name` must equal its entry point's")

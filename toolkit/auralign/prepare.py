@@ -200,7 +200,7 @@ def _read(sources: list[Source], limit: int | None) -> Iterator[Item]:
                 if num_read == limit:
                     break
                 num_read += 1
-                audio = str(source.audio_folder / item.audio)
+                audio = "" if item.is_document else str(source.audio_folder / item.audio)
                 item = replace(item, audio=audio, labels={"subset": source.name, **item.labels})
             yield item
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -32,7 +32,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Utterance:
-    """One stretch of speech and what was said in it. `audio` is relative to the manifest's folder; times in seconds."""
+    """One stretch of speech and what was said in it. `audio` is relative to the manifest's folder; times in seconds.
+
+    A *document* is text without audio of its own (`audio` "", `seconds` 0), of which `others` are heard. `others` are the ids of
+    further utterances of the manifest: voiced spans of a document, earlier turns, relatives, negatives; `other` gives them.
+    """
 
     id: str
     audio: str
@@ -47,6 +51,28 @@ class Utterance:
     )
     labels: Mapping[str, Any] = field(default_factory=dict)  # translation, entities, sentiment, ...
     audio_hash: str = ""  # of the samples (or its size), so that a manifest changes when its audio does
+    others: tuple[str, ...] = ()
+    # Set by `Records`, so that `other` can read; no part of the record, as fields that are not compared are never written.
+    find_other: Callable[[str], "Utterance"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is text without audio of its own."""
+        return not self.audio
+
+    def other(self, identity: str) -> "Utterance":
+        """One of `others`, by its id. Raises RecordError if it is none of them, or cannot be read."""
+        if identity not in self.others:
+            known = shorten(", ".join(map(repr, self.others)), 200) or "none"
+            raise RecordError(f"{identity!r} is not among the others of {self.id!r}, which are: {known}")
+        if self.find_other is None:
+            raise RecordError(
+                f"{self.id!r} was not read from a manifest, so its other {identity!r} is unknown"
+            )
+        try:
+            return self.find_other(identity)
+        except RecordError as error:
+            raise RecordError(f"{self.id!r} names {identity!r} among its others: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -224,15 +250,20 @@ def _defaults(kind: type) -> list[tuple[str, Any]]:
             item.name,
             item.default if item.default_factory is dataclasses.MISSING else item.default_factory(),
         )
-        for item in dataclasses.fields(kind)
+        for item in _written(kind)
     ]
+
+
+def _written(kind: type) -> list[dataclasses.Field]:
+    """The fields of `kind` that a line holds."""
+    return [item for item in dataclasses.fields(kind) if item.compare]
 
 
 @cache
 def _fields(kind: type) -> tuple[frozenset[str], frozenset[str]]:
     """The names of all fields of `kind`, and of those without a default."""
     required = {name for name, default in _defaults(kind) if default is dataclasses.MISSING}
-    return frozenset(item.name for item in dataclasses.fields(kind)), frozenset(required)
+    return frozenset(item.name for item in _written(kind)), frozenset(required)
 
 
 def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
@@ -268,7 +299,7 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
 @cache
 def _lists(kind: type) -> tuple[str, ...]:
     """The fields of `kind` that hold tuples, which JSON has as lists."""
-    return tuple(item.name for item in dataclasses.fields(kind) if "tuple" in str(item.type))
+    return tuple(item.name for item in _written(kind) if "tuple" in str(item.type))
 
 
 def _choice(values: dict[str, Any], position: str) -> Choice:
@@ -366,7 +397,11 @@ class Records:
             raise IndexError(f"{self.path}: no row {which} of {len(self)}")
         start, end = int(self._offsets[which]), int(self._offsets[which + 1])
         line = os.pread(self._descriptor, end - start, start)
-        return from_line(line, self.kind, position=f"{self.path}:{which + 2}")
+        record = from_line(line, self.kind, position=f"{self.path}:{which + 2}")
+        if isinstance(record, Utterance) and record.others:
+            # A function, which a deep copy of the record shares, and not a method, whose file it would copy.
+            record = dataclasses.replace(record, find_other=lambda identity: self.find(identity)[1])
+        return record
 
     def find(self, identity: str) -> tuple[int, Any]:
         """The row number of an id and its record, which is parsed once; RecordError if no record has it."""

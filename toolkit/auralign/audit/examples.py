@@ -44,6 +44,8 @@ class Example:
         Whether it was drawn at a temperature, and so need not be the LLM's likeliest answer; default False.
     attributes : mapping
         What is known of the speaker and the speech.
+    others : tuple of str
+        Transcripts of the other utterances that it names, which may be heard too; default none.
     """
 
     place: str
@@ -55,6 +57,7 @@ class Example:
     read: Callable[[str], View]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     drawn: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -154,6 +157,7 @@ def own_source(path: Path, manifest: Path, method: AlignmentMethod | None = None
                 read=read,
                 attributes=utterance.attributes,
                 drawn=bool(target.decoding.get("temperature")),
+                others=tuple(utterance.other(one).text for one in utterance.others),
             )
 
     source.iterate = iterate

@@ -83,11 +83,7 @@ def read_surprises(llm: LLM, targets: Sequence[Rendered], *, about: str) -> list
         What the line of progress says.
     """
     found: list[Surprise | None] = [None] * len(targets)
-    rows = [
-        row
-        for row, one in enumerate(targets)
-        if one.pieces[-1].ids and one.pieces[-1].num_end is not None and one.num_ids <= llm.max_positions
-    ]
+    rows = [row for row, one in enumerate(targets) if one.target_ids and one.num_ids <= llm.max_positions]
     with Progress(about, unit="target", total=len(rows), leave=False) as progress:
         for chosen in pack([targets[row].num_ids for row in rows], max_tokens=TOKENS_PER_PACK):
             numbers = [rows[place] for place in chosen]
@@ -101,7 +97,7 @@ def read_surprises(llm: LLM, targets: Sequence[Rendered], *, about: str) -> list
 def _read_pack(llm: LLM, targets: list[Rendered]) -> Iterator[Surprise]:
     ids = [token for one in targets for token in one.ids]
     positions = torch.tensor([at for one in targets for at in range(one.num_ids)], device=llm.device)
-    sizes = [len(one.pieces[-1].ids or ()) for one in targets]
+    sizes = [len(one.target_ids) for one in targets]
     ends = torch.tensor([one.num_ids for one in targets]).cumsum(0).tolist()
     predicting = [at - 1 for end, size in zip(ends, sizes, strict=True) for at in range(end - size, end)]
     labels = torch.tensor([ids[at + 1] for at in predicting], device=llm.device)

@@ -211,7 +211,8 @@ class Texts:
             of_said = hash_value(said)[:16]
             if self._said.setdefault(hash_value(answered)[:16], of_said) != of_said:
                 self._count(example, "same answer")
-        for what, text in (("transcript", said), ("target", answered)):
+        others = (("other utterance's transcript", plain(text)) for text in example.others)
+        for what, text in (("transcript", said), ("target", answered), *others):
             if text and text in self._held_out:
                 self._count(example, "test text", f"its {what} is that of {self._held_out[text]}")
                 break

@@ -2,6 +2,7 @@
 
 Sentences are compared without case, punctuation and spaces, in one form of Unicode: "Well-known!" is "well known". Of the test
 manifests, 16 bytes a row and kind are kept in memory; of the training manifest, nothing. A hash match is verified in the file.
+What an utterance names among its others counts as its own: a document that voices a test sentence shares that sentence.
 """
 
 import hashlib
@@ -172,7 +173,21 @@ class _Index:
             self.columns[kind] = values[order], order
 
     def find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
-        """Yield (kind, "manifest: id") of the first matching test clip, for each kind that matches."""
+        """Yield (kind, "manifest: id") of the first test clip that matches the utterance, one of its others, or one of theirs,
+        for each kind that matches."""
+        found: dict[str, str] = {}
+        seen, coming = {utterance.id}, [utterance]
+        while coming:
+            one = coming.pop()
+            by = "" if one is utterance else f", by its other {one.id}"
+            for kind, match in self._find(one):
+                found.setdefault(kind, match + by)
+            new = [other for other in one.others if other not in seen]
+            seen.update(new)
+            coming += map(one.other, new)
+        yield from ((kind, found[kind]) for kind in KINDS if kind in found)
+
+    def _find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
         for kind, key in KINDS.items():
             wanted = key(utterance)
             if not wanted:

@@ -44,7 +44,7 @@ class CachedFrames:
     def get(self, rows: list[int]) -> Batch:
         """Frames (B, T, D) and lengths (B,) of manifest rows."""
         lengths = self.lengths[rows]
-        frames = torch.zeros(len(rows), int(lengths.max()), self.array.shape[1])
+        frames = torch.zeros(len(rows), int(lengths.max(initial=0)), self.array.shape[1])
         for index, row in enumerate(rows):
             part = self.array[self.ends[row] - self.lengths[row] : self.ends[row]]
             frames[index, : len(part)] = torch.from_numpy(
@@ -212,8 +212,8 @@ def recipe_frames(recipe, model, manifest: Records) -> BranchFrames:
 
 
 def count_frames(encoder, utterance: Utterance) -> int:
-    """Number of frames of an utterance, from its seconds; 0 if it is too long for the encoder."""
-    return frames_in(encoder, utterance.seconds)
+    """Number of frames of an utterance, from its seconds; 0 of a document, or if it is too long for the encoder."""
+    return 0 if utterance.is_document else frames_in(encoder, utterance.seconds)
 
 
 def frames_in(encoder, seconds: float) -> int:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,7 +25,7 @@ from auralign.progress import track
 from auralign.records import RecordError, Records, Target, Utterance
 from auralign.render import Piece, Rendered, Renderer
 
-FORMAT = 1
+FORMAT = 2
 NUM_CHECKED = 16  # targets that are rendered again before an index is believed
 ROW = np.dtype(
     [
@@ -37,7 +38,25 @@ ROW = np.dtype(
         ("made", "<i4"),  # index in `made`
     ]
 )
-SPAN = np.dtype([("branch", "<i4"), ("start", "<f8"), ("end", "<f8"), ("num_read", "<i4")])
+SPAN = np.dtype(
+    [
+        ("branch", "<i4"),
+        ("start", "<f8"),
+        ("end", "<f8"),
+        ("num_read", "<i4"),
+        ("of", "<i8"),  # row of the utterance that is heard, if it is another one than the target's; else OWN
+        ("seconds", "<f8"),  # of that utterance; 0 if it is the target's own
+    ]
+)
+OWN = -1
+
+
+class Span(NamedTuple):
+    """A span of speech: its piece, and the row and seconds of the utterance that is heard (OWN and 0: the target's own)."""
+
+    piece: Piece
+    of: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,19 +80,18 @@ class Lengths:
     branches: tuple[str, ...]
     made: tuple[tuple[str, str, str], ...]
 
-    def speech(self) -> Iterator[list[Piece]]:
-        """The spans of speech of each target, as the pieces of its student's view."""
-        pieces: dict[tuple, Piece] = {}
+    def speech(self) -> Iterator[list[Span]]:
+        """The spans of speech of each target, with the pieces of its student's view."""
+        pieces: dict[tuple, Span] = {}
         ends = np.cumsum(self.rows["num_spans"]).tolist()
         spans = self.spans.tolist()
         for start, end in zip([0, *ends], ends, strict=False):
             of_target = []
             for span in spans[start:end]:
                 if span not in pieces:
-                    branch, begin, stop, num_read = span
-                    pieces[span] = Piece(
-                        "", None, self.branches[branch], span=(begin, stop), num_read=num_read
-                    )
+                    branch, begin, stop, num_read, of, seconds = span
+                    piece = Piece("", None, self.branches[branch], span=(begin, stop), num_read=num_read)
+                    pieces[span] = Span(piece, of, seconds)
                 of_target.append(pieces[span])
             yield of_target
 
@@ -122,7 +140,7 @@ def count_lengths(
     """
     branches: dict[str, int] = {}
     made: dict[tuple[str, str, str], int] = {}
-    spans: list[tuple[int, float, float, int]] = []
+    spans: list[tuple[int, float, float, int, int, float]] = []
 
     def rows() -> Iterator[tuple]:
         for target in track(targets, about, unit="target"):
@@ -136,7 +154,11 @@ def count_lengths(
             check(target, prompt)
             student = views[STUDENT]
             for piece in student.speech:
-                spans.append((branches.setdefault(piece.branch, len(branches)), *piece.span, piece.num_read))
+                branch, of, seconds = branches.setdefault(piece.branch, len(branches)), OWN, 0.0
+                if piece.of:
+                    of, other = manifest.find(piece.of)
+                    seconds = other.seconds
+                spans.append((branch, *piece.span, piece.num_read, of, seconds))
             yield (
                 row,
                 utterance.seconds,
@@ -226,7 +248,7 @@ def _rendered(target: Target, utterance: Utterance, method, renderer: Renderer):
 def _sizes(views: dict[str, Rendered]) -> tuple[int, int, int]:
     """The fields `student`, `other` and `target` of a ROW."""
     student = views[STUDENT]
-    return student.num_ids, views.get(TEACHER, student).num_ids, len(student.pieces[-1].ids)
+    return student.num_ids, views.get(TEACHER, student).num_ids, len(student.target_ids)
 
 
 def hash_prompt(prompt: tuple[int, ...]) -> str:

@@ -69,7 +69,9 @@ def write_manifest(
         The manifest to write. Its audio paths are relative to its folder.
     utterances : iterable of Utterance, Rejection or Note
         `audio` is absolute, as the readers of corpora give it, or relative to `audio_folder`; infinite `seconds` mean up to the
-        end of the file. A Rejection is listed as rejected; a Note is shown in the summary.
+        end of the file. A document has neither audio nor seconds, but others. An utterance with others is written after all that
+        have none, and rejected if one of them is not in the manifest. A Rejection is listed as rejected; a Note is shown in the
+        summary.
     audio_folder : path, optional
         By default the working folder.
     limit : float
@@ -91,6 +93,8 @@ def write_manifest(
         str, tuple[str, str]
     ] = {}  # audio path -> (id, both lengths) of an utterance that ends before its file
     users: Counter[int] = Counter()  # utterances of each audio file, by the hash of its path to save memory
+    kept_ids: set[str] = set()  # of those without others
+    with_others: list[Utterance] = []  # written last: what they name may come behind them
 
     def sound() -> Iterator[Utterance]:
         manifest_folder = str(Path(path).parent)
@@ -103,7 +107,7 @@ def write_manifest(
                 summary.notes[utterance.text] += utterance.count
                 continue
             folder, name = os.path.split(os.path.join(audio_folder, utterance.audio))
-            audio = relative(folder) + name
+            audio = "" if utterance.is_document else relative(folder) + name
             try:
                 utterance, changes, odd, whole_seconds = _check(
                     utterance, manifest_folder, audio, max_seconds, verify
@@ -113,15 +117,23 @@ def write_manifest(
             except _Unfit as error:
                 rejected.add(utterance.id, *error.args)
             else:
-                summary.num_kept += 1
-                summary.seconds += utterance.seconds
                 summary.notes.update(changes)
                 for reason, detail in odd:
                     noted.add(utterance.id, reason, detail)
-                users[hash(audio)] += 1
-                if not utterance.start and utterance.seconds < whole_seconds - TOLERANCE_SECONDS:
+                users[hash(audio)] += bool(audio)
+                if audio and not utterance.start and utterance.seconds < whole_seconds - TOLERANCE_SECONDS:
                     shorter[audio] = utterance.id, f"{utterance.seconds:.2f} s of {whole_seconds:.2f} s"
+                if utterance.others:
+                    with_others.append(utterance)
+                    continue
+                kept_ids.add(utterance.id)
+                summary.num_kept += 1
+                summary.seconds += utterance.seconds
                 yield utterance
+        for utterance in _with_known_others(with_others, kept_ids, rejected):
+            summary.num_kept += 1
+            summary.seconds += utterance.seconds
+            yield utterance
         # If several utterances share a recording, each is a part of it.
         for audio, (identity, detail) in shorter.items():
             if users[hash(audio)] == 1:
@@ -137,6 +149,20 @@ def write_manifest(
     write_records(path, sound(), kind=Utterance)
     summary.rejected = rejected.summary(num_kept=summary.num_kept)
     return summary
+
+
+def _with_known_others(
+    utterances: list[Utterance], kept_ids: set[str], rejected: Rejected
+) -> list[Utterance]:
+    """Those of which every other is kept, or is one of them; each rejected one may cause more."""
+    while True:
+        known = kept_ids.union(utterance.id for utterance in utterances)
+        lost = {one.id: other for one in utterances for other in one.others if other not in known}
+        if not lost:
+            return utterances
+        for identity, other in lost.items():
+            rejected.add(identity, "names an utterance that is not in the manifest", other)
+        utterances = [utterance for utterance in utterances if utterance.id not in lost]
 
 
 class _Unfit(Exception):
@@ -177,6 +203,15 @@ def _check(
         raise _Unfit("text is not Unicode", ascii(error.object[error.start - 10 : error.end + 10])) from error
     except (TypeError, ValueError) as error:  # a date or a NaN among the labels
         raise _Unfit("label is not plain", str(error)) from error
+    if utterance.id in utterance.others:
+        raise _Unfit("names itself among its others", "")
+    if utterance.is_document:
+        if not utterance.others or utterance.start or utterance.seconds:
+            raise _Unfit(
+                "no audio",
+                "text without audio is a document: it has others that are heard, and no start or seconds",
+            )
+        return utterance, [], (), 0.0
     if not (utterance.start >= 0 and utterance.seconds > 0):  # NaN is neither
         raise _Unfit("times", f"starts at {utterance.start:g} s and lasts {utterance.seconds:g} s")
     path = os.path.join(folder, audio)

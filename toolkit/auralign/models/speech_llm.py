@@ -154,14 +154,23 @@ class SpeechLLM(nn.Module):
                     "it to `branches`"
                 )
 
-    def listen(self, views: list[Rendered], frames: Frames, *, use_token_count: bool = False):
-        """Speech embeddings for every span of speech in rendered views, one view per utterance.
+    def listen(
+        self,
+        views: list[Rendered],
+        frames: Frames,
+        *,
+        rows: list[list[int]] | None = None,
+        use_token_count: bool = False,
+    ):
+        """Speech embeddings for every span of speech in rendered views.
 
         Arguments
         ---------
         views : list of B Rendered
         frames : dict of str to (torch.Tensor, torch.Tensor)
             By branch, frames (B, T, D) and lengths (B,), in frames.
+        rows : list of B lists of int, optional
+            For each span of each view, the row of the frames that it hears; default: those of the view's own number.
         use_token_count : bool
             True in training: connectors get the token count of the text of each span.
 
@@ -184,7 +193,8 @@ class SpeechLLM(nn.Module):
             chosen = [(row, index, piece) for row, index, piece in spans if piece.branch == branch]
             if not chosen:
                 continue
-            cut, num_frames = _cut_frames(*frames[branch], [(row, piece.span) for row, _, piece in chosen])
+            heard = [(row if rows is None else rows[row][index], piece.span) for row, index, piece in chosen]
+            cut, num_frames = _cut_frames(*frames[branch], heard)
             num_tokens = expected = None
             if use_token_count:
                 num_tokens = _sent([piece.num_read for _, _, piece in chosen], cut.device)
@@ -229,6 +239,7 @@ class SpeechLLM(nn.Module):
         text = self.llm.embed([token for view in views for piece in view.pieces for token in piece.ids or ()])
         embeddings, sizes, ids, positions, start, num_text = [], [], [], [], 0, 0
         tagged: dict[str, list[int]] = {}
+        unpredicted = set()
         for rendered, of_view in zip(views, speech, strict=True):
             position, of_spans = start, _for_each(rendered, of_view)
             for piece in rendered.pieces:
@@ -241,6 +252,8 @@ class SpeechLLM(nn.Module):
                     num_text += len(piece.ids)
                 end = position + len(embeddings[-1])
                 tagged.setdefault(piece.tag, []).extend(range(position, end))
+                if position == start < end:
+                    unpredicted.add(piece.tag)
                 if piece.num_end is not None:
                     tagged.setdefault(FIRST, []).append(position)
                     tagged.setdefault(END, []).extend(range(end - piece.num_end, end))
@@ -252,7 +265,12 @@ class SpeechLLM(nn.Module):
         sent = _sent([number for part in parts for number in part], self.llm.device)
         of_positions, of_ids, *of_tags = sent.split([len(part) for part in parts])
         return Pack(
-            torch.cat(embeddings), of_positions, of_ids, dict(zip(tagged, of_tags, strict=True)), tuple(sizes)
+            torch.cat(embeddings),
+            of_positions,
+            of_ids,
+            dict(zip(tagged, of_tags, strict=True)),
+            tuple(sizes),
+            frozenset(unpredicted),
         )
 
     @torch.no_grad()

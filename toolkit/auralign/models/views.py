@@ -42,6 +42,8 @@ class Pack:
         empty one: the hidden state before it predicts how the answer begins. `END` are the tokens that end a turn.
     sizes : tuple of int
         Positions of each sequence.
+    unpredicted : frozenset of str
+        The tags of first positions of sequences: the position before is of another sequence, and predicts nothing of this one.
     """
 
     embeddings: torch.Tensor
@@ -49,6 +51,7 @@ class Pack:
     ids: torch.Tensor
     tagged: Mapping[str, torch.Tensor]
     sizes: tuple[int, ...]
+    unpredicted: frozenset[str] = frozenset()
 
 
 class Named(dict):
@@ -127,7 +130,15 @@ class ViewOutput:
         return self.hidden[layer][self.positions(tag)]
 
     def predicting(self, tag: str, layer: int | float = LAST) -> torch.Tensor:
-        """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token."""
+        """Hidden states (M, D) at the positions that predict the tokens under a tag: each one before its token.
+
+        Raises ValueError if a sequence begins with a token under the tag: nothing predicts it.
+        """
+        if tag in self.pack.unpredicted:
+            raise ValueError(
+                f"a sequence begins with the tag {tag!r}: nothing predicts its first token, as the position before it is "
+                "of another sequence; use the tags of what follows"
+            )
         return self.hidden[layer][self.positions(tag) - 1]
 
     def each(self, tag: str, layer: int | float = LAST) -> list[torch.Tensor]:

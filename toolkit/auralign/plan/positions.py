@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auralign.data.frames import frames_in
-from auralign.data.lengths import lengths_path
+from auralign.data.frames import count_frames
+from auralign.data.lengths import OWN, lengths_path
 from auralign.generate.targets import draw_choices, draw_utts
 from auralign.layout import MAIN
 from auralign.plan.sizes import Sizes
@@ -54,7 +54,7 @@ def count(run, split: str, sizes: Sizes) -> Positions:
     utterances = list(manifest)
     seconds = np.array([one.seconds for one in utterances])
     frames = {
-        name: np.array([frames_in(encoder, float(one)) for one in seconds])
+        name: np.array([count_frames(encoder, one) for one in utterances])
         for name, encoder in sizes.encoders.items()
     }
     values = sum(frames[name] * encoder.width for name, encoder in sizes.encoders.items())
@@ -72,7 +72,12 @@ def count(run, split: str, sizes: Sizes) -> Positions:
         for number, name in enumerate(branches):
             mine = spans["branch"] == number
             share = (spans["end"] - spans["start"])[mine]
-            each = spans["num_read"][mine] if counts else np.ceil(made[name][of[example_of[mine]]] * share)
+            heard = of[example_of[mine]]
+            if (
+                "of" in spans.dtype.names
+            ):  # of an earlier auralign, each target is about its own utterance alone
+                heard = np.where(spans["of"][mine] == OWN, heard, spans["of"][mine])
+            each = spans["num_read"][mine] if counts else np.ceil(made[name][heard] * share)
             embeddings += np.bincount(example_of[mine], weights=each, minlength=len(rows))
     else:
         of = _asked(run.recipe, split, utterances)

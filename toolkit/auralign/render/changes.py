@@ -21,6 +21,7 @@ def describe_change(before: dict | None, now: dict | None) -> str:
     if not before or not now or "frames" not in before:
         return ""
     pairs = [("the date", before["date"], now["date"])]
+    pairs.append(("what begins and ends a document", before.get("document"), now.get("document")))
     pairs.append(("template_options", before["template_options"], now["template_options"]))
     for name in {**before["frames"], **now["frames"]}:
         old, new = before["frames"].get(name, {}), now["frames"].get(name, {})

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from auralign.layout import DEFAULT, System
+from auralign.layout import ASSISTANT, DEFAULT, USER, System
 from auralign.reasoning import Pair, find_pairs, render_pairs
 from auralign.render.system_block import NoCutError, UnknownHeadError, cut_system_block, removed
 from auralign.render.tokens import Tokens
 
 # Letters only, so that no template trims or escapes them.
 USER_MARK, ASSISTANT_MARK, SYSTEM_MARK = "AURALIGNUSER", "AURALIGNASSISTANT", "AURALIGNSYSTEM"
+
+# A token that separates documents in pre-training, by the names that LLMs give it; Qwen2.5's and SmolLM2's eos_token ends turns.
+END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>")
 
 # Names of frames, by which they are hashed
 WITH_SYSTEM, WITHOUT_SYSTEM, OWN_SYSTEM = str(DEFAULT), str(None), "own"
@@ -104,40 +107,65 @@ class ChatTemplate:
     def conversation_frame(
         self, num_turns: int, system: System | str | None = DEFAULT
     ) -> tuple[tuple[tuple[int, ...], str], ...]:
-        """What the template writes around the turns of a conversation that the LLM is to answer.
+        """What the template writes around the turns of a conversation: the user's, and the LLM's answers between them.
 
         Arguments
         ---------
         num_turns : int
-            How many turns the user has; between them are the LLM's answers.
+            Turns of both. If the last one is the user's, it is followed by what the LLM reads before it answers, else by the end
+            of its answer.
         system : DEFAULT, None or str
             The system prompt.
 
-        Returns tuple of (ids, gap): before each of the contents (user, answer, user, ..., user) and behind the last; the gap is
-        the space that sentencepiece writes as one token with the first word of the content that follows.
+        Returns tuple of (ids, gap): before each of the contents (user, answer, user, ...) and behind the last; the gap is the
+        space that sentencepiece writes as one token with the first word of the content that follows.
 
-        Raises ValueError as `chat_frame`.
+        Raises ValueError as `chat_frame`, and if the template refuses, drops, repeats or moves a turn.
         """
         frame = self.chat_frame(system)
         system = self.system if system is DEFAULT else system
-        roles = [("user", "assistant")[index % 2] for index in range(2 * num_turns - 1)]
+        roles = [(USER, ASSISTANT)[index % 2] for index in range(num_turns)]
         marks = [
-            f"{USER_MARK if role == 'user' else ASSISTANT_MARK}{_letters(index)}"
+            f"{USER_MARK if role == USER else ASSISTANT_MARK}{_letters(index)}"
             for index, role in enumerate(roles)
         ]
         messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-        rest = self._apply([*_messages(system)[:-2], *messages], prompt=True)
-        texts = []
-        for mark in marks:
-            text, rest = self._split(rest, mark)
-            texts.append(text)
-        texts.append(rest)
+        try:
+            whole = self._apply([*_messages(system)[:-2], *messages], prompt=roles[-1] == USER)
+        except Exception as error:  # jinja raises errors of any kind
+            raise ValueError(
+                f"the chat template of {self.tokens.name} refuses a conversation of {', '.join(roles)}: {error}"
+            ) from error
+        texts = self._split_turns(whole, marks, roles)
         frames = self.tokens.encode_between(texts, marks)
         # The first turn begins with the very ids of training, unless the template writes its beginning otherwise here.
         if texts[0] == self.prompt(system).partition(USER_MARK)[0]:
             frames[0] = frame.before
+        if roles[-1] == ASSISTANT:
+            frames[-1] = self._end_of_turn(frames[-1], system)
         gaps = [text[len(self.tokens.without_gap(text)) :] for text in texts[:-1]]
         return tuple(zip(frames, [*gaps, ""], strict=True))
+
+    @cached_property
+    def document_frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that begin a document without a chat frame, and those that end a finished one.
+
+        It begins with the token that begins every text, unless that is one that begins turns, or with the end of the text before.
+
+        Raises ValueError if the tokenizer has neither.
+        """
+        tokenizer, frame = self.tokens.tokenizer, self.chat_frame()
+        by_name = {content: token for token, content in self.tokens.added.items()}
+        end = next((by_name[name] for name in END_OF_TEXT if name in by_name), tokenizer.eos_token_id)
+        begin = tokenizer.bos_token_id
+        if begin is None or begin in (*frame.between, *frame.end):
+            begin = end
+        if begin is None or end is None:
+            raise ValueError(
+                f"the tokenizer of {self.tokens.name} has no token that begins or ends a text, so the first token of a document "
+                "could not be told from the text before; give it a bos_token and an eos_token"
+            )
+        return (begin,), (end,)
 
     def all_frames(self) -> Iterator[tuple[str, ChatFrame]]:
         """The frames that a hash of the template covers, by name: with the default system prompt, without one if the template
@@ -195,6 +223,25 @@ class ChatTemplate:
             )
         before, _, behind = text.partition(mark)
         return before, behind
+
+    def _split_turns(self, whole: str, marks: list[str], roles: list[str]) -> list[str]:
+        """The texts before, between and behind the marks of turns. Raises ValueError if they are not there once, in order."""
+        for number, (mark, role) in enumerate(zip(marks, roles, strict=True), start=1):
+            if whole.count(mark) != 1:
+                raise ValueError(
+                    f"the chat template of {self.tokens.name} prints turn {number} of {len(marks)} ({role}) {whole.count(mark)} "
+                    "times; it must print each turn once"
+                )
+        texts = []
+        for number, mark in enumerate(marks, start=1):
+            text, found, whole = whole.partition(mark)
+            if not found:
+                raise ValueError(
+                    f"the chat template of {self.tokens.name} prints turn {number} of {len(marks)} ({roles[number - 1]}) "
+                    "before an earlier one; it must print the turns in their order"
+                )
+            texts.append(text)
+        return [*texts, whole]
 
     def _make_frame(self, system: System | str | None) -> ChatFrame:
         prompt = self.prompt(system)

@@ -22,6 +22,8 @@ class Piece:
         Begin and end of speech as shares of the utterance; default (0.0, 1.0), all of it.
     num_read : int
         Of speech: the number of ids of its text; default 0.
+    of : str
+        Of speech: whose it is, the id of one of the utterance's others; default "", the utterance's own.
     """
 
     tag: str
@@ -30,6 +32,7 @@ class Piece:
     num_end: int | None = None
     span: tuple[float, float] = (0.0, 1.0)
     num_read: int = 0
+    of: str = ""
 
     @property
     def is_speech(self) -> bool:
@@ -53,10 +56,18 @@ class Rendered:
         return sum(len(piece.ids) for piece in self.pieces if piece.ids is not None)
 
     @property
+    def target_ids(self) -> tuple[int, ...]:
+        """The ids of the target with its end of turn; () if the view has none."""
+        return self.pieces[-1].ids or () if self._has_target else ()
+
+    @property
     def before_target(self) -> "Rendered":
         """The prompt: equal to the rendering of `View.before_target()`."""
-        has_target = bool(self.pieces) and self.pieces[-1].num_end is not None
-        return Rendered(self.pieces[:-1]) if has_target else self
+        return Rendered(self.pieces[:-1]) if self._has_target else self
+
+    @property
+    def _has_target(self) -> bool:
+        return bool(self.pieces) and self.pieces[-1].num_end is not None
 
     @property
     def ids(self) -> tuple[int, ...]:

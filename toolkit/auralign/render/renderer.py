@@ -16,7 +16,19 @@ from functools import cached_property
 from typing import Any
 
 from auralign.files import hash_value
-from auralign.layout import ANSWER, DEFAULT, TURN, Segment, Speech, System, Target, Text, View
+from auralign.layout import (
+    ANSWER,
+    ASSISTANT,
+    DEFAULT,
+    TURN,
+    Response,
+    Segment,
+    Speech,
+    System,
+    Text,
+    Turn,
+    View,
+)
 from auralign.reasoning import Reasoning
 from auralign.render.answers import AnswerReader, Reading
 from auralign.render.changes import NUM_TURNS
@@ -52,6 +64,8 @@ class Renderer:
         The ids that the LLM's folder lists as ends of an answer; default none.
     date : str, optional
         The date (YYYY-MM-DD) that the template prints; default today. Pass the date of the first rendering to repeat it.
+    turns : bool
+        Whether conversations and documents count in `frame_hash`, as for a method whose `needs` have them; default False.
 
     Raises
     ------
@@ -67,6 +81,7 @@ class Renderer:
         template_options: dict | None = None,
         stop_ids: Sequence[int] = (),
         date: str | None = None,
+        turns: bool = False,
     ):
         if not getattr(tokenizer, "chat_template", None):
             raise ValueError(
@@ -75,6 +90,7 @@ class Renderer:
             )
         self.tokenizer = tokenizer
         self.system = system
+        self.turns = turns
         self.template_options = dict(template_options or {})
         self._cuts_system = True
         self._tokens = Tokens(tokenizer, stop_ids)
@@ -91,13 +107,31 @@ class Renderer:
         self._answers = AnswerReader(self._template)
 
     def render(self, view: View) -> Rendered:
-        """Render a whole view: the chat frame, the segments and, if the view has one, the target with its end of turn."""
-        frame = self.chat_frame(view.system)
-        pieces = [Piece(TURN, frame.before), *self._contents(view.before_target(), frame.before, frame.gap)]
-        pieces.append(Piece(TURN, frame.between))
+        """Render a whole view: the chat frame, the segments and, if the view has one, the target with its end of turn.
+
+        Several turns have the chat template's own form of them. A document begins with a token that is no one's label.
+
+        Raises ValueError if the template cannot express the system prompt or the turns.
+        """
+        if view.is_document:
+            return self._render_document(view.turns[0])
+        turns, frame = view.before_target().turns, self.chat_frame(view.system)
+        around: Sequence[tuple[tuple[int, ...], str]] = ((frame.before, frame.gap), (frame.between, ""))
+        if len(turns) > 1:
+            around = self._template.conversation_frame(len(turns), view.system)
+        pieces = []
+        for turn, (before, gap) in zip(turns, around, strict=False):
+            pieces += [Piece(TURN, before), *self._contents(turn.segments, before, gap)]
+        if turns[-1].role != ASSISTANT or turns[-1].finished:
+            pieces.append(Piece(TURN, around[-1][0]))
         if view.response is not None:
-            pieces.append(self._render_target(view.response, frame))
+            pieces.append(self._render_target(view.response, frame, around[-1][0]))
         return Rendered(tuple(pieces))
+
+    def _render_document(self, document: Turn) -> Rendered:
+        begin, end = self._template.document_frame
+        pieces = [Piece(TURN, begin), *self._contents(document.segments, (), "")]
+        return Rendered((*pieces, *[Piece(TURN, end)] * document.finished))
 
     def render_conversation(self, views: Sequence[View], answers: Sequence[str]) -> Rendered:
         """Render a conversation that the LLM is to answer, in the template's own form of several turns.
@@ -117,27 +151,23 @@ class Renderer:
             raise ValueError(
                 f"{len(views)} turns and {len(answers)} answers; give an answer to each turn but the last"
             )
+        if any(view.has_turns for view in views):
+            raise ValueError("a view of turns is one of the turns of a conversation; give its segments")
         if any(view.response is not None for view in views):
             raise ValueError("a turn of a conversation holds a response; give it as an answer")
         if any(view.system != views[0].system for view in views):
             raise ValueError(
                 "the turns of a conversation have several system prompts; give all of them the same"
             )
-        if not answers:
-            return self.render(views[0])
-        said = [View((Text(answer, tag=ANSWER),)) for answer in answers]
-        contents = [one for pair in zip(views, said, strict=False) for one in pair] + [views[-1]]
-        frame = self._template.conversation_frame(len(views), views[0].system)
-        pieces = []
-        for (before, gap), content in zip(frame, contents, strict=False):
-            pieces += [Piece(TURN, before), *self._contents(content, before, gap)]
-        return Rendered((*pieces, Piece(TURN, frame[-1][0])))
+        said = [Turn((Text(answer, tag=ANSWER),), ASSISTANT) for answer in answers]
+        turns = [one for view, answer in zip(views, said, strict=False) for one in (*view.turns, answer)]
+        return self.render(View((*turns, *views[-1].turns), views[0].system))
 
-    def _contents(self, view: View, before: tuple[int, ...], gap: str) -> list[Piece]:
+    def _contents(self, segments: Sequence[Segment], before: tuple[int, ...], gap: str) -> list[Piece]:
         """The pieces of a turn's segments, after these ids and the space between."""
         pieces = []
         last: tuple[int, ...] | None = before  # the ids before the next segment; None after speech
-        for segment in view.segments:
+        for segment in segments:
             ids = self.encode(gap + segment.text, after=last)
             pieces.append(_piece(segment, ids))
             if isinstance(segment, Speech) or ids:
@@ -146,12 +176,13 @@ class Renderer:
             pieces.append(Piece(TURN, self.encode(gap, after=last)))
         return pieces
 
-    def _render_target(self, target: Target, frame: ChatFrame) -> Piece:
+    def _render_target(self, target: Response, frame: ChatFrame, before: tuple[int, ...]) -> Piece:
+        """The piece of a target, after these ids."""
         ids = target.ids
         if ids is None:
             mark = frame.lead.rstrip()
-            head = self._tokens.encode_template(mark, after=frame.between)
-            ids = head + self.encode(frame.lead[len(mark) :] + target.text, after=frame.between + head)
+            head = self._tokens.encode_template(mark, after=before)
+            ids = head + self.encode(frame.lead[len(mark) :] + target.text, after=before + head)
         # A target cut off at the length limit has no end of turn: it would teach a false stop.
         end = frame.end if target.finished else ()
         if end[:-1] and ids[1 - len(end) :] == end[:-1]:
@@ -232,6 +263,9 @@ class Renderer:
             for name, frame in self._template.all_frames()
         }
         content = {"frames": frames, "options": self.template_options, "system": str(self.system)}
+        if self.turns:
+            content["conversation"] = self._conversation_frame()
+            content["document"] = self._template.document_frame
         return hash_value(content)[:16]
 
     def describe(self) -> dict:
@@ -253,21 +287,28 @@ class Renderer:
             "frame_hash": self.frame_hash,
             "frames": frames,
             "conversation": self._describe_conversation(),
+            **(
+                {"document": [self.tokenizer.decode(ids) for ids in self._template.document_frame]}
+                if self.turns
+                else {}
+            ),
             "template_options": self.template_options,
         }
 
+    def _conversation_frame(self) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+        """What the template writes around `NUM_TURNS` turns of the user; None if it refuses so many, as a view of them says."""
+        try:
+            return self._template.conversation_frame(2 * NUM_TURNS - 1)
+        except ValueError:
+            return None
+
     def _describe_conversation(self) -> list[str] | None:
         """What the template writes before, between and behind the contents of `NUM_TURNS` turns; None if it refuses so many."""
-        try:
-            frame = self._template.conversation_frame(NUM_TURNS)
-        except (
-            Exception
-        ):  # a template raises jinja errors of any kind; a conversation says what is wrong with it
-            return None
-        return [self.tokenizer.decode(ids) + gap for ids, gap in frame]
+        frame = self._conversation_frame()
+        return None if frame is None else [self.tokenizer.decode(ids) + gap for ids, gap in frame]
 
 
 def _piece(segment: Segment, ids: tuple[int, ...]) -> Piece:
     if isinstance(segment, Speech):
-        return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids))
+        return Piece(segment.tag, None, segment.branch, span=segment.span, num_read=len(ids), of=segment.of)
     return Piece(segment.tag, ids)

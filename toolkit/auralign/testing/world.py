@@ -1,4 +1,4 @@
-"""The little world that the checks of a method run in: three utterances, a tiny SpeechLLM, and a step of training."""
+"""The little world that the checks of a method run in: utterances, documents, a tiny SpeechLLM, and a step of training."""
 
 import tempfile
 from collections.abc import Iterable
@@ -34,19 +34,47 @@ UTTERANCES = tuple(
     )
     for number, text in enumerate(["three five nine", "please sort the above", "nine"])
 )
+TEXTS = {one.id: one.text for one in UTTERANCES}
+
+
+def _find(identity: str) -> Utterance:
+    return next(one for one in KIT if one.id == identity)
+
+
+def _naming(utterance: Utterance, *others: int) -> Utterance:
+    return replace(utterance, others=tuple(UTTERANCES[one].id for one in others), find_other=_find)
+
+
+def _document(number: int, first: int, second: int) -> Utterance:
+    """A document of which two spans are heard; `labels` say which characters, as the builder of documents does."""
+    text, spans = "", {}
+    for words, one in (("they said ", UTTERANCES[first]), (" and then ", UTTERANCES[second])):
+        start = len(text) + len(words)
+        text += words + one.text
+        spans[one.id] = [start, len(text)]
+    document = Utterance(
+        f"kit-document-{number}", "", 0.0, text + ", or so it seemed", labels={"spans": spans}
+    )
+    return _naming(document, first, second)
+
+
+# Each utterance names the two that follow. A method that needs no others is not asked about documents.
+KIT = (
+    *(_naming(one, (number + 1) % 3, (number + 2) % 3) for number, one in enumerate(UTTERANCES)),
+    *(_document(number, (number + 1) % 3, (number + 2) % 3) for number in range(3)),
+)
+UTTERANCES, DOCUMENTS = KIT[:3], KIT[3:]
 RESPONSE = "i heard three five nine"
 WIDTH, NUM_FRAMES = 6, 9  # of the frames that replace an encoder's
 
 
-def tried_utterances(
-    method: AlignmentMethod, utterances: Iterable[Utterance] = UTTERANCES
-) -> list[Utterance]:
+def tried_utterances(method: AlignmentMethod, utterances: Iterable[Utterance] = KIT) -> list[Utterance]:
     """The utterances, with the attributes that the method wants to be tried with."""
     return [replace(one, attributes={**one.attributes, **method.attributes_tried}) for one in utterances]
 
 
 def make_examples(
-    method: AlignmentMethod, utterances: Iterable[Utterance] = UTTERANCES
+    method: AlignmentMethod, utterances: Iterable[Utterance] = KIT
 ) -> list[tuple[Utterance, Choice, Layout]]:
     """Each choice of each utterance, laid out with a response such as an LLM gives, or an empty one if the method needs none."""
     target = Response(RESPONSE) if method.needs.target else Response("", finished=False)
@@ -58,7 +86,7 @@ def make_examples(
 
 
 def make_layouts(
-    method: AlignmentMethod, utterances: Iterable[Utterance] = UTTERANCES
+    method: AlignmentMethod, utterances: Iterable[Utterance] = KIT
 ) -> list[tuple[Utterance, Layout]]:
     """The examples without their choices."""
     return [(utterance, layout) for utterance, _, layout in make_examples(method, utterances)]
@@ -90,7 +118,7 @@ def get_world(method: AlignmentMethod, *, fresh: bool = False) -> tuple[SpeechLL
     branches = {
         segment.branch
         for _, layout in make_layouts(method)
-        for segment in layout.student.segments
+        for segment in layout.student.contents
         if isinstance(segment, Speech)
     }
     heads = tuple(sorted(method.needs.heads.items()))
@@ -114,7 +142,7 @@ def _make_world(
     }
     made_heads = {name: torch.nn.Linear(llm.width, size, bias=bias) for name, size in heads}
     model = SpeechLLM(torch.nn.Identity(), connector, llm, branches=made_branches, heads=made_heads)
-    return model, Renderer(llm.tokenizer, stop_ids=llm.stop_ids)
+    return model, Renderer(llm.tokenizer, stop_ids=llm.stop_ids, turns=True)
 
 
 def compute_step_loss(
@@ -137,18 +165,32 @@ def compute_step_loss(
 
 
 def make_packs(method: AlignmentMethod, packs: list[list[int]]) -> list[PackOfExamples]:
-    """Packs of the first examples of utterances, as training makes them; `packs` has the numbers of the utterances in each."""
+    """Packs of the first examples of utterances, as training makes them; `packs` has the numbers of the utterances in each, or
+    of the documents if the method asks about nothing else."""
     model, renderer = get_world(method)
     needs = method.needs
     frames = torch.randn(len(UTTERANCES), NUM_FRAMES, WIDTH, generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([9, 6, 3])
     first = {utterance.id: (choice, layout) for utterance, choice, layout in reversed(make_examples(method))}
+    tried = UTTERANCES if any(one.id in first for one in UTTERANCES) else DOCUMENTS
+    numbers = {one.id: number for number, one in enumerate(UTTERANCES)}
     made = []
     for pack in packs:
-        chosen = [number for number in pack if UTTERANCES[number].id in first]
-        if not chosen:
+        asked = [tried[number] for number in pack if tried[number].id in first]
+        if not asked:
             continue
-        choices, layouts = zip(*(first[UTTERANCES[number].id] for number in chosen), strict=True)
+        choices, layouts = zip(*(first[one.id] for one in asked), strict=True)
+        heard = [
+            [numbers[piece.of or one.id] for piece in renderer.render(layout.student).speech]
+            for one, layout in zip(asked, layouts, strict=True)
+        ]
+        rows = [
+            [*dict.fromkeys(of_one)] or [numbers[one.id]] for one, of_one in zip(asked, heard, strict=True)
+        ]
+        chosen = [row for of_one in rows for row in of_one]
+        of_spans = tuple(
+            (len(own), tuple(map(own.index, of_one))) for own, of_one in zip(rows, heard, strict=True)
+        )
         views = {"student": [renderer.render(layout.student) for layout in layouts]}
         teacher, kept = [renderer.render(layout.teacher) for layout in layouts], None
         if needs.teacher or needs.num_tokens:
@@ -156,5 +198,5 @@ def make_packs(method: AlignmentMethod, packs: list[list[int]]) -> list[PackOfEx
         if needs.top_k:
             kept = score_targets(model.llm, teacher, top_k=needs.top_k, temperature=needs.temperature)
         speech = {name: (frames[chosen], lengths[chosen]) for name in model.connectors}
-        made.append(PackOfExamples(views, speech, choices, kept))
+        made.append(PackOfExamples(views, speech, choices, kept, heard=of_spans))
     return made

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
+from itertools import accumulate, tee
 
 import numpy as np
 import torch
@@ -11,7 +11,16 @@ from torch.utils.data import IterableDataset
 
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.frames import count_frames, frames_in
-from auralign.data.lengths import Lengths, count_lengths, hash_prompt, made_of, read_lengths, render_views
+from auralign.data.lengths import (
+    OWN,
+    Lengths,
+    Span,
+    count_lengths,
+    hash_prompt,
+    made_of,
+    read_lengths,
+    render_views,
+)
 from auralign.data.rejected import Rejected
 from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
@@ -30,7 +39,8 @@ class PackOfExamples:
     """Examples that share one forward: their views by name, their frames by branch, and the method's choices.
 
     If the method needs the teacher, the pack has its views, or in `kept` its cached logits at the tokens of the targets.
-    `rows` are those of the utterances in the manifest, for messages.
+    `rows` are those of the utterances in the manifest, for messages. `heard` says for each example how many rows of the frames
+    are its own, and which of these each span of its speech hears; (), the default, is one row each.
     """
 
     views: dict[str, list[Rendered]]
@@ -38,6 +48,14 @@ class PackOfExamples:
     choices: tuple[Choice, ...]
     kept: TopK | None = None
     rows: tuple[int, ...] = ()
+    heard: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    def frame_rows(self) -> list[list[int]] | None:
+        """For each span of each student's view, the row of the frames that it hears; None if each view hears its own row."""
+        if not self.heard:
+            return None
+        starts = accumulate((num_rows for num_rows, _ in self.heard), initial=0)
+        return [[start + one for one in spans] for start, (_, spans) in zip(starts, self.heard, strict=False)]
 
     def units(self) -> Counter:
         """The number of each unit (see `auralign.losses.Term`) in the pack, by which losses are divided."""
@@ -87,26 +105,37 @@ class Examples:
         counted = self._count(model.llm)
         rows, lengths, chosen = [], [], []
         measure = _Measure(model, use_token_count=method.needs.num_tokens)
+        self._others: dict[
+            int, tuple[int, ...]
+        ] = {}  # rows that the spans of an example hear, if others than its own
         room = model.llm.max_positions
         fields = ("row", "seconds", "student", "other")
         columns = (counted.rows[name].tolist() for name in fields)
         for number, (row, seconds, student, other, speech) in enumerate(
             zip(*columns, counted.speech(), strict=True)
         ):
-            without_frames, num_speech = measure(seconds, speech)
+            deaf, num_speech = measure(seconds, speech)
             length = max(student + sum(num_speech), other)
-            if without_frames:
-                encoder = model.encoders[without_frames]
+            if deaf:
+                branch, seconds, of = deaf
+                encoder = model.encoders[branch]
+                whose = "it" if of == OWN else f"{manifest[of].id}, which it hears,"
                 if encoder.hears(seconds):
-                    self._reject(number, "too short for the encoder", f"{seconds:g} s have no frame")
+                    detail = f"{seconds:g} s have no frame" + ("" if of == OWN else f": {manifest[of].id}")
+                    self._reject(number, "too short for the encoder", detail)
                 else:
-                    self._reject(number, "longer than the encoder hears", f"it {encoder.too_long(seconds)}")
+                    self._reject(
+                        number, "longer than the encoder hears", f"{whose} {encoder.too_long(seconds)}"
+                    )
             elif not all(num_speech):
-                self._reject(number, "too short for the connector")
+                of = next(span.of for span, num in zip(speech, num_speech, strict=True) if not num)
+                self._reject(number, "too short for the connector", "" if of == OWN else manifest[of].id)
             elif length > room:
                 detail = f"{length} positions of {room}"
                 self._reject(number, "longer than the LLM's context", detail)
             else:
+                if not speech or any(span.of != OWN for span in speech):
+                    self._others[len(chosen)] = tuple(row if span.of == OWN else span.of for span in speech)
                 chosen.append(number)
                 rows.append(row)
                 lengths.append(length)
@@ -157,19 +186,36 @@ class Examples:
         return self.targets[int(self.numbers[example])]
 
     def prompt(self, example: int):
-        """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance."""
+        """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance; the prompt of
+        a document is None, as it asks nothing."""
         target, utterance = self.target(example), self.manifest[int(self.rows[example])]
         student = self._lay_out(target, utterance).student
-        return target, self.renderer.render(student.before_target()), utterance
+        prompt = None if student.is_document else self.renderer.render(student.before_target())
+        return target, prompt, utterance
+
+    def heard(self, example: int) -> tuple[int, ...]:
+        """The rows of the manifest whose speech an example hears, each once: its own, unless its views name others."""
+        of_spans = self._others.get(int(example))
+        return (int(self.rows[example]),) if of_spans is None else tuple(dict.fromkeys(of_spans))
+
+    def spans(self, example: int, student: Rendered) -> list[int]:
+        """For each span of speech in the student's view of an example, the number of the row that it hears among `heard`."""
+        of_spans = self._others.get(int(example))
+        if of_spans is None:
+            return [0] * len(student.speech)
+        heard = {row: number for number, row in enumerate(self.heard(example))}
+        return [heard[row] for row in of_spans]
 
     def fits(self, example: int, heard: int, model) -> bool:
         """Whether an example can be computed with the speech of another one, `heard`, in the place of its own."""
         student = self._render(self._laid_out(example))[STUDENT]
-        utterance = self.manifest[int(self.rows[heard])]
-        num_frames = {name: count_frames(encoder, utterance) for name, encoder in model.encoders.items()}
+        num_frames = [
+            {name: count_frames(encoder, self.manifest[row]) for name, encoder in model.encoders.items()}
+            for row in self._instead(example, heard)
+        ]
         num_speech = [
-            model.num_embeddings(piece, num_frames, use_token_count=self.method.needs.num_tokens)
-            for piece in student.speech
+            model.num_embeddings(piece, num_frames[row], use_token_count=self.method.needs.num_tokens)
+            for row, piece in zip(self.spans(example, student), student.speech, strict=True)
         ]
         return all(num_speech) and student.num_ids + sum(num_speech) <= model.llm.max_positions
 
@@ -183,7 +229,7 @@ class Examples:
         examples = np.asarray(examples)
         heard = examples if heard is None else heard
         packs = own(pack(self.lengths[examples], max_tokens=tokens_per_pack))
-        plans = ([_Plan(examples[rows].tolist(), self.rows[heard[rows]].tolist())] for rows in packs)
+        plans = ([self._plan(examples[rows].tolist(), heard[rows].tolist())] for rows in packs)
         return (read for (read,) in self._read(plans))
 
     def steps(self, steps: Iterable[np.ndarray], *, tokens_per_pack: int) -> Iterator[list[PackOfExamples]]:
@@ -192,12 +238,22 @@ class Examples:
         The speech of a step is encoded together: sorted by length over all packs, less of it is padding."""
         plans = (
             [
-                _Plan(examples[rows].tolist(), self.rows[examples[rows]].tolist())
+                self._plan(examples[rows].tolist(), examples[rows].tolist())
                 for rows in own(pack(self.lengths[examples], max_tokens=tokens_per_pack))
             ]
             for examples in steps
         )
         return self._read(plans)
+
+    def _plan(self, examples: list[int], heard: list[int]) -> "_Plan":
+        """A pack of examples, each of which hears the speech of another one, or its own."""
+        rows = [self._instead(one, other) for one, other in zip(examples, heard, strict=True)]
+        return _Plan(examples, [row for of_one in rows for row in of_one], list(map(len, rows)))
+
+    def _instead(self, example: int, heard: int) -> list[int]:
+        """The rows that an example hears if they are replaced by those of another one, which are repeated if they are fewer."""
+        rows = self.heard(heard)
+        return [rows[number % len(rows)] for number in range(len(self.heard(example)))] if rows else []
 
     def _read(self, steps: Iterable[list["_Plan"]]) -> Iterator[list[PackOfExamples]]:
         """The packs of planned steps with their frames; those of later steps may be read ahead."""
@@ -218,9 +274,14 @@ class Examples:
         """A pack of examples with the frames of what they hear."""
         choices, rendered = zip(*(self._views(example) for example in plan.examples), strict=True)
         views = {name: [views[name] for views in rendered] for name in rendered[0]}
-        labels = [token for views in rendered for token in views[STUDENT].pieces[-1].ids]
+        labels = [token for views in rendered for token in views[STUDENT].target_ids]
         kept = self._kept([int(self.numbers[example]) for example in plan.examples], labels)
-        return PackOfExamples(views, frames, choices, kept, tuple(plan.heard))
+        of_spans = [
+            tuple(self.spans(one, view)) for one, view in zip(plan.examples, views[STUDENT], strict=True)
+        ]
+        heard = tuple(zip(plan.sizes, of_spans, strict=True))
+        own_rows = tuple(self.rows[plan.examples].tolist())
+        return PackOfExamples(views, frames, choices, kept, own_rows, heard)
 
     def _views(self, example: int) -> tuple[Choice, dict[str, Rendered]]:
         """The choice of an example and its views, laid out the first time that they are asked for."""
@@ -277,10 +338,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The examples of a pack, and the rows of the manifest whose speech they hear."""
+    """The examples of a pack, the rows of the manifest whose speech they hear, and how many rows are each example's."""
 
     examples: list[int]
     heard: list[int]
+    sizes: list[int]
 
 
 class _Measure:
@@ -292,16 +354,21 @@ class _Measure:
         self._frames: dict[float, dict[str, int]] = {}
         self._embeddings: dict[tuple, int] = {}
 
-    def __call__(self, seconds: float, speech: list[Piece]) -> tuple[str | None, list[int]]:
-        """The branch whose encoder has no frame of an utterance of so many seconds, if any; the number for each span of it."""
-        num_frames = self._frames.get(seconds)
-        if num_frames is None:
-            num_frames = {name: frames_in(encoder, seconds) for name, encoder in self._encoders.items()}
-            self._frames[seconds] = num_frames
-        for name, count in num_frames.items():
-            if not count:
-                return name, []
-        return None, [self._of_span(piece, num_frames) for piece in speech]
+    def __call__(self, seconds: float, speech: list[Span]) -> tuple[tuple[str, float, int] | None, list[int]]:
+        """The number of embeddings for each span of speech, given the seconds of the target's own utterance; or the branch whose
+        encoder has no frame of what a span hears, with the seconds of that and the row of its utterance (OWN: the target's)."""
+        numbers = []
+        for piece, of, of_other in speech:
+            heard = seconds if of == OWN else of_other
+            num_frames = self._frames.get(heard)
+            if num_frames is None:
+                num_frames = {name: frames_in(encoder, heard) for name, encoder in self._encoders.items()}
+                self._frames[heard] = num_frames
+            for name, count in num_frames.items():
+                if not count:
+                    return (name, heard, of), []
+            numbers.append(self._of_span(piece, num_frames))
+        return None, numbers
 
     def _of_span(self, piece: Piece, num_frames: dict[str, int]) -> int:
         key = (piece.branch, piece.span, piece.num_read, num_frames.get(piece.branch))

@@ -19,6 +19,7 @@ from auralign.render import Piece, Rendered
 
 MAX_BYTES = 2**29
 OVERHEAD = 300  # bytes that Python needs for an entry beside its tokens
+OF_ANOTHER = 400  # and for a span of another utterance's speech, whose form is shared by no other example
 
 
 class LaidOut:
@@ -40,7 +41,9 @@ class LaidOut:
         pieces = [piece for view in views.values() for piece in view.pieces]
         numbers = array("i", [len(piece.ids or ()) for piece in pieces])
         numbers.extend(token for piece in pieces for token in piece.ids or ())
-        size = len(numbers) * numbers.itemsize + OVERHEAD
+        size = (
+            len(numbers) * numbers.itemsize + OVERHEAD + OF_ANOTHER * sum(bool(piece.of) for piece in pieces)
+        )
         if example in self._kept or size > self._room:
             return
         self._room -= size

@@ -9,12 +9,15 @@ from auralign.train.examples import Examples
 
 
 def show_answers(model: SpeechLLM, valid: Examples, *, decoding: Decoding, count: int) -> list[dict]:
-    """The model's answers to the first `count` examples of the validation set: what was said and asked, target and answer."""
+    """The model's answers to the first `count` examples of the validation set: what was said and asked, target and answer; a
+    document is not answered."""
     shown = []
     for example in range(min(count, len(valid))):
         target, prompt, utterance = valid.prompt(example)
-        frames = valid.frames.get([int(valid.rows[example])])
-        speech, _ = model.listen([prompt], on_device(frames, model.llm.device))
+        if prompt is None:
+            continue
+        frames = on_device(valid.frames.get([*valid.heard(example)]), model.llm.device)
+        speech, _ = model.listen([prompt], frames, rows=[valid.spans(example, prompt)])
         shown.append(
             {
                 "said": utterance.text,

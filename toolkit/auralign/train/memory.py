@@ -74,25 +74,29 @@ def split(pack: PackOfExamples) -> list[PackOfExamples]:
 
 def _part(pack: PackOfExamples, start: int, end: int) -> PackOfExamples:
     """The sequences from `start` up to `end`."""
-    frames = {name: _cut(of_one, lengths, start, end) for name, (of_one, lengths) in pack.frames.items()}
+    first, last = (
+        sum(num for num, _ in pack.heard[:number]) if pack.heard else number for number in (start, end)
+    )
+    frames = {name: _cut(of_one, lengths, first, last) for name, (of_one, lengths) in pack.frames.items()}
     return PackOfExamples(
         views={name: views[start:end] for name, views in pack.views.items()},
         frames=frames,
         choices=pack.choices[start:end],
         kept=None if pack.kept is None else _targets_of(pack, pack.kept, start, end),
         rows=pack.rows[start:end],
+        heard=pack.heard[start:end],
     )
 
 
 def _cut(frames: torch.Tensor, lengths: torch.Tensor, start: int, end: int):
     """Frames (B, T, D) and lengths (B,) of some rows, without what is padding to all of them."""
     lengths = lengths[start:end]
-    return frames[start:end, : int(lengths.max())], lengths
+    return frames[start:end, : int(lengths.max()) if len(lengths) else 0], lengths
 
 
 def _targets_of(pack: PackOfExamples, kept: TopK, start: int, end: int) -> TopK:
     """The teacher's logits at the tokens of the targets of some sequences."""
-    sizes = [len(view.pieces[-1].ids or ()) for view in pack.views[STUDENT]]
+    sizes = [len(view.target_ids) for view in pack.views[STUDENT]]
     first, last = sum(sizes[:start]), sum(sizes[:end])
     parts = (getattr(kept, name)[first:last] for name in ("ids", "logits", "logsumexp"))
     return TopK(*parts, kept.temperature)

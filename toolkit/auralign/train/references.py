@@ -158,7 +158,9 @@ class References:
     def _cross_entropy(self, pack: PackOfExamples):
         views, needs = pack.views[STUDENT], self.method.needs
         frames = on_device(pack.frames, self.model.llm.device)
-        speech, extras = self.model.listen(views, frames, use_token_count=needs.num_tokens)
+        speech, extras = self.model.listen(
+            views, frames, rows=pack.frame_rows(), use_token_count=needs.num_tokens
+        )
         output = self.model(self.model.pack(views, speech), (), extras, pack.choices)
         return _of_target(output.cross_entropy(TARGET))
 
@@ -207,7 +209,10 @@ def choose(valid: Examples, model) -> tuple[np.ndarray, np.ndarray]:
     """
     taken = np.unique(np.linspace(0, len(valid) - 1, min(MAX_UTTERANCES, len(valid))).astype(np.int64))
     utterances = {int(example): valid.manifest[int(valid.rows[example])] for example in taken}
-    order = sorted(utterances, key=lambda example: (utterances[example].seconds, example))
+    seconds = {
+        example: sum(valid.manifest[row].seconds for row in valid.heard(example)) for example in utterances
+    }
+    order = sorted(utterances, key=lambda example: (seconds[example], example))
     found = {}
     for number, example in enumerate(order):
         for other in order[number + 1 :] + order[:number]:

@@ -63,7 +63,8 @@ def assemble(model: SpeechLLM, pack: PackOfExamples, needs: Needs) -> Inputs:
     """Frames (B, T, D) to speech embeddings (U, D), put among the text embeddings of each view, B sequences end to end."""
     students, teachers = pack.views[STUDENT], pack.views.get(TEACHER)
     device = model.llm.device
-    speech, extras = model.listen(students, on_device(pack.frames, device), use_token_count=needs.num_tokens)
+    frames = on_device(pack.frames, device)
+    speech, extras = model.listen(students, frames, rows=pack.frame_rows(), use_token_count=needs.num_tokens)
     return Inputs(
         student=model.pack(students, speech),
         teacher=None if teachers is None else model.pack_text(teachers),

@@ -3,7 +3,7 @@
 import inspect
 import json
 
-from auralign.method import API_VERSION, FIDELITIES, AlignmentMethod
+from auralign.method import API_VERSIONS, FIDELITIES, AlignmentMethod
 from auralign.testing.checks.failure import fail
 
 
@@ -15,8 +15,12 @@ def check_metadata(method: AlignmentMethod) -> None:
             f"its name is {method.name!r}",
             "give the class a `name` of letters, digits and underscores",
         )
-    if method.api_version != API_VERSION:
-        fail(method, f"it speaks API {method.api_version!r}", f"this auralign speaks {API_VERSION}")
+    if method.api_version not in API_VERSIONS:
+        fail(
+            method,
+            f"it speaks API {method.api_version!r}",
+            f"this auralign speaks {' and '.join(map(str, API_VERSIONS))}",
+        )
     if method.fidelity not in FIDELITIES:
         fail(method, f"its fidelity is {method.fidelity!r}", f"use {' or '.join(FIDELITIES)}")
     doc = (type(method).__doc__ or "").strip()

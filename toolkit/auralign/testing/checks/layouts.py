@@ -34,7 +34,7 @@ def check_layout(method: AlignmentMethod) -> None:
             "yield a Choice for one with text, words, gender, age and emotion",
         )
     for utterance, layout in make_layouts(method):
-        speech = [segment for segment in layout.student.segments if isinstance(segment, Speech)]
+        speech = [segment for segment in layout.student.contents if isinstance(segment, Speech)]
         texts |= {(utterance.id, segment.text) for segment in speech}
         if not speech:
             fail(
@@ -42,11 +42,15 @@ def check_layout(method: AlignmentMethod) -> None:
                 "its student view has no Speech",
                 "put Speech(utterance.text) at the position of the audio",
             )
-        if any(isinstance(segment, Speech) for segment in layout.teacher.segments):
+        if any(isinstance(segment, Speech) for segment in layout.teacher.contents):
             fail(method, "its teacher view has Speech", "let the teacher read: Layout.of(student) does")
         for name, view in (("student", layout.student), ("teacher", layout.teacher)):
-            if view.response is None:
-                fail(method, f"its {name} view has no Response", "put `response` last")
+            if view.response is None and not _is_unasked(method, view):
+                fail(
+                    method,
+                    f"its {name} view has no Response",
+                    "put `response` last; only a document of a method with Needs(target=False) has none",
+                )
     if len({text for _, text in texts}) < len({identity for identity, _ in texts}):
         fail(method, "its Speech has the same text whatever was said", "write Speech(utterance.text)")
 
@@ -59,7 +63,7 @@ def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
                 text: lay_out(method, utterance, choice, Response(text)) for text in (RESPONSE, "zyzzyva")
             }
             for text, layout in laid.items():
-                if layout.student.response != Response(text):
+                if layout.student.response != Response(text) and not _is_unasked(method, layout.student):
                     fail(
                         method,
                         f"the response {text!r} becomes {layout.student.response}",
@@ -179,7 +183,7 @@ def check_student_is_not_told(method: AlignmentMethod) -> None:
 
 def _texts_of(layout: Layout) -> list[str]:
     """What the student reads."""
-    texts = [segment.text for segment in layout.student.segments if isinstance(segment, Text)]
+    texts = [segment.text for segment in layout.student.contents if isinstance(segment, Text)]
     return [*texts, str(layout.student.system)]
 
 
@@ -192,8 +196,13 @@ def _texts_of_students(method: AlignmentMethod, utterance: Utterance, changed: U
     return [_texts_of(lay_out(method, changed, choice, Response(RESPONSE))) for choice in choices]
 
 
+def _is_unasked(method: AlignmentMethod, view: View) -> bool:
+    """Whether a view may do without a Response: nothing is asked, and its text is what is learnt."""
+    return view.response is None and view.has_turns and not method.needs.target
+
+
 def _said(view: View) -> str:
-    return "".join(segment.text for segment in view.segments)
+    return "".join(segment.text for segment in view.contents)
 
 
 def _frame(rendered: Rendered) -> tuple:

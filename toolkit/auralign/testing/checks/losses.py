@@ -46,7 +46,7 @@ def check_teacher_is_matched_by_an_oracle(method: AlignmentMethod) -> None:
     spoken = {
         segment.tag
         for _, _, layout in examples
-        for segment in layout.student.segments
+        for segment in layout.student.contents
         if isinstance(segment, Speech) and segment.branch == MAIN
     }
     parts = [model.llm.embed(piece.ids) for view in views for piece in view.pieces if piece.tag in spoken]

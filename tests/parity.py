@@ -24,14 +24,19 @@ OUTPUT = "exp/synthetic/sift/seed_1"
 STEPS = "--lr 2e-4 --num_steps 30 --valid_every 1 --num_shown 0 --feature_cache memory".split()
 SHOWN = ("synthetic-train-Hugoenus-0730", "synthetic-train-benjaminengbscotland-2380")  # a command, a string
 
-SHOW = """
-import contextlib, sys
+RUN = """
+import contextlib, io, json, runpy, sys
 from auralign.cli import main
-yaml, *names = sys.argv[1:]
-for name in names:
-    sys.argv = ["auralign", "show", yaml, "--utt", name]
-    with contextlib.suppress(SystemExit):  # with which each command ends
-        main()
+for words in json.loads(sys.argv[1]):
+    sys.argv, printed = words, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            main() if words[0] == "auralign" else runpy.run_path(words[0], run_name="__main__")
+    except SystemExit as stop:  # with which each of them ends
+        if stop.code:
+            raise
+    if words[0] == "auralign":
+        print(printed.getvalue())
 """
 
 
@@ -49,26 +54,26 @@ def measure(checkout, folder):
     piece; `prompts` and `targets`, from utterance id to the hash of the prompt's ids and to the ids of the LLM's answer;
     `train_loss` and `valid_loss`, of each step.
 
-    Raises CalledProcessError if a script fails.
+    Raises CalledProcessError if a script fails, which then has said why.
     """
     shutil.copytree(checkout / "egs" / "digits", folder, ignore=_ignore, dirs_exist_ok=True)
     (folder / "models").symlink_to(checkout / "egs" / "digits" / "models")
 
-    def run(*command):
-        path = os.pathsep.join([str(checkout / "toolkit"), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=folder,
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-
-    run("prepare.py", "--corpus", str(CORPUS), "--output", "data/synthetic")
-    run("generate.py", YAML)
-    run("train.py", YAML, *STEPS)
+    commands = [
+        ["prepare.py", "--corpus", str(CORPUS), "--output", "data/synthetic"],
+        ["generate.py", YAML],
+        ["train.py", YAML, *STEPS],
+        *(["auralign", "show", YAML, "--utt", name] for name in SHOWN),
+    ]
+    path = os.pathsep.join([str(checkout / "toolkit"), os.environ.get("PYTHONPATH", "")])
+    shown = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(commands)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.split("utterance ")[1:]
     log = json.loads((folder / OUTPUT / "log.json").read_text(encoding="utf-8"))
     targets = [
         json.loads(line)
@@ -77,7 +82,6 @@ def measure(checkout, folder):
         .read_text(encoding="utf-8")
         .splitlines()[1:]
     ]
-    shown = run("-c", SHOW, YAML, *SHOWN).split("utterance ")[1:]
     return {
         "views": {name: _read_ids(text) for name, text in zip(SHOWN, shown, strict=True)},
         "prompts": {target["utt_id"]: target["prompt_hash"] for target in targets},

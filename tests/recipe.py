@@ -17,6 +17,7 @@ from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.testing import make_speech
+from processes import run_python
 
 DIGITS = Path(__file__).parent.parent / "egs" / "digits"
 SMOKE = "hparams/smoke.yaml"
@@ -163,20 +164,11 @@ def run_script(folder, name, *arguments, killed_at=None, check=True):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             found = subprocess.CompletedProcess((name, *arguments), *run(name, *arguments))
-        if check and found.returncode:
-            raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
-        return found
-    code = KILLER.format(where=killed_at[0], nth=killed_at[1])
-    code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}; sys.path.insert(0, '.')\n"
-    code += f"runpy.run_path({name!r}, run_name='__main__')"
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=_environment(),
-        timeout=300,
-    )
+    else:
+        code = KILLER.format(where=killed_at[0], nth=killed_at[1])
+        code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}\n"
+        code += f"runpy.run_path({name!r}, run_name='__main__')"
+        found = run_python(code, cwd=folder)
     if check and found.returncode:
         raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
     return found
@@ -192,12 +184,6 @@ def count(*arguments, **options):
     return real(*arguments, **options)
 os.{where} = count
 """
-
-
-def _environment():
-    import os
-
-    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def contents(folder):

@@ -54,7 +54,8 @@ if [ "$documentation" = yes ]; then
 fi
 if [ $# -eq 0 ]; then
     export OMP_NUM_THREADS=1
-    set -- --numprocesses auto --maxprocesses 4 --dist loadfile
+    # In the order of the files, not those of most tests first: the longest, of a few tests each, come early.
+    set -- --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 fi
 echo "== pytest" # last and with nothing after it: its summary is the last line
 python -m pytest "$@" || failed=1

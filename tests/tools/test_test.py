@@ -96,5 +96,5 @@ def test_ci_runs_it(tester, tmp_path):
     done = tester.run(".ci/run", cwd=tmp_path)
     assert (
         done.stdout.splitlines()[-1]
-        == "3 passed in 0.1s, -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile"
+        == "3 passed in 0.1s, -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder"
     )

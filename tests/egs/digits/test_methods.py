@@ -1,4 +1,4 @@
-"""Every recipe of the digits example from its targets to the ledger, in fifty steps: the loss falls."""
+"""Every recipe of the digits example from its targets to the ledger, in two dozen steps: the loss falls."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from recipe import DIGITS, run
 YAMLS = sorted(
     (DIGITS / "hparams").glob("*.yaml"), key=lambda path: ("init_from:" in path.read_text(), path.name)
 )
-SHORT = "--num_steps 50 --num_warmup_steps 5 --valid_every 25 --tokens_per_step 384 --num_shown 0".split()
+SHORT = "--num_steps 24 --num_warmup_steps 4 --valid_every 8 --tokens_per_step 384 --num_shown 0".split()
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,13 @@ def succeed(script, *arguments):
 
 
 @pytest.mark.parametrize("yaml", [f"hparams/{path.name}" for path in YAMLS])
-def test_fifty_steps_lower_the_loss_and_lead_to_the_ledger(example, monkeypatch, yaml):
+def test_two_dozen_steps_lower_the_loss_and_lead_to_the_ledger(example, monkeypatch, yaml):
     monkeypatch.chdir(example)
     succeed("generate.py", yaml)
     succeed("train.py", yaml, *SHORT)
     hparams = load_recipe(yaml)
-    first, last = json.loads((Path(hparams.output_folder) / "log.json").read_text())
-    assert (first["step"], last["step"]) == (25, 50)
+    first, _, last = json.loads((Path(hparams.output_folder) / "log.json").read_text())
+    assert (first["step"], last["step"]) == (8, 24)
     assert last["train_loss"] < 0.95 * first["train_loss"]
     succeed("decode.py", yaml, *SHORT)
     succeed("score.py", yaml, *SHORT)

@@ -2,18 +2,24 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from local.side_by_side import Rows, make_runs
 from local.side_measures import agreement_by_group, asks, make_questions
-from local.side_plan import ALIGNED, CELL, Settings, plan
+from local.side_plan import ALIGNED, CELL, METHODS, Settings, plan
 from local.side_runs import Bench, read_steps
 
 from auralign.records import Question, Records, Target, Utterance, write_records
 from local import side_runs
 from recipe import make_counting_recipe
 
+NARROW = {
+    "window_seconds": 0.3333,
+    "width": 32,
+    "num_heads": 4,
+}  # of the Q-Former, whose checkpoints are large
 SETTINGS = Settings(size="tiny", num_utts=(6, 12), seeds=(1,), rates=(1e-3, 1e-2), num_asked=2, num_steps=2)
 RECOGNIZER = re.compile(r"recognizer: .*\n(    .*\n)+")
 
@@ -122,6 +128,9 @@ def side(tmp_path_factory, make_llm, whisper_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(work)
         patch.setattr(side_runs, "BASE", base)
+        patch.setattr(side_runs, "NUM_SPEED_STEPS", 4)
+        method = replace(METHODS["self_powered"], connector_arguments=NARROW)
+        patch.setitem(METHODS, "self_powered", method)
         output = Path("exp/side")
         bench = Bench(SETTINGS, folder=output, start=folder / "exp" / "wav2prompt")
         runs = plan(SETTINGS, ["self_powered"])

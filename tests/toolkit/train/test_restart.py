@@ -5,7 +5,7 @@ import sys
 
 # A training of two steps, whose process forks a child for each moment; the child dies there as by kill -9.
 SCRIPT = """
-import os, sys
+import os, shutil, sys
 from pathlib import Path
 import torch
 from auralign.files import write_json
@@ -43,12 +43,13 @@ def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."}
 
 os.chdir(sys.argv[1])
+whole = Path("whole")
+torch.manual_seed(1)
+train(whole, 0.1)
 moment, code = 0, 9
 while code == 9:
     moment += 1
-    output = Path(str(moment))
-    torch.manual_seed(1)
-    train(output, 0.1)
+    output = shutil.copytree(whole, Path(str(moment)))
     first = contents(output)
     child = os.fork()
     if child == 0:

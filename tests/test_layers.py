@@ -14,9 +14,10 @@ TOOLKIT = Path(__file__).parent.parent / "toolkit" / "auralign"
 # The whole design from top to bottom; the parts of one line do not import each other.
 LAYERS = """
     __init__  __main__
-    cli       testing
+    cli
     api       demo     serve
     show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan
+    testing
     adapters  generalisation
     publish   ledger
     decode    corpora

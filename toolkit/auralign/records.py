@@ -241,6 +241,21 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
     Raises RecordError, naming `position`, on a line that is not strictly JSON, on missing or unknown fields, and on values of
     other types than the fields have.
     """
+    values = _values(line, kind, position)
+    if "choice" in values:
+        values["choice"] = Choice(**values["choice"])
+    for name in _lists(kind):
+        items = values.get(name)
+        if items is not None:
+            is_flat = list not in set(map(type, items))  # ids, of which a target has hundreds
+            values[name] = tuple(
+                items if is_flat else (tuple(item) if isinstance(item, list) else item for item in items)
+            )
+    return kind(**values)
+
+
+def _values(line: bytes | str, kind: type, position: str) -> dict[str, Any]:
+    """What `from_line` makes a record of, checked; the errors are its own."""
     values = parse_object(line, position=position)
     known, required = _fields(kind)
     if not required <= values.keys() <= known:
@@ -258,11 +273,8 @@ def from_line(line: bytes | str, kind: type, *, position: str = "") -> Any:
         )
     check_types(values, kind, position=position)
     if "choice" in values:
-        values["choice"] = _choice(values["choice"], position)
-    for name in _lists(kind):
-        if values.get(name) is not None:
-            values[name] = tuple(tuple(item) if isinstance(item, list) else item for item in values[name])
-    return kind(**values)
+        _check_choice(values["choice"], position)
+    return values
 
 
 @cache
@@ -271,12 +283,11 @@ def _lists(kind: type) -> tuple[str, ...]:
     return tuple(item.name for item in dataclasses.fields(kind) if "tuple" in str(item.type))
 
 
-def _choice(values: dict[str, Any], position: str) -> Choice:
+def _check_choice(values: dict[str, Any], position: str) -> None:
     unknown = sorted(values.keys() - _fields(Choice)[0])
     if unknown:
         raise RecordError(f"{position}: choice has the unknown field {', '.join(unknown)}; run stage 2 again")
     check_types(values, Choice, position=position, within="choice.")
-    return Choice(**values)
 
 
 def read_rows(path: PathLike, kind: type) -> Iterator[Any]:
@@ -324,9 +335,11 @@ class Records:
             for number, line in enumerate(_lines(file, kind, self.path), start=1):
                 digest.update(line)
                 if number > 1:
-                    record = from_line(line, kind, position=f"{self.path}:{number}")
+                    values = _values(
+                        line, kind, f"{self.path}:{number}"
+                    )  # the record itself is made when it is asked for
                     offsets.append(offset)
-                    identities.append(_hash_identity(_identity(record)))
+                    identities.append(_hash_identity(_identity_in(values, kind)))
                 offset += len(line)
         check_recorded(self.path, digest.hexdigest())
         import numpy as np  # 0.1 s that a stage without records does not spend
@@ -397,9 +410,13 @@ def _identity_field(kind: type) -> str:
 
 
 def _identity(record: Any) -> str:
-    if isinstance(record, Hypothesis):
-        return f"{record.input}:{record.key}"
-    return getattr(record, _identity_field(type(record)))
+    return _identity_in(vars(record), type(record))
+
+
+def _identity_in(values: Mapping[str, Any], kind: type) -> str:
+    if kind is Hypothesis:
+        return f"{values['input']}:{values['key']}"
+    return values[_identity_field(kind)]
 
 
 def _hash_identity(identity: str) -> int:

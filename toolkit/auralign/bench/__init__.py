@@ -13,9 +13,16 @@ from importlib import import_module
 
 SCALES = ("tiny", "small", "7b-random")
 BENCHMARKS = {  # each name with its module
+    "train": "auralign.bench.train",
+    "kl": "auralign.bench.kl",
+    "memory": "auralign.bench.memory",
     "attention": "auralign.bench.attention",
     "generate": "auralign.bench.generate",
     "scan": "auralign.bench.scan",
+    "verify": "auralign.bench.verify",
+    "rows": "auralign.bench.rows",
+    "startup": "auralign.bench.startup",
+    "score": "auralign.bench.score",
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from auralign.bench import Row, Settings, against_bar
+from auralign.bench.corpus import COMMON_VOICE, CORPORA, LIBRISPEECH, draw_responses, draw_seconds
 from auralign.data.batching import epoch_steps, pack
 from auralign.data.live_frames import batches_of_similar
 from auralign.models.llm.attention import follow, sequence_by_sequence, unread_mask
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 TOKENS_PER_STEP, TOKENS_PER_PACK = 7_710, 2_048  # of the recipe of LibriSpeech
 STRIDE_HZ = 6.25  # speech embeddings a second
 NUM_STEPS = 60
-CORPORA = ("LibriSpeech", "Common Voice")
-PADDING_BARS = {"LibriSpeech": 8.0, "Common Voice": 9.0}  # per cent of audio
+PADDING_BARS = {LIBRISPEECH: 8.0, COMMON_VOICE: 9.0}  # per cent of audio
 FP32_GATE, BF16_GATE = 1e-4, 2.0
 WIDTH, INNER, LAYERS, HEADS, KEY_HEADS = 256, 704, 6, 8, 2
 SQUARE, SEQUENCES = "square", "sequences"
@@ -58,15 +58,9 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def draw_corpus(name: str, *, number: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds (number,) of clips like those of "LibriSpeech" or "Common Voice", and positions (number,) of their examples."""
-    random = np.random.default_rng(3)
-    if name == "LibriSpeech":  # of its training sets: mostly 12 to 16 s, with a tail of shorter ones
-        long, short = np.clip(random.normal(14.2, 1.3, number), 8, 17), random.uniform(2, 13, number)
-        seconds, response = np.where(random.random(number) < 0.72, long, short), 80
-    else:
-        seconds, response = np.clip(random.lognormal(np.log(5.0), 0.35, number), 1.2, 20), 50
-    responses = np.clip(random.lognormal(np.log(response), 0.5, number), 8, 256)
-    return seconds, (seconds * STRIDE_HZ + 11 + responses).astype(int)
+    """Seconds (number,) of clips like those of a corpus, and positions (number,) of their examples."""
+    seconds = draw_seconds(name, number)
+    return seconds, (seconds * STRIDE_HZ + 11 + draw_responses(name, number)).astype(int)
 
 
 def describe_padding(name: str, seconds: np.ndarray, lengths: np.ndarray) -> Row:
@@ -92,7 +86,7 @@ def describe_padding(name: str, seconds: np.ndarray, lengths: np.ndarray) -> Row
 
 def _pack_sizes() -> tuple[int, ...]:
     """The sizes of the sequences of one pack of LibriSpeech's lengths."""
-    _, lengths = draw_corpus("LibriSpeech", number=32)
+    _, lengths = draw_corpus(LIBRISPEECH, number=32)
     return tuple(int(lengths[row]) for row in pack(lengths, max_tokens=TOKENS_PER_PACK)[0])
 
 

@@ -25,8 +25,10 @@ This file has more than 300 lines, as half of it is the wordings, which are read
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from auralign.layout import SLOT
 from auralign.score.metrics import word_error_rate
@@ -129,14 +131,17 @@ class ObeyTask:
         words = english_words(" ".join(lines))
         words = words[1:] if words[:1] == [OPENING.lower()] else words
         piece = f" {' '.join(words)} "
-        return len(words) >= SHORTEST_ECHO and any(
-            piece in f" {' '.join(english_words(phrasing.replace(SLOT, ' ')))} "
-            for phrasing in self.phrasings
-        )
+        return len(words) >= SHORTEST_ECHO and any(piece in asked for asked in _words_of(self.phrasings))
 
     def can_tell(self, said: str) -> bool:
         """Whether a transcript of this sentence fails the check, so that obeying and transcribing can be distinguished."""
         return not any(self.check(copy, said) for copy in (said, f"{said[:1].upper()}{said[1:]}."))
+
+
+@cache
+def _words_of(phrasings: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of each instruction, with a space before, between and after them."""
+    return tuple(f" {' '.join(english_words(phrasing.replace(SLOT, ' ')))} " for phrasing in phrasings)
 
 
 def is_transcription(answer: str, said: str) -> bool:
@@ -246,6 +251,8 @@ def _one_word(answer: str, said: str) -> bool:
 
 def _joins(text: str, words: list[str]) -> bool:
     """Whether a text is all of the words without spaces, or at least `SHORTEST_RUN` of them in a row."""
+    if text not in "".join(words):  # as nearly always: then no run has to be tried
+        return False
     shortest = min(SHORTEST_RUN, len(words))
     ends = range(shortest, len(words) + 1)
     return any(text == "".join(words[first:end]) for end in ends for first in range(end - shortest + 1))
@@ -273,16 +280,18 @@ def _in_russian(answer: str, said: str) -> bool:
 
 def _in_chinese(answer: str, said: str) -> bool:
     del said
-    names = (unicodedata.name(letter, "") for letter in answer)
+    names = (unicodedata.name(letter, "") for letter in set(answer))
     is_other = any(name.startswith(("HIRAGANA LETTER", "KATAKANA LETTER", "HANGUL")) for name in names)
     return _in_script(answer, "CJK UNIFIED") and not is_other
 
 
 def _in_script(text: str, name: str) -> bool:
     """Whether the text holds letters, and the Unicode names of 80 % of them begin with `name`."""
-    letters = [letter for letter in text if letter.isalpha()]
-    num_fitting = sum(unicodedata.name(letter, "").startswith(name) for letter in letters)
-    return bool(letters) and num_fitting >= SCRIPT_SHARE * len(letters)
+    letters = Counter(letter for letter in text if letter.isalpha())
+    num_fitting = sum(
+        number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(name)
+    )
+    return bool(letters) and num_fitting >= SCRIPT_SHARE * letters.total()
 
 
 def _contains_word(answer: str, said: str) -> bool:

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auralign.text.characters import compose
 from auralign.text.language import main_code
@@ -61,4 +62,7 @@ def normalised_form(language: str, spellings=None) -> TextForm:
 
 
 def _form(name, unit, normalise):
-    return TextForm(name, unit, lambda text: normalise(text).split())
+    # A reference is compared with the answers of every column, and an answer is scored in several tables. The text is kept, not
+    # its words: 130,000 sentences take about 60 MB.
+    normalised = lru_cache(maxsize=2**17)(normalise)
+    return TextForm(name, unit, lambda text: normalised(text).split())

@@ -16,6 +16,7 @@ from auralign.bench import Row, Settings, against_bar
 from auralign.bench.corpus import LIBRISPEECH
 from auralign.bench.generate import clock
 from auralign.bench.ours import World
+from auralign.records import Hypothesis, Question, Records, write_records
 
 NUM_CLIPS, LENGTH, BAR = 8, 64, 4.0
 QUESTIONS = ("repeat this: {speech}", "{speech} what was said before this?")
@@ -29,7 +30,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         questions = make_questions(world)
         arms = {"together": lambda: together(world, questions), "alone": lambda: one_by_one(world, questions)}
         seconds: dict[str, list[float]] = {name: [] for name in arms}
-        answers = {}
+        answers: dict[str, dict[str, str]] = {}
         for _ in range(settings.repeats):
             for name, arm in arms.items():
                 start = clock(settings)
@@ -47,10 +48,8 @@ def measure(settings: Settings) -> Iterator[Row]:
     )
 
 
-def make_questions(world):
+def make_questions(world: World) -> Records:
     """Each question about each clip, as records in a file."""
-    from auralign.records import Question, Records, write_records
-
     asked = (
         Question(f"{utterance.id}-{number}", utterance.id, "seen tasks", "bench", instruction, None, number)
         for utterance in world.manifest
@@ -60,12 +59,11 @@ def make_questions(world):
     return Records(world.folder / "questions.jsonl", Question)
 
 
-def together(world, questions) -> dict[str, str]:
+def together(world: World, questions: Records) -> dict[str, str]:
     """Stage 4 as it ships, without a cache of frames: texts by question."""
     from auralign.data.frames import live_frames
     from auralign.decode.answers import Decoder
     from auralign.models.llm import Decoding
-    from auralign.records import Hypothesis, Records
 
     decoder = Decoder(
         world.model,
@@ -82,7 +80,7 @@ def together(world, questions) -> dict[str, str]:
 
 
 @torch.no_grad()
-def one_by_one(world, questions) -> dict[str, str]:
+def one_by_one(world: World, questions: Records) -> dict[str, str]:
     """Each question by itself: its audio, the encoder, the connector, and `model.generate`."""
     from transformers import GenerationConfig
 
@@ -91,7 +89,8 @@ def one_by_one(world, questions) -> dict[str, str]:
     from auralign.method import in_slot
     from auralign.models.speech_llm import on_device
 
-    model, renderer, found = world.model, world.renderer, {}
+    model, renderer = world.model, world.renderer
+    found: dict[str, str] = {}
     frames = live_frames(model, world.manifest)
     stops = list(renderer.stop_ids)
     for question in questions:

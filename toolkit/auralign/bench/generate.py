@@ -109,7 +109,7 @@ def share_useful(limits: Sequence[int], rows: Sequence[int], size: int) -> float
     return sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches)
 
 
-def in_slots(llm, prompts, limits, rows) -> Answers:
+def in_slots(llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int]) -> Answers:
     """As auralign ships: see `auralign.models.llm.slots`."""
     from auralign.models.llm.slots import Prompt, answer_in_slots
 
@@ -125,7 +125,7 @@ class _End:
     def __init__(self, limits: list[int], stop_id: int):
         self.limits, self.stop_id, self.position = torch.tensor(limits), stop_id, 0
 
-    def __call__(self, _, scores):
+    def __call__(self, _: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores (B, V) in which the stop id is the likeliest of an answer that has its length."""
         ended = (self.limits <= self.position).to(scores.device)
         scores[:, self.stop_id] = scores[:, self.stop_id].masked_fill(ended, torch.inf)
@@ -134,11 +134,14 @@ class _End:
 
 
 @torch.no_grad()
-def in_batches(llm, prompts, limits, rows, size: int) -> Answers:
+def in_batches(
+    llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int], size: int
+) -> Answers:
     """`model.generate` of prompts that are padded at the left."""
     from transformers import GenerationConfig, LogitsProcessorList
 
-    found, stop = {}, llm.vocabulary_size - 1  # any: answers end at their length
+    found: Answers = {}
+    stop = llm.vocabulary_size - 1  # any: answers end at their length
     for start in range(0, len(rows), size):
         batch = list(rows[start : start + size])
         longest = max(len(prompts[row]) for row in batch)
@@ -158,7 +161,7 @@ def in_batches(llm, prompts, limits, rows, size: int) -> Answers:
     return found
 
 
-def in_pages(llm, prompts, limits, rows) -> Answers:
+def in_pages(llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int]) -> Answers:
     """transformers' continuous batching, with as many answers at a time and enough pages for them."""
     from transformers import ContinuousBatchingConfig, GenerationConfig
 

@@ -66,6 +66,7 @@ def copies() -> dict[str, str]:
         "docs/serving.md": "serving.md",
         "docs/talking.md": "talking.md",
         "docs/training_step.md": "training_step.md",
+        "docs/engines.md": "engines.md",
         "docs/export.md": "export.md",
         NOTEBOOK: "tutorial.md",
     }

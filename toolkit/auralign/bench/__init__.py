@@ -18,6 +18,7 @@ BENCHMARKS = {  # each name with its module
     "memory": "auralign.bench.memory",
     "attention": "auralign.bench.attention",
     "generate": "auralign.bench.generate",
+    "decode": "auralign.bench.decode",
     "scan": "auralign.bench.scan",
     "verify": "auralign.bench.verify",
     "rows": "auralign.bench.rows",

@@ -10,24 +10,21 @@ examples/speechlm2/salm_generate.py), and transformers' own continuous batching.
 """
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from auralign.bench import Row, Settings, against_bar
+from auralign.bench import SCALES, Row, Settings, against_bar
 
 NUM_PROMPTS, NUM_SLOTS = 128, 64
 NUM_OF_BATCHES, NUM_ALONE = 32, 8  # prompts of the slower arms
 CAP, MEDIAN_RESPONSE, SPREAD = 256, 64, 0.6  # tokens of an answer
 PROMPT = 24, 72  # shortest and longest prompt, in tokens
-SIZES = {  # vocabulary, width, layers, inner width, heads, key heads
-    "tiny": (8_000, 256, 4, 1_408, 8, 2),
-    "small": (32_000, 512, 8, 2_816, 8, 2),
-    "7b-random": (152_064, 3_584, 28, 18_944, 28, 4),
-}
 OURS, EIGHT, ALONE, SORTED, PAGED = (
     "slots",
     "batches of 8",
@@ -57,9 +54,9 @@ def measure(settings: Settings) -> Iterator[Row]:
     answers: dict[str, Answers] = {}
     for _ in range(settings.repeats):
         for name, (rows, arm) in arms.items():
-            start = _clock(settings)
+            start = clock(settings)
             answers[name] = arm(rows)
-            rates[name].append(sum(limits[row] for row in rows) / (_clock(settings) - start))
+            rates[name].append(sum(limits[row] for row in rows) / (clock(settings) - start))
     ours = statistics.median(rates[OURS])
     yield Row(
         f"stage 2, {NUM_PROMPTS} prompts of {PROMPT[0]} to {PROMPT[1]} tokens, answers of {min(limits)} to {max(limits)} tokens "
@@ -82,31 +79,16 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def load(settings: Settings) -> Any:
-    """An LLM of random weights of a size, or that of a folder."""
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    """An LLM of random weights of a size, or that of a folder, in fp32 on a CPU."""
+    from auralign.bench.corpus import SIZES, make_llm
+    from auralign.models.llm import load_llm
 
-    from auralign.models.llm import LLM, load_llm
-
-    if settings.scale not in SIZES:
-        return load_llm(settings.scale, dtype="float32").to(settings.device)
-    from tokenizers import Tokenizer, models
-
-    vocabulary, width, layers, inner, heads, key_heads = SIZES[settings.scale]
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        intermediate_size=inner,
-        num_attention_heads=heads,
-        num_key_value_heads=key_heads,
-        tie_word_embeddings=True,
-        initializer_range=0.06,  # so that the likeliest token is not always the last one
-        eos_token_id=0,
-    )
-    tokenizer = Tokenizer(models.WordLevel({"end": 0}, unk_token="end"))
-    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="end")
-    return LLM(Qwen2ForCausalLM(config).to(settings.device), words, name=settings.scale, revision="random")
+    dtype = "float32" if settings.device == "cpu" else "bfloat16"
+    with tempfile.TemporaryDirectory() as folder:
+        path = settings.scale
+        if path in SCALES:
+            path = str(make_llm(Path(folder), SIZES[path], dtype=dtype))
+        return load_llm(path, dtype=dtype).to(settings.device)
 
 
 def draw_requests(vocabulary: int, number: int) -> tuple[list[list[int]], list[int]]:
@@ -127,7 +109,7 @@ def share_useful(limits: Sequence[int], rows: Sequence[int], size: int) -> float
     return sum(map(sum, batches)) / sum(max(batch) * len(batch) for batch in batches)
 
 
-def in_slots(llm, prompts, limits, rows) -> Answers:
+def in_slots(llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int]) -> Answers:
     """As auralign ships: see `auralign.models.llm.slots`."""
     from auralign.models.llm.slots import Prompt, answer_in_slots
 
@@ -143,7 +125,7 @@ class _End:
     def __init__(self, limits: list[int], stop_id: int):
         self.limits, self.stop_id, self.position = torch.tensor(limits), stop_id, 0
 
-    def __call__(self, _, scores):
+    def __call__(self, _: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores (B, V) in which the stop id is the likeliest of an answer that has its length."""
         ended = (self.limits <= self.position).to(scores.device)
         scores[:, self.stop_id] = scores[:, self.stop_id].masked_fill(ended, torch.inf)
@@ -152,11 +134,14 @@ class _End:
 
 
 @torch.no_grad()
-def in_batches(llm, prompts, limits, rows, size: int) -> Answers:
+def in_batches(
+    llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int], size: int
+) -> Answers:
     """`model.generate` of prompts that are padded at the left."""
     from transformers import GenerationConfig, LogitsProcessorList
 
-    found, stop = {}, llm.vocabulary_size - 1  # any: answers end at their length
+    found: Answers = {}
+    stop = llm.vocabulary_size - 1  # any: answers end at their length
     for start in range(0, len(rows), size):
         batch = list(rows[start : start + size])
         longest = max(len(prompts[row]) for row in batch)
@@ -176,7 +161,7 @@ def in_batches(llm, prompts, limits, rows, size: int) -> Answers:
     return found
 
 
-def in_pages(llm, prompts, limits, rows) -> Answers:
+def in_pages(llm: Any, prompts: list[list[int]], limits: list[int], rows: Sequence[int]) -> Answers:
     """transformers' continuous batching, with as many answers at a time and enough pages for them."""
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
@@ -205,7 +190,8 @@ def in_pages(llm, prompts, limits, rows) -> Answers:
     return found
 
 
-def _clock(settings: Settings) -> float:
+def clock(settings: Settings) -> float:
+    """CPU seconds of this process, or seconds of a GPU that has finished."""
     if settings.device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

@@ -38,24 +38,29 @@ def measure(settings: Settings) -> Iterator[Row]:
             write_manifest(folder / "train.jsonl", found, num_threads=num_threads)
 
         num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        shares, gains = [], []
+        runs: dict[str, list[float]] = {"alone": [], "loop": [], "all": []}
         for _ in range(settings.repeats):
             loop, one = (_seconds(work, time.process_time) for work in (bare, lambda: verify(1)))
-            shares.append(loop / one)
-            one, many = (
-                _seconds(lambda number=number: verify(number), time.perf_counter) for number in (1, num_cores)
+            runs["alone"].append(loop / one)
+            loop, one, many = (
+                _seconds(work, time.perf_counter)
+                for work in (bare, lambda: verify(1), lambda: verify(num_cores))
             )
-            gains.append(one / many / num_cores)
-        yield Row(
-            f"stage 1 --verify of {NUM_FILES} FLAC files of {SECONDS:g} s, speed over a loop of soundfile.read, one thread",
-            f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f}, {len(shares)} runs)",
-            against_bar(statistics.median(shares), BAR),
-        )
-        yield Row(
-            f"the same with {num_cores} threads, share of {num_cores} times the speed",
-            f"{statistics.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f}, {len(gains)} runs)",
-            against_bar(statistics.median(gains), LINEAR),
-        )
+            runs["loop"].append(loop / many)
+            runs["all"].append(one / many / num_cores)
+        about = f"stage 1 --verify of {NUM_FILES} FLAC files of {SECONDS:g} s"
+        yield _row(f"{about}, one thread: speed over a loop of soundfile.read, in CPU time", runs["alone"])
+        yield _row(f"{about}, one process of {num_cores} threads: speed over that loop", runs["loop"], BAR)
+        yield _row(f"{about}: share of {num_cores} times the speed of one thread", runs["all"], LINEAR)
+
+
+def _row(what: str, values: list[float], bar: float | None = None) -> Row:
+    middle = statistics.median(values)
+    return Row(
+        what,
+        f"{middle:.2f} ({min(values):.2f} to {max(values):.2f}, {len(values)} runs)",
+        "" if bar is None else against_bar(middle, bar),
+    )
 
 
 def _seconds(work, clock) -> float:

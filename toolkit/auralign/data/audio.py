@@ -217,7 +217,8 @@ def _mix(
 
     `least` and `greatest` are the extremes of the whole file, so that all its parts are scaled alike.
     """
-    if not np.isfinite(samples).all():
+    # NaN and infinity are extremes too; those of a whole file may be outside of this part.
+    if not (np.isfinite(least) and np.isfinite(greatest)) and not np.isfinite(samples).all():
         raise AudioError(f"{what}: holds samples that are not finite numbers")
     largest = max(-least, greatest)
     if largest > MAX_OVER:
@@ -259,15 +260,18 @@ def _describe_sound(samples: np.ndarray) -> list[tuple[str, str]]:
     if not samples.any():
         return [(SILENT, "")]
     offset = float(samples.mean(dtype=np.float64))
-    moving = samples - np.float32(offset)
-    loudest = float(np.abs(moving).max())
+    # Rounding keeps the order of numbers: the largest distance from the offset is that of an extreme.
+    loudest = float(max(samples.max() - np.float32(offset), np.float32(offset) - samples.min()))
     notes = [(OFFSET, f"{offset:.3g}")] if abs(offset) > MAX_OFFSET else []
     if loudest < QUIET:
         return [*notes, (NEARLY_SILENT, f"at most {loudest:.2g}")]
-    if len(moving) >= MIN_FRAMES * FRAME:
-        frames = moving[: len(moving) // FRAME * FRAME].reshape(-1, FRAME)
-        levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(axis=1) + 1e-12)
-        quietest, loud = np.percentile(levels, (5, 95))
+    if len(samples) >= MIN_FRAMES * FRAME:
+        frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME) - np.float32(offset)
+        powers = np.einsum("ij,ij->i", frames, frames).astype(np.float64) / FRAME
+        levels = np.sort(10 * np.log10(powers + 1e-12))
+        quietest, loud = np.interp(
+            (0.05 * (len(levels) - 1), 0.95 * (len(levels) - 1)), np.arange(len(levels)), levels
+        )
         if loud - quietest < MIN_SPREAD:
             notes.append((EVEN, f"{loud - quietest:.1f} dB between its soft and its loud parts"))
     return notes

@@ -4,11 +4,16 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from auralign.data import tars
 from auralign.data.audio import (
@@ -27,6 +32,7 @@ from auralign.records import Utterance, to_line, write_records
 
 AVERAGED = "averaged over their channels"
 SHORTER = "shorter than their file, of which nothing else is used"
+AHEAD = 8  # utterances for each thread that are checked ahead of those that are written
 TOLERANCE_SECONDS = 0.05  # a length may be rounded, or a segment end before its file, by this much
 
 
@@ -58,6 +64,7 @@ def write_manifest(
     limit: float = 0.01,
     max_seconds: float | None = None,
     verify: bool = True,
+    num_threads: int | None = None,
 ) -> Summary:
     """Check every utterance's audio; write those that pass to `path`, and list the others in `<name>.rejected.jsonl`.
 
@@ -82,6 +89,8 @@ def write_manifest(
         Whether all audio is read. If not, finite `seconds` are trusted if the file exists, and infinite ones are read from the
         file's header. That is quick, but misses truncated files, and `audio_hash` is the file's size, which does not change if
         samples are replaced by others of the same size. Floats, whose range no header tells, are read all the same.
+    num_threads : int, optional
+        Threads that read audio; the manifest does not depend on their number. Default: with `verify` one for each core.
 
     Returns Summary.
 
@@ -96,25 +105,33 @@ def write_manifest(
     kept_ids: set[str] = set()
     waiting: list[Utterance] = []  # for others that may come
 
+    manifest_folder = str(Path(path).parent)
+    relative = _relative_to(manifest_folder)
+
+    def check(item: Item) -> _Checked | None:
+        if isinstance(item, Rejection | Note):
+            return None
+        file, inside = tars.split(os.path.join(audio_folder, item.audio))
+        folder, name = os.path.split(file)
+        audio = "" if item.is_document else relative(folder) + name
+        if inside:
+            audio += f"?{tars.locate(f'{file}?{inside}').inside}"
+        return _check(item, manifest_folder, audio, max_seconds, verify)
+
     def sound() -> Iterator[Utterance]:
-        manifest_folder = str(Path(path).parent)
-        relative = _relative_to(manifest_folder)
-        for utterance in track(utterances, f"prepare: checking {Path(path).stem}", unit="utterance"):
+        checked = _in_order(check, utterances, (num_threads or _num_cores()) if verify else 1)
+        total = len(utterances) if isinstance(utterances, Sized) else None
+        for utterance, outcome in track(
+            checked, f"prepare: checking {Path(path).stem}", unit="utterance", total=total
+        ):
             if isinstance(utterance, Rejection):
                 rejected.add(utterance.id, utterance.reason, utterance.detail)
                 continue
             if isinstance(utterance, Note):
                 summary.notes[utterance.text] += utterance.count
                 continue
-            file, inside = tars.split(os.path.join(audio_folder, utterance.audio))
-            folder, name = os.path.split(file)
-            audio = "" if utterance.is_document else relative(folder) + name
             try:
-                if inside:
-                    audio += f"?{tars.locate(f'{file}?{inside}').inside}"
-                utterance, changes, odd, whole_seconds = _check(
-                    utterance, manifest_folder, audio, max_seconds, verify
-                )
+                utterance, changes, odd, whole_seconds = outcome()
             except AudioError as error:
                 rejected.add(utterance.id, "bad audio", str(error))
             except _Unfit as error:
@@ -123,6 +140,7 @@ def write_manifest(
                 summary.notes.update(changes)
                 for reason, detail in odd:
                     noted.add(utterance.id, reason, detail)
+                audio = utterance.audio
                 users[hash(audio)] += bool(audio)
                 if audio and not utterance.start and utterance.seconds < whole_seconds - TOLERANCE_SECONDS:
                     shorter[audio] = utterance.id, f"{utterance.seconds:.2f} s of {whole_seconds:.2f} s"
@@ -172,6 +190,35 @@ class _Unfit(Exception):
     """An utterance that cannot be used: reason and detail."""
 
 
+_Checked = tuple[Utterance, list[str], tuple[tuple[str, str], ...], float]  # what `_check` returns
+
+
+def _in_order(
+    check: Callable[[Item], _Checked | None], items: Iterable[Item], num_threads: int
+) -> Iterator[tuple[Item, Callable[[], Any]]]:
+    """Each item, in order, with a function that returns what `check` returned for it, or raises what it raised.
+
+    Threads check a bounded number of items ahead: libsndfile, numpy and the hash release Python's lock.
+    """
+    if num_threads < 2:
+        yield from ((item, partial(check, item)) for item in items)
+        return
+    waiting: deque[tuple[Item, Callable[[], Any]]] = deque()
+    with ThreadPoolExecutor(num_threads, thread_name_prefix="auralign-check") as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(check, item).result))
+                if len(waiting) >= AHEAD * num_threads:
+                    yield waiting.popleft()
+            yield from waiting
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _relative_to(manifest_folder: str) -> Callable[[str], str]:
     """A function from a folder to its path relative to the manifest's folder, such as "../corpus/"; results are cached.
 
@@ -189,7 +236,7 @@ def _relative_to(manifest_folder: str) -> Callable[[str], str]:
 
 def _check(
     utterance: Utterance, folder: str, audio: str, max_seconds: float | None, verify: bool
-) -> tuple[Utterance, list[str], tuple[tuple[str, str], ...], float]:
+) -> "_Checked":
     """The utterance with its length and audio hash; how reading changes its audio; notes (reason, detail) about what is odd;
     and the seconds of its file, 0 if unknown.
 
@@ -235,7 +282,7 @@ def _check(
         checked = hear(path, start=utterance.start, seconds=None if whole else seconds)
         samples, odd, there = checked.samples, checked.notes, checked.file_seconds
         facts[AVERAGED] = channels > 1 and OPPOSITE not in dict(odd)
-        digest = hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=8).hexdigest()
         seconds = len(samples) / SAMPLE_RATE if whole else seconds
     elif seconds <= 0:
         raise _Unfit("bad audio", f"{path}: holds no samples from {utterance.start:g} s on")

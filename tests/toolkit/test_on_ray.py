@@ -23,13 +23,11 @@ class Count(DealtStage):
 def main(argv):
     shard, rest = Shard.of_arguments(argv)
     whole = Count("count", ".", inputs={"numbers": 10}, outputs=["numbers.txt"])
-    with whole.part(shard) if shard else whole as stage:
+    with (whole.part(shard) if shard else whole) as stage:
         if not stage.complete:
             if shard == (1, 2) and "killed" in rest and not Path("killed").exists():
                 Path("killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            if shard == (2, 2) and "fails" in rest:
-                raise ValueError("this shard fails")
             stage.path.write_text("".join(f"{number}\\n" for number in (shard.cut(10) if shard else range(10))))
 
 
@@ -57,8 +55,19 @@ def test_the_shard_of_a_killed_worker_is_given_to_another(cluster, tmp_path, mon
     assert (tmp_path / "killed").exists()
     assert (tmp_path / "numbers.txt").read_text().split() == [str(number) for number in range(10)]
     assert not (tmp_path / "numbers.shards").exists()
-    (tmp_path / "numbers.txt").unlink()
-    assert main(["--num-shards", "2", "count.py", "fails"]) == 2
+
+
+def test_a_script_runs_in_this_process_and_gives_its_code(tmp_path, monkeypatch):
+    from auralign.on_ray import run_here
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "count.py").write_text(SCRIPT)
+    assert run_here(str(tmp_path), ["count.py", "--shard", "3/2"]) == 2
+    assert run_here(str(tmp_path), ["count.py"]) == 0
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit('no')\n")
+    assert run_here(str(tmp_path), ["exits.py"]) == 1
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):

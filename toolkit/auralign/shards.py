@@ -30,10 +30,10 @@ OPTION = "--shard"
 
 
 class Shard(NamedTuple):
-    """One of `count` equal parts of the work; `number` counts from 1."""
+    """One of `num_shards` equal parts of the work; `number` counts from 1."""
 
     number: int
-    count: int
+    num_shards: int
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
@@ -43,7 +43,7 @@ class Shard(NamedTuple):
         """
         found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
         shard = cls(*map(int, found.groups())) if found else None
-        if shard is None or not 1 <= shard.number <= shard.count:
+        if shard is None or not 1 <= shard.number <= shard.num_shards:
             raise ValueError(
                 f"{OPTION} {text!r}: give i/n, the number of this shard, from 1 on, and of all of them, as in {OPTION} 1/4"
             )
@@ -67,12 +67,14 @@ class Shard(NamedTuple):
         return (shards[0] if shards else None), rest
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.num_shards}"
 
     def cut(self, num_items: int, *, block: int = 1) -> range:
         """This shard's range of so many items; all ranges begin at multiples of `block`."""
         blocks = -(-num_items // block)
-        start, end = (block * (blocks * number // self.count) for number in (self.number - 1, self.number))
+        start, end = (
+            block * (blocks * number // self.num_shards) for number in (self.number - 1, self.number)
+        )
         return range(start, min(end, num_items))
 
 
@@ -142,7 +144,7 @@ class DealtStage(Stage):
         """Join the parts if all shards are finished, unless another process does it at this moment."""
         try:
             shards = self._begun()
-            is_whole = self.is_done() or bool(shards and not self._unfinished(next(iter(shards)).count))
+            is_whole = self.is_done() or bool(shards and not self._unfinished(next(iter(shards)).num_shards))
         except FileNotFoundError:  # another process has joined them at this moment, and removes the parts
             is_whole = self.is_done()
         if is_whole:
@@ -162,8 +164,8 @@ class DealtStage(Stage):
                 for key in sorted(set(inputs) | set(self.inputs))
                 if not same(inputs.get(key), self.inputs.get(key))
             )
-            if other.count != shard.count:
-                changes = f"into {other.count} shards, not {shard.count}"
+            if other.num_shards != shard.num_shards:
+                changes = f"into {other.num_shards} shards, not {shard.num_shards}"
             if changes:
                 raise ValueError(
                     f"{self.name} {shard}: {self.parts_folder} holds a run that was dealt otherwise: {changes}; go on with "
@@ -174,7 +176,7 @@ class DealtStage(Stage):
         shards = self._begun()
         if shards:
             self.check_part(next(iter(shards)))
-            missing = self._unfinished(next(iter(shards)).count)
+            missing = self._unfinished(next(iter(shards)).num_shards)
             if missing:
                 names = ", ".join(map(str, missing[:5])) + (
                     f" and {len(missing) - 5} more" * (len(missing) > 5)
@@ -190,7 +192,7 @@ class DealtStage(Stage):
         self._clear_parts()
 
     def _join(self) -> None:
-        count = next(iter(self._begun())).count
+        count = next(iter(self._begun())).num_shards
         parts = [self.part(Shard(number, count)) for number in range(1, count + 1)]
         for part in parts:  # a process that has written its mark may still be clearing up
             with locked(mark_path(part.folder, part.name, LOCK)):
@@ -248,9 +250,9 @@ class PartStage(Stage):
     """
 
     def __init__(self, whole: DealtStage, shard: Shard):
-        stem, folder = f"{shard.number}-of-{shard.count}", whole.parts_folder
+        stem, folder = f"{shard.number}-of-{shard.num_shards}", whole.parts_folder
         super().__init__(
-            f"{whole.name} shard {shard.number} of {shard.count}",
+            f"{whole.name} shard {shard.number} of {shard.num_shards}",
             folder,
             inputs={**whole.inputs, "shard": str(shard)},
             outputs=[folder / f"{stem}{path.name.removeprefix(whole.path.stem)}" for path in whole.outputs],

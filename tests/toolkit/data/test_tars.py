@@ -7,6 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from auralign.data.audio import AudioError, audio_path, describe_audio, hear, read_audio
 from auralign.data.manifest import write_manifest
@@ -48,6 +49,13 @@ def written(folder, *audio):
     return Records(path, Utterance)
 
 
+def test_without_reading_audio_its_hash_is_its_size(tmp_path):
+    write_tar(tmp_path / "0.tar", [("a.flac", sound())])
+    one = Utterance(id="a", audio="0.tar?a.flac", seconds=SECONDS, text="a")
+    write_manifest(tmp_path / "m.jsonl", [one], audio_folder=tmp_path, verify=False)
+    assert Records(tmp_path / "m.jsonl", Utterance)[0].audio_hash == f"{len(sound())} bytes"
+
+
 NAMES = [
     "a.flac",
     "./b.flac",
@@ -84,6 +92,26 @@ def test_a_part_of_an_mp3_is_read_as_from_a_file(tmp_path):
         inside = read_audio(tmp_path / "0.tar?a.mp3", start=0.1, seconds=0.2)
         assert np.array_equal(inside, read_audio(tmp_path / "a.mp3", start=0.1, seconds=0.2))
         assert not np.array_equal(inside, read_audio(tmp_path / "0.tar?b.mp3", start=0.1, seconds=0.2))
+
+
+def test_frames_of_members_are_those_of_files_read_ahead_and_kept(tmp_path, whisper_folder):
+    from auralign.data.frames import open_frames
+    from auralign.data.live_frames import LiveFrames
+    from auralign.models.encoders import load_whisper
+
+    encoder, names = load_whisper(whisper_folder), [f"{number}.flac" for number in range(3)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(sound(number))
+    write_tar(tmp_path / "0.tar", [(name, (tmp_path / name).read_bytes()) for name in names])
+    frames, _ = LiveFrames(encoder, written(tmp_path / "a", *(f"../{name}" for name in names))).get([2, 0])
+    manifest = written(tmp_path / "b", *(f"../0.tar?{name}" for name in names))
+    live = LiveFrames(encoder, manifest, num_workers=2)
+    with live.reading([2, 0]):
+        assert torch.equal(live.get([2, 0])[0], frames)
+    kept = open_frames(
+        encoder, manifest, cache="disk", folder=tmp_path, max_gigabytes=1.0, batch_seconds=10.0
+    )
+    torch.testing.assert_close(kept.get([2, 0])[0], frames, rtol=0, atol=1e-5)
 
 
 def test_a_file_whose_own_name_looks_like_a_member_is_that_file(tmp_path):
@@ -131,7 +159,14 @@ def test_tar_files_that_cannot_be_read_by_offset_are_refused(tmp_path):
     content, second = tar.read_bytes(), locate(f"{tar}?b.flac").start
     (tmp_path / "cut.tar").write_bytes(content[: second + 100])
     (tmp_path / "damaged.tar").write_bytes(content[: second - 400] + b"x" * 100 + content[second - 300 :])
+    header = bytearray(
+        tarfile.TarInfo("again").tobuf()
+    )  # of a negative size: tarfile would read it again and again
+    header[124:136], header[148:157] = (-512).to_bytes(12, "big", signed=True), b" " * 8 + b"0"
+    header[148:155] = b"%06o\0" % sum(header)
+    (tmp_path / "endless.tar").write_bytes(content[: second - 512] + header)
     for name, says in {
+        "endless": "is damaged at byte",
         "z": "if it is compressed, unpack it",
         "link": r"link\.tar\?a\.flac: is a link",
         "cut": "unexpected end of data",

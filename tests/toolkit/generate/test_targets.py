@@ -415,6 +415,18 @@ def test_a_part_of_the_utterances_is_asked_and_fewer_are_a_part_of_more(llm, ren
     assert drawn[1] == sorted(drawn[1], key=order.index)
 
 
+def test_parts_of_the_drawn_utterances_are_asked_once(llm, renderer, manifest, tmp_path):
+    def asked(name, of_shard=None):
+        path = tmp_path / f"{name}.jsonl"
+        writer = make_writer(llm, renderer, Scripted([("fine", "stop")]), num_utts=5)
+        writer.write(manifest, path, of_shard=of_shard)
+        return [target.utt_id for target in Records(path, Target)]
+
+    assert asked("first", range(0, 2)) + asked("none", range(2, 2)) + asked("last", range(2, 5)) == asked(
+        "all"
+    )
+
+
 def test_more_utterances_than_there_are_cannot_be_asked(llm, renderer, manifest, tmp_path):
     writer = make_writer(llm, renderer, num_utts=len(manifest) + 1)
     with pytest.raises(

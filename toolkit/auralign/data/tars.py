@@ -30,7 +30,7 @@ from auralign.data.containers import AudioError
 from auralign.files import PathLike
 
 SIGN = ".tar?"
-PLACE = re.compile(r"(.+)@([0-9]+)\+([0-9]+)", re.DOTALL)
+PLACE = re.compile(r"(.+)@([0-9]{1,18})\+([0-9]{1,18})", re.DOTALL)
 _numbers = itertools.count(1)
 
 
@@ -125,7 +125,7 @@ def members(tar: PathLike) -> Iterator[Member]:
     """
     tar = os.fspath(tar)
     try:
-        with tarfile.open(tar, "r:") as archive:
+        with tarfile.open(tar, "r:", tarinfo=_Header) as archive:
             for info in archive:
                 if info.isdir():
                     continue
@@ -169,6 +169,15 @@ def on_disk(path: PathLike) -> Iterator[PathLike]:
             raise AudioError(str(error).replace(place, str(member))) from error
     finally:
         os.close(descriptor)
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose size is not negative: before CPython 3.13.6 such a one is read for ever (CVE-2025-8194)."""
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise tarfile.InvalidHeaderError("negative size")
+        return super()._block(count)  # type: ignore[misc]
 
 
 @lru_cache(maxsize=16)

@@ -202,7 +202,7 @@ def write_answers(run: RunFolder, stage: DecodingStage | PartStage, decoder) -> 
     questions: Iterable[Question] = Records(run.data.questions, Question)
     given = stage.whole.given
     if stage.shard is not None:
-        numbers = shards_of_questions(run, stage.shard.count)
+        numbers = shards_of_questions(run, stage.shard.num_shards)
         questions = itertools.compress(questions, [number == stage.shard.number for number in numbers])
     decoder.write(
         questions,

@@ -33,7 +33,7 @@ def read_webdataset(source: Path) -> Rows:
         for member in tars.members(tar):
             head, name = os.path.split(member.name)
             key, dot, ending = name.partition(".")
-            files = samples.setdefault(os.path.join(head, key), {})
+            files = samples.setdefault((Path(head) / key).as_posix(), {})
             if files.setdefault(f"{dot}{ending}".lower(), member) is not member:
                 raise RecordError(
                     f"{member}: the tar file holds two files of this key and ending; make it anew"

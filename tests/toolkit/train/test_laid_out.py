@@ -5,6 +5,7 @@ from random import Random
 
 from auralign.records import Choice
 from auralign.render import Piece, Rendered
+from auralign.render.pieces import NO_TOKEN
 from auralign.train import laid_out
 from auralign.train.laid_out import LaidOut
 
@@ -17,8 +18,9 @@ def example(number):
 
     speech = Piece("speech", None, "voice", span=(0.0, 0.5), num_read=number % 40)
     target = ids(60)
+    tags = Piece("tags", (NO_TOKEN, NO_TOKEN), book="tags", codes=("good", number % 3))
     student = Rendered(
-        (Piece("turn", ids(20)), speech, Piece("turn", ()), Piece("target", target, num_end=1))
+        (Piece("turn", ids(20)), speech, tags, Piece("turn", ()), Piece("target", target, num_end=1))
     )
     teacher = Rendered((Piece("turn", ids(20)), Piece("speech", ids(40)), Piece("target", target, num_end=0)))
     return Choice("asr", f"repeat {number % 5}", {"n": [number % 3]}), {

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import math
 import os
-import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor

@@ -415,7 +415,8 @@ class StepStream(IterableDataset):
             self._next = self.start
         while self._next < self.stop:
             step = next(self._steps)
-            self.held[self._next] = self.examples.drawn.held(step)
+            if held := self.examples.drawn.held(step):
+                self.held[self._next] = held
             self._next += 1
             yield step
 

@@ -196,14 +196,14 @@ def follow(nearest: Neighbours) -> list[int]:
     by_degree = iter(sorted(range(len(nearest)), key=lambda row: (len(neighbours[row]), row)))
     path: list[int] = []
     visited: set[int] = set()
-    row: int | None = next(by_degree, None)
-    while row is not None:
-        path.append(row)
-        visited.add(row)
+    at = next(by_degree, None)
+    while at is not None:
+        path.append(at)
+        visited.add(at)
         open_to = [
-            (-similarity, other) for other, similarity in neighbours[row].items() if other not in visited
+            (-similarity, other) for other, similarity in neighbours[at].items() if other not in visited
         ]
-        row = min(open_to)[1] if open_to else next((one for one in by_degree if one not in visited), None)
+        at = min(open_to)[1] if open_to else next((row for row in by_degree if row not in visited), None)
     return path
 
 

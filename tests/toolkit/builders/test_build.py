@@ -11,6 +11,7 @@ import soundfile
 from auralign.builders import build
 from auralign.cli import run
 from auralign.data.rejected import Note, Rejection, TooManyRejectedError
+from auralign.marks import ChangedOutputError
 from auralign.records import Records, Utterance, write_records
 
 
@@ -97,10 +98,29 @@ def test_a_complete_manifest_is_not_made_again(tmp_path, manifest, capsys):
     assert "already complete" in capsys.readouterr().out
 
 
+def test_a_row_that_names_a_row_left_out_is_left_out_too(tmp_path):
+    named = {"a": ("b",), "b": ("bad",), "c": (), "bad": ()}
+    rows = [Utterance(name, "", 0.0, "one", others=others) for name, others in named.items()]
+    write_records(tmp_path / "in.jsonl", rows, kind=Utterance)
+    build(Shout(), tmp_path / "in.jsonl", tmp_path / "folder", max_rejected=0.8)
+    assert [row.id for row in Records(tmp_path / "folder" / "in.jsonl", Utterance)] == ["c"]
+    lines = (tmp_path / "folder" / "in.rejected.jsonl").read_text().splitlines()
+    listed = {item["id"]: item["detail"] for item in map(json.loads, lines)}
+    assert listed == {"a": "b", "b": "bad", "bad": "it is called so"}
+
+
 def test_too_many_left_out_writes_nothing(tmp_path, manifest):
     with pytest.raises(TooManyRejectedError, match=r"1 of 4 rejected.*--max-rejected"):
         build(Shout(), manifest, tmp_path / "out" / "train.jsonl", max_rejected=0)
     assert not (tmp_path / "out" / "train.jsonl").exists()
+
+
+def test_a_text_file_that_changes_before_it_is_read_is_refused(tmp_path, monkeypatch):
+    texts = tmp_path / "books.txt"
+    texts.write_text("One.\n")
+    monkeypatch.setattr(Shout, "describe", lambda self: {"file": texts.write_text("Two.\n")})
+    with pytest.raises(ChangedOutputError, match="was changed while this stage was at work"):
+        build(Shout(), texts, tmp_path / "out.jsonl")
 
 
 def test_a_text_file_is_a_corpus_of_documents(tmp_path):
@@ -118,8 +138,8 @@ def test_a_text_file_is_a_corpus_of_documents(tmp_path):
     [
         (["measure", "--manifest", "nowhere.jsonl", "--output", "out.jsonl"], "no nowhere.jsonl"),
         (
-            ["measure", "--manifest", "{in}", "--output", "out"],
-            "--output out: a manifest's name ends with .jsonl",
+            ["measure", "--manifest", "{in}", "--output", "out.txt"],
+            "--output out.txt: a manifest's name ends with .jsonl",
         ),
         (["measure", "--manifest", "{in}", "--output", "{in}"], "is what the builder reads"),
         (
@@ -145,6 +165,10 @@ def test_a_text_file_is_a_corpus_of_documents(tmp_path):
         ),
         (["negate", "--manifest", "{in}", "--output", "out.jsonl"], "has 1 different texts"),
         (["voice", "--manifest", "{in}", "--output", "out.jsonl", "--share", "2"], "--share 2"),
+        (
+            ["voice", "--manifest", "{in}", "--output", "out.jsonl", "--engine", "json:loads"],
+            "--engine json:loads: cannot be made: TypeError",
+        ),
         (
             ["voice", "--manifest", "{in}", "--output", "out.jsonl", "--engine", "parrot"],
             "--engine parrot: no such",

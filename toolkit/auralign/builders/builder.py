@@ -7,6 +7,7 @@ Beside the manifest are `<name>.rejected.jsonl`, which lists each row that was l
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import time
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 from auralign import __version__
 from auralign.data.manifest import Summary
 from auralign.data.rejected import Item, Note, Rejected, Rejection, rejected_path
-from auralign.files import PathLike, hash_path, write_json
+from auralign.files import PathLike, write_json
 from auralign.marks import check_taken
 from auralign.progress import track
 from auralign.records import Records, Utterance, from_line, to_line, write_records
@@ -81,7 +82,7 @@ def build(
     source : path
         A manifest, or a text file (.txt) with one document on each line.
     output : path
-        The manifest to write, .jsonl. What it holds is relative to its folder.
+        The manifest to write, .jsonl, or a folder, in which it then has the name of the source. Audio is relative to its folder.
     max_rejected : float
         Share of rows left out above which nothing is written; see `auralign.data.rejected.Rejected`.
 
@@ -90,6 +91,8 @@ def build(
     Raises ValueError if the output is no .jsonl or is the source, TooManyRejectedError, and what the builder raises.
     """
     source, output = Path(source), Path(output)
+    if output.is_dir() or not output.suffix:
+        output /= f"{source.stem}.jsonl"
     if output.suffix != ".jsonl":
         raise ValueError(f"--output {output}: a manifest's name ends with .jsonl; give one that does")
     if output.resolve() == source.resolve():
@@ -110,7 +113,6 @@ def build(
         steps = builder.steps(rows, output.with_suffix("").absolute())
         with Store(stage.partial(output), _Made) as store:
             keys = _run(steps, store, source, output, f"build {builder.name}: {output.stem}")
-            check_taken(source, lambda: hash_path(source))
             summary = _write(keys, store, output, max_rejected, num_read=len(rows), about=inputs)
     return summary
 
@@ -145,19 +147,20 @@ def _write(
 ) -> Summary:
     """Write the manifest, the list of what was left out, and the account."""
     rejected, summary = Rejected(limit=limit), Summary(output)
+    lost = _without_others(_items(keys, store))
 
     def kept() -> Iterator[Utterance]:
-        for key in keys:
-            for values in store.read(key).items:
-                item = _decode(values)
-                if isinstance(item, Rejection):
-                    rejected.add(item.id, item.reason, item.detail)
-                elif isinstance(item, Note):
-                    summary.notes[item.text] += item.count
-                else:
-                    summary.num_kept += 1
-                    summary.seconds += item.seconds
-                    yield item
+        for item in _items(keys, store):
+            if isinstance(item, Rejection):
+                rejected.add(item.id, item.reason, item.detail)
+            elif isinstance(item, Note):
+                summary.notes[item.text] += item.count
+            elif item.id in lost:
+                rejected.add(item.id, "names a row that is not there", lost[item.id])
+            else:
+                summary.num_kept += 1
+                summary.seconds += item.seconds
+                yield item
         rejected.write(rejected_path(output), num_kept=summary.num_kept, repair=REPAIR)
 
     write_records(output, kept(), kind=Utterance)
@@ -176,6 +179,32 @@ def _write(
         },
     )
     return summary
+
+
+def _items(keys: Iterable[str], store: Store) -> Iterator[Item]:
+    return (_decode(values) for key in keys for values in store.read(key).items)
+
+
+def _without_others(items: Iterable[Item]) -> dict[str, str]:
+    """Rows that name, among their `others`, a row that was left out, or that itself names one; with the id of that row."""
+    there: set[str] = set()
+    naming: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        if isinstance(item, Utterance):
+            there.add(item.id)
+            if item.others:
+                naming[item.id] = item.others
+    lost: dict[str, str] = {}
+    while True:
+        new = {
+            one: missing[0]
+            for one, others in naming.items()
+            if one not in lost and (missing := [other for other in others if other not in there])
+        }
+        if not new:
+            return lost
+        lost |= new
+        there -= new.keys()
 
 
 def _encode(item: Item, folder: Path) -> dict[str, Any]:
@@ -217,10 +246,19 @@ class _ManifestRows:
 
 
 class _TextRows:
-    """The lines of a text file as documents, without those that hold only white space."""
+    """The lines of a text file as documents, without those that hold only white space.
+
+    The file stays open, so that all is read of one content, should another file get its name. Raises ChangedOutputError if it is
+    not that which the stage has taken as its input.
+    """
 
     def __init__(self, path: Path):
         self.path = path
+        self._file = open(path, "rb")  # noqa: SIM115 (closed with the object)
+        digest = hashlib.sha256()
+        for block in self._blocks():
+            digest.update(block)
+        check_taken(path, digest.hexdigest)
         self._count = sum(1 for _ in self)
         if not self._count:
             raise ValueError(f"{path}: holds no text; give a file with one document on each line")
@@ -229,12 +267,25 @@ class _TextRows:
         return self._count
 
     def __iter__(self) -> Iterator[Utterance]:
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        yield Utterance(
-                            id=f"{self.path.stem}-{number:07d}", audio="", seconds=0.0, text=line.strip()
-                        )
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{self.path}: not UTF-8 ({error.reason}); convert it to UTF-8") from error
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                text = line.decode("utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{self.path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8"
+                ) from error
+            if text:
+                yield Utterance(id=f"{self.path.stem}-{number:07d}", audio="", seconds=0.0, text=text)
+
+    def _lines(self) -> Iterator[bytes]:
+        rest = b""
+        for block in self._blocks():
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+        yield rest
+
+    def _blocks(self) -> Iterator[bytes]:
+        position = 0
+        while block := os.pread(self._file.fileno(), 2**20, position):  # moves no file position
+            position += len(block)
+            yield block

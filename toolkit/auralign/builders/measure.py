@@ -90,6 +90,7 @@ def _call(name: str, function: Callable[..., Any], utterance: Utterance, samples
     """What a function of the user's says. Raises ValueError, naming the row, if it fails or is no plain value."""
     try:
         value = function(utterance, samples)
+        value = value.item() if isinstance(value, np.generic) else value
         json.dumps(value, allow_nan=False)
     except Exception as error:
         raise ValueError(

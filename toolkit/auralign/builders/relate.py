@@ -9,6 +9,7 @@ Differences from the paper: neighbours are found by TF-IDF, unless a function gi
 `by`, rows of one recording, speaker or label are related, in order of time, and no neighbour is looked for.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 TEXT, RECORDING, SPEAKER = "text", "recording", "speaker"
-BLOCK = 512  # rows whose similarities to all others are in memory at once
+IN_MEMORY = 2**25  # similarities at once
 WITHOUT_SPACES = 0x0E00  # scripts from Thai on are mostly written without spaces: their letters are compared
 
 
@@ -163,12 +164,15 @@ def _nearest(vectors: "csr_array", number: int) -> Neighbours:
     """The nearest rows of each row, of those that it is similar to at all; of equally near ones the first."""
     found: Neighbours = []
     num_rows = vectors.shape[0]
-    for start in range(0, num_rows, BLOCK):
-        similar = (vectors[start : start + BLOCK] @ vectors.T).toarray()
-        for offset, values in enumerate(similar):
-            values[start + offset] = 0
-            order = np.argsort(-np.round(values, 9), kind="stable")[:number]
-            found.append([(int(row), float(values[row])) for row in order if values[row] > 0])
+    block = max(1, IN_MEMORY // num_rows)
+    for start in range(0, num_rows, block):
+        similar = (vectors[start : start + block] @ vectors.T).tocsr()
+        for row, (first, last) in enumerate(itertools.pairwise(similar.indptr.tolist()), start=start):
+            others, values = similar.indices[first:last], similar.data[first:last]
+            is_other = (others != row) & (values > 0)
+            others, values = others[is_other], values[is_other]
+            order = np.lexsort((others, -np.round(values, 9)))[:number]
+            found.append([(int(others[at]), float(values[at])) for at in order])
     return found
 
 
@@ -192,14 +196,14 @@ def follow(nearest: Neighbours) -> list[int]:
     by_degree = iter(sorted(range(len(nearest)), key=lambda row: (len(neighbours[row]), row)))
     path: list[int] = []
     visited: set[int] = set()
-    row: int | None = next(by_degree, None)
-    while row is not None:
-        path.append(row)
-        visited.add(row)
+    at = next(by_degree, None)
+    while at is not None:
+        path.append(at)
+        visited.add(at)
         open_to = [
-            (-similarity, other) for other, similarity in neighbours[row].items() if other not in visited
+            (-similarity, other) for other, similarity in neighbours[at].items() if other not in visited
         ]
-        row = min(open_to)[1] if open_to else next((one for one in by_degree if one not in visited), None)
+        at = min(open_to)[1] if open_to else next((row for row in by_degree if row not in visited), None)
     return path
 
 

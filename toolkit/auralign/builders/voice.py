@@ -154,7 +154,14 @@ class VoiceSpans:
         path = folder / f"{identity}.flac"
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{identity!r} leads out of the folder {folder}; give the document another id")
-        samples, rate = speak()
+        try:
+            samples, rate = speak()
+        except (ValueError, OSError):
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{identity}: the voice could not speak {said!r}: {type(error).__name__}: {error}"
+            ) from error
         if not len(samples) or not np.isfinite(samples).all() or not np.any(samples):
             return Rejection(identity, "no sound", said)
         loudest = max(1.0, float(np.abs(samples).max()))

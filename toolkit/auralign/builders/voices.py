@@ -109,7 +109,13 @@ def make_voice(engine: str) -> Voice:
         raise ValueError(
             f"--engine {engine}: no such engine; use {', '.join(ENGINES)}, or module:Class of yours"
         )
-    made: Any = ENGINES[engine]() if engine in ENGINES else load_function(engine, "--engine")()
+    make = ENGINES[engine] if engine in ENGINES else load_function(engine, "--engine")
+    try:
+        made: Any = make()
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(f"--engine {engine}: cannot be made: {type(error).__name__}: {error}") from error
     for member in ("voices", "fingerprint", "speak"):
         if not getattr(made, member, None):
             raise ValueError(f"--engine {engine}: has no {member}; see auralign.builders.voices.Voice")

@@ -52,8 +52,8 @@ SHARED_SCRIPTS = {
 def guess_language(text: str) -> str | None:
     """The language of a text, such as "en", by its script, or by which of 16 languages has most of its commonest words in it.
 
-    None if no rule decides: fewer than two common words, or as many of two languages. It is for whole sentences; a trained classifier is
-    better, and `auralign build measure --label language_id=module:function` takes one.
+    None if no rule decides: fewer than two common words, or as many of two languages. It is for whole sentences; a trained
+    classifier is better, and `auralign build measure --label language_id=module:function` takes one.
     """
     scripts = _scripts(text)
     for script, code in SCRIPTS.items():

@@ -54,9 +54,8 @@ NOT_RUN = "not run"
 FAST = {
     "kills": 2,
     "signals": 1,
-    "changes": 1,
     "contested": 1,
-    "flips": 2,
+    "flips": 1,
     "numbers": 1,
     "control_tokens": 60,
     "yaml_canaries": 60,

@@ -26,6 +26,7 @@ from faults.contents import control_tokens, model_folders, plugins, yaml_canarie
 from faults.flips import flips
 from faults.interruptions import clock, full_disk, kills, signals
 from faults.numbers import numbers
+from faults.shells import shells
 from faults.trying import LOST, SILENT, SURVIVED
 from faults.workplace import Workplace, warm_up
 
@@ -36,6 +37,7 @@ CLASSES = {
     for one in (
         kills,
         signals,
+        shells,
         ranks,
         clock,
         changes,

@@ -104,7 +104,11 @@ def _launch(workplace: Workplace, disturbances: dict[int, dict], results: Path) 
         children[started(work, log)] = rank
     from torch.distributed import TCPStore
 
-    store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    try:
+        store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    except BaseException:  # such as a port that somebody else has taken
+        _tell(children, signal.SIGKILL)
+        raise
     codes, began, is_told = {}, time.monotonic(), False
     while len(codes) < NUM_RANKS:
         child, status = os.waitpid(-1, os.WNOHANG)

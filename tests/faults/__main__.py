@@ -26,6 +26,7 @@ from faults.contents import control_tokens, model_folders, plugins, yaml_canarie
 from faults.flips import flips
 from faults.interruptions import clock, full_disk, kills, signals
 from faults.numbers import numbers
+from faults.shells import shells
 from faults.trying import LOST, SILENT, SURVIVED
 from faults.workplace import Workplace, warm_up
 
@@ -36,6 +37,7 @@ CLASSES = {
     for one in (
         kills,
         signals,
+        shells,
         ranks,
         clock,
         changes,
@@ -54,9 +56,8 @@ NOT_RUN = "not run"
 FAST = {
     "kills": 2,
     "signals": 1,
-    "changes": 1,
     "contested": 1,
-    "flips": 2,
+    "flips": 1,
     "numbers": 1,
     "control_tokens": 60,
     "yaml_canaries": 60,

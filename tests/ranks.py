@@ -72,8 +72,8 @@ def _plant(fault):
         found = real(self, pack)
         if fault.kind == "error" and self.optimizer_step >= fault.step:
             raise ValueError("this rank is broken")
-        if fault.kind == "SIGTERM" and self.optimizer_step == fault.step:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if fault.kind in ("SIGTERM", "SIGKILL") and self.optimizer_step == fault.step:
+            os.kill(os.getpid(), signal.Signals[fault.kind])
         if fault.kind == "nan" and self.optimizer_step == fault.step:
             return {name: type(term)(term.sum * float("nan"), term.count) for name, term in found.items()}
         return found

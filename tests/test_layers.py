@@ -16,7 +16,7 @@ LAYERS = """
     __init__  __main__
     cli       testing
     api       demo     serve
-    show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan
+    show      align    script  steps  evaluation  prepare  bench  new  audit  probe  plan  builders
     adapters  generalisation
     publish   ledger
     decode    corpora

@@ -5,7 +5,7 @@
 #   local    on this machine
 #   slurm    on a node of the cluster, with what the variables below ask for; waits for it, and shows what it prints
 #
-# Several GPUs get a process each, from torchrun: for train.py, with --device cuda. The other scripts use one.
+# Several GPUs get a process each, as from torchrun: for train.py, with --device cuda. The other scripts use one.
 #
 # SIGTERM and SIGUSR1 are sent on to the script: train.py then writes a checkpoint and exits with 75. If Slurm stopped it, it is
 # started again: with `scontrol requeue` if run.sh is itself a job of Slurm, for which `sbatch --requeue --signal=B:USR1@300 run.sh`
@@ -21,15 +21,13 @@ slurm_cpus=8         # for each GPU, or for a script without one
 slurm_options=()     # more of srun's, such as (--account=speech --constraint=h100)
 
 stopped=75 # the code of a training that a signal stopped
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 # or torchrun dies of the last one and leaves its processes
-export LOGLEVEL="${LOGLEVEL:-CRITICAL}" # of torchrun: train.py has said why it failed
 
 launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     local gpus=$1 command=(python) slurm_gpus=() code
     case $gpus in
     '' | *[!0-9]*) echo "launch: the number of GPUs is '$gpus'; give a number" >&2 && return 2 ;;
     esac
-    [ "$gpus" -le 1 ] || command=(torchrun --standalone --nproc-per-node "$gpus")
+    [ "$gpus" -le 1 ] || command=(python -m auralign.train.torchrun --standalone --nproc-per-node "$gpus")
     case ${launcher:-local} in
     local) ;;
     slurm)
@@ -53,7 +51,7 @@ launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     done
 }
 
-run_marked() { # COMMAND...; its code, or 75 if train.py says so in a file, as torchrun gives 1 for any code of its processes
+run_marked() { # COMMAND...; its code, or 75 if train.py says so in a file, as another process may have failed before it
     local code=0 mark=$PWD/.stopped.$$
     AURALIGN_STOPPED=$mark forward "$@" || code=$?
     [ ! -e "$mark" ] || code=$stopped

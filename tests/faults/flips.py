@@ -1,5 +1,6 @@
-"""One bit of one file is flipped: the next stage refuses the file by its name, or computes the same as without the damage."""
+"""A file is damaged: the next stage refuses it by its name, or computes the same as without the damage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -33,30 +34,72 @@ ARTEFACTS = {
     ),
     "frames": Artefact("data/frames/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
     "model": Artefact("model/*", DONE, (), (), 39),
+    "bases": Artefact("models/*/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
 }
 
 
 def flips(workplace: Workplace, random: Random) -> list[Planned]:
-    """Single flipped bits in every artefact."""
+    """Single flipped bits in every artefact; in JSON Lines every third damage is a larger one."""
     workplace.prepare()
     planned: list[Planned] = []
     for kind, artefact in ARTEFACTS.items():
         state = workplace.state(artefact.state)
         files = sorted(path for path in state.glob(artefact.files) if path.is_file() and path.stat().st_size)
-        for _ in range(artefact.num_tries):
+        for number in range(artefact.num_tries):
             path = random.choice(files)
-            bit = random.randrange(8 * path.stat().st_size)
-            planned.append(partial(_flip, workplace, kind, path.relative_to(state), bit))
+            damage = random.choice(LARGER) if path.suffix == ".jsonl" and number % 3 == 2 else flip
+            place = random.randrange(8 * path.stat().st_size)
+            planned.append(partial(_damage, workplace, kind, path.relative_to(state), damage, place))
     return planned
 
 
-def _flip(workplace: Workplace, kind: str, path: Path, bit: int) -> Try:
+def flip(content: bytes, place: int) -> bytes:
+    """Flip a bit."""
+    damaged = bytearray(content)
+    damaged[place // 8] ^= 1 << place % 8
+    return bytes(damaged)
+
+
+def cut(content: bytes, place: int) -> bytes:
+    """End the file early, as an interrupted copy does."""
+    return content[: place // 8]
+
+
+def cut_last_row(content: bytes, place: int) -> bytes:
+    """End the file within its last row."""
+    start = content.rstrip(b"\n").rfind(b"\n") + 1
+    return content[: start + place % (len(content) - start)]
+
+
+def zeros(content: bytes, place: int) -> bytes:
+    """Zeros from a place on, as a machine that loses its power leaves."""
+    return content[: place // 8] + bytes(len(content) - place // 8)
+
+
+def twice(content: bytes, place: int) -> bytes:
+    """A row a second time."""
+    rows = content.splitlines(keepends=True)
+    return b"".join(rows[: place % len(rows) + 1] + rows[place % len(rows) :])
+
+
+def without_row(content: bytes, place: int) -> bytes:
+    """A row is gone."""
+    rows = content.splitlines(keepends=True)
+    del rows[place % len(rows)]
+    return b"".join(rows)
+
+
+LARGER = (cut, cut_last_row, zeros, twice, without_row)
+
+
+def _damage(
+    workplace: Workplace, kind: str, path: Path, damage: Callable[[bytes, int], bytes], place: int
+) -> Try:
     artefact = ARTEFACTS[kind]
-    damaged = bytearray((workplace.state(artefact.state) / path).read_bytes())
-    damaged[bit // 8] ^= 1 << bit % 8
-    name = f"{kind}: bit {bit} of {path}"
-    code, printed, results = _outcome(workplace, artefact, (path, bytes(damaged)))
-    is_named = path.name in printed or path.parent.name in printed
+    damaged = damage((workplace.state(artefact.state) / path).read_bytes(), place)
+    name = f"{kind}: {damage.__name__} {place} of {path}"
+    code, printed, results = _outcome(workplace, artefact, (path, damaged))
+    is_named = path.name in printed or str(path.parent) in printed or path.parent.name in printed.split("/")
     if "Traceback" in printed or (code and not is_named):
         return Try(name, LOST, printed.strip()[-300:])
     if code or is_named or results == _undamaged(workplace, kind):

@@ -1,11 +1,11 @@
-"""One fault: a process of its own, forked after the imports, and the signal that it gets at one of its file events."""
+"""One fault: a process of its own, forked after the imports, and what happens in it at one of its file events."""
 
 import contextlib
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,11 @@ class Try:
 
 
 Planned = Callable[[], Try]
+Acts = Mapping[int, Callable[[], object]]  # what happens at which file event, counted from 1
 
 
-def forked(work: Callable[[], int | None], log: Path) -> int:
-    """Run some work in a child of this process, what it prints into a file; returns its exit code, or minus the signal.
+def started(work: Callable[[], int | None], log: Path) -> int:
+    """Run some work in a child of this process, what it prints into a file; returns the number of the process.
 
     The parent must not have worked with tensors: threads of torch do not survive a fork.
     """
@@ -49,24 +50,37 @@ def forked(work: Callable[[], int | None], log: Path) -> int:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code or 0)
+    return child
+
+
+def ended(child: int) -> int:
+    """Wait for a child; returns its exit code, or minus the signal."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def forked(work: Callable[[], int | None], log: Path) -> int:
+    """Run some work in a child, and wait for it; returns its exit code, or minus the signal."""
+    return ended(started(work, log))
+
+
+def send(number: signal.Signals) -> Callable[[], None]:
+    """What sends a signal to the process that calls it."""
+    return lambda: os.kill(os.getpid(), number)
+
+
 class Events:
-    """The file events of this process below a folder; at one of them the process gets a signal. For a child: it cannot be undone.
+    """The file events of this process below a folder, at some of which something happens. For a child: it cannot be undone.
 
     Arguments
     ---------
     folder : Path
-    at : int, optional
-        Number of the event. Default: none, so that events are only counted.
-    number : int
-        The signal.
+    acts : dict of int -> callable
+        What happens at the events of these numbers. Default: nothing, so that events are only counted.
     """
 
-    def __init__(self, folder: Path, at: int | None = None, number: int = signal.SIGKILL):
-        self.folder, self.at, self.number = f"{folder.resolve()}/", at, number
-        self.count = 0
+    def __init__(self, folder: Path, acts: Acts | None = None):
+        self.folder, self.acts = f"{folder.resolve()}/", acts or {}
+        self.count, self._is_acting = 0, False
 
     def watch(self) -> None:
         """Count from now on."""
@@ -88,31 +102,43 @@ class Events:
         return call
 
     def _meet(self, path) -> None:
+        if self._is_acting:  # what an act writes is no event of the stage
+            return
         if isinstance(path, int):
             with contextlib.suppress(OSError):
                 path = os.readlink(f"/proc/self/fd/{path}")
         if isinstance(path, int) or not os.path.abspath(os.fsdecode(path)).startswith(self.folder):
             return
         self.count += 1
-        if self.count == self.at:
-            os.kill(os.getpid(), self.number)
+        if self.count in self.acts:
+            self._is_acting = True
+            self.acts[self.count]()
+            self._is_acting = False
 
 
-def run_stage(folder: Path, command: tuple[str, ...], log: Path, *, at=None, number=signal.SIGKILL) -> int:
-    """Run a command of a recipe in its folder; the number of its file events is kept beside the log."""
+def work_of(
+    folder: Path, command: tuple[str, ...], log: Path, *, acts: Acts | None = None, first=None
+) -> Callable[[], int]:
+    """The work of a command in its folder, for `started`; its events and the modules that it used are written beside the log.
+
+    `first` is called in the new process before the command, such as to step its clock.
+    """
 
     def work() -> int:
         from recipe import run
 
         os.chdir(folder)
-        events = Events(folder, at, number)
+        if first is not None:
+            first()
+        events = Events(folder, acts)
         events.watch()
         code, out, err = run(*command)
         print(out, err, sep="\n")
         log.with_suffix(".count").write_text(str(events.count), encoding="utf-8")
+        log.with_suffix(".modules").write_text("\n".join(sys.modules), encoding="utf-8")
         return code
 
-    return forked(work, log)
+    return work
 
 
 def count_of(log: Path) -> int:

@@ -1,21 +1,123 @@
 """A recipe on tiny models in a folder of its own, as it is before each of its stages, and what an undisturbed stage leaves."""
 
+import contextlib
+import gc
 import importlib
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from faults.trying import count_of, forked, run_stage
+from faults.trying import Acts, count_of, forked, work_of
 
 YAML = "hparams/sift.yaml"
 SCORE = Path(__file__).parents[2] / "egs" / "own_data" / "score.py"
-COMMANDS = {
-    "prepare": ("auralign", "prepare", "clips.csv", "data/more.jsonl", "--audio-folder", "data"),
-    "generate": ("generate.py", YAML),
-    "train": ("train.py", YAML),
-    "decode": ("decode.py", YAML),
-    "score": ("score.py", YAML),
-    "export": ("auralign", "export", YAML, "model"),
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that the suite disturbs in all its ways.
+
+    Arguments
+    ---------
+    command : tuple of str
+        Words, run in the recipe's folder. Run twice, it must leave the same files, whatever the time of day.
+    reads : dict of str -> callable (bytes) -> bytes
+        Files that it reads, by their names, each with a change that leaves them valid: for `changes`.
+    is_long : bool
+        Whether a queue or a user stops it: for `signals`.
+    make : callable (folder), optional
+        Adds to the folder, after the steps before, what the command needs.
+    """
+
+    command: tuple[str, ...]
+    reads: dict[str, Callable[[bytes], bytes]]
+    is_long: bool = False
+    make: Callable[[Path], None] | None = None
+
+
+def other_word(content: bytes) -> bytes:
+    """JSON Lines in which a word is another one."""
+    return content.replace(b"nine", b"five").replace(b"above", b"about")
+
+
+def other_text(content: bytes) -> bytes:
+    """Hypotheses that begin with another letter."""
+    return content.replace(b'"text": "', b'"text": "x')
+
+
+def other_weight(content: bytes) -> bytes:
+    """Weights of which the last has another mantissa."""
+    return content[:-2] + bytes([content[-2] ^ 1]) + content[-1:]
+
+
+def other_rate(content: bytes) -> bytes:
+    """A YAML with another learning rate, and shorter answers."""
+    return content.replace(b"lr: 1.0e-2", b"lr: 2.0e-2").replace(b"max_new_tokens: 8", b"max_new_tokens: 5")
+
+
+def make_sources(folder: Path) -> None:
+    """What builders read: a manifest with word times, a text corpus, and a voice."""
+    from auralign.records import Records, Utterance, write_records
+
+    rows = Records(folder / "data" / "train.jsonl", Utterance)
+    timed = [replace(row, words=tuple((word, 0.0, row.seconds) for word in row.text.split())) for row in rows]
+    write_records(folder / "data" / "timed.jsonl", timed, kind=Utterance)
+    texts = [f"it was nine {number} and above all of the {number} it went on" for number in range(6)]
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    (folder / "my_voice.py").write_text(
+        "import numpy\n\nclass Hum:\n    voices, fingerprint = ('low',), '1'\n\n"
+        "    def speak(self, text, *, voice, seed):\n        return numpy.full(80 * len(text), 0.1), 8_000\n"
+    )
+
+
+def builder(name: str, source: str, *options: str, make: Callable[[Path], None] | None = None) -> Step:
+    """`auralign build` with a builder and what it reads."""
+    command = ("auralign", "build", name, "--manifest", source, "--output", f"data/{name}.jsonl", *options)
+    return Step(command, {source: other_word}, make=make)
+
+
+WEIGHTS = "exp/sift/checkpoints/*/trainable.safetensors"
+STEPS = {
+    "prepare": Step(
+        ("auralign", "prepare", "clips.csv", "data/more.jsonl", "--audio-folder", "data"),
+        {"clips.csv": other_word},
+    ),
+    "measure": builder("measure", "data/train.jsonl", make=make_sources),
+    "chunk": builder("chunk", "data/timed.jsonl", "--max-rejected", "1"),
+    "relate": builder("relate", "data/train.jsonl", "--max-similarity", "1"),
+    "negate": builder("negate", "data/train.jsonl", "--number", "2"),
+    "voice": builder("voice", "texts.txt", "--engine", "my_voice:Hum", "--max-rejected", "1"),
+    "generate": Step(
+        ("generate.py", YAML),
+        {"data/train.jsonl": other_word, "models/llm/model.safetensors": other_weight, YAML: other_rate},
+        is_long=True,
+    ),
+    "train": Step(
+        ("train.py", YAML),
+        {
+            "data/train.jsonl": other_word,
+            "exp/sift/targets/train.jsonl": other_word,
+            "models/whisper/model.safetensors": other_weight,
+            YAML: other_rate,
+        },
+        is_long=True,
+    ),
+    "decode": Step(
+        ("decode.py", YAML),
+        {
+            "data/test.jsonl": other_word,
+            "data/test.questions.jsonl": lambda content: content.replace(b'"repeat', b'"reverse'),
+            WEIGHTS: other_weight,
+        },
+        is_long=True,
+    ),
+    "score": Step(
+        ("score.py", YAML),
+        {"data/test.jsonl": other_word, "exp/sift/hypotheses/test.speech.jsonl": other_text},
+    ),
+    "export": Step(("auralign", "export", YAML, "model"), {WEIGHTS: other_weight}),
 }
 DONE = "done"  # the state after all stages
 # What the stages import: once, before the processes are forked.
@@ -23,8 +125,23 @@ IMPORTS = """
     recipe peft speechbrain torch.utils.tensorboard transformers.models.llama.modeling_llama
     transformers.models.whisper.modeling_whisper auralign.steps auralign.testing auralign.models.build auralign.train.brain
     auralign.train.examples auralign.train.stage auralign.generate.stage auralign.decode.stage auralign.ledger.recipe
-    auralign.publish.export auralign.publish.load auralign.data.own_corpus
+    auralign.publish.export auralign.publish.load auralign.data.own_corpus matplotlib.backends.backend_agg matplotlib.figure
 """
+
+
+def warm_up() -> None:
+    """Import and work out once, in the process that forks all others, what each of them would; no tensor is touched."""
+    for name in IMPORTS.split():
+        importlib.import_module(name)
+    with contextlib.suppress(
+        ImportError
+    ):  # a thousand regular expressions, in newer versions of transformers
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("llama")
+    from auralign.syntax import describe_code
+
+    describe_code()
 
 
 class Workplace:
@@ -44,26 +161,37 @@ class Workplace:
     @cache  # noqa: B019 (one workplace for a whole process)
     def prepare(self) -> dict[str, int]:
         """Run all stages undisturbed; returns the number of file events of each."""
-        for name in IMPORTS.split():
-            importlib.import_module(name)
         found = {}
         if forked(self._make, self.log):
             raise RuntimeError(self.log.read_text(encoding="utf-8"))
-        for stage in COMMANDS:
+        for stage, step in STEPS.items():
+            if step.make is not None and forked(lambda make=step.make: make(self.here), self.log):
+                raise RuntimeError(self.log.read_text(encoding="utf-8"))
             shutil.copytree(self.here, self.state(stage))
             self.run(stage, check=True)
             found[stage] = count_of(self.log)
+            for name in self.log.with_suffix(".modules").read_text(encoding="utf-8").split():
+                with contextlib.suppress(Exception):  # some are no modules that can be imported by their name
+                    importlib.import_module(name)
         shutil.copytree(self.here, self.state(DONE))
+        gc.freeze()  # what is never collected is never copied for a child
         return found
 
     def _make(self) -> None:
         from auralign.testing import make_tiny_llm, make_tiny_whisper
         from recipe import make_recipe
 
-        llm, encoder = make_tiny_llm(self.root / "llm"), make_tiny_whisper(self.root / "whisper")
-        make_recipe(self.here, llm=llm, encoder=encoder, cache="disk")
+        # Within the recipe, as they are attacked too; it is the place of every later copy.
+        make_recipe(
+            self.here,
+            llm=self.here / "models" / "llm",
+            encoder=self.here / "models" / "whisper",
+            cache="disk",
+        )
+        make_tiny_llm(self.here / "models" / "llm")
+        make_tiny_whisper(self.here / "models" / "whisper")
         shutil.copy(SCORE, self.here)
-        rows = [f"train-{number}.flac,three {number}\n" for number in range(12)]
+        rows = [f"train-{number}.flac,three nine {number}\n" for number in range(12)]
         (self.here / "clips.csv").write_text("path,sentence\n" + "".join(rows), encoding="utf-8")
 
     def state(self, stage: str) -> Path:
@@ -72,7 +200,7 @@ class Workplace:
 
     def after(self, stage: str) -> Path:
         """The folder as an undisturbed stage leaves it."""
-        names = [*COMMANDS, DONE]
+        names = [*STEPS, DONE]
         return self.state(names[names.index(stage) + 1])
 
     def reset(self, stage: str) -> None:
@@ -80,9 +208,13 @@ class Workplace:
         shutil.rmtree(self.here, ignore_errors=True)
         shutil.copytree(self.state(stage), self.here)
 
-    def run(self, stage: str, *more: str, check: bool = False, **disturbance) -> int:
+    def work(self, stage: str, *more: str, log: Path | None = None, acts: Acts | None = None, first=None):
+        """The work of a stage, for a process of its own; see `work_of`."""
+        return work_of(self.here, (*STEPS[stage].command, *more), log or self.log, acts=acts, first=first)
+
+    def run(self, stage: str, *more: str, check: bool = False, acts: Acts | None = None, first=None) -> int:
         """Run a stage where it may be disturbed, and return its exit code. Raises RuntimeError if `check` and it fails."""
-        code = run_stage(self.here, (*COMMANDS[stage], *more), self.log, **disturbance)
+        code = forked(self.work(stage, *more, acts=acts, first=first), self.log)
         if check and code:
             raise RuntimeError(f"{stage} exited with {code}:\n{self.printed}")
         return code
@@ -96,5 +228,9 @@ class Workplace:
         """Names of the files that are not as an undisturbed stage leaves them."""
         from recipe import contents
 
-        ours, theirs = contents(self.here), contents(self.after(stage))
-        return sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))
+        return different(contents(self.here), contents(self.after(stage)))
+
+
+def different(ours: dict, theirs: dict) -> list[str]:
+    """The names whose contents are not the same in both."""
+    return sorted(name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name))

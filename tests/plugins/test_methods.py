@@ -133,6 +133,12 @@ def test_an_added_option_at_another_value_is_a_changed_input():
     assert not same(now, describe(load_method("sift")))
 
 
+def test_a_model_whose_content_changed_is_named_by_its_path(tmp_path):
+    account = {"call": "load", "args": [], "with": {"path": str(tmp_path)}}
+    before, now = ({**account, "content": [digit * 32]} for digit in "ab")
+    assert show_change("llm", before, now) == f"llm.content ({tmp_path}) aaaaaaaa -> bbbbbbbb"
+
+
 @pytest.mark.parametrize("name", ["sit", "transcription"])
 def test_earlier_runs_with_the_recipes_system_prompt_are_those_of_the_option(name):
     earlier = record_of(load_method(name, no_system_prompt=False))

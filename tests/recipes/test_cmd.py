@@ -38,7 +38,11 @@ def test_one_gpu_is_used_by_python(launch):
 
 def test_several_gpus_are_used_by_torchrun(launch):
     called = launch("launch 4 train.py hparams/sift.yaml", launcher="local")
-    assert called == (0, "<torchrun><--standalone><--nproc-per-node><4><train.py><hparams/sift.yaml>", "")
+    assert called == (
+        0,
+        "<python><-m><auralign.train.torchrun><--standalone><--nproc-per-node><4><train.py><hparams/sift.yaml>",
+        "",
+    )
 
 
 def test_slurm_is_asked_for_a_node(launch):
@@ -57,7 +61,9 @@ def test_slurm_starts_torchrun_once_for_several_gpus(launch):
     code, out, _ = launch("launch 8 train.py hparams/sift.yaml", launcher="slurm")
     assert code == 0
     assert "<--ntasks><1><--cpus-per-task><64><--gpus><8>" in out
-    assert out.endswith("<torchrun><--standalone><--nproc-per-node><8><train.py><hparams/sift.yaml>")
+    assert out.endswith(
+        "<python><-m><auralign.train.torchrun><--standalone><--nproc-per-node><8><train.py><hparams/sift.yaml>"
+    )
 
 
 def test_slurm_is_told_the_partition_and_further_options(launch):

@@ -81,3 +81,17 @@ def test_the_mark_of_an_earlier_auralign_has_no_names_and_is_no_reason_to_say_an
     assert len(Records(path, Utterance)) == 4
     assert content(path, made_by="stage 1")
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_changes_while_a_stage_is_at_work_is_refused(tmp_path):
+    path = tmp_path / "by_hand.jsonl"
+    write_records(path, ROWS, kind=Utterance)
+    inputs = {"manifest": content(path, made_by="stage 1")}
+    with Stage("next", tmp_path, inputs=inputs, outputs=[]):
+        assert len(Records(path, Utterance)) == len(ROWS)
+        write_records(path, ROWS[:1], kind=Utterance)
+        with pytest.raises(
+            ChangedOutputError, match=r"by_hand.jsonl: was changed while this stage was at work"
+        ):
+            Records(path, Utterance)
+    assert len(Records(path, Utterance)) == 1

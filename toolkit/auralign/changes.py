@@ -7,7 +7,7 @@
 import json
 import re
 
-from auralign.fingerprint import fill_added, same
+from auralign.fingerprint import fill_added, paths_of, same
 
 LONGEST_VALUE = 60  # characters
 
@@ -27,12 +27,23 @@ def show_value(value) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
+def _are_of_paths(before, now: dict) -> bool:
+    """Whether the hashes that were recorded, and those of a constructor's present account, are each that of one of its paths."""
+    hashes = now.get("content")
+    is_call = isinstance(before, list) and isinstance(hashes, list) and "with" in now
+    return is_call and len(before) == len(hashes) == len(paths_of(now))
+
+
 def _parts(name: str, before, now):
     """(name, before, now) for each part in which two values differ."""
     if isinstance(before, dict) and isinstance(now, dict):
         before, now = fill_added(before, now)
         for key in sorted({*before, *now}):
-            if key in before and not same({key: before[key]}, {key: now.get(key)}):
+            if key == "content" and _are_of_paths(before.get(key), now):
+                for path, was, is_now in zip(paths_of(now), before[key], now[key], strict=True):
+                    if was != is_now:
+                        yield f"{name}.{key} ({path})", was, is_now
+            elif key in before and not same({key: before[key]}, {key: now.get(key)}):
                 absent = "absent" if key == "content" else None  # of a file or folder that is there no more
                 yield from _parts(
                     name if key == "with" else f"{name}.{key}", before[key], now.get(key, absent)

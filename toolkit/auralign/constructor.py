@@ -9,6 +9,7 @@ Reading a recipe imports neither torch nor any model, so that a finished stage s
 
 import ast
 import functools
+import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from auralign.files import hash_path
 from auralign.names import canonical
 
 NAME, NEW, APPLY, MODULE = "name", "new", "apply", "module"  # HyperPyYAML's tags
@@ -183,3 +185,31 @@ def _names_of(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Assign):
             found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return found
+
+
+def load_function(name: str, option: str) -> Callable[..., Any]:
+    """The function that `module:function` names.
+
+    Raises ValueError, naming the option, if there is none.
+    """
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ValueError(f"{option} {name}: expected module:function, such as my_labels:toxicity")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ValueError(
+            f"{option} {name}: no module {module!r} ({error}); run the command in the folder that holds it, or install it"
+        ) from error
+    except AttributeError as error:
+        raise ValueError(f"{option} {name}: {module} has no {attribute!r}; correct the name") from error
+    if not callable(found):
+        raise ValueError(f"{option} {name}: is {type(found).__name__}, and no function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def describe_function(name: str, option: str) -> list[str]:
+    """A function's name and the hash of its file, so that an edited one is run again."""
+    file = inspect.getsourcefile(inspect.unwrap(load_function(name, option)))
+    return [name, hash_path(file) if file else ""]

@@ -18,6 +18,7 @@ from auralign.bases import hash_content
 from auralign.constructor import Constructor, find_module, locate
 from auralign.files import hash_path, hash_value
 from auralign.hub import is_pinned, resolve
+from auralign.marks import check_taken, take
 from auralign.names import canonical
 
 
@@ -37,7 +38,7 @@ def describe(value) -> object:
         name = value.name if is_named else canonical(f"{value.func.__module__}.{value.func.__qualname__}")
         account = {"call": name, "args": describe(value.args), "with": describe(value.keywords)}
         paths = [path for path in (*value.args, *value.keywords.values()) if _is_path(path)]
-        account |= {"content": [hash_content(resolve(path)) for path in paths]} if paths else {}
+        account |= {"content": [_hash_and_take(path) for path in paths]} if paths else {}
         return account | _source(named_files(name) if is_named else own_files(value.func))
     if isinstance(value, dict):
         return {str(key): describe(item) for key, item in value.items()}
@@ -141,18 +142,18 @@ def _same_call(before: dict, now: dict) -> bool:
 def _same_content(before: list, now: dict) -> bool:
     """Whether the content of a constructor's paths is what was recorded. An earlier auralign hashed every file of a model."""
     return before == now.get("content", []) or (
-        bool(before) and before == [hash_path(path) for path in _paths(now)]
+        bool(before) and before == [hash_path(path) for path in paths_of(now)]
     )
 
 
-def _paths(account: dict) -> list:
+def paths_of(account: dict) -> list:
     """The arguments of a constructor's account that are paths, in the order of its "content"."""
     return [path for path in (*account.get("args", []), *account["with"].values()) if _is_path(path)]
 
 
 def _without_paths(account: dict, now: dict) -> dict:
     """Arguments of an account, without those whose content the present account holds."""
-    if len(_paths(now)) != len(now.get("content", [])):  # a path that is there no more
+    if len(paths_of(now)) != len(now.get("content", [])):  # a path that is there no more
         return {"args": account.get("args", []), "with": account["with"]}
     named = {name for name, value in now["with"].items() if _is_path(value)}
     numbers = {number for number, value in enumerate(now.get("args", [])) if _is_path(value)}
@@ -160,6 +161,21 @@ def _without_paths(account: dict, now: dict) -> dict:
         "args": [value for number, value in enumerate(account.get("args", [])) if number not in numbers],
         "with": {name: value for name, value in account["with"].items() if name not in named},
     }
+
+
+def _hash_and_take(path) -> str:
+    place = resolve(path)
+    digest = hash_content(place)
+    take(place, digest)
+    return digest
+
+
+def check_unchanged(constructor) -> None:
+    """After a constructor was called: raise ChangedOutputError if a folder or file that it has read is no longer as it was when
+    the stage at work described it."""
+    for path in filter(_is_path, (*constructor.args, *constructor.keywords.values())):
+        place = resolve(path)
+        check_taken(place, lambda place=place: hash_content(place))
 
 
 def _source(files: set[Path]) -> dict:

@@ -19,6 +19,7 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +150,11 @@ def check_recorded(path: PathLike, digest: str) -> None:
     digest : str
         SHA-256 of its content, in hexadecimal digits.
 
-    Raises ChangedOutputError if the content is another. While the stage that makes the file is at work, nothing is said.
+    Raises ChangedOutputError if the content is another, or is not that which the stage at work has taken as its input. While the
+    stage that makes the file is at work, nothing is said.
     """
     path = Path(path)
+    check_taken(path, lambda: digest)
     if _is_being_made(path):
         return
     if not check_output(path, digest):
@@ -173,6 +176,39 @@ def check_output(path: Path, digest: str) -> bool:
             )
         print(f"{said}; used as it is, as --restart was given", file=sys.stderr)
     return bool(recorded)
+
+
+def take(path: PathLike, digest: str) -> None:
+    """Note the hash of a file that is an input of the stage that begins next: `check_recorded` refuses another content of it."""
+    _taken[os.path.abspath(path)] = digest
+
+
+def check_taken(path: PathLike, digest: Callable[[], str]) -> None:
+    """Raise ChangedOutputError if the stage at work has taken another content of the path as its input; `digest` gives the
+    present hash."""
+    taken = _taken.get(os.path.abspath(path)) if _is_at_work else None
+    if taken is not None and (now := digest()) != taken:
+        raise ChangedOutputError(
+            f"{path}: was changed while this stage was at work (SHA-256 {now[:12]}, was {taken[:12]}); run the "
+            "same command again"
+        )
+
+
+def begin_work() -> None:
+    """A stage is at work from now on, in this process; its inputs are those that `take` has noted."""
+    global _is_at_work
+    _is_at_work = True
+
+
+def end_work() -> None:
+    """The stage has ended: its inputs may change."""
+    global _is_at_work
+    _is_at_work = False
+    _taken.clear()
+
+
+_taken: dict[str, str] = {}
+_is_at_work = False
 
 
 def accept_changed(path: PathLike) -> None:

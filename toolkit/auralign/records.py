@@ -342,6 +342,7 @@ class Records:
 
     Iterating, `records[number]` and `records[id]` parse rows when asked. Raises RecordError on a file of another kind or
     version, on a last line without its newline (a cut file), on ids used twice, and on a file that is not as the stage wrote it.
+    `digest` is the SHA-256 of the file as it was read.
     """
 
     def __init__(self, path: PathLike, kind: type) -> None:
@@ -359,7 +360,11 @@ class Records:
                     offsets.append(offset)
                     identities.append(_hash_identity(_identity(record)))
                 offset += len(line)
-        check_recorded(self.path, digest.hexdigest())
+            # Of this file, should another get its name. Read with pread, which moves no file position: forked workers and threads
+            # may share the descriptor.
+            self._descriptor = os.dup(file.fileno())
+        self.digest = digest.hexdigest()
+        check_recorded(self.path, self.digest)
         import numpy as np  # 0.1 s that a stage without records does not spend
 
         offsets.append(offset)
@@ -367,8 +372,6 @@ class Records:
         hashes = np.array(identities, dtype=np.uint64)
         self._order = np.argsort(hashes, kind="stable").astype(np.int64)
         self._hashes = hashes[self._order]
-        # Read with pread, which moves no file position: forked workers and threads may share the descriptor.
-        self._descriptor = os.open(self.path, os.O_RDONLY)
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
             before, after = (int(self._order[twice[0] + step]) for step in (0, 1))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -61,6 +62,11 @@ def _in_one_line(error: Exception) -> str | None:
         return (
             f"no memory is left{found and f' ({found})'}; lower tokens_per_pack (stage 3), or generate_batch_size and "
             "decode_batch_size (stages 2 and 4)"
+        )
+    code = re.search(r"\(os error (\d+)\)", str(error))  # of safetensors, whose errors are no OSError
+    if code and int(code[1]) in FULL:
+        return (
+            "no room is left on the disk; make room and run the same command again, what is finished is kept"
         )
     if isinstance(error, OSError) and error.errno in FULL:
         path = error.filename or "the disk"

@@ -48,13 +48,16 @@ from auralign.marks import (
     LOCK,
     STARTED,
     are_as_recorded,
+    begin_work,
     being_replaced,
     check_output,
     describe_process,
+    end_work,
     hash_outputs,
     mark_path,
     read_done,
     read_started,
+    take,
     working_process,
 )
 from auralign.syntax import changed_modules, describe_code
@@ -83,6 +86,8 @@ class Stage:
     restart : bool, optional
         Whether the stage begins again if the toolkit's code was edited since it ran; otherwise that is only said. Default: None,
         for a stage whose command has no such option.
+    always : bool
+        Whether the stage works even if it is complete, as what it reads is known only when it was read. Default: False.
 
     Attributes
     ----------
@@ -106,12 +111,13 @@ class Stage:
         outputs: list,
         protected: Collection[str] = (),
         restart: bool | None = None,
+        always: bool = False,
     ):
         self.name = name
         self.folder = Path(folder)
         self.inputs = inputs
         self.outputs = [Path(output) for output in outputs]
-        self.protected, self.restart = protected, restart
+        self.protected, self.restart, self.always = protected, restart, always
         self.complete = False
         self._is_resumed = False
 
@@ -127,6 +133,7 @@ class Stage:
         except BaseException:
             self._lock.close()
             raise
+        begin_work()
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -136,10 +143,14 @@ class Stage:
             elif not self.complete:
                 self._finish()
         finally:
+            end_work()
             self._lock.close()
 
     def _begin(self) -> None:
         """Find out what is there: complete, to be resumed, or of other inputs."""
+        if self.always:
+            self._start()
+            return
         edited = changed_code(self.folder, self.name) if self.restart else []
         if self._is_finished() and same(read_done(self._done)["inputs"], self.inputs) and not edited:
             self._skip()
@@ -414,6 +425,7 @@ def content(path, *, made_by: str) -> str:
         if path in being_replaced(mark):
             raise FileNotFoundError(f"{made_by} is not finished in {path.parent}; run it first")
     digest = hash_path(path)
+    take(path, digest)
     if path.suffix != ".jsonl":
         check_output(path, digest)
     return digest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy
 import torch
 
-from speak import SAMPLE_RATE
+from auralign.builders.espeak import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class SyntheticSpeech:
         }  # fmt: skip
 
     def make(self, plan):
-        from speak import say
+        from auralign.builders.espeak import say
 
         rate, pitch = self._draw(plan)
         return say(" ".join(plan.content), voice=plan.speaker, words_per_minute=rate, pitch=pitch)
@@ -159,7 +159,7 @@ def encode_flac(samples, starts):
     """Float samples (N,) at 16 kHz -> the bytes of a 16-bit FLAC file, with the words' starts in its comment."""
     import soundfile
 
-    from speak import SAMPLE_RATE
+    from auralign.builders.espeak import SAMPLE_RATE
 
     data = io.BytesIO()
     with soundfile.SoundFile(data, "w", SAMPLE_RATE, channels=1, format="FLAC", subtype="PCM_16") as file:

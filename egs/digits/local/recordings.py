@@ -12,7 +12,7 @@ import numpy
 import soundfile
 
 import world
-from speak import SAMPLE_RATE, resample
+from auralign.builders.espeak import SAMPLE_RATE, resample
 
 TAKE = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z0-9-]+)_(?P<take>[0-9]+)\.(wav|flac)")
 ONE_TEST_SPEAKER_IN = 4

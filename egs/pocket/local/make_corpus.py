@@ -193,7 +193,7 @@ class Engines:
         return numpy.clip(samples, -1, 1).astype(numpy.float32)
 
     def _espeak(self, clip, rng):
-        from local.speak import say
+        from auralign.builders.espeak import say
 
         words_per_minute, pitch = rng.randint(120, 190), rng.randint(35, 65)
         return say(clip.text, voice=clip.voice, words_per_minute=words_per_minute, pitch=pitch)[0]

@@ -10,8 +10,8 @@ import soundfile
 
 import make_corpus
 import recordings
-import speak
 import world
+from auralign.builders import espeak
 
 COUNTS = ["--num-train", "6", "--num-valid", "3", "--num-test", "4"]
 
@@ -55,21 +55,21 @@ def takes(tmp_path):
 def test_an_utterance_does_not_depend_on_what_was_spoken_before():
     voices = sorted(set(make_corpus.voices(make_corpus.TRAIN_VARIANTS + make_corpus.TEST_VARIANTS)))
     how = {"words_per_minute": 150, "pitch": 45}
-    first = {voice: speak.say("three five nine", voice=voice, **how)[0] for voice in voices}
+    first = {voice: espeak.say("three five nine", voice=voice, **how)[0] for voice in voices}
     for voice in reversed(voices):
-        speak.say("reverse zero one two", voice=voice, words_per_minute=180, pitch=60)
-        assert numpy.array_equal(speak.say("three five nine", voice=voice, **how)[0], first[voice]), voice
+        espeak.say("reverse zero one two", voice=voice, words_per_minute=180, pitch=60)
+        assert numpy.array_equal(espeak.say("three five nine", voice=voice, **how)[0], first[voice]), voice
     assert len({samples.tobytes() for samples in first.values()}) == len(voices)
 
 
 def test_words_begin_where_the_voice_begins_them():
-    samples, starts = speak.say("three five nine", voice="en-us+m3", words_per_minute=120, pitch=50)
-    alone, _ = speak.say("three", voice="en-us+m3", words_per_minute=120, pitch=50)
+    samples, starts = espeak.say("three five nine", voice="en-us+m3", words_per_minute=120, pitch=50)
+    alone, _ = espeak.say("three", voice="en-us+m3", words_per_minute=120, pitch=50)
     assert starts[0] == 0.0
     assert len(starts) == 3
     assert starts == sorted(starts)
-    assert 0.2 < starts[1] <= len(alone) / speak.SAMPLE_RATE
-    assert starts[2] < len(samples) / speak.SAMPLE_RATE
+    assert 0.2 < starts[1] <= len(alone) / espeak.SAMPLE_RATE
+    assert starts[2] < len(samples) / espeak.SAMPLE_RATE
 
 
 def test_labels_tell_word_times_and_manner(tmp_path):
@@ -84,8 +84,8 @@ def test_labels_tell_word_times_and_manner(tmp_path):
 
 def test_an_unknown_voice_is_refused():
     for voice in ("en-us+nobody", "xx-nowhere"):
-        with pytest.raises(speak.SpeechSynthesisError, match=voice.split("+")[-1]):
-            speak.say("one", voice=voice, words_per_minute=150, pitch=50)
+        with pytest.raises(espeak.SpeechSynthesisError, match=voice.split("+")[-1]):
+            espeak.say("one", voice=voice, words_per_minute=150, pitch=50)
 
 
 def test_same_seed_makes_the_same_synthetic_files(tmp_path):

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from auralign import cli
 from auralign.data.own_corpus import AS_TEXT, prepare_own_corpus, questions_path
+from auralign.marks import ChangedOutputError
 from auralign.records import Question, RecordError, Records, Utterance
+from auralign.stage import Stage, StageBusyError, content
 
 TRANSLATE = ("Auf Deutsch: {speech}", "german")
 
@@ -68,3 +71,41 @@ def test_a_mistake_leaves_the_manifest_as_it_is(clips, tmp_path, manifest, optio
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         prepare_own_corpus(clips, path, **options)
     assert path.read_text() == "before"
+
+
+def test_the_command_marks_a_manifest_whose_damage_is_then_found(clips, tmp_path, capsys):
+    manifest = tmp_path / "data" / "test.jsonl"
+    command = ["prepare", str(clips), str(manifest), "--ask", "{speech}"]
+    cli.run(command)
+    whole = manifest.read_bytes()
+    for path in (manifest, questions_path(manifest)):
+        path.write_bytes(path.read_bytes().replace(b'id": "a"', b'id": "A"'))
+    for path, kind in ((manifest, Utterance), (questions_path(manifest), Question)):
+        with pytest.raises(ChangedOutputError, match=rf"{path.name}: .*\.prepare_test\.done\.json records"):
+            list(Records(path, kind))
+    cli.run(command)
+    assert manifest.read_bytes() == whole
+    assert capsys.readouterr().err == ""
+
+
+def test_a_mistake_leaves_the_mark_and_a_failure_unmarks_what_it_removed(clips, tmp_path):
+    manifest = tmp_path / "test.jsonl"
+    cli.run(["prepare", str(clips), str(manifest)])
+    with pytest.raises(FileNotFoundError):
+        cli.run(["prepare", str(clips), str(manifest), "--audio-folder", "gone"])
+    assert content(manifest, made_by="stage 1")
+    clips.write_text("path,sentence\ngone.wav,three\n")
+    with pytest.raises(ValueError, match="1 of 1"):
+        cli.run(["prepare", str(clips), str(manifest)])
+    manifest.write_text("")  # of whoever takes an empty manifest for the result
+    with pytest.raises(FileNotFoundError, match="stage 1 is not finished"):
+        content(manifest, made_by="stage 1")
+
+
+def test_two_at_once_are_kept_apart(clips, tmp_path):
+    command = ["prepare", str(clips), str(tmp_path / "test.jsonl")]
+    with (
+        Stage("prepare test", tmp_path, inputs={}, outputs=[], always=True),
+        pytest.raises(StageBusyError, match="prepare test: another run"),
+    ):
+        cli.run(command)

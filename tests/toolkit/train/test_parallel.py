@@ -8,10 +8,11 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 import ranks
 from auralign.files import read_json
-from auralign.train import parallel
+from auralign.train import parallel, torchrun
 from auralign.train.checkpoint import Checkpoints
 from ranks import Fault
 from recipe import LORA, make_recipe, run_script
@@ -102,6 +103,16 @@ def test_an_error_on_one_rank_is_told_once_and_ends_all(recipe, rank):
     assert "error" not in said[1 - rank].lower()
 
 
+def test_a_rank_that_is_killed_is_missed_in_one_line(recipe):
+    codes, said = ranks.train(recipe, 2, fault=Fault("SIGKILL", rank=1, step=2))
+    assert codes == [2, -9]
+    assert said[0].endswith(
+        "train.py: error: rank 0: another process of this training has ended without a word, as if it was killed; run the same "
+        "command again to go on\n"
+    )
+    assert "Traceback" not in said[0]
+
+
 def test_an_error_that_all_ranks_meet_is_told_once(recipe):
     codes, said = ranks.train(recipe, 2, "--lr", "much")
     assert sorted(codes) == [1, 2]
@@ -127,16 +138,44 @@ def test_a_signal_to_one_rank_saves_the_step_and_ends_all(recipe, whole):
     check_same_training(recipe, whole)
 
 
-def test_torchrun_starts_the_ranks(recipe, whole):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    found = subprocess.run(
-        [*command, "train.py", "hparams/sift.yaml"],
-        cwd=recipe,
+def run_torchrun(folder, *arguments):
+    command = [sys.executable, "-m", "auralign.train.torchrun", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*command, "train.py", *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=ranks.SECONDS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+def test_torchrun_adds_nothing_to_what_a_rank_said(tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import os, sys, time\n"
+        "if os.environ['RANK'] == '1':\n"
+        "    print('train.py: error: no lr', file=sys.stderr)\n"
+        "    sys.exit(2)\n"
+        "time.sleep(60)\n"
+    )
+    found = run_torchrun(tmp_path)
+    assert (found.returncode, found.stdout, found.stderr) == (2, "", "train.py: error: no lr\n")
+
+
+def test_torchrun_names_a_process_that_was_killed(monkeypatch, capsys):
+    def fail(options):
+        raise ChildFailedError("train", {1: ProcessFailure(1, 4711, -9, "<N/A>")})
+
+    monkeypatch.setattr("torch.distributed.run.run", fail)
+    monkeypatch.setattr(torchrun.logging, "disable", lambda level: None)
+    assert torchrun.main(["train.py"]) == 137
+    assert capsys.readouterr().err == (
+        "train.py: error: process 1 was ended by SIGKILL; run the same command again to go on\n"
+    )
+
+
+def test_torchrun_starts_the_ranks(recipe, whole):
+    found = run_torchrun(recipe, "hparams/sift.yaml")
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("lowest validation loss") == 1
     check_same_training(recipe, whole)

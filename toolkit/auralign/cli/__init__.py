@@ -13,6 +13,7 @@ from auralign.cli import (
     ask,
     audit,
     bench,
+    build,
     chat,
     check_config,
     compare,
@@ -35,6 +36,7 @@ from auralign.cli.arguments import parse_overrides
 COMMANDS = (
     methods,
     prepare,
+    build,
     align,
     audit,
     plan,

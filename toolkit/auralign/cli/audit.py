@@ -12,6 +12,9 @@ itself (form gap), whether they conflict with their instructions, whether they d
 whether they stop too early, loop, refuse, repeat each other or hold text of a test set. TARGETS is a run's folder, a file of
 targets that stage 2 wrote, or a JSONL, CSV, TSV or parquet of targets that were written elsewhere. The estimated cost is printed
 before the LLM is loaded. The exit code is 1 if a measure is beyond its limit.
+
+`auralign audit data MANIFEST` tables what a manifest is made of instead: hours, utterances and speakers by source, year, licence
+and quality, what it shares with test sets, and what it holds twice.
 """
 
 
@@ -24,7 +27,18 @@ def add(commands: Commands) -> None:
         epilog="example: auralign audit targets.jsonl --llm Qwen/Qwen2.5-7B-Instruct --column target=answer; "
         "docs/audit.md defines every measure",
     )
-    parser.add_argument("targets", metavar="TARGETS", help="run folder, its YAML, or a file of targets")
+    parser.add_argument(
+        "targets", metavar="TARGETS", help='run folder, its YAML, or a file of targets; or the word "data"'
+    )
+    parser.add_argument("data", nargs="*", metavar="MANIFEST", help="of audit data: the manifests")
+    parser.add_argument(
+        "--by",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="of audit data: table by this label; A,B by both together; several times for several (default: source, year, "
+        "licence, quality and the recipe's subset, of those that there are)",
+    )
     parser.add_argument(
         "--llm", metavar="MODEL", help="the LLM's folder or hub id (default: that of the run)"
     )
@@ -101,6 +115,8 @@ def do(options: argparse.Namespace) -> int:
     """Write the page and print the result; returns 1 if a measure is beyond its limit."""
     from pathlib import Path
 
+    if options.data or options.by:
+        return _audit_data(options)
     from auralign.audit import audit
     from auralign.audit.measures import parse_limits
     from auralign.audit.page import format_text, write_audit
@@ -135,6 +151,20 @@ def do(options: argparse.Namespace) -> int:
     print(json.dumps(found.to_dict(), ensure_ascii=False) if options.json else format_text(found))
     print(f"audit: the page is {folder / 'audit.html'}", file=sys.stderr)
     return 1 if found.failed else 0
+
+
+def _audit_data(options: argparse.Namespace) -> int:
+    """Print what manifests are made of."""
+    from auralign.audit.data import audit_data
+
+    if options.targets != "data" or not options.data:
+        raise ValueError(
+            f"audit {' '.join([options.targets, *options.data])}: give one TARGETS, or audit data MANIFEST"
+        )
+    for path in options.data:
+        found = audit_data(path, tests=options.test, by=options.by)
+        print(json.dumps(found.to_dict(), ensure_ascii=False) if options.json else found.to_text())
+    return 0
 
 
 class _CostTold(Exception):

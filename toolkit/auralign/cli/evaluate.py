@@ -2,16 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from auralign.cli.arguments import RUN_HELP, Commands
 
+JUDGE_TOKENS = 1024  # length limit of a judgement
 DESCRIPTION = """\
 Answer the questions of a test set from speech, from another utterance's speech and from text, and set them against each other in
 the gap ledger. Nothing is trained or overwritten: each test set has a folder of its own, with the answers as JSONL.
 
 With --benchmark generalisation the questions are fixed: tasks and wordings, seen and unseen in training, and one page of
-result. Models that others made are evaluated too: a speech LLM of transformers (Qwen2-Audio, Audio Flamingo 3, Voxtral,
+result. With --benchmark speech_instruct they are those of SpeechInstructBench, whose files --manifest names.
+
+Models that others made are evaluated too: a speech LLM of transformers (Qwen2-Audio, Audio Flamingo 3, Voxtral,
 Ultravox) by its folder or hub id, and an endpoint with OpenAI's interface by its address, such as http://127.0.0.1:8000/v1.
 """
 
@@ -38,7 +42,9 @@ def add(commands: Commands) -> None:
         "test-clean (or the folder LibriSpeech of the release), of spoken digits, or one of each (default: the run's test set)",
     )
     parser.add_argument(
-        "--benchmark", metavar="NAME", help="ask the fixed questions of a benchmark: generalisation"
+        "--benchmark",
+        metavar="NAME",
+        help="ask the fixed questions of a benchmark: generalisation or speech_instruct",
     )
     parser.add_argument(
         "--questions",
@@ -51,6 +57,13 @@ def add(commands: Commands) -> None:
         action="append",
         default=[],
         help="ask this about every utterance instead; {speech} marks the position of the speech",
+    )
+    parser.add_argument(
+        "--by",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="cut the ledger by a label of the utterances, such as year; several times for several",
     )
     parser.add_argument("--output", metavar="DIR", help="the folder in which the evaluation's folder is made")
     parser.add_argument(
@@ -82,6 +95,13 @@ def add(commands: Commands) -> None:
         type=int,
         help="a trial with N utterances of each part, which is not the benchmark",
     )
+    benchmark.add_argument(
+        "--judge",
+        metavar="WHO",
+        help="of speech_instruct: who judges open-ended answers: the address of an endpoint with OpenAI's interface, or "
+        "module:function from a prompt to an answer",
+    )
+    benchmark.add_argument("--judge-model", metavar="ID", help="the id of the model at that endpoint")
     others = parser.add_argument_group("for models that others made")
     others.add_argument(
         "--model-name", metavar="ID", help="the id of the model at an endpoint; a name for tables"
@@ -113,9 +133,11 @@ def do(options: argparse.Namespace) -> int:
     }
     if options.benchmark:
         return _run_benchmark(options, finding)
-    for name in ("targets", "seen", "utts"):
+    for name in ("targets", "seen", "utts", "judge", "judge_model"):
         if getattr(options, name):
-            raise ValueError(f"--{name}: an option of a benchmark; give --benchmark generalisation too")
+            raise ValueError(
+                f"--{name.replace('_', '-')}: an option of a benchmark; give --benchmark NAME too"
+            )
     if not options.manifest:
         raise ValueError("which utterances? give --manifest FILE; auralign prepare writes one of any corpus")
     if len(options.manifest) > 1:
@@ -131,6 +153,7 @@ def do(options: argparse.Namespace) -> int:
         ask=options.ask,
         output=options.output,
         seed=options.seed,
+        by=options.by,
         **finding,
     )
     print(describe_evaluations(folder))
@@ -139,13 +162,14 @@ def do(options: argparse.Namespace) -> int:
 
 def _run_benchmark(options: argparse.Namespace, finding: dict[str, Any]) -> int:
     """Evaluate by a benchmark, whose questions are fixed."""
-    for name in ("questions", "ask"):
+    for name in ("questions", "ask", "by"):
         if getattr(options, name):
             raise ValueError(
                 f"--{name}: the questions of --benchmark {options.benchmark} are fixed; leave it out"
             )
     from auralign.evaluation.benchmark import evaluate_benchmark
 
+    judge, judge_name = _open_judge(options.judge, options.judge_model)
     evaluate_benchmark(
         options.model,
         options.manifest,
@@ -153,9 +177,28 @@ def _run_benchmark(options: argparse.Namespace, finding: dict[str, Any]) -> int:
         targets=options.targets,
         seen=options.seen,
         num_utts=options.utts,
+        judge=judge,
+        judge_name=judge_name,
         output=options.output,
         seed=options.seed,
         command=["auralign", *sys.argv[1:]],
         **finding,
     )
     return 0
+
+
+def _open_judge(who: str | None, model: str | None) -> tuple[Callable[[str], str] | None, str]:
+    """A function from a prompt to what the judge answers, and the judge's name; None if there is no judge."""
+    if who is None:
+        return None, ""
+    if not who.startswith(("http://", "https://")):
+        from auralign.cli.arguments import import_from_working_folder
+        from auralign.constructor import describe_function, load_function
+
+        import_from_working_folder()
+        return load_function(who, "--judge"), " ".join(describe_function(who, "--judge"))
+    from auralign.adapters import Prompt
+    from auralign.adapters.endpoint import Endpoint
+
+    endpoint = Endpoint(who, name=model, max_new_tokens=JUDGE_TOKENS)
+    return lambda prompt: endpoint.answer([Prompt(prompt, None)])[0].text, f"{endpoint.model} at {who}"

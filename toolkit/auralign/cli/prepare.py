@@ -1,12 +1,14 @@
 """`auralign prepare`: turn a corpus of one's own into a checked manifest, with questions about a test set."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auralign.cli.arguments import Commands, number, parse_pairs
 
 if TYPE_CHECKING:
     from auralign.data.conditions import Condition
+    from auralign.stage import Stage
 
 SEPARATORS = {"tab": "\t", "\\t": "\t"}  # as they are typed in a shell
 DESCRIPTION = """\
@@ -119,6 +121,7 @@ def do(options: argparse.Namespace) -> int:
     summary, num_questions = prepare_own_corpus(
         options.source,
         options.manifest,
+        stage=_stage(options),
         asked=[_parse_ask(words) for words in options.ask],
         audio_folder=options.audio_folder,
         max_seconds=options.max_seconds,
@@ -139,6 +142,26 @@ def do(options: argparse.Namespace) -> int:
     if num_questions:
         print(f"prepare: {num_questions} questions in {questions_path(options.manifest)}")
     return 0
+
+
+def _stage(options: argparse.Namespace) -> "Stage":
+    """The stage that marks the manifest as whole, as stage 1 of a recipe does."""
+    from auralign import __version__
+    from auralign.data.own_corpus import questions_path
+    from auralign.data.rejected import rejected_path
+    from auralign.stage import Stage
+
+    manifest = Path(options.manifest)
+    outputs = [manifest, rejected_path(manifest), *([questions_path(manifest)] if options.ask else [])]
+    given = {name: value for name, value in sorted(vars(options).items()) if name != "do"}
+    # The audio is known only when it was read: it is always read again.
+    return Stage(
+        f"prepare {manifest.stem}",
+        manifest.parent,
+        inputs={"auralign": __version__, "options": given},
+        outputs=outputs,
+        always=True,
+    )
 
 
 def _parse_ask(words: list[str]) -> tuple[str, str | None]:

@@ -79,6 +79,16 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
     return found
 
 
+def shared_with(train: Records, tests: list[Records]) -> Iterator[tuple[Utterance, list[str]]]:
+    """Each row of a manifest, with the kinds of KINDS that it shares with a test row; `tests` may be empty.
+
+    Raises ValueError if the manifest is one of the test manifests.
+    """
+    index = _Index(train, tests) if tests else None
+    for utterance in train:
+        yield utterance, [kind for kind, _ in index.find(utterance)] if index else []
+
+
 def exclude_overlap(
     train: Records, tests: list[Records], *, kinds: Sequence[str] = ("id", "sentence")
 ) -> str:

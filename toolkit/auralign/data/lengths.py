@@ -185,7 +185,8 @@ def write_lengths(targets: Records, manifest: Records, *, method, renderer: Rend
         about=f"generate {method.name}: counting {targets.path.stem}",
     )
     facts = {
-        "made_of": _inputs(targets, manifest, method, renderer),
+        # Of the files as they were read: others may have their names by now.
+        "made_of": _inputs(targets.digest, manifest.digest, method, renderer),
         "branches": lengths.branches,
         "made": lengths.made,
     }
@@ -206,19 +207,19 @@ def read_lengths(targets: Records, manifest: Records, *, method, renderer: Rende
             lengths = Lengths(rows, spans, tuple(facts["branches"]), made)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
         return None
-    if facts["made_of"] != _inputs(targets, manifest, method, renderer):
+    if facts["made_of"] != _inputs(hash_path(targets.path), hash_path(manifest.path), method, renderer):
         return None
     is_whole = rows.dtype == ROW and spans.dtype == SPAN and len(rows) == len(targets)
     return lengths if is_whole and _is_as_rendered(lengths, targets, manifest, method, renderer) else None
 
 
-def _inputs(targets: Records, manifest: Records, method, renderer: Renderer) -> dict:
-    """What the lengths depend on, as JSON."""
+def _inputs(targets: str, manifest: str, method, renderer: Renderer) -> dict:
+    """What the lengths depend on, as JSON; files by their hashes."""
     return {
         "format": FORMAT,
         "auralign": __version__,
-        "targets": hash_path(targets.path),
-        "manifest": hash_path(manifest.path),
+        "targets": targets,
+        "manifest": manifest,
         "method": json.loads(json.dumps(describe(method))),
         "frame": renderer.frame_hash,
     }

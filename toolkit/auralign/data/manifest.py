@@ -69,9 +69,9 @@ def write_manifest(
         The manifest to write. Its audio paths are relative to its folder.
     utterances : iterable of Utterance, Rejection or Note
         `audio` is absolute, as the readers of corpora give it, or relative to `audio_folder`; infinite `seconds` mean up to the
-        end of the file. A document has neither audio nor seconds, but others. An utterance with others is written after all that
-        have none, and rejected if one of them is not in the manifest. A Rejection is listed as rejected; a Note is shown in the
-        summary.
+        end of the file. A document has neither audio nor seconds, but others. An utterance that names one that comes behind it is
+        written last, and rejected if one of its others is not in the manifest. A Rejection is listed as rejected; a Note is
+        shown in the summary.
     audio_folder : path, optional
         By default the working folder.
     limit : float
@@ -93,8 +93,8 @@ def write_manifest(
         str, tuple[str, str]
     ] = {}  # audio path -> (id, both lengths) of an utterance that ends before its file
     users: Counter[int] = Counter()  # utterances of each audio file, by the hash of its path to save memory
-    kept_ids: set[str] = set()  # of those without others
-    with_others: list[Utterance] = []  # written last: what they name may come behind them
+    kept_ids: set[str] = set()
+    waiting: list[Utterance] = []  # for others that may come
 
     def sound() -> Iterator[Utterance]:
         manifest_folder = str(Path(path).parent)
@@ -123,14 +123,14 @@ def write_manifest(
                 users[hash(audio)] += bool(audio)
                 if audio and not utterance.start and utterance.seconds < whole_seconds - TOLERANCE_SECONDS:
                     shorter[audio] = utterance.id, f"{utterance.seconds:.2f} s of {whole_seconds:.2f} s"
-                if utterance.others:
-                    with_others.append(utterance)
+                if not kept_ids.issuperset(utterance.others):
+                    waiting.append(utterance)
                     continue
                 kept_ids.add(utterance.id)
                 summary.num_kept += 1
                 summary.seconds += utterance.seconds
                 yield utterance
-        for utterance in _with_known_others(with_others, kept_ids, rejected):
+        for utterance in _with_known_others(waiting, kept_ids, rejected):
             summary.num_kept += 1
             summary.seconds += utterance.seconds
             yield utterance

@@ -10,6 +10,7 @@
 (1, 1)
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ def prepare_own_corpus(
     max_rejected: float = 0.01,
     form: str | None = None,
     columns: Columns | None = None,
+    stage: contextlib.AbstractContextManager | None = None,
     **options: Any,
 ) -> tuple[Summary, int]:
     """Write the manifest of a source and, if `asked` is not empty, the questions beside it.
@@ -58,6 +60,8 @@ def prepare_own_corpus(
         Form of the source, one of `FORMS`; detected from its path by default.
     columns : Columns, optional
         Mapping of columns to fields; usual names are found by default.
+    stage : context manager, optional
+        Around the writing, such as a `Stage`, which keeps others out and marks the manifest as whole. Default: a lock alone.
     **options
         Further options of `read_source`: split, config, separator, names.
 
@@ -90,7 +94,7 @@ def prepare_own_corpus(
         raise FileNotFoundError(f"--audio-folder {audio_folder}: no such folder")
     beside = path if path.is_dir() else path.parent
     questions = questions_path(manifest)
-    with locked(manifest.with_name(f".{manifest.stem}.lock")):
+    with stage or locked(manifest.with_name(f".{manifest.stem}.lock")):
         for old in (
             manifest,
             questions,

@@ -14,13 +14,15 @@ from typing import Any
 
 from auralign import __version__
 from auralign.data.own_corpus import make_questions, questions_path
+from auralign.data.strata import strata_of
 from auralign.decode.stage import SPEECH
 from auralign.evaluation.sources import Source, find_source
 from auralign.files import hash_path, hash_value
 from auralign.layout import SLOT, Speech, fill
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import Item, MethodFiles, other_builds, read_utterance
-from auralign.ledger.report import FILES, read_scores, write_report
+from auralign.ledger.report import FILES, read_scores, read_strata, write_report
+from auralign.ledger.strata import cut
 from auralign.ledger.summary import describe_result
 from auralign.ledger.table import Table
 from auralign.ledger.tables import format_ledger, format_rate
@@ -50,6 +52,7 @@ def evaluate(
     device: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     others: Mapping[str, Any] | None = None,
+    by: Sequence[str] = (),
 ) -> Path:
     """Answer the questions of a test set with a finished model, and set the answers to speech against those to text.
 
@@ -84,6 +87,8 @@ def evaluate(
         Other values for keys of a run's recipe, such as `decode_num_beams`.
     others : dict of str, optional
         Options of a model that others made: `name`, `max_new_tokens`, `trust_remote_code`.
+    by : sequence of str
+        Labels of the utterances by which the ledger is cut, such as "year". Default: none.
 
     Returns Path: the folder with `questions.jsonl`, the answers (`speech.jsonl`, `shuffled.jsonl`, `text.jsonl`, ...),
     `scores.json`, `report.html`, `report.md` and `ledger.png`.
@@ -106,7 +111,7 @@ def evaluate(
         overrides=overrides,
         others=others,
     )
-    return answer_and_score(source, utterances, asked, judge=judge, output=output, seed=seed).folder
+    return answer_and_score(source, utterances, asked, judge=judge, output=output, seed=seed, by=by).folder
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def answer_and_score(
     judge: Judge | None = None,
     output=None,
     seed: int = 1,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Write the answers of a source and their ledger into a folder of their own; what is there already is kept.
 
@@ -144,7 +150,7 @@ def answer_and_score(
     source : Source
     utterances : Records of Utterance
     asked : list of Question
-    judge, output, seed
+    judge, output, seed, by
         As of `evaluate`.
     """
     if judge is None:
@@ -160,6 +166,10 @@ def answer_and_score(
         "seed": seed,
     }
     named_by = hash_value({name: value for name, value in inputs.items() if name != "auralign"})
+    if by:  # the answers are the same
+        inputs["by"] = list(by)
+        for label in by:
+            strata_of(utterances, label)
     folder = Path(output or source.output) / f"{utterances.path.stem}-{named_by[:8]}"
     given_to_model = (*SPEECH, *([TEXT_TRAINED] if source.changes_text() else []))
     answers = {given: folder / f"{given}.jsonl" for given in (*source.texts(utterances), *given_to_model)}
@@ -178,11 +188,13 @@ def answer_and_score(
                         seed=seed,
                         partial=stage.partial(path),
                     )
-            _score(evaluation, seed, source.stages())
+            _score(evaluation, seed, source.stages(), by)
     return evaluation
 
 
-def _score(evaluation: Evaluation, seed: int, stages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _score(
+    evaluation: Evaluation, seed: int, stages: Sequence[tuple[str, dict[str, Any]]], by: Sequence[str]
+) -> None:
     """Write the ledger of the answers."""
     manifest, judge, folder = evaluation.manifest, evaluation.judge, evaluation.folder
     items = evaluation.read_items()
@@ -207,6 +219,7 @@ def _score(evaluation: Evaluation, seed: int, stages: Sequence[tuple[str, dict[s
         judged=judged,
         manifest=manifest,
         stages=stages,
+        strata=cut(judged, manifest, by, seed=seed),
     )
 
 
@@ -226,6 +239,7 @@ def describe_evaluations(folder: Path) -> str:
         [
             f"The gap ledger: {ledger.metric} to {size}\n",
             format_ledger(ledger),
+            *(f"\n{name}:\n{table.to_text()}" for name, table in read_strata(folder / "scores.json").items()),
             f"\n{describe_result(ledger)}\n",
             "Evaluations of this model:",
             Table(headers, rows, num_texts=4).to_text(),

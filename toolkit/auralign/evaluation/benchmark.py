@@ -7,7 +7,7 @@ The answers and the ledger of each part are in a folder of their own beside the 
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from auralign.corpora.librispeech import read_librispeech
 from auralign.data.rejected import Rejection
 from auralign.evaluation import answer_and_score
 from auralign.evaluation.sources import Source, find_source, targets_of
+from auralign.evaluation.speech_instruct import NAME as SPEECH_INSTRUCT
+from auralign.evaluation.speech_instruct import evaluate_speech_instruct
 from auralign.files import hash_path, hash_value, without_folders_in_command
 from auralign.generalisation import NAME, VERSION, digits
 from auralign.generalisation.exposure import (
@@ -32,10 +34,11 @@ from auralign.generalisation.questions import DIGITS, TASKS, Part, choose, make_
 from auralign.generalisation.result import Result, measure
 from auralign.generalisation.sentences import SUBSET
 from auralign.ledger.build import judge_answers
+from auralign.recipe.trust import TRUST
 from auralign.records import Records, Utterance, write_records
 from auralign.run_folder import RunFolder
 
-BENCHMARKS = (NAME,)
+BENCHMARKS = (NAME, SPEECH_INSTRUCT)
 
 
 def evaluate_benchmark(
@@ -46,6 +49,8 @@ def evaluate_benchmark(
     targets: Sequence = (),
     seen: Iterable[str] = (),
     num_utts: int | None = None,
+    judge: Callable[[str], str] | None = None,
+    judge_name: str = "",
     output=None,
     seed: int = 1,
     command: Sequence[str] = (),
@@ -61,7 +66,7 @@ def evaluate_benchmark(
         Manifests of LibriSpeech test-clean and of spoken digits, one each or one of them. The folder LibriSpeech of the release
         does for the first. Default: the run's test set.
     benchmark : str
-        "generalisation".
+        "generalisation"; or "speech_instruct", whose files `manifests` are then: see `auralign.evaluation.speech_instruct`.
     targets : sequence of path
         What the model was trained with, beside the targets of the run and of those that it began with (`init_from`): targets
         of stage 2, a run, or a text file with an instruction on each line.
@@ -69,6 +74,10 @@ def evaluate_benchmark(
         Names of tasks that count as seen in training, beside those in the targets.
     num_utts : int, optional
         Only as many utterances of each part, for a trial; the page says so.
+    judge : callable (str) -> str, optional
+        Of "speech_instruct": what answers the prompts that ask about an answer. Default: none; then only what rules check.
+    judge_name : str
+        What names that judge.
     output : path, optional
         The folder in which the benchmark's folder is made; default as of `auralign.evaluate`.
     seed : int
@@ -89,12 +98,28 @@ def evaluate_benchmark(
     """
     if benchmark not in BENCHMARKS:
         raise ValueError(f"benchmark {benchmark!r}: use {', '.join(BENCHMARKS)}")
+    if benchmark == SPEECH_INSTRUCT:
+        if targets or list(seen):
+            raise ValueError(f"--targets and --seen are of {NAME}; {SPEECH_INSTRUCT} has no seen tasks")
+        return evaluate_speech_instruct(
+            model,
+            manifests,
+            judge=judge,
+            judge_name=judge_name,
+            num_utts=num_utts,
+            output=output,
+            seed=seed,
+            **finding,
+        )
+    if judge is not None:
+        raise ValueError(f"--judge is of {SPEECH_INSTRUCT}; {NAME} is judged by rule")
     seen = _check_tasks(seen)
     if num_utts is not None and num_utts < 2:
         raise ValueError(f"--utts {num_utts}: give at least 2, as the floor needs another utterance")
     source = find_source(model, **finding)
     parts = _choose_parts(manifests or source.test_sets(), num_utts)
-    asked, place, unknown = _read_exposure(source, targets)
+    trust = {name: value for name, value in (finding.get("overrides") or {}).items() if name == TRUST}
+    asked, place, unknown = _read_exposure(source, targets, trust)
     results = []
     # Which tasks count as seen changes the page, so each has a folder of its own.
     exposures = {name: _exposure_of(name, asked, place, seen) for name in parts}
@@ -175,17 +200,19 @@ def _read_utterances(path: Path) -> list[Utterance]:
     return [item for item in found if isinstance(item, Utterance)]
 
 
-def _read_exposure(source: Source, given: Sequence) -> tuple[Mapping[Seen, int] | None, str, list[str]]:
+def _read_exposure(
+    source: Source, given: Sequence, trust: Mapping[str, Any]
+) -> tuple[Mapping[Seen, int] | None, str, list[str]]:
     """What the targets of the training ask, where they are, and the places of earlier trainings whose targets are not known.
 
-    None instead of what they ask if no targets are known.
+    None instead of what they ask if no targets are known. `trust` is given to the recipes of runs.
     """
     found, unknown = source.targets()
     for place in map(Path, given):
         if place.is_file() and place.suffix not in (".yaml", ".yml"):
             found.append((place, None))
         else:
-            more, without = targets_of(RunFolder.open(place))
+            more, without = targets_of(RunFolder.open(place, trust))
             found, unknown = [*found, *more], [*unknown, *without]
     if not found:
         return None, "", unknown

@@ -30,6 +30,7 @@ from auralign.hub import name_of, reference_of, resolve
 from auralign.ledger.provenance import stages_of
 from auralign.publish.load import load
 from auralign.publish.model_folder import CONFIG
+from auralign.recipe.trust import TRUST
 from auralign.records import Question, Records, Utterance, read_rows
 from auralign.run_folder import RECIPE, RunFolder
 from auralign.score.judge import Judge
@@ -98,8 +99,9 @@ def find_source(
 
 
 def _refuse_options(model, options: Mapping[str, Any], what: str) -> None:
-    if options:
-        raise ValueError(f"{', '.join(options)}: {model} is {what}, which has no such parts; leave it out")
+    given = [name for name in options if name != TRUST]  # it is for the runs of --targets, too
+    if given:
+        raise ValueError(f"{', '.join(given)}: {model} is {what}, which has no such parts; leave it out")
 
 
 def _find(model) -> Path | str:
@@ -318,7 +320,7 @@ def targets_of(run: RunFolder) -> tuple[list[tuple[Path, Path | None]], list[str
         # It names a run, or a checkpoint within one.
         places = [Path(start), *Path(start).resolve().parents]
         earlier = next((place for place in places if (trainings(place).current / RECIPE).is_file()), None)
-        trust = {"trust_config": bool(run.recipe.source and run.recipe.source.trusted)}
+        trust = {TRUST: bool(run.recipe.source and run.recipe.source.trusted)}
         if earlier is None or not (opened := RunFolder.open(earlier, trust)).targets("train").is_file():
             return found, [str(start)]
         more, unknown = targets_of(opened)

@@ -92,7 +92,7 @@ def make_ledger(
     bootstrap = {**stored, "min_clusters": MIN_SPEAKERS}
     columns = judge_answers(items, judge) if judged is None else judged
     questions = [item.question for item in items[methods[0]]]
-    groups = _order_groups(question.group for question in questions)
+    groups = order_groups(question.group for question in questions)
     parts = [part for group in groups for part in _split(group, questions, judge)]
     rows, differences, wrong, pooled, behaviours = [], [], [], [], []
     for group, kind, name in track(parts, f"score {', '.join(methods)}: intervals", unit="group"):
@@ -105,7 +105,7 @@ def make_ledger(
             for method, items in columns.items()
         }
         for method, items in members.items():
-            row = _make_row(method, name, items, judge.is_right, bootstrap)
+            row = make_row(method, name, items, judge.is_right, bootstrap)
             behaviours.append(measure_behaviour(method, name, items, {**_units(items), **bootstrap}))
             rows.append(row if kind is None else replace(row, tasks={}))  # shown with the whole group
             if kind is None:
@@ -185,7 +185,7 @@ def read_methods(questions, manifest, read, methods: dict[str, MethodFiles]) -> 
 
 def _judge_all(items, judge, name: str):
     """In the order of the items; judged group by group, so that the first error is that of the first row of the ledger."""
-    groups = _order_groups(item.question.group for item in items)
+    groups = order_groups(item.question.group for item in items)
     order = sorted(range(len(items)), key=lambda index: groups.index(items[index].question.group))
     found = {index: _judge(items[index], judge) for index in track(order, f"score {name}", unit="question")}
     return [found[index] for index in range(len(items))]
@@ -214,7 +214,8 @@ def _split(group, questions, judge):
     return [(group, None, group), *parts]
 
 
-def _order_groups(names):
+def order_groups(names):
+    """Each group of questions once, those of GROUPS in their order before others."""
     met = dict.fromkeys(names)
     return [group for group in GROUPS if group in met] + [group for group in met if group not in GROUPS]
 
@@ -269,7 +270,11 @@ def _bounds(scores):
     return scores.get("other_text", scores["shuffled"]), scores.get("normalised", scores["text"])
 
 
-def _make_row(method, group, items, answer_right, bootstrap):
+def make_row(method, group, items, answer_right, bootstrap) -> Row:
+    """The row of some answers of a method, such as all to a group of questions.
+
+    `answer_right` is the judge's `is_right`, or None; `bootstrap` are options of `auralign.score.metrics.Resampling`.
+    """
     scores, classes = _scores(items), [item.answer_class for item in items]
     units = {**_units(items), **bootstrap}
     tasks = np.array([item.question.task for item in items])

@@ -4,7 +4,7 @@ The file holds its style, its script and the picture, and loads nothing but the 
 disk and without a network. What an LLM wrote is escaped: by jinja2 in the page, and as text nodes by the script.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from auralign.ledger.answer_list import AnswerList
@@ -42,6 +42,7 @@ def format_page(
     answers: AnswerList | None = None,
     stages: Sequence[tuple[str, dict[str, Any]]] = (),
     inside: Table | None = None,
+    strata: Mapping[str, Table] | None = None,
 ) -> str:
     """The page.
 
@@ -63,6 +64,8 @@ def format_page(
         run before this was recorded.
     inside : Table, optional
         What `auralign probe` found inside the models.
+    strata : dict of str -> Table, optional
+        The ledger cut by labels.
 
     Returns str.
     """
@@ -82,7 +85,7 @@ def format_page(
         picture=picture,
         answers=Markup(answers.json) if answers else None,
         answers_note=answers.note if answers else "",
-        tables=_tables(ledger, list(tasks), inside),
+        tables=_tables(ledger, list(tasks), inside, strata or {}),
         legend=[(column.header, column.meaning) for column in ledger_columns(ledger) if column.meaning],
         absent=ledger.absent_groups,
         wordings=list_wordings(list(tasks)),
@@ -221,12 +224,13 @@ def _headline(ledger: Ledger) -> Table:
     return Table(headers, rows, num_texts=2)
 
 
-def _tables(ledger, tasks, inside):
+def _tables(ledger, tasks, inside, strata):
     found = {
         "The gap ledger, with the classes of the answers": ledger_table(ledger),
         f"{ledger.metric.capitalize()} to speech, by task": rates_by_task(ledger),
         "The runs of each method together": pooled_table(ledger),
         "What the answers do instead": behaviour_table(ledger),
+        **strata,
         INSIDE: inside,
         "Methods compared with each other": difference_table(ledger),
         "Speech, wording by wording": wording_table(tasks) if tasks else None,

@@ -9,7 +9,7 @@ A recipe's `score.py` adds a judge and a title.
 import shlex
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
 from auralign.ledger.inside import find_probe, table_of_probes
 from auralign.ledger.provenance import count_trained, stages_of
-from auralign.ledger.report import FILES, read_scores, write_report
+from auralign.ledger.report import FILES, read_scores, read_strata, write_report
+from auralign.ledger.strata import cut
 from auralign.ledger.summary import describe_result, main_group
 from auralign.ledger.tables import format_differences, format_ledger, format_legend, pooled_table
 from auralign.ledger.task_tables import LEGEND, format_tasks
@@ -68,12 +69,14 @@ class Comparison:
         Name in the ledger -> run, at least one.
     command : list of str
         The command line, for the report.
+    by : sequence of str
+        Labels of the utterances by which the report is cut. Default: none.
 
     Raises RecipeError if the runs cannot be compared.
     """
 
-    def __init__(self, runs: Mapping[str, RunFolder], command: list[str]):
-        self.runs, self.command = dict(runs), command
+    def __init__(self, runs: Mapping[str, RunFolder], command: list[str], by: Sequence[str] = ()):
+        self.runs, self.command, self.by = dict(runs), command, tuple(by)
         (first, self.first), *others = self.runs.items()
         self.recipe = self.first.recipe
         for name, run in others:
@@ -98,11 +101,14 @@ class Comparison:
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "Comparison":
         """The runs of the YAMLs or run folders on a command line, with its overrides; `--help` prints `doc` and exits.
 
+        `--by LABEL` cuts the report by a label of the utterances, such as year; `--by "year source"` by each of two.
+
         Raises RecipeError if there is no run, or two runs have the same name.
         """
         if {*HELP} & {*argv}:
             print_help(doc)
         paths, overrides = parse_arguments(argv)
+        by = overrides.pop("by", "").split()
         found = [RunFolder.open(path, overrides) for path in paths]
         names = [run.name for run in found]
         if len(set(names)) < len(names):  # runs of one YAML
@@ -111,7 +117,7 @@ class Comparison:
             raise RecipeError(
                 "give at least one YAML or run folder, each of another name: score.py hparams/sit.yaml hparams/sift.yaml"
             )
-        return cls(dict(zip(names, found, strict=True)), ["python", "score.py", *argv])
+        return cls(dict(zip(names, found, strict=True)), ["python", "score.py", *argv], by)
 
     def columns(self) -> dict[str, tuple[Path, ...]]:
         """Name in the ledger -> files of answers to speech and to another utterance's speech.
@@ -241,6 +247,7 @@ def _score(comparison: Comparison, *, title: str, judge: Judge, notes) -> None:
         manifest=manifest,
         stages=stages_of(comparison.runs),
         inside=table_of_probes(comparison.probes()),
+        strata=cut(judged, manifest, comparison.by, seed=seed),
     )
 
 
@@ -327,6 +334,8 @@ def print_result(folder):
     print(f"\n{format_ledger(ledger)}")
     if ledger.pooled:
         print(f"\nThe runs of each method together:\n{pooled_table(ledger).to_text()}")
+    for name, table in read_strata(folder / "scores.json").items():
+        print(f"\n{name}:\n{table.to_text()}")
     if ledger.differences:
         print(f"\nDifferences in {ledger.metric} to speech, {group}:\n{format_differences(ledger, group)}")
     print("\n" + textwrap.fill(describe_result(ledger), TERMINAL_WIDTH))

@@ -4,6 +4,8 @@ The same inputs give the same bytes, independent of time and machine; when and o
 `report.html`.
 """
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from auralign.files import read_json, write_atomically, write_json
@@ -42,6 +44,7 @@ def write_report(
     manifest=None,
     stages=(),
     inside: Table | None = None,
+    strata: Mapping[str, Table] | None = None,
 ) -> None:
     """Write `scores.json`, `report.md`, `ledger.png` and `report.html` into a folder, each atomically.
 
@@ -65,11 +68,15 @@ def write_report(
         Stages with when, how long and on what they ran, as `auralign.stage.find_runs` gives them, for `report.html`.
     inside : Table, optional
         What `auralign probe` found inside the models.
+    strata : dict of str -> Table, optional
+        The ledger cut by labels, as `auralign.ledger.strata.cut` returns it.
     """
     folder = Path(folder)
     draw_ledger(ledger, folder / "ledger.png")
     with write_atomically(folder / "report.md") as file:
-        file.write(format_report(ledger, tasks, title=title, facts=facts, notes=notes, inside=inside))
+        file.write(
+            format_report(ledger, tasks, title=title, facts=facts, notes=notes, inside=inside, strata=strata)
+        )
     write_json(
         folder / "scores.json",
         {
@@ -78,6 +85,11 @@ def write_report(
             "notes": list(notes),
             "ledger": ledger.to_dict(),
             "tasks": tables_to_list(tasks),
+            **(
+                {"strata": {name: dataclasses.asdict(table) for name, table in strata.items()}}
+                if strata
+                else {}
+            ),
         },
     )
     page = format_page(
@@ -90,6 +102,7 @@ def write_report(
         answers=None if judged is None else list_answers(judged, manifest, folder),
         stages=stages,
         inside=inside,
+        strata=strata,
     )
     with write_atomically(folder / "report.html") as file:
         file.write(page)
@@ -101,8 +114,20 @@ def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
     return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
 
+def read_strata(path) -> dict[str, Table]:
+    """The tables of a `scores.json` that are cut by labels; empty if none was asked for."""
+    return {name: Table(**values) for name, values in read_json(path).get("strata", {}).items()}
+
+
 def format_report(
-    ledger: Ledger, tasks=(), *, title: str, facts: dict, notes=(), inside: Table | None = None
+    ledger: Ledger,
+    tasks=(),
+    *,
+    title: str,
+    facts: dict,
+    notes=(),
+    inside: Table | None = None,
+    strata: Mapping[str, Table] | None = None,
 ) -> str:
     """The report, in Markdown."""
     sections = [
@@ -126,6 +151,7 @@ def format_report(
             if ledger.behaviours
             else []
         ),
+        *[text for name, table in (strata or {}).items() for text in (f"## {name}", table.to_markdown())],
         *([f"## {INSIDE}", inside.to_markdown(), NOTE] if inside else []),
         "## Methods compared with each other",
         difference_table(ledger).to_markdown()

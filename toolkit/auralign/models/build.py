@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from auralign.data.frames import made_of
-from auralign.fingerprint import describe, hash_files, own_files, same
+from auralign.fingerprint import check_unchanged, describe, hash_files, own_files, same
 from auralign.layout import DEFAULT
 from auralign.models.builds import RECORD, compare_bases
 from auralign.models.llm import ALL, Decoding, load_llm
@@ -60,11 +60,14 @@ def construct(key: str, constructor, *args, **options):
             f"{getattr(constructor, 'keywords', {})} ({error}); it takes {inspect.signature(made)}"
         ) from error
     try:
-        return constructor(*args, **options)
+        made = constructor(*args, **options)
     except TypeError as error:  # such as a word instead of a number
         raise ValueError(
             f"{key}: cannot be built with the arguments of the YAML, {getattr(constructor, 'keywords', {})} ({error})"
         ) from error
+    if hasattr(constructor, "keywords"):
+        check_unchanged(constructor)
+    return made
 
 
 def _name(made) -> str:

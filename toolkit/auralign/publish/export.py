@@ -1,14 +1,16 @@
 """Write the trained weights of a recipe as a model folder."""
 
+import contextlib
 import dataclasses
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from auralign import __version__
 from auralign.bases import find_source
-from auralign.files import make_folder_atomically
+from auralign.files import locked, make_folder_atomically
 from auralign.fingerprint import describe
 from auralign.hub import parse
 from auralign.method import is_assisted
@@ -72,8 +74,7 @@ def export(
     if native is not None:
         recipe.check_constructors()
         refuse(native, recipe)
-    if Path(folder).exists():
-        raise FileExistsError(f"{folder} is there already; give another name, or remove it")
+    _refuse_to_replace(folder)
     run = RunFolder(recipe)
     recipe = run.recipe  # names models of the hub by their commits
     chosen = Checkpoints(run.checkpoints).chosen(recipe.average_checkpoints)
@@ -87,7 +88,7 @@ def export(
         config[what].pop("places", None)
     for_the_loss = tuple(f"{name}_head." for name in model.heads)
     weights = {name: value for name, value in chosen.weights().items() if not name.startswith(for_the_loss)}
-    with make_folder_atomically(folder) as temporary:
+    with _alone(folder), make_folder_atomically(folder) as temporary:
         if native is None:
             save_file(_stored(weights, dtype), temporary / WEIGHTS)
             write_record(model, temporary / RECORD)
@@ -102,6 +103,23 @@ def export(
             shutil.copy(picture, temporary)
         if native is None:
             write_config(temporary, config)
+
+
+def _refuse_to_replace(folder) -> None:
+    if Path(folder).exists():
+        raise FileExistsError(f"{folder} is there already; give another name, or remove it")
+
+
+@contextlib.contextmanager
+def _alone(folder) -> Iterator[None]:
+    """Context manager: wait for another export into this folder, which is then refused. Raises FileExistsError."""
+    lock = Path(folder).with_name(f".{Path(folder).name}.lock")
+    with locked(lock):
+        try:
+            _refuse_to_replace(folder)
+            yield
+        finally:
+            lock.unlink()
 
 
 def _stored(weights: dict, dtype: str | None) -> dict:

@@ -227,7 +227,7 @@ class Examples:
         `heard` are the examples whose speech is put in the place of theirs; by default they hear their own.
         """
         examples = np.asarray(examples)
-        heard = examples if heard is None else heard
+        heard = examples if heard is None else np.asarray(heard)
         packs = own(pack(self.lengths[examples], max_tokens=tokens_per_pack))
         plans = ([self._plan(examples[rows].tolist(), heard[rows].tolist())] for rows in packs)
         return (read for (read,) in self._read(plans))

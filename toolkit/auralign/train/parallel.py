@@ -129,17 +129,22 @@ def on_all_ranks(main: Callable[[list[str]], int | None]) -> Callable[[list[str]
         try:
             with contextlib.nullcontext() if is_first() else _silence():
                 code = main(argv)
+            wait()
         except StoppedBySignal:
             if _has_failed(store):  # torchrun ends the other ranks by the signal of a preemption
                 raise SystemExit(1) from None
             if is_first():
                 raise
             raise SystemExit(EXIT_CODE) from None
-        except (Exception, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt) as error:
             if not _is_first_to_fail(store):
                 raise SystemExit(1) from None
+            if _is_lost_peer(error):
+                raise ConnectionError(
+                    f"rank {rank()}: another process of this training has ended without a word, as if it was killed; run "
+                    "the same command again to go on"
+                ) from error
             raise
-        wait()
         distributed.destroy_process_group()
         return code
 
@@ -154,6 +159,13 @@ def _silence():
         contextlib.redirect_stderr(nowhere),
     ):
         yield
+
+
+def _is_lost_peer(error: BaseException) -> bool:
+    """Whether an error says that another process is gone: gloo raises a RuntimeError that names its source file."""
+    return isinstance(error, distributed.DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error).lower()
+    )
 
 
 def _is_first_to_fail(store) -> bool:

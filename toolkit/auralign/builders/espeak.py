@@ -7,6 +7,7 @@ import _ctypes
 import ctypes
 import ctypes.util
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -45,7 +46,7 @@ class SpeechSynthesisError(OSError):
     """espeak-ng is missing or refuses."""
 
 
-def find_library():
+def find_library() -> tuple[str, str | None]:
     """Returns: (path of libespeak-ng, path of its data folder or None for the system's default)."""
     try:
         import espeakng_loader
@@ -63,16 +64,17 @@ class Library:
     Its state runs on from one utterance to the next, and its own restart does not forget it; unloading does.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         path, self._data = find_library()
         try:
             self._library = ctypes.CDLL(path)
         except OSError as error:
             raise SpeechSynthesisError(f"cannot load {path}: {error}; {REPAIR}") from error
-        self._blocks, self._words = [], []
+        self._blocks: list[numpy.ndarray] = []
+        self._words: list[int] = []
         self._callback = CALLBACK(self._receive)  # kept, or it would be collected while the library holds it
 
-    def __enter__(self):
+    def __enter__(self) -> "Library":
         data = None if self._data is None else str(self._data).encode()
         self.sample_rate = self._library.espeak_Initialize(OUTPUT_SYNCHRONOUS, 0, data, DONT_EXIT)
         if self.sample_rate <= 0:
@@ -81,11 +83,11 @@ class Library:
         self._seed()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self._library.espeak_Terminate()
         _ctypes.dlclose(self._library._handle)
 
-    def _seed(self):
+    def _seed(self) -> None:
         """Fix breath noise and flutter, which the library takes from the clock and from C's rand()."""
         if hasattr(
             self._library, "espeak_ng_SetRandSeed"
@@ -93,7 +95,7 @@ class Library:
             self._library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
         ctypes.CDLL(None).srand(RANDOM_SEED)
 
-    def _receive(self, samples, num_samples, events):
+    def _receive(self, samples: Any, num_samples: int, events: Any) -> int:
         if samples and num_samples:
             self._blocks.append(numpy.ctypeslib.as_array(samples, shape=(num_samples,)).copy())
         number = 0
@@ -103,7 +105,7 @@ class Library:
             number += 1
         return 0
 
-    def set_voice(self, voice):
+    def set_voice(self, voice: str) -> None:
         # The library takes an unknown variant after "+" without a word and speaks with the plain voice.
         variant = voice.partition("+")[2]
         if (
@@ -117,10 +119,10 @@ class Library:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SpeechSynthesisError(f"espeak-ng has no voice '{voice}'; `espeak-ng --voices` lists them")
 
-    def set_parameter(self, parameter, value):
+    def set_parameter(self, parameter: int, value: int) -> None:
         self._library.espeak_SetParameter(parameter, value, 0)
 
-    def synthesize(self, text):
+    def synthesize(self, text: str) -> tuple[numpy.ndarray, list[int]]:
         """Text -> int16 samples (N,) at `sample_rate`, and the number of the sample at which each word begins."""
         self._blocks.clear()
         self._words.clear()
@@ -133,7 +135,7 @@ class Library:
         return numpy.concatenate(self._blocks), list(self._words)
 
 
-def say(text, *, voice, words_per_minute, pitch):
+def say(text: str, *, voice: str, words_per_minute: int, pitch: int) -> tuple[numpy.ndarray, list[float]]:
     """Speak a text.
 
     Arguments
@@ -163,7 +165,7 @@ def say(text, *, voice, words_per_minute, pitch):
         return spoken, [word / library.sample_rate for word in words]
 
 
-def resample(samples, rate):
+def resample(samples: numpy.ndarray, rate: int) -> numpy.ndarray:
     """Samples (N,) at `rate` Hz -> float32 samples at 16 kHz."""
     if rate == SAMPLE_RATE:
         return samples.astype(numpy.float32)

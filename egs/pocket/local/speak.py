@@ -1,1 +1,0 @@
-../../digits/local/speak.py

@@ -1,0 +1,163 @@
+"""The stage around a builder: its account, what it refuses, and a run that was killed."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pytest
+import soundfile
+
+from auralign.builders import build
+from auralign.cli import run
+from auralign.data.rejected import Note, Rejection, TooManyRejectedError
+from auralign.records import Records, Utterance, write_records
+
+
+class Killed(BaseException):
+    """What SIGKILL does to a process, as far as its files are concerned."""
+
+
+@dataclass
+class Shout:
+    """Writes texts in capitals, leaves out the row "bad", and is killed after some steps."""
+
+    steps_until_killed: int = 1000
+    made: int = 0
+    name = "shout"
+
+    def describe(self):
+        return {"letters": "capital"}
+
+    def steps(self, rows, folder):
+        for utterance in rows:
+            yield utterance.id, partial(self.shout, utterance)
+
+    def shout(self, utterance):
+        if self.made == self.steps_until_killed:
+            raise Killed
+        self.made += 1
+        if utterance.id == "bad":
+            return [Rejection("bad", "of bad name", "it is called so")]
+        return [replace(utterance, text=utterance.text.upper()), Note("shouted")]
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    soundfile.write(folder / "a.wav", np.zeros(1600), 16_000)
+    rows = [
+        Utterance(id=name, audio="a.wav", seconds=0.1, text="one two") for name in ("u1", "bad", "u2", "u3")
+    ]
+    write_records(folder / "train.jsonl", rows, kind=Utterance)
+    return folder / "train.jsonl"
+
+
+def test_rows_are_kept_left_out_and_counted(tmp_path, manifest):
+    output = tmp_path / "out" / "train.jsonl"
+    summary = build(Shout(), manifest, output, max_rejected=0.5)
+    assert [(row.id, row.text, row.audio) for row in Records(output, Utterance)] == [
+        (name, "ONE TWO", "../in/a.wav") for name in ("u1", "u2", "u3")
+    ]
+    listed = json.loads((output.parent / "train.rejected.jsonl").read_text())
+    assert listed == {"id": "bad", "reason": "of bad name", "detail": "it is called so"}
+    assert json.loads((output.parent / "train.built.json").read_text()) == {
+        "builder": "shout",
+        "options": {"letters": "capital"},
+        "read": 4,
+        "kept": 3,
+        "seconds": 0.3,
+        "left out": {"of bad name": 1},
+        "notes": {"shouted": 3},
+    }
+    assert "1 of 4 rejected (of bad name: 1); 3 shouted" in str(summary)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, manifest, monkeypatch):
+    monkeypatch.setattr("auralign.builders.builder.KEPT_EVERY", 0.0)
+    whole, torn = tmp_path / "whole" / "train.jsonl", tmp_path / "torn" / "train.jsonl"
+    build(Shout(), manifest, whole, max_rejected=0.5)
+    with pytest.raises(Killed):
+        build(Shout(steps_until_killed=2), manifest, torn, max_rejected=0.5)
+    again = Shout()
+    build(again, manifest, torn, max_rejected=0.5)
+    assert again.made == 2  # of four steps, two were kept
+    for name in ("train.jsonl", "train.rejected.jsonl", "train.built.json"):
+        assert (whole.parent / name).read_bytes() == (torn.parent / name).read_bytes()
+    assert sorted(path.name for path in torn.parent.iterdir()) == sorted(
+        path.name for path in whole.parent.iterdir()
+    )
+
+
+def test_a_complete_manifest_is_not_made_again(tmp_path, manifest, capsys):
+    output = tmp_path / "out" / "train.jsonl"
+    build(Shout(), manifest, output, max_rejected=0.5)
+    assert build(Shout(steps_until_killed=0), manifest, output, max_rejected=0.5) is None
+    assert "already complete" in capsys.readouterr().out
+
+
+def test_too_many_left_out_writes_nothing(tmp_path, manifest):
+    with pytest.raises(TooManyRejectedError, match=r"1 of 4 rejected.*--max-rejected"):
+        build(Shout(), manifest, tmp_path / "out" / "train.jsonl", max_rejected=0)
+    assert not (tmp_path / "out" / "train.jsonl").exists()
+
+
+def test_a_text_file_is_a_corpus_of_documents(tmp_path):
+    texts = tmp_path / "books.txt"
+    texts.write_text("First one.\n\n  Second one. \n", encoding="utf-8")
+    build(Shout(), texts, tmp_path / "out.jsonl")
+    assert [(row.id, row.audio, row.text) for row in Records(tmp_path / "out.jsonl", Utterance)] == [
+        ("books-0000001", "", "FIRST ONE."),
+        ("books-0000003", "", "SECOND ONE."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["measure", "--manifest", "nowhere.jsonl", "--output", "out.jsonl"], "no nowhere.jsonl"),
+        (
+            ["measure", "--manifest", "{in}", "--output", "out"],
+            "--output out: a manifest's name ends with .jsonl",
+        ),
+        (["measure", "--manifest", "{in}", "--output", "{in}"], "is what the builder reads"),
+        (
+            ["measure", "--manifest", "{in}", "--output", "out.jsonl", "--label", "x=json"],
+            "expected module:function",
+        ),
+        (
+            ["measure", "--manifest", "{in}", "--output", "out.jsonl", "--label", "x=json:nope"],
+            "json has no 'nope'",
+        ),
+        (
+            ["measure", "--manifest", "{in}", "--output", "out.jsonl", "--label", "x=nope_:f"],
+            "no module 'nope_'",
+        ),
+        (
+            ["chunk", "--manifest", "{in}", "--output", "out.jsonl", "--max-seconds", "0.1"],
+            "--max-seconds 0.1",
+        ),
+        (["relate", "--manifest", "{in}", "--output", "out.jsonl", "--size", "1"], "--size 1"),
+        (
+            ["relate", "--manifest", "{in}", "--output", "out.jsonl", "--by", "topic"],
+            "--by topic: no two rows share",
+        ),
+        (["negate", "--manifest", "{in}", "--output", "out.jsonl"], "has 1 different texts"),
+        (["voice", "--manifest", "{in}", "--output", "out.jsonl", "--share", "2"], "--share 2"),
+        (
+            ["voice", "--manifest", "{in}", "--output", "out.jsonl", "--engine", "parrot"],
+            "--engine parrot: no such",
+        ),
+    ],
+)
+def test_bad_input_is_one_clear_error(tmp_path, manifest, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, OSError), match=message.replace("(", r"\(")):
+        run(["build", *(word.replace("{in}", str(manifest)) for word in arguments)])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_the_command_writes_a_manifest(tmp_path, manifest, capsys):
+    assert run(["build", "measure", "--manifest", str(manifest), "--output", str(tmp_path / "m.jsonl")]) == 0
+    assert "build measure: 4 utterances, 0.4 s" in capsys.readouterr().out

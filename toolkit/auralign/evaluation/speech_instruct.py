@@ -1,0 +1,331 @@
+"""`auralign evaluate MODEL --benchmark speech_instruct`: spoken instructions, followed or not.
+
+Closed-ended items are checked by rule (`auralign.score.ifeval`); open-ended ones and adjustments by a judge, an LLM that
+answers yes or no. The answers and the ledger of each file are in a folder of their own, as of any evaluation.
+
+| column | meaning |
+|---|---|
+| prompt accuracy | share of the items of which all instructions were followed |
+| instruction accuracy | share of the instructions that were followed |
+| IAR | of adjustments: the later instruction was followed, with the right content |
+| ECR | of adjustments: the earlier instruction was followed; lower is better |
+
+Closed-ended accuracies are printed strict and loose, and their mean. Differences from the benchmark's own code: nothing is asked
+beside the speech, items are known by key and not by prompt, and a judgement that cannot be read counts as not followed and is
+counted; the judge is asked once, not four times.
+"""
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auralign import __version__
+from auralign.corpora.speech_instruct import ADJUSTMENT, CLOSED, OPEN, Instruction, read_speech_instruct
+from auralign.data.manifest import write_manifest
+from auralign.data.rejected import Item, Rejection
+from auralign.evaluation import answer_and_score
+from auralign.evaluation.sources import Source, find_source
+from auralign.files import hash_path, hash_value, write_atomically, write_json
+from auralign.ledger.columns import Item as Answered
+from auralign.ledger.table import NOT_DEFINED, Table
+from auralign.ledger.tables import format_rate
+from auralign.records import Question, Records, Utterance
+from auralign.score.ifeval import follow
+from auralign.score.judge import Judge
+from auralign.score.metrics import MIN_SPEAKERS, bootstrap_interval
+from auralign.store import Store
+
+NAME, VERSION = "speech_instruct", "1"
+MARK = re.compile(r"\A<[123]>")  # before answers of some models; the benchmark's code cuts it too
+YES, NO = "YES", "NO"
+ADJUSTED = ("follow_after_adjust", "follow_before_adjust", "after_adjust_content_correct")
+Ask = Callable[[str], str]  # a judge: the prompt, and what the judge answers
+OPEN_PROMPT = """\
+Read a user's request and an assistant's answer, then answer each question about the answer with YES or NO. Answer YES only if \
+the answer fulfils the condition entirely; answer NO if it does not, or if it gives no ground to decide.
+
+Request: {prompt}
+
+Answer: {answer}
+
+Questions:
+{questions}
+
+Reply with a list of {number} words alone, one for each question, such as ["YES", "NO"]."""
+ADJUSTMENT_PROMPT = """\
+A user asked for something and then changed the request while speaking. Read the request and an assistant's answer, and judge:
+follow_after_adjust: does the answer follow the changed request?
+follow_before_adjust: does the answer follow the request as it was before the change?
+after_adjust_content_correct: is its content right for the changed request? (NO if follow_after_adjust is NO)
+
+Request: {prompt}
+
+Answer: {answer}
+
+Reply with a JSON object of these three keys alone; each value is "YES" or "NO"."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether each instruction was followed, strictly and loosely (equal for a judge); of an adjustment, those of IAR and ECR."""
+
+    strict: tuple[bool, ...]
+    loose: tuple[bool, ...]
+    is_read: bool = True  # False if what the judge said could not be read
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What the judge said of an answer, kept on disk."""
+
+    key: str
+    text: str
+
+
+class SpeechInstructJudge(Judge):
+    """Judges answers to the items of the benchmark.
+
+    Arguments
+    ---------
+    items : dict of str -> Instruction
+        By the id of their utterance.
+    ask : callable (str) -> str, optional
+        The judge of open-ended items and of adjustments.
+    store : Store, optional
+        Where its judgements are kept, so that none is asked for twice.
+    asked_of : str
+        What names the judge.
+    """
+
+    metric = "share of instructions followed"
+    is_right = None  # type: ignore[assignment]  # the rules decide about form and content together
+
+    def __init__(
+        self,
+        items: Mapping[str, Instruction],
+        ask: Ask | None = None,
+        store: Store | None = None,
+        asked_of: str = "",
+    ):
+        self.items, self.ask, self.store, self.asked_of = items, ask, store, asked_of
+
+    def identity(self) -> str:
+        return f"{NAME} {VERSION} {self.asked_of}".strip()
+
+    def score(self, answer: str, question: Question, said: str) -> float:
+        """The mean of the shares of instructions followed, strictly and loosely; of an adjustment, whether it was followed."""
+        found = self.verdict(answer, question)
+        if self.items[question.utt_id].kind == ADJUSTMENT:
+            return float(found.strict[0])
+        return (sum(found.strict) + sum(found.loose)) / (2 * len(found.strict))
+
+    def verdict(self, answer: str, question: Question) -> Verdict:
+        """What an answer is worth."""
+        item = self.items[question.utt_id]
+        answer = MARK.sub("", answer).strip()
+        if item.kind == CLOSED:
+            found = follow(answer, item.instructions, item.arguments)
+            return Verdict(found.strict, found.loose)
+        if item.kind == OPEN:
+            listed = "\n".join(item.instructions)
+            number = len(item.instructions)
+            text = self._ask(OPEN_PROMPT, item, answer, questions=listed, number=number)
+            held = read_list(text, number)
+        else:
+            held = read_adjustment(self._ask(ADJUSTMENT_PROMPT, item, answer))
+            number = 2
+        is_read = held is not None
+        held = (False,) * number if held is None else held
+        return Verdict(held, held, is_read)
+
+    def _ask(self, prompt: str, item: Instruction, answer: str, **values: Any) -> str:
+        if self.ask is None or self.store is None:
+            raise ValueError(
+                f"{item.utterance.id} is {item.kind}, which needs a judge: --judge ADDRESS of an endpoint, or module:function"
+            )
+        text = prompt.format(prompt=item.utterance.text, answer=answer, **values)
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        if key not in self.store.keys:
+            self.store.append([_Judgement(key, self.ask(text))])
+        said: str = self.store.read(key).text
+        return said
+
+
+def read_list(text: str, number: int) -> tuple[bool, ...] | None:
+    """A judge's list of YES and NO; None if it is no list of so many of these words."""
+    found = re.search(r"\[.*\]", text, re.DOTALL)
+    try:
+        values = ast.literal_eval(found[0]) if found else None
+    except (ValueError, SyntaxError):
+        values = [word.strip() for word in found[0].strip("[]").split(",")] if found else None
+    if (
+        not isinstance(values, list)
+        or len(values) != number
+        or any(str(one).upper() not in (YES, NO) for one in values)
+    ):
+        return None
+    return tuple(str(one).upper() == YES for one in values)
+
+
+def read_adjustment(text: str) -> tuple[bool, bool] | None:
+    """A judge's JSON: whether the later instruction was followed with the right content, and whether the earlier one was."""
+    found = re.search(r"\{.*\}", text, re.DOTALL)
+    try:
+        values = json.loads(found[0]) if found else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or any(
+        str(values.get(name)).upper() not in (YES, NO) for name in ADJUSTED
+    ):
+        return None
+    after, before, content = (str(values[name]).upper() == YES for name in ADJUSTED)
+    return after and content, before
+
+
+def evaluate_speech_instruct(
+    model: Any,
+    files: Sequence[Any],
+    *,
+    judge: Ask | None = None,
+    judge_name: str = "",
+    num_utts: int | None = None,
+    output: Any = None,
+    seed: int = 1,
+    **finding: Any,
+) -> Path:
+    """Evaluate a model by SpeechInstructBench.
+
+    Arguments
+    ---------
+    model : path, str or RunFolder
+        As of `auralign.evaluate`.
+    files : sequence of path
+        Files of the benchmark, such as closed_standard_en.jsonl; audio is looked for beside them.
+    judge : callable (str) -> str, optional
+        Needed for open-ended files and for adjustments.
+    judge_name : str
+        What names the judge among the inputs of the evaluation.
+    num_utts : int, optional
+        Only the first of each file, for a trial.
+    output, seed, **finding
+        As of `auralign.evaluate`.
+
+    Returns Path: the folder with `speech_instruct.md`, `speech_instruct.json` and a folder for each file.
+
+    Raises ValueError if no file is given, or a file needs a judge and there is none; RecordError on a bad row.
+    """
+    if not files:
+        raise ValueError("which items? give files of the benchmark: --manifest closed_standard_en.jsonl")
+    read = {Path(path): list(read_speech_instruct(path)) for path in files}
+    for path, items in read.items():
+        kinds = {item.kind for item in items if isinstance(item, Instruction)}
+        if kinds - {CLOSED} and judge is None:
+            raise ValueError(
+                f"{path}: holds {', '.join(sorted(kinds - {CLOSED}))} items, which need a judge: --judge ADDRESS of an endpoint, "
+                "or module:function"
+            )
+    source = find_source(model, **finding)
+    identity = hash_value([source.identity(), [hash_path(path) for path in read], judge_name, num_utts, seed])
+    folder = Path(output or source.output) / f"{NAME}-{VERSION}-{identity[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with Store(folder / "judgements.jsonl", _Judgement) as store:
+        for path, items in read.items():
+            rows += _evaluate_file(source, folder, path, items[:num_utts], judge, store, judge_name, seed)
+    facts = {
+        "benchmark": f"{NAME}, version {VERSION}",
+        "auralign": __version__,
+        "model": source.name,
+        "seed": seed,
+    }
+    facts |= {"judge": judge_name or "none", "trial with": num_utts or "all items"}
+    write_json(folder / f"{NAME}.json", {"facts": facts, "rows": rows})
+    table = _table(rows)
+    with write_atomically(folder / f"{NAME}.md") as file:
+        notes = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+        file.write(f"# SpeechInstructBench\n\n{table.to_markdown()}\n\n{notes}\n")
+    print(f"{table.to_text()}\n\nReport: {folder / f'{NAME}.md'}")
+    return folder
+
+
+def _evaluate_file(
+    source: Source,
+    folder: Path,
+    path: Path,
+    read: Sequence[Instruction | Rejection],
+    judge: Ask | None,
+    store: Store,
+    judge_name: str,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Answer and judge the items of one file; a row for each kind of input."""
+    items = {one.utterance.id: one for one in read if isinstance(one, Instruction)}
+    manifest = folder / f"{path.stem}.jsonl"
+    if not manifest.exists():  # the folder's name holds the hash of the file
+        rows: Iterable[Item] = (one.utterance if isinstance(one, Instruction) else one for one in read)
+        summary = write_manifest(manifest, rows, limit=0.05)
+        print(f"{NAME}: {summary}", file=sys.stderr)
+    utterances = Records(manifest, Utterance)
+    asked = [
+        Question(row.id, row.id, items[row.id].kind, items[row.id].kind, None, None) for row in utterances
+    ]
+    found = SpeechInstructJudge(items, judge, store, judge_name)
+    evaluation = answer_and_score(source, utterances, asked, judge=found, output=folder, seed=seed)
+    answered = evaluation.read_items()[source.name]
+    return [
+        _measure(path.stem, kind, given, members, found, seed)
+        for kind in dict.fromkeys(question.group for question in asked)
+        for given in answered[0].answers
+        if (members := [one for one in answered if one.question.group == kind])
+    ]
+
+
+def _measure(
+    part: str, kind: str, given: str, members: Sequence[Answered], judge: SpeechInstructJudge, seed: int
+) -> dict[str, Any]:
+    """The measures of the answers after one kind of input."""
+    verdicts = [judge.verdict(one.answers[given], one.question) for one in members]
+    values: dict[str, Any] = {"part": part, "kind": kind, "input": given, "items": len(verdicts)}
+    values["unread judgements"] = sum(not verdict.is_read for verdict in verdicts)
+    if kind == ADJUSTMENT:
+        per_item = [float(verdict.strict[0]) for verdict in verdicts]
+        values["IAR"] = sum(per_item) / len(per_item)
+        values["ECR"] = sum(verdict.strict[1] for verdict in verdicts) / len(verdicts)
+    else:
+        for reading in ("strict", "loose"):
+            held = [getattr(verdict, reading) for verdict in verdicts]
+            values[f"{reading} prompt"] = sum(map(all, held)) / len(held)
+            values[f"{reading} instruction"] = sum(map(sum, held)) / sum(map(len, held))
+        for level in ("prompt", "instruction"):
+            values[f"mean {level}"] = (values[f"strict {level}"] + values[f"loose {level}"]) / 2
+        per_item = [(all(verdict.strict) + all(verdict.loose)) / 2 for verdict in verdicts]
+    clusters = [one.cluster for one in members]
+    interval = bootstrap_interval(per_item, clusters=clusters, seed=seed, min_clusters=MIN_SPEAKERS)
+    values["interval"] = [interval.low, interval.high]
+    return values
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    names = [
+        f"{reading} {level}" for level in ("prompt", "instruction") for reading in ("strict", "loose", "mean")
+    ]
+    names += ["IAR", "ECR"]
+    headers = ["part", "input", "items", *names, "95 % interval", "unread judgements"]
+    cells = [
+        [
+            row["part"],
+            row["input"],
+            str(row["items"]),
+            *(format_rate(row.get(name)) for name in names),
+            NOT_DEFINED if row["interval"][0] is None else "{:z.2f}..{:z.2f}".format(*row["interval"]),
+            str(row["unread judgements"]),
+        ]
+        for row in rows
+    ]
+    return Table(headers, cells, num_texts=2).without_empty_columns()

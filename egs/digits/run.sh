@@ -89,6 +89,9 @@ fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
     forward python prepare.py --corpus "corpus/$speech" --output "data/$speech"
+    case ",$experiment," in
+    *,word_region,*) forward python local/negatives.py --data "data/$speech" --output "data/${speech}_negatives" ;;
+    esac
 fi
 
 if $registered; then

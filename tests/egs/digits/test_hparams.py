@@ -27,6 +27,7 @@ NEEDED = {
     "internal_alignment": {"connector", "lr"},
     "self_powered": {"connector", "lr", "lora"},
     "wav2prompt": {"connector"},
+    "word_region": {"data_folder"},  # with others
 }
 
 

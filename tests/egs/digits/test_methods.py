@@ -31,6 +31,8 @@ def example(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         succeed("prepare.py", "--corpus", "corpus", "--output", "data/synthetic")
+        negatives = ["--output", "data/synthetic_negatives", "--number", "4"]
+        succeed("local/negatives.py", "--data", "data/synthetic", *negatives)
     return folder
 
 

@@ -14,14 +14,10 @@ from pathlib import Path
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    [
-        "auralign.steps",
-        "auralign.testing",
-        "auralign.generate.engine",
-        "auralign.train.brain",
-        "transformers.models.llama.modeling_llama",
-        "transformers.models.whisper.modeling_whisper",
-    ]
+    """auralign.script auralign.steps auralign.testing auralign.generate.engine auralign.train.brain auralign.decode.answers
+    auralign.models.build auralign.models.connectors auralign.models.encoders auralign_methods.sift hyperpyyaml peft
+    torch._dynamo transformers.generation.utils transformers.models.llama.modeling_llama
+    transformers.models.whisper.modeling_whisper""".split()
 )
 MOST_SECONDS = 300
 

@@ -1,6 +1,5 @@
 """Runs a recipe's train.py in several processes that meet as those of torchrun do, without its seconds for each start."""
 
-import multiprocessing
 import os
 import runpy
 import signal
@@ -9,15 +8,9 @@ from dataclasses import dataclass
 
 from torch.distributed import TCPStore
 
-SECONDS = 120  # a hang fails the test
+from processes import PROCESSES
 
-# Imported once, in a process that has not computed yet and so can be forked.
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(
-    """auralign.script auralign.train.brain auralign.models.build auralign.models.connectors auralign.models.encoders
-    auralign_methods.sift hyperpyyaml peft torch._dynamo transformers.generation.utils
-    transformers.models.llama.modeling_llama""".split()
-)
+SECONDS = 120  # a hang fails the test
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ def train(folder, num_ranks, *arguments, fault=None):
     outputs = [folder / f"rank{rank}.txt" for rank in range(num_ranks)]
     argv = ["train.py", "hparams/sift.yaml", *arguments]
     processes = [
-        context.Process(target=_run, args=(rank, num_ranks, store.port, folder, outputs[rank], argv, fault))
+        PROCESSES.Process(target=_run, args=(rank, num_ranks, store.port, folder, outputs[rank], argv, fault))
         for rank in range(num_ranks)
     ]
     for process in processes:

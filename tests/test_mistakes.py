@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.stage import Stage
 from auralign_methods.sift import SIFT
+from processes import run_python
 from recipe import DIGITS, contents, make_recipe, run
 
 SIFT_YAML = "hparams/sift.yaml"
@@ -391,8 +391,8 @@ def test_a_full_disk_is_named_and_is_no_loss(recipe, whole, script, kilobytes):
     for before in STAGES[: STAGES.index(script)]:
         assert run(before, SIFT_YAML)[0] == 0
     code = f"{limit}import runpy, sys; sys.argv = {[script, SIFT_YAML]!r}; runpy.run_path({script!r}, run_name='__main__')"
-    # -B: Python takes no notice of a bytecode file that it could write only in part, and would leave it for all who come after.
-    found = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=300)
+    # Python takes no notice of a bytecode file that it could write only in part, and would leave it for all who come after.
+    found = run_python(f"import sys; sys.dont_write_bytecode = True\n{code}")
     says = rf"{script}: error: exp/\S+: File too large; make room and run the same command again"
     check_said(found.returncode, found.stderr, Mistake("", (), says))
     for after in STAGES[STAGES.index(script) :]:

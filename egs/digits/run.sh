@@ -94,6 +94,9 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
             forward python local/documents.py --data "data/$speech" --output "data/${speech}_$form" --form "${form/documents/rounds}"
         fi
     done
+    if ! $registered && grep -qs "data/<speech>_negatives " "${hparams[@]}"; then # of word_region
+        forward python local/negatives.py --data "data/$speech" --output "data/${speech}_negatives"
+    fi
 fi
 
 if $registered; then

@@ -31,6 +31,7 @@ NEEDED = {
     "self_powered": {"connector", "lr", "lora"},
     "tagged": {"books", "mixture"},
     "wav2prompt": {"connector"},
+    "word_region": {"data_folder"},  # with others
 }
 
 

@@ -14,7 +14,9 @@ from recipe import DIGITS, run
 YAMLS = sorted(
     (DIGITS / "hparams").glob("*.yaml"), key=lambda path: ("init_from:" in path.read_text(), path.name)
 )
-SHORT = "--num_steps 24 --num_warmup_steps 4 --valid_every 8 --tokens_per_step 384 --num_shown 0".split()
+SHORT = "--num_warmup_steps 4 --tokens_per_step 384 --num_shown 0".split()
+# A branch that begins at random beside a trained connector first makes the loss rise.
+STEPS = {"azeros": (50, 25), "sift": (50, 25)}  # of the training, and from one validation to the next
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,8 @@ def example(tmp_path_factory):
             documents.main(
                 ["--data", "data/synthetic", "--output", f"data/synthetic_{folder_name}", "--form", form]
             )
+        negatives = ["--output", "data/synthetic_negatives", "--number", "4"]
+        succeed("local/negatives.py", "--data", "data/synthetic", *negatives)
     return folder
 
 
@@ -45,14 +49,16 @@ def succeed(script, *arguments):
 @pytest.mark.parametrize("yaml", [f"hparams/{path.name}" for path in YAMLS])
 def test_two_dozen_steps_lower_the_loss_and_lead_to_the_ledger(example, monkeypatch, yaml):
     monkeypatch.chdir(example)
+    num_steps, valid_every = STEPS.get(Path(yaml).stem, (24, 8))
+    options = (*SHORT, "--num_steps", str(num_steps), "--valid_every", str(valid_every))
     succeed("generate.py", yaml)
-    succeed("train.py", yaml, *SHORT)
+    succeed("train.py", yaml, *options)
     hparams = load_recipe(yaml)
-    first, _, last = json.loads((Path(hparams.output_folder) / "log.json").read_text())
-    assert (first["step"], last["step"]) == (8, 24)
+    first, *_, last = json.loads((Path(hparams.output_folder) / "log.json").read_text())
+    assert (first["step"], last["step"]) == (valid_every, num_steps)
     assert last["train_loss"] < 0.95 * first["train_loss"]
-    succeed("decode.py", yaml, *SHORT)
-    succeed("score.py", yaml, *SHORT)
+    succeed("decode.py", yaml, *options)
+    succeed("score.py", yaml, *options)
     ledger = json.loads((Path(hparams.score_folder) / "scores.json").read_text())
     assert Path(yaml).stem in str(ledger)
 

@@ -6,7 +6,7 @@ from auralign.losses.distance import cosine_distance, distance, quantity_error
 from auralign.losses.divergence import TopK, bucketed_divergence, divergence
 from auralign.losses.naming import Prototypes, mix_tokens, naming_loss
 from auralign.losses.term import PLACES, SEQUENCES, Term, join, read_unit, total
-from auralign.losses.transport import ipot_distance, ipot_plan, sinkhorn_distance
+from auralign.losses.transport import ipot_costs, ipot_distance, ipot_plan, sinkhorn_distance
 from auralign.losses.warping import warp
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ctc",
     "distance",
     "divergence",
+    "ipot_costs",
     "ipot_distance",
     "ipot_plan",
     "join",

@@ -113,9 +113,23 @@ def ipot_distance(
     ValueError
         If the shapes do not fit each other, or a length is 0 or beyond the padding.
     """
+    costs = ipot_costs(x, x_lengths, y, y_lengths, beta=beta, iterations=iterations)
+    return Term(sum=costs.sum(), count=len(x), unit=SEQUENCES)
+
+
+def ipot_costs(
+    x: torch.Tensor,
+    x_lengths: torch.Tensor,
+    y: torch.Tensor,
+    y_lengths: torch.Tensor,
+    *,
+    beta: float = 0.5,
+    iterations: int = 50,
+) -> torch.Tensor:
+    """What `ipot_distance` adds up, of each utterance: (B,)."""
     _check(x, x_lengths, y, y_lengths)
     if not len(x):
-        return Term(sum=(x.sum() + y.sum()) * 0.0, count=0, unit=SEQUENCES)
+        return (x.sum() + y.sum()) * x.new_zeros(0)
     with torch.autocast(x.device.type, enabled=False):
         directions = [
             torch.nn.functional.normalize(_zero_padding(points, lengths), dim=-1)
@@ -123,7 +137,7 @@ def ipot_distance(
         ]
         cost = 1 - directions[0] @ directions[1].mT
         plan = ipot_plan(cost, x_lengths, y_lengths, beta=beta, iterations=iterations)
-    return Term(sum=(plan * cost).sum(), count=len(x), unit=SEQUENCES)
+        return (plan * cost).sum((1, 2))
 
 
 @torch.no_grad()

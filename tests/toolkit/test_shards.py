@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-import ranks
 from auralign.shards import Shard, deal
+from processes import PROCESSES
+from ranks import SECONDS
 from recipe import contents, make_recipe, run_script
 
 YAML = "hparams/distillation.yaml"
@@ -103,7 +104,7 @@ def _run(folder, argv, killed_at):
 def run_shards(folder, script, *arguments, killed_at=(None, None)):
     """Run both halves of a stage at once, each killed at its moment; returns their exit codes."""
     processes = [
-        ranks.context.Process(
+        PROCESSES.Process(
             target=_run, args=(folder, [script, YAML, *arguments, "--shard", f"{number}/2"], moment)
         )
         for number, moment in enumerate(killed_at, start=1)
@@ -111,7 +112,7 @@ def run_shards(folder, script, *arguments, killed_at=(None, None)):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(ranks.SECONDS)
+        process.join(SECONDS)
     return [process.exitcode for process in processes]
 
 

@@ -12,6 +12,15 @@ from random import Random
 from auralign import layout
 from auralign.data.rejected import ALWAYS_ALLOWED, Rejected, rejected_path
 from auralign.files import hash_value, partial_path, write_json
+from auralign.generate.counts import (
+    CUT_OFF,
+    NO_CHOICE,
+    STRIPPED,
+    WRITTEN,
+    check_asked,
+    counts_path,
+    summarise,
+)
 from auralign.generate.engine import Reply
 from auralign.generate.grades import Grade
 from auralign.generate.judging import GIVEN, NONE, Judge, Watch, examples
@@ -35,8 +44,6 @@ SAMPLE = 128  # of a full window, asked first: drawn at random, as the longest p
 UNKNOWN = layout.Response("")  # replaces the answer while the prompt is rendered
 TOO_LONG = "prompt longer than the LLM's context"
 WORTH_A_WARNING = 0.01  # share of rejected items
-STRIPPED, CUT_OFF = "stripped of reasoning", "cut off (kept without an end of turn)"  # counts of a split
-WRITTEN, NO_CHOICE = "written", "utterances for which the method returns no choice"
 STOPPED = (
     "what was answered is kept: mend the prompts, raise max_new_tokens or use a larger LLM, or raise the limit (max_rejected) "
     "and run the same command again"
@@ -362,29 +369,3 @@ class TargetWriter:
 def _watch(watch: Watch, judge: Judge, written: Target) -> None:
     target, reason, _ = judge.judge(written)
     watch.add(target.utt_id, reason, target.response or written.response)
-
-
-def counts_path(path) -> Path:
-    """What a shard has counted, beside its targets."""
-    return Path(path).with_suffix(".counts.json")
-
-
-def check_asked(method, num_unasked: int, num_utts: int, manifest) -> None:
-    """Raise ValueError if a method returns no choice for any utterance of the manifest at this path."""
-    if num_utts and num_unasked == num_utts:
-        raise ValueError(
-            f"method {method.name!r} returns no choice for any of the {num_utts} utterances of "
-            f"{manifest}; for its requirements see: auralign methods {method.name}"
-        )
-
-
-def summarise(rejected: Rejected, counts: dict[str, int]) -> str:
-    """One line about the targets of a split."""
-    notes = [f"{count} {what}" for what, count in counts.items() if count and what != WRITTEN]
-    return "; ".join(
-        [
-            f"{counts[WRITTEN]} targets",
-            rejected.summary(num_kept=counts[WRITTEN]),
-            *([", ".join(notes)] if notes else []),
-        ]
-    )

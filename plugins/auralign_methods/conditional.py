@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from auralign.layout import Code, Layout, Speech, Turn, View
+from auralign.layout import Code, Layout, Segment, Speech, View
 from auralign.method import AlignmentMethod
 from auralign.plugins import load_method
 
@@ -142,13 +142,16 @@ def _made(of: str) -> AlignmentMethod:
 
 def _before_speech(view: View, tag: Code) -> View:
     """The view with a tag before its first speech."""
-    segments: list[Any] = []
-    for one in view.segments:
-        if tag is not None and isinstance(one, Speech):
-            segments.append(tag)
-            tag = None
-        elif tag is not None and isinstance(one, Turn) and any(isinstance(s, Speech) for s in one.segments):
-            inner = _before_speech(View(one.segments), tag)
-            one, tag = dataclasses.replace(one, segments=inner.segments), None
-        segments.append(one)
-    return dataclasses.replace(view, segments=tuple(segments))
+    if not view.has_turns:
+        return dataclasses.replace(view, segments=_put(view.contents, tag))
+    turns = list(view.turns)
+    for number, turn in enumerate(turns):
+        if any(isinstance(one, Speech) for one in turn.segments):
+            turns[number] = dataclasses.replace(turn, segments=_put(turn.segments, tag))
+            break
+    return dataclasses.replace(view, segments=tuple(turns))
+
+
+def _put(segments: tuple[Segment, ...], tag: Code) -> tuple[Segment, ...]:
+    place = next(number for number, one in enumerate(segments) if isinstance(one, Speech))
+    return (*segments[:place], tag, *segments[place:])

@@ -5,11 +5,12 @@ from random import Random
 
 import pytest
 
-from auralign.layout import Code, Response, Speech, Text, View
+from auralign.layout import ASSISTANT, Code, Response, Speech, Text, Turn, View
 from auralign.method import in_slot
 from auralign.plugins import load_method
 from auralign.records import Utterance
 from auralign.render import Renderer
+from auralign_methods import conditional as conditional_module
 
 UTTERANCE = Utterance(
     id="u",
@@ -156,6 +157,14 @@ def test_in_use_a_good_answer_is_asked_for():
 def test_the_tag_is_before_the_speech_within_an_instruction():
     layout = graded(conditional(of={"name": "distillation", "instruction": "go on: {speech}"}), {"copied": 0})
     assert [type(one) for one in layout.student.contents[:3]] == [Text, Code, Speech]
+
+
+def test_in_a_conversation_the_tag_is_in_the_first_turn_that_is_heard():
+    said, asked = Turn((Text("i heard it"),), ASSISTANT), Turn((Text("sort "), Speech("three")))
+    view = View((Turn((Text("hello"),)), said, asked, Turn((Response("x"),), ASSISTANT)))
+    tagged = conditional_module._before_speech(view, Code("quality", ("bad",)))
+    assert tagged.turns[2].segments == (Text("sort "), Code("quality", ("bad",)), Speech("three"))
+    assert (*tagged.turns[:2], tagged.turns[3]) == (*view.turns[:2], view.turns[3])
 
 
 def test_the_other_methods_options_and_version_are_its_own():

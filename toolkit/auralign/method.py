@@ -149,8 +149,6 @@ class AlignmentMethod(ABC):
     min_tokens: int = 0
     """Shortest target in tokens of the LLM, the end of its turn counted; shorter ones are rejected, given ones too. A class
     attribute, or an option."""
-    grades_tried: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
-    """Grades with which `auralign.testing` tries the layout of a response; a class attribute, or a property."""
     not_distances: ClassVar[tuple[str, ...]] = ()
     """Terms of the loss, beside "cross_entropy", that are not zero if the student reads what the teacher reads."""
 
@@ -164,6 +162,12 @@ class AlignmentMethod(ABC):
     def needs(self) -> Needs:
         """What `loss` asks of the model: a class attribute `needs = Needs(...)`, or a property if it depends on options."""
         return Needs()
+
+    @property
+    def grades_tried(self) -> tuple[Mapping[str, Any], ...]:
+        """Grades with which `auralign.testing` tries the layout of a response: a class attribute, or a property if they depend on
+        options."""
+        return ({},)
 
     @property
     def expected_failures(self) -> Mapping[str, str]:

@@ -130,6 +130,8 @@ def spoiled(options) -> None:
     everything = list(zip(loaded.train.utterances, loaded.train.rows, strict=True))
     arms = {"all": Replies(), "filter": Replies(), "conditional": Graded()}
     for arm, method in arms.items():
+        if options.arm not in (None, arm):
+            continue
         kept = [pair for pair in everything if arm != "filter" or not is_spoiled(pair[0])]
         loaded.train.utterances, loaded.train.rows = zip(*kept, strict=True)
         loss = fit(loaded, method, options, weights)
@@ -146,6 +148,17 @@ def spoiled(options) -> None:
                 segments=slot,
             )
             found = Counter(loaded.judge(questions, replies))
+            freely = loaded.reply([None] * len(heard), heard, segments=slot)
+            said = [utterance.text for utterance in loaded.test.utterances]
+            pairs = [(reply.text, text) for reply, text in zip(freely, said, strict=True)]
+            own = sum(reply == world.default_reply(text.split()) for reply, text in pairs)
+            copies = sum(world.extract(reply)[0] is None for reply, _ in pairs)
+            say(
+                f"spoiled, {arm}, nothing asked, {quality}",
+                {"own reply": own, "in no form": copies},
+                len(said),
+                loss,
+            )
             say(
                 f"spoiled, {arm}, asked for {quality}",
                 {"exact": found["r"], "transcribed": found["v"]},
@@ -163,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=("forms", "spoiled"))
     parser.add_argument("--num_steps", type=int, default=150)
+    parser.add_argument("--arm", help="of `spoiled`: all, filter or conditional; default: each of them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data_folder", default="data/synthetic")
     options = parser.parse_args()

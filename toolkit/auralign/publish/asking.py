@@ -15,7 +15,7 @@ import torch
 
 from auralign.data.audio import AudioError
 from auralign.data.speech_input import name_speech, read_speech
-from auralign.layout import SLOT, Speech, Text, View, fill
+from auralign.layout import SLOT, Code, Speech, Text, View, fill
 from auralign.models.llm import Answer, Decoding, Sampling
 from auralign.models.speech_llm import SpeechLLM
 from auralign.publish.model_folder import segments_of_slot
@@ -82,7 +82,7 @@ class Asker:
             )
         return View((Text(prompt),))
 
-    def slot(self, transcript: str | None) -> list[Speech | Text]:
+    def slot(self, transcript: str | None) -> list[Speech | Text | Code]:
         """The segments that replace `{speech}` in a prompt."""
         if transcript and "assisted_slot" not in self.config:
             raise ValueError("this model was trained without a transcript beside the speech; leave it out")

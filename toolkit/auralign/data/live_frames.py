@@ -115,7 +115,11 @@ class LiveFrames:
             self._check_finite(*self._unchecked)
         finally:
             self._unchecked = None
-        return [_pad([parts[row] for row in rows], self.encoder.width) for rows in packs]
+        return [_pad([parts[row] for row in rows]) if rows else self._nothing() for rows in packs]
+
+    def _nothing(self) -> Batch:
+        """The frames of a pack that hears nothing, such as one of text alone."""
+        return torch.zeros(0, 0, self.encoder.width), torch.zeros(0, dtype=torch.long)
 
     def _as_integers(self, utterances: list[Utterance], lengths: torch.Tensor) -> list[int]:
         """Lengths (B,) as integers. On a GPU they are those that the seconds give, so that nothing waits for it; it stops with an
@@ -238,8 +242,6 @@ def batches_of_similar(seconds: dict[int, float]) -> list[list[int]]:
     return batches
 
 
-def _pad(parts: list[torch.Tensor], width: int) -> Batch:
-    lengths = torch.tensor([len(part) for part in parts], dtype=torch.long)
-    if not parts:
-        return torch.zeros(0, 0, width), lengths
+def _pad(parts: list[torch.Tensor]) -> Batch:
+    lengths = torch.tensor([len(part) for part in parts])
     return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), lengths

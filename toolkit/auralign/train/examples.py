@@ -198,11 +198,11 @@ class Examples:
         return self.targets[int(self.numbers[example])]
 
     def prompt(self, example: int):
-        """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance; the prompt of
-        a document is None, as it asks nothing."""
+        """The Target of one example, its rendered prompt (the student view without the answer), and its Utterance; the prompt is
+        None if the view has no answer, as that of a document."""
         target, utterance = self.target(example), self.manifest[int(self.rows[example])]
         student = self._lay_out(target, utterance).student
-        prompt = None if student.is_document else self.renderer.render(student.before_target())
+        prompt = None if student.response is None else self.renderer.render(student.before_target())
         return target, prompt, utterance
 
     def heard(self, example: int) -> tuple[int, ...]:

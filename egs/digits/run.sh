@@ -89,6 +89,11 @@ fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
     forward python prepare.py --corpus "corpus/$speech" --output "data/$speech"
+    for form in documents related; do # of the methods that learn from documents
+        if ! $registered && grep -qs "data/<speech>_$form " "${hparams[@]}"; then
+            forward python local/documents.py --data "data/$speech" --output "data/${speech}_$form" --form "${form/documents/rounds}"
+        fi
+    done
 fi
 
 if $registered; then

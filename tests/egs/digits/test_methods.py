@@ -8,6 +8,7 @@ import pytest
 
 import make_corpus
 from auralign.recipe import load_recipe
+from local import documents
 from recipe import DIGITS, run
 
 YAMLS = sorted(
@@ -29,6 +30,10 @@ def example(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         succeed("prepare.py", "--corpus", "corpus", "--output", "data/synthetic")
+        for folder_name, form in (("documents", "rounds"), ("related", "related")):
+            documents.main(
+                ["--data", "data/synthetic", "--output", f"data/synthetic_{folder_name}", "--form", form]
+            )
     return folder
 
 

@@ -2,7 +2,7 @@
 """Stage 3: train the connector until speech draws the target from the frozen LLM.
 
     python train.py hparams/sift.yaml [--lr 3e-4 --connector.stride 4 ...]
-    torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda      on four GPUs
+    python -m auralign.train.torchrun --standalone --nproc-per-node 4 train.py hparams/sift.yaml --device cuda    on four GPUs
 
 A run goes on from its newest checkpoint. What is trained is never replaced: a run that differs in more than device, pack size,
 validations or number of steps needs another output_folder, or --restart, which trains in the next train_<number>.

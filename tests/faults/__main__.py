@@ -26,6 +26,7 @@ from faults.contents import control_tokens, model_folders, plugins, yaml_canarie
 from faults.flips import flips
 from faults.interruptions import clock, full_disk, kills, signals
 from faults.numbers import numbers
+from faults.shells import shells
 from faults.trying import LOST, SILENT, SURVIVED
 from faults.workplace import Workplace, warm_up
 
@@ -36,6 +37,7 @@ CLASSES = {
     for one in (
         kills,
         signals,
+        shells,
         ranks,
         clock,
         changes,
@@ -54,9 +56,8 @@ NOT_RUN = "not run"
 FAST = {
     "kills": 2,
     "signals": 1,
-    "changes": 1,
     "contested": 1,
-    "flips": 2,
+    "flips": 1,
     "numbers": 1,
     "control_tokens": 60,
     "yaml_canaries": 60,
@@ -104,6 +105,7 @@ def main(argv: list[str]) -> int:
         names = [name for name in names if name not in finished]
     began, seed, num_faults = time.monotonic(), 1, 0
     warm_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the folder is removed
     with tempfile.TemporaryDirectory(
         prefix="faults.", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
     ) as folder:
@@ -145,6 +147,7 @@ def _run(
         if not child:
             code = 1
             try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 os.close(reading)
                 _work(limits, Workplace(place / str(job)), seed, (job, num_jobs), writing)
                 code = 0

@@ -21,10 +21,11 @@ DELAYS = (0.0, 0.02, 0.1, 0.3, 0.6)  # seconds between two starts
 
 
 def ranks(workplace: Workplace, random: Random) -> list[Planned]:
-    """Of two ranks that train, one or both are killed: the other ends in a line; trained again, the bytes are the same."""
+    """Of two ranks that train, one or both are killed or stopped: the other ends in a line; again, the bytes are the same."""
     count = workplace.prepare()["train"]
     planned = [
-        partial(_lose_ranks, workplace, lost, step)
+        partial(_lose_ranks, workplace, number, lost, step)
+        for number in (signal.SIGKILL, signal.SIGTERM)
         for lost in ((0,), (1,), (0, 1))
         for step in STEPS_OF_TRAINING
     ]
@@ -33,9 +34,9 @@ def ranks(workplace: Workplace, random: Random) -> list[Planned]:
     ]
 
 
-def _lose_ranks(workplace: Workplace, lost: tuple[int, ...], step: int) -> Try:
-    name = f"SIGKILL to rank {' and '.join(map(str, lost))} in step {step}"
-    return _train_twice(workplace, name, lost, first=partial(_kill_in_step, step))
+def _lose_ranks(workplace: Workplace, number: signal.Signals, lost: tuple[int, ...], step: int) -> Try:
+    name = f"{number.name} to rank {' and '.join(map(str, lost))} in step {step}"
+    return _train_twice(workplace, name, lost, first=partial(_send_in_step, number, step))
 
 
 def _lose_first(workplace: Workplace, at: int) -> Try:
@@ -103,7 +104,11 @@ def _launch(workplace: Workplace, disturbances: dict[int, dict], results: Path) 
         children[started(work, log)] = rank
     from torch.distributed import TCPStore
 
-    store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    try:
+        store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    except BaseException:  # such as a port that somebody else has taken
+        _tell(children, signal.SIGKILL)
+        raise
     codes, began, is_told = {}, time.monotonic(), False
     while len(codes) < NUM_RANKS:
         child, status = os.waitpid(-1, os.WNOHANG)
@@ -134,14 +139,14 @@ def _join(rank: int, port: int, then: Callable[[], None] | None) -> None:
         then()
 
 
-def _kill_in_step(step: int) -> None:
+def _send_in_step(number: signal.Signals, step: int) -> None:
     from auralign.train.brain import AlignmentBrain
 
     real = AlignmentBrain.fit_batch
 
     def fit_batch(self, packs):
         if self.optimizer_step == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return real(self, packs)
 
     AlignmentBrain.fit_batch = fit_batch

@@ -95,3 +95,12 @@ def test_a_file_that_changes_while_a_stage_is_at_work_is_refused(tmp_path):
         ):
             Records(path, Utterance)
     assert len(Records(path, Utterance)) == 1
+
+
+def test_a_file_that_another_stage_has_taken_may_change(tmp_path):
+    path = prepare(tmp_path)
+    content(path, made_by="stage 1")  # of a stage that did not begin
+    (tmp_path / ".prepare.done.json").unlink()
+    with Stage("prepare", tmp_path, inputs={}, outputs=[path]):
+        write_records(path, ROWS[:1], kind=Utterance)
+        assert len(Records(path, Utterance)) == 1

@@ -16,6 +16,7 @@ compares it with its mark, so that no damaged byte goes unnoticed.
 """
 
 import contextlib
+import json
 import os
 import platform
 import sys
@@ -194,10 +195,13 @@ def check_taken(path: PathLike, digest: Callable[[], str]) -> None:
         )
 
 
-def begin_work() -> None:
-    """A stage is at work from now on, in this process; its inputs are those that `take` has noted."""
+def begin_work(inputs: dict[str, Any]) -> None:
+    """A stage is at work from now on, in this process; its files are those of which `take` has noted a hash that is among its
+    inputs, and not those of another stage that did not begin."""
     global _is_at_work
-    _is_at_work = True
+    _is_at_work, known = True, json.dumps(inputs)
+    for path in [path for path, digest in _taken.items() if digest not in known]:
+        del _taken[path]
 
 
 def end_work() -> None:

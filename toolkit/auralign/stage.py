@@ -133,7 +133,7 @@ class Stage:
         except BaseException:
             self._lock.close()
             raise
-        begin_work()
+        begin_work(self.inputs)
         return self
 
     def __exit__(self, kind, error, trace) -> None:

@@ -322,3 +322,14 @@ def test_check_config_names_what_lets_code_of_a_model_run(load, capsys):
 @pytest.mark.parametrize("text", ["(see [1)", "(" + "[" * 5000 + ")"])
 def test_brackets_that_are_no_tuple_are_text(load, text):
     assert load(f"system_prompt: {text}").system_prompt == text
+
+
+NOWHERE = f"!name:auralign.files.os.system {TOUCH}"
+
+
+@pytest.mark.parametrize("form", ["{{a: [1, {}]}}", "{{? {} : 1}}", "{{a: [{{b: {}}}]}}"])
+def test_a_name_that_is_not_there_is_refused_wherever_it_is(load, form):
+    with pytest.raises(
+        RecipeError, match="template_options.*: (there is no 'os' in auralign.files|.* the key of a mapping)"
+    ):
+        load(f"template_options: {form.format(NOWHERE)}")

@@ -24,6 +24,7 @@ MAX_DEPTH = 20
 MAX_NODES = 10_000  # with every alias counted as what it repeats
 MAX_CHARACTERS = 100_000  # of a value, with every reference counted as what it refers to
 REFERENCE = re.compile(r"<([^<>\[.]+)[^<>]*>")
+A_KEY = " (a key)"  # ends the name of a value that is the key of a mapping
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,6 @@ def find_tagged(nodes: Mapping[str, Any]) -> Iterator[Tagged]:
         if node.id == "mapping":
             for name, part in node.value:  # a mapping can be a key of a mapping: its tags count too
                 inner = {f"{key}.{name.value if name.id == 'scalar' else '?'}": part}
-                yield from find_tagged({f"{key} (a key)": name} | inner)
+                yield from find_tagged({f"{key}{A_KEY}": name} | inner)
         elif node.id == "sequence":
             yield from find_tagged({f"{key}[{number}]": part for number, part in enumerate(node.value)})

@@ -273,13 +273,17 @@ class Recipe:
 
 
 def _constructors(value, name: str = ""):
-    """(dotted name, Constructor) of all those in a value."""
+    """(dotted name, Constructor) of all those in a value, wherever they are in it."""
     if isinstance(value, Constructor):
         yield name, value
+        yield from _constructors(value.args, name)
         value = value.keywords
     if isinstance(value, Mapping):
         for item, found in value.items():
             yield from _constructors(found, f"{name}.{item}" if name else str(item))
+    elif isinstance(value, (list, tuple)):
+        for number, found in enumerate(value):
+            yield from _constructors(found, f"{name}[{number}]")
 
 
 def _explain(constructor: Constructor, error: Exception) -> str:

@@ -19,7 +19,7 @@ from auralign.constructor import APPLY, MODULE, NAME, NEW, Constructor, find_fau
 from auralign.names import canonical
 from auralign.plugins import find_methods
 from auralign.recipe.keys import RecipeError
-from auralign.recipe.nodes import PYTHON, Tagged, find_tagged
+from auralign.recipe.nodes import A_KEY, PYTHON, Tagged, find_tagged
 
 TRUST = "trust_config"  # an option of every command that reads a recipe; never a key of a YAML
 REPAIR = "remove it, or give --trust-config if you have read the YAML and trust it"
@@ -76,7 +76,7 @@ def own_folders(path) -> tuple[Path, ...]:
 def check_tags(nodes: Mapping[str, Any], path, folders: Collection[Path]) -> None:
     """Raise RecipeError on the first value below the nodes of `parse` that must not be constructed."""
     for value in find_tagged(nodes):
-        if reason := refusal_of_tag(value.tag, folders):
+        if reason := _refusal_of(value, folders):
             raise RecipeError(
                 f"{path}:{value.line}: {value.key}: {value.shown} is refused: {reason}; {REPAIR}"
             )
@@ -100,6 +100,13 @@ def guard(value: Any, key: str, path, folders: Collection[Path]) -> None:
     elif isinstance(value, (list, tuple)):
         for number, part in enumerate(value):
             guard(part, f"{key}[{number}]", path, folders)
+
+
+def _refusal_of(value: Tagged, folders: Collection[Path]) -> str | None:
+    """Why a value of a YAML is refused without `--trust-config`, before anything is imported; None if it is not."""
+    return refusal_of_tag(value.tag, folders) or (
+        "the key of a mapping is not constructed" if value.key.endswith(A_KEY) else None
+    )
 
 
 def refusal_of_tag(tag: str, folders: Collection[Path]) -> str | None:
@@ -152,7 +159,7 @@ def find_refusal(kind: str, name: str, folders: Collection[Path]) -> str | None:
 
 def review(value: Tagged, folders: Collection[Path]) -> tuple[bool, str]:
     """Whether a value may be constructed, and why or why not. Libraries and installed methods are imported, but no own files."""
-    if reason := refusal_of_tag(value.tag, folders):
+    if reason := _refusal_of(value, folders):
         return False, reason
     _, _, name = value.tag.partition(":")
     name = canonical(name)

@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
         one.add_argument(
             "--manifest", required=True, metavar="IN", help="a manifest, or a .txt with one document a line"
         )
-        one.add_argument("--output", required=True, metavar="OUT", help="the manifest to write, .jsonl, or its folder")
+        one.add_argument(
+            "--output", required=True, metavar="OUT", help="the manifest to write, .jsonl, or its folder"
+        )
         one.add_argument(
             "--max-rejected",
             type=number,

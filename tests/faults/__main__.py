@@ -105,6 +105,7 @@ def main(argv: list[str]) -> int:
         names = [name for name in names if name not in finished]
     began, seed, num_faults = time.monotonic(), 1, 0
     warm_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the folder is removed
     with tempfile.TemporaryDirectory(
         prefix="faults.", dir=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
     ) as folder:
@@ -146,6 +147,7 @@ def _run(
         if not child:
             code = 1
             try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 os.close(reading)
                 _work(limits, Workplace(place / str(job)), seed, (job, num_jobs), writing)
                 code = 0

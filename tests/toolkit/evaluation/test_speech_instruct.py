@@ -11,7 +11,7 @@ from auralign.adapters import OtherModel, Reply
 from auralign.corpora.speech_instruct import CLOSED, OPEN, read_speech_instruct
 from auralign.data.rejected import Rejection
 from auralign.evaluation.benchmark import evaluate_benchmark
-from auralign.evaluation.speech_instruct import read_adjustment, read_list
+from auralign.evaluation.instruction_judge import read_adjustment, read_list
 from auralign.json_lines import RecordError
 
 COMMA, SHORT = "punctuation:no_comma", "length_constraints:number_words"

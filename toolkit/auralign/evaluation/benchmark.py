@@ -15,8 +15,8 @@ from auralign import __version__
 from auralign.corpora.librispeech import read_librispeech
 from auralign.data.rejected import Rejection
 from auralign.evaluation import answer_and_score
+from auralign.evaluation.instruction_judge import NAME as SPEECH_INSTRUCT
 from auralign.evaluation.sources import Source, find_source, targets_of
-from auralign.evaluation.speech_instruct import NAME as SPEECH_INSTRUCT
 from auralign.evaluation.speech_instruct import evaluate_speech_instruct
 from auralign.files import hash_path, hash_value, without_folders_in_command
 from auralign.generalisation import NAME, VERSION, digits

@@ -89,9 +89,14 @@ fi
 
 if run_stage 1 prepare "checked manifests and the questions of the evaluation"; then
     forward python prepare.py --corpus "corpus/$speech" --output "data/$speech"
-    case ",$experiment," in
-    *,word_region,*) forward python local/negatives.py --data "data/$speech" --output "data/${speech}_negatives" ;;
-    esac
+    for form in documents related; do # of the methods that learn from documents
+        if ! $registered && grep -qs "data/<speech>_$form " "${hparams[@]}"; then
+            forward python local/documents.py --data "data/$speech" --output "data/${speech}_$form" --form "${form/documents/rounds}"
+        fi
+    done
+    if ! $registered && grep -qs "data/<speech>_negatives " "${hparams[@]}"; then
+        forward python local/negatives.py --data "data/$speech" --output "data/${speech}_negatives"
+    fi
 fi
 
 if $registered; then

@@ -16,7 +16,7 @@ class InContext(AlignmentMethod):
     In-Context Pretraining (Shi et al., ICLR 2024, arXiv:2310.10638) changes nothing but the order of documents: related ones
     share a context, so that one helps to predict the next. Here the documents are utterances. `auralign build relate` writes for
     each row those before it in its context as `others`, by nearest neighbours of the texts, or by recording; the first row of a
-    context has none, and nothing is asked about it.
+    context has none, and nothing is asked about it. A document, which has no audio of its own, is text that its others precede.
 
     Faithful to the paper: related documents in one context, in the order of the path, attention from each to all before it, and
     next-token prediction; other contexts are other sequences, which see nothing of it. Not faithful: the relatives are heard,
@@ -44,8 +44,8 @@ class InContext(AlignmentMethod):
             raise ValueError(f"relatives {self.relatives}: give at least 1")
 
     def choices(self, utterance, rng):
-        """Nothing is drawn; nothing is asked about a document, or about the first row of a context."""
-        if utterance.others and not utterance.is_document:
+        """Nothing is drawn; nothing is asked about the first row of a context, or about a document that would hear itself."""
+        if utterance.others and not (self.hear_itself and utterance.is_document):
             yield Choice(task="context")
 
     def layout(self, utterance, choice, response):

@@ -70,3 +70,28 @@ def test_targets_of_another_choice_are_not_shown(folder, capsys):
     out = capsys.readouterr().out
     assert "answer 1" in out
     assert "answer 0" not in out
+
+
+def test_a_document_is_shown_with_whom_each_span_hears(folder, capsys):
+    from auralign.records import Records, Utterance, write_records
+
+    yaml = folder / "hparams" / "sift.yaml"
+    yaml.write_text(yaml.read_text().replace("name: sift", "name: interleave"))
+    path = folder / "data" / "train.jsonl"
+    clips = list(Records(path, Utterance))
+    text, spans = f"say {clips[0].text} now", {"train-0": [4, 4 + len(clips[0].text)]}
+    document = Utterance("d1", "", 0.0, text, labels={"spans": spans}, others=("train-0",))
+    write_records(path, [*clips, document], kind=Utterance)
+    cli.run(["show", "sift", "--utt", "d1"])
+    out = capsys.readouterr().out
+    assert f"document d1 (train): {text!r}" in out
+    assert f"other train-0 (0.40 s): {clips[0].text!r}" in out
+    student, teacher = out.split("teacher view")
+    assert f"<n embeddings of 'train-0' through 'speech', for {clips[0].text!r}>" in student
+    assert [line.split()[1] for line in student.splitlines() if ".." in line] == [
+        "frame",
+        "before",
+        "speech",
+        "text",
+        "frame",
+    ]

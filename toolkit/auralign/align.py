@@ -95,6 +95,8 @@ def align(manifest: Records, source: Source, *, force: bool = False) -> str:
                 num_left += 1
             else:
                 try:
+                    if utterance.is_document:
+                        raise NoWordTimes("no audio", "a document, of which others are heard")
                     words = match_words(utterance.text, source(utterance), seconds=utterance.seconds)
                     num_found += 1
                 except NoWordTimes as error:

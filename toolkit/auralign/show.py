@@ -19,7 +19,12 @@ def show(run: RunFolder, utt_id: str | None) -> None:
 
     split, utterance = _find_utterance(run, utt_id)
     llm, renderer = build_llm(run.recipe)
-    print(f"utterance {utterance.id} ({split}, {utterance.seconds:.2f} s): {utterance.text!r}")
+    kind = "document" if utterance.is_document else "utterance"
+    length = "" if utterance.is_document else f", {utterance.seconds:.2f} s"
+    print(f"{kind} {utterance.id} ({split}{length}): {utterance.text!r}")
+    for name in utterance.others:
+        other = utterance.other(name)
+        print(f"  other {name} ({other.seconds:.2f} s): {other.text!r}")
     for number, (choice, target) in enumerate(_examples(run, split, utterance)):
         layout = lay_out(run.recipe.method, utterance, choice, target)
         print(f"\nexample {number}: task {choice.task!r}, instruction {choice.instruction!r}")
@@ -72,7 +77,7 @@ def _print_view(renderer, view) -> None:
     names = iter(
         "n" if len(rendered.speech) == 1 else f"n{number}" for number in range(1, len(rendered.speech) + 1)
     )
-    texts = iter(segment.text for segment in view.segments if isinstance(segment, Speech))
+    texts = iter(segment.text for segment in view.contents if isinstance(segment, Speech))
     position, speech = 0, ""  # positions after speech are known except for its length
     print(f"    {'positions':>13}  {'tag':<12}{'loss':<6}what")
     for piece in rendered.pieces:
@@ -80,7 +85,8 @@ def _print_view(renderer, view) -> None:
             name, part = next(names), ""
             if piece.span != (0.0, 1.0):
                 part = " from {:.0%} to {:.0%} of it".format(*piece.span)
-            what = f"<{name} embeddings through {piece.branch!r}{part}, for {next(texts)!r}>"
+            whose = f" of {piece.of!r}" if piece.of else ""
+            what = f"<{name} embeddings{whose} through {piece.branch!r}{part}, for {next(texts)!r}>"
             print(f"    {f'{speech}{position}..+{name}':>13}  {piece.tag:<12}{'':<6}{what}")
             speech = f"{speech}{name}+"
             continue

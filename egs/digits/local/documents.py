@@ -1,10 +1,13 @@
-"""Make documents of the digits example: rounds of question and answer, of which the digits are spoken.
+"""Make documents of the digits example: text that goes with what an utterance of the corpus says.
 
     python local/documents.py --data data/synthetic --output data/synthetic_documents --seed 1
+    python local/documents.py --data data/synthetic --output data/synthetic_related --form related
+    python local/documents.py --data data/synthetic --output data/synthetic_random --form random
 
-A document is text of the LLM's own world, with a string of digits that an utterance of the corpus says: an instruction of a seen
-task with the digits in its slot, an empty line, and the answer. Nothing is asked of the LLM, and no task that the evaluation
-calls unseen occurs in it.
+rounds    text of the LLM's own world, of which the digits are spoken: an instruction of a seen task with the digits in its slot,
+          an empty line, and the answer. No task that the evaluation calls unseen occurs in it.
+related   a string of digits that repeats the string that is heard before it
+random    in train, the same strings, each after an utterance that is drawn at random; valid is that of `related`
 
 Reads: <data>/{train,valid,test}.jsonl and <data>/test.questions.jsonl
 Writes: <output>/ with the same files; train and valid have a document for each utterance, behind the utterances.
@@ -35,28 +38,36 @@ def main(argv):
     )
     parser.add_argument("--data", required=True, type=Path, help="folder of stage 1")
     parser.add_argument("--output", required=True, type=Path, help="folder beside it")
+    parser.add_argument("--form", choices=("rounds", "related", "random"), default="rounds")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     if options.output.resolve().parent != options.data.resolve().parent:
         parser.error(f"--output {options.output}: must be beside {options.data}: audio paths are relative")
     outputs = [options.output / name for name in (*(f"{split}.jsonl" for split in SPLITS), *COPIED)]
-    inputs = {
-        "data": content(options.data / "train.jsonl", made_by="stage 1 (prepare)"),
-        "seed": options.seed,
-    }
+    data = content(options.data / "train.jsonl", made_by="stage 1 (prepare)")
+    inputs = {"data": data, "form": options.form, "seed": options.seed}
     with Stage("documents", options.output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
         for split in SPLITS:
-            manifest = Records(options.data / f"{split}.jsonl", Utterance)
-            documents = [document(one, Random(f"{options.seed}:{one.id}")) for one in manifest]
-            write_records(options.output / f"{split}.jsonl", [*manifest, *documents], kind=Utterance)
-            print(f"{stage.name}: {len(documents)} documents in {options.output / split}.jsonl")
+            manifest = list(Records(options.data / f"{split}.jsonl", Utterance))
+            rngs = [Random(f"{options.seed}:{one.id}") for one in manifest]
+            if options.form == "rounds":
+                documents = [make_round(one, rng) for one, rng in zip(manifest, rngs, strict=True)]
+            else:
+                is_random = options.form == "random" and split == "train"
+                documents = [
+                    follow(one, rng.choice(manifest) if is_random else one)
+                    for one, rng in zip(manifest, rngs, strict=True)
+                ]
+            path = options.output / f"{split}.jsonl"
+            write_records(path, [*manifest, *documents], kind=Utterance)
+            print(f"{stage.name}: {len(documents)} documents in {path}")
         for name in COPIED:
             shutil.copyfile(options.data / name, options.output / name)
 
 
-def document(utterance, rng):
+def make_round(utterance, rng):
     """A round of question and answer about the words of an utterance, which are its one voiced span."""
     words = utterance.text.split()
     command, _ = world.split_content(words)
@@ -64,15 +75,18 @@ def document(utterance, rng):
     instruction = world.SLOT if task is None else rng.choice(world.TRAINING_PHRASINGS[task])
     before, after = instruction.split(world.SLOT)
     text = f"{before}{utterance.text}{after}\n\n{world.reference(task, words)}"
-    return Utterance(
-        id=f"{utterance.id}-document",
-        audio="",
-        seconds=0.0,
-        text=text,
-        language="en",
-        labels={"spans": {utterance.id: [len(before), len(before) + len(utterance.text)]}},
-        others=(utterance.id,),
-    )
+    span = [len(before), len(before) + len(utterance.text)]
+    return document(utterance.id, text, utterance.id, labels={"spans": {utterance.id: span}})
+
+
+def follow(utterance, before):
+    """The string of an utterance as a text, which follows another utterance."""
+    return document(utterance.id, utterance.text, before.id)
+
+
+def document(name, text, heard, **options):
+    """The row of a document that hears one utterance."""
+    return Utterance(f"{name}-document", "", 0.0, text, language="en", others=(heard,), **options)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ NEEDED = {
     "azeros": {"branches", "init_from", "frozen", "max_rejected"},
     "blsp_emo": {"lora", "lora_scope"},
     "blsp_kd": {"connector", "lora", "lora_scope"},
+    "in_context": {"data_folder", "train_llm"},
+    "interleave": {"data_folder"},
     "desta": {"connector", "lr", "encoder", "text_folder", "score_folder"},
     "internal_alignment": {"connector", "lr"},
     "self_powered": {"connector", "lr", "lora"},

@@ -8,6 +8,7 @@ import pytest
 
 import make_corpus
 from auralign.recipe import load_recipe
+from local import documents
 from recipe import DIGITS, run
 
 YAMLS = sorted(
@@ -33,6 +34,10 @@ def example(tmp_path_factory):
         succeed("prepare.py", "--corpus", "corpus", "--output", "data/synthetic")
         negatives = ["--output", "data/synthetic_negatives", "--number", "4"]
         succeed("local/negatives.py", "--data", "data/synthetic", *negatives)
+        for folder_name, form in (("documents", "rounds"), ("related", "related")):
+            documents.main(
+                ["--data", "data/synthetic", "--output", f"data/synthetic_{folder_name}", "--form", form]
+            )
     return folder
 
 

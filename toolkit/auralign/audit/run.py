@@ -265,6 +265,7 @@ def _load(
             template_options=prompts.get("template_options"),
             stop_ids=model.stop_ids,
             date=prompts.get("date"),
+            turns="document" in prompts,
         )
     return model, renderer
 

@@ -315,5 +315,10 @@ def may_hold_floats(path: PathLike) -> bool:
 
 
 def audio_path(manifest_path: PathLike, utterance: Utterance) -> Path:
-    """The path of an utterance's audio; `Utterance.audio` is relative to the manifest's folder."""
+    """The path of an utterance's audio; `Utterance.audio` is relative to the manifest's folder.
+
+    Raises AudioError if it is a document, which has none.
+    """
+    if utterance.is_document:
+        raise AudioError(f"{utterance.id} is a document, text without audio of its own; ask about its others")
     return Path(manifest_path).parent / utterance.audio

@@ -40,7 +40,8 @@ def build_llm(recipe, *, prompts: dict | None = None):
     llm.batch_invariant = recipe.batch_invariant
     run.tell_moved_models()
     prompts = prompts or run.prompts()
-    return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, prompts=prompts)
+    options = {"prompts": prompts, "turns": recipe.method.needs.turns}
+    return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, **options)
 
 
 def prompts_of(description: dict) -> dict:
@@ -107,13 +108,18 @@ def check_device(name: str) -> None:
 
 
 def make_renderer(
-    llm, system_prompt: str | None, template_options: dict, *, prompts: dict | None = None
+    llm,
+    system_prompt: str | None,
+    template_options: dict,
+    *,
+    prompts: dict | None = None,
+    turns: bool = False,
 ) -> Renderer:
     """The renderer of an LLM's prompts; the system prompt "default" is the template's own.
 
     A template that prints the date prints the date that `prompts` (`Renderer.describe`) records. Older files record only the
     frame's hash: the date with that hash is then searched. Prompts of an earlier auralign are repeated with the system block that
-    it did not cut out.
+    it did not cut out. Conversations and documents count in its hash if `turns` is True, or if they did in `prompts`.
     """
     prompts = prompts or {}
     system = DEFAULT if system_prompt == "default" else system_prompt
@@ -123,6 +129,7 @@ def make_renderer(
         template_options=template_options,
         stop_ids=llm.stop_ids,
         date=prompts.get("date"),
+        turns=turns or "document" in prompts,
     )
     wanted = prompts.get("frame_hash", renderer.frame_hash)
     if renderer.frame_hash == wanted:

@@ -35,7 +35,7 @@ def check_layout(method: AlignmentMethod) -> None:
         )
     for utterance, layout in make_layouts(method):
         speech = [segment for segment in layout.student.contents if isinstance(segment, Speech)]
-        texts |= {(utterance.id, segment.text) for segment in speech}
+        texts |= {(segment.of or utterance.id, segment.text) for segment in speech}
         if not speech:
             fail(
                 method,

@@ -93,12 +93,10 @@ class Prompted(AlignmentMethod):
     def layout(self, utterance, choice, response):
         """The template with the speech in its slot; what stands behind it has a tag of its own."""
         before, _, behind = choice.instruction.partition(SLOT)
-        read = (
-            Text(before) if before else None,
-            Speech(utterance.text),
-            Text(behind, TEMPLATE) if behind else None,
+        read = (Text(before), Speech(utterance.text), Text(behind, TEMPLATE))
+        return Layout.of(
+            View((*(segment for segment in read if segment.text or segment is read[1]), response))
         )
-        return Layout.of(View((*filter(None, read), response)))
 
     def reject(self, utterance, choice, response):
         """An answer that says no label."""

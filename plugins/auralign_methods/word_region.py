@@ -62,7 +62,11 @@ class WordRegion(AlignmentMethod):
 
     name = "word_region"
     paper = "1909.11740"
-    examples = ({}, {"share_wrong": 0.0, "transport_weight": 1.0}, {"masked_weight": 0.0})
+    examples = (
+        {},
+        {"share_wrong": 0.0, "transport_weight": 1.0},
+        {"masked_weight": 0.0, "match_weight": 0.0},
+    )
     not_distances = ("transport", "match", "masked")
     expected_failures = {
         "check_student_is_not_told": "the transcript is read beside the speech, to be aligned with it"
@@ -81,11 +85,11 @@ class WordRegion(AlignmentMethod):
 
     @property
     def needs(self):
-        """The teacher's embeddings of the transcript; a head, if there are wrong pairs; texts of others for these."""
+        """The teacher's embeddings of the transcript; a head, if there are wrong pairs; texts of others for these. The LLM is run
+        for the head and for masked words."""
         heads = {MATCH: 2} if self._tells_apart else {}
-        return Needs(
-            target=False, teacher=True, llm_views=(STUDENT,), heads=heads, others=bool(self.share_wrong)
-        )
+        runs = (STUDENT,) if heads or self.masked_weight else ()
+        return Needs(target=False, teacher=True, llm_views=runs, heads=heads, others=bool(self.share_wrong))
 
     @property
     def _tells_apart(self) -> bool:

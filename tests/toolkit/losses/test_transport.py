@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from auralign.losses import ipot_distance, ipot_plan, sinkhorn_distance
+from auralign.losses import ipot_costs, ipot_distance, ipot_plan, sinkhorn_distance
 
 both = pytest.mark.parametrize("loss", [sinkhorn_distance, ipot_distance])
 
@@ -200,3 +200,19 @@ def test_no_utterances_cost_nothing_but_keep_the_graph(loss):
     term = loss(x, none, torch.zeros(0, 2, 4), none)
     term.sum.backward()
     assert (term.sum.item(), term.count) == (0.0, 0)
+
+
+def test_the_cost_of_each_sequence_is_that_of_it_alone():
+    torch.manual_seed(1)
+    x, y, x_lengths, y_lengths = (
+        torch.randn(3, 5, 4),
+        torch.randn(3, 6, 4),
+        torch.tensor([5, 2, 3]),
+        torch.tensor([1, 6, 4]),
+    )
+    costs = ipot_costs(x, x_lengths, y, y_lengths)
+    for row in range(3):
+        one = slice(row, row + 1)
+        alone = ipot_distance(x[one], x_lengths[one], y[one], y_lengths[one])
+        assert float(costs[row]) == pytest.approx(float(alone.sum), abs=1e-6)
+    assert ipot_costs(x[:0], x_lengths[:0], y[:0], y_lengths[:0]).shape == (0,)

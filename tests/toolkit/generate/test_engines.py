@@ -55,34 +55,6 @@ def test_slots_and_batches_give_the_answers_that_are_given_one_by_one(
     assert replies(TransformersEngine(llm, renderer, batch_size=size, scheduler=scheduler), requests) == alone
 
 
-def test_a_slot_is_refilled_in_the_step_after_its_answer_ended(llm, renderer):
-    """Two slots, limits of 1, 4 and 2 tokens: the second and third answer are written side by side."""
-    from auralign.models.llm.slots import Prompt, answer_in_slots
-
-    rows, forward = (
-        [],
-        llm.decoder.layers[0].register_forward_pre_hook(lambda _, args: rows.append(args[0].shape[:2])),
-    )
-    prompts = [
-        Prompt(llm.embed(renderer.encode(text)), limit) for text, limit in zip(TEXTS, (1, 4, 2), strict=False)
-    ]
-    ended = [
-        [number for number, _ in finished]
-        for finished in answer_in_slots(llm, prompts, num_slots=2, stop_ids=())
-    ]
-    forward.remove()
-    assert ended == [[0], [2], [1]]
-    # Two prompts; the third in the place of the first; both answers; what is left alone.
-    assert [tuple(shape) for shape in rows if shape[1] == 1] == [(2, 1), (1, 1), (1, 1)]
-
-
-@pytest.mark.parametrize(("kind", "uses"), [("qwen3", True), ("mamba", False), ("gemma2", False)])
-def test_a_family_that_keeps_other_states_than_keys_and_values_gets_batches(make_llm, kind, uses):
-    from auralign.models.llm import load_llm
-
-    assert load_llm(make_llm(kind)).uses_slots == uses
-
-
 class Served:
     """A server of completions: `answer` makes each; `statuses` are given first, one to a request."""
 

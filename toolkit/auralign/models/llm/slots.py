@@ -26,6 +26,9 @@ from auralign.models.llm.sampling import Sampler
 from auralign.models.llm.sharing import Family
 
 READ_AT_ONCE = 4096  # positions of prompts in one forward, padding included
+LONGEST_BY_SHORTEST = (
+    1.25  # how much longer the longest of these prompts may be than the shortest, which is padded to it
+)
 MORE_ROOM = 64  # positions by which a full cache grows at least
 
 
@@ -122,14 +125,14 @@ def answer_in_slots(
 
 
 def _read_together(new: list[tuple[int, Prompt]]) -> Iterator[list[tuple[int, Prompt]]]:
-    """Prompts in batches of at most `READ_AT_ONCE` positions, or of one."""
+    """Prompts of similar length in batches of at most `READ_AT_ONCE` positions, or of one, longest first."""
     batch: list[tuple[int, Prompt]] = []
-    longest = 0
-    for number, prompt in new:
-        longest = max(longest, len(prompt.embeddings))
-        if batch and longest * (len(batch) + 1) > READ_AT_ONCE:
-            yield batch
-            batch, longest = [], len(prompt.embeddings)
+    for number, prompt in sorted(new, key=lambda one: -len(one[1].embeddings)):
+        if batch:
+            longest, length = len(batch[0][1].embeddings), len(prompt.embeddings)
+            if longest > LONGEST_BY_SHORTEST * length or longest * (len(batch) + 1) > READ_AT_ONCE:
+                yield batch
+                batch = []
         batch.append((number, prompt))
     if batch:
         yield batch

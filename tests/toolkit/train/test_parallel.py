@@ -215,3 +215,23 @@ def test_ranks_refuse_to_share_one_gpu(second_of_two):
 @pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:2"])
 def test_without_torchrun_the_device_is_the_recipes(name):
     assert parallel.own_device(name) == name
+
+
+def test_an_llm_shared_out_over_two_ranks_trains_as_a_whole_one_which_can_go_on(untrained, tmp_path):
+    # The LoRA of this recipe would be trained within the layers.
+    places = [shutil.copytree(untrained, tmp_path / name) for name in ("whole", "shared")]
+    for place in places:
+        yaml = place / "hparams" / "sift.yaml"
+        yaml.write_text(yaml.read_text().replace(LORA, ""))
+    train(places[0], 1)
+    codes, said = ranks.train(places[1], 2, "--shard_llm", "true", fault=Fault("error", rank=0, step=5))
+    assert 2 in codes
+    assert "2 layers are shared out over 2 ranks" in said[0]
+    train(places[1], 1)  # goes on with a whole LLM from the checkpoint
+    check_same_training(places[1], places[0])
+
+
+def test_layers_that_are_trained_are_not_shared_out(recipe):
+    codes, said = ranks.train(recipe, 2, "--shard_llm", "true")
+    assert sorted(codes) == [1, 2]
+    assert "shard_llm: lora trains weights of the layers" in "".join(said)

@@ -1,16 +1,19 @@
 """Counters of a training step that hold on any machine: how often a GPU would be waited for, and what is copied to it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+if TYPE_CHECKING:
+    from auralign.bench.ours import Ours
+
 WAITS = ("item", "tolist", "__bool__", "__float__", "__int__", "__index__", "numpy", "cpu", "nonzero")
-WAITS_BAR = 3
 
 
-def count_waits(ours) -> str:
+def count_waits(ours: "Ours") -> str:
     """Waits and copies of the second optimiser step, in words.
 
     On a CPU they are counted by the calls that would wait for a GPU. Calls on tensors that stay in memory are counted too: the
@@ -31,8 +34,8 @@ def counting() -> Iterator[Counter]:
     found: Counter = Counter()
     depth = 0
 
-    def counted(kind, function):
-        def call(*args, **options):
+    def counted(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
             nonlocal depth
             found[kind] += not depth  # a call that calls another is one
             depth += 1

@@ -4,14 +4,18 @@ Each number of rows has a process of its own. The audio is not read, and the ans
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+from auralign import records
 from auralign.bench import Row, Settings, against_bar
 from auralign.bench.apart import apart, peak_of
 
 SIZES = {"tiny": (5_000, 20_000), "small": (100_000, 1_000_000)}
 BYTES_BAR, FLAT = 64, 1.25  # bytes a row of an open manifest; growth of time a row
+PARSES = "JSON parses"
 STEPS = ("write the manifest", "open the manifest", "write targets", "count lengths", "start stage 3")
 
 
@@ -31,6 +35,11 @@ def measure(settings: Settings) -> Iterator[Row]:
             f"{each[1]:.0f} CPU us a row ({each[0]:.0f} with {few:,} rows), {bytes_a_row:.0f} bytes of peak memory a row",
             bar,
         )
+
+    yield Row(
+        f"JSON parses a target, start of stage 3 of {many:,}",
+        f"{found[many][PARSES][0] / many:.2f}, with its utterance",
+    )
 
 
 def measured(number: int) -> dict[str, tuple[float, float]]:
@@ -86,4 +95,19 @@ def alone(folder: str, number: int) -> dict[str, tuple[float, float]]:
         )
 
     rows[STEPS[4]] = peak_of(start)
+    rows[PARSES] = _count_parses(start), 0.0
     return rows
+
+
+def _count_parses(work: Callable[[], Any]) -> int:
+    """How many lines of JSON some work parses."""
+    number, parse = 0, records.parse_object
+
+    def counted(*arguments, **options):
+        nonlocal number
+        number += 1
+        return parse(*arguments, **options)
+
+    with mock.patch.object(records, "parse_object", counted):
+        work()
+    return number

@@ -10,7 +10,7 @@ import torch
 
 from auralign.data.frames import made_of
 from auralign.fingerprint import check_unchanged, describe, hash_files, own_files, same
-from auralign.layout import DEFAULT
+from auralign.layout import DEFAULT, STUDENT
 from auralign.models.builds import RECORD, compare_bases
 from auralign.models.llm import ALL, Decoding, load_llm
 from auralign.models.speech_llm import Branch, SpeechLLM
@@ -34,14 +34,41 @@ def build_llm(recipe, *, prompts: dict | None = None):
     recipe.check_constructors()
     check_device(recipe.device)
     options: dict = {"trust_remote_code": True} if recipe.trust_remote_code else {}
-    if getattr(recipe.llm, "func", recipe.llm) is load_llm:  # the probe tries it where it will run
+    shards = recipe.shard_llm and _num_ranks() > 1
+    if (
+        getattr(recipe.llm, "func", recipe.llm) is load_llm and not shards
+    ):  # the probe tries it where it will run
         options["device"] = recipe.device
-    llm = construct("llm", recipe.llm, **options).to(recipe.device)
+    llm = construct("llm", recipe.llm, **options)
+    if shards:
+        _check_can_shard(recipe)
+        llm.shard(recipe.device)
+    llm.to(recipe.device)
     llm.batch_invariant = recipe.batch_invariant
     run.tell_moved_models()
     prompts = prompts or run.prompts()
     options = {"prompts": prompts, "turns": recipe.method.needs.turns}
     return llm, make_renderer(llm, recipe.system_prompt, recipe.template_options, **options)
+
+
+def _num_ranks() -> int:
+    """Of a training that torchrun started."""
+    joined = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if joined else 1
+
+
+def _check_can_shard(recipe) -> None:
+    """Raise ValueError if the recipe trains the LLM, or its loss reads layers inside it."""
+    trained = "train_llm" if recipe.train_llm else "lora" if recipe.lora is not None else None
+    if trained:
+        raise ValueError(
+            f"shard_llm: {trained} trains weights of the layers; only a frozen LLM can be shared out"
+        )
+    if recipe.method.needs.layers or STUDENT not in recipe.method.needs.llm_views:
+        raise ValueError(
+            f"shard_llm: the method {recipe.method.name!r} reads hidden states inside the LLM, not those of its last layer; "
+            "leave shard_llm out"
+        )
 
 
 def prompts_of(description: dict) -> dict:

@@ -266,6 +266,11 @@ class Recipe:
         NOTED,
         default="cpu",
     )
+    shard_llm: bool = key(
+        "under torchrun, share the layers of a frozen LLM out over the GPUs (FSDP2): for one that does not fit on one",
+        SAME,
+        default=False,
+    )
     restart: bool = key(
         "if the folder holds a run of other values, keep it and begin a new one beside it (stages 2 and 3)",
         SAME,

@@ -158,6 +158,7 @@ class AlignmentBrain(sb.Brain):
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
             write_record(self.model, self.checkpoints.folder / RECORD)
             self.curves = Curves(self.folder / CURVES, step=self.optimizer_step, wandb=self.wandb)
+        self.model.llm.meet()
 
     def _follow_schedule(self) -> None:
         """Set the learning rate that this schedule has at the current step: `num_steps` may have changed since the checkpoint."""
@@ -198,6 +199,7 @@ class AlignmentBrain(sb.Brain):
             lambda pack, number, part: self._backward(pack, units, number, part),
             begin_again=self._begin_again,
         )
+        self.model.llm.meet()
         step_loss = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs
         summed = parallel.sum_gradients(self.modules.parameters(), step_loss)
@@ -249,6 +251,7 @@ class AlignmentBrain(sb.Brain):
                 f"method {self.method.name!r}: its loss at step {self.optimizer_step + 1} depends on no trained part "
                 f"({', '.join(self.model.trained_parts)}); frozen: {', '.join(self.model.frozen) or 'nothing'}"
             )
+        self.model.llm.before_backward()
         self.scaler.scale(loss).backward()
         return loss.detach().float()
 
@@ -257,6 +260,11 @@ class AlignmentBrain(sb.Brain):
         self.zero_grad(set_to_none=True)
         self.left_out = {}
         self.tally.num_split += 1
+        if self.model.llm.is_sharded:
+            raise ValueError(
+                f"step {self.optimizer_step + 1}: a pack does not fit into the memory of {self.device}, and cannot be "
+                "split: with shard_llm the ranks compute each layer together; lower tokens_per_pack"
+            )
         ids, step = self._ids([pack]), self.optimizer_step + 1
         if len(pack.choices) == 1:
             raise ValueError(
@@ -379,6 +387,7 @@ class AlignmentBrain(sb.Brain):
             self.tally.check(is_over=self.optimizer_step >= self.recipe.num_steps)
             self._exchange()
             return
+        self.model.llm.meet()
         sums, kinds, units, left_out, num_split = Counter(), {}, Counter(), Counter(), 0
         mine = (self.sums, self.kinds, self.units, self.num_left_out, self.tally.num_split)
         for their_sums, their_kinds, their_units, their_left_out, their_num_split in parallel.gathered(mine):
@@ -393,6 +402,7 @@ class AlignmentBrain(sb.Brain):
         if parallel.is_first():
             valid_loss = sum(kinds[name][1] * mean for name, mean in means.items())
             self._write(means, tally, valid_loss=valid_loss, comparison=comparison, left_out=left_out)
+        self.model.llm.meet()
         asked = parallel.gathered(self.preemption.asked)
         if self.optimizer_step < self.recipe.num_steps:
             self._stop_if(asked)

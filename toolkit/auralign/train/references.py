@@ -180,6 +180,7 @@ class References:
             )
             for terms, counts in terms_of_packs
         ]
+        self.model.llm.meet()
         for terms, counts in (pack for packs in parallel.gathered(mine) for pack in packs):
             units.update(counts)
             for name, (value, unit, weight) in terms.items():

@@ -21,6 +21,7 @@ from auralign.models.llm.attention import follow
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
+from auralign.models.llm.sharded import Shards
 from auralign.models.llm.sharing import Sharing, probe
 
 # What configs call the length of the context; families without one have no limit.
@@ -79,6 +80,7 @@ class LLM(nn.Module):
         self._prototypes: dict[bool, tuple[list, list[torch.Tensor], Prototypes]] = {}
         self._sharing: dict[tuple[str, torch.dtype], Sharing] = {}  # kernels differ by kind of device
         self._slots: dict[tuple[str, torch.dtype], bool] = {}
+        self._shards: Shards | None = None
         self._neutralise_generation_config()
         follow(self.decoder, self.config)
         for note in self.sharing.notes():
@@ -87,6 +89,25 @@ class LLM(nn.Module):
     def train(self, mode: bool = True) -> "LLM":
         """Stay in eval mode, whatever the mode."""
         return super().train(False)
+
+    def shard(self, device: str) -> None:
+        """Share the layers out over the ranks of a training; see `auralign.models.llm.sharded`."""
+        self._shards = Shards(self, device)
+
+    def meet(self) -> None:
+        """If the layers are shared out: help the ranks that are not done. Call it before the ranks exchange anything else."""
+        if self._shards is not None:
+            self._shards.meet()
+
+    def before_backward(self) -> None:
+        """If the layers are shared out: call it before a backward through them."""
+        if self._shards is not None:
+            self._shards.before_backward()
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the layers are shared out over several ranks."""
+        return self._shards is not None
 
     def add_lora(self, config, *, scope: str = ALL) -> None:
         """Put trained LoRA adapters beside the frozen weights.

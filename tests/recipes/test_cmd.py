@@ -79,7 +79,9 @@ def test_a_job_of_two_nodes_trains_by_a_rendezvous_at_the_first(launch, tmp_path
     (tmp_path / "scontrol").chmod(0o755)
     code, out, _ = launch("launch 8 train.py hparams/sift.yaml", **NODES)
     assert code == 0
-    assert out.startswith("<srun><--nodes><2><--ntasks><2><--ntasks-per-node><1><torchrun><--nnodes><2>")
+    assert out.startswith(
+        "<srun><--nodes><2><--ntasks><2><--ntasks-per-node><1><python><-m><auralign.train.torchrun><--nnodes><2>"
+    )
     assert (
         "<--nproc-per-node><8><--rdzv-backend><c10d><--rdzv-id><4711><--rdzv-endpoint><n1:29400><train.py>"
         in out

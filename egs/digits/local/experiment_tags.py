@@ -173,7 +173,9 @@ def say(what: str, found, number: int, loss: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("forms", "spoiled"))
     parser.add_argument("--num_steps", type=int, default=150)
     parser.add_argument("--arm", help="of `spoiled`: all, filter or conditional; default: each of them")

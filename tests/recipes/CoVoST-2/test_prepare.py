@@ -250,6 +250,8 @@ def test_no_method_sees_the_reference_translations(name):
         "Too hot.",
         words=(("too", 0.1, 0.4), ("hot", 0.4, 0.9)),
         attributes={"age": 30, "gender": "female", "emotion": "happy", **method.attributes_tried},
+        others=("b",),
+        find_other=lambda identity: Utterance(identity, "b.mp3", 1.0, "Too cold."),
     )
     labels = {"subset": "en", "translation_de": "Zu heiß.", "translation": "Zu heiß."}
     assert examples(method, replace(plain, labels=labels)) == examples(method, plain)

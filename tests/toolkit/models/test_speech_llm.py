@@ -244,7 +244,7 @@ def test_frozen_parts_have_no_dropout_even_if_nobody_says_so(llm):
 
 @pytest.mark.parametrize("name", ["a.b", "values", "type", ""])
 def test_a_branch_with_a_name_that_will_not_do_is_refused(llm, name):
-    with pytest.raises(ValueError, match="a branch or head is named"):
+    with pytest.raises(ValueError, match="a branch, head or book is named"):
         SpeechLLM(
             torch.nn.Identity(),
             stack(llm, 2),

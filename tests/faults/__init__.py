@@ -13,8 +13,8 @@ event, stopped, started twice, run with a clock that steps, on a full disk, and 
         ("auralign", "shuffle", "data/train.jsonl", "data/shuffled.jsonl"),
         reads={"data/train.jsonl": other_word},
         is_long=True,                     # signals, too: a queue or a user may stop it
-        make=write_settings,              # (folder) -> None, if it needs files that no stage before has made
     ),
 
-What it writes, and which command reads that, is one entry of `ARTEFACTS` in `faults.flips`: its bytes are then damaged.
+Files that no stage before has made are written by `make_sources` there. What it writes, and which command reads that, is one
+entry of `ARTEFACTS` in `faults.flips`: its bytes are then damaged.
 """

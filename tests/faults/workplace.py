@@ -27,14 +27,11 @@ class Step:
         Files that it reads, by their names, each with a change that leaves them valid: for `changes`.
     is_long : bool
         Whether a queue or a user stops it: for `signals`.
-    make : callable (folder), optional
-        Adds to the folder, after the steps before, what the command needs.
     """
 
     command: tuple[str, ...]
     reads: dict[str, Callable[[bytes], bytes]]
     is_long: bool = False
-    make: Callable[[Path], None] | None = None
 
 
 def other_word(content: bytes) -> bytes:
@@ -72,10 +69,10 @@ def make_sources(folder: Path) -> None:
     )
 
 
-def builder(name: str, source: str, *options: str, make: Callable[[Path], None] | None = None) -> Step:
+def builder(name: str, source: str, *options: str) -> Step:
     """`auralign build` with a builder and what it reads."""
     command = ("auralign", "build", name, "--manifest", source, "--output", f"data/{name}.jsonl", *options)
-    return Step(command, {source: other_word}, make=make)
+    return Step(command, {source: other_word})
 
 
 WEIGHTS = "exp/sift/checkpoints/*/trainable.safetensors"
@@ -84,7 +81,7 @@ STEPS = {
         ("auralign", "prepare", "clips.csv", "data/more.jsonl", "--audio-folder", "data"),
         {"clips.csv": other_word},
     ),
-    "measure": builder("measure", "data/train.jsonl", make=make_sources),
+    "measure": builder("measure", "data/train.jsonl"),
     "chunk": builder("chunk", "data/timed.jsonl", "--max-rejected", "1"),
     "relate": builder("relate", "data/train.jsonl", "--max-similarity", "1"),
     "negate": builder("negate", "data/train.jsonl", "--number", "2"),
@@ -164,9 +161,7 @@ class Workplace:
         found = {}
         if forked(self._make, self.log):
             raise RuntimeError(self.log.read_text(encoding="utf-8"))
-        for stage, step in STEPS.items():
-            if step.make is not None and forked(lambda make=step.make: make(self.here), self.log):
-                raise RuntimeError(self.log.read_text(encoding="utf-8"))
+        for stage in STEPS:
             shutil.copytree(self.here, self.state(stage))
             self.run(stage, check=True)
             found[stage] = count_of(self.log)
@@ -193,6 +188,7 @@ class Workplace:
         shutil.copy(SCORE, self.here)
         rows = [f"train-{number}.flac,three nine {number}\n" for number in range(12)]
         (self.here / "clips.csv").write_text("path,sentence\n" + "".join(rows), encoding="utf-8")
+        make_sources(self.here)
 
     def state(self, stage: str) -> Path:
         """The folder as it is before a stage, or when all are DONE."""

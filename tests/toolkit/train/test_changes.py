@@ -30,7 +30,8 @@ def whole(tmp_path_factory, make_llm, whisper_folder):
     (folder / "mine.py").write_text(
         "from auralign.models.connectors import StackAndProject\nfrom auralign.models.encoders import load_whisper\n"
         "from auralign_methods.sift import SIFT\nimport peft\n\n"
-        "def make_lora():\n    return peft.LoraConfig(r=2, target_modules=['q_proj'])\n\ndef grade(utterance, target):\n    return {}\n"
+        "def make_lora():\n    return peft.LoraConfig(r=2, target_modules=['q_proj'])\n\n"
+        "def grade(utterance, target):\n    return {}\n"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -156,7 +157,7 @@ LINES = {  # and of the others, with what the line of the error says of it
         lambda: end("lr_scheduler: !name:transformers.get_linear_schedule_with_warmup"),
         r"lr_scheduler\.call transformers\.get_cosine_\w+ -> transformers\.get_linear_\w+",
     ),
-    "books": (lambda: end("books:\n    style: !name:auralign.models.books.Tags {names: [good, bad]}"), r"books\.style null -> \{"),
+    "books": (lambda: end("books:\n    style: !name:auralign.models.books.Tags {names: [good]}"), r"books\.style null -> \{"),
     "grade": (lambda: end("grade: !name:mine.grade"), r"grade null -> \{"),
     "keep": (lambda: end("keep: {seconds: [0, 9]}"), r"keep\.seconds null -> \[0, 9\]"),
     "mixture": (lambda: end("mixture: [{share: 1.0}]"), r"mixture \[\] -> \[\{\"share\": 1.0\}\]"),

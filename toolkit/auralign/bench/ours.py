@@ -6,6 +6,7 @@ world.ours("sift").epoch()                # forward, backward, optimiser, data a
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,11 +24,13 @@ from auralign.generate.targets import TargetWriter
 from auralign.generate.teacher import write_teacher
 from auralign.layout import STUDENT, TEACHER
 from auralign.losses import total
+from auralign.method import AlignmentMethod
 from auralign.models.build import build_model
 from auralign.plugins import load_method
 from auralign.progress import Progress
 from auralign.recipe import Recipe
-from auralign.records import Records, Target
+from auralign.records import Records, Target, TargetRequest
+from auralign.render import Rendered
 from auralign.store import teacher_path
 from auralign.train.brain import AlignmentBrain
 from auralign.train.examples import Examples, StepStream
@@ -43,10 +46,10 @@ class DrawnAnswers:
 
     max_prompt_ids = 4_095
 
-    def __init__(self, name: str, tokenizer):
+    def __init__(self, name: str, tokenizer: Any):
         self.name, self.tokenizer = name, tokenizer
 
-    def answer(self, requests):
+    def answer(self, requests: list[TargetRequest]) -> Iterator[list[Reply]]:
         """Replies in batches, as `auralign.generate.engine` has them."""
         lengths = draw_responses(self.name, len(requests)).tolist()
         replies = []
@@ -90,7 +93,7 @@ class World:
         model, renderer = build_model(recipe)
         return cls(data, name, recipe, model, renderer, manifest)
 
-    def targets(self, method) -> Records:
+    def targets(self, method: AlignmentMethod) -> Records:
         """The targets of a method, written by stage 2 with `DrawnAnswers`."""
         path = self.folder / method.name / "targets" / "train.jsonl"
         if not path.is_file():
@@ -108,7 +111,7 @@ class World:
             ).write(self.manifest, path)
         return Records(path, Target)
 
-    def ours(self, name: str = "sift", *, padding: str = "true_length", **options) -> "Ours":
+    def ours(self, name: str = "sift", *, padding: str = "true_length", **options: Any) -> "Ours":
         """auralign with a method and a padding of Whisper's audio; every arm of a world has the same model."""
         return Ours(self, load_method(name, **options), padding)
 
@@ -116,7 +119,7 @@ class World:
 class Ours:
     """Stage 3 of one method in a `World`."""
 
-    def __init__(self, world: World, method, padding: str):
+    def __init__(self, world: World, method: AlignmentMethod, padding: str):
         self.world, self.method, self.padding = world, method, padding
         self.model = world.model
         self.model.encoder.padding = padding
@@ -142,7 +145,7 @@ class Ours:
         self.brain.on_fit_start()
         self.brain.modules.train()
 
-    def steps(self):
+    def steps(self) -> DataLoader:
         """The optimiser steps of one epoch, as they are read and encoded."""
         self.model.encoder.padding = self.padding
         stream = self.brain.stream
@@ -181,9 +184,9 @@ class Ours:
                 Item(
                     self.world.folder / utterance.audio,
                     utterance.seconds,
-                    _ids(pieces[:at]),
-                    _ids(pieces[at + 1 : -1]),
-                    _ids(pieces[-1:]),
+                    Rendered(pieces[:at]).ids,
+                    Rendered(pieces[at + 1 : -1]).ids,
+                    Rendered(pieces[-1:]).ids,
                     views[TEACHER].before_target.ids if TEACHER in views else (),
                 )
             )
@@ -200,10 +203,6 @@ class Item:
     between: tuple[int, ...]
     target: tuple[int, ...]
     teacher_prompt: tuple[int, ...]
-
-
-def _ids(pieces) -> tuple[int, ...]:
-    return tuple(token for piece in pieces for token in piece.ids)
 
 
 def _recipe(data: Path, llm: Path, encoder: Path, device: str, dtype: str) -> Recipe:

@@ -7,8 +7,9 @@ over `total` tokens. One module, as the arms are one comparison.
 Axes: B batch, T frames, U embeddings or ids, D width, V vocabulary.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from auralign.bench.ours import Item
+from auralign.models.speech_llm import SpeechLLM
 
 IGNORED = -100
 SAMPLE_RATE = 16_000
@@ -24,25 +26,28 @@ SAMPLE_RATE = 16_000
 class Parts:
     """The parts of auralign's model as plain modules; `used` and `laid` count LLM positions without and with padding."""
 
-    def __init__(self, model):
-        self.encoder, self.connector, self.lm = model.encoder, model.connector, model.llm.model
+    def __init__(self, model: SpeechLLM):
+        self.encoder: Any = model.encoder
+        self.connector, self.lm = model.connector, model.llm.model
         self.embed, self.device = self.lm.get_input_embeddings(), model.llm.device
         self.used = self.laid = 0
 
     @torch.no_grad()
-    def encode(self, items: Iterable[Item], padding: str = "true_length"):
+    def encode(
+        self, items: Iterable[Item], padding: str = "true_length"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (B, T, D) and lengths (B,), padded to the longest of the batch ("true_length") or to 30 s."""
         import soundfile
 
         self.encoder.padding = padding
         return self.encoder([soundfile.read(item.path, dtype="float32")[0] for item in items])
 
-    def listen(self, items: list[Item], padding: str = "true_length"):
+    def listen(self, items: list[Item], padding: str = "true_length") -> tuple[torch.Tensor, torch.Tensor]:
         """Speech embeddings (B, U, D), cut to the longest, and lengths (B,)."""
         audio, lengths, _ = self.connector(*self.encode(items, padding), None)
         return audio[:, : int(lengths.max())], lengths
 
-    def ids(self, *runs) -> torch.Tensor:
+    def ids(self, *runs: int | Sequence[int]) -> torch.Tensor:
         """Ids (U,) on the device; an int stands for so many zeros."""
         row = [token for run in runs for token in ([0] * run if isinstance(run, int) else run)]
         return torch.tensor(row, device=self.device)
@@ -87,7 +92,9 @@ def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
         return float(right.sum() / (labels[:, 1:] != IGNORED).sum())
 
 
-def slam_llm(parts: Parts, items: list[Item], total: int, *, batch_size: int = 4):
+def slam_llm(
+    parts: Parts, items: list[Item], total: int, *, batch_size: int = 4
+) -> Iterator[tuple[float, int]]:
     """X-LANCE/SLAM-LLM src/slam_llm/datasets/speech_dataset.py (pad_or_trim to 30 s; prompts padded left, answers right) and
     models/slam_model.py (all frames through the projector, scattered into the embeddings; labels on all positions; argmax)."""
     for batch in _batches(items, batch_size):
@@ -112,7 +119,7 @@ def slam_llm(parts: Parts, items: list[Item], total: int, *, batch_size: int = 4
         yield _learn(output.loss, labels, total)
 
 
-def blsp(parts: Parts, items: list[Item], total: int, *, batch_size: int = 8):
+def blsp(parts: Parts, items: list[Item], total: int, *, batch_size: int = 8) -> Iterator[tuple[float, int]]:
     """cwang621/blsp src/speech_text_paired_dataset.py (30 s extractor) and src/modeling_blsp.py (prefix, speech padded to the
     longest, suffix padded: padding in the middle, without position ids; labels on all positions)."""
     for batch in _batches(items, batch_size):
@@ -134,7 +141,9 @@ def blsp(parts: Parts, items: list[Item], total: int, *, batch_size: int = 8):
         yield _learn(output.loss, labels, total)
 
 
-def speechbrain(parts: Parts, items: list[Item], total: int, *, max_seconds: float = 100.0):
+def speechbrain(
+    parts: Parts, items: list[Item], total: int, *, max_seconds: float = 100.0
+) -> Iterator[tuple[float, int]]:
     """speechbrain recipes/LibriSpeech/ASR/transformer/train_speechllm.py and hparams/speechllm_ssl_feats.yaml (SpeechBrain's own
     DynamicBatchSampler; audio padded to the longest; start, audio, rest, with a mask row by row; full logits)."""
     for batch in _buckets_of_speechbrain(items, max_seconds):
@@ -177,7 +186,9 @@ def _buckets_of_speechbrain(items: list[Item], max_seconds: float) -> Iterator[l
     return ([items[row] for row in batch] for batch in sampler)
 
 
-def azeros(parts: Parts, items: list[Item], total: int, *, max_seconds: float = 100.0):
+def azeros(
+    parts: Parts, items: list[Item], total: int, *, max_seconds: float = 100.0
+) -> Iterator[tuple[float, int]]:
     """AudenAI/Auden examples/azeros/data_module.py (buckets by duration: here sorted and cut at `max_seconds`) and model.py
     (right padding, masked_scatter, labels on all positions, argmax)."""
     for batch in _sorted_by_seconds(items, max_seconds):
@@ -213,7 +224,7 @@ def _sorted_by_seconds(items: list[Item], max_seconds: float) -> list[list[Item]
     return Random(0).sample(batches, len(batches))
 
 
-def salm(parts: Parts, items: list[Item], total: int, *, batch_size: int = 4):
+def salm(parts: Parts, items: list[Item], total: int, *, batch_size: int = 4) -> Iterator[tuple[float, int]]:
     """NVIDIA/NeMo nemo/collections/speechlm2/models/salm.py and examples' salm.yaml (true length, padded left in Python row by
     row, full logits, summed cross-entropy)."""
     for batch in _batches(items, batch_size):
@@ -243,7 +254,7 @@ def ultravox(
     batch_size: int = 12,
     temperature: float = 2.0,
     end: float = 1.0,
-):
+) -> Iterator[tuple[float, int]]:
     """fixie-ai/ultravox ultravox/model/ultravox_model.py (student and teacher with labels, whose cross-entropies nobody reads;
     full logits, gathered after the head; divergence over the answer and once more at its end; padding at the right)."""
     for batch in _batches(items, batch_size):
@@ -271,7 +282,9 @@ def ultravox(
                 inputs_embeds=parts.embed(_right(texts)), labels=read, attention_mask=_right(_ones(texts))
             )
 
-        def divergence(of_student, of_teacher, student=student, teacher=teacher):
+        def divergence(
+            of_student: torch.Tensor, of_teacher: torch.Tensor, student: Any = student, teacher: Any = teacher
+        ) -> torch.Tensor:
             return F.kl_div(
                 F.log_softmax(student.logits[of_student] / temperature, -1),
                 F.softmax(teacher.logits[of_teacher] / temperature, -1),

@@ -103,7 +103,7 @@ def _count_parses(work: Callable[[], Any]) -> int:
     """How many lines of JSON some work parses."""
     number, parse = 0, records.parse_object
 
-    def counted(*arguments, **options):
+    def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal number
         number += 1
         return parse(*arguments, **options)

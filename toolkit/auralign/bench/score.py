@@ -2,13 +2,17 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from auralign.bench import Row, Settings, against_bar
 from auralign.bench.corpus import LIBRISPEECH, draw_seconds, draw_words, utterances
+
+if TYPE_CHECKING:
+    from auralign.score.judge import Judge
 
 BAR, HYPOTHESES = 40.0, 100_000
 NUM_UTTS = {"tiny": 500, "small": 2_000}  # at 2,000: 115,000 hypotheses
@@ -105,12 +109,13 @@ def score(folder: Path) -> None:
     score_tasks(items, manifest.__getitem__, judge.metrics, seed=1)
 
 
-def _make_judge():
+def _make_judge() -> "Judge":
     """The judge of the recipe of LibriSpeech, which is not part of the toolkit."""
+    from auralign.records import Question
     from auralign.score import obey
     from auralign.score.judge import Judge
     from auralign.score.recognition import word_accuracy
-    from auralign.score.task_metrics import MeanScore, WordErrorRate
+    from auralign.score.task_metrics import MeanScore, Metric, WordErrorRate
     from auralign.text.forms import normalised_form, raw_form
 
     raw, normalised = raw_form("en"), normalised_form("en")
@@ -121,22 +126,22 @@ def _make_judge():
 
     class RecipesJudge(Judge):
         metric = "scores of answers"
-        is_right = None
+        is_right = None  # type: ignore[assignment]  # the rules decide about form and content together
 
-        def score(self, answer, question, said):
+        def score(self, answer: str, question: Question, said: str) -> float:
             if question.task == "asr":
                 return accuracy(said, answer)
             return float(obey.TASKS[question.task].check(answer, said))
 
-        def classify(self, answer, question, said):
+        def classify(self, answer: str, question: Question, said: str) -> str:
             if question.task == "asr":
                 return "wrong content" if accuracy(said, answer) >= 0.5 else "wrong task"
             return "transcribed" if obey.is_transcription(answer, said) else "other"
 
-        def kind(self, question):
+        def kind(self, question: Question) -> str | None:
             return None if question.task == "asr" else obey.TASKS[question.task].kind
 
-        def metrics(self, group, task):
+        def metrics(self, group: str, task: str) -> Sequence[Metric]:
             if task == "asr":
                 return WordErrorRate(raw, "WER raw"), WordErrorRate(normalised, "WER normalised")
             return (MeanScore(self.score, "obeyed"),)

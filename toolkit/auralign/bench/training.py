@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,8 +22,11 @@ from auralign.bench.ours import Item, Ours, World
 LOSS_GATE, GRADIENT_GATE = 1e-5, 1e-4
 NUM_CLIPS, NUM_GATE_CLIPS = 64, 6
 WHOLE_WINDOW, THIRTY_SECONDS, TRUE_LENGTH = "whole_window", "30_seconds", "true_length"
-Arm = Callable[[], None]
-ALONE = {"blsp": {"batch_size": 1}, "speechbrain": {"max_seconds": 1.0}}  # one by one, for the gate
+Arm = Callable[[], object]
+ALONE: dict[str, dict[str, Any]] = {
+    "blsp": {"batch_size": 1},
+    "speechbrain": {"max_seconds": 1.0},
+}  # one by one, for the gate
 AS_PADDED = {"slam_llm": WHOLE_WINDOW, "blsp": THIRTY_SECONDS}
 NAMES = {
     "slam_llm": "SLAM-LLM",
@@ -34,7 +38,7 @@ NAMES = {
 }
 
 
-def run_peer(name: str, ours: Ours, items: list[Item], **options) -> tuple[float, int, peers.Parts]:
+def run_peer(name: str, ours: Ours, items: list[Item], **options: Any) -> tuple[float, int, peers.Parts]:
     """All items through a peer's arm: summed loss, number of tokens, and the parts, which count positions."""
     parts = peers.Parts(ours.model)
     ours.model.zero_grad(set_to_none=True)

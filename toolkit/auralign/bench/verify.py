@@ -4,7 +4,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def _row(what: str, values: list[float], bar: float | None = None) -> Row:
     )
 
 
-def _seconds(work, clock) -> float:
+def _seconds(work: Callable[[], None], clock: Callable[[], float]) -> float:
     start = clock()
     work()
     return clock() - start

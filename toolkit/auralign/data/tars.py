@@ -176,7 +176,7 @@ class _Header(tarfile.TarInfo):
 
     def _block(self, count: int) -> int:
         if count < 0:
-            raise tarfile.InvalidHeaderError("negative size")
+            raise tarfile.InvalidHeaderError("negative size")  # type: ignore[attr-defined]
         return super()._block(count)  # type: ignore[misc]
 
 

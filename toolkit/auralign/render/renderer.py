@@ -268,7 +268,11 @@ class Renderer:
             + [{"gap": frame.gap}] * bool(frame.gap)
             for name, frame in self._template.all_frames()
         }
-        content = {"frames": frames, "options": self.template_options, "system": str(self.system)}
+        content: dict[str, Any] = {
+            "frames": frames,
+            "options": self.template_options,
+            "system": str(self.system),
+        }
         if self.turns:
             content["conversation"] = self._conversation_frame()
             content["document"] = self._template.document_frame

@@ -31,12 +31,13 @@ class WordRegion(AlignmentMethod):
 
     Faithful to the paper and its code (https://github.com/ChenRocks/UNITER): IPOT with the cosine, a step of 0.5 and 50
     iterations, a gradient through the cost alone; a weight of 0.1; half of the pairs are wrong; 15 % of the words are masked,
-    at least one, and of right pairs alone, while all of the speech is heard (conditional masking: one modality at a time). Not
-    faithful: the transport is that of the LLM's input, not of its output, in which a causal LLM has not read the words to
+    at least one, and of right pairs alone, while all of the speech is heard (conditional masking: one modality at a time).
+    Not faithful: the transport is that of the LLM's input, not of its output, in which a causal LLM has not read the words to
     come; of a wrong pair the code subtracts the distance, which has no bound: here it is a hinge against the right text's
-    distance; a masked word is not replaced by a mask but hidden by the LLM's causality, so that it is seen by the words behind
-    it; one pass serves all terms, where the code draws a task for each batch. Left out are the tasks that mask the image
-    (regression and classification of regions): regions of speech are the connector's own outputs, and no detector labels them.
+    distance; a masked word is not replaced by a mask but hidden by the LLM's causality, so that it is seen by the words
+    behind it; one pass serves all terms, where the code draws a task for each batch. Left out are the tasks that mask the
+    image (regression and classification of regions): regions of speech are the connector's own outputs, and no detector
+    labels them.
 
     Arguments
     ---------

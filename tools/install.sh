@@ -56,6 +56,8 @@ check_extras() {
     local extra known
     known=$(sed -n '/^\[options.extras_require\]/,/^\[options.entry/s/^\([a-z_-]*\) *=.*/\1/p' "$ROOT/setup.cfg" | tr '\n' ' ')
     for extra in "$@"; do
+        [ "$extra" != vllm ] ||
+            fail "vLLM brings a torch of its own, which is not in the lock: pip install 'auralign[vllm]' into an environment of its own"
         case " $known" in
         *" $extra "*) ;;
         *) fail "no extra '$extra' in setup.cfg; known: ${known% }" ;;

@@ -20,7 +20,8 @@ cp "$lock" "$old"
 upgrade=(--upgrade)
 if [ "${1-}" = --keep ]; then upgrade=() && shift; fi
 extras=()
-while read -r extra; do extras+=(--extra "$extra"); done < <(
+# Without vLLM, which asks for a torch of its own.
+while read -r extra; do [ "$extra" = vllm ] || extras+=(--extra "$extra"); done < <(
     sed -n '/^\[options.extras_require\]/,/^\[options.entry/s/^\([a-z_-]*\) *=.*/\1/p' setup.cfg
 )
 printf '%s\n' "$@" | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \

@@ -82,6 +82,12 @@ class Checkout:
         self.installer.write_text(FAKE_INSTALLER)
         for name in ("python3", "python3.13", "python3.12", "python3.11"):
             self.program(name, FAKE_PYTHON.replace("REAL", sys.executable))
+        self.disk(100)
+
+    def disk(self, gigabytes):
+        """Leave so much room on each disk, whatever the machine's own has."""
+        kilobytes = gigabytes * 1024 * 1024
+        self.program("df", f"#!/bin/sh\necho Available\necho '/dev/sda 99 9 {kilobytes} 9% /'\n")
 
     def program(self, name, text):
         """Put an executable on PATH, or at a path in the checkout."""

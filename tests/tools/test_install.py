@@ -153,15 +153,14 @@ def test_a_missing_venv_module_names_its_package(checkout):
 
 
 def test_a_small_disk_is_refused_before_anything_is_made(checkout):
-    header = "Filesystem 1024-blocks Used Available Capacity Mounted on"
-    checkout.program("df", f"#!/bin/sh\necho '{header}'\necho '/dev/sda 99 9 3145728 9% /'\n")
+    checkout.disk(3)
     line = one_line(install(checkout))
     assert "3 GB free" in line and "about 8 GB are needed" in line
     assert not checkout.calls.exists()
 
 
 def test_a_small_disk_is_enough_where_torch_is_installed(checkout):
-    checkout.program("df", "#!/bin/sh\necho header\necho '/dev/sda 99 9 1048576 9% /'\n")
+    checkout.disk(1)
     checkout.program("env/bin/python", (checkout.programs / "python3").read_text())
     assert install(checkout, FAKE_TORCH="yes", VIRTUAL_ENV=str(checkout.root / "env")).returncode == 0
 

@@ -38,7 +38,16 @@ def test_shellcheck_sees_every_shell_file_and_no_other(tester):
         line for line in tester.run("tools/test.sh").stdout.splitlines() if line.startswith("shellcheck saw")
     )
     seen = {word for word in line.split() if word.startswith("./")}
-    names = ("install", "test", "environment", "parse_options", "signals", "update_lock", "fault_suite", "run_shards")
+    names = (
+        "install",
+        "test",
+        "environment",
+        "parse_options",
+        "signals",
+        "update_lock",
+        "fault_suite",
+        "run_shards",
+    )
     own = ("./.ci/run", "./egs/digits/run.sh", "./tools/new_recipe/run.sh")
     assert seen == {*own, *(f"./tools/{name}.sh" for name in names)}
 

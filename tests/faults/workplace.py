@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import importlib
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -37,6 +38,11 @@ class Step:
 def other_word(content: bytes) -> bytes:
     """JSON Lines in which a word is another one."""
     return content.replace(b"nine", b"five").replace(b"above", b"about")
+
+
+def other_target(content: bytes) -> bytes:
+    """Targets that begin with another token."""
+    return re.sub(rb'("response_ids": \[)\d+', rb"\g<1>7", content)
 
 
 def other_text(content: bytes) -> bytes:
@@ -95,7 +101,7 @@ STEPS = {
         ("train.py", YAML),
         {
             "data/train.jsonl": other_word,
-            "exp/sift/targets/train.jsonl": other_word,
+            "exp/sift/targets/train.jsonl": other_target,
             "models/whisper/model.safetensors": other_weight,
             YAML: other_rate,
         },

@@ -104,3 +104,18 @@ def test_a_file_that_another_stage_has_taken_may_change(tmp_path):
     with Stage("prepare", tmp_path, inputs={}, outputs=[path]):
         write_records(path, ROWS[:1], kind=Utterance)
         assert len(Records(path, Utterance)) == 1
+
+
+def test_a_file_of_a_stage_that_begins_behind_another_may_not_change(tmp_path):
+    path = prepare(tmp_path)
+    inputs = {
+        "manifest": content(path, made_by="stage 1")
+    }  # both stages are described before the first begins
+    (tmp_path / ".prepare.done.json").unlink()
+    with Stage("first", tmp_path / "first", inputs={}, outputs=[]):
+        write_records(path, ROWS[:1], kind=Utterance)
+    with (
+        pytest.raises(ChangedOutputError, match="was changed while this stage was at work"),
+        Stage("second", tmp_path / "second", inputs=inputs, outputs=[]),
+    ):
+        len(Records(path, Utterance))

@@ -185,10 +185,10 @@ def take(path: PathLike, digest: str) -> None:
 
 
 def check_taken(path: PathLike, digest: Callable[[], str]) -> None:
-    """Raise ChangedOutputError if the stage at work has taken another content of the path as its input; `digest` gives the
-    present hash."""
-    taken = _taken.get(os.path.abspath(path)) if _is_at_work else None
-    if taken is not None and (now := digest()) != taken:
+    """Raise ChangedOutputError if the stage at work has another content of the path among its inputs; `digest` gives the present
+    hash."""
+    taken = _taken.get(os.path.abspath(path))
+    if taken is not None and taken in _inputs_at_work and (now := digest()) != taken:
         raise ChangedOutputError(
             f"{path}: was changed while this stage was at work (SHA-256 {now[:12]}, was {taken[:12]}); run the "
             "same command again"
@@ -197,22 +197,19 @@ def check_taken(path: PathLike, digest: Callable[[], str]) -> None:
 
 def begin_work(inputs: dict[str, Any]) -> None:
     """A stage is at work from now on, in this process; its files are those of which `take` has noted a hash that is among its
-    inputs, and not those of another stage that did not begin."""
-    global _is_at_work
-    _is_at_work, known = True, json.dumps(inputs)
-    for path in [path for path, digest in _taken.items() if digest not in known]:
-        del _taken[path]
+    inputs, and not those of another stage, which may begin later or not at all."""
+    global _inputs_at_work
+    _inputs_at_work = json.dumps(inputs)
 
 
 def end_work() -> None:
     """The stage has ended: its inputs may change."""
-    global _is_at_work
-    _is_at_work = False
-    _taken.clear()
+    global _inputs_at_work
+    _inputs_at_work = ""
 
 
 _taken: dict[str, str] = {}
-_is_at_work = False
+_inputs_at_work = ""  # as JSON; "" if no stage is at work
 
 
 def accept_changed(path: PathLike) -> None:

@@ -126,3 +126,14 @@ def test_one_without_a_validation_is_kept_until_the_next(tmp_path):
     assert (steps(tmp_path), checkpoints.best().step, checkpoints.last().step) == ([1, 2, 3], 2, 3)
     save(checkpoints, 4, 4.0)
     assert steps(tmp_path) == [2, 4]
+
+
+def test_what_a_killed_run_left_of_a_removed_checkpoint_is_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        save(checkpoints, step, 4.0 - step)
+    left = tmp_path / "step_00000001"
+    left.mkdir()
+    (left / "trainable.safetensors").touch()
+    checkpoints.remove_others()
+    assert steps(tmp_path) == [2, 3]

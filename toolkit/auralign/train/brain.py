@@ -155,6 +155,8 @@ class AlignmentBrain(sb.Brain):
         parallel.copy_from_first(self.model.parts.parameters())
         self.progress.skip(self.optimizer_step)
         if parallel.is_first():
+            if last is not None and last.step >= self.recipe.num_steps:  # killed while it removed the others
+                self.checkpoints.remove_others()
             self.description |= self.checkpoints.save_frozen(self.model.frozen_parts)
             write_record(self.model, self.checkpoints.folder / RECORD)
             self.curves = Curves(self.folder / CURVES, step=self.optimizer_step, wandb=self.wandb)

@@ -177,15 +177,17 @@ class Checkpoints:
                 folder / HASHES,
                 {name: hash_path(folder / name) for name in (WEIGHTS, OPTIMISER, DESCRIPTION)},
             )
+        self.remove_others()
+
+    def remove_others(self) -> None:
+        """Remove the checkpoints that are neither the best nor among the last, and what a killed run left of removed ones."""
         found = self._all()
         validated = [checkpoint for checkpoint in found if checkpoint.is_validated]
         kept = [*validated[-self.num_last :], *([_best_of(validated)] if validated else ()), found[-1]]
         if len({checkpoint.step for checkpoint in kept if checkpoint.is_validated}) == 1:
             kept += validated[-2:]  # best is last: the one before it is kept too
         keep = {checkpoint.folder for checkpoint in kept}
-        for folder in (
-            set(self.folder.glob("step_*")) - keep
-        ):  # also folders that a killed run removed only in part
+        for folder in set(self.folder.glob("step_*")) - keep:
             shutil.rmtree(folder)
 
     def exist(self) -> bool:

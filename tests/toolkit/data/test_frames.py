@@ -56,6 +56,16 @@ def test_another_encoder_makes_another_cache(encoder, manifest, tmp_path, whispe
     assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
+def test_the_cache_of_an_older_manifest_is_removed_with_its_lock_and_no_other(encoder, manifest, tmp_path):
+    old, other = f"train.{'0' * 16}.{'1' * 16}", f"train.de.{'0' * 16}.{'1' * 16}"
+    for name in (old, other):
+        for suffix in (".npy", ".crc32", ".lock"):
+            (tmp_path / f"{name}{suffix}").touch()
+    frames_of(encoder, manifest, tmp_path, "disk")
+    left = {path.name for path in tmp_path.iterdir() if "0" * 16 in path.name}
+    assert left == {f"{other}.npy", f"{other}.crc32", f"{other}.lock"}
+
+
 def test_what_does_not_fit_is_computed_each_time_and_says_so(encoder, manifest, tmp_path, capsys):
     assert isinstance(frames_of(encoder, manifest, tmp_path, "memory", max_gigabytes=1e-9), LiveFrames)
     assert "more than max_cache_gigabytes" in capsys.readouterr().err

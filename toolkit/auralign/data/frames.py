@@ -4,6 +4,7 @@ A frozen encoder gives the same frames in every epoch and for every method, so e
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import tee
@@ -118,11 +119,10 @@ def open_frames(
         if path.exists():
             _mend(path, live, lengths, batch_seconds)
         else:
-            for stale in set(path.parent.glob(f"{stem}.*.npy")) - set(
-                path.parent.glob(f"{stem}.{of_manifest}.*.npy")
-            ):
-                stale.unlink()  # frames of an older manifest
-                sums_path(stale).unlink(missing_ok=True)
+            for stale in path.parent.glob(f"{stem}.*"):
+                found = CACHE_FILE.fullmatch(stale.name.removeprefix(stem))
+                if found and found[1] != of_manifest:  # of an older manifest of this name
+                    stale.unlink(missing_ok=True)
             write_array(
                 path,
                 shape,
@@ -131,6 +131,9 @@ def open_frames(
             )
             write_sums(path, lengths)
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
+
+
+CACHE_FILE = re.compile(r"\.([0-9a-f]{16})\.[0-9a-f]{16}\.(?:npy|crc32|lock)")  # behind the manifest's name
 
 
 def made_of(encoder) -> dict | None:

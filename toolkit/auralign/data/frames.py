@@ -20,6 +20,7 @@ from auralign.files import hash_path, hash_value, locked, write_array
 from auralign.progress import Progress
 from auralign.records import Records, Utterance
 
+CACHE_FILE = re.compile(r"\.([0-9a-f]{16})\.[0-9a-f]{16}\.(?:npy|crc32|lock)")  # behind the manifest's name
 BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
 
 
@@ -131,9 +132,6 @@ def open_frames(
             )
             write_sums(path, lengths)
     return CachedFrames(np.load(path, mmap_mode="r"), lengths)
-
-
-CACHE_FILE = re.compile(r"\.([0-9a-f]{16})\.[0-9a-f]{16}\.(?:npy|crc32|lock)")  # behind the manifest's name
 
 
 def made_of(encoder) -> dict | None:

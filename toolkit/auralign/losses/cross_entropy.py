@@ -1,15 +1,12 @@
 """Cross-entropy that never keeps the logits of more than one chunk of positions in memory."""
 
-from collections.abc import Callable
-
 import torch
-from torch.utils.checkpoint import checkpoint
 
+from auralign.losses.chunks import Head, sum_over_chunks
 from auralign.losses.term import Term
 
 # 2^24 logits are 64 MB in fp32: 110 positions of a vocabulary of 152,000, or all positions of a small one.
 MAX_LOGITS = 2**24
-Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states (m, D) to logits (m, V)
 
 
 def cross_entropy(
@@ -26,7 +23,7 @@ def cross_entropy(
     head : callable
         From hidden states (m, D) to logits (m, V).
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
+        More logits than this are computed in chunks (`auralign.losses.chunks`); default 2^24.
 
     Returns
     -------
@@ -36,21 +33,16 @@ def cross_entropy(
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
     rows = rows_of(hidden, head, max_logits)
-    if len(labels) <= rows:
-        return Term(sum=_chunk(hidden, labels, head), count=len(labels))
-    sums = [
-        checkpoint(
-            _chunk, hidden[start : start + rows], labels[start : start + rows], head, use_reentrant=False
-        )
-        for start in range(0, len(labels), rows)
-    ]
-    return Term(sum=torch.stack(sums).sum(), count=len(labels))
+    found = sum_over_chunks(
+        lambda states, part: _chunk(states, labels[part], head), hidden, rows=rows, head=head
+    )
+    return Term(sum=found, count=len(labels))
 
 
 def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
     """The number of positions that together have at most `max_logits` logits, and at least 1."""
     with torch.no_grad():
-        return max(1, max_logits // int(head(hidden[:1]).shape[-1]))
+        return max(1, max_logits // int(head(hidden[:0]).shape[-1]))  # no position: the weights are not read
 
 
 def _chunk(hidden: torch.Tensor, labels: torch.Tensor, head: Head) -> torch.Tensor:

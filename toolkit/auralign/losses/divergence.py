@@ -6,9 +6,9 @@ The teacher's logits are computed in the same step, or cached: its largest logit
 from dataclasses import dataclass
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
-from auralign.losses.cross_entropy import MAX_LOGITS, Head, rows_of
+from auralign.losses.chunks import Head, sum_over_chunks
+from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
 from auralign.losses.term import Term
 
 
@@ -35,7 +35,7 @@ def divergence(
     temperature : float
         Divides both logits; default 1.0.
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
+        More logits than this are computed in chunks (`auralign.losses.chunks`); default 2^24.
 
     Returns
     -------
@@ -55,13 +55,14 @@ def divergence(
         raise ValueError(f"temperature {temperature}: give more than 0")
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits // 2)
-    heads = (head, teacher_head or head)
-    chunks = zip(hidden.split(rows), teacher.detach().split(rows), strict=True)
-    if rows >= len(hidden):
-        return Term(sum=_chunk(hidden, teacher.detach(), heads, temperature), count=len(hidden))
-    sums = [checkpoint(_chunk, *pair, heads, temperature, use_reentrant=False) for pair in chunks]
-    return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+    heads, teacher = (head, teacher_head or head), teacher.detach()
+    found = sum_over_chunks(
+        lambda states, part: _chunk(states, teacher[part], heads, temperature),
+        hidden,
+        rows=rows_of(hidden, head, max_logits // 2),
+        head=head,
+    )
+    return Term(sum=found, count=len(hidden))
 
 
 @dataclass(frozen=True)
@@ -130,14 +131,13 @@ def bucketed_divergence(
         )
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits)
-    if rows >= len(hidden):
-        return Term(sum=_bucketed_chunk(hidden, teacher, head), count=len(hidden))
-    chunks = torch.arange(len(hidden), device=hidden.device).split(rows)
-    sums = [
-        checkpoint(_bucketed_chunk, hidden[rows], teacher[rows], head, use_reentrant=False) for rows in chunks
-    ]
-    return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+    found = sum_over_chunks(
+        lambda states, part: _bucketed_chunk(states, teacher[part], head),
+        hidden,
+        rows=rows_of(hidden, head, max_logits),
+        head=head,
+    )
+    return Term(sum=found, count=len(hidden))
 
 
 def _bucketed_chunk(hidden: torch.Tensor, teacher: TopK, head: Head) -> torch.Tensor:

@@ -9,52 +9,84 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states (m, D) to logits (m, V)
-Chunk = Callable[
+Value = Callable[
     [torch.Tensor, slice], torch.Tensor
-]  # hidden states (m, D) of a slice of the positions, to a scalar
+]  # logits (m, V) of a slice of the positions, to a scalar
+# The same, to the scalar and the gradient (m, V) of the logits
+WithGradient = Callable[[torch.Tensor, slice], tuple[torch.Tensor, torch.Tensor]]
 
 
-def sum_over_chunks(chunk: Chunk, hidden: torch.Tensor, *, rows: int, head: Head) -> torch.Tensor:
-    """The sum of `chunk` over all positions, `rows` at a time.
+def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
+    """The number of positions that together have at most `max_logits` logits, and at least 1."""
+    return max(1, max_logits // _no_logits(hidden, head).shape[-1])
+
+
+def sum_over_chunks(
+    value: Value,
+    hidden: torch.Tensor,
+    head: Head,
+    *,
+    max_logits: int,
+    with_gradient: WithGradient | None = None,
+) -> torch.Tensor:
+    """The sum of `value` over all positions, of which a chunk has at most `max_logits` logits.
 
     A frozen head needs a gradient of its input alone. It is computed with the value, while the logits of the chunk are there:
-    neither are they kept until backward, nor computed again in it. (Liger, arXiv:2410.10989, section 3.2.)
+    they are neither kept until backward, nor computed again in it (Liger, arXiv:2410.10989, section 3.2). If the head is trained,
+    the logits of several chunks are computed again in backward.
 
     Arguments
     ---------
-    chunk : callable
-        From hidden states and the slice of the positions that they are of, to the sum of a loss over them.
+    value : callable
+        From logits, and the slice of the positions that they are of, to the sum of a loss over them.
     hidden : torch.Tensor
         (M, D), M at least 1.
-    rows : int
-        Positions of a chunk.
     head : callable
-        What `chunk` applies; asked whether its own weights are trained. Then the logits of several chunks are computed again in
-        backward.
+        From hidden states to logits.
+    max_logits : int
+    with_gradient : callable, optional
+        `value` with the gradient of the logits, if there is a faster way than autograd.
 
     Returns a scalar that can be differentiated once.
     """
+    rows = rows_of(hidden, head, max_logits)
     parts = [slice(start, start + rows) for start in range(0, len(hidden), rows)]
-    if not torch.is_grad_enabled():
-        return torch.stack([chunk(hidden[part], part) for part in parts]).sum()
-    if hidden.requires_grad and not head(hidden[:0].detach()).requires_grad:
-        return _SumWithGradient.apply(hidden, chunk, parts)
-    if len(parts) == 1:
-        return chunk(hidden, parts[0])
-    return torch.stack([checkpoint(chunk, hidden[part], part, use_reentrant=False) for part in parts]).sum()
+    if torch.is_grad_enabled() and hidden.requires_grad and not _no_logits(hidden, head).requires_grad:
+        return _SumWithGradient.apply(hidden, head, parts, value, with_gradient)
+
+    def of_part(states: torch.Tensor, part: slice) -> torch.Tensor:
+        return value(head(states), part)
+
+    if torch.is_grad_enabled() and len(parts) > 1:
+        sums = [checkpoint(of_part, hidden[part], part, use_reentrant=False) for part in parts]
+    else:
+        sums = [of_part(hidden[part], part) for part in parts]
+    return torch.stack(sums).sum()
+
+
+def _no_logits(hidden: torch.Tensor, head: Head) -> torch.Tensor:
+    """Logits (0, V): they have the size of the vocabulary, and need a gradient if the head is trained. No weight is read."""
+    return head(hidden[:0].detach())
 
 
 class _SumWithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden: torch.Tensor, chunk: Chunk, parts: list[slice]) -> torch.Tensor:
+    def forward(ctx, hidden, head: Head, parts: list[slice], value: Value, with_gradient):
         sums, gradients = [], []
         for part in parts:
+            given = hidden[part].detach().requires_grad_()
             with torch.enable_grad():
-                given = hidden[part].detach().requires_grad_()
-                found = chunk(given, part)
+                logits = head(given)
+                found = logits if with_gradient else value(logits, part)
+            of_logits = None
+            if with_gradient:
+                of_part, of_logits = with_gradient(logits.detach(), part)
+                of_logits = of_logits.to(logits.dtype)
+            else:
+                of_part = found.detach()
             with torch.autocast(hidden.device.type, enabled=False):
-                gradients += torch.autograd.grad(found, given)
-            sums.append(found.detach())
+                gradients += torch.autograd.grad(found, given, of_logits)
+            sums.append(of_part)
         ctx.save_for_backward(torch.cat(gradients))
         return torch.stack(sums).sum()
 
@@ -63,4 +95,4 @@ class _SumWithGradient(torch.autograd.Function):
     def backward(ctx, upstream: torch.Tensor):
         (gradient,) = ctx.saved_tensors
         # In fp32: the scale of a loss in fp16 may be more than fp16 holds.
-        return (gradient.float() * upstream).to(gradient.dtype), None, None
+        return (gradient.float() * upstream).to(gradient.dtype), None, None, None, None

@@ -32,18 +32,19 @@ def cross_entropy(
     """
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits)
     found = sum_over_chunks(
-        lambda states, part: _chunk(states, labels[part], head), hidden, rows=rows, head=head
+        lambda logits, part: torch.nn.functional.cross_entropy(logits.float(), labels[part], reduction="sum"),
+        hidden,
+        head,
+        max_logits=max_logits,
+        with_gradient=lambda logits, part: _with_gradient(logits, labels[part].unsqueeze(1)),
     )
     return Term(sum=found, count=len(labels))
 
 
-def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
-    """The number of positions that together have at most `max_logits` logits, and at least 1."""
-    with torch.no_grad():
-        return max(1, max_logits // int(head(hidden[:0]).shape[-1]))  # no position: the weights are not read
-
-
-def _chunk(hidden: torch.Tensor, labels: torch.Tensor, head: Head) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(head(hidden).float(), labels, reduction="sum")
+def _with_gradient(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of labels (m, 1), and the gradient of the logits (m, V): what is likely, less what is right."""
+    logs = logits.float().log_softmax(-1)
+    found = -logs.gather(1, labels).sum()
+    gradient = logs.exp_()
+    return found, gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, -1.0))

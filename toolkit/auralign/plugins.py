@@ -128,7 +128,8 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
         method = method_class(**options)
         if not (isinstance(method, AlignmentMethod) and isinstance(method.needs, Needs)):
             raise MethodError(
-                f"method {name!r} of {entry.package} {entry.version} makes {shorten(repr(method))}, which is no method with `Needs`"
+                f"method {name!r} of {entry.package} {entry.version} makes {shorten(repr(method))}, "
+                "which is no method with `Needs`"
             )
         check_options(method)
         return method

@@ -102,9 +102,8 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
     entry = find_method(name)
     method_class = load_class(entry)
     try:
-        method = method_class(**options)
-        check_options(method)
-        return method
+        check_options(method_class, options)
+        return method_class(**options)
     except TypeError as error:
         raise MethodError(
             f"method {name!r} of {entry.package} {entry.version} does not take these options "

@@ -125,13 +125,13 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
     entry = find_method(name)
     method_class = load_class(entry)
     try:
+        check_options(method_class, options)
         method = method_class(**options)
         if not (isinstance(method, AlignmentMethod) and isinstance(method.needs, Needs)):
             raise MethodError(
                 f"method {name!r} of {entry.package} {entry.version} makes {shorten(repr(method))}, "
                 "which is no method with `Needs`"
             )
-        check_options(method)
         return method
     except TypeError as error:
         raise MethodError(

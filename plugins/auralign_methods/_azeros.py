@@ -13,7 +13,7 @@ from auralign.records import Utterance
 
 VIEWS = TRANSCRIPT, ATTRIBUTES, PERSONA = ("s", "sp", "ssp")
 FIRST, LAST = "first", "last"
-# What stands for a value that is not known: the words of the script, and two that tables have; compared without marks, as in "n/a".
+# Values that are not known, without marks such as in "n/a": the script's, and two that tables have.
 UNKNOWN = ("", "na", "null", "unk", "unknown", "none", "nan")
 MARKS = re.compile(r"[\W_]+")
 BRACKETED = re.compile(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)")

@@ -311,24 +311,7 @@ def test_sift_tells_ages_by_the_papers_groups(age, group):
 
 @pytest.mark.parametrize(
     "unknown",
-    [
-        None,
-        "",
-        " ",
-        "unknown",
-        "Unknown",
-        "NA",
-        "na",
-        "unk",
-        "UNK",
-        "null",
-        "<unk>",
-        "N/A",
-        "None",
-        float("nan"),
-        "?",
-        "[Unknown]",
-    ],
+    [None, "", " ", float("nan"), *"unknown Unknown NA na N/A unk UNK <unk> null None ? [Unknown]".split()],
 )
 def test_sift_leaves_out_what_is_not_known(unknown):
     method = load_method("sift", views=["sp"])

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # An apostrophe beside a letter, a point between digits, and signs that mean words are part of words.
 KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
+# Scripts without spaces between words: Thai and Lao, kana, Chinese characters.
+UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+UNIT = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 ENGLISH_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -50,6 +53,15 @@ def words(text: str) -> list[str]:
     """Words of any language, in lower case, split by white space, without ASCII punctuation at their edges."""
     found = (word.strip(string.punctuation) for word in straighten(compose(text)).lower().split())
     return [word for word in found if word]
+
+
+def comparable_words(text: str) -> list[str]:
+    """Words of a normalised text of any language; in a script without spaces, each letter is a word.
+
+    >>> comparable_words("«Où?» 我爱你。")
+    ['où', '我', '爱', '你']
+    """
+    return UNIT.findall(normalise(text))
 
 
 def english_words(text: str) -> list[str]:

@@ -49,6 +49,7 @@ def f1_of(counts):
         ("ner", "none", "GPE: malta", 0.0),
         ("ner", "nothing here", "none", 0.0),
         ("nel", "GPE: malta", "PLACE: malta", 1.0),
+        ("nel", "GPE: malta\nFAC: the harbour", "PLACE: malta", 1.0),  # which the combined tags exclude
         ("sentiment", "positive.", "Positive", 1.0),
         ("sentiment", "Neutral", "Positive", 0.0),
         ("acts", "thanks, self", "thanks", 2 / 3),

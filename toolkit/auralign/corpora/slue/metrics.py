@@ -32,7 +32,12 @@ def answer_score(
         return float(found == right)
     if task == "nel":  # the LLM may answer in raw or combined tags
         right, found = (
-            [(COMBINED_TAG.get(tag) or tag, phrase) for tag, phrase in side] for side in (right, found)
+            [
+                (COMBINED_TAG.get(tag, tag), phrase)
+                for tag, phrase in side
+                if COMBINED_TAG.get(tag, tag) is not None  # the combined task excludes the tag
+            ]
+            for side in (right, found)
         )
     sides = [Counter(right), Counter(found)]
     total = sum(sides, Counter()).total()

@@ -77,7 +77,7 @@ def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) ->
         flips=bootstrap_ratio(flips, knows, **units) if knows.any() else Estimate(None, None, None),
         transcribed=share(lambda item: item.answer_class == TRANSCRIBED),
         refusals=share(lambda item: is_refusal(item.answer)),
-        loops=share(lambda item: loops(item.answer)),
+        loops=share(lambda item: loops(item.answer, cut_off="speech" in item.item.cut_off)),
         modality_gap=bootstrap_difference(text, speech, **units),
         spread=_spread(judged, speech, units),
         forgetting=_forgetting(judged, text, units),

@@ -58,6 +58,18 @@ def test_a_loop_that_the_length_limit_cut_within_a_word_is_one(make_corpus):
     assert ledger.behaviours[0].loops.value == pytest.approx(1 / 12)
 
 
+def test_flips_have_no_interval_if_few_speakers_could_flip(make_corpus):
+    asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked, {question.utt_id: question.utt_id for question in asked})
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "111" + "-" * 9),
+        transcript=None,
+        methods={"m": corpus.method("m", "1" * 12, "-" * 12)},
+    )
+    flips = ledger.behaviours[0].flips
+    assert (flips.value, flips.low, flips.num_clusters) == (0, None, 3)
+
+
 def test_the_spread_is_the_deviation_of_the_wordings(make_corpus):
     asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r", phrasing=n % 2) for n in range(12)]
     corpus = make_corpus(asked)

@@ -309,7 +309,10 @@ def test_sift_tells_ages_by_the_papers_groups(age, group):
     assert layout.student.segments[0].text == tags(f"age: {group}")
 
 
-@pytest.mark.parametrize("unknown", [None, "", " ", "unknown", "Unknown", "NA", "na", "unk", "UNK", "null"])
+@pytest.mark.parametrize(
+    "unknown",
+    [None, "", " ", float("nan"), *"unknown Unknown NA na N/A unk UNK <unk> null None ? [Unknown]".split()],
+)
 def test_sift_leaves_out_what_is_not_known(unknown):
     method = load_method("sift", views=["sp"])
     (layout,) = layouts(method, replace(TOLD, attributes={"gender": unknown, "emotion": "sad"}))

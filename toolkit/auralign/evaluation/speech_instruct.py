@@ -168,8 +168,13 @@ def _measure(
         for level in ("prompt", "instruction"):
             values[f"mean {level}"] = (values[f"strict {level}"] + values[f"loose {level}"]) / 2
         per_item = [(all(verdict.strict) + all(verdict.loose)) / 2 for verdict in verdicts]
-    clusters = [one.cluster for one in members]
-    interval = bootstrap_interval(per_item, clusters=clusters, seed=seed, min_clusters=MIN_SPEAKERS)
+    interval = bootstrap_interval(
+        per_item,
+        clusters=[one.cluster for one in members],
+        within=[one.question.utt_id for one in members],
+        seed=seed,
+        min_clusters=MIN_SPEAKERS,
+    )
     values["interval"] = [interval.low, interval.high]
     return values
 

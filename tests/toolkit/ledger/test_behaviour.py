@@ -70,6 +70,13 @@ def test_flips_have_no_interval_if_few_speakers_could_flip(make_corpus):
     assert (flips.value, flips.low, flips.num_clusters) == (0, None, 3)
 
 
+def test_flips_name_their_speakers_if_they_are_fewer(found):
+    assert (
+        found.behaviours[0].flips.num_clusters == 10
+    )  # two of twelve are not answered rightly from the text
+    assert "; 10 speakers)" in behaviour_table(found).to_markdown()
+
+
 def test_the_spread_is_the_deviation_of_the_wordings(make_corpus):
     asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r", phrasing=n % 2) for n in range(12)]
     corpus = make_corpus(asked)

@@ -36,7 +36,7 @@ from auralign.score.metrics import (
     Resampling,
     bootstrap_recovery,
     bootstrap_sums,
-    choose,
+    choose_units,
 )
 
 CELLS = {
@@ -175,7 +175,7 @@ class _Scores:
         """The recovery of the questions of a mask."""
         chosen = np.flatnonzero(mask)
         columns = (self.by_input["speech"][mask], self.floor[mask], self.text[mask])
-        return bootstrap_recovery(*columns, **choose(self.units, chosen))
+        return bootstrap_recovery(*columns, **choose_units(self.units, chosen))
 
 
 def measure(part: Part, exposure: Exposure, judged: Sequence[Judged], *, seed: int) -> Result:

@@ -32,7 +32,7 @@ from auralign.score.metrics import (
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_sums,
-    choose,
+    choose_units,
 )
 
 UNDEFINED = Estimate(None, None, None)
@@ -74,7 +74,7 @@ def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) ->
         method=method,
         group=group,
         flips=bootstrap_interval(
-            [float(judged[row].answer_class in FLIPS) for row in knows], **choose(units, knows)
+            [float(judged[row].answer_class in FLIPS) for row in knows], **choose_units(units, knows)
         )
         if len(knows)
         else UNDEFINED,

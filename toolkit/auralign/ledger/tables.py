@@ -276,11 +276,12 @@ def behaviour_table(ledger: Ledger) -> Table:
         names["forgetting"] = "forgetting"
     rows = []
     for item in ledger.behaviours:
-        found = [getattr(item, name) for name in names]
-        cells = [
-            format_rate(one.value) + ("" if one.low is None else f" ({format_interval(one)})")
-            for one in found
-        ]
+        speakers = item.transcribed.num_clusters
+        cells = []
+        for one in (getattr(item, name) for name in names):
+            others = "" if one.num_clusters == speakers else f"; {format_speakers(one)} speakers"
+            interval = "" if one.low is None else f" ({format_interval(one)}{others})"
+            cells.append(format_rate(one.value) + interval)
         rows.append([item.group, item.method, format_speakers(item.transcribed), *cells])
     return Table(("questions", "method", "speakers", *names.values()), rows, num_texts=2)
 

@@ -18,7 +18,7 @@ from auralign.score.metrics import (
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_ratio,
-    choose,
+    choose_units,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def summarise_flows(
             both = np.flatnonzero(~np.isnan(heard[:, column] + read[:, column]))
             if not len(both):
                 continue
-            chosen = choose(units, both)
+            chosen = choose_units(units, both)
             values = heard[both, column], read[both, column]
             found.append(
                 Share(

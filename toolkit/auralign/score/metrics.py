@@ -338,7 +338,7 @@ def _resample_sums(columns, units: Resampling):
     return drawn_sums[:, :-1], drawn_sums[:, -1]
 
 
-def choose(units: dict, rows) -> dict:
+def choose_units(units: dict, rows) -> dict:
     """The arguments of `Resampling` for some of the items alone."""
     names = ("clusters", "within", "runs")
     return {

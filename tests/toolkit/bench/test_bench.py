@@ -9,6 +9,7 @@ import torch
 from auralign import bench, cli
 from auralign.bench import Row, Settings, corpus, counters, peers, training
 from auralign.bench.ours import World
+from auralign.models import sending
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +41,38 @@ def test_arms_see_padding(world):
     assert 0 < parts.used < parts.laid
 
 
-def test_calls_that_would_wait_for_a_gpu_are_counted():
-    one = torch.ones(2)
-    with counters.counting() as found:
-        one.sum().item()
-        one.tolist()
-        one.to(torch.float64)
-    assert found == {"wait": 2, "copy": 1}
-    one.tolist()
-    assert found == {"wait": 2, "copy": 1}
+def test_what_would_wait_for_a_gpu_is_counted():
+    layer, in_memory = torch.nn.Linear(2, 2), torch.ones(2)
+    with counters.counting(layer) as found:
+        assert in_memory.sum().item() == 2  # a GPU has nothing to do with it
+        assert in_memory.tolist() == [1, 1]
+        out = layer(sending.send(in_memory, torch.device("cpu")))
+        assert (found["wait"], found["copy"]) == (0, 1)
+        out.sum().item()
+        out.tolist()
+        out[out > 0]  # how many?
+        assert not out.cpu().is_cuda
+        assert out.is_cuda
+        out.sum().backward()
+        bool(layer.weight.grad.isfinite().all())
+    assert (found["wait"], found["copy"]) == (5, 1)
+    assert not out.is_cuda
+    out.tolist()
+    assert (found["wait"], found["copy"]) == (5, 1)
+
+
+def test_a_step_waits_at_most_three_times(world):
+    words = counters.count_waits(world.ours("sift")).split()
+    assert int(words[0]) <= 3
+
+
+def test_operations_of_products_and_attention_are_counted_by_hand():
+    weight, inputs = torch.randn(3, 5), torch.randn(7, 5, requires_grad=True)
+    states = torch.randn(1, 2, 10, 4)
+    assert counters.count_operations(lambda: (inputs @ weight.T).sum().backward()) == 2 * 2 * 7 * 5 * 3
+    attend = torch.nn.functional.scaled_dot_product_attention
+    assert counters.count_operations(lambda: attend(states, states, states)) == 2 * 2 * (2 * 10 * 10 * 4)
+    assert counters.count_operations(lambda: attend(states, states, states, is_causal=True)) == 1_600
 
 
 def test_lengths_are_those_of_the_corpora():

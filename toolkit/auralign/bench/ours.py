@@ -26,6 +26,8 @@ from auralign.layout import STUDENT, TEACHER
 from auralign.losses import total
 from auralign.method import AlignmentMethod
 from auralign.models.build import build_model
+from auralign.models.connectors import StackAndProject
+from auralign.models.speech_llm import SpeechLLM
 from auralign.plugins import load_method
 from auralign.progress import Progress
 from auralign.recipe import Recipe
@@ -37,6 +39,7 @@ from auralign.train.examples import Examples, StepStream
 from auralign.train.step import compute_terms, count_units
 
 STRIDE = 5  # of SLAM-LLM: 300 embeddings for its 30 s
+SHIPPED_STRIDE = 8  # of the recipe of LibriSpeech; BLSP's own, too
 TOKENS_PER_STEP, TOKENS_PER_PACK = 7_710, 2_048  # of the recipe of LibriSpeech
 TOP_K = 64
 
@@ -115,6 +118,13 @@ class World:
         """auralign with a method and a padding of Whisper's audio; every arm of a world has the same model."""
         return Ours(self, load_method(name, **options), padding)
 
+    def as_shipped(self) -> "World":
+        """The same with the connector of the recipe of LibriSpeech, untrained: it makes fewer embeddings."""
+        parts = self.model
+        connector = StackAndProject(parts.encoder.width, parts.llm.width, stride=SHIPPED_STRIDE)
+        model = SpeechLLM(parts.encoder, connector.to(parts.llm.device), parts.llm)
+        return dataclasses.replace(self, model=model)
+
 
 class Ours:
     """Stage 3 of one method in a `World`."""
@@ -136,7 +146,8 @@ class Ours:
             max_rejected=0.9,
         )
         recipe = dataclasses.replace(world.recipe, method=method)
-        folder = world.folder / "runs" / f"{method.name}_{padding}_{method.needs.top_k}"
+        name = f"{method.name}_{padding}_{method.needs.top_k}_{self.model.connector.stride}"
+        folder = world.folder / "runs" / name
         self.brain = AlignmentBrain(self.model, method, recipe, folder=folder, description={})
         self.brain.progress = Progress("", unit="step")
         self.brain.stream = StepStream(

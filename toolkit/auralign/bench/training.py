@@ -16,7 +16,7 @@ import torch
 
 from auralign.bench import Row, Settings, against_bar, peers
 from auralign.bench.corpus import CORPORA
-from auralign.bench.counters import count_waits
+from auralign.bench.counters import count_operations, count_waits
 from auralign.bench.ours import Item, Ours, World
 
 LOSS_GATE, GRADIENT_GATE = 1e-5, 1e-4
@@ -27,6 +27,7 @@ ALONE: dict[str, dict[str, Any]] = {
     "blsp": {"batch_size": 1},
     "speechbrain": {"max_seconds": 1.0},
 }  # one by one, for the gate
+SHIPPED = {"slam_llm": "slam_llm", "blsp": "blsp shipped"}  # the peer's arm with its own stride: 5, and 8
 AS_PADDED = {"slam_llm": WHOLE_WINDOW, "blsp": THIRTY_SECONDS}
 NAMES = {
     "slam_llm": "SLAM-LLM",
@@ -91,46 +92,45 @@ def compare(
     for corpus in CORPORA:
         with tempfile.TemporaryDirectory() as folder:
             world = World.make(Path(folder), corpus, settings, number=NUM_CLIPS)
-            ours = world.ours(method)
+            ours, shipped = world.ours(method), world.as_shipped().ours(method)
             items = peers.shuffled(ours.items())
             arms: dict[str, Arm] = {"ours": ours.epoch}
             for name in bars:
                 arms[name] = partial(run_peer, name, ours, items)
                 if name in AS_PADDED:
                     arms[f"ours as {name}"] = world.ours(method, padding=AS_PADDED[name]).epoch
+            if SHIPPED.keys() & bars:
+                arms["shipped"] = shipped.epoch
+                arms["blsp shipped"] = partial(run_peer, "blsp", shipped, items)
             if kept:
                 arms["kept"] = world.ours(method, top_k=64).epoch
             seconds = in_turn(arms, settings)
+            operations = {
+                name: count_operations(arm) for name, arm in arms.items() if settings.device == "cpu"
+            }
             about = f"{corpus}-like lengths, {NUM_CLIPS} clips"
-            for name, bar in bars.items():
-                yield _row(f"{_what(method)} against {NAMES[name]}, {about}", seconds, name, bar, void[name])
-                if name in AS_PADDED:
-                    yield _row(
-                        f"the same, auralign too with {AS_PADDED[name]}, {about}",
-                        seconds,
-                        name,
-                        None,
-                        void[name],
-                        by=f"ours as {name}",
-                    )
-            if kept:
-                name, bar = kept
-                yield _row(
-                    f"{_what(method)}, teacher kept, against {NAMES[name]}, {about}",
-                    seconds,
-                    name,
-                    bar,
-                    void[name],
-                    by="kept",
-                )
+            for what, theirs, mine, bar in _comparisons(method, bars, kept):
+                peer = theirs.partition(" ")[0]
+                yield _row(f"{what}, {about}", seconds, operations, theirs, mine, bar, void[peer])
             yield Row(
-                f"{_what(method)}: counters of auralign, {about}",
+                f"training by {method}: counters of auralign, {about}",
                 f"{statistics.median(seconds['ours']):.2f} {_unit(settings)} an epoch; {count_waits(ours)}",
             )
 
 
-def _what(method: str) -> str:
-    return f"training by {method}"
+def _comparisons(
+    method: str, bars: dict[str, float], kept: tuple[str, float] | None
+) -> Iterator[tuple[str, str, str, float | None]]:
+    """What is compared, the arms of the peer and of auralign, and the bar."""
+    for name, bar in bars.items():
+        yield f"training by {method} against {NAMES[name]}", name, "ours", bar
+        if name in AS_PADDED:
+            yield f"the same, auralign too with {AS_PADDED[name]}", name, f"ours as {name}", None
+        if name in SHIPPED:
+            yield "the same, each with the stride that it ships", SHIPPED[name], "shipped", bar
+    if kept:
+        name, bar = kept
+        yield f"training by {method}, teacher kept, against {NAMES[name]}", name, "kept", bar
 
 
 def _unit(settings: Settings) -> str:
@@ -154,13 +154,17 @@ def in_turn(arms: dict[str, Arm], settings: Settings) -> dict[str, list[float]]:
 
 
 def _row(
-    what: str, seconds: dict[str, list[float]], peer: str, bar: float | None, void: str, *, by: str = "ours"
+    what: str,
+    seconds: dict[str, list[float]],
+    operations: dict[str, int],
+    theirs: str,
+    mine: str,
+    bar: float | None,
+    void: str,
 ) -> Row:
-    ratios = [theirs / mine for theirs, mine in zip(seconds[peer], seconds[by], strict=True)]
+    ratios = [peer / own for peer, own in zip(seconds[theirs], seconds[mine], strict=True)]
     ratio = statistics.median(ratios)
-    return Row(
-        what,
-        f"{ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} runs)",
-        "" if bar is None else against_bar(ratio, bar),
-        void,
-    )
+    figure = f"{ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} runs)"
+    if operations:
+        figure += f", {operations[theirs] / operations[mine]:.2f} times fewer operations"
+    return Row(what, figure, "" if bar is None else against_bar(ratio, bar), void)

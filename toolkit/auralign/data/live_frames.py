@@ -128,7 +128,8 @@ class LiveFrames:
             return lengths.tolist()
         rate = self.encoder.sample_rate
         expected = [self.encoder.num_frames(round(one.seconds * rate)) for one in utterances]
-        sent = torch.tensor(expected).pin_memory().to(lengths.device, non_blocking=True)
+        in_memory = torch.tensor(expected, pin_memory=lengths.device.type == "cuda")
+        sent = in_memory.to(lengths.device, non_blocking=True)
         torch._assert_async((lengths == sent).all(), "the encoder's lengths are not those of its num_frames")
         return expected
 

@@ -4,6 +4,7 @@ Axes: M positions, D width, V vocabulary.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -71,8 +72,16 @@ def _no_logits(hidden: torch.Tensor, head: Head) -> torch.Tensor:
 
 class _SumWithGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, head: Head, parts: list[slice], value: Value, with_gradient):
-        sums, gradients = [], []
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        head: Head,
+        parts: list[slice],
+        value: Value,
+        with_gradient: WithGradient | None,
+    ) -> torch.Tensor:
+        sums: list[torch.Tensor] = []
+        gradients: list[torch.Tensor] = []
         for part in parts:
             given = hidden[part].detach().requires_grad_()
             with torch.enable_grad():
@@ -92,7 +101,7 @@ class _SumWithGradient(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, upstream: torch.Tensor):
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple:
         (gradient,) = ctx.saved_tensors
         # In fp32: the scale of a loss in fp16 may be more than fp16 holds.
         return (gradient.float() * upstream).to(gradient.dtype), None, None, None, None

@@ -122,12 +122,6 @@ class TopK:
         largest = logits.topk(min(k, logits.shape[-1]), dim=-1)
         return cls(largest.indices, largest.values, (logits / temperature).logsumexp(-1), temperature)
 
-    def to(self, device: torch.device | str) -> "TopK":
-        """Copy to a device; the ids become int64, which torch needs as indices."""
-        return TopK(
-            self.ids.long().to(device), self.logits.to(device), self.logsumexp.to(device), self.temperature
-        )
-
     def __len__(self) -> int:
         return len(self.logsumexp)
 

@@ -307,6 +307,7 @@ class SpeechLLM(nn.Module):
             of_ids,
             dict(zip(tagged, of_tags, strict=True)),
             tuple(sizes),
+            tagged,
             frozenset(unpredicted),
             {tag: tuple(pieces) for tag, pieces in coded.items()},
         )

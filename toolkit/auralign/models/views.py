@@ -3,8 +3,10 @@
 Axes: N positions of a pack, M positions under a tag, D width, V vocabulary.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import nn
@@ -22,6 +24,7 @@ from auralign.losses import (
     naming_loss,
 )
 from auralign.models.llm import INPUT, LAST, LLM
+from auralign.models.sending import send
 from auralign.records import Choice
 from auralign.render import Piece
 
@@ -43,6 +46,8 @@ class Pack:
         empty one: the hidden state before it predicts how the answer begins. `END` are the tokens that end a turn.
     sizes : tuple of int
         Positions of each sequence.
+    in_memory : dict of str to list of int
+        The positions of `tagged`, where reading them waits for no GPU.
     unpredicted : frozenset of str
         The tags of first positions of sequences: the position before is of another sequence, and predicts nothing of this one.
     codes : dict of str to tuple of Piece
@@ -54,6 +59,7 @@ class Pack:
     ids: torch.Tensor
     tagged: Mapping[str, torch.Tensor]
     sizes: tuple[int, ...]
+    in_memory: Mapping[str, list[int]]
     unpredicted: frozenset[str] = frozenset()
     codes: Mapping[str, tuple[Piece, ...]] = field(default_factory=dict)
 
@@ -159,9 +165,9 @@ class ViewOutput:
 
     def _counts(self, tag: str) -> list[int]:
         """The number of tokens under a tag in each sequence."""
-        ends = torch.tensor(self.pack.sizes).cumsum(0)
-        counts = torch.searchsorted(self.positions(tag).cpu(), ends).diff(prepend=ends.new_zeros(1))
-        return counts.tolist()
+        positions = self.pack.in_memory.get(tag, [])
+        ends = [bisect_left(positions, end) for end in accumulate(self.pack.sizes, initial=0)]
+        return [end - start for start, end in pairwise(ends)]
 
     def cross_entropy(self, tag: str) -> Term:
         """Negative log-likelihood of the tokens under a tag; the LM head is applied at these positions only, or the book's own
@@ -185,7 +191,7 @@ class ViewOutput:
                 f"{'' if len(books) > 1 else ' and others'}; give them tags of their own: Code(..., tag=NAME)"
             )
         book = self.books[books.pop()]
-        ids = torch.tensor(book.find(codes), device=self.pack.ids.device)
+        ids = send(torch.tensor(book.find(codes)), self.pack.ids.device)
         counts = self._counts(tag)
         of_sequences = zip(self.predicting(tag).split(counts), ids.split(counts), strict=True)
         nats = [book.nll(hidden, own) for hidden, own in of_sequences if len(own)]
@@ -272,11 +278,14 @@ class ViewOutput:
         return original_head if self.is_original else head
 
     def _from_kept(self, teacher: TopK, tag: str, temperature: float, layer) -> Term:
-        kept, wanted = self.positions(TARGET), self.positions(tag)
-        rows = torch.searchsorted(kept, wanted)
-        if layer != LAST or temperature != teacher.temperature or not torch.isin(wanted, kept).all():
+        kept, wanted = (self.pack.in_memory.get(name, []) for name in (TARGET, tag))
+        rows = {position: row for row, position in enumerate(kept)}
+        if layer != LAST or temperature != teacher.temperature or not rows.keys() >= set(wanted):
             raise ValueError(
                 f"divergence at {tag!r}, layer {layer}, temperature {temperature}: the teacher was cached at the target's "
                 f"tokens, at the last layer and temperature {teacher.temperature}; use Needs(teacher=True)"
             )
-        return bucketed_divergence(self.predicting(tag), teacher[rows], self.llm.head)
+        if wanted != kept:
+            chosen = torch.tensor([rows[position] for position in wanted], dtype=torch.long)
+            teacher = teacher[send(chosen, teacher.ids.device)]
+        return bucketed_divergence(self.predicting(tag), teacher, self.llm.head)

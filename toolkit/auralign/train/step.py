@@ -19,6 +19,7 @@ import torch
 from auralign.layout import STUDENT, TEACHER
 from auralign.losses import Term, TopK
 from auralign.method import AlignmentMethod, MethodFailedError, Needs, running
+from auralign.models.sending import send
 from auralign.models.speech_llm import SpeechLLM, on_device
 from auralign.models.views import Named, Pack, ViewOutput
 from auralign.records import Choice
@@ -68,10 +69,16 @@ def assemble(model: SpeechLLM, pack: PackOfExamples, needs: Needs) -> Inputs:
     return Inputs(
         student=model.pack(students, speech),
         teacher=None if teachers is None else model.pack_text(teachers),
-        kept=None if pack.kept is None else pack.kept.to(device),
+        kept=None if pack.kept is None else _on_device(pack.kept, device),
         extras=extras,
         choices=pack.choices,
     )
+
+
+def _on_device(kept: TopK, device: torch.device) -> TopK:
+    """A copy on a device; the ids become int64, which torch needs as indices."""
+    parts = (kept.ids.long(), kept.logits, kept.logsumexp)
+    return TopK(*(send(part, device) for part in parts), kept.temperature)
 
 
 def run(model: SpeechLLM, inputs: Inputs, needs: Needs) -> dict[str, ViewOutput | TopK]:

@@ -23,6 +23,7 @@ from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
 from auralign.models.llm.sharded import Shards
 from auralign.models.llm.sharing import Sharing, probe
+from auralign.models.sending import send
 
 # What configs call the length of the context; families without one have no limit.
 CONTEXTS = ("max_position_embeddings", "max_seq_len", "seq_length", "context_length")
@@ -251,7 +252,7 @@ class LLM(nn.Module):
                 f"the token {self.tokenizer.convert_ids_to_tokens(largest)!r} has id {largest}, the LLM {self.name} has "
                 f"{embeddings.num_embeddings} embeddings; leave it out of the text, or resize the embeddings"
             )
-        return embeddings(torch.as_tensor(ids, dtype=torch.long, device=self.device))
+        return embeddings(send(torch.as_tensor(ids, dtype=torch.long), self.device))
 
     @cached_property
     def mean_embedding(self) -> torch.Tensor:

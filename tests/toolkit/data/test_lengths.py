@@ -11,7 +11,7 @@ from auralign.files import write_atomically
 from auralign.models.build import build_model
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
-from auralign.records import Records, Target, Utterance
+from auralign.records import Records, Target, Utterance, write_records
 from auralign.render import Renderer
 from auralign.train.examples import Examples
 from recipe import make_recipe, write_targets
@@ -69,6 +69,26 @@ def test_with_lengths_that_were_kept_examples_are_those_that_are_counted(
     for array in ("numbers", "rows", "lengths", "sizes", "ends"):
         assert np.array_equal(getattr(found, array), getattr(counted, array))
     assert found.rejected.items == counted.rejected.items
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"response": "edited"}, "the response 'edited', and its response_ids are those of"),
+        ({"response_ids": ()}, "and its response_ids are those of ''"),
+        ({"response_ids": (-1,)}, "the response id -1, and the LLM has tokens from 0 to"),
+        ({"response_ids": (10**6,)}, "the response id 1000000"),
+    ],
+)
+def test_a_response_that_was_edited_beside_its_ids_is_refused(made, changes, said):
+    first, second, *others = made.targets
+    write_records(made.path, [first, replace(second, **changes), *others], kind=Target)
+    with pytest.raises(
+        ValueError, match=rf"targets.jsonl:3: target {second.key} of {second.utt_id} has .*{said}"
+    ):
+        made.examples()
+    write_records(made.path, [first, replace(second, response="edited", response_ids=None)], kind=Target)
+    assert len(made.examples()) == 2
 
 
 def test_without_lengths_that_were_kept_there_are_none(made):

@@ -128,7 +128,11 @@ def _record(part: Path, path: Path, url: str) -> None:
 def _recorded(path: Path) -> str | None:
     """The hash of an earlier download of this name; None if none was recorded."""
     record = path.with_name(path.name + SUFFIX_OF_HASH)
-    return " ".join(record.read_text(encoding="utf-8", errors="replace").split()[:1]) if record.exists() else None
+    return (
+        " ".join(record.read_text(encoding="utf-8", errors="replace").split()[:1])
+        if record.exists()
+        else None
+    )
 
 
 def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:

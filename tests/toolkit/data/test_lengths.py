@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import auralign.data.lengths
-from auralign.data.lengths import lengths_path, read_lengths, write_lengths
+from auralign.data.lengths import lengths_path, made_of, read_lengths, write_lengths
 from auralign.files import write_atomically
 from auralign.models.build import build_model
 from auralign.plugins import load_method
@@ -143,3 +143,14 @@ def test_a_broken_file_is_no_file(made, content):
         file.write(content)
     assert made.read() is None
     assert len(made.examples()) > 0
+
+
+def test_every_flipped_bit_of_a_header_within_the_file_is_survived(made):
+    path = lengths_path(made.path)
+    data = path.read_bytes()
+    for bit in range(8 * 30):  # of the first header of the zip file
+        damaged = bytearray(data)
+        damaged[data.find(b"PK\1\2") + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        found = made.read()
+        assert found is None or found.made == (made_of(next(iter(made.targets))),)

@@ -77,6 +77,7 @@ def test_a_field_of_another_type_is_refused(key, value, says):
         ("choice", "repeat", 'choice is "repeat"'),
         ("choice", {"task": 1}, "choice.task is 1, which is a whole number; expected text"),
         ("choice", {"tsk": "x"}, "choice has the unknown field tsk"),
+        ("finish_reason", "ended", "finish_reason is .ended.; expected one of stop, length, given, none"),
     ],
 )
 def test_a_target_of_other_types_is_refused(key, value, says):

@@ -48,6 +48,15 @@ def test_memory_that_runs_out_is_one_line_with_the_repair(error, capsys):
     assert "no memory is left" in said and "tokens_per_pack" in said and "generate_batch_size" in said
 
 
+def test_what_an_error_quotes_does_not_steer_the_terminal(capsys):
+    def main(argv):
+        raise ValueError("a.jsonl:2: the id 'x\x1b[2J\u202e'")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert "the id 'x⟨U+001B⟩[2J⟨U+202E⟩'" in capsys.readouterr().err
+
+
 def test_a_defect_keeps_its_traceback():
     def main(argv):
         raise RuntimeError("shapes differ")

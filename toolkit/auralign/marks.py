@@ -142,6 +142,12 @@ def recorded_hashes(path: PathLike) -> dict[str, Path]:
     return found
 
 
+def is_recorded(path: PathLike, digest: str) -> bool:
+    """Whether a mark beside a file records this content as an output; those of an earlier auralign have no names of outputs."""
+    marks = Path(path).parent.glob(f".*.{DONE}.json")
+    return any(digest in read_done(done)["outputs"].values() for done in marks)
+
+
 def check_recorded(path: PathLike, digest: str) -> None:
     """Compare a file of records that was read with what its stage recorded; name it on stderr, once, if no mark records it.
 
@@ -228,10 +234,7 @@ _named: set[str] = set()  # files that this process has named already
 
 
 def _name_once(path: Path, digest: str) -> None:
-    for done in path.parent.glob(f".*.{DONE}.json"):
-        if digest in read_done(done)["outputs"].values():
-            return  # of an earlier auralign, whose marks lack names
-    if os.path.abspath(path) not in _named:
+    if not is_recorded(path, digest) and os.path.abspath(path) not in _named:
         _named.add(os.path.abspath(path))
         print(
             f"{path}: no stage recorded its content (written by hand, or elsewhere?); read as it is",

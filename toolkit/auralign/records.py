@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from auralign.files import PathLike, write_atomically
-from auralign.json_lines import RecordError, check_types, parse_object, shorten, unseal
+from auralign.json_lines import REPAIR, RecordError, check_types, parse_object, shorten, unseal
 from auralign.marks import check_recorded
 
 SCHEMA_VERSION = 1
@@ -162,6 +162,10 @@ class Hypothesis:
     other_build: str = (
         ""  # revisions of LLM and encoders whose weights are not those that the connector was trained with
     )
+
+
+# Fields that hold one of some words: another one would be taken for one of them.
+WORDS = {Target: {"finish_reason": ("stop", "length", "given", "none")}}
 
 
 def write_records(
@@ -308,6 +312,11 @@ def _values(line: bytes | str, kind: type, position: str) -> dict[str, Any]:
     check_types(values, kind, position=position)
     if "choice" in values:
         _check_choice(values["choice"], position)
+    for name, words in WORDS.get(kind, {}).items():
+        if values[name] not in words:
+            raise RecordError(
+                f"{position}: {name} is {shorten(values[name])!r}; expected one of {', '.join(words)}; {REPAIR}"
+            )
     return values
 
 

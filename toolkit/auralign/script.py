@@ -35,11 +35,12 @@ def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> No
         sys.exit(0)
     except Exception as error:
         from auralign.records import shorten
+        from auralign.text.characters import show_controls
 
         line = _in_one_line(error)
         if os.environ.get(TRACEBACK) or line is None:
             raise
-        line = shorten(line, LONGEST_LINE)  # a library may put a whole file into its error
+        line = shorten(show_controls(line), LONGEST_LINE)  # a library may put a whole file into its error
         print(f"{os.path.basename(sys.argv[0])}: error: {line}", file=sys.stderr)
         sys.exit(3 if isinstance(error, StageBusyError) else 2)
 

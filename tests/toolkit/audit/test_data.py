@@ -22,7 +22,8 @@ def manifest(tmp_path):
     write_records(tmp_path / "train.jsonl", rows, kind=Utterance)
     write_records(tmp_path / "test.jsonl", [row("t", "Three!", speaker="ann")], kind=Utterance)
     (tmp_path / "train.rejected.jsonl").write_text(
-        '{"id": "x", "reason": "silent"}\n{"id": "y", "reason": "silent"}\n'
+        '{"id": "x", "reason": "silent", "detail": "a\u2028b"}\n{"id": "y", "reason": "silent"}\n',
+        encoding="utf-8",
     )
     return tmp_path / "train.jsonl"
 

@@ -123,6 +123,14 @@ def test_a_text_file_that_changes_before_it_is_read_is_refused(tmp_path, monkeyp
         build(Shout(), texts, tmp_path / "out.jsonl")
 
 
+@pytest.mark.parametrize(("end", "num_told"), [("", 1), ("\n", 0)])
+def test_a_text_file_that_may_be_cut_is_told(tmp_path, end, num_told):
+    (tmp_path / "books.txt").write_text(f"One.\nAnd then th{end}")
+    summary = build(Shout(), tmp_path / "books.txt", tmp_path / "out.jsonl")
+    told = "from the last line of books.txt, which has no newline (was the file cut?)"
+    assert summary.notes[told] == num_told
+
+
 def test_a_text_file_is_a_corpus_of_documents(tmp_path):
     texts = tmp_path / "books.txt"
     texts.write_text("First one.\n\n  Second one. \n", encoding="utf-8")

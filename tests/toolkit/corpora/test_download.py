@@ -3,13 +3,15 @@
 import gzip
 import hashlib
 import io
+import ipaddress
 import json
+import re
 import tarfile
 import zipfile
 
 import pytest
 
-from auralign.corpora.download import DownloadError, download, unpack
+from auralign.corpora.download import DownloadError, _is_public, download, unpack
 from file_server import serve
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
@@ -269,6 +271,11 @@ def test_a_body_without_an_end_is_not_kept(server, path, monkeypatch):
         "http://localhost/a",
         "file:///etc/passwd",
         "ftp://127.0.0.1/a",
+        "http://224.0.0.1/a",
+        "http://[fec0::1]/a",
+        "http://[2002:a9fe:a9fe::]/a",
+        "http://[64:ff9b::a9fe:a9fe]/a",
+        "http://[::ffff:10.0.0.1]/a",
     ],
 )
 def test_a_redirect_into_this_network_is_not_followed(server, path, address):
@@ -276,6 +283,30 @@ def test_a_redirect_into_this_network_is_not_followed(server, path, address):
     with pytest.raises(DownloadError, match="is not followed|is not allowed"):
         download(f"{server.url}/b.bin", path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "2002:808:808::"])
+def test_an_address_of_the_internet_is_public(address):
+    assert _is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "a.bin", "", "http://[::1/a"])
+def test_what_is_no_address_of_the_web_is_named(path, url):
+    with pytest.raises(DownloadError, match=f"^{re.escape(url)}: "):
+        download(url, path)
+
+
+def test_a_redirect_to_what_is_no_address_is_named(server, path):
+    server.redirects["/b.bin"] = "http://[::1/a"
+    with pytest.raises(DownloadError, match="/b.bin: no answer"):
+        download(f"{server.url}/b.bin", path)
+
+
+def test_a_record_of_a_hash_that_is_no_text_is_named(server, path):
+    path.parent.mkdir()
+    path.with_name("a.bin.sha256").write_bytes(b"\xff\xfe")
+    with pytest.raises(DownloadError, match=r"an earlier download had .*a\.bin\.sha256"):
+        download(f"{server.url}/a.bin", path)
 
 
 def test_a_redirect_on_the_same_host_is_followed(server, path):

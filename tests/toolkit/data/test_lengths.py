@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import auralign.data.lengths
-from auralign.data.lengths import lengths_path, read_lengths, write_lengths
+from auralign.data.lengths import lengths_path, made_of, read_lengths, write_lengths
 from auralign.files import write_atomically
 from auralign.models.build import build_model
 from auralign.plugins import load_method
 from auralign.recipe import load_recipe
-from auralign.records import Records, Target, Utterance
+from auralign.records import Records, Target, Utterance, write_records
 from auralign.render import Renderer
 from auralign.train.examples import Examples
 from recipe import make_recipe, write_targets
@@ -71,6 +71,26 @@ def test_with_lengths_that_were_kept_examples_are_those_that_are_counted(
     assert found.rejected.items == counted.rejected.items
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"response": "edited"}, "the response 'edited', and its response_ids are those of"),
+        ({"response_ids": ()}, "and its response_ids are those of ''"),
+        ({"response_ids": (-1,)}, "the response id -1, and the LLM has tokens from 0 to"),
+        ({"response_ids": (10**6,)}, "the response id 1000000"),
+    ],
+)
+def test_a_response_that_was_edited_beside_its_ids_is_refused(made, changes, said):
+    first, second, *others = made.targets
+    write_records(made.path, [first, replace(second, **changes), *others], kind=Target)
+    with pytest.raises(
+        ValueError, match=rf"targets.jsonl:3: target {second.key} of {second.utt_id} has .*{said}"
+    ):
+        made.examples()
+    write_records(made.path, [first, replace(second, response="edited", response_ids=None)], kind=Target)
+    assert len(made.examples()) == 2
+
+
 def test_without_lengths_that_were_kept_there_are_none(made):
     lengths_path(made.path).unlink()
     assert made.read() is None
@@ -123,3 +143,14 @@ def test_a_broken_file_is_no_file(made, content):
         file.write(content)
     assert made.read() is None
     assert len(made.examples()) > 0
+
+
+def test_every_flipped_bit_of_a_header_within_the_file_is_survived(made):
+    path = lengths_path(made.path)
+    data = path.read_bytes()
+    for bit in range(8 * 30):  # of the first header of the zip file
+        damaged = bytearray(data)
+        damaged[data.find(b"PK\1\2") + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        found = made.read()
+        assert found is None or found.made == (made_of(next(iter(made.targets))),)

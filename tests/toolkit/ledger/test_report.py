@@ -3,6 +3,8 @@ import dataclasses
 import pytest
 
 from auralign.ledger.report import FILES, format_report, read_scores, write_report
+from auralign.ledger.table import Table
+from auralign.ledger.tasks import Spread, TaskTable
 
 FACTS = {"seed": 1, "command": "python score.py"}
 
@@ -43,6 +45,22 @@ def test_answers_are_data_and_break_no_table(ledger):
     odd = dataclasses.replace(ledger.examples[0], got="a | b\n<|im_end|> *x*")
     report = format_report(dataclasses.replace(ledger, examples=(odd,)), title="Digits", facts={})
     assert r"a \| b \<\|im\_end\|\> \*x\* |" in report
+
+
+HOSTILE = "![x](http://a.b)\x1b[31m \u202e<img>"
+SHOWN = r"!\[x\](http\://a.b)⟨U+001B⟩\[31m ⟨U+202E⟩\<img\>"
+
+
+def test_names_and_wordings_are_data_outside_of_tables_too(ledger):
+    spread = Spread((), 0.0, 0.0, 0.0)
+    task = TaskTable(HOSTILE, "order", "accuracy", "", False, 4, 1, (HOSTILE,), {"text": spread}, {})
+    strata = {HOSTILE: Table(("group",), [["x"]], 1)}
+    absent = dataclasses.replace(ledger, absent_groups=(HOSTILE,))
+    report = format_report(absent, [task], title="Digits", facts={"by": HOSTILE}, strata=strata)
+    assert not {"\x1b", "\u202e"} & set(report)
+    lines = report.splitlines()
+    assert f"## {SHOWN}" in lines and f"- {SHOWN}: not in this corpus" in lines
+    assert any(line.startswith(f"- {SHOWN}, order, 1: ") for line in lines)
 
 
 def test_tables_have_as_many_cells_in_every_row(report):

@@ -46,6 +46,8 @@ def test_markdown_escapes_what_an_llm_wrote_and_cuts_it():
         ("see https://a.b/c", r"see https\://a.b/c"),
         ("see www.a.b", r"see www\.a.b"),
         ("mail me@a.b", r"mail me\@a.b"),
+        ("mail me.@a.b", r"mail me.\@a.b"),
+        ("&lt;b&#62; ~~no~~ $x$", r"\&lt;b\&#62; \~\~no\~\~ \$x\$"),
         ("red\x1b[31m", r"red⟨U+001B⟩\[31m"),
         ("\u202eder", "⟨U+202E⟩der"),
         ("at 10:30, www", "at 10:30, www"),
@@ -53,3 +55,9 @@ def test_markdown_escapes_what_an_llm_wrote_and_cuts_it():
 )
 def test_markdown_makes_no_link_and_hides_no_character(written, escaped):
     assert Table(("got",), [[written]], num_texts=1).to_markdown().splitlines()[-1] == f"| {escaped} |"
+
+
+@pytest.mark.parametrize("letter", ["\x1b", "\x9b", "\r", "\x08", "\u202e", "\u2066", "\x85", "\u2028"])
+def test_a_terminal_gets_no_control_character(letter):
+    text = Table(("got",), [[f"a{letter}b"]], num_texts=1).to_text(heading=lambda row: f"h{letter}")
+    assert letter not in text and len(text.splitlines()) == 3

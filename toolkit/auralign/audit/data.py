@@ -150,6 +150,9 @@ def _read_rejected(path: Path) -> dict[str, int]:
     listed = rejected_path(path)
     if not listed.is_file():
         return {}
-    lines = enumerate(listed.read_text(encoding="utf-8").splitlines(), start=1)
-    reasons = (parse_object(line, position=f"{listed}:{number}").get("reason", "") for number, line in lines)
+    # No splitlines: a transcript may hold what else ends a line, such as U+2028.
+    lines = enumerate(listed.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1)
+    reasons = (
+        parse_object(line, position=f"{listed}:{number}").get("reason", "") for number, line in lines if line
+    )
     return dict(sorted(Counter(reasons).items()))

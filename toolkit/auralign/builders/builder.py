@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from auralign import __version__
 from auralign.data.manifest import Summary
 from auralign.data.rejected import Item, Note, Rejected, Rejection, rejected_path
+from auralign.data.sources.text_files import find_cut
 from auralign.files import PathLike, write_json
 from auralign.marks import check_taken
 from auralign.progress import track
@@ -113,7 +114,7 @@ def build(
         steps = builder.steps(rows, output.with_suffix("").absolute())
         with Store(stage.partial(output), _Made) as store:
             keys = _run(steps, store, source, output, f"build {builder.name}: {output.stem}")
-            summary = _write(keys, store, output, max_rejected, num_read=len(rows), about=inputs)
+            summary = _write(keys, store, source, output, max_rejected, num_read=len(rows), about=inputs)
     return summary
 
 
@@ -143,7 +144,14 @@ def _run(steps: Iterable[Step], store: Store, source: Path, output: Path, about:
 
 
 def _write(
-    keys: list[str], store: Store, output: Path, limit: float, *, num_read: int, about: dict[str, Any]
+    keys: list[str],
+    store: Store,
+    source: Path,
+    output: Path,
+    limit: float,
+    *,
+    num_read: int,
+    about: dict[str, Any],
 ) -> Summary:
     """Write the manifest, the list of what was left out, and the account."""
     rejected, summary = Rejected(limit=limit), Summary(output)
@@ -164,6 +172,8 @@ def _write(
         rejected.write(rejected_path(output), num_kept=summary.num_kept, repair=REPAIR)
 
     write_records(output, kept(), kind=Utterance)
+    for note in find_cut(source) if source.suffix == ".txt" else ():
+        summary.notes[note.text] += note.count
     summary.rejected = rejected.summary(num_kept=summary.num_kept)
     reasons = Counter(item["reason"] for item in rejected.items)
     write_json(

@@ -194,12 +194,17 @@ def decoding_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def print_stream(pieces: Iterator[str], *, live: bool) -> str:
-    """Print an answer, piece by piece if `live`, otherwise when it is complete; returns it."""
+    """Print an answer, piece by piece if `live`, otherwise when it is complete; returns it.
+
+    `live` is for terminals, which obey control characters: these are shown as their codes.
+    """
+    from auralign.text.characters import show_controls
+
     said = []
     for piece in pieces:
         said.append(piece)
         if live:
-            print(piece, end="", flush=True)
+            print(show_controls(piece), end="", flush=True)
     text = "".join(said)
     print("" if live else text, flush=True)
     return text

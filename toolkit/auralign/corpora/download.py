@@ -45,6 +45,7 @@ SURPLUS_BYTES = (
 )  # of a body that is read before it is given up, so that its size is told if it is a little too long
 SUFFIX_OF_HASH = ".sha256"  # of the file beside a download whose hash nobody published
 AGAIN = "run the same command again"
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class DownloadError(OSError):
@@ -127,7 +128,11 @@ def _record(part: Path, path: Path, url: str) -> None:
 def _recorded(path: Path) -> str | None:
     """The hash of an earlier download of this name; None if none was recorded."""
     record = path.with_name(path.name + SUFFIX_OF_HASH)
-    return " ".join(record.read_text(encoding="utf-8").split()[:1]) if record.exists() else None
+    return (
+        " ".join(record.read_text(encoding="utf-8", errors="replace").split()[:1])
+        if record.exists()
+        else None
+    )
 
 
 def _fault(path: Path, *, num_bytes: int | None, sha256: str | None, md5: str | None) -> str:
@@ -182,6 +187,8 @@ def _open(url: str, start: int):
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise DownloadError(f"{url}: is neither http nor https; give such an address")
         opener = urllib.request.build_opener(_PublicRedirects)
         response = opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
     except DownloadError:
@@ -194,7 +201,7 @@ def _open(url: str, start: int):
                 f"{url}: the server says {error.code} {error.reason}; check the address in a browser, and give a mirror if "
                 "the file has moved"
             ) from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: an address that is none
         raise DownloadError(
             f"{url}: no answer ({getattr(error, 'reason', error)}); check the connection and {AGAIN} to go on"
         ) from error
@@ -230,7 +237,18 @@ def _is_private(host: str) -> bool:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
     except OSError:  # no such host: the request says so
         return False
-    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
+    return not all(_is_public(ipaddress.ip_address(address.partition("%")[0])) for address in found)
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one of the public internet, and so is the older address that it carries, if it carries one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        carried = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            carried = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if carried is not None or address.is_site_local:
+            return carried is not None and _is_public(carried)
+    return address.is_global and not address.is_multicast
 
 
 def _total_bytes(response, start: int) -> int | None:

@@ -49,6 +49,8 @@ SPAN = np.dtype(
     ]
 )
 OWN = -1
+DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError)
+"""What `np.load` raises on an .npz that is cut or has wrong bytes; RuntimeError if one says that it is encrypted."""
 
 
 class Span(NamedTuple):
@@ -235,7 +237,7 @@ def _read(targets: Path) -> tuple[Lengths, dict] | None:
             codes = tuple(map(tuple, facts.get("codes", ())))
             lengths = Lengths(rows, spans, tuple(facts["branches"]), made, codes)
             made_of = facts["made_of"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # of something else, or cut
+    except DAMAGED:  # of something else, or cut
         return None
     return (lengths, made_of) if rows.dtype == ROW and spans.dtype == SPAN else None
 

@@ -4,11 +4,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from auralign.data.batching import pack
+from auralign.data.lengths import DAMAGED
 from auralign.files import TEMPORARY, hash_value, write_atomically, write_rows
 from auralign.layout import Response
 from auralign.method import lay_out
@@ -103,6 +103,6 @@ def _read(path: Path, kind: np.dtype) -> np.ndarray | None:
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             array = file["rows"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except DAMAGED:
         return None
     return array if array.dtype == kind else None

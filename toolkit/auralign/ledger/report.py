@@ -15,7 +15,7 @@ from auralign.ledger.ledger import Ledger
 from auralign.ledger.page import format_page
 from auralign.ledger.picture import draw_ledger
 from auralign.ledger.summary import describe_result
-from auralign.ledger.table import Table
+from auralign.ledger.table import Table, escape
 from auralign.ledger.tables import (
     BEHAVIOUR,
     behaviour_table,
@@ -28,6 +28,7 @@ from auralign.ledger.tables import (
 )
 from auralign.ledger.task_tables import LEGEND, comparison_table, list_wordings, task_table, wording_table
 from auralign.ledger.tasks import TaskTable, tables_from_list, tables_to_list
+from auralign.text.characters import show_controls
 
 FILES = ("scores.json", "report.md", "ledger.png", "report.html")
 
@@ -132,7 +133,7 @@ def format_report(
     """The report, in Markdown."""
     sections = [
         f"# {title}",
-        describe_result(ledger),
+        escape(describe_result(ledger)),
         "![The gap ledger](ledger.png)",
         *_task_sections(tasks),
         "## The gap ledger",
@@ -151,7 +152,11 @@ def format_report(
             if ledger.behaviours
             else []
         ),
-        *[text for name, table in (strata or {}).items() for text in (f"## {name}", table.to_markdown())],
+        *[
+            text
+            for name, table in (strata or {}).items()
+            for text in (f"## {escape(name)}", table.to_markdown())
+        ],
         *([f"## {INSIDE}", inside.to_markdown(), NOTE] if inside else []),
         "## Methods compared with each other",
         difference_table(ledger).to_markdown()
@@ -163,7 +168,7 @@ def format_report(
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "\n".join(f"- {note}" for note in notes),
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return show_controls("\n\n".join(section for section in sections if section)) + "\n"
 
 
 def _task_sections(tasks):
@@ -179,12 +184,12 @@ def _task_sections(tasks):
         compared.to_markdown() if compared.rows else "",
         "## Speech, wording by wording",
         wording_table(tasks).to_markdown(),
-        "\n".join(f"- {line}" for line in list_wordings(tasks)),
+        "\n".join(f"- {escape(line)}" for line in list_wordings(tasks)),
     ]
 
 
 def _absent(ledger):
-    return "\n".join(f"- {group}: not in this corpus" for group in ledger.absent_groups)
+    return "\n".join(f"- {escape(group)}: not in this corpus" for group in ledger.absent_groups)
 
 
 def _legend(ledger):

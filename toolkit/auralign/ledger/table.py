@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from auralign.text.characters import show_controls
 
 NOT_DEFINED = "-"
-ADDRESS = re.compile(r"(https?|ftp|www|\w(?=@\w))([:.@])", re.IGNORECASE)  # what Markdown makes a link of
+ADDRESS = re.compile(
+    r"(https?|ftp|www|[\w.+-](?=@\w))([:.@])", re.IGNORECASE
+)  # what Markdown makes a link of
 LONGEST_TEXT = 80  # characters of a cell of Markdown
 
 
@@ -70,7 +72,7 @@ class Table:
         shown = [at for at in range(len(self.rows[0])) if at not in without]
         stacked = [("", "", *(self.headers[at].rsplit(" ", 1)))[-2:] for at in shown if self.headers]
         heads = [list(level) for level in zip(*stacked, strict=True)]
-        cells = [[row[at] for at in shown] for row in self.rows]
+        cells = [[_in_one_line(row[at]) for at in shown] for row in self.rows]
         widths = [max(map(len, column)) for column in zip(*heads, *cells, strict=True)]
         num_texts = sum(at < self.num_texts for at in shown)
         lines = [_align(head, widths, num_texts) for head in heads if any(head)]
@@ -78,7 +80,7 @@ class Table:
         for row, line in zip(self.rows, cells, strict=True):
             if heading is not None and heading(row) != block:
                 block = heading(row)
-                lines.append(block)
+                lines.append(_in_one_line(block))
             lines.append(_align(line, widths, num_texts))
         return "\n".join(lines)
 
@@ -86,7 +88,7 @@ class Table:
         """The table in Markdown; markup in cells, which an LLM may have written, is escaped."""
         marks = [":--" if at < self.num_texts else "--:" for at in range(len(self.headers))]
         lines = (self.headers, marks, *self.rows)
-        return "\n".join("| " + " | ".join(map(_escape, cells)) + " |" for cells in lines)
+        return "\n".join("| " + " | ".join(map(_escape_cell, cells)) + " |" for cells in lines)
 
 
 def _align(cells, widths, num_texts):
@@ -97,10 +99,20 @@ def _align(cells, widths, num_texts):
     return "  " + " ".join(["  ".join(padded[:num_texts]), *padded[num_texts:]]).rstrip()
 
 
-def _escape(text):
-    """Text as one cell, with bars, line breaks, markup and addresses escaped, and controls shown."""
+def _in_one_line(text: str) -> str:
+    """Text for a terminal, without line ends and with controls shown."""
+    return show_controls(" ".join(text.replace("\t", " ").splitlines()))
+
+
+def _escape_cell(text: str) -> str:
+    """Text as one cell: as `escape`, and cut if it is long."""
+    text = " ".join(text.split())
+    return escape(text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…")
+
+
+def escape(text: str) -> str:
+    """Text in Markdown, with line breaks, markup and addresses escaped, and controls shown."""
     text = show_controls(" ".join(text.split()))
-    text = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
-    for letter in "\\|<>*_`[]":
+    for letter in "\\|<>*_`[]&~$":
         text = text.replace(letter, f"\\{letter}")
     return ADDRESS.sub(r"\1\\\2", text)

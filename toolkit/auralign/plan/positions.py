@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auralign.data.frames import count_frames
-from auralign.data.lengths import OWN, lengths_path
+from auralign.data.lengths import DAMAGED, OWN, lengths_path
 from auralign.generate.targets import draw_choices, draw_utts
 from auralign.layout import MAIN
 from auralign.plan.sizes import Sizes
@@ -65,8 +65,12 @@ def count(run, split: str, sizes: Sizes) -> Positions:
     counts = run.recipe.method.needs.num_tokens and sizes.connectors[MAIN].counts_tokens
     counted = lengths_path(run.targets(split))
     if counted.is_file():
-        with np.load(counted, allow_pickle=False) as file:
-            rows, spans, branches = file["rows"], file["spans"], json.loads(str(file["facts"]))["branches"]
+        try:
+            with np.load(counted, allow_pickle=False) as file:
+                rows, spans = file["rows"], file["spans"]
+                branches = json.loads(str(file["facts"]))["branches"]
+        except DAMAGED as error:
+            raise ValueError(f"{counted}: is damaged ({error}); delete it: stage 3 counts again") from error
         student, other, targets, of = (rows[name] for name in ("student", "other", "target", "row"))
         embeddings, example_of = np.zeros(len(rows)), np.repeat(np.arange(len(rows)), rows["num_spans"])
         for number, name in enumerate(branches):

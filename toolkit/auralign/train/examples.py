@@ -25,11 +25,12 @@ from auralign.data.lengths import (
 from auralign.data.rejected import Rejected
 from auralign.layout import END, MAIN, STUDENT, TEACHER, Code, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
+from auralign.marks import is_recorded
 from auralign.method import in_slot, lay_out
 from auralign.models.builds import llm_part
 from auralign.models.speech_llm import Frames
 from auralign.recipe.draws import Draws
-from auralign.records import Choice, Records, Target, Utterance, read_about
+from auralign.records import Choice, Records, Target, Utterance, read_about, shorten
 from auralign.render import Piece, Rendered, Renderer, describe_change
 from auralign.store import teacher_path
 from auralign.train.laid_out import LaidOut
@@ -105,6 +106,7 @@ class Examples:
     ):
         self.targets, self.manifest, self.frames = targets, manifest, frames
         self.method, self.renderer = method, renderer
+        self._is_by_hand = not is_recorded(targets.path, targets.digest)
         self.rejected = Rejected(limit=max_rejected)
         self.drawn = Drawn(draws or Draws(), targets, manifest, self.rejected)
         self._laid_out_once = LaidOut()
@@ -331,7 +333,9 @@ class Examples:
         return render_views(layout, self.method, self.renderer)
 
     def _check(self, target: Target, llm, prompt: tuple[int, ...] | None = None) -> None:
-        """Raise ValueError if the target is of another LLM, method or, token by token, prompt."""
+        """Raise ValueError if the target is of another LLM, method or, token by token, prompt, or not the text of its ids."""
+        if self._is_by_hand and target.response_ids is not None:
+            self._check_response(target, target.response_ids, llm.vocabulary_size)
         found = [*made_of(target)]
         needed = [llm.revision, self.renderer.frame_hash, f"{self.method.name} {self.method.version}"]
         if prompt is not None:
@@ -349,6 +353,21 @@ class Examples:
                     f"{self.targets.path}: target {target.key} of {target.utt_id} was made with {what} {was}, the recipe "
                     f"now gives {now}{change}; run stage 2 again; if it reports this file as complete, delete the file first"
                 )
+
+    def _check_response(self, target: Target, ids: tuple[int, ...], vocabulary_size: int) -> None:
+        """Raise ValueError if a target that no stage recorded has one response as text, and another one in its ids, which are
+        what is taught."""
+        fault, strangers = "", [token for token in ids if not 0 <= token < vocabulary_size]
+        if strangers:
+            fault = f"the response id {strangers[0]}, and the LLM has tokens from 0 to {vocabulary_size - 1}"
+        elif (spelled := self.renderer.read(ids).text) != target.response:
+            fault = f"the response {shorten(repr(target.response))}, and its response_ids are those of {shorten(repr(spelled))}"
+        if fault:
+            line = self.targets.row(target.key) + 2
+            raise ValueError(
+                f"{self.targets.path}:{line}: target {target.key} of {target.utt_id} has {fault}; correct them, or leave "
+                "response_ids out, so that the response is taught"
+            )
 
 
 @dataclass(frozen=True)

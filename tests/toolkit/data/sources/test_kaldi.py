@@ -62,6 +62,17 @@ def test_kaldi_files_may_have_tabs(tmp_path):
     assert [(u.audio, u.text, u.speaker) for u in read_source(folder)] == [("a.wav", "THREE FIVE", "s")]
 
 
+@pytest.mark.parametrize("name", ["text", "wav_scp", "segments", "utt2spk", "utt2lang"])
+def test_each_file_of_a_kaldi_folder_that_may_be_cut_is_told(tmp_path, name):
+    whole = {"text": "u1 ONE\n", "wav_scp": "r1 a.wav\n", "segments": "u1 r1 0 1\n"}
+    whole |= {"utt2spk": "u1 s\n", "utt2lang": "u1 en\n"}
+    *_, note = read_source(kaldi(tmp_path, **{**whole, name: whole[name].rstrip()}))
+    assert (
+        note.text
+        == f"from the last line of {name.replace('_', '.')}, which has no newline (was the file cut?)"
+    )
+
+
 def test_the_channel_of_a_kaldi_segment_is_told(tmp_path):
     *found, note = read_source(kaldi(tmp_path, segments="u1 r1 0.1 0.4 1\nu2 r2 0.0 0.5 A\n"))
     assert [u.id for u in found] == ["u1", "u2"]

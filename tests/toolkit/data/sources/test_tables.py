@@ -100,3 +100,11 @@ def test_a_last_line_without_its_newline_is_reported_and_kept(tmp_path, end, num
     notes = [item.text for item in items if isinstance(item, Note)]
     assert len(items) - len(notes) == 2
     assert notes == ["from the last line of clips.csv, which has no newline (was the file cut?)"] * num_told
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-12], lambda data: data[:10] + b"\x07" + data[11:]])
+def test_a_damaged_gzip_is_named(tmp_path, damage):
+    path = tmp_path / "clips.csv.gz"
+    path.write_bytes(damage(gzip.compress(b"path,sentence\n" + b"a.wav,one\n" * 100)))
+    with pytest.raises(RecordError, match=r"clips.csv.gz: cannot be read after line \d+ .*copy it again"):
+        list(read_source(path))

@@ -81,7 +81,7 @@ def read_source(
         hint=NO_HEADER if form in TABLES else "",
     )
     texts = {
-        "kaldi": [path / name for name in ("text", "wav.scp", "segments")]
+        "kaldi": [path / name for name in ("text", "wav.scp", "segments", "utt2spk", "utt2lang")]
     }  # a cut line of JSON is an error
     for text in [path] if form in TABLES else texts.get(form, []):
         yield from find_cut(text)

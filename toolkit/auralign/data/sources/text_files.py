@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -28,7 +29,7 @@ def read_lines(file: TextIO, source: Path) -> Iterator[str]:
         raise RecordError(
             f"{source}: not UTF-8 after line {number} ({error.reason}); convert it first"
         ) from error
-    except (EOFError, OSError) as error:  # of gzip
+    except (EOFError, OSError, zlib.error) as error:  # of gzip
         raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
 
 

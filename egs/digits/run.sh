@@ -95,7 +95,9 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
         fi
     done
     if ! $registered && grep -qs "data/<speech>_negatives " "${hparams[@]}"; then # of word_region
-        forward python local/negatives.py --data "data/$speech" --output "data/${speech}_negatives"
+        for split in train valid; do
+            forward auralign build negate --manifest "data/$speech/$split.jsonl" --output "data/${speech}_negatives"
+        done
     fi
 fi
 

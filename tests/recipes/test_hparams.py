@@ -13,9 +13,9 @@ from auralign.ledger.recipe import Comparison
 from auralign.method import lay_out
 from auralign.models.build import build_decoding, build_model, build_recognizer
 from auralign.recipe import load_recipe
-from auralign.records import Utterance
 from auralign.run_folder import RunFolder
 from auralign.testing import make_speech, make_tiny_llm, make_tiny_whisper
+from auralign.testing.world import KIT
 
 ROOT = Path(__file__).parent.parent.parent / "recipes"
 YAMLS = sorted(ROOT.glob("*/hparams/*.yaml"))
@@ -127,17 +127,17 @@ def test_a_step_holds_a_pack_or_more_and_warm_up_ends(path):
 @every_method
 def test_whatever_is_asked_has_speech_in_it(path):
     hparams = load_recipe(path)
-    utterance = Utterance("a", "a.wav", 1.0, "go on", words=(("go", 0.0, 0.5), ("on", 0.5, 1.0)))
     layouts = [
-        lay_out(hparams.method, utterance, choice, Response("well"))
+        lay_out(hparams.method, utterance, choice, Response("well", grades=hparams.method.grades_tried[0]))
         for seed in range(20)  # phrasings are drawn
+        for utterance in KIT
         for choice in draw_choices(hparams.method, utterance, seed)
     ]
     assert layouts
     for layout in layouts:
-        assert any(isinstance(segment, Speech) for segment in layout.student.segments)
+        assert any(isinstance(segment, Speech) for segment in layout.student.contents)
         assert not any(
-            "{" in segment.text for segment in layout.teacher.segments if isinstance(segment, Text)
+            "{" in segment.text for segment in layout.teacher.contents if isinstance(segment, Text)
         )
 
 

@@ -367,3 +367,27 @@ def test_a_document_that_would_be_heard_is_refused(tmp_path):
         MethodFailedError, match="'d1' is a document, which has no audio; hear one of its own others"
     ):
         lay_out(Free(Needs(others=True), Speech("x", of="d1")), manifest["d2"], Choice(), Response(""))
+
+
+def test_a_document_is_listed_if_it_or_what_it_hears_is_too_long(trained, tmp_path):
+    """It is neither cut nor heard in part."""
+    examples, model, method = trained
+    hour = replace(SPOKEN, id="hour", seconds=3600.0)
+    clip = examples.manifest[0]
+    heard = replace(DOCUMENT, id="heard", others=("hour",), labels={"spans": {"hour": [8, 23]}})
+    spans = {clip.id: [0, len(clip.text)]}
+    long = Utterance(
+        "long", "", 0.0, f"{clip.text} and {'on ' * 300}", labels={"spans": spans}, others=(clip.id,)
+    )
+    manifest = records(
+        tmp_path, clip, hour, heard, long, replace(long, id="sound", text=f"{clip.text} and on")
+    )
+    options = {"method": method, "model": model, "renderer": examples.renderer, "max_rejected": 1.0}
+    targets = write_targets(manifest, tmp_path / "targets.jsonl", **options)
+    found = Examples(targets, manifest, frames=live_frames(model, manifest), **options)
+    assert [found.target(number).utt_id for number in range(len(found))] == ["sound"]
+    listed = {item["id"]: (item["reason"], item["detail"]) for item in found.rejected.items}
+    assert (
+        listed["heard"][0] == "longer than the encoder hears" and "hour, which it hears" in listed["heard"][1]
+    )
+    assert listed["long"][0] == "longer than the LLM's context"

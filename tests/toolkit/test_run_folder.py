@@ -10,7 +10,7 @@ import pytest
 import auralign
 from auralign import cli
 from auralign.evaluation.sources import targets_of
-from auralign.recipe import RecipeError
+from auralign.recipe import RecipeError, load_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records
 from auralign.run_folder import RECIPE, RunFolder
 from recipe import DIGITS, make_recipe, make_utterance, run
@@ -321,3 +321,13 @@ def test_a_card_has_the_ledger_of_its_own_run_alone(recipe, third, monkeypatch):
 def test_an_opened_run_takes_no_other_values(recipe, other_test):
     with pytest.raises(ValueError, match="device: a RunFolder has its own values"):
         auralign.evaluate(RunFolder.open(recipe / "exp/other"), other_test, device="cpu")
+
+
+def test_what_is_trained_on_may_be_in_a_folder_of_its_own(tmp_path):
+    """A builder makes other rows of the training set; the questions are the same."""
+    folder = make_recipe(tmp_path / "r", llm="llm", encoder="encoder", more="train_folder: built\n")
+    data = RunFolder(load_recipe(folder / "hparams" / "sift.yaml")).data
+    assert [data.manifest(split) for split in ("train", "valid", "test")] == [
+        Path("built/train.jsonl"), Path("built/valid.jsonl"), Path("data/test.jsonl"),
+    ]  # fmt: skip
+    assert data.questions == Path("data/test.questions.jsonl")

@@ -41,6 +41,7 @@ def recipe(tmp_path_factory, make_llm, whisper_folder):
         for script in ("generate.py", "train.py"):
             code, out, err = run(script, "hparams/conditional.yaml", "--num_steps", "4")
             assert code == 0, out + err
+        (folder / "said.txt").write_text(err)
         export(load_recipe("hparams/conditional.yaml", {"num_steps": 4}), "model")
     return folder
 
@@ -48,6 +49,7 @@ def recipe(tmp_path_factory, make_llm, whisper_folder):
 def test_targets_have_their_grades_and_checkpoints_the_tags(recipe):
     targets = Records(recipe / "exp/conditional/targets/train.jsonl", Target)
     assert {target.grades["copied"] for target in targets} == {0.0}
+    assert "books: no target uses 'bad' of 'quality': untrained" in (recipe / "said.txt").read_text()
     best = Checkpoints(recipe / "exp/conditional/checkpoints").best()
     assert load_file(best.folder / "trainable.safetensors")["quality_book.embedding.weight"].shape[0] == 2
     assert best.description["trained_with"]["book quality"]["with"] == {"names": ["good", "bad"]}

@@ -41,14 +41,17 @@ class DataFolder:
     Arguments
     ---------
     folder : path
+    train_folder : path, optional
+        Where the manifests of "train" and "valid" are. Default: in `folder`.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, train_folder=None):
         self.folder = Path(folder)
+        self.train_folder = Path(train_folder or folder)
 
     def manifest(self, split: str) -> Path:
         """The utterances of "train", "valid" or "test"."""
-        return self.folder / f"{split}.jsonl"
+        return (self.train_folder if split in SPLITS else self.folder) / f"{split}.jsonl"
 
     @property
     def questions(self) -> Path:
@@ -74,7 +77,7 @@ class RunFolder:
         self.recipe = with_models(recipe, self._pins())
         self.text_folder = Path(recipe.text_folder)
         self.score_folder = Path(recipe.score_folder)
-        self.data = DataFolder(recipe.data_folder)
+        self.data = DataFolder(recipe.data_folder, recipe.train_folder)
 
     @classmethod
     def of_arguments(cls, argv: list[str], *, doc: str = "") -> "RunFolder":

@@ -9,12 +9,11 @@ rounds    text of the LLM's own world, of which the digits are spoken: an instru
 related   a string of digits that repeats the string that is heard before it
 random    in train, the same strings, each after an utterance that is drawn at random; valid is that of `related`
 
-Reads: <data>/{train,valid,test}.jsonl and <data>/test.questions.jsonl
-Writes: <output>/ with the same files; train and valid have a document for each utterance, behind the utterances.
+Reads: <data>/{train,valid}.jsonl
+Writes: <output>/ with the same files, the `train_folder` of a YAML: a document for each utterance, behind the utterances.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from random import Random
@@ -27,7 +26,6 @@ from auralign.records import Records, Utterance, write_records  # noqa: E402
 from auralign.stage import Stage, content  # noqa: E402
 
 SPLITS = ("train", "valid")
-COPIED = ("test.jsonl", "test.questions.jsonl")
 SHARE_UNASKED = 0.5  # of the documents: the digits alone, and the LLM's reply to them
 SEEN = ("repeat", *world.HEARD_COMMANDS[1:])
 
@@ -43,7 +41,7 @@ def main(argv):
     options = parser.parse_args(argv)
     if options.output.resolve().parent != options.data.resolve().parent:
         parser.error(f"--output {options.output}: must be beside {options.data}: audio paths are relative")
-    outputs = [options.output / name for name in (*(f"{split}.jsonl" for split in SPLITS), *COPIED)]
+    outputs = [options.output / f"{split}.jsonl" for split in SPLITS]
     data = content(options.data / "train.jsonl", made_by="stage 1 (prepare)")
     inputs = {"data": data, "form": options.form, "seed": options.seed}
     with Stage("documents", options.output, inputs=inputs, outputs=outputs) as stage:
@@ -63,8 +61,6 @@ def main(argv):
             path = options.output / f"{split}.jsonl"
             write_records(path, [*manifest, *documents], kind=Utterance)
             print(f"{stage.name}: {len(documents)} documents in {path}")
-        for name in COPIED:
-            shutil.copyfile(options.data / name, options.output / name)
 
 
 def make_round(utterance, rng):

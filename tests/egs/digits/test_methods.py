@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import make_corpus
+from auralign.builders import Negate, build
 from auralign.recipe import load_recipe
 from local import documents
 from recipe import DIGITS, run
@@ -36,8 +37,8 @@ def example(tmp_path_factory):
             documents.main(
                 ["--data", "data/synthetic", "--output", f"data/synthetic_{folder_name}", "--form", form]
             )
-        negatives = ["--output", "data/synthetic_negatives", "--number", "4"]
-        succeed("local/negatives.py", "--data", "data/synthetic", *negatives)
+        for split in ("train", "valid"):
+            build(Negate(number=4), f"data/synthetic/{split}.jsonl", "data/synthetic_negatives")
     return folder
 
 

@@ -214,3 +214,35 @@ def test_what_holds_no_documents_is_named(tmp_path):
     ):
         with pytest.raises(ValueError, match=said):
             build(Shout(), tmp_path / name, tmp_path / "out.jsonl")
+
+
+def test_what_a_test_set_holds_is_left_out_with_whoever_names_it(tmp_path):
+    """A document of which a test sentence is spoken, a relative of a test row, and what names these."""
+    rows = [
+        Utterance("span", "a.wav", 1.0, "three five"),
+        Utterance("free", "a.wav", 1.0, "nine"),
+        Utterance("document", "", 0.0, "he said three five", others=("free", "span")),
+        Utterance("names", "", 0.0, "more", others=("document",)),
+        Utterance("kept", "", 0.0, "nine again", others=("free",)),
+    ]
+    write_records(tmp_path / "in.jsonl", rows, kind=Utterance)
+    write_records(tmp_path / "test.jsonl", [Utterance("t", "a.wav", 1.0, "Three, FIVE!")], kind=Utterance)
+    output = tmp_path / "out.jsonl"
+    build(Shout(), tmp_path / "in.jsonl", output, max_rejected=0.5, exclude=[tmp_path / "test.jsonl"])
+    assert [row.id for row in Records(output, Utterance)] == ["free", "kept"]
+    listed = map(json.loads, (tmp_path / "out.rejected.jsonl").read_text().splitlines())
+    assert {item["id"]: item["reason"] for item in listed} == {
+        "span": "sentence of a test clip",
+        "document": "names a row of a test set",
+        "names": "names a row of a test set",
+    }
+    assert (
+        build(
+            Shout(steps_until_killed=0),
+            tmp_path / "in.jsonl",
+            output,
+            max_rejected=0.5,
+            exclude=[tmp_path / "test.jsonl"],
+        )
+        is None
+    )

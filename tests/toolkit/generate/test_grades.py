@@ -123,3 +123,20 @@ def test_a_target_is_read_back_with_its_grades(tmp_path):
     assert read == target
     assert Response.of(read).grades == {"fluency": 0.5}
     assert json.loads((tmp_path / "t.jsonl").read_text().splitlines()[1])["grades"] == {"fluency": 0.5}
+
+
+def test_a_grade_of_null_is_none_and_a_function_that_fails_is_named():
+    """An answer without its grade would be taught as one of a kind of its own."""
+    with pytest.raises(
+        ValueError, match="needs the grade 'length' of each answer; the target k of a has none"
+    ):
+        grade(Ungraded(), lambda utterance, target: {"length": None}, UTTERANCE, TARGET)
+    with pytest.raises(ValueError, match="grade of the recipe failed for the target k of a: KeyError: 'x'"):
+        grade(Graded(), lambda utterance, target: {}["x"], UTTERANCE, TARGET)
+
+
+class Ungraded(Graded):
+    """The recipe is to grade its answers."""
+
+    def grade(self, utterance, choice, response):
+        return {}

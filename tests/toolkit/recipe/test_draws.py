@@ -109,6 +109,13 @@ def test_a_label_of_letters_has_no_bounds():
         Draws(keep={"year": [2010, 2020]}).why_not({"year": "2015"})
 
 
+def test_what_is_measured_makes_no_parts():
+    draws = Draws(sampling={"by": "snr", "alpha": 0.5})
+    with pytest.raises(ValueError, match="snr is 12.5, a measured number.*sample by a label of few values"):
+        draws.why_not({"snr": 12.5})
+    assert draws.part_of({"snr": 12.0}) == "snr=12.0"
+
+
 def test_a_part_of_the_mixture_without_examples_is_named():
     draws = Draws(mixture=[{"where": {"task": "sort"}, "share": 0.5}, {"share": 0.5}])
     with pytest.raises(

@@ -7,28 +7,29 @@ Beside the manifest are `<name>.rejected.jsonl`, which lists each row that was l
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from auralign import __version__
+from auralign.builders.rows import open_rows
+from auralign.data.contamination import TestRows
 from auralign.data.manifest import Summary
 from auralign.data.rejected import Item, Note, Rejected, Rejection, rejected_path
 from auralign.data.sources.text_files import find_cut
 from auralign.files import PathLike, write_json
-from auralign.marks import check_taken
 from auralign.progress import track
 from auralign.records import Records, Utterance, from_line, to_line, write_records
 from auralign.stage import Stage, content
 from auralign.store import Store
 
 KEPT_EVERY = 1.0  # seconds of work that a kill may lose
+EXCLUDED = ("id", "sentence")  # what a row may not share with a test row
 KINDS = {"utterance": Utterance, "rejection": Rejection, "note": Note}
 REPAIR = "mend the data, or raise the limit (--max-rejected)"
 
@@ -73,7 +74,12 @@ class _Made:
 
 
 def build(
-    builder: Builder, source: PathLike, output: PathLike, *, max_rejected: float = 0.01
+    builder: Builder,
+    source: PathLike,
+    output: PathLike,
+    *,
+    max_rejected: float = 0.01,
+    exclude: Sequence[PathLike] = (),
 ) -> Summary | None:
     """Make a manifest.
 
@@ -86,6 +92,9 @@ def build(
         The manifest to write, .jsonl, or a folder, in which it then has the name of the source. Audio is relative to its folder.
     max_rejected : float
         Share of rows left out above which nothing is written; see `auralign.data.rejected.Rejected`.
+    exclude : sequence of path
+        Manifests of test sets: what is made is left out, and listed, if it has the id or the sentence of a row of theirs, or
+        names a row that has. This is no part of the limit. Default: none.
 
     Returns Summary, or None if the manifest was complete already.
 
@@ -105,16 +114,21 @@ def build(
         "options": builder.describe(),
         "max_rejected": max_rejected,
     }
+    if exclude:
+        inputs["exclude"] = [content(path, made_by="auralign prepare") for path in exclude]
     account = account_path(output)
     outputs = [output, rejected_path(output), account]
     with Stage(f"build {output.stem}", output.parent, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return None
-        rows = _TextRows(source) if source.suffix == ".txt" else _ManifestRows(source)
+        rows = open_rows(source)
         steps = builder.steps(rows, output.with_suffix("").absolute())
         with Store(stage.partial(output), _Made) as store:
             keys = _run(steps, store, source, output, f"build {builder.name}: {output.stem}")
-            summary = _write(keys, store, source, output, max_rejected, num_read=len(rows), about=inputs)
+            tests = [Records(path, Utterance) for path in exclude]
+            summary = _write(
+                keys, store, source, output, max_rejected, tests, num_read=len(rows), about=inputs
+            )
     return summary
 
 
@@ -149,13 +163,19 @@ def _write(
     source: Path,
     output: Path,
     limit: float,
+    tests: list[Records],
     *,
     num_read: int,
     about: dict[str, Any],
 ) -> Summary:
     """Write the manifest, the list of what was left out, and the account."""
     rejected, summary = Rejected(limit=limit), Summary(output)
-    lost = _without_others(_items(keys, store))
+    shared = _find_shared(_items(keys, store), tests)
+    lost = _without_others(_items(keys, store), shared.keys())
+    of_tests: set[str] = set()
+    for one, other in lost.items():  # whoever names a lost row is behind it
+        if other in shared or other in of_tests:
+            of_tests.add(one)
 
     def kept() -> Iterator[Utterance]:
         for item in _items(keys, store):
@@ -163,6 +183,10 @@ def _write(
                 rejected.add(item.id, item.reason, item.detail)
             elif isinstance(item, Note):
                 summary.notes[item.text] += item.count
+            elif item.id in shared:
+                rejected.leave_out(item.id, *shared[item.id])
+            elif item.id in of_tests:
+                rejected.leave_out(item.id, "names a row of a test set", lost[item.id])
             elif item.id in lost:
                 rejected.add(item.id, "names a row that is not there", lost[item.id])
             else:
@@ -175,7 +199,7 @@ def _write(
     for note in find_cut(source) if source.suffix == ".txt" else ():
         summary.notes[note.text] += note.count
     summary.rejected = rejected.summary(num_kept=summary.num_kept)
-    reasons = Counter(item["reason"] for item in rejected.items)
+    reasons = Counter(item["reason"] for item in rejected.items + rejected.left_out.items)
     write_json(
         account_path(output),
         {
@@ -195,12 +219,27 @@ def _items(keys: Iterable[str], store: Store) -> Iterator[Item]:
     return (_decode(values) for key in keys for values in store.read(key).items)
 
 
-def _without_others(items: Iterable[Item]) -> dict[str, str]:
+def _find_shared(items: Iterable[Item], tests: list[Records]) -> dict[str, tuple[str, str]]:
+    """Rows that have the id or the sentence of a test row: why they are left out, and which row that is."""
+    if not tests:
+        return {}
+    rows = TestRows(tests)
+    found: dict[str, tuple[str, str]] = {}
+    for item in items:
+        if not isinstance(item, Utterance):
+            continue
+        for kind, match in rows.find(item):
+            if kind in EXCLUDED:
+                found.setdefault(item.id, (f"{kind} of a test clip", match))
+    return found
+
+
+def _without_others(items: Iterable[Item], excluded: Collection[str]) -> dict[str, str]:
     """Rows that name, among their `others`, a row that was left out, or that itself names one; with the id of that row."""
     there: set[str] = set()
     naming: dict[str, tuple[str, ...]] = {}
     for item in items:
-        if isinstance(item, Utterance):
+        if isinstance(item, Utterance) and item.id not in excluded:
             there.add(item.id)
             if item.others:
                 naming[item.id] = item.others
@@ -235,71 +274,3 @@ def _decode(values: Mapping[str, Any]) -> Item:
         return item
     made: Item = KINDS[kind](**fields)
     return made
-
-
-class _ManifestRows:
-    """The utterances of a manifest, with absolute paths."""
-
-    def __init__(self, path: Path):
-        self._records = Records(path, Utterance)
-        self._folder = path.parent.absolute()
-        if not len(self._records):
-            raise ValueError(f"{path}: holds no utterance; give a manifest that does")
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __iter__(self) -> Iterator[Utterance]:
-        for utterance in self._records:
-            audio = str(self._folder / utterance.audio) if utterance.audio else ""
-            yield replace(utterance, audio=audio)
-
-
-class _TextRows:
-    """The lines of a text file as documents, without those that hold only white space.
-
-    The file stays open, so that all is read of one content, should another file get its name. Raises ChangedOutputError if it is
-    not that which the stage has taken as its input.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        if path.is_dir():
-            raise ValueError(
-                f"--manifest {path}: is a folder; give a manifest, or a file with one document on each line"
-            )
-        self._file = open(path, "rb")  # noqa: SIM115 (closed with the object)
-        digest = hashlib.sha256()
-        for block in self._blocks():
-            digest.update(block)
-        check_taken(path, digest.hexdigest)
-        self._count = sum(1 for _ in self)
-        if not self._count:
-            raise ValueError(f"{path}: holds no text; give a file with one document on each line")
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Utterance]:
-        for number, line in enumerate(self._lines(), start=1):
-            try:
-                text = line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{self.path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8"
-                ) from error
-            if text:
-                yield Utterance(id=f"{self.path.stem}-{number:07d}", audio="", seconds=0.0, text=text)
-
-    def _lines(self) -> Iterator[bytes]:
-        rest = b""
-        for block in self._blocks():
-            *lines, rest = (rest + block).split(b"\n")
-            yield from lines
-        yield rest
-
-    def _blocks(self) -> Iterator[bytes]:
-        position = 0
-        while block := os.pread(self._file.fileno(), 2**20, position):  # moves no file position
-            position += len(block)
-            yield block

@@ -35,6 +35,13 @@ def add(commands: Commands) -> None:
             metavar="SHARE",
             help="stop if more than this share of the rows is left out (default: %(default)g)",
         )
+        one.add_argument(
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="TEST",
+            help="a test manifest, again for each: rows with its ids or sentences, and those that name them, are left out",
+        )
         add_options(one)
         one.set_defaults(do=do, builder=name)
 
@@ -44,7 +51,13 @@ def do(options: argparse.Namespace) -> int:
     from auralign.builders import build
 
     import_from_working_folder()
-    summary = build(_make(options), options.manifest, options.output, max_rejected=options.max_rejected)
+    summary = build(
+        _make(options),
+        options.manifest,
+        options.output,
+        max_rejected=options.max_rejected,
+        exclude=options.exclude,
+    )
     if summary is not None:
         print(f"build {options.builder}: {summary}")
     return 0
@@ -54,7 +67,7 @@ def _make(options: argparse.Namespace) -> "Builder":
     """The builder with its options; those that were not given have the defaults of its class."""
     from auralign import builders
 
-    common = {"do", "builder", "manifest", "output", "max_rejected", "label"}
+    common = {"do", "builder", "manifest", "output", "max_rejected", "exclude", "label"}
     given: dict[str, Any] = {
         name: value for name, value in vars(options).items() if name not in common and value is not None
     }

@@ -165,7 +165,11 @@ def _find_shared(train: Records, tests: list[Records]) -> dict[str, dict[str, st
 
     Raises RecordError if a row names one that the manifest does not have.
     """
-    index = _Index(train, tests)
+    if not tests:
+        raise ValueError(f"{train.path}: no test manifests to compare it with; give at least one")
+    if train.path.resolve() in [test.path.resolve() for test in tests]:
+        raise ValueError(f"{train.path}: is among the test manifests too; give the training manifest once")
+    index = TestRows(tests)
     own: dict[str, dict[str, str]] = {}
     named_by: dict[str, list[str]] = {}
     for utterance in track(train, f"prepare: comparing {train.path.stem}", unit="utterance"):
@@ -193,16 +197,18 @@ def _find_shared(train: Records, tests: list[Records]) -> dict[str, dict[str, st
     }
 
 
-class _Index:
-    """For each kind, the sorted hashes of all test rows, and the rows' numbers over all test sets."""
+class TestRows:
+    """What other rows are compared with: for each kind, the sorted hashes of all test rows, and the rows' numbers over all sets.
 
-    def __init__(self, train: Records, tests: list[Records]):
-        if not tests:
-            raise ValueError(f"{train.path}: no test manifests to compare it with; give at least one")
-        if train.path.resolve() in [test.path.resolve() for test in tests]:
-            raise ValueError(
-                f"{train.path}: is among the test manifests too; give the training manifest once"
-            )
+    Arguments
+    ---------
+    tests : list of Records
+        Of Utterance.
+    """
+
+    __test__ = False  # no test of pytest
+
+    def __init__(self, tests: list[Records]):
         self.tests = tests
         self.starts = list(accumulate((len(test) for test in tests), initial=0))
         hashes = {kind: array("Q") for kind in KINDS}

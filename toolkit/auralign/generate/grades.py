@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from auralign.environment import is_out_of_memory
 from auralign.json_lines import parse_object, shorten
 from auralign.method import AlignmentMethod, running
 from auralign.records import Target, Utterance
@@ -70,13 +71,25 @@ def grade(
 
     Raises ValueError if they are no plain values by name, or if the method needs one that is not there.
     """
-    grades = dict(_checked(function(utterance, target), "grade of the recipe", target)) if function else {}
+    grades: dict[str, Any] = {}
+    if function:
+        try:
+            found = function(utterance, target)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):  # no fault of the function
+                raise
+            raise ValueError(
+                f"grade of the recipe failed for the target {target.key} of {target.utt_id}: {type(error).__name__}: {error}"
+            ) from error
+        grades |= _checked(found, "grade of the recipe", target)
     with running(method, "grade", utterance.id):
         own = method.grade(utterance, target.choice, target.response)
     grades |= _checked(own, f"grade of the method {method.name!r}", target)
     for name in method.needs.grades:
-        if name not in grades:
-            there = ", ".join(map(repr, grades)) or "none"
+        if grades.get(name) is None:
+            there = ", ".join(repr(one) for one, value in grades.items() if value is not None) or "none"
             raise ValueError(
                 f"the method {method.name!r} needs the grade {name!r} of each answer; the target {target.key} of "
                 f"{target.utt_id} has {there}: name a function that gives it under `grade` in the YAML"

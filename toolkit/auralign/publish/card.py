@@ -70,7 +70,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
             else []
         ),
         f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(options)} |",
-        f"| data | {Path(recipe.data_folder).name}; seed {recipe.seed} |",
+        f"| data | {Path(recipe.train_folder or recipe.data_folder).name}; seed {recipe.seed} |",
         f"| training | {_weights(config)}; auralign {config['auralign']} |",
         *(
             [f"| changed on the way | {'; '.join(map(_tell_entry, config['history']))} |"]

@@ -195,7 +195,7 @@ def _provenance(run: RunFolder, counts: Mapping[str, int]) -> dict[str, Any]:
         "decoding": {"max_new_tokens": recipe.max_new_tokens, "temperature": recipe.temperature},
         "seed": recipe.seed,
         "prompts": about,
-        "data": {"name": Path(recipe.data_folder).name, **account},
+        "data": {"name": Path(recipe.train_folder or recipe.data_folder).name, **account},
         "targets": dict(counts),
         "rejected": {
             split: max(0, path.read_bytes().count(b"\n") - 1)

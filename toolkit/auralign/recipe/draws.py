@@ -111,6 +111,11 @@ class Draws:
         """The name of the part that an example belongs to; None if it belongs to none."""
         if self.sampling:
             value = facts.get(self.sampling["by"])
+            if isinstance(value, float) and not value.is_integer():
+                raise ValueError(
+                    f"sampling: {self.sampling['by']} is {value}, a measured number, of which hardly two examples have the same; "
+                    "sample by a label of few values"
+                )
             return None if value is None else f"{self.sampling['by']}={value}"
         return next((_name(part) for part in self.mixture if _fits(facts, part.get("where", {}))), None)
 

@@ -40,6 +40,11 @@ class Recipe:
 
     seed: int = key("all randomness of stages 2 to 4", FIXED, stages="generate", minimum=0)
     data_folder: str = key("what stage 1 wrote", SAME)
+    train_folder: str | None = key(
+        "train.jsonl and valid.jsonl, if they are not those of data_folder but what `auralign build` made of them",
+        SAME,
+        default=None,
+    )
     output_folder: str = key("targets, checkpoints and hypotheses of this method", SAME)
     text_folder: str = key("hypotheses of the same LLM on text, shared by all methods", SAME)
     score_folder: str = key("the ledger", SAME)

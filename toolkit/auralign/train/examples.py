@@ -111,9 +111,11 @@ class Examples:
         self.drawn = Drawn(draws or Draws(), targets, manifest, self.rejected)
         self._laid_out_once = LaidOut()
         counted = self._count(model.llm)
-        self.books = {book for book, _ in counted.codes}
+        # By book, the ids of its tokens that targets have.
+        self.codes: dict[str, set[int]] = {book: set() for book in model.books}
         for book, code in counted.codes:
-            model.check_codes(book, [code])
+            found = model.check_codes(book, [code])
+            self.codes[book].update(found)
         for segment in in_slot(method):  # what is read in use, which no target need have
             if isinstance(segment, Code):
                 model.check_codes(segment.book, segment.ids)

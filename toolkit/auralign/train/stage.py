@@ -11,6 +11,7 @@ from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.files import hash_path
 from auralign.fingerprint import describe
+from auralign.json_lines import shorten
 from auralign.marks import accept_changed
 from auralign.run_folder import RECIPE, SPLITS, RunFolder
 from auralign.stage import begun_with, content
@@ -108,9 +109,14 @@ def read_examples(run: RunFolder, split: str, stage: TrainingStage, model, rende
         draws=run.recipe.draws if split == SPLITS[0] else None,  # validations of two mixtures can be compared
     )
     if is_first():
-        for book in model.books if split == SPLITS[0] else ():
-            if book not in examples.books:
-                print(f"books: no target uses {book!r}: it stays as it began, untrained", file=sys.stderr)
+        for name, book in model.books.items() if split == SPLITS[0] else ():
+            unused = sorted({*range(book.size)} - examples.codes[name])
+            if unused:
+                tokens = ", ".join(repr(book.names[one]) if book.names else str(one) for one in unused)
+                print(
+                    f"books: no target uses {shorten(tokens)} of {name!r}: untrained, as it began",
+                    file=sys.stderr,
+                )
         if examples.rejected.left_out.items:
             print(f"{split}: {examples.rejected.summary(num_kept=len(examples))}", file=sys.stderr)
         examples.rejected.write(rejected_path(stage.folder / f"{split}.jsonl"), num_kept=len(examples))

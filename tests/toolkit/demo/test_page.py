@@ -12,9 +12,9 @@ from auralign.cli.arguments import bind
 from auralign.demo.listener import Listener
 from auralign.demo.reading import SENTENCES
 
-pytest.importorskip("gradio")
+gradio = pytest.importorskip("gradio")
 
-from auralign.demo.page import launch, make_page  # noqa: E402
+from auralign.demo.page import _in_columns, launch, make_page  # noqa: E402
 
 WAIT = 120_000  # milliseconds that a busy machine may take
 
@@ -91,6 +91,7 @@ def test_recorded_speech_is_answered_beside_text(browser_page):
     page = browser_page
     area = page.get_by_role("tabpanel").first
     record(page, area)
+    assert area.get_by_label("Share").count() == 0  # which sends the recording to a site
     area.get_by_label("Prompt").fill("repeat {speech}")
     area.get_by_label("What was said").fill(digits_model.WORDS)
     area.get_by_role("button", name="Ask", exact=True).click()
@@ -119,6 +120,18 @@ def test_the_page_says_why_it_has_no_examples(browser_page):
     browser_page.get_by_text("no examples here").wait_for()
 
 
-def test_asking_nothing_is_named(browser_page):
+def test_asking_nothing_is_named(browser_page, capsys):
     browser_page.get_by_role("button", name="Ask", exact=True).click()
     browser_page.get_by_text("Record something, upload a file, or type what was said.").wait_for()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_new_question_takes_the_old_answers_away():
+    class Refused:
+        def read(self, audio):
+            raise ValueError("no audio")
+
+    found = _in_columns(Refused(), "a.wav", "", "")
+    assert next(found) == ("", "", "", "")
+    with pytest.raises(gradio.Error, match="no audio"):
+        next(found)

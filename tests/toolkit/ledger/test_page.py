@@ -42,13 +42,14 @@ class Page(HTMLParser):
         return sum(tag == name for tag, _ in self.tags)
 
 
-def write(corpus, *, said="one two", stages=(), facts=FACTS, num_methods=2):
+def write(corpus, *, said="one two", stages=(), facts=FACTS, num_methods=2, seeds=("",)):
     """The page about a corpus in which every utterance says `said`."""
     utterances = [Utterance(utt_id, "x.wav", 1.0, said) for utt_id in "abcd"]
     write_records(corpus.folder / "test.jsonl", utterances, kind=Utterance)
     corpus.manifest = Records(corpus.folder / "test.jsonl", Utterance)
     read = {kind: corpus.answers(kind, "11111111") for kind in ("text", "transcript")}
-    methods = {f"m{n}": corpus.method(f"m{n}", "1ttw11tt", "1-------") for n in range(num_methods)}
+    names = [f"m{n}{seed}" for n in range(num_methods) for seed in seeds]
+    methods = {name: corpus.method(name, "1ttw11tt", "1-------") for name in names}
     items = read_methods(corpus.questions, corpus.manifest, read, methods)
     judged = judge_answers(items, corpus.judge)
     ledger = make_ledger(items, corpus.judge, seed=1, judged=judged)
@@ -154,6 +155,16 @@ def test_many_methods_have_few_cards_and_all_rows(corpus):
     text = write(corpus, num_methods=13).read_text(encoding="utf-8")
     assert text.count('<li class="card">') == 4
     assert "9 more methods are in the tables." in text
+
+
+def test_the_runs_of_a_method_are_one_card_and_one_row(corpus):
+    text = write(corpus, num_methods=5, seeds=(" seed_1", " seed_2")).read_text(encoding="utf-8")
+    headline = text[text.index("Headline measures") : text.index('id="picture-heading"')]
+    assert re.findall('<p class="card-name">(.*?)</p>', headline) == ["m0", "m1", "m2", "m3"]
+    assert "1 more methods are in the tables." not in headline
+    assert "1 more method is in the tables." in headline
+    assert "n = 4 questions, 2 runs" in headline
+    assert headline.count(">m0<") == 3  # a card, and a row for each of two groups
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")

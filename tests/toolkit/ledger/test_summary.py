@@ -34,3 +34,23 @@ def test_the_sentence_of_one_method_claims_no_victory(corpus):
         "On unseen tasks, recovery of what reading gains over the floor: one 1.00. "
         "What the wrong answers are: one has none."
     )
+
+
+def test_runs_of_a_method_are_one_result_and_of_many_methods_the_first_are_named(corpus):
+    methods = {
+        f"{name} seed_{seed}": corpus.method(f"{name}{seed}", marks, "--------")
+        for name, marks in zip("abcdefg", ("11111111", *["1tt-1111"] * 6), strict=True)
+        for seed in (1, 2)
+    }
+    text = describe_result(corpus.ledger(methods=methods))
+    assert text.startswith(
+        "On unseen tasks, a recovers most of what reading gains over the floor "
+        "(a 1.00, b 0.25, c 0.25, d 0.25, e 0.25; 2 more: 0.25), but b may equal it (exact answers: 1.00 (no interval) and 0.25"
+    )
+    assert text.endswith(
+        "a has none; b has 6, 67 % of them what was said, written down instead of obeyed; "
+        + "; ".join(
+            f"{name} has 6, 67 % of them what was said, written down instead of obeyed" for name in "cde"
+        )
+        + "."
+    )

@@ -18,6 +18,7 @@ from auralign.demo.reading import REPEAT, Reading, score_words, total
 MAX_WAITING = 8
 ALONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_name": False}
 COLUMNS = ["sentence", "the model repeats", "word errors", "recognized", "word errors", "same answer"]
+WIDTHS = ["22%", "22%", "11%", "22%", "11%", "12%"]
 ABOUT = """\
 **Speech**: the model hears the recording. **Cascade**: {cascade}. **Text**: the LLM reads what you typed{or_else}. All three have
 the same prompt. How far the answer to speech is that to text shows how well the model hears; whether the LLM's answer is
@@ -81,8 +82,17 @@ def launch(page: gr.Blocks, *, host: str, port: int) -> str:
     return str(url)
 
 
+# Gradio's own buttons include one that sends the recording to a site.
+BUTTONS: list[Any] = ["download"]
+
+
 def _recorder(label: str) -> gr.Audio:
-    return gr.Audio(sources=["microphone", "upload"], type="filepath", label=label)
+    return gr.Audio(sources=["microphone", "upload"], type="filepath", label=label, buttons=BUTTONS)
+
+
+def _refuse(message: object) -> gr.Error:
+    """What the page shows; the log of the server gets no traceback of it."""
+    return gr.Error(str(message), print_exception=False)
 
 
 def _add_asking(listener: Listener) -> None:
@@ -122,8 +132,9 @@ def _in_columns(
 ) -> Iterator[tuple[str, str, str, str]]:
     """What was recognized, and the answers so far from speech, cascade and text."""
     if audio is None and not text:
-        raise gr.Error("Record something, upload a file, or type what was said.")
+        raise _refuse("Record something, upload a file, or type what was said.")
     recognized, answers = "", ["", "", ""]
+    yield "", "", "", ""  # the answers to an earlier question
     try:
         if audio is not None:
             samples = listener.read(audio)
@@ -139,7 +150,7 @@ def _in_columns(
                 answers[index] += piece
                 yield (recognized, *answers)  # type: ignore[misc]
     except ValueError as error:
-        raise gr.Error(str(error)) from error
+        raise _refuse(error) from error
 
 
 def _add_reading(listener: Listener, sentences: Sequence[str]) -> None:
@@ -152,17 +163,17 @@ def _add_reading(listener: Listener, sentences: Sequence[str]) -> None:
     )
     button = gr.Button("Score", variant="primary", elem_id="score")
     result = gr.Markdown(elem_id="result")
-    table = gr.Dataframe(headers=COLUMNS, interactive=False, wrap=True)
+    table = gr.Dataframe(headers=COLUMNS, interactive=False, wrap=True, column_widths=WIDTHS)
 
     def score(
         audio: str | None, sentence: str, prompt: str, readings: dict[str, Reading]
     ) -> tuple[dict[str, Reading], str, list[list[str]]]:
         if audio is None:
-            raise gr.Error("Record the sentence, or upload a recording of it.")
+            raise _refuse("Record the sentence, or upload a recording of it.")
         try:
             readings = {**readings, sentence: score_reading(listener, audio, sentence, prompt.strip())}
         except ValueError as error:
-            raise gr.Error(str(error)) from error
+            raise _refuse(error) from error
         return readings, _describe(listener, list(readings.values())), _rows(listener, readings.values())
 
     button.click(score, [audio, sentence, prompt, readings], [readings, result, table], **ALONE)
@@ -218,7 +229,7 @@ def _add_examples(examples: Sequence[Example], without: str) -> None:
                 chosen = [one for one in examples if one.is_right == is_right]
                 gr.Markdown(f"## {title}" + ("" if chosen else ": the run has none"))
                 for one in chosen:
-                    gr.Audio(one.audio, label=one.utt_id, interactive=False, editable=False)
+                    gr.Audio(one.audio, label=one.utt_id, interactive=False, editable=False, buttons=BUTTONS)
                     for label, text in (
                         ("Said", one.text),
                         ("Prompt", one.prompt or "none"),

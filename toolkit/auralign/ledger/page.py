@@ -10,7 +10,7 @@ from typing import Any
 from auralign.ledger.answer_list import AnswerList
 from auralign.ledger.inside import INSIDE, NOTE
 from auralign.ledger.ledger import Ledger
-from auralign.ledger.summary import describe_result, main_group
+from auralign.ledger.summary import describe_result, list_results, main_group
 from auralign.ledger.table import Table
 from auralign.ledger.tables import (
     behaviour_table,
@@ -155,23 +155,23 @@ def _distinct(values) -> str:
 
 def _cards(ledger: Ledger) -> list[dict[str, Any]]:
     """The measures of the main group, a card for each method; the methods with the highest scores first."""
-    rows = [ledger.row(method, main_group(ledger)) for method in ledger.methods]
-    rows.sort(key=lambda row: row.rates.speech, reverse=True)
+    group = main_group(ledger)
+    results = sorted(list_results(ledger, group), key=lambda result: result.speech.value or 0.0, reverse=True)
     return [
         {
-            "method": row.method,
-            "group": row.group,
+            "method": result.method,
+            "runs": len(result.rows),
+            "group": group,
             "metric": ledger.metric,
-            "value": format_rate(row.rates.speech),
-            "interval": _in_words(row.speech, ledger.confidence),
-            "number": f"{row.rates.num_questions:,}",
-            "text": format_rate(row.rates.text),
-            "cascade": format_rate(row.rates.transcript),
-            "floor": format_rate(row.rates.floor),
-            "speakers": format_speakers(row.speech),
-            "recovery": format_rate(row.recovery.value),
+            "value": format_rate(result.speech.value),
+            "interval": _in_words(result.speech, ledger.confidence),
+            "number": f"{result.rates.num_questions:,}",
+            "text": format_rate(result.rates.text),
+            "cascade": format_rate(result.rates.transcript),
+            "floor": format_rate(result.rates.floor),
+            "recovery": format_rate(result.recovery.value),
         }
-        for row in rows
+        for result in results
     ]
 
 
@@ -183,45 +183,31 @@ def _in_words(estimate, confidence) -> str:
 
 
 def _headline(ledger: Ledger) -> Table:
-    """The measures of all groups without the classes of wrong answers."""
+    """The measures of all groups without the classes of wrong answers; a row for the runs of a method together."""
     interval = f"{100 * ledger.confidence:g} % interval"
-    headers = (
-        "questions",
-        "method",
-        "n",
-        "speakers",
-        "text",
-        "cascade",
-        "floor",
-        "shuffled",
-        "speech",
-        interval,
-        "recovery",
-        interval,
-    )
+    rates = {
+        name: "cascade" if name == "transcript" else name
+        for name in ("text", "transcript", "floor", "shuffled")
+    }
+    results = [(group, result) for group in ledger.groups for result in list_results(ledger, group)]
+    several = any(len(result.rows) > 1 for _, result in results)
+    headers = ("questions", "method", *(["runs"] if several else []), "n", "speakers", *rates.values())
     rows = [
         [
-            row.group,
-            row.method,
-            f"{row.rates.num_questions:,}",
-            format_speakers(row.speech),
-            *map(
-                format_rate,
-                (
-                    row.rates.text,
-                    row.rates.transcript,
-                    row.rates.floor,
-                    row.rates.shuffled,
-                    row.rates.speech,
-                ),
-            ),
-            format_interval(row.speech),
-            format_rate(row.recovery.value),
-            format_interval(row.recovery),
+            group,
+            result.method,
+            *([str(len(result.rows))] if several else []),
+            f"{result.rates.num_questions:,}",
+            format_speakers(result.speech),
+            *(format_rate(getattr(result.rates, name)) for name in rates),
+            format_rate(result.speech.value),
+            format_interval(result.speech),
+            format_rate(result.recovery.value),
+            format_interval(result.recovery),
         ]
-        for row in ledger.rows
+        for group, result in results
     ]
-    return Table(headers, rows, num_texts=2)
+    return Table((*headers, "speech", interval, "recovery", interval), rows, num_texts=2)
 
 
 def _tables(ledger, tasks, inside, strata):

@@ -1,6 +1,10 @@
 """The result of a ledger in words; all numbers and names are from the ledger."""
 
-from auralign.ledger.ledger import Ledger, Rates
+from dataclasses import dataclass, fields, replace
+from statistics import fmean
+
+from auralign.ledger.ledger import Ledger, Rates, Row
+from auralign.ledger.palette import families
 from auralign.ledger.tables import (
     format_interval,
     format_p_value,
@@ -9,9 +13,10 @@ from auralign.ledger.tables import (
     format_speakers,
 )
 from auralign.score.judge import WRONG_CLASSES
-from auralign.score.metrics import LEAST_SPAN
+from auralign.score.metrics import LEAST_SPAN, Estimate
 
 MAIN_GROUP = "unseen tasks"  # the main question: does the model obey instructions that it was not trained on?
+MAX_NAMED = 5  # methods that a sentence names one by one
 IN_WORDS = {
     "wrong content": "the right form around wrong words",
     "wrong task": "the answer to another task",
@@ -31,35 +36,93 @@ def name_floor(rates: Rates) -> str:
     return "floor (hears another's speech)" if rates.other_text is None else "floor (reads another's text)"
 
 
+@dataclass(frozen=True)
+class Result:
+    """A method on one group: its only run, or its runs (seeds) together.
+
+    `rows` are those of its runs.
+    """
+
+    method: str
+    rows: tuple[Row, ...]
+    speech: Estimate
+    recovery: Estimate
+
+    @property
+    def rates(self) -> Rates:
+        """The mean of each rate over the runs."""
+        first = self.rows[0].rates
+        names = [field.name for field in fields(Rates) if getattr(first, field.name) is not None]
+        means = {name: fmean(getattr(row.rates, name) for row in self.rows) for name in names}
+        return replace(first, **means | {"num_questions": first.num_questions})
+
+
+def list_results(ledger: Ledger, group: str) -> list[Result]:
+    """The methods on a group, in the order of the ledger; runs of one method are one result if the ledger pooled them."""
+    pooled = {item.method: item for item in ledger.pooled if item.group == group}
+    found = []
+    for method, runs in families(ledger.methods).items():
+        rows = [ledger.row(run, group) for run in runs]
+        if method in pooled:
+            found.append(Result(method, tuple(rows), pooled[method].speech, pooled[method].recovery))
+        else:
+            found += [Result(row.method, (row,), row.speech, row.recovery) for row in rows]
+    return found
+
+
 def describe_result(ledger: Ledger) -> str:
-    """The result in words: the method with the highest recovery on the main group, its margin, and the wrong answers."""
-    rows = sorted(
-        (ledger.row(method, main_group(ledger)) for method in ledger.methods), key=_merit, reverse=True
-    )
-    margin = _describe_margin(ledger, rows[0], rows[1]) if len(rows) > 1 else ""
-    wrong = "; ".join(_describe_wrong(row) for row in rows)
-    return f"On {main_group(ledger)}, {_describe_best(rows, ledger.metric)}{margin}. What the wrong answers are: {wrong}."
+    """The result in words: the method with the highest recovery on the main group, its margin, and the wrong answers.
+
+    Of many methods the first ones are named.
+    """
+    results = sorted(list_results(ledger, main_group(ledger)), key=_merit, reverse=True)
+    margin = _describe_margin(ledger, *results[:2]) if len(results) > 1 else ""
+    wrong = "; ".join(map(_describe_wrong, results[:MAX_NAMED]))
+    return f"On {main_group(ledger)}, {_describe_best(results, ledger.metric)}{margin}. What the wrong answers are: {wrong}."
 
 
-def _merit(row):
-    return (float("-inf") if row.recovery.value is None else row.recovery.value, row.speech.value)
+def _merit(result):
+    return (float("-inf") if result.recovery.value is None else result.recovery.value, result.speech.value)
 
 
-def _describe_best(rows, metric):
-    best = rows[0]
+def _list_values(results, value):
+    """Names and values of the first results, and in what range those of the rest are."""
+    named = ", ".join(f"{result.method} {value(result)}" for result in results[:MAX_NAMED])
+    rest = results[MAX_NAMED:]
+    if not rest:
+        return named
+    span = " to ".join(dict.fromkeys((value(rest[-1]), value(rest[0]))))
+    return f"{named}; {len(rest)} more: {span}"
+
+
+def _describe_best(results, metric):
+    best = results[0]
     if best.recovery.value is None:
-        values = ", ".join(f"{row.method} {format_rate(row.speech.value)}" for row in rows)
+        values = _list_values(results, lambda result: format_rate(result.speech.value))
         gains = "nothing" if best.rates.ceiling <= best.rates.floor else f"less than {LEAST_SPAN:g}"
-        rates = ", ".join(f"{row.method} {format_recovery(row)}" for row in rows)
-        return f"reading gains {gains} over the floor ({rates}), so recovery is undefined; {metric}: {values}"
-    values = [f"{row.method} {format_recovery(row)}" for row in rows]
-    if len(rows) == 1:
-        return f"recovery of what reading gains over the floor: {values[0]}"
-    return f"{best.method} recovers most of what reading gains over the floor ({', '.join(values)})"
+        both = _list_values(results, format_recovery)
+        return f"reading gains {gains} over the floor ({both}), so recovery is undefined; {metric}: {values}"
+    values = _list_values(results, format_recovery)
+    if len(results) == 1:
+        return f"recovery of what reading gains over the floor: {values}"
+    return f"{best.method} recovers most of what reading gains over the floor ({values})"
 
 
 def _describe_margin(ledger, best, second):
-    """A warning if chance may explain the best two methods' paired difference."""
+    """A warning if chance may explain the best two methods' difference: the paired one of two runs; of methods with several runs,
+    whether their intervals meet."""
+    if len(best.rows) == len(second.rows) == 1:
+        return _describe_paired_margin(ledger, best.rows[0], second.rows[0])
+    if None not in (best.speech.low, second.speech.high) and best.speech.low > second.speech.high:
+        return ""
+    both = " and ".join(
+        f"{format_rate(one.speech.value)} ({format_interval(one.speech) if one.speech.low is not None else 'no interval'})"
+        for one in (best, second)
+    )
+    return f", but {second.method} may equal it ({ledger.metric}: {both})"
+
+
+def _describe_paired_margin(ledger, best, second):
     names = {best.method, second.method}
     found = next(
         item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names
@@ -75,10 +138,10 @@ def _describe_margin(ledger, best, second):
     return f", but {second.method} may equal it ({found.method} - {found.other} in {ledger.metric}: {interval}{p_value})"
 
 
-def _describe_wrong(row):
-    wrong = {name: row.answers.get(name, 0) for name in WRONG_CLASSES}
+def _describe_wrong(result):
+    wrong = {name: sum(row.answers.get(name, 0) for row in result.rows) for name in WRONG_CLASSES}
     total = sum(wrong.values())
     if not total:
-        return f"{row.method} has none"
+        return f"{result.method} has none"
     name = max(wrong, key=wrong.get)
-    return f"{row.method} has {total}, {100 * wrong[name] / total:.0f} % of them {IN_WORDS[name]}"
+    return f"{result.method} has {total}, {100 * wrong[name] / total:.0f} % of them {IN_WORDS[name]}"

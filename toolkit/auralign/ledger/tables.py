@@ -32,8 +32,8 @@ def format_rate(value) -> str:
     return NOT_DEFINED if value is None else f"{value:z.2f}"
 
 
-def format_recovery(row: Row) -> str:
-    """The recovery of a row; without one the two rates that are too near each other: `n/a (text 0.37, floor 0.30)`."""
+def format_recovery(row) -> str:
+    """The recovery of a row or a result; without one the two rates that are too near: `n/a (text 0.37, floor 0.30)`."""
     if row.recovery.value is not None:
         return format_rate(row.recovery.value)
     ceiling = "text" if row.rates.normalised is None else "normalised text"

@@ -67,13 +67,16 @@ def describe_hardware() -> str:
 
 def find_versions() -> dict[str, str]:
     """The versions of Python, of auralign and of the libraries that are installed."""
-    found = {"Python": platform.python_version()}
-    for name in ("auralign", *LIBRARIES):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: _find_version(name) for name in ("auralign", *LIBRARIES)}
+    return {"Python": platform.python_version(), **{name: at for name, at in found.items() if at is not None}}
+
+
+@cache
+def _find_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @cache

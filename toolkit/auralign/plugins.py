@@ -37,10 +37,14 @@ class MethodEntry:
 def find_methods() -> list[MethodEntry]:
     """Every announced method, sorted by name; nothing is imported."""
     found = {}
+    packages: dict[int, tuple[str, str]] = {}  # by id: a distribution reads a file for each of both
     for entry_point in importlib.metadata.entry_points(group=GROUP):
-        if entry_point.dist is None:  # of no installed package: it cannot be named in an error
+        dist = entry_point.dist
+        if dist is None:  # of no installed package: it cannot be named in an error
             continue
-        package, version = entry_point.dist.name, entry_point.dist.version
+        if id(dist) not in packages:
+            packages[id(dist)] = dist.name, dist.version
+        package, version = packages[id(dist)]
         # An editable install can announce itself twice, from the checkout and from site-packages.
         key = (entry_point.name, entry_point.value, package)
         found[key] = MethodEntry(entry_point.name, entry_point.value, package, version, entry_point)

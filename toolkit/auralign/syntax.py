@@ -38,25 +38,28 @@ def describe_code() -> dict[str, str]:
     known = _known()
     num_known = len(known)
     found: dict[str, str] = {}
+    # Many names are of one file, and no file changes within a call.
+    file_of, hash_file = cache(_file_of), cache(_hash_file)
     pending = [name for name in list(sys.modules) if _counts(name)]
     seen = set(pending)
     while pending:
         name = pending.pop()
         package, _, attribute = name.rpartition(".")
-        is_module = _file_of(name) is not None
-        file = _file_of(name if is_module else package)
+        home = file_of(package) if package else None
+        module = file_of(name) if home is None or home.name == "__init__.py" else None
+        file = module or home
         if file is None:
             continue
-        key = _hash_file(file)
+        key = hash_file(file)
         if key not in known:
             content = file.read_bytes()
             known[key] = [hash_syntax(content), *_imports(content)]
         tree, *imported = known[key]
-        if is_module:
+        if module:
             found[name] = f"{key} {tree}"
         else:  # a name of `auralign.lazy`, or one that the package defines
-            home = next((item for item in imported if item.startswith(f"{attribute}=")), "")
-            imported = [f"{package}.{home.partition('=')[2]}"] if home else []
+            late = next((item for item in imported if item.startswith(f"{attribute}=")), "")
+            imported = [f"{package}.{late.partition('=')[2]}"] if late else []
         new = {other for other in imported if _counts(other)} - seen
         seen |= new
         pending += new

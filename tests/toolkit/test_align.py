@@ -1,6 +1,8 @@
 """`auralign align` writes word times into a manifest, and lists whoever stays without."""
 
 import json
+import tarfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 
 from auralign import cli
 from auralign.align import from_recipe, locator
+from auralign.data import tars
 from auralign.data.word_times import NoWordTimes
 from auralign.files import hash_path, write_json
 from auralign.marks import ChangedOutputError
@@ -243,6 +246,23 @@ def test_a_recipe_aligns_with_its_encoder_and_recognizer(tmp_path, whisper_folde
     assert first.words == (("three", 0.0, 0.38), ("five", 0.38, 0.4))  # of 20 frames
     assert [word for word, *_ in second.words] == ["five", "nine", "sort"]
     assert (third.words, fourth.words) == ((), ())
+    manifest = Records("data/test.jsonl", Utterance)
+    into_tar(Path("data"), manifest)
+    cli.run(["align", "data/test.jsonl", "--recipe", "sift", "--force"])
+    assert [one.words for one in Records("data/test.jsonl", Utterance)] == [one.words for one in manifest]
+
+
+def into_tar(folder, manifest):
+    """Put the audio of a manifest into a tar file, as stage 1 names it."""
+    utterances = list(manifest)
+    with tarfile.open(folder / "all.tar", "w") as tar:
+        for one in utterances:
+            tar.add(folder / one.audio, arcname=Path(one.audio).name)
+    inside = {member.name: member.inside for member in tars.members(folder / "all.tar")}
+    moved = [replace(one, audio=f"all.tar?{inside[Path(one.audio).name]}", words=()) for one in utterances]
+    for one in utterances:
+        (folder / one.audio).unlink()
+    write_records(manifest.path, moved, kind=Utterance)
 
 
 def test_a_recognizer_that_cannot_align_is_named(here):

@@ -7,6 +7,7 @@ Nothing is imported for it: a GPU is named if torch is in use, and so is its ver
 """
 
 import errno
+import gc
 import os
 import platform
 import re
@@ -101,3 +102,11 @@ def is_out_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def release_memory() -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

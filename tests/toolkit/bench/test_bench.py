@@ -9,6 +9,7 @@ import torch
 from auralign import bench, cli
 from auralign.bench import Row, Settings, corpus, counters, peers, training
 from auralign.bench.ours import World
+from auralign.losses import cross_entropy
 from auralign.models import sending
 
 
@@ -70,6 +71,9 @@ def test_operations_of_products_and_attention_are_counted_by_hand():
     weight, inputs = torch.randn(3, 5), torch.randn(7, 5, requires_grad=True)
     states = torch.randn(1, 2, 10, 4)
     assert counters.count_operations(lambda: (inputs @ weight.T).sum().backward()) == 2 * 2 * 7 * 5 * 3
+    head, states_of = torch.nn.Linear(5, 11).requires_grad_(False), inputs.detach().requires_grad_()
+    labels = torch.zeros(7, dtype=torch.long)
+    assert counters.count_operations(lambda: cross_entropy(states_of, labels, head).sum) == 2 * 2 * 7 * 5 * 11
     attend = torch.nn.functional.scaled_dot_product_attention
     assert counters.count_operations(lambda: attend(states, states, states)) == 2 * 2 * (2 * 10 * 10 * 4)
     assert counters.count_operations(lambda: attend(states, states, states, is_causal=True)) == 1_600

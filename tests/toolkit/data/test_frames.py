@@ -236,3 +236,17 @@ def test_a_cache_of_an_earlier_auralign_is_read_and_gets_its_sums(
     assert torch.equal(frames_of(encoder, manifest, tmp_path, "disk").get(list(range(12)))[0], before)
     assert capsys.readouterr().err == ""
     assert file.with_suffix(".crc32").exists()
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [("bfloat16", np.int16), ("float16", np.float16)])
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_frames_of_half_precision_take_half_the_room_and_are_equal(
+    whisper_folder, manifest, tmp_path, dtype, kept, cache
+):
+    encoder = load_whisper(whisper_folder, dtype=dtype)
+    frames = frames_of(encoder, manifest, tmp_path, cache, batch_seconds=0.01)  # one by one
+    assert frames.array.dtype == kept
+    found, lengths = frames.get([1])
+    expected, _ = LiveFrames(encoder, manifest).get([1])
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected[:, : int(lengths)])

@@ -156,3 +156,27 @@ def test_ctrl_c_does_not_wait_for_what_would_be_read_ahead(manifest):
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=100)
         assert run.returncode != 0
+
+
+def test_clips_that_do_not_fit_into_memory_together_are_encoded_in_halves(whisper_folder, manifest, capsys):
+    class Small(torch.nn.Module):
+        sample_rate = 16_000
+
+        def __init__(self):
+            super().__init__()
+            self.inner, self.sizes = load_whisper(whisper_folder), []
+
+        def forward(self, waveforms):
+            self.sizes.append(len(waveforms))
+            if len(waveforms) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            return self.inner(waveforms)
+
+    encoder = Small()
+    frames, lengths = LiveFrames(encoder, manifest).get([0, 5, 2, 1, 4])
+    expected, their_lengths = LiveFrames(encoder.inner, manifest).get([0, 5, 2, 1, 4])
+    assert encoder.sizes == [5, 2, 3, 1, 2]
+    assert torch.equal(lengths, their_lengths)
+    for one, other, length in zip(frames, expected, lengths.tolist(), strict=True):
+        torch.testing.assert_close(one[:length], other[:length])
+    assert capsys.readouterr().err.count("do not fit into memory together") == 1

@@ -81,6 +81,31 @@ def test_the_dtype_of_the_llm_follows_a_precision_of_the_command_line(
     assert chosen(yaml, **overrides)[2] == expected
 
 
+@pytest.mark.parametrize(
+    ("dtype", "overrides", "expected"),
+    [
+        ("    dtype: auto\n", {}, "bfloat16"),
+        ("    dtype: auto\n", {"precision": "fp32"}, "float32"),
+        (
+            "    dtype: float16\n",
+            {"precision": "fp32"},
+            "float16",
+        ),  # frames, and caches of them, are of this type
+        ("", {}, None),
+        ("", {"encoder__dtype": "auto"}, "bfloat16"),
+    ],
+)
+def test_the_dtype_of_the_encoder_follows_the_precision_if_it_is_asked_to(
+    tmp_path, machine, dtype, overrides, expected
+):
+    machine("avx2")
+    yaml = tmp_path / "one.yaml"
+    text = YAML.format(method="sift", llm="llm", encoder="encoder", cache="off")
+    yaml.write_text(text.replace("    path: encoder\n", f"    path: encoder\n{dtype}") + "precision: bf16\n")
+    given = {name.replace("__", "."): value for name, value in overrides.items()}
+    assert load_recipe(yaml, given).encoder.keywords.get("dtype") == expected
+
+
 def test_a_run_records_what_was_chosen(machine):
     machine("avx2")
     text = load_recipe(SIFT).source.text

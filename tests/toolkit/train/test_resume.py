@@ -314,7 +314,8 @@ def test_a_training_whose_validations_are_not_finite_fails(recipe, tmp_path, mon
 
 
 def without_memory(monkeypatch, largest):
-    """Backward fails in the middle if a pack has more sequences than `largest`, as a GPU's memory may run out."""
+    """Backward fails in the middle if a pack has more sequences than `largest`, as a GPU's memory may run out; so does a forward
+    of the validation."""
     real = AlignmentBrain.terms
 
     class Full(torch.autograd.Function):
@@ -328,6 +329,8 @@ def without_memory(monkeypatch, largest):
 
     def terms(self, pack):
         found = real(self, pack)
+        if not torch.is_grad_enabled() and len(pack.choices) > max(1, largest):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         if torch.is_grad_enabled() and len(pack.choices) > largest:
             return {name: replace(term, sum=Full.apply(term.sum)) for name, term in found.items()}
         return found

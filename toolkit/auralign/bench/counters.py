@@ -14,7 +14,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from auralign.models import sending
 
@@ -148,9 +148,22 @@ def count_operations(arm: Callable[[], object]) -> int:
 
     Of causal attention half the pairs are counted, of attention with a mask all: that is what kernels compute.
     """
-    with FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter:
+    with _Operations() as counter:
         arm()
-    return counter.get_total_flops()
+    return counter.number
+
+
+class _Operations(TorchDispatchMode):
+    """`FlopCounterMode` without its table by module, whose hooks forbid `torch.autograd.grad` within a forward."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = _FORMULAS.get(func.overloadpacket)
+        if formula is not None:
+            self.number += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 def _attention(
@@ -165,7 +178,8 @@ def _attention_backward(upstream: Any, query: Any, key: Any, value: Any, *rest: 
     return 5 * _attention(query, key, value, is_causal=is_causal) // 2  # five products; forward has two
 
 
-_ATTENTION = {
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    aten._scaled_dot_product_flash_attention_for_cpu: shape_wrapper(_attention),
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: shape_wrapper(_attention_backward),
 }

@@ -33,13 +33,14 @@ def write_sums(path: Path, lengths: np.ndarray) -> None:
         file.write(sums + _sum_of(sums))
 
 
-def is_whole(path: Path, shape: tuple[int, int]) -> bool:
-    """Whether a cache is an array of this shape that can be mapped: not cut, and with a sound header."""
+def is_whole(path: Path, shape: tuple[int, int], kinds: tuple[np.dtype, ...]) -> bool:
+    """Whether a cache is an array of this shape, and of one of these types, that can be mapped: not cut, and with a sound
+    header. An earlier auralign kept the frames of every encoder in fp32."""
     try:
         array = np.load(path, mmap_mode="r")
     except Exception:  # numpy raises errors of many kinds for a damaged header
         return False
-    return array.shape == shape and array.dtype == np.dtype(np.float32) and bool(array.flags.c_contiguous)
+    return array.shape == shape and array.dtype in kinds and bool(array.flags.c_contiguous)
 
 
 def find_damaged(path: Path, lengths: np.ndarray) -> list[int]:

@@ -21,11 +21,34 @@ from auralign.progress import Progress
 from auralign.records import Records, Utterance
 
 CACHE_FILE = re.compile(r"\.([0-9a-f]{16})\.[0-9a-f]{16}\.(?:npy|crc32|lock)")  # behind the manifest's name
-BYTES_PER_VALUE = 4  # fp32: frames from the cache equal frames computed now
+# How frames are kept, by the type that the encoder computes in: those from the cache equal those computed now. numpy has no bf16.
+KEPT_AS = {torch.float16: np.float16, torch.bfloat16: np.int16}
+
+
+def kept_as(encoder) -> np.dtype:
+    """The type of an array of an encoder's frames; fp32 unless the encoder says that it computes in less."""
+    return np.dtype(KEPT_AS.get(getattr(encoder, "frame_dtype", None), np.float32))
+
+
+def _to_kept(frames: torch.Tensor, kept: np.dtype) -> np.ndarray:
+    """Frames (T, D) of fp32 as they are kept."""
+    found = frames.bfloat16().view(torch.int16).numpy() if kept == np.int16 else frames.numpy().astype(kept)
+    if not torch.equal(_from_kept(found), frames):
+        raise ValueError(
+            f"the encoder's frames have more precision than its frame_dtype, and would be kept as {kept}; let frame_dtype be "
+            "torch.float32"
+        )
+    return found
+
+
+def _from_kept(part: np.ndarray) -> torch.Tensor:
+    """Frames (T, D) of fp32 from an array that may be mapped read-only."""
+    frames = torch.from_numpy(np.array(part))
+    return (frames.view(torch.bfloat16) if part.dtype == np.int16 else frames).float()
 
 
 class CachedFrames:
-    """All frames, concatenated in one array (sum of lengths, D), in memory or mapped from a file."""
+    """All frames, concatenated in one array (sum of lengths, D), in memory or mapped from a file; see `kept_as`."""
 
     def __init__(self, array: np.ndarray, lengths: np.ndarray):
         self.array, self.lengths = array, lengths
@@ -49,9 +72,7 @@ class CachedFrames:
         frames = torch.zeros(len(rows), int(lengths.max(initial=0)), self.array.shape[1])
         for index, row in enumerate(rows):
             part = self.array[self.ends[row] - self.lengths[row] : self.ends[row]]
-            frames[index, : len(part)] = torch.from_numpy(
-                np.array(part)
-            )  # a copy, as the cache on disk is mapped read-only
+            frames[index, : len(part)] = _from_kept(part)
         return frames, torch.from_numpy(lengths.astype(np.int64))
 
 
@@ -92,7 +113,8 @@ def open_frames(
     if cache not in ("memory", "disk", "off"):
         raise ValueError(f"feature_cache {cache!r}: use memory, disk or off")
     lengths = np.array([count_frames(encoder, utterance) for utterance in manifest], dtype=np.int64)
-    gigabytes = int(lengths.sum()) * encoder.width * BYTES_PER_VALUE / 1e9
+    kept = kept_as(encoder)
+    gigabytes = int(lengths.sum()) * encoder.width * kept.itemsize / 1e9
     if cache != "off" and gigabytes > max_gigabytes:
         print(
             f"encoder frames of {manifest.path.name} would take {gigabytes:.1f} GB, more than max_cache_gigabytes "
@@ -105,7 +127,7 @@ def open_frames(
         return live
     shape = (int(lengths.sum()), encoder.width)
     if cache == "memory":
-        array = np.empty(shape, dtype=np.float32)
+        array = np.empty(shape, dtype=kept)
         _encode_all(live, lengths, array, batch_seconds)
         return CachedFrames(array, lengths)
     stem, of_manifest = manifest.path.stem, hash_path(manifest.path)[:16]
@@ -114,7 +136,7 @@ def open_frames(
         earlier = path.with_name(f"{stem}.{of_manifest}.{_earlier_key(encoder)}.npy")
         path = earlier if earlier.exists() else path
     with locked(path.with_suffix(".lock")):  # methods that train side by side share the cache: one fills it
-        if path.exists() and not is_whole(path, shape):
+        if path.exists() and not is_whole(path, shape, (kept, np.dtype(np.float32))):
             print(f"{path}: is cut or damaged; all frames are computed again", file=sys.stderr)
             path.unlink()
         if path.exists():
@@ -127,7 +149,7 @@ def open_frames(
             write_array(
                 path,
                 shape,
-                np.float32,
+                kept,
                 lambda array: _encode_all(live, lengths, array, batch_seconds),
             )
             write_sums(path, lengths)
@@ -265,7 +287,7 @@ def _encode_all(
                         f"{utterance.id}: its audio gives {length} frames, its seconds in {manifest.path} "
                         f"({utterance.seconds}) give {lengths[row]}; run stage 1 again"
                     )
-                array[ends[row] - length : ends[row]] = one[:length].numpy()
+                array[ends[row] - length : ends[row]] = _to_kept(one[:length], array.dtype)
             progress.update(len(rows))
 
 

@@ -20,8 +20,10 @@ from itertools import chain, tee
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from auralign.data.audio import AudioError, Heard, audio_path, hear
+from auralign.environment import is_out_of_memory, release_memory
 from auralign.records import Records, Utterance
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # frames (B, T, D) and lengths (B,)
@@ -29,6 +31,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # frames (B, T, D) and lengths (B,)
 CLIPS_AT_ONCE, LONGEST_BY_SHORTEST = 8, 1.25
 """How many utterances the encoder takes at once, and how much longer the longest may be than the shortest: the larger either, the
 more of what it computes is padding."""
+SPLIT = "do not fit into memory together; the encoder takes them in halves, and says so once"
 CLIPS_AHEAD = 16  # clips for each thread that are read ahead: about 1 MB for each 10 s
 
 
@@ -144,7 +147,7 @@ class LiveFrames:
             ) from error
         try:
             with torch.no_grad():
-                frames, lengths = self.encoder(waveforms)
+                frames, lengths = self._encode_as_fits(waveforms)
         except ValueError as error:
             names = ", ".join(utterance.id for utterance in utterances)
             raise ValueError(f"{self.manifest.path}: {error} (the batch is {names})") from error
@@ -154,6 +157,24 @@ class LiveFrames:
         else:
             self._unchecked.append(checked)
         return frames, lengths
+
+    def _encode_as_fits(self, waveforms: list[np.ndarray]) -> Batch:
+        """Frames and lengths of waveforms; those that do not fit into memory together are encoded in halves."""
+        try:
+            return self.encoder(waveforms)
+        except Exception as error:
+            if len(waveforms) == 1 or not is_out_of_memory(error):
+                raise
+        # Here the error is gone, and with it the tensors that its traceback held.
+        release_memory()
+        if SPLIT not in self._told:
+            self._told.add(SPLIT)
+            print(f"{self.manifest.path}: {len(waveforms)} utterances {SPLIT}", file=sys.stderr)
+        half = len(waveforms) // 2
+        parts = [self._encode_as_fits(some) for some in (waveforms[:half], waveforms[half:])]
+        longest = max(frames.shape[1] for frames, _ in parts)
+        padded = [functional.pad(frames, (0, 0, 0, longest - frames.shape[1])) for frames, _ in parts]
+        return torch.cat(padded), torch.cat([lengths for _, lengths in parts])
 
     def _check_finite(self, *batches: _Checked) -> None:
         """Raise ValueError, which names the utterance, if the frames of one are not finite numbers."""

@@ -24,7 +24,6 @@ from auralign.run_folder import SPLITS
 
 RESERVE = 0.1  # share of the memory that is left free: fragments, and what libraries take
 TRAINED_BYTES = 4 + 4 + 8  # of a trained parameter: weight, gradient, and AdamW's two moments, in fp32
-FRAME_BYTES = 4
 TARGET_BYTES = 500  # of a line of targets, beside 4 letters a token
 STEPS_LAID_OUT = 50  # steps whose packs are counted
 
@@ -223,7 +222,7 @@ def operations(recipe, sizes: Sizes, data: dict[str, Positions], *, positions: f
 
 def is_cached(recipe, data: dict[str, Positions]) -> bool:
     """Whether the frames of the training set are computed once: as `auralign.data.frames.open_frames` decides."""
-    size = float(data["train"].values.sum()) * FRAME_BYTES / 1e9
+    size = float(data["train"].frame_bytes.sum()) / 1e9
     return recipe.feature_cache != "off" and size <= recipe.max_cache_gigabytes
 
 
@@ -232,7 +231,7 @@ def disk(recipe, sizes: Sizes, data: dict[str, Positions]) -> dict[str, int]:
     frames = 0
     if recipe.feature_cache == "disk":
         for of_split in data.values():
-            size = int(of_split.values.sum()) * FRAME_BYTES
+            size = int(of_split.frame_bytes.sum())
             frames += size if size <= recipe.max_cache_gigabytes * 1e9 else 0
     tokens = sum(int(of_split.targets.sum()) for of_split in data.values())
     examples = sum(len(of_split.lengths) for of_split in data.values())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auralign.data.frames import count_frames
+from auralign.data.frames import count_frames, kept_as
 from auralign.data.lengths import DAMAGED, OWN, lengths_path
 from auralign.generate.targets import draw_choices, draw_utts
 from auralign.layout import MAIN
@@ -23,8 +23,8 @@ class Positions:
 
     Arguments
     ---------
-    seconds, values : numpy.ndarray
-        (num_utterances,): of each utterance of the manifest, its duration, and the values in its frames of all branches.
+    seconds, frame_bytes : numpy.ndarray
+        (num_utterances,): of each utterance of the manifest, its duration, and the bytes of its frames, all branches, in a cache.
     rows : numpy.ndarray
         (num_examples,): row of the utterance of each example.
     lengths, teacher, targets : numpy.ndarray
@@ -34,7 +34,7 @@ class Positions:
     """
 
     seconds: np.ndarray
-    values: np.ndarray
+    frame_bytes: np.ndarray
     rows: np.ndarray
     lengths: np.ndarray
     teacher: np.ndarray
@@ -57,7 +57,9 @@ def count(run, split: str, sizes: Sizes) -> Positions:
         name: np.array([count_frames(encoder, one) for one in utterances])
         for name, encoder in sizes.encoders.items()
     }
-    values = sum(frames[name] * encoder.width for name, encoder in sizes.encoders.items())
+    frame_bytes = sum(
+        frames[name] * encoder.width * kept_as(encoder).itemsize for name, encoder in sizes.encoders.items()
+    )
     made = {
         name: np.array([int(connector.num_embeddings(int(one))) for one in frames[name]])
         for name, connector in sizes.connectors.items()
@@ -90,7 +92,7 @@ def count(run, split: str, sizes: Sizes) -> Positions:
         student = FRAME_POSITIONS + targets
         other, embeddings = student + text, text if counts else made[MAIN][of]
     lengths = student + embeddings.astype(np.int64)
-    return Positions(seconds, values, of, lengths, other, targets, counted.is_file())
+    return Positions(seconds, frame_bytes, of, lengths, other, targets, counted.is_file())
 
 
 def _asked(recipe, split: str, utterances: list[Utterance]) -> np.ndarray:

@@ -148,7 +148,8 @@ def check_keys(given: set[str], text: str, path) -> None:
 
 
 def _choose(text: str, whole: dict[str, Any], inner: dict[str, Any], path) -> None:
-    """Replace `auto` by what this machine does well, and let the LLM's dtype follow a precision of the command line.
+    """Replace `auto` by what this machine does well, also as the dtype of LLM and encoder, and let the LLM's dtype follow a
+    precision of the command line.
 
     It is done before all else, so that a run records what it was made with.
     """
@@ -161,12 +162,15 @@ def _choose(text: str, whole: dict[str, Any], inner: dict[str, Any], path) -> No
         device = whole["device"] = choose_device()
     if precision == AUTO:
         precision = whole["precision"] = choose_precision(device)
-    block = re.search(r"^llm:.*\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*)", f"{text}\n", flags=re.MULTILINE)
-    found = re.search(r"^[ \t]+dtype:[ \t]*(\w+)", block[1] if block else "", flags=re.MULTILINE)
-    given = inner.get("llm.dtype")
-    follows = given == AUTO or (given is None and found and (found[1] == AUTO or is_new))
-    if follows and precision in DTYPES:  # any other is refused below
-        inner["llm.dtype"] = DTYPES[precision]
+    if precision not in DTYPES:  # refused below
+        return
+    for part in ("llm", "encoder"):
+        block = re.search(rf"^{part}:.*\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\n)*)", f"{text}\n", flags=re.MULTILINE)
+        found = re.search(r"^[ \t]+dtype:[ \t]*(\w+)", block[1] if block else "", flags=re.MULTILINE)
+        given = inner.get(f"{part}.dtype")
+        is_to_follow = found and (found[1] == AUTO or (is_new and part == "llm"))
+        if given == AUTO or (given is None and is_to_follow):
+            inner[f"{part}.dtype"] = DTYPES[precision]
 
 
 def make_recipe(values: Mapping[str, Any], path, *, source: RecipeFile | None = None) -> Recipe:

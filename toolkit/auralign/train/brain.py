@@ -28,7 +28,7 @@ from auralign.train.checkpoint import Checkpoint, Checkpoints, initialise
 from auralign.train.curves import Curves, WandbRun
 from auralign.train.examples import Examples, PackOfExamples, PackStream, StepStream
 from auralign.train.log import describe, show_answers
-from auralign.train.memory import as_they_fit
+from auralign.train.memory import as_they_fit, evaluate_as_fits
 from auralign.train.preemption import Preemption, StoppedBySignal, after_the_step
 from auralign.train.references import Comparison, References
 from auralign.train.resume import describe_changes, history_of
@@ -104,6 +104,7 @@ class AlignmentBrain(sb.Brain):
             tokens_per_step=recipe.tokens_per_step,
             tokens_per_pack=recipe.tokens_per_pack,
         )
+        self.references.begin_again = self._evaluate_again
         about = f"train {self.method.name}"
         with (
             Progress(about, unit="step", total=recipe.num_steps) as self.progress,
@@ -258,25 +259,33 @@ class AlignmentBrain(sb.Brain):
         return loss.detach().float()
 
     def _begin_again(self, pack: PackOfExamples) -> None:
-        """Before a pack that does not fit into memory is split: count it. Raises ValueError if it is one sequence."""
+        """Before a pack that does not fit into memory is split: forget what was computed of the step, and count it."""
         self.zero_grad(set_to_none=True)
         self.left_out = {}
+        self._note_split(pack, self.stream.examples, where=f"step {self.optimizer_step + 1}")
+
+    def _evaluate_again(self, pack: PackOfExamples) -> None:
+        """Before a pack of the validation that does not fit into memory is split: count it."""
+        self._note_split(pack, self.valid, where=f"validation after step {self.optimizer_step}")
+
+    def _note_split(self, pack: PackOfExamples, examples: Examples, *, where: str) -> None:
+        """Count a pack that is split. Raises ValueError if it is one sequence."""
         self.tally.num_split += 1
         if self.model.llm.is_sharded:
             raise ValueError(
-                f"step {self.optimizer_step + 1}: a pack does not fit into the memory of {self.device}, and cannot be "
+                f"{where}: a pack does not fit into the memory of {self.device}, and cannot be "
                 "split: with shard_llm the ranks compute each layer together; lower tokens_per_pack"
             )
-        ids, step = self._ids([pack]), self.optimizer_step + 1
         if len(pack.choices) == 1:
             raise ValueError(
-                f"step {step}: the one sequence of {ids[0]} does not fit into the memory of {self.device}; leave this utterance "
-                "out, make targets shorter (max_new_tokens), or take a smaller dtype of the LLM (llm.dtype) or another device"
+                f"{where}: the one sequence of {examples.manifest[pack.rows[0]].id} does not fit into the memory of "
+                f"{self.device}; leave this utterance out, make targets shorter (max_new_tokens), or take a smaller dtype of the "
+                "LLM (llm.dtype) or another device"
             )
         if self.tally.num_split == 1:  # since the last validation; the log counts them
             print(
-                f"step {step}: a pack of {len(pack.choices)} sequences does not fit into the memory of {self.device}; it is "
-                "split in two, with the same gradient; a lower tokens_per_pack saves the second attempt",
+                f"{where}: a pack of {len(pack.choices)} sequences does not fit into the memory of {self.device}; it is "
+                "split in two, with the same result; a lower tokens_per_pack saves the second attempt",
                 file=sys.stderr,
             )
 
@@ -369,7 +378,8 @@ class AlignmentBrain(sb.Brain):
             )
         self.units.update(pack.units())
         with self.evaluation_ctx:
-            for name, term in self.terms(pack).items():
+            found = evaluate_as_fits(pack, self.terms, begin_again=self._evaluate_again)
+            for name, term in (named_term for terms in found for named_term in terms.items()):
                 self.sums[name] += float(term.sum)
                 self.kinds[name] = (term.unit, term.weight)
                 self.num_left_out[name] += len(term.left_out)

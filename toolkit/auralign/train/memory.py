@@ -6,13 +6,12 @@ The terms of a loss are sums over the sequences of a pack, divided by the units 
 of the one, and so do their gradients.
 """
 
-import gc
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
 
-from auralign.environment import is_out_of_memory
+from auralign.environment import is_out_of_memory, release_memory
 from auralign.layout import STUDENT
 from auralign.losses import TopK
 from auralign.train.examples import PackOfExamples
@@ -55,9 +54,19 @@ def as_they_fit(
         results.clear()
         pack, number, part = work[place]
         begin_again(pack)
-        _release_memory()
+        release_memory()
         halves = split(pack)
         work[place : place + 1] = [(half, number, 2 * part + 1 + side) for side, half in enumerate(halves)]
+
+
+def evaluate_as_fits(
+    pack: PackOfExamples,
+    run: Callable[[PackOfExamples], Result],
+    *,
+    begin_again: Callable[[PackOfExamples], None],
+) -> list[Result]:
+    """What `run` returns for a pack, or, if that does not fit into memory, for each of its parts; see `as_they_fit`."""
+    return as_they_fit({0: pack}, lambda part, *_: run(part), begin_again=begin_again)[1]
 
 
 def split(pack: PackOfExamples) -> list[PackOfExamples]:
@@ -100,10 +109,3 @@ def _targets_of(pack: PackOfExamples, kept: TopK, start: int, end: int) -> TopK:
     first, last = sum(sizes[:start]), sum(sizes[:end])
     parts = (getattr(kept, name)[first:last] for name in ("ids", "logits", "logsumexp"))
     return TopK(*parts, kept.temperature)
-
-
-def _release_memory() -> None:
-    """Give back what nothing refers to any more."""
-    gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

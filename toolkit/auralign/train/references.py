@@ -18,6 +18,7 @@ validation, and the last validation always has one. Nothing here draws a random 
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from auralign.method import is_assisted
 from auralign.models.speech_llm import on_device
 from auralign.train import parallel
 from auralign.train.examples import Examples, PackOfExamples
+from auralign.train.memory import evaluate_as_fits
 from auralign.train.step import compute_terms
 
 MAX_UTTERANCES = 64
@@ -89,7 +91,14 @@ class References:
         LLM positions in one optimiser step.
     tokens_per_pack : int
         LLM positions in one forward.
+
+    Attributes
+    ----------
+    begin_again : callable
+        Is given a pack that does not fit into memory, before it is split; the trainer sets it. Default: nothing is done.
     """
+
+    begin_again: Callable[[PackOfExamples], None] = staticmethod(lambda pack: None)
 
     def __init__(self, valid: Examples, *, method, model, tokens_per_step: int, tokens_per_pack: int) -> None:
         self.valid, self.method, self.model, self.tokens_per_pack = valid, method, model, tokens_per_pack
@@ -150,10 +159,12 @@ class References:
     def _terms(self, heard: np.ndarray):
         """The terms and units of each pack of this rank, whose examples hear the speech of the examples `heard`."""
         for pack in self.valid.packs(self.examples, tokens_per_pack=self.tokens_per_pack, heard=heard):
-            if self.measure == OWN_LOSS:
-                yield compute_terms(self.method, self.model, pack), pack.units()
-            else:
-                yield self._cross_entropy(pack)
+            yield from evaluate_as_fits(pack, self._terms_of, begin_again=self.begin_again)
+
+    def _terms_of(self, pack: PackOfExamples):
+        if self.measure == OWN_LOSS:
+            return compute_terms(self.method, self.model, pack), pack.units()
+        return self._cross_entropy(pack)
 
     def _cross_entropy(self, pack: PackOfExamples):
         views, needs = pack.views[STUDENT], self.method.needs

@@ -8,6 +8,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForCondi
 from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder, Qwen2AudioEncoderConfig
 
 from auralign.models.encoders import load_encoder, load_whisper
+from auralign.models.encoders.encoder import in_own_precision
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +234,26 @@ def test_a_frame_is_found_again_in_the_audio(folder, padding, frame, seconds):
     encoder = load_whisper(folder, padding=padding, chunk_seconds=30)
     num_frames = encoder.num_frames(40 * 16_000)
     assert encoder.seconds_at(frame, seconds=40.0, num_frames=num_frames) == pytest.approx(seconds)
+
+
+def test_frames_are_the_same_within_autocast(folder):
+    encoder = load_whisper(folder)
+    waveforms = [np.random.default_rng(0).normal(0, 0.1, 9_000).astype(np.float32)]
+    expected, _ = encoder(waveforms)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = encoder(waveforms)
+    assert torch.equal(found, expected)
+
+
+def test_an_encoder_is_run_without_tf32_and_leaves_it_as_it_was():
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = True  # as SpeechBrain does
+    try:
+        with in_own_precision(torch.device("cuda")):
+            assert not matmul.allow_tf32
+            assert not cudnn.allow_tf32
+        assert matmul.allow_tf32
+        assert cudnn.allow_tf32
+    finally:
+        matmul.allow_tf32 = before

@@ -6,8 +6,10 @@
 Axes: B batch, T frames, D width.
 """
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,11 @@ class SpeechEncoder(nn.Module, ABC):
         return self.hidden_width * len(self.layers)
 
     @property
+    def frame_dtype(self) -> torch.dtype:
+        """The type that frames are computed in, that of the weights; caches keep them in it."""
+        return next((weight.dtype for weight in self.parameters()), torch.float32)
+
+    @property
     def options(self) -> list:
         """Options that differ from their default, for the fingerprint."""
         layers = [] if self.layers == (self.num_layers,) else [*self.layers]
@@ -169,6 +176,11 @@ class SpeechEncoder(nn.Module, ABC):
         ValueError : for audio that is empty, not finite, not one-dimensional, or too long (see `hears`).
         """
         self.check(waveforms)
+        device = next((weight.device for weight in self.parameters()), torch.device("cpu"))
+        with in_own_precision(device):
+            return self._forward(waveforms)
+
+    def _forward(self, waveforms: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         cut = [self._cut(waveform) for waveform in waveforms]
         chunks = [chunk for of_one in cut for chunk in of_one]
         if len(chunks) == len(waveforms):
@@ -227,6 +239,25 @@ class SpeechEncoder(nn.Module, ABC):
     def join(self, hidden_states) -> torch.Tensor:
         """Frames (B, T, width) of hidden states 0 to `num_layers`, each (B, T, D)."""
         return torch.cat([hidden_states[layer] for layer in self.layers], dim=-1)
+
+
+@contextlib.contextmanager
+def in_own_precision(device: torch.device) -> Iterator[None]:
+    """Context manager: all is computed in the precision of the weights, without autocast and TF32.
+
+    SpeechBrain, which only training loads, switches TF32 on: an encoder would give other frames in training than in decoding.
+    """
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = matmul.allow_tf32, cudnn.allow_tf32
+        matmul.allow_tf32 = cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def model_type(path, known) -> str:

@@ -33,6 +33,9 @@ ARTEFACTS = {
         "exp/*/hypotheses/*.jsonl", "score", (("score",),), ("exp/ledger/scores.json",), 100
     ),
     "frames": Artefact("data/frames/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
+    "part": Artefact(
+        "exp/conditional/targets/*/*", "join", (("join",),), ("exp/conditional/targets/train.jsonl",), 40
+    ),
     "model": Artefact("model/*", DONE, (), (), 39),
     "bases": Artefact("models/*/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
 }

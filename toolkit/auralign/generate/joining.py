@@ -41,7 +41,7 @@ def join_targets(parts: list[Path], path: Path, *, run: RunFolder, split: str) -
     counts: Counter[str] = Counter()
     rejected = Rejected(limit=recipe.max_rejected_answers)
     for part in parts:
-        counts.update(read_json(counts_path(part)))
+        counts.update(read_json(counts_path(part), keys=()))
         lines = rejected_path(part).read_text(encoding="utf-8").split("\n")
         rejected.items += [json.loads(line) for line in lines if line]
     if counts[NO_CHOICE]:

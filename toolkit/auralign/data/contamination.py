@@ -6,7 +6,6 @@ What an utterance names among its others counts as its own: a document that voic
 """
 
 import hashlib
-import json
 from array import array
 from bisect import bisect_right
 from collections import Counter
@@ -19,6 +18,7 @@ import numpy as np
 
 from auralign.data.rejected import Listed
 from auralign.files import write_atomically
+from auralign.json_lines import parse_object
 from auralign.progress import track
 from auralign.records import Records, Utterance, header, to_line
 from auralign.text.characters import compose
@@ -155,8 +155,10 @@ def _read_earlier(train: Records) -> list[dict]:
     path = overlap_path(train.path)
     if not path.is_file():
         return []
-    items = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    return [item for item in items if item["id"] not in train]
+    repair = "run stage 1 again"
+    lines = enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1)
+    items = [parse_object(line, position=f"{path}:{number}", repair=repair) for number, line in lines if line]
+    return [item for item in items if str(item.get("id", "")) not in train]
 
 
 class _Index:

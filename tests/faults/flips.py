@@ -46,6 +46,8 @@ def flips(workplace: Workplace, random: Random) -> list[Planned]:
     workplace.prepare()
     planned: list[Planned] = []
     for kind, artefact in ARTEFACTS.items():
+        if artefact.state not in (*workplace.stages, DONE):
+            continue
         state = workplace.state(artefact.state)
         files = sorted(path for path in state.glob(artefact.files) if path.is_file() and path.stat().st_size)
         for number in range(artefact.num_tries):

@@ -180,6 +180,7 @@ STEPS = {
         {"exp/conditional/targets/train.jsonl": other_target, TAGGED: other_rate},
     ),
 }
+FURTHER = ("tar", "documents", "interleave", "shard", "join", "tags")  # not in the fast part
 DONE = "done"  # the state after all stages
 # What the stages import: once, before the processes are forked.
 IMPORTS = """
@@ -213,9 +214,12 @@ class Workplace:
     Arguments
     ---------
     root : Path
+    is_fast : bool
+        Whether the steps of `FURTHER` are left out; default False.
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, is_fast: bool = False):
+        self.stages = [stage for stage in STEPS if not (is_fast and stage in FURTHER)]
         self.root, self.here, self.log = root, root / "recipe", root / "stage.log"
         root.mkdir(parents=True, exist_ok=True)
 
@@ -225,7 +229,7 @@ class Workplace:
         found = {}
         if forked(self._make, self.log):
             raise RuntimeError(self.log.read_text(encoding="utf-8"))
-        for stage in STEPS:
+        for stage in self.stages:
             shutil.copytree(self.here, self.state(stage))
             self.run(stage, check=True)
             found[stage] = count_of(self.log)
@@ -261,7 +265,7 @@ class Workplace:
 
     def after(self, stage: str) -> Path:
         """The folder as an undisturbed stage leaves it."""
-        names = [*STEPS, DONE]
+        names = [*self.stages, DONE]
         return self.state(names[names.index(stage) + 1])
 
     def reset(self, stage: str) -> None:

@@ -37,9 +37,9 @@ def is_whole(path: Path, shape: tuple[int, int]) -> bool:
     """Whether a cache is an array of this shape that can be mapped: not cut, and with a sound header."""
     try:
         array = np.load(path, mmap_mode="r")
-    except Exception:  # numpy raises errors of many kinds for a damaged header
+        return array.shape == shape and array.dtype == np.dtype(np.float32) and bool(array.flags.c_contiguous)
+    except Exception:  # numpy raises errors of many kinds for a damaged header, or opens another kind of file
         return False
-    return array.shape == shape and array.dtype == np.dtype(np.float32) and bool(array.flags.c_contiguous)
 
 
 def find_damaged(path: Path, lengths: np.ndarray) -> list[int]:

@@ -15,6 +15,10 @@ event, stopped, started twice, run with a clock that steps, on a full disk, and 
         is_long=True,                     # signals, too: a queue or a user may stop it
     ),
 
-Files that no stage before has made are written by `make_sources` there. What it writes, and which command reads that, is one
-entry of `ARTEFACTS` in `faults.flips`: its bytes are then damaged.
+The steps so far are the stages of a recipe and the builders; audio in a tar file, and a training on documents in which its clips
+are heard; two shards of stage 2, the second of which joins both, with answers in the slots of the engine, and a training with a
+book of tags and with grades.
+
+Files that no stage before has made are written by `make_sources` or `make_documents` there. What it writes, and which command
+reads that, is one entry of `ARTEFACTS` in `faults.flips`: its bytes are then damaged.
 """

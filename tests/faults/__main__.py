@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
         while True:
             limits = {name: FAST[name] if options.fast else options.limit for name in names}
             place = Path(folder, str(seed))
-            for name, counts, total, seconds in _run(limits, place, seed, options.jobs):
+            for name, counts, total, seconds in _run(limits, place, seed, options.jobs, options.fast):
                 tries = sum(counts.values())
                 # Without one try a class is not run, such as full disks without user namespaces.
                 figures = (
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(
-    limits: dict[str, int | None], place: Path, seed: int, num_jobs: int
+    limits: dict[str, int | None], place: Path, seed: int, num_jobs: int, is_fast: bool
 ) -> Iterator[tuple[str, Counter, int, int]]:
     """Run classes in several processes, each of which takes its share of every class, and print what did not survive.
 
@@ -149,7 +149,7 @@ def _run(
             try:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 os.close(reading)
-                _work(limits, Workplace(place / str(job)), seed, (job, num_jobs), writing)
+                _work(limits, Workplace(place / str(job), is_fast), seed, (job, num_jobs), writing)
                 code = 0
             except BaseException:
                 traceback.print_exc()

@@ -14,8 +14,8 @@ def changes(workplace: Workplace, random: Random) -> list[Planned]:
     """Each file that a stage reads is replaced at some of its file events; it is run again with it, or with the old one."""
     counts = workplace.prepare()
     planned: list[Planned] = []
-    for stage, step in STEPS.items():
-        for pattern in step.reads:
+    for stage in workplace.stages:
+        for pattern in STEPS[stage].reads:
             for at in [1, *sorted(random.sample(range(2, counts[stage] + 1), NUM_EVENTS))]:
                 planned += [
                     partial(_change, workplace, stage, pattern, at, is_put_back)

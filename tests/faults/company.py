@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from faults.trying import LOST, SILENT, SURVIVED, Planned, Try, ended, forked, send, started
-from faults.workplace import STEPS, Workplace, different
+from faults.workplace import Workplace, different
 
 NUM_RANKS = 2
 NUM_EVENTS = 12  # of rank 0, at which it is killed
@@ -155,7 +155,7 @@ def _send_in_step(number: signal.Signals, step: int) -> None:
 def contested(workplace: Workplace, random: Random) -> list[Planned]:
     """A stage is started twice at once, or a moment later: one does the work, the other says so in a line or finds it done."""
     workplace.prepare()
-    return [partial(_contest, workplace, stage, delay) for stage in STEPS for delay in DELAYS]
+    return [partial(_contest, workplace, stage, delay) for stage in workplace.stages for delay in DELAYS]
 
 
 def _contest(workplace: Workplace, stage: str, delay: float) -> Try:

@@ -136,6 +136,11 @@ def plugins(workplace: Workplace, random: Random) -> list[Planned]:
         "holds another class": "class Method: pass",
         "lacks the hooks": "from auralign.method import AlignmentMethod\nclass Method(AlignmentMethod): name = 'foreign'",
         "has another API": "from auralign_methods.sit import SIT\nclass Method(SIT): name = 'foreign'; api_version = 99",
+        "has no paper": "from auralign_methods.sit import SIT\nclass Method(SIT): name = 'foreign'; paper = None",
+        "makes a number": "from auralign_methods.sit import SIT\nclass Method(SIT):\n    name = 'foreign'\n"
+        "    def __new__(cls, **options): return 7",
+        "raises what cannot be shown": "class Fault(BaseException):\n    def __str__(self): raise KeyboardInterrupt\n"
+        "raise Fault",
         "has another name": "from auralign_methods.sit import SIT\nclass Method(SIT): name = 'other'",
         "exits when made": "import sys\nfrom auralign_methods.sit import SIT\nclass Method(SIT):\n    name = 'foreign'\n"
         "    def __init__(self, **options): sys.exit(0)",

@@ -33,6 +33,9 @@ ARTEFACTS = {
         "exp/*/hypotheses/*.jsonl", "score", (("score",),), ("exp/ledger/scores.json",), 100
     ),
     "frames": Artefact("data/frames/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
+    "part": Artefact(
+        "exp/conditional/targets/*/*", "join", (("join",),), ("exp/conditional/targets/train.jsonl",), 40
+    ),
     "model": Artefact("model/*", DONE, (), (), 39),
     "bases": Artefact("models/*/*", DONE, (LONGER,), ("exp/sift/log.json",), 60),
 }
@@ -43,6 +46,8 @@ def flips(workplace: Workplace, random: Random) -> list[Planned]:
     workplace.prepare()
     planned: list[Planned] = []
     for kind, artefact in ARTEFACTS.items():
+        if artefact.state not in (*workplace.stages, DONE):
+            continue
         state = workplace.state(artefact.state)
         files = sorted(path for path in state.glob(artefact.files) if path.is_file() and path.stat().st_size)
         for number in range(artefact.num_tries):

@@ -3,8 +3,10 @@
 import contextlib
 import gc
 import importlib
+import io
 import re
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from faults.trying import Acts, count_of, forked, work_of
 
-YAML = "hparams/sift.yaml"
+YAML, DOCUMENTS, TAGGED = (f"hparams/{name}.yaml" for name in ("sift", "interleave", "conditional"))
 SCORE = Path(__file__).parents[2] / "egs" / "own_data" / "score.py"
 
 
@@ -75,6 +77,43 @@ def make_sources(folder: Path) -> None:
     )
 
 
+TAGS = """\
+grade: !name:auralign.generate.grades.copied
+books:
+    quality: !name:auralign.models.books.Tags
+        names: [good, bad]
+"""
+
+
+def make_documents(folder: Path) -> None:
+    """A tar file of WebDataset with clips, documents in which these are heard, and the recipe of a method that reads them; and
+    the recipe of a method with a book of tags and grades."""
+    from auralign.records import Records, Utterance, write_records
+
+    rows = list(Records(folder / "data" / "train.jsonl", Utterance))
+    with tarfile.open(folder / "clips.tar", "w") as tar:
+        for row in rows:
+            audio = (folder / "data" / row.audio).read_bytes()
+            for ending, content in (("flac", audio), ("txt", row.text.encode())):
+                member = tarfile.TarInfo(f"{row.id}.{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    heard = [replace(row, audio=f"../clips.tar?{row.id}.flac") for row in rows]
+    documents = [
+        Utterance(f"document-{number}", "", 0.0, f"{row.text} above it went on", others=(row.id,),
+                  labels={"spans": {row.id: [0, len(row.text)]}})
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    for split in ("train", "valid"):
+        write_records(folder / "documents" / f"{split}.jsonl", heard + documents, kind=Utterance)
+    yaml = (folder / YAML).read_text(encoding="utf-8")
+    for name, text in (
+        ("interleave", yaml.replace("data_folder: data", "data_folder: documents")),
+        ("conditional", yaml + TAGS),
+    ):
+        (folder / "hparams" / f"{name}.yaml").write_text(text.replace("sift", name), encoding="utf-8")
+
+
 def builder(name: str, source: str, *options: str) -> Step:
     """`auralign build` with a builder and what it reads."""
     command = ("auralign", "build", name, "--manifest", source, "--output", f"data/{name}.jsonl", *options)
@@ -121,7 +160,27 @@ STEPS = {
         {"data/test.jsonl": other_word, "exp/sift/hypotheses/test.speech.jsonl": other_text},
     ),
     "export": Step(("auralign", "export", YAML, "model"), {WEIGHTS: other_weight}),
+    "tar": Step(("auralign", "prepare", "clips.tar", "data/tarred.jsonl"), {"clips.tar": other_word}),
+    "documents": Step(("generate.py", DOCUMENTS), {"documents/train.jsonl": other_word}),
+    "interleave": Step(
+        ("train.py", DOCUMENTS, "--num_steps", "4"),
+        {"documents/train.jsonl": other_word, "clips.tar": other_word, DOCUMENTS: other_rate},
+    ),
+    "shard": Step(
+        ("generate.py", TAGGED, "--shard", "1/2"),
+        {"data/train.jsonl": other_word, "models/llm/model.safetensors": other_weight},
+    ),
+    "join": Step(
+        ("generate.py", TAGGED, "--shard", "2/2"),
+        {"data/train.jsonl": other_word, TAGGED: other_rate},
+        is_long=True,
+    ),
+    "tags": Step(
+        ("train.py", TAGGED, "--num_steps", "4"),
+        {"exp/conditional/targets/train.jsonl": other_target, TAGGED: other_rate},
+    ),
 }
+FURTHER = ("tar", "documents", "interleave", "shard", "join", "tags")  # not in the fast part
 DONE = "done"  # the state after all stages
 # What the stages import: once, before the processes are forked.
 IMPORTS = """
@@ -155,9 +214,12 @@ class Workplace:
     Arguments
     ---------
     root : Path
+    is_fast : bool
+        Whether the steps of `FURTHER` are left out; default False.
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, is_fast: bool = False):
+        self.stages = [stage for stage in STEPS if not (is_fast and stage in FURTHER)]
         self.root, self.here, self.log = root, root / "recipe", root / "stage.log"
         root.mkdir(parents=True, exist_ok=True)
 
@@ -167,7 +229,7 @@ class Workplace:
         found = {}
         if forked(self._make, self.log):
             raise RuntimeError(self.log.read_text(encoding="utf-8"))
-        for stage in STEPS:
+        for stage in self.stages:
             shutil.copytree(self.here, self.state(stage))
             self.run(stage, check=True)
             found[stage] = count_of(self.log)
@@ -195,6 +257,7 @@ class Workplace:
         rows = [f"train-{number}.flac,three nine {number}\n" for number in range(12)]
         (self.here / "clips.csv").write_text("path,sentence\n" + "".join(rows), encoding="utf-8")
         make_sources(self.here)
+        make_documents(self.here)
 
     def state(self, stage: str) -> Path:
         """The folder as it is before a stage, or when all are DONE."""
@@ -202,7 +265,7 @@ class Workplace:
 
     def after(self, stage: str) -> Path:
         """The folder as an undisturbed stage leaves it."""
-        names = [*STEPS, DONE]
+        names = [*self.stages, DONE]
         return self.state(names[names.index(stage) + 1])
 
     def reset(self, stage: str) -> None:

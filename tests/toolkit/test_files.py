@@ -95,6 +95,14 @@ def test_json_that_python_cannot_hold_is_named(tmp_path, text):
         read_json(tmp_path / "a.json", repair="copy it again")
 
 
+@pytest.mark.parametrize(("text", "said"), [("[]", "holds list, not a JSON object"), ('{"b": 1}', "lacks a")])
+def test_json_without_its_keys_is_named(tmp_path, text, said):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=f"a.json: {said}; delete the file"):
+        read_json(tmp_path / "a.json", keys=("a",))
+    assert read_json(tmp_path / "a.json") is not None
+
+
 def test_json_comes_back(tmp_path):
     write_json(tmp_path / "a.json", {"é": [1.5, None]})
     assert read_json(tmp_path / "a.json") == {"é": [1.5, None]}

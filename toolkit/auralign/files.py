@@ -19,7 +19,7 @@ import re
 import shlex
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -171,16 +171,28 @@ def write_json(path: PathLike, value: Any) -> None:
         file.write("\n")
 
 
-def read_json(path: PathLike, *, repair: str = "delete the file and run the stage again") -> Any:
-    """Read a JSON file; a broken one raises ValueError that names it and the repair."""
+def read_json(
+    path: PathLike,
+    *,
+    keys: Collection[str] | None = None,
+    repair: str = "delete the file and run the stage again",
+) -> Any:
+    """Read a JSON file; a broken one raises ValueError that names it and the repair. With `keys`, its content must be an object
+    that has these."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); {repair}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error.reason}); {repair}") from error
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
         raise ValueError(f"{path}: not read as JSON ({error}); {repair}") from error
+    if keys is not None and not isinstance(found, dict):
+        raise ValueError(f"{path}: holds {type(found).__name__}, not a JSON object; {repair}")
+    lacking = [key for key in keys or () if key not in found]
+    if lacking:
+        raise ValueError(f"{path}: lacks {', '.join(lacking)}; {repair}")
+    return found
 
 
 def hash_value(value: Any) -> str:

@@ -165,7 +165,9 @@ class Hypothesis:
 
 
 # Fields that hold one of some words: another one would be taken for one of them.
-WORDS = {Target: {"finish_reason": ("stop", "length", "given", "none")}}
+WORDS: dict[type, dict[str, tuple[str, ...]]] = {
+    Target: {"finish_reason": ("stop", "length", "given", "none")}
+}
 
 
 def write_records(

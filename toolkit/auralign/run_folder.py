@@ -158,7 +158,7 @@ class RunFolder:
     def _pins(self) -> dict[str, str]:
         """Names of models that can change, as the recipe has them, and what they meant when the run began."""
         path = self.folder / MODELS
-        return read_json(path) if path.is_file() else {}
+        return read_json(path, keys=()) if path.is_file() else {}
 
     @contextlib.contextmanager
     def working_here(self) -> Iterator[None]:
@@ -275,7 +275,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
     if not path.is_file():  # a recipe that a user put there
         return {"name": folder.name, "recipe_folder": Path.cwd()}
     try:
-        about = read_json(path)
+        about = read_json(path, keys=("name", "recipe_folder"))
         found = (folder / about["recipe_folder"]).resolve()
         about = {"name": about["name"], "recipe_folder": found}
     except (KeyError, TypeError, ValueError) as error:

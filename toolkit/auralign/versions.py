@@ -104,7 +104,7 @@ def trained_on(output_folder) -> set[str]:
     for below in ("", "*/"):  # also those that an earlier auralign moved to before_1
         for path in Path(output_folder).glob(f"{below}checkpoints/step_*/checkpoint.json"):
             with contextlib.suppress(FileNotFoundError):  # a training that is running has removed it
-                description = read_json(path)
+                description = read_json(path, keys=())
                 found.update(description.get("targets", ()), description.get("teacher", ()))
     return found
 

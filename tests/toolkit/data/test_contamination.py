@@ -133,6 +133,13 @@ def test_speakers_of_a_test_set_are_left_out_when_asked(sets, tmp_path):
     assert listed(tmp_path / "train.overlap.jsonl")["c"] == "speaker of a test clip"
 
 
+@pytest.mark.parametrize("damaged", [b'{"id": "a", "rea\n', b"[]\n", b'{"id": "\xff"}\n\x00\n'])
+def test_a_list_that_is_damaged_is_named(sets, tmp_path, damaged):
+    (tmp_path / "train.overlap.jsonl").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"train.overlap.jsonl:\d: .*run stage 1 again"):
+        exclude_overlap(*sets)
+
+
 def test_a_second_run_keeps_the_list(sets, tmp_path):
     exclude_overlap(*sets)
     before = (tmp_path / "train.overlap.jsonl").read_text()

@@ -1,5 +1,7 @@
 """Frames from every cache are those of the encoder, whatever the batch."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -199,7 +201,15 @@ def test_a_flipped_bit_costs_one_entry_which_is_computed_again(
     assert "damaged" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: data[:50], lambda data: b"x" * 200])
+def zipped(data):
+    buffer = io.BytesIO()
+    np.savez(buffer, np.zeros(3))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-5], lambda data: data[:50], lambda data: b"x" * 200, zipped]
+)
 def test_a_cut_file_is_made_again(encoder, manifest, tmp_path, cached, capsys, damage):
     file, before = cached
     file.write_bytes(damage(file.read_bytes()))

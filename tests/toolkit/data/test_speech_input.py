@@ -99,6 +99,8 @@ WRONG = {
     "complex": (np.zeros(800, dtype=complex), "has the type complex128"),
     "booleans": (np.zeros(800, dtype=bool), "has the type bool"),
     "words": (np.array(["a", "b"]), "has the type <U1"),
+    "ragged": ((16_000, [[1, 2], [3]]), r"the array: .* give \(num_samples,\)"),
+    "a number of bytes": ({"bytes": 7}, "its bytes are int; give a path"),
     "no rate": ({"array": np.zeros(800)}, "without 'sampling_rate'; add the rate"),
     "other dict": ({"text": "five"}, "a dict with 'text'; give 'array' and 'sampling_rate'"),
     "empty dict": ({}, "a dict with no keys"),

@@ -145,6 +145,7 @@ def test_adjustments_need_both_the_later_instruction_and_its_content():
     assert read_adjustment(json.dumps(said)) == (False, True)
     assert read_adjustment(json.dumps(said | {"follow_before_adjust": "perhaps"})) is None
     assert read_adjustment("nothing") is None
+    assert read_adjustment('{"a":' * 100_000 + "}") is None
 
 
 def test_rows_say_their_kind_and_missing_audio_is_listed(closed):

@@ -162,6 +162,7 @@ def test_what_fails_for_a_moment_is_asked_again(llm, renderer, served, statuses)
         ({"statuses": [401] * 9}, r"HTTP 401: .*engine.key_variable"),
         ({"statuses": [302] * 9}, r"HTTP 302: .*redirects are not followed"),
         ({"body": b"<html>"}, r"the response is no JSON .*, at 3 tries"),
+        ({"body": b"[" * 100_000}, r"the response is no JSON .*, at 3 tries"),
         ({"body": b'{"choices": []}'}, r"the response has another form \(IndexError"),
         (
             {"body": b'{"choices": [{"text": "a", "finish_reason": "abort"}]}'},

@@ -1,6 +1,7 @@
 """The weights that `init_from` names: those of a run, of a model folder, or of a model folder on the hub."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +76,18 @@ def test_the_hash_of_all_files_that_an_earlier_auralign_recorded_is_accepted(rec
 def test_one_checkpoint_of_a_run_may_be_named(recipe):
     checkpoint = initial_folder("exp/sift")
     assert f"initialised from {checkpoint}: connector" in succeed(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("model", "is not as it was exported"), ("checkpoint", "do not match")]
+)
+def test_weights_that_are_damaged_start_no_training(recipe, name, said):
+    folder = initial_folder("exp/sift") if name == "checkpoint" else Path(name)
+    weights = bytearray((folder / WEIGHTS).read_bytes())
+    weights[-9] ^= 1
+    (folder / WEIGHTS).write_bytes(weights)
+    code, _, err = train(folder)
+    assert code == 2 and str(folder) in err and said in err
 
 
 def test_the_mean_of_checkpoints_is_taken_by_way_of_its_export(recipe):

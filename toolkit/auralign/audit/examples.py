@@ -103,7 +103,7 @@ def is_foreign(path: Path) -> bool:
         first = file.readline()
     try:
         values = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return not (isinstance(values, dict) and "schema" in values and "version" in values)
 

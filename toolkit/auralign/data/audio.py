@@ -147,7 +147,10 @@ def hear_array(
     if hasattr(samples, "detach"):  # a tensor: it may be on a GPU, or of a type that numpy lacks
         samples = samples.detach().cpu()
         samples = samples.float() if samples.dtype.is_floating_point else samples
-    samples = np.asarray(samples)
+    try:
+        samples = np.asarray(samples)
+    except ValueError as error:  # rows of different lengths
+        raise AudioError(f"{name}: {error}; give (num_samples,) or (num_samples, num_channels)") from error
     if samples.ndim == 2:
         num_channels, num_samples = sorted(samples.shape)
         if num_channels == num_samples or num_channels > MAX_CHANNELS:

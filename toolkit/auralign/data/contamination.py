@@ -8,7 +8,6 @@ it with the test sets before `auralign build`.
 """
 
 import hashlib
-import json
 from array import array
 from bisect import bisect_right
 from collections import Counter
@@ -21,6 +20,7 @@ import numpy as np
 
 from auralign.data.rejected import Listed
 from auralign.files import write_atomically
+from auralign.json_lines import parse_object
 from auralign.progress import track
 from auralign.records import Records, Utterance, header, to_line
 from auralign.text.characters import compose
@@ -156,8 +156,10 @@ def _read_earlier(train: Records) -> list[dict]:
     path = overlap_path(train.path)
     if not path.is_file():
         return []
-    items = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    return [item for item in items if item["id"] not in train]
+    repair = "run stage 1 again"
+    lines = enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1)
+    items = [parse_object(line, position=f"{path}:{number}", repair=repair) for number, line in lines if line]
+    return [item for item in items if str(item.get("id", "")) not in train]
 
 
 def _find_shared(train: Records, tests: list[Records]) -> dict[str, dict[str, str]]:

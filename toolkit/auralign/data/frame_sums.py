@@ -38,9 +38,9 @@ def is_whole(path: Path, shape: tuple[int, int], kinds: tuple[np.dtype, ...]) ->
     header. An earlier auralign kept the frames of every encoder in fp32."""
     try:
         array = np.load(path, mmap_mode="r")
-    except Exception:  # numpy raises errors of many kinds for a damaged header
+        return array.shape == shape and array.dtype in kinds and bool(array.flags.c_contiguous)
+    except Exception:  # numpy raises errors of many kinds for a damaged header, or opens another kind of file
         return False
-    return array.shape == shape and array.dtype in kinds and bool(array.flags.c_contiguous)
 
 
 def find_damaged(path: Path, lengths: np.ndarray) -> list[int]:

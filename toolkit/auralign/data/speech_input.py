@@ -179,6 +179,8 @@ def _read_undecoded(speech: Mapping, given: int | None, wanted_rate: int, name: 
 
 
 def _all_bytes(speech: Any, name: str) -> bytes:
+    if not isinstance(speech, BYTES) and not hasattr(speech, "read"):
+        raise AudioError(f"{name}: its bytes are {type(speech).__name__}; give {FORMS}")
     content = speech if isinstance(speech, BYTES) else speech.read()
     if not isinstance(content, BYTES):
         raise AudioError(

@@ -149,7 +149,7 @@ def read_adjustment(text: str) -> tuple[bool, bool] | None:
     found = re.search(r"\{.*\}", text, re.DOTALL)
     try:
         values = json.loads(found[0]) if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict) or any(
         str(values.get(name)).upper() not in (YES, NO) for name in ADJUSTED

@@ -1,6 +1,5 @@
 """The outputs of stage 2 from those of its shards: byte by byte what one process writes."""
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ from auralign.generate.targets import (
     draw_rows,
     summarise,
 )
+from auralign.json_lines import parse_object
 from auralign.records import Records, Utterance
 from auralign.run_folder import RunFolder
 from auralign.shards import common_header
@@ -41,9 +41,9 @@ def join_targets(parts: list[Path], path: Path, *, run: RunFolder, split: str) -
     counts: Counter[str] = Counter()
     rejected = Rejected(limit=recipe.max_rejected_answers)
     for part in parts:
-        counts.update(read_json(counts_path(part)))
+        counts.update(read_json(counts_path(part), keys=()))
         lines = rejected_path(part).read_text(encoding="utf-8").split("\n")
-        rejected.items += [json.loads(line) for line in lines if line]
+        rejected.items += [parse_object(line, position=str(rejected_path(part))) for line in lines if line]
     if counts[NO_CHOICE]:
         manifest = Records(run.data.manifest(split), Utterance)
         num_utts = len(draw_rows(manifest, recipe.num_train_utts if split == "train" else None))

@@ -168,7 +168,7 @@ class ServerEngine(Engine):
                 if error.code != BUSY and error.code < 500:
                     raise ValueError(f"{url}: {failure}; {_repair(error.code)}") from error
                 pause = _asked_pause(error, pause)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
                 failure = f"the response is no JSON ({error})"
             except (
                 OSError,

@@ -32,7 +32,9 @@ def find_probe(run: RunFolder) -> Path | None:
 
 def table_of_probes(probes: Mapping[str, Path]) -> Table | None:
     """The overviews of probes, by the name of their method, in one table; None if there are none."""
-    overviews = {name: Table(**read_json(path)["overview"]) for name, path in probes.items()}
+    overviews = {
+        name: Table(**read_json(path, keys=("overview",))["overview"]) for name, path in probes.items()
+    }
     if not overviews:
         return None
     headers = next(iter(overviews.values())).headers

@@ -278,7 +278,7 @@ def describe_data(data: DataFolder) -> dict:
     """The options of stage 1 of a recipe, and the parts of the data that it made."""
     if not data.account.exists():
         return {}
-    account = read_json(data.account)
+    account = read_json(data.account, keys=("options", "parts"))
     given = {name: value for name, value in account["options"].items() if value not in ("None", "False", "")}
     parts = [[f"--{name}"] if value == "True" else [f"--{name}", value] for name, value in given.items()]
     options = without_folders_in_command([word for part in parts for word in part])

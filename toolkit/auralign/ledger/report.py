@@ -111,13 +111,13 @@ def write_report(
 
 def read_scores(path) -> tuple[Ledger, list[TaskTable], dict]:
     """The ledger, the metrics of the tasks and the facts of a `scores.json`."""
-    values = read_json(path)
+    values = read_json(path, keys=("ledger", "tasks", "facts"))
     return Ledger.from_dict(values["ledger"]), tables_from_list(values["tasks"]), values["facts"]
 
 
 def read_strata(path) -> dict[str, Table]:
     """The tables of a `scores.json` that are cut by labels; empty if none was asked for."""
-    return {name: Table(**values) for name, values in read_json(path).get("strata", {}).items()}
+    return {name: Table(**values) for name, values in read_json(path, keys=()).get("strata", {}).items()}
 
 
 def format_report(

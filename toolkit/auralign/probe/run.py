@@ -83,7 +83,7 @@ def probe(
 
 def read_probe(folder: PathLike) -> Probe:
     """What was found, from the folder that `probe` returned."""
-    return Probe.from_dict(read_json(Path(folder) / JSON))
+    return Probe.from_dict(read_json(Path(folder) / JSON, keys=()))
 
 
 def _probe(run: RunFolder, folder: Path, sample: int, seed: int) -> Path:

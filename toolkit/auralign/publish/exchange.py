@@ -181,7 +181,7 @@ def _provenance(run: RunFolder, counts: Mapping[str, int]) -> dict[str, Any]:
     """What the targets were made of, and how; without folders of this machine."""
     recipe = run.recipe
     about, first = read_about(run.targets("train"), Target)
-    account = read_json(run.data.account) if run.data.account.is_file() else {}
+    account = read_json(run.data.account, keys=()) if run.data.account.is_file() else {}
     rejected = {split: rejected_path(run.targets(split)) for split in SPLITS}
     found = {
         "auralign": __version__,

@@ -13,13 +13,14 @@ from pathlib import Path
 from auralign import __version__
 from auralign.bases import hash_content
 from auralign.files import hash_path, hash_value, read_json, recall_path, remember_path, write_json
-from auralign.hub import Reference, parse, reference_of, resolve
+from auralign.hub import MODEL_FOLDER, Reference, parse, reference_of, resolve
 from auralign.layout import Code, Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
-from auralign.train.checkpoint import WEIGHTS
+from auralign.train.checkpoint import HASHES_OF_EXPORT as HASHES
+from auralign.train.checkpoint import check_hashes
 
-CONFIG, CARD = "auralign.json", "README.md"
+CONFIG, CARD = MODEL_FOLDER, "README.md"
 TRANSCRIPT = "{transcript}"  # marks the transcript in the slot of a model that is given one beside the speech
 SCHEMA = 1
 ALLOWED = "auralign.models."
@@ -34,7 +35,6 @@ NEEDED = (
     "slot",
     "decoding",
 )
-HASHES = "sha256"  # of every file of the folder but the card, by name, and of the other keys of the configuration, under `CONFIG`
 KNOWN = {
     *NEEDED, HASHES, "schema", "auralign", "method", "paper", "branches", "lora_scope", "train_llm", "sample_rate", "prompts",
     "books", "step", "valid_loss", "averaged_steps", "history", "assisted_slot", "questions",
@@ -47,28 +47,6 @@ def write_config(folder, config: dict) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in (CONFIG, CARD))
     hashes = {file.relative_to(folder).as_posix(): hash_path(file) for file in files}
     write_json(folder / CONFIG, {**config, HASHES: {**hashes, CONFIG: hash_value(config)}})
-
-
-def check_files(folder, config: dict) -> None:
-    """Raise ValueError if a file of a model folder is not the one that was exported; folders of before have no hashes."""
-    if HASHES not in config:
-        return
-    hashes = config[HASHES]
-    lacking = [name for name in (CONFIG, WEIGHTS) if not (isinstance(hashes, dict) and name in hashes)]
-    if lacking:
-        raise ValueError(
-            f"{Path(folder) / CONFIG}: its {HASHES} lack {lacking[0]}; export, pull or copy the folder again"
-        )
-    for name, expected in hashes.items():
-        path = Path(folder) / name
-        if name == CONFIG:
-            found = hash_value({key: value for key, value in config.items() if key != HASHES})
-        else:
-            found = hash_path(path) if path.is_file() else "no file"
-        if found != expected:
-            what = "is not there" if found == "no file" else "is not as it was exported: its SHA-256 differs"
-            moved = "; where a model is now is said by --llm and --encoder" if name == CONFIG else ""
-            raise ValueError(f"{path}: {what}; export, pull or copy the folder again{moved}")
 
 
 def read_config(folder) -> dict:
@@ -103,7 +81,7 @@ def read_config(folder) -> dict:
         raise ValueError(
             f"{path}: auralign {__version__} does not know {', '.join(unknown)}; update auralign, or export the model again"
         )
-    check_files(folder, config)
+    check_hashes(folder, config)
     return config
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from auralign.files import (
     TEMPORARY,
     hash_path,
+    hash_value,
     make_folder_atomically,
     read_json,
     write_atomically,
@@ -30,6 +31,7 @@ WEIGHTS, OPTIMISER, DESCRIPTION, HASHES = (
     "checkpoint.json",
     "hashes.json",
 )
+HASHES_OF_EXPORT = "sha256"  # in a model folder's configuration: of its other files, and of its other keys under its own name
 FROZEN = "frozen.safetensors"  # written once beside the checkpoints: parts that an earlier training trained
 
 
@@ -291,7 +293,8 @@ def initialise(model, path) -> str:
     folder = initial_folder(path)
     is_checkpoint = (folder / DESCRIPTION).is_file()
     if not is_checkpoint:
-        config = read_json(folder / MODEL_FOLDER)
+        config = read_json(folder / MODEL_FOLDER, keys=("llm", "encoder"))
+        check_hashes(folder, config)
         from safetensors.torch import load_file
 
         weights = load_file(folder / WEIGHTS)
@@ -300,6 +303,10 @@ def initialise(model, path) -> str:
             trained_with[f"branch {name}"] = branch["encoder"]["fingerprint"]
         trained_with |= {f"book {name}": account for name, account in config.get("books", {}).items()}
     else:
+        if not _is_sound(folder):
+            raise ValueError(
+                f"init_from: {folder}: its files do not match its hashes; give another checkpoint, or the run"
+            )
         checkpoint = Checkpoint(folder, read_json(folder / DESCRIPTION))
         weights, trained_with = checkpoint.weights(), dict(checkpoint.description["trained_with"])
         for name in [name for name in trained_with if name.startswith("branch ")]:
@@ -345,6 +352,35 @@ def initialise(model, path) -> str:
     )
 
 
+def check_hashes(folder: Path | str, config: dict) -> None:
+    """Raise ValueError if a file of a model folder is not the one that was exported; folders of before have no hashes.
+
+    Arguments
+    ---------
+    folder : path
+    config : dict
+        The content of its `auralign.json`.
+    """
+    if HASHES_OF_EXPORT not in config:
+        return
+    hashes = config[HASHES_OF_EXPORT]
+    lacking = [name for name in (MODEL_FOLDER, WEIGHTS) if not (isinstance(hashes, dict) and name in hashes)]
+    if lacking:
+        raise ValueError(
+            f"{Path(folder) / MODEL_FOLDER}: its {HASHES_OF_EXPORT} lack {lacking[0]}; export, pull or copy the folder again"
+        )
+    for name, expected in hashes.items():
+        path = Path(folder) / name
+        if name == MODEL_FOLDER:
+            found = hash_value({key: value for key, value in config.items() if key != HASHES_OF_EXPORT})
+        else:
+            found = hash_path(path) if path.is_file() else "no file"
+        if found != expected:
+            what = "is not there" if found == "no file" else "is not as it was exported: its SHA-256 differs"
+            moved = "; where a model is now is said by --llm and --encoder" if name == MODEL_FOLDER else ""
+            raise ValueError(f"{path}: {what}; export, pull or copy the folder again{moved}")
+
+
 def _best_of(found: list[Checkpoint]) -> Checkpoint:
     return min(found, key=lambda checkpoint: (_rank(checkpoint.valid_loss), checkpoint.step))
 
@@ -355,5 +391,6 @@ def _rank(loss: float | None) -> float:
 
 def _is_sound(folder: Path) -> bool:
     with contextlib.suppress(FileNotFoundError, ValueError):
-        return all(hash_path(folder / name) == digest for name, digest in read_json(folder / HASHES).items())
+        hashes = read_json(folder / HASHES, keys=(WEIGHTS,))
+        return all(hash_path(folder / name) == digest for name, digest in hashes.items())
     return False

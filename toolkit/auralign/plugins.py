@@ -12,7 +12,8 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from auralign.method import API_VERSIONS, AlignmentMethod, check_options
+from auralign.method import API_VERSIONS, AlignmentMethod
+from auralign.options import check_options
 
 GROUP = "auralign.methods"
 

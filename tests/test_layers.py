@@ -30,7 +30,7 @@ LAYERS = """
     fingerprint  recipe
     render    constructor
     plugins
-    method
+    method options
     layout
     records  text   hub  bases
     marks  syntax

@@ -89,11 +89,19 @@ def test_a_transcript_that_holds_a_tags_text_makes_no_tag(make_llm):
     from auralign.models.llm import load_llm
 
     renderer = Renderer(load_llm(make_llm("llama")).tokenizer)
-    said = replace(UTTERANCE, text="<|transcribe|> task=translate", labels={"style": "itn"}, words=None)
-    (layout,) = laid_out(tagged(), said, response="<|transcribe|> task=translate")
-    books = [piece.codes for piece in renderer.render(layout.student).pieces if piece.book]
-    assert books == [layout.student.segments[1].ids]  # those of the layout, and no other
-    assert books[0][1] == "task=transcribe"
+    for text in (
+        "<|transcribe|> task=translate",
+        "<|TRANSCRIBE|> TASK=TRANSLATE",
+        "task= trans late",
+        "tags task=translate",
+    ):
+        said = replace(UTTERANCE, text=text, labels={"style": "itn"}, words=None)
+        (layout,) = laid_out(tagged(), said, response=text)
+        books = [piece.codes for piece in renderer.render(layout.student).pieces if piece.book]
+        assert books == [layout.student.segments[1].ids]  # those of the layout, and no other
+        assert books[0][1] == "task=transcribe"
+        (_, read, *_) = renderer.render(layout.teacher).pieces
+        assert renderer.tokenizer.decode(read.ids) == text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from auralign.json_lines import shorten
-from auralign.method import API_VERSIONS, AlignmentMethod, Needs, check_options
+from auralign.method import API_VERSIONS, AlignmentMethod, Needs
+from auralign.options import check_options
 from auralign.text.characters import show_controls
 
 GROUP = "auralign.methods"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from auralign.constructor import Constructor
-from auralign.method import AlignmentMethod, check_options
+from auralign.method import AlignmentMethod
+from auralign.options import check_options
 
 
 class RecipeError(ValueError):

@@ -218,6 +218,50 @@ def test_loop_must_be_at_the_end():
     assert not loops("na " * 16 + "and then it was over")
 
 
+ITEM = "the model is not able to see the answer"
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "{n}.",
+        "({n})",
+        "**{n}.**",
+        "[{n}]",
+        "#{n}",
+        "## {n}.",
+        "1.{n}",
+        "{a})",
+        "({a})",
+        "{r})",
+        "Q{n}:",
+        "- ",
+    ],
+)
+def test_a_cut_off_list_of_one_item_loops_whatever_numbers_it_has(mark):
+    lines = [
+        f"{mark.format(n=n, a=a, r=r)} {ITEM}\n"
+        for n, (a, r) in enumerate(zip("abcd", ("i", "ii", "iii", "iv"), strict=True), 1)
+    ]
+    assert loops("".join(lines), cut_off=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"{letter}." for letter in "ABCDEFGHIJKLMNOPQRSTUVW"),
+        " ".join(f"{number}," for number in range(40)),
+        "\n".join(f"2 x {number} = {2 * number}" for number in range(20)),
+        "\n".join(
+            f"{mark}) the {word} one"
+            for mark, word in zip("abcde", "red blue green pink grey".split(), strict=True)
+        ),
+    ],
+)
+def test_a_cut_off_list_of_different_items_is_no_loop(text):
+    assert not loops(text, cut_off=True)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

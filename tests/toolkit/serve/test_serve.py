@@ -170,8 +170,11 @@ def test_a_path_in_a_message_is_text(client):
 
 
 def test_top_p_without_a_temperature_is_refused(client):
-    with pytest.raises(openai.BadRequestError, match="top_p 0.5 changes nothing without a temperature"):
+    with pytest.raises(
+        openai.BadRequestError, match="top_p 0.5 changes nothing without a temperature"
+    ) as found:
         ask(client, text("sort three"), top_p=0.5)
+    assert found.value.param is None  # and not "messages"
 
 
 def test_time_ends_an_answer_between_its_tokens(model):

@@ -16,9 +16,11 @@ MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 CUT_OFF_REPEATS, LONG_BLOCK_REPEATS, LONG_BLOCK_WORDS = 3, 2, 20
 # Of writing without spaces, and of a letter that never ends
 MIN_LETTER_REPEATS, MIN_LOOP_LETTERS, MAX_BLOCK_LETTERS = 4, 32, 100
-MARKER = re.compile(
-    r"[(*]?\d+[.):]|[-*•]"
-)  # of an item in a list: the number differs, although the items are the same
+# Of an item in a list or of a heading: the number differs, although the items are the same.
+NUMBER, LETTER = r"[A-Za-z]{0,2}\d+(?:\.\d+)*", r"(?:[A-Za-z]|[ivxIVX]+)"
+MARKER = re.compile(  # such as 1. (2) **3.** [4] Q5:, #6, 1.7, b) and -
+    rf"[(\[*#]*{NUMBER}[.):\]]+\**|[(\[*#]+{NUMBER}|\d+(?:\.\d+)+|[(\[*]*{LETTER}[)\]]\**|[-*•–]|#+"
+)
 
 
 class Answered(NamedTuple):

@@ -41,6 +41,9 @@ class ModelAnswers:
         """Answer the last turn of a request; see `auralign.serve.app.Answers`."""
         try:
             decoding, sampling = parse_options(self.model.decoding, request.options)
+        except ValueError as error:  # which names the option: `messages` are in order
+            raise RequestError(str(error)) from error
+        try:
             question = self._ask(request)
         except ValueError as error:
             raise RequestError(str(error), param="messages") from error

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from auralign.layout import DEFAULT, SLOT, Response, Speech, System, Text, View, fill
 from auralign.method import AlignmentMethod
 from auralign.records import Utterance
+from auralign.text.words import is_unknown
 
 VIEWS = TRANSCRIPT, ATTRIBUTES, PERSONA = ("s", "sp", "ssp")
 FIRST, LAST = "first", "last"
-UNKNOWN = ("", "na", "null", "unk", "unknown")  # script
 BRACKETED = re.compile(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)")
 # Texts: Hangul, Chinese and Japanese characters, with their punctuation.
 EAST_ASIAN = "\u1100-\u11ff\u2e80-\ua4cf\ua840-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff65-\uffdc\U00020000-\U0002ffff\uff01-\uff60"
@@ -157,7 +157,7 @@ class ViewingArm(Arm):
     def _known(self, utterance: Utterance) -> str:
         """Such as: age: young adult, emotion: happy"""
         named = ((name, _in_words(name, utterance.attributes.get(name))) for name in self.attributes)
-        return ", ".join(f"{name}: {value}" for name, value in named if value not in UNKNOWN)
+        return ", ".join(f"{name}: {value}" for name, value in named if not is_unknown(value))
 
 
 def _in_words(name: str, value) -> str:

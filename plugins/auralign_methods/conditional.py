@@ -62,9 +62,12 @@ class Conditional(AlignmentMethod):
             raise ValueError(f"good {self.good!r}: use {BELOW} or {ABOVE}")
         if not 0 <= self.share_untagged < 1:
             raise ValueError(f"share_untagged {self.share_untagged}: give at least 0 and less than 1")
-        if "name" not in self.of:
-            raise ValueError(f"of: {dict(self.of)}: give the name of a method, and its options")
-        self.method  # noqa: B018 (raises if there is no such method, or it does not take the options)
+        if not isinstance(self.of, Mapping) or "name" not in self.of:
+            raise ValueError(f"of: {self.of}: give the name of a method, and its options: {{name: sift}}")
+        if not self.method.needs.target:
+            raise ValueError(
+                f"of: {self.of['name']!r} teaches no answer, so that there is nothing to grade; name a method that does"
+            )
 
     @property
     def method(self):
@@ -85,7 +88,8 @@ class Conditional(AlignmentMethod):
     @property
     def grades_tried(self):
         """One on each side of the bound."""
-        return ({self.by: self.bound - 1}, {self.by: self.bound + 1})
+        others = self.method.grades_tried[0]
+        return ({**others, self.by: self.bound - 1}, {**others, self.by: self.bound + 1})
 
     refusals = property(lambda self: self.method.refusals)
     min_tokens = property(lambda self: self.method.min_tokens)

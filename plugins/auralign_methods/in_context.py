@@ -16,7 +16,8 @@ class InContext(AlignmentMethod):
     In-Context Pretraining (Shi et al., ICLR 2024, arXiv:2310.10638) changes nothing but the order of documents: related ones
     share a context, so that one helps to predict the next. Here the documents are utterances. `auralign build relate` writes for
     each row those before it in its context as `others`, by nearest neighbours of the texts, or by recording; the first row of a
-    context has none, and nothing is asked about it. A document, which has no audio of its own, is text that its others precede.
+    context has none, and nothing is asked about it. A document, which has no audio of its own, is text that its others precede,
+    and as a relative it is read instead of heard.
 
     Faithful to the paper: related documents in one context, in the order of the path, attention from each to all before it, and
     next-token prediction; other contexts are other sequences, which see nothing of it. Not faithful: the relatives are heard,
@@ -44,16 +45,24 @@ class InContext(AlignmentMethod):
             raise ValueError(f"relatives {self.relatives}: give at least 1")
 
     def choices(self, utterance, rng):
-        """Nothing is drawn; nothing is asked about the first row of a context, or about a document that would hear itself."""
-        if utterance.others and not (self.hear_itself and utterance.is_document):
+        """Nothing is drawn. Nothing is asked about a row before which nothing is heard, or a document that would hear itself."""
+        relatives = map(utterance.other, utterance.others[-self.relatives :])
+        if self.hear_itself and utterance.others:
+            is_heard = not utterance.is_document
+        else:
+            is_heard = not all(one.is_document for one in relatives)
+        if is_heard:
             yield Choice(task="context")
 
     def layout(self, utterance, choice, response):
         """A document: the relatives, heard, and the text, each on a line."""
-        heard = [Speech(utterance.other(one).text, of=one) for one in utterance.others[-self.relatives :]]
+        relatives = map(utterance.other, utterance.others[-self.relatives :])
+        before = [
+            Text(one.text, CONTEXT) if one.is_document else Speech(one.text, of=one.id) for one in relatives
+        ]
         if self.hear_itself:
-            heard.append(Speech(utterance.text))
-        lines = [part for speech in heard for part in (speech, Text("\n", CONTEXT))]
+            before.append(Speech(utterance.text))
+        lines = [part for one in before for part in (one, Text("\n", CONTEXT))]
         return Layout(View((Turn((*lines, Text(utterance.text, TEXT)), NONE),)))
 
     def loss(self, views):

@@ -1,11 +1,12 @@
 """InSerter: predict the text of documents of which spans are heard."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auralign.layout import ASSISTANT, NONE, STUDENT, USER, Layout, Speech, Text, Turn, View
 from auralign.method import AlignmentMethod, Needs
-from auralign.records import Choice
+from auralign.records import Choice, shorten
 
 TEXT, BEFORE = (
     "text",
@@ -60,7 +61,9 @@ class Interleave(AlignmentMethod):
             return
         spans = read_spans(utterance)
         heard = [name for name in spans if rng.random() < self.share_heard] or [rng.choice([*spans])]
-        if utterance.text[spans[heard[0]][1] :].strip():
+        edges = [edge for name in heard for edge in spans[name]]
+        read = zip(edges[1::2], [*edges[2::2], None], strict=True)  # behind each heard span
+        if any(utterance.text[start:end].strip() for start, end in read):
             yield Choice(task="document", options={"heard": heard})
 
     def layout(self, utterance, choice, response):
@@ -90,7 +93,16 @@ def read_spans(utterance) -> dict[str, tuple[int, int]]:
 
     Raises ValueError if they are not spans of its text.
     """
-    found = utterance.labels.get("spans") or {}
+    found = utterance.labels.get("spans")
+    if not found:
+        raise ValueError(
+            f"the document {utterance.id} has no labels['spans'], which say what is heard: build it with its voiced spans"
+        )
+    if not isinstance(found, Mapping) or not all(map(_is_span, found.values())):
+        raise ValueError(
+            f"labels['spans'] of {utterance.id} are {shorten(repr(found))}; give the first character of each span and the one "
+            'behind it: {"clip-7": [8, 18]}'
+        )
     place = 0
     for name, (start, end) in found.items():
         if not place <= start < end <= len(utterance.text):
@@ -99,11 +111,11 @@ def read_spans(utterance) -> dict[str, tuple[int, int]]:
                 f"{len(utterance.text)} characters; give spans in order that do not overlap"
             )
         place = end
-    if not found:
-        raise ValueError(
-            f"the document {utterance.id} has no labels['spans'], which say what is heard: build it with its voiced spans"
-        )
     return {name: (start, end) for name, (start, end) in found.items()}
+
+
+def _is_span(value) -> bool:
+    return isinstance(value, (list, tuple)) and [type(one) for one in value] == [int, int]
 
 
 def _interleave(text: str, place: int, spans, after: int | None = None) -> tuple[Text | Speech, ...]:

@@ -110,13 +110,18 @@ class MTBI(AlignmentMethod):
         return Layout(student=View((*mixed, response)), teacher=View((*asked, response)).read())
 
 
+def cut_words(utterance) -> list[float]:
+    """Where an utterance is cut between its words, half way through the pause: shares of its length, 0.0 and 1.0 included."""
+    pairs = pairwise(utterance.words)
+    cuts = ((before[2] + after[1]) / 2 / utterance.seconds for before, after in pairs)
+    return [0.0, *(min(max(cut, 0.0), 1.0) for cut in cuts), 1.0]
+
+
 def _interleave(utterance, read: set[int]):
     """The utterance as text and speech in turn, cut between words, half way through the pause."""
     if not read:
         return (Speech(utterance.text),)
-    times = utterance.words
-    cuts = [(before[2] + after[1]) / 2 / utterance.seconds for before, after in pairwise(times)]
-    cuts = [0.0, *(min(max(cut, 0.0), 1.0) for cut in cuts), 1.0]
+    times, cuts = utterance.words, cut_words(utterance)
     # Words that take no time, such as a dash alone, have no audio without others.
     read = read | {number for number in range(len(times)) if cuts[number] >= cuts[number + 1]}
     segments: list[Text | Speech] = []

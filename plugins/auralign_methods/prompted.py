@@ -66,6 +66,8 @@ class Prompted(AlignmentMethod):
             )
         said: dict[str, str] = {}
         for label, words in self.answers.items():
+            if not words:
+                raise ValueError(f"answers: {label!r} has no words that say it; give at least one")
             for one in words:
                 if said.setdefault(plain(one), label) != label:
                     raise ValueError(f"answers: {one!r} says both {said[plain(one)]!r} and {label!r}")

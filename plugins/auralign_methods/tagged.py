@@ -69,6 +69,9 @@ class Tagged(AlignmentMethod):
             raise ValueError(f"written {self.written!r}: use {', '.join(FORMS)}")
         if not 0 <= self.share_unknown < 1:
             raise ValueError(f"share_unknown {self.share_unknown}: give at least 0 and less than 1")
+        twice = [slot for slot in self.slots if [*self.slots].count(slot) > 1]
+        if twice:
+            raise ValueError(f"slots: {twice[0]!r} is given twice; leave one")
         for slot in self.use:
             if slot not in self.slots:
                 raise ValueError(f"use: no slot {slot!r}; there are {', '.join(self.slots)}")

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from auralign.layout import SPEECH, STUDENT, TEACHER, Layout, Speech, Text, View
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
 from auralign.text.words import plain
+from auralign_methods.mtbi import cut_words
 
 READ, MASKED = (
     "read",
@@ -31,13 +33,14 @@ class WordRegion(AlignmentMethod):
 
     Faithful to the paper and its code (https://github.com/ChenRocks/UNITER): IPOT with the cosine, a step of 0.5 and 50
     iterations, a gradient through the cost alone; a weight of 0.1; half of the pairs are wrong; 15 % of the words are masked,
-    at least one, and of right pairs alone, while all of the speech is heard (conditional masking: one modality at a time).
+    at least one, and of right pairs alone, while all of the speech is heard, or 15 % of the speech while all of the text is read
+    (conditional masking: one modality at a time).
     Not faithful: the transport is that of the LLM's input, not of its output, in which a causal LLM has not read the words to
     come; of a wrong pair the code subtracts the distance, which has no bound: here it is a hinge against the right text's
     distance; a masked word is not replaced by a mask but hidden by the LLM's causality, so that it is seen by the words
-    behind it; one pass serves all terms, where the code draws a task for each batch. Left out are the tasks that mask the
-    image (regression and classification of regions): regions of speech are the connector's own outputs, and no detector
-    labels them.
+    behind it; one pass serves all terms, where the code draws a task for each batch; a region of speech is that of a word, is
+    left out instead of zeroed, and its class is the word, which is written behind what is heard. Left out is the regression of a
+    region's features: they are the connector's own outputs, which learn with it, and no detector gives them.
 
     Arguments
     ---------
@@ -45,6 +48,9 @@ class WordRegion(AlignmentMethod):
         Of the pairs; default 0.5. With 0, no others are needed, and nothing is to be told apart: the term `match` is left out.
     share_masked : float
         Of the words of a right pair; default 0.15, at least one word.
+    share_regions : float
+        Of the right pairs: how many have words of the speech masked instead of words of the text; default 0.0. Needs word times
+        (`auralign align`); of an utterance in which fewer than two words take time, words of the text are masked all the same.
     margin : float
         By which the transport to a wrong text is to cost more than to the right one; default 0.2, of a cost between 0 and 2.
     transport_weight, match_weight, masked_weight : float
@@ -60,6 +66,7 @@ class WordRegion(AlignmentMethod):
     match_weight: float = 1.0
     masked_weight: float = 1.0
     between: str = "\n"
+    share_regions: float = 0.0
 
     name = "word_region"
     paper = "1909.11740"
@@ -67,7 +74,9 @@ class WordRegion(AlignmentMethod):
         {},
         {"share_wrong": 0.0, "transport_weight": 1.0},
         {"masked_weight": 0.0, "match_weight": 0.0},
+        {"share_wrong": 0.0, "share_regions": 1.0},
     )
+    added = {"share_regions": 0.0}
     not_distances = ("transport", "match", "masked")
     expected_failures = {
         "check_student_is_not_told": "the transcript is read beside the speech, to be aligned with it"
@@ -79,6 +88,8 @@ class WordRegion(AlignmentMethod):
                 f"share_wrong {self.share_wrong}, share_masked {self.share_masked}: give at least 0 and less than 1; above 0 "
                 "and at most 1"
             )
+        if not 0 <= self.share_regions <= 1:
+            raise ValueError(f"share_regions {self.share_regions}: give at least 0 and at most 1")
         if not (self.transport_weight or self.masked_weight or (self.match_weight and self.share_wrong)):
             raise ValueError(
                 "all weights are 0, or match_weight alone is not but share_wrong is 0: nothing is learnt"
@@ -104,11 +115,32 @@ class WordRegion(AlignmentMethod):
         if rng.random() < self.share_wrong:
             yield Choice(task="wrong", options={"text_of": rng.choice(_wrong(utterance)), "masked": []})
             return
+        if self.share_regions and rng.random() < self.share_regions:
+            lasting = _lasting(utterance)
+            if len(lasting) > 1:
+                number = min(len(lasting) - 1, max(1, round(self.share_masked * len(lasting))))
+                yield Choice(task="region", options={"unheard": sorted(rng.sample(lasting, number))})
+                return
         number = min(num_words, max(1, round(self.share_masked * num_words)))
         yield Choice(task="right", options={"masked": sorted(rng.sample(range(num_words), number))})
 
     def layout(self, utterance, choice, response):
-        """The speech, and behind it the text."""
+        """The speech, and behind it the text; or the text, behind it the speech in part, and the words that are not heard."""
+        if choice.task == "region":
+            unheard = choice.options["unheard"]
+            said = " ".join(utterance.words[number][0] for number in unheard)
+            heard = _heard(utterance, {*unheard})
+            return Layout.of(
+                View(
+                    (
+                        Text(utterance.text + self.between, READ),
+                        *heard,
+                        Text(self.between, READ),
+                        Text(said, MASKED),
+                        response,
+                    )
+                )
+            )
         other = choice.options.get("text_of")
         text = utterance.other(other).text if other else utterance.text
         words = _tagged(text, choice.options["masked"], self.between)
@@ -184,6 +216,26 @@ def _wrong(utterance) -> list[str]:
             "build negate`, or set share_wrong: 0.0"
         )
     return found
+
+
+def _lasting(utterance) -> list[int]:
+    """The numbers of the words that take time. Raises ValueError if there are no word times."""
+    if utterance.words is None:
+        raise ValueError(
+            "no word times to mask speech by: run `auralign align` on the manifest, or set share_regions: 0.0"
+        )
+    cuts = cut_words(utterance)
+    return [number for number in range(len(utterance.words)) if cuts[number] < cuts[number + 1]]
+
+
+def _heard(utterance, unheard: set[int]) -> Iterator[Speech]:
+    """The speech without some words, a span for each run of words that are heard."""
+    cuts, words = cut_words(utterance), utterance.words
+    for is_heard, run in groupby(_lasting(utterance), key=lambda number: number not in unheard):
+        numbers = list(run)
+        if is_heard:
+            text = " ".join(words[number][0] for number in numbers)
+            yield Speech(text, span=(cuts[numbers[0]], cuts[numbers[-1] + 1]))
 
 
 def _tagged(text: str, masked: list[int], between: str) -> Iterator[Text]:

@@ -129,12 +129,12 @@ class Comet(Metric):
         self.judged = {}
 
     def score(self, asked, answers):
-        found = bootstrap_interval(self.points(asked, answers), clusters=asked.speakers, seed=asked.seed)
+        found = bootstrap_interval(self.points(asked, answers), **asked.by_speaker)
         return MetricValue(found.value, found.low, found.high, f"COMET: times 100, by {self.checkpoint}")
 
     def compare(self, asked, answers, others):
         found = bootstrap_difference(
-            self.points(asked, answers), self.points(asked, others), clusters=asked.speakers, seed=asked.seed
+            self.points(asked, answers), self.points(asked, others), **asked.by_speaker
         )
         return Significance(found.value, found.low, found.high, None, "bootstrap over speakers")
 

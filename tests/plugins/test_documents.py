@@ -1,5 +1,6 @@
 """`interleave` and `in_context`: what is heard, what is learnt, and what a relative is good for."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -120,3 +121,29 @@ def _loss_on_related(llm_folder, *, related: bool) -> float:
         step([*clips] if related else [rng.choice([*clips]) for _ in texts]).backward()
         optimizer.step()
     return float(step([*clips]).detach())
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [[["a", 4, 14]], "a", 5, {"a": 5}, {"a": [4]}, {"a": ["4", 14]}, {"a": [4.0, 14]}, {"a": [True, 14]}],
+)
+def test_spans_of_another_form_are_one_error_that_shows_the_form(spans):
+    said = r"labels\['spans'\] of d are .*; give the first character of each span and the one behind it: \{\"clip-7\""
+    with pytest.raises(MethodFailedError, match=said):
+        draw(load_method("interleave"), replace(document(), labels={"spans": spans}), Random(1))
+
+
+def test_a_document_that_is_heard_to_its_end_teaches_nothing():
+    """Between two spans that are heard there is a space alone."""
+    heard = document("three five then", {"a": [0, 5], "b": [6, 15]})
+    assert draw(load_method("interleave"), heard, Random(1)) == []
+    assert len(draw(load_method("interleave"), document("a b c", {"a": [0, 1], "b": [4, 5]}), Random(1))) == 1
+
+
+def test_a_relative_that_is_a_document_is_read_and_never_heard():
+    rows = {"a": Utterance("a", "a.flac", 1.0, "heard"), "b": Utterance("b", "", 0.0, "read", others=("a",))}
+    last = Utterance("c", "c.flac", 1.0, "mine", others=("a", "b"), find_other=rows.__getitem__)
+    view = laid_out(load_method("in_context"), last)
+    assert view.contents[:3] == (Speech("heard", of="a"), Text("\n", "context"), Text("read", "context"))
+    assert draw(load_method("in_context", relatives=1), last, Random(1)) == []
+    assert len(draw(load_method("in_context", relatives=1, hear_itself=True), last, Random(1))) == 1

@@ -309,7 +309,10 @@ def test_sift_tells_ages_by_the_papers_groups(age, group):
     assert layout.student.segments[0].text == tags(f"age: {group}")
 
 
-@pytest.mark.parametrize("unknown", [None, "", " ", "unknown", "Unknown", "NA", "na", "unk", "UNK", "null"])
+@pytest.mark.parametrize(
+    "unknown",
+    [None, "", " ", float("nan"), *"unknown Unknown NA na N/A unk UNK <unk> null None ? [Unknown]".split()],
+)
 def test_sift_leaves_out_what_is_not_known(unknown):
     method = load_method("sift", views=["sp"])
     (layout,) = layouts(method, replace(TOLD, attributes={"gender": unknown, "emotion": "sad"}))
@@ -787,6 +790,12 @@ def test_desta_leaves_out_what_is_not_known():
         ("transcription", {"max_seconds": -1}, "max_seconds -1: give a number that is not negative"),
         ("sift", {"min_seconds": 5, "max_seconds": 2}, "min_seconds 5 leaves nothing below max_seconds 2"),
         ("sift", {"refusals": "sorry"}, "refusals: 'sorry' is one string; give a list"),
+        ("conditional", {"bound": "5e-4"}, "bound: '5e-4' is not a finite number; write 0.0005 or 5.0e-4"),
+        ("conditional", {"bound": float("nan")}, "bound: nan is not a finite number"),
+        ("interleave", {"share_heard": True}, "share_heard: True is not a finite number"),
+        ("in_context", {"relatives": 1.5}, "relatives: 1.5 is not a whole number"),
+        ("in_context", {"hear_itself": "no"}, "hear_itself: 'no' is not true or false"),
+        ("tagged", {"book": 7}, "book: 7 is not text"),
         ("distillation", {"top_k": -3}, "top_k -3, temperature 2.0: give 0 or more"),
     ],
 )

@@ -65,6 +65,8 @@ def test_an_answer_that_is_no_label_is_rejected(said, kept):
 def test_words_of_two_labels_are_refused():
     with pytest.raises(ValueError, match="'Good' says both 'pos' and 'neg'"):
         load(answers={"pos": ["good"], "neg": ["Good"]})
+    with pytest.raises(ValueError, match="answers: 'pos' has no words that say it"):
+        load(answers={"pos": []})
 
 
 def test_pseudo_labels_come_from_training_and_validation_alone(tmp_path, make_llm, whisper_folder):

@@ -104,6 +104,7 @@ def test_a_transcript_that_holds_a_tags_text_makes_no_tag(make_llm):
         ({"share_unknown": 1.0}, "less than 1"),
         ({"use": {"lang": "en"}}, "no slot 'lang'; there are language, task"),
         ({"use": {"task": "sing"}}, "no task 'sing'; there are transcribe"),
+        ({"slots": ["task", "task"]}, "slots: 'task' is given twice"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(options, said):
@@ -172,7 +173,10 @@ def test_the_other_methods_options_and_version_are_its_own():
     assert len(list(method.choices(UTTERANCE, Random(0)))) == 2
     assert method.version == "1 of sift 2"
     assert method.needs.grades == ("copied",)
-    with pytest.raises(ValueError, match="give the name of a method"):
-        conditional(of={"views": ["s"]})
+    for of in ({"views": ["s"]}, "sift"):
+        with pytest.raises(ValueError, match="give the name of a method"):
+            conditional(of=of)
+    with pytest.raises(ValueError, match="'interleave' teaches no answer, so that there is nothing to grade"):
+        conditional(of={"name": "interleave"})
     with pytest.raises(ValueError, match="it must be a number"):
         graded(conditional(), {"copied": "yes"})

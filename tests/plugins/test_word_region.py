@@ -92,7 +92,45 @@ def test_transport_is_that_of_what_was_said_and_a_margin_to_what_was_not():
     assert (transport(("right", one, nothing, nothing)).count, transport(right).left_out) == (0, ())
 
 
-@pytest.mark.parametrize("options", [{"share_masked": 0.0}, {"share_wrong": 1.0}])
+@pytest.mark.parametrize("options", [{"share_masked": 0.0}, {"share_wrong": 1.0}, {"share_regions": 1.1}])
 def test_shares_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match="share_wrong .*, share_masked"):
+    with pytest.raises(ValueError, match="share_wrong .*, share_masked|share_regions 1.1"):
         load_method("word_region", **options)
+
+
+WORDS = (("three", 0.1, 0.3), ("-", 0.3, 0.3), ("five", 0.3, 0.5), ("nine", 0.7, 1.0))
+
+
+def test_words_of_the_speech_are_masked_while_all_of_the_text_is_read():
+    timed = replace(UTTERANCE, words=WORDS, seconds=1.0)
+    method, choices = draw(timed, share_wrong=0.0, share_regions=0.5)
+    regions = [choice for choice in choices if choice.task == "region"]
+    assert 80 < len(regions) < 120 and {len(one.options["unheard"]) for one in regions} == {1}
+    assert {number for one in regions for number in one.options["unheard"]} == {0, 2, 3}  # "-" takes no time
+    (five,) = [one for one in regions if one.options["unheard"] == [2]][:1]
+    view = method.layout(timed, five, Response("")).student
+    assert view.segments == (
+        Text("three  five nine\n", "read"),
+        Speech("three", span=(0.0, 0.3)),
+        Speech("nine", span=(0.6, 1.0)),
+        Text("\n", "read"),
+        Text("five", "masked"),
+        Response(""),
+    )
+
+
+def test_speech_is_masked_by_word_times_and_one_word_is_never_all_of_it():
+    with pytest.raises(
+        ValueError, match="no word times to mask speech by: run `auralign align`.*share_regions: 0.0"
+    ):
+        draw(share_wrong=0.0, share_regions=1.0)
+    for words in ((), WORDS[:1]):
+        choices = draw(replace(UTTERANCE, words=words), share_wrong=0.0, share_regions=1.0)[1]
+        assert {choice.task for choice in choices} == {"right"}
+    choices = draw(replace(UTTERANCE, words=WORDS), share_wrong=0.0, share_regions=1.0, share_masked=1.0)[1]
+    assert {len(choice.options["unheard"]) for choice in choices} == {2}
+
+
+def test_a_recipe_without_masked_speech_draws_what_it_drew():
+    timed = replace(UTTERANCE, words=WORDS)
+    assert draw(timed)[1] == draw(UTTERANCE)[1]

@@ -180,6 +180,7 @@ def test_a_manifest_keeps_documents_of_which_every_other_is_there(tmp_path):
         "second": replace(sound, others=("lost",)),
         "itself": replace(sound, others=("itself",)),
         "alone": replace(sound, others=()),
+        "twice": replace(sound, others=(heard.id, heard.id)),
         "timed": replace(sound, seconds=1.0),
     }
     rows = [sound, *(replace(one, id=name) for name, one in wrong.items()), heard]
@@ -357,3 +358,12 @@ def test_a_document_hears_the_spans_of_another_one_in_their_place(trained):
     for name in own.frames:
         assert torch.equal(swapped.frames[name][0], other.frames[name][0])
     assert swapped.views == own.views and swapped.rows == own.rows
+
+
+def test_a_document_that_would_be_heard_is_refused(tmp_path):
+    """It has no audio: `Speech` can only be of one of its own others."""
+    manifest = records(tmp_path, SPOKEN, DOCUMENT, replace(DOCUMENT, id="d2", others=("d1",)))
+    with pytest.raises(
+        MethodFailedError, match="'d1' is a document, which has no audio; hear one of its own others"
+    ):
+        lay_out(Free(Needs(others=True), Speech("x", of="d1")), manifest["d2"], Choice(), Response(""))

@@ -88,6 +88,13 @@ def test_broken_json_is_named(tmp_path):
         read_json(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1" + 5000 * "0" + "]", '"\\ud8'])
+def test_json_that_python_cannot_hold_is_named(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="a.json.*copy it again"):
+        read_json(tmp_path / "a.json", repair="copy it again")
+
+
 def test_json_comes_back(tmp_path):
     write_json(tmp_path / "a.json", {"é": [1.5, None]})
     assert read_json(tmp_path / "a.json") == {"é": [1.5, None]}

@@ -56,6 +56,58 @@ def test_a_method_that_ends_the_process_when_it_is_made_is_named(announce, monke
         plugins.load_method("echo")
 
 
+class Unprintable(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+class Restless(type(AlignmentMethod)):
+    def __getattribute__(cls, name):
+        if name == "name":
+            raise KeyboardInterrupt
+        return super().__getattribute__(name)
+
+
+def fail_unprintably(*arguments):
+    raise Unprintable
+
+
+def fail_in_two_lines(*arguments):
+    raise ValueError("one\n\x1b[31mtwo")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"paper": None}, "'echo' of auralign-echo .* has the paper None"),
+        ({"fidelity": 7}, "'echo' of auralign-echo .* has the fidelity 7"),
+        ({"needs": None}, "'echo' of auralign-echo 0.0.1 makes .*, which is no method with `Needs`"),
+        ({"__new__": lambda cls: 7}, "'echo' of auralign-echo 0.0.1 makes 7, which is no method"),
+        ({"__init__": fail_unprintably}, "could not be made: Unprintable: its message cannot be made"),
+        ({"metaclass": Restless}, "'echo' of auralign-echo .* could not be imported: KeyboardInterrupt"),
+    ],
+)
+def test_a_method_that_is_not_what_it_says_is_named_and_hides_no_other(
+    announce, monkeypatch, capsys, attributes, said
+):
+    kind = attributes.pop("metaclass", type(Echo))
+    module = types.ModuleType("auralign_wrong")
+    module.Echo = kind("Echo", (Echo,), attributes)
+    monkeypatch.setitem(sys.modules, "auralign_wrong", module)
+    sit = ("sit", "auralign_methods.sit:SIT", "auralign")
+    announce(("echo", "auralign_wrong:Echo", "auralign-echo"), sit)
+    with pytest.raises(MethodError, match=said):
+        plugins.load_method("echo")
+    assert cli.run(["methods"]) == 0 and "sit " in capsys.readouterr().out
+
+
+def test_what_a_method_raises_is_one_line_without_control_characters(announce, monkeypatch):
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", fail_in_two_lines)
+    announce(("echo", "auralign_thirdparty:Echo", "auralign-echo"))
+    with pytest.raises(MethodError, match="could not be imported: ValueError: one ⟨U\\+001B⟩\\[31mtwo$"):
+        plugins.load_method("echo")
+
+
 def test_shipped_methods_are_announced_by_entry_points():
     files = (Path(__file__).parents[2] / "plugins" / "auralign_methods").glob("[a-z]*.py")
     announced = {entry.name for entry in plugins.find_methods() if entry.package == "auralign"}

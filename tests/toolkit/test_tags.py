@@ -76,6 +76,27 @@ def test_a_tag_that_the_book_does_not_have_is_named_before_training(recipe, monk
     assert not (recipe / "exp/unknown/checkpoints").exists()
 
 
+def test_a_tag_that_is_read_in_use_alone_is_named_before_training(recipe, monkeypatch):
+    """No answer was good, so that no target has the tag; decoding would stop, after all of the training."""
+    monkeypatch.chdir(recipe)
+    changes = {"[good, bad]": "[bad]", "conditional\nmax_new": "conditional\n    bound: -1.0\nmax_new"}
+    text = (recipe / "hparams/conditional.yaml").read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    write_yaml(recipe, "bad", lambda _: text)
+    assert run("generate.py", "hparams/bad.yaml")[0] == 0
+    code, _, err = run("train.py", "hparams/bad.yaml")
+    assert code != 0 and "the book 'quality' of the recipe has no token 'good'; it has 'bad': add it" in err
+
+
+def test_a_training_does_not_go_on_with_a_longer_book(recipe, monkeypatch):
+    monkeypatch.chdir(recipe)
+    yaml = recipe / "hparams/conditional.yaml"
+    (recipe / "hparams/longer.yaml").write_text(yaml.read_text().replace("[good, bad]", "[good, bad, fair]"))
+    code, out, err = run("train.py", "hparams/longer.yaml", "--num_steps", "6")
+    assert code != 0 and "fair" in err, out + err
+
+
 def test_a_first_stages_tags_are_frozen_or_refused_in_another_order(recipe, monkeypatch):
     monkeypatch.chdir(recipe)
     more = "init_from: exp/conditional\nfrozen: [quality_book]\n"

@@ -217,7 +217,7 @@ def _header(file: Path) -> tuple[int, dict[str, Any]] | None:
                 entry.keys() >= {"dtype", "shape"} and [int(edge) for edge in entry["data_offsets"]][1:]
                 for entry in entries.values()
             )
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
     return (length, entries) if is_sound else None
 
@@ -266,6 +266,6 @@ def _read_object(file: Path) -> dict[str, Any]:
     """The JSON object of a file; empty if there is none, which its loader reports."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -179,6 +179,8 @@ def read_json(path: PathLike, *, repair: str = "delete the file and run the stag
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}); {repair}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error.reason}); {repair}") from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise ValueError(f"{path}: not read as JSON ({error}); {repair}") from error
 
 
 def hash_value(value: Any) -> str:

@@ -16,12 +16,13 @@ and its module imports no torch: the toolkit computes, the method says what.
 
 import contextlib
 import dataclasses
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from auralign.environment import is_out_of_memory
 from auralign.layout import (  # noqa: F401 (what a method is written with)
@@ -225,19 +226,54 @@ class AlignmentMethod(ABC):
         return dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
 
 
-def check_options(method: AlignmentMethod) -> None:
-    """Raise ValueError if an option that is a list of strings is a bare string: it would be iterated character by character."""
+def check_options(method: "AlignmentMethod | type[AlignmentMethod]", options: Mapping[str, Any]) -> None:
+    """Raise ValueError if the value of an option is not of the type that the method's dataclass gives it: a number in letters
+    (YAML reads 5e-4 as text), or one string for a list of strings, which would be iterated character by character."""
     if not dataclasses.is_dataclass(method):
         return
     for option in dataclasses.fields(method):
+        if option.name not in options or options[option.name] is option.default:
+            continue
+        value, words = options[option.name], _WORDS.get(_written(option.type))
+        where = f"method {method.name!r}: {option.name}: {shorten(repr(value))}"
+        if words and not words.takes(value):
+            raise ValueError(f"{where} is not {words.said}; {words.repair}")
         if "tuple[str" not in str(option.type):
             continue
-        value = getattr(method, option.name)
         for found in value.values() if isinstance(value, Mapping) else (value,):
             if isinstance(found, str):
                 raise ValueError(
                     f"method {method.name!r}: {option.name}: {found!r} is one string; give a list: [{found!r}]"
                 )
+
+
+class _Words(NamedTuple):
+    """What a plain type takes, in words."""
+
+    takes: Callable[[Any], bool]
+    said: str
+    repair: str
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_WORDS = {
+    "float": _Words(_is_number, "a finite number", "write 0.0005 or 5.0e-4"),
+    "int": _Words(_is_whole, "a whole number", "write 2"),
+    "bool": _Words(lambda value: isinstance(value, bool), "true or false", "write true or false"),
+    "str": _Words(lambda value: isinstance(value, str), "text", "put it in quotes"),
+}
+
+
+def _written(annotation: Any) -> str:
+    """A plain type as it is written: annotations may be strings."""
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
 
 
 def cite(paper: str) -> str:
@@ -302,6 +338,10 @@ def _check_heard(method: AlignmentMethod, utterance: Utterance, segments: tuple[
         if segment.of and segment.of not in utterance.others:
             raise MethodFailedError(
                 f"{found}: {segment.of!r} is not among the utterance's others, which are: {known}"
+            )
+        if segment.of and utterance.find_other and utterance.other(segment.of).is_document:
+            raise MethodFailedError(
+                f"{found}, but {segment.of!r} is a document, which has no audio; hear one of its own others, or read its text"
             )
         if not segment.of and utterance.is_document:
             raise MethodFailedError(

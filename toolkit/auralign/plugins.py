@@ -12,7 +12,9 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from auralign.method import API_VERSIONS, AlignmentMethod, check_options
+from auralign.json_lines import shorten
+from auralign.method import API_VERSIONS, AlignmentMethod, Needs, check_options
+from auralign.text.characters import show_controls
 
 GROUP = "auralign.methods"
 
@@ -80,22 +82,43 @@ def load_class(entry: MethodEntry) -> type[AlignmentMethod]:
     origin = f"method {entry.name!r} of {entry.package} {entry.version} ({entry.value})"
     try:
         found = entry.entry_point.load()
+        fault = _find_fault(found, entry)
     except (
         BaseException
     ) as error:  # whatever a foreign module raises at import, sys.exit too, is reported under its name
-        raise MethodError(f"{origin} could not be imported: {type(error).__name__}: {error}") from error
+        raise MethodError(f"{origin} could not be imported: {_in_one_line(error)}") from error
+    if fault:
+        raise MethodError(f"{origin} {fault}")
+    method_class: type[AlignmentMethod] = found
+    return method_class
+
+
+def _find_fault(found: Any, entry: MethodEntry) -> str:
+    """Why the object of an entry point is no method that this toolkit can drive; "" if it is one."""
     if not (isinstance(found, type) and issubclass(found, AlignmentMethod)):
-        raise MethodError(f"{origin} is not a subclass of auralign.method.AlignmentMethod")
+        return "is not a subclass of auralign.method.AlignmentMethod"
     if found.__abstractmethods__:
-        raise MethodError(f"{origin} lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks")
+        return f"lacks {', '.join(sorted(found.__abstractmethods__))}; write these hooks"
     if found.api_version not in API_VERSIONS:
-        raise MethodError(
-            f"{origin} is written for method API {found.api_version}; this auralign speaks "
+        return (
+            f"is written for method API {found.api_version}; this auralign speaks "
             f"{' and '.join(map(str, API_VERSIONS))}; install a version of {entry.package} for it"
         )
     if found.name != entry.name:
-        raise MethodError(f"{origin} calls itself {found.name!r}; its `name` must equal its entry point's")
-    return found
+        return f"calls itself {found.name!r}; its `name` must equal its entry point's"
+    for attribute in ("paper", "fidelity"):
+        if not isinstance(value := getattr(found, attribute), str):
+            return f"has the {attribute} {value!r}; its `{attribute}` must be text"
+    return ""
+
+
+def _in_one_line(error: BaseException) -> str:
+    """An error that a foreign module raises, in one line, even if its message cannot be made."""
+    try:
+        text = show_controls(" ".join(str(error).split()))
+    except BaseException:
+        text = "its message cannot be made"
+    return f"{type(error).__name__}: {text}"
 
 
 def load_method(name: str, **options: Any) -> AlignmentMethod:
@@ -106,13 +129,18 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
     entry = find_method(name)
     method_class = load_class(entry)
     try:
+        check_options(method_class, options)
         method = method_class(**options)
-        check_options(method)
+        if not (isinstance(method, AlignmentMethod) and isinstance(method.needs, Needs)):
+            raise MethodError(
+                f"method {name!r} of {entry.package} {entry.version} makes {shorten(repr(method))}, "
+                "which is no method with `Needs`"
+            )
         return method
     except TypeError as error:
         raise MethodError(
             f"method {name!r} of {entry.package} {entry.version} does not take these options "
-            f"({', '.join(options) or 'none'}): {error}; see `auralign methods {name}`"
+            f"({', '.join(options) or 'none'}): {_in_one_line(error)}; see `auralign methods {name}`"
         ) from error
     except ValueError:
         raise
@@ -120,5 +148,5 @@ def load_method(name: str, **options: Any) -> AlignmentMethod:
         BaseException
     ) as error:  # as of an import: `sys.exit` of a foreign method must not end this process
         raise MethodError(
-            f"method {name!r} of {entry.package} {entry.version} could not be made: {type(error).__name__}: {error}"
+            f"method {name!r} of {entry.package} {entry.version} could not be made: {_in_one_line(error)}"
         ) from error

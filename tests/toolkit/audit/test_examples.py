@@ -53,6 +53,20 @@ def test_a_table_is_read_too(tmp_path):
     assert (found.response, found.finished) == ("I heard, three", False)
 
 
+def test_parquet_is_read_too(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "targets.parquet"
+    parquet.write_table(pyarrow.table({"sentence": ["three"], "output": ["I heard three"]}), path)
+    found = only(foreign_source(path))
+    assert (found.text, found.response) == ("three", "I heard three")
+
+
+def test_a_file_of_no_form_names_those_of_targets(write_rows):
+    with pytest.raises(ValueError, match="say --form jsonl or csv or tsv or parquet$"):
+        foreign_source(write_rows([ROW], "targets.log"))
+
+
 def test_transcripts_and_attributes_come_from_a_manifest(write_rows, tmp_path):
     manifest = tmp_path / "train.jsonl"
     said = Utterance(id="u1", audio="a", seconds=1.0, text="three", attributes={"emotion": "sad"})

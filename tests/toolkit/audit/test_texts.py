@@ -139,6 +139,7 @@ def test_attributes_are_covered_among_those_that_have_them():
         example("a", "A happy man.", attributes={"emotion": "happy"}),
         example("b", "A man.", attributes={"emotion": "sad", "gender": "man"}),
         example("c", "Nobody."),
+        example("d", "Unknown.", attributes={"emotion": "Unknown", "gender": "N/A"}),  # are not known
     )
     assert texts.coverage() == {"emotion": 0.5, "gender": 1.0}
 

@@ -185,3 +185,24 @@ def test_bad_input_is_one_clear_error(tmp_path, manifest, monkeypatch, arguments
 def test_the_command_writes_a_manifest(tmp_path, manifest, capsys):
     assert run(["build", "measure", "--manifest", str(manifest), "--output", str(tmp_path / "m.jsonl")]) == 0
     assert "build measure: 4 utterances, 0.4 s" in capsys.readouterr().out
+
+
+def test_the_mark_that_begins_a_text_file_is_no_letter_of_it(tmp_path):
+    (tmp_path / "books.txt").write_bytes(b"\xef\xbb\xbfFirst one.\r\nSecond one.\r\n")
+    build(Shout(), tmp_path / "books.txt", tmp_path / "out.jsonl")
+    assert [row.text for row in Records(tmp_path / "out.jsonl", Utterance)] == ["FIRST ONE.", "SECOND ONE."]
+
+
+def test_what_holds_no_documents_is_named(tmp_path):
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    (tmp_path / "latin.txt").write_bytes("one\ncaf\xe9\n".encode("latin-1"))
+    write_records(tmp_path / "none.jsonl", [], kind=Utterance)
+    for name, said in (
+        ("folder.txt", "folder.txt: is a folder"),
+        ("blank.txt", "blank.txt: holds no text"),
+        ("latin.txt", "latin.txt:2: not UTF-8"),
+        ("none.jsonl", "none.jsonl: holds no utterance"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            build(Shout(), tmp_path / name, tmp_path / "out.jsonl")

@@ -74,6 +74,7 @@ def measured(tmp_path_factory):
         Utterance("clipped", "clipped.wav", 1.0, "Is it the one?", labels={"year": 2010, "snr": 99}),
         Utterance("silent", "silent.wav", 2.0, "..."),
         Utterance("document", "", 0.0, "Das ist es."),
+        Utterance("short", "clipped.wav", 0.9, "Is it the one?"),
         Utterance("broken", "broken.wav", 1.0, "one"),
     ]
     write_records(folder / "train.jsonl", rows, kind=Utterance)
@@ -101,10 +102,11 @@ def test_what_is_not_known_gets_no_label_and_is_counted(measured):
     labels, output = measured
     assert labels["silent"] == {"clipping": 0.0, "length": 32_000}
     assert labels["document"] == {"language_id": "de", "length": 0}
+    assert "snr" not in labels["short"]  # too few amplitudes below a second
     notes = read_json(account_path(output))["notes"]
     assert notes == {
         "without a known language_id": 1,
-        "without a known snr": 1,
+        "without a known snr": 2,
         "without a known seconds_per_word": 1,
         "whose label snr was replaced": 1,
     }

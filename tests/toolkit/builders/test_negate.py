@@ -37,3 +37,15 @@ def test_what_is_drawn_depends_on_the_row_and_the_seed_alone(tmp_path, manifest)
 def test_more_than_there_are_is_refused(tmp_path, manifest):
     with pytest.raises(ValueError, match="--number 4: the manifest has 4 different texts, of which 3"):
         build(Negate(number=4), manifest, tmp_path / "out.jsonl")
+
+
+def test_a_text_of_no_word_is_nobodys_other_text(tmp_path):
+    """A method that read it would have no wrong text at all."""
+    rows = [
+        Utterance(name, "a.wav", 1.0, text) for name, text in {"a": "one", "b": "...", "c": "two"}.items()
+    ]
+    write_records(tmp_path / "in.jsonl", rows, kind=Utterance)
+    build(Negate(number=1), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    others = read(tmp_path / "out.jsonl")
+    assert (others["a"], others["c"]) == (("c",), ("a",))
+    assert others["b"] in (("a",), ("c",))

@@ -77,9 +77,13 @@ def test_rows_of_one_recording_follow_each_other_in_time(tmp_path):
 
 def test_rows_are_related_by_any_label(tmp_path):
     path = write(
-        tmp_path, row("a", "x", labels={"topic": 1}), row("b", "x"), row("c", "x", labels={"topic": 1})
+        tmp_path,
+        row("a", "x", labels={"topic": 1}),
+        row("b", "x", labels={"context": "talk"}),
+        row("c", "x", labels={"topic": 1}),
     )
-    build(Relate(by="topic"), path, tmp_path / "out.jsonl")
+    summary = build(Relate(by="topic"), path, tmp_path / "out.jsonl")
+    assert summary.notes["whose label context was replaced"] == 1
     assert others(tmp_path / "out.jsonl") == {"a": (), "c": ("a",), "b": ()}
 
 

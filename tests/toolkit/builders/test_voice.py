@@ -122,3 +122,25 @@ def test_espeak_says_the_same_again():
     assert rate == 16_000
     assert 0.5 < len(samples) / rate < 3
     assert np.array_equal(samples, engine.speak("three five nine", **how)[0])
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    [
+        (np.full((800, 2), 0.1, np.float32), 8_000),
+        (np.full(800, 3000, np.int16), 8_000),
+        (np.full(800, 0.1, np.float32), 0),
+        (np.full(800, 0.1, np.float32), 8_000.5),
+    ],
+)
+def test_what_a_voice_may_not_give_is_named_with_the_span(spoken, monkeypatch, samples, rate):
+    """Samples of two channels became a file of the same seconds, and whole numbers were all at full scale."""
+    monkeypatch.setattr(Beeps, "speak", lambda self, text, **how: (samples, rate))
+    with pytest.raises(ValueError, match="texts-0000001-01: the voice gave .* it must give floats"):
+        spoken("a b c d e")
+
+
+def test_a_sentence_that_is_missing_is_called_so(spoken):
+    _, output = spoken("One two.", "...", spans="sentences")
+    listed = rejected_path(output).read_text()
+    assert '"id": "texts-0000002-01", "reason": "nothing to speak"' in listed and "fewer than 5" not in listed

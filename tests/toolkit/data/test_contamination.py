@@ -1,11 +1,12 @@
 """Clips, sentences and speakers of test sets are found in a training manifest, and the clips taken out when asked."""
 
 import json
+from random import Random
 
 import pytest
 
-from auralign.data.contamination import exclude_overlap, find_overlap
-from auralign.records import Records, Utterance, write_records
+from auralign.data.contamination import exclude_overlap, find_overlap, overlap_path
+from auralign.records import RecordError, Records, Utterance, write_records
 
 
 def manifest(path, *rows):
@@ -186,3 +187,40 @@ def test_overlap_is_found_in_every_form_of_unicode(tmp_path, kind):
         write_records(path, [Utterance(audio="a.wav", seconds=1.0, **values)], kind=Utterance)
         records.append(Records(path, Utterance))
     assert find_overlap(records[0], records[1:]).counts == {"sentence" if kind == "text" else kind: 1}
+
+
+def naming(path, **others):
+    """A manifest whose rows name others; the text of each is its id."""
+    rows = [Utterance(one, "a.flac", 1.0, one, others=tuple(named.split())) for one, named in others.items()]
+    write_records(path, rows, kind=Utterance)
+    return Records(path, Utterance)
+
+
+def test_whoever_names_a_test_sentence_by_whatever_path_is_left_out(tmp_path):
+    """A chain of others, a cycle of which one is a test row, and a cycle that is none."""
+    rows = {"a": "b", "b": "c", "c": "heard", "d": "e", "e": "d heard", "f": "g", "g": "f", "h": ""}
+    train = naming(tmp_path / "train.jsonl", **rows, heard="")
+    test = manifest(tmp_path / "test.jsonl", ("t", "heard", ""))
+    assert find_overlap(train, [test]).counts == {"sentence": 6}
+    exclude_overlap(train, [test])
+    assert left(train.path) == ["f", "g", "h"]
+    assert '"a", "reason": "sentence of a test clip"' in overlap_path(train.path).read_text()
+
+
+def test_rows_that_name_each_other_are_each_looked_at_once(tmp_path):
+    """Of a manifest of negatives each row leads to all others: a walk from each took minutes for some thousands."""
+    rng, names = Random(1), [f"u{number}" for number in range(2000)]
+    train = naming(tmp_path / "train.jsonl", **{name: " ".join(rng.sample(names, 8)) for name in names})
+    asked = []
+    find = Records.find
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Records, "find", lambda self, one: asked.append(one) or find(self, one))
+        found = find_overlap(train, [manifest(tmp_path / "test.jsonl", ("t", "u7", ""))])
+    assert found.counts == {"sentence": 2000}
+    assert len(asked) < 10_000
+
+
+def test_a_row_that_names_one_that_is_not_there_is_named(tmp_path):
+    train = naming(tmp_path / "train.jsonl", a="gone")
+    with pytest.raises(RecordError, match="'a' names 'gone' among its others: .*no id 'gone'"):
+        find_overlap(train, [manifest(tmp_path / "test.jsonl", ("t", "x", ""))])

@@ -62,3 +62,8 @@ def test_a_step_says_what_it_holds_of_each_part(tmp_path):
     drawn = Drawn(draws, *records(tmp_path, [10, 20, 30]), Rejected(limit=0.0))
     drawn.divide([0, 1, 2], np.array([30, 10, 20]))
     assert drawn.held(np.array([0, 2, 0])) == {"snr=10": 60, "the rest": 20}
+
+
+def test_a_value_that_has_no_bounds_is_named_with_its_row(tmp_path):
+    with pytest.raises(ValueError, match="train.jsonl: u1: keep: snr is 'high', which is no number"):
+        Drawn(Draws(keep={"snr": [15, None]}), *records(tmp_path, [20, "high"]), Rejected(limit=0.0))

@@ -142,6 +142,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests ru
 live_frames.hear = hear
 frames = live_frames.LiveFrames(None, Records(sys.argv[1], Utterance), num_workers=1)
 with frames.reading([0, 1, 2, 3, 4, 5] * 20):
+    print("waiting", flush=True)  # a signal within Thread.start() would leave a thread that nobody ends
     sys.stdin.read()
 """
 
@@ -151,7 +152,7 @@ def test_ctrl_c_does_not_wait_for_what_would_be_read_ahead(manifest):
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as run:
-        assert run.stdout.readline() == b"reading\n"
+        assert {run.stdout.readline() for _ in range(2)} == {b"reading\n", b"waiting\n"}
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=100)
         assert run.returncode != 0

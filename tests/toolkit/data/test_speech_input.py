@@ -7,7 +7,8 @@ import pytest
 import soundfile
 import torch
 
-from auralign.data.audio import AudioError
+from auralign.data import containers
+from auralign.data.audio import AudioError, describe_audio, hear
 from auralign.data.speech_input import read_speech, split_list
 from auralign.testing import make_speech
 
@@ -167,6 +168,14 @@ def test_a_header_that_announces_too_much_is_refused_in_one_line(tmp_path, num_s
         read_speech(path)
 
 
+@pytest.mark.parametrize("num_samples", [2**36 - 1, 0])
+def test_no_stage_decodes_more_than_memory_should_hold(tmp_path, monkeypatch, num_samples):
+    path = flac_that_claims(tmp_path / "a.flac", num_samples)  # 0: its length is not known, so all is decoded
+    monkeypatch.setattr(containers, "MAX_VALUES", 1_500)
+    with pytest.raises(AudioError, match=r"a\.flac: holds, or its header announces, more than 1500 samples"):
+        hear(path)
+
+
 @pytest.mark.parametrize("rate", [7, 3_999, 192_001, 384_000, 655_350])
 def test_a_rate_that_no_recording_has_is_refused_in_one_line(tmp_path, rate):
     path = flac_that_claims(tmp_path / "a.flac", 1600, rate)
@@ -178,5 +187,27 @@ def test_a_pipe_is_no_audio_file(tmp_path):
     import os
 
     os.mkfifo(tmp_path / "a.wav")
-    with pytest.raises(AudioError, match=r"a\.wav: is no regular file"):
-        read_speech(tmp_path / "a.wav")
+    for read in (read_speech, hear, describe_audio):
+        with pytest.raises(AudioError, match=r"a\.wav: is no regular file"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"NIST_1A\n   size\nsample_count -i 16000\nend_head\n",
+        b"riff" + bytes(20) + b"wave" + bytes(12) + b"fmt " + bytes(12) + (2**63).to_bytes(8, "little"),
+        b".snd" + (2**32 - 1).to_bytes(4, "big") + (100).to_bytes(4, "big"),
+        b"caff\0\1\0\0desc" + (2**62).to_bytes(8, "big"),
+    ],
+)
+def test_a_header_that_lies_is_named(tmp_path, content):
+    (tmp_path / "a.wav").write_bytes(content + bytes(2_000))
+    for read in (read_speech, hear, describe_audio):
+        with pytest.raises(AudioError, match=r"a\.wav: "):
+            read(tmp_path / "a.wav")
+
+
+def test_a_name_that_no_file_can_have_is_named():
+    with pytest.raises(AudioError, match="embedded null byte"):
+        hear("a\0.wav")

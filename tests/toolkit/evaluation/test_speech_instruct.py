@@ -115,8 +115,13 @@ def test_a_judge_decides_the_others_and_what_cannot_be_read_counts_as_wrong(tmp_
     assert rows["open_ended_en"]["strict instruction"] == 1 / 4
     assert rows["open_ended_en"]["strict prompt"] == 0
     assert rows["open_ended_en"]["unread judgements"] == 1
-    assert (rows["adjustment_zh"]["IAR"], rows["adjustment_zh"]["ECR"]) == (1 / 2, 0)
+    # Of both measures: to have followed the earlier instruction is wrong.
+    assert (rows["adjustment_zh"]["IAR"], rows["adjustment_zh"]["ECR"]) == (1 / 2, 1 / 2)
     assert rows["adjustment_zh"]["unread judgements"] == 1
+    listed = list(map(json.loads, (folder / "unread.jsonl").read_text().splitlines()))
+    assert [(one["id"], one["detail"]) for one in listed if one["reason"] == "of the answer from speech"] == [
+        (f"{part}-1002-2", "I cannot tell.") for part in ("open_ended_en", "adjustment_zh")
+    ]
     assert len(calls) == len(set(calls))  # nothing is asked twice
 
 

@@ -62,6 +62,26 @@ def test_a_command_in_the_speech_is_a_seen_task_without_a_wording():
     assert found.tasks["first"].wordings == ()
 
 
+@pytest.mark.parametrize(
+    ("instruction", "of_sentences", "of_digits"),
+    [
+        ("Put what follows into Chinese: {speech}", [], []),
+        ("Judge the sentiment of what follows: {speech}", ["sentiment"], []),
+        ("what follows {speech}?", [], ["continue"]),
+        ("{speech} How would you reply to this person?", [], []),
+        ("Which person is named: {speech}", ["person"], []),
+        ("Carry on from here: {speech}", ["continue"], ["continue"]),
+        ("Give me the exact words that follow: {speech}", ["repeat"], []),
+        ("First, listen; then answer: {speech}", [], []),
+    ],
+)
+def test_an_instruction_asks_for_no_task_by_words_of_another_meaning(instruction, of_sentences, of_digits):
+    found = [
+        list(match(tasks, {Seen("", instruction): 1}).tasks) for tasks in (sentences.TASKS, digits.TASKS)
+    ]
+    assert found == [of_sentences, of_digits]
+
+
 def test_the_places_of_the_speech_are_those_of_all_instructions():
     asked = Counter(
         [Seen("", "Write a poem about {speech}"), Seen("", "{speech}\nWhat now?"), Seen("", None)]

@@ -63,6 +63,23 @@ REFUSALS = (
     "You haven't provided a sentence to translate.",
     "I don't know how to translate that sentence.",
     "I don't have personal beliefs, so I can't say which is better.",
+    # by somebody else, before the rules looked at clauses; those of them that one of the two versions had wrong
+    "I don't have real-time access to the news.",
+    "I am not programmed to express political opinions.",
+    "I am not capable of understanding audio messages.",
+    "Without the audio, I cannot tell you what was said.",
+    "I'm sorry, I do not have an opinion on this matter.",
+    "I'm sorry, but I can't make that judgment from a transcript.",
+    "Sorry, I'm only able to work with text.",
+    "Apologies, but I'm not permitted to reveal that information.",
+    "I'm a text-only model and cannot hear your voice.",
+    "I can't help you write something harmful.",
+    "I will have to pass on this one.",
+    "I'm sorry, I didn't quite understand your question.",
+    "Regretfully, I cannot assist with this matter.",
+    "I'm sorry, but I can't continue.",
+    "Sorry, but I can't write that for you.",
+    "I don't have enough context to answer this question.",
 )
 ANSWERS = (
     "I'm sorry to hear that you lost your dog.",
@@ -121,6 +138,17 @@ ANSWERS = (
     "I understand that you are sad, and I can't imagine how hard it is.",
     "There is no text on the wall, only a picture.",
     "I cannot answer for what my brother did.",
+    # by the third
+    "I couldn't answer a single question in the exam.",
+    "We do not have any information desks here.",
+    "I have no voice left after the concert.",
+    "I am an AI, and I find this poem lovely.",
+    "I can't help feeling a little proud.",
+    "I can't read her handwriting.",
+    "I can't talk now, I'm driving.",
+    "There is no sound but the wind.",
+    "They said that they could not process the order.",
+    "He was tired. I cannot help you, he said.",
 )
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from auralign.ledger.columns import MethodFiles
 from auralign.ledger.ledger import Ledger
 from auralign.ledger.report import format_report
 from auralign.ledger.tables import behaviour_table
-from auralign.records import Question
+from auralign.records import Hypothesis, Question
 
 
 @pytest.fixture
@@ -42,6 +43,31 @@ def test_shares_have_intervals_over_speakers(found):
     assert one.transcribed.num_clusters == 12
     assert 0 <= one.transcribed.low < one.transcribed.value < one.transcribed.high
     assert one.flips.low is not None and one.spread.high > 0
+
+
+def test_a_loop_that_the_length_limit_cut_within_a_word_is_one(make_corpus):
+    asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked)
+    cut = {
+        f"{n}": Hypothesis(f"{n}", f"{n:02}", "speech", "I do not know. " * 4 + "I do no", reason)
+        for n, reason in enumerate(("length", "stop"))
+    }
+    speech = corpus.answers("speech", "1" * 12, "m", **cut)
+    methods = {"m": MethodFiles(speech, corpus.answers("shuffled", "-" * 12, "m"))}
+    ledger = corpus.ledger(text=corpus.answers("text", "1" * 12), transcript=None, methods=methods)
+    assert ledger.behaviours[0].loops.value == pytest.approx(1 / 12)
+
+
+def test_flips_have_no_interval_if_few_speakers_could_flip(make_corpus):
+    asked = [Question(f"{n}", f"{n:02}", "g", "x", "{speech}", "r") for n in range(12)]
+    corpus = make_corpus(asked, {question.utt_id: question.utt_id for question in asked})
+    ledger = corpus.ledger(
+        text=corpus.answers("text", "111" + "-" * 9),
+        transcript=None,
+        methods={"m": corpus.method("m", "1" * 12, "-" * 12)},
+    )
+    flips = ledger.behaviours[0].flips
+    assert (flips.value, flips.low, flips.num_clusters) == (0, None, 3)
 
 
 def test_the_spread_is_the_deviation_of_the_wordings(make_corpus):

@@ -122,3 +122,19 @@ def test_chunks_of_a_kept_teacher_change_neither_value_nor_gradient():
 def test_a_teacher_kept_of_other_targets_is_refused():
     with pytest.raises(ValueError, match="predicts 3 tokens, the cached teacher has 2"):
         bucketed_divergence(torch.randn(3, 4), TopK.of(torch.randn(2, 4), 2, 1.0), identity)
+
+
+@pytest.mark.parametrize("max_logits", [2**24, 80])
+def test_a_frozen_head_gives_the_gradient_of_torch(max_logits):
+    torch.manual_seed(0)
+    head, teacher, found = torch.nn.Linear(8, 11).requires_grad_(False), torch.randn(17, 8), []
+    for is_ours in (True, False):
+        hidden = torch.randn(17, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        if is_ours:
+            loss = divergence(hidden, teacher, head, temperature=2.0, max_logits=max_logits).sum
+        else:
+            logs = [(head(states) / 2).log_softmax(-1) for states in (hidden, teacher)]
+            loss = torch.nn.functional.kl_div(*logs, reduction="sum", log_target=True)
+        (loss / 7).backward()
+        found.append((loss.detach(), hidden.grad))
+    torch.testing.assert_close(*found)

@@ -67,3 +67,18 @@ def test_chunks_change_neither_a_mixture_nor_its_gradient():
         mixed.square().sum().backward()
         found.append((mixed.detach(), hidden.grad))
     torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_embeddings_may_be_of_another_type_than_the_tokens(dtype):
+    torch.manual_seed(0)
+    tokens, labels = torch.randn(30, 8), torch.tensor([4, 5])
+    hidden, low = (tokens[labels] + 0.1).requires_grad_(), tokens.to(dtype)
+    mixed = mix_tokens(hidden, low, low.mean(0))
+    assert mixed.dtype == dtype
+    torch.testing.assert_close(
+        mixed.float(), mix_tokens(hidden, tokens, tokens.mean(0)), rtol=0.03, atol=0.03
+    )
+    losses = [naming_loss(hidden, table[labels], labels, table, table.mean(0)).sum for table in (low, tokens)]
+    torch.testing.assert_close(*losses, rtol=0.1, atol=0.1)
+    assert torch.autograd.grad(losses[0], hidden)[0].isfinite().all()

@@ -44,6 +44,16 @@ def test_a_model_comes_back_as_it_was(owner, recipe, tmp_path):
         assert not (tmp_path / "back" / name).is_symlink()
 
 
+def test_hidden_files_stay_on_this_machine(owner, recipe, tmp_path):
+    folder = shutil.copytree(recipe / "model", tmp_path / "model")
+    for name in (".git/config", ".cache/huggingface/x.metadata", "__pycache__/a.pyc", ".env"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("secret")
+    _, notes = push_model(folder, ID, license="mit")
+    assert {*owner[ID].files} == {".gitattributes", *(path.name for path in (recipe / "model").iterdir())}
+    assert notes[-1] == ("left out, as hidden files are no part of a model: .cache, .env, .git, __pycache__")
+
+
 def test_an_earlier_version_is_pulled_by_its_commit(owner, recipe, tmp_path):
     push_model(recipe / "model", ID, license="mit")
     before = owner[ID].refs["main"]

@@ -210,6 +210,12 @@ def test_a_model_folder_that_lost_a_file_is_named(recipe, tmp_path):
         auralign.load(folder)
 
 
+@pytest.mark.parametrize("hashes", [None, [], {}, {CONFIG: "0"}, {WEIGHTS: "0"}])
+def test_hashes_that_do_not_cover_weights_and_configuration_are_refused(recipe, changed, hashes):
+    with pytest.raises(ValueError, match=f"{CONFIG}: its sha256 lack .*; export"):
+        auralign.load(changed(recipe, lambda config: config.update({HASHES: hashes})))
+
+
 def test_a_key_that_nobody_knows_is_refused(recipe, changed):
     with pytest.raises(ValueError, match="does not know dropout"):
         auralign.load(changed(recipe, lambda config: config.update(dropout=0.5)))

@@ -300,8 +300,9 @@ def test_a_model_can_be_moved_and_changed_in_precision(recipe):
     assert model.to("cpu", "float32").model.llm.model.dtype == torch.float32
     with pytest.raises(ValueError, match="to.tpu.: .*give a device such as cpu"):
         model.to("tpu")
-    with pytest.raises(ValueError, match="to.torch.int8.: "):
-        model.to(torch.int8)
+    for dtype in (torch.int8, torch.float64, torch.complex64):
+        with pytest.raises(ValueError, match=f"to.{dtype}.: a model computes in float32, bfloat16, float16"):
+            model.to(dtype)
 
 
 def test_the_representation_is_a_line(model):

@@ -67,6 +67,13 @@ def test_an_example_belongs_to_the_first_part_that_fits():
         ("keep: {snr: [20, 15]}", "the lowest is above the highest"),
         ("keep: {snr: [15]}", r"give \[lowest, highest\]"),
         ("keep: {snr: [low, high]}", r"give \[lowest, highest\]"),
+        ("keep: {snr: [.nan, null]}", r"give \[lowest, highest\]"),
+        ("keep: {licence: null}", "keep: licence: null: give"),
+        ("mixture: [{share: 0}, {where: {task: a}, share: 1}]", "must be a number above 0"),
+        ("mixture: [{share: .nan}]", "must be a number above 0"),
+        ("sampling: {by: [language], alpha: 1}", "either `temperature` or `alpha`"),
+        ("sampling: {by: language, temperature: .nan}", "must be a number above 0"),
+        ("sampling: {by: language, temperature: .inf}", "must be a number above 0"),
         ("mixture: [{where: {task: a}, share: 0.5}, {share: 0.4}]", "add up to 0.9"),
         ("mixture: [{where: {task: a}}]", "give a part as"),
         ("mixture: [{share: 0.5}, {share: 0.5}]", "two parts are 'the rest'"),
@@ -108,3 +115,20 @@ def test_a_part_of_the_mixture_without_examples_is_named():
         ValueError, match=r"no example is 'task=sort'; the training set has \{'the rest': 9\}"
     ):
         draws.shares({"the rest": 9})
+
+
+@pytest.mark.parametrize("power", [{"temperature": 1e-3}, {"alpha": 1e6}])
+def test_a_temperature_that_leaves_a_part_nothing_is_refused(power):
+    """The smallest share was 0, by which positions were divided."""
+    draws = Draws(sampling={"by": "language", **power})
+    with pytest.raises(ValueError, match="leaves 'language=de' a share of 0 of 1000 LLM positions"):
+        draws.shares({"language=en": 900, "language=de": 100})
+    assert draws.shares({"language=en": 900}) == {"language=en": 1.0}
+
+
+def test_what_a_record_does_not_say_is_no_fact():
+    bare = Utterance("a", "a.flac", 1.5, "x")
+    assert facts_of(bare, target("")) == {"seconds": 1.5}
+    assert Draws(sampling={"by": "language", "alpha": 1}).why_not(facts_of(bare, target("t"))) == (
+        "no language is known", "",
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Invariants 1, 5 and 6: prompt parity in token ids, no false stop, text is data."""
 
 import pytest
+from tokenizers import AddedToken, normalizers
 
 from auralign.layout import Response, Speech, Text, View
 from auralign.render import Renderer
@@ -179,8 +180,6 @@ def test_another_special_token_in_an_answer_is_no_answer():
 
 
 def test_special_tokens_without_a_role_are_special_too():
-    from tokenizers import AddedToken
-
     tokenizer = make_tokenizer(CHATML.replace("<|im_end|>", "<|eot|>"))
     tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
     eot = tokenizer.convert_tokens_to_ids("<|eot|>")
@@ -227,6 +226,23 @@ def test_a_text_that_spells_an_added_token_stays_text(kind, name):
     ids = renderer.encode(text)
     assert not set(ids) & set(tokenizer.added_tokens_decoder)
     assert tokenizer.decode(ids) == text
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "text"),
+    [
+        (normalizers.Lowercase(), "say <THINK> now"),
+        (normalizers.NFKC(), "say ＜think＞ now"),
+        (normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]), "say <thínk> now"),
+        (normalizers.Replace("\u200b", ""), "say <thi\u200bnk> now"),
+    ],
+)
+def test_what_a_tokenizer_takes_for_an_added_token_stays_text(normaliser, text):
+    tokenizer = make_tokenizer(kind="qwen3")
+    tokenizer.backend_tokenizer.normalizer = normaliser
+    tokenizer.add_tokens([AddedToken("<think>", normalized=True)])
+    assert tokenizer.convert_tokens_to_ids("<think>") in tokenizer(text)["input_ids"]
+    assert not set(Renderer(tokenizer).encode(text)) & set(tokenizer.added_tokens_decoder)
 
 
 def test_an_added_token_of_spaces_is_text_itself():

@@ -246,3 +246,20 @@ def test_a_template_that_cannot_do_without_says_so():
         renderer.chat_frame(None)
     assert "You are helpful." in renderer.tokenizer.decode(renderer.chat_frame().before)
     assert renderer.frame_hash
+
+
+@pytest.mark.parametrize(
+    ("template", "system", "says"),
+    [
+        (
+            "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + GLM,
+            "Be brief.",
+            r"refuses the system prompt 'Be brief.' \(no system role\); use system_prompt: null",
+        ),
+        ("{{ messages[0].content.of.no.text }}", DEFAULT, "refuses a conversation of one turn .*'of'.*give the LLM"),
+        ("{% for m in messages %}", DEFAULT, "refuses a conversation of one turn .*give the LLM a chat_template"),
+    ],
+)  # fmt: skip
+def test_what_a_template_refuses_is_one_clear_error(template, system, says):
+    with pytest.raises(ValueError, match=says):
+        Renderer(make_tokenizer(template)).chat_frame(system)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from auralign.records import Question
 from auralign.score import measures
-from auralign.score.judge import EXACT, Judge
+from auralign.score.judge import EXACT, OTHER_FORM, TRANSCRIBED, Judge
 from auralign.score.task_metrics import MeanScore, Metric, MetricValue
 
 ACCURACY = MeanScore(lambda answer, question, said: 1.0, "accuracy")
@@ -42,3 +43,23 @@ def test_the_current_name_wins_over_the_earlier_one():
 
 def test_the_earlier_module_has_the_same_classes():
     assert (measures.Measure, measures.Measured, measures.MeanScore) == (Metric, MetricValue, MeanScore)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said", "answer", "name"),
+    [
+        ("x", "a b c d e", "A, b, c, d!", TRANSCRIBED),
+        ("x", "a b c d e", "a b c d e f g", "other"),
+        ("x", "a b c d e", "c d e a b", "other"),
+        ("x", "don't go", "«Don’t go»", TRANSCRIBED),
+        ("x", "我爱你们吗", "我爱你们吧。", TRANSCRIBED),
+        ("x", "我爱你", "你爱我", "other"),
+        ("five three", "three five", "Five three…", OTHER_FORM),
+        ("five.", "five", "Five!", OTHER_FORM),  # the right answer is what was said
+        ("i heard five", "five", "five", TRANSCRIBED),
+        ("x", "three five", "", "other"),
+    ],
+)
+def test_a_wrong_answer_is_a_copy_or_the_right_content(reference, said, answer, name):
+    question = Question("q", "utt", "unseen tasks", "task", "{speech}", reference)
+    assert Judge().classify(answer, question, said) == name

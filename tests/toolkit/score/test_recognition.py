@@ -123,6 +123,12 @@ def test_difference_is_paired():
     assert (found.value, found.low, found.high) == pytest.approx((1 / 5, 1 / 5, 1 / 5))
 
 
+def test_the_difference_of_equal_hypotheses_is_no_share_of_zero():
+    said = ["a b c", "d e f"]
+    found = error_rate_difference(raw_form("en"), said, said, said, speakers="km", seed=1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
 def test_recognition_imports_no_torch():
     code = (
         "import sys, auralign.score.recognition\nfrom auralign.text.forms import normalised_form\n"

@@ -297,6 +297,12 @@ class Fair(Sound):
         return Layout.of(View((*fill(choice.instruction + well, Speech(utterance.text)), response)))
 
 
+class Ungraded(Sound):
+    """It needs a grade, and is never tried with one: what it does with it would not be seen."""
+
+    needs = Needs(grades=("quality",))
+
+
 class Flatterer(Sound):
     """Its student reads which word was said, as a token of a book."""
 
@@ -318,6 +324,7 @@ class Marked(Sound):
 
 BROKEN = {
     Fair: "check_layout_knows_no_answer",
+    Ungraded: "check_layout_knows_no_answer",
     Flatterer: "check_student_is_not_told",
     Misspelt: "check_terms_count_their_unit",
     Miscounted: "check_terms_count_their_unit",

@@ -23,7 +23,7 @@ def type_of(folder: Any) -> str | None:
     """The `model_type` of a folder of transformers; None for any other place."""
     try:
         config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     found = config.get("model_type") if isinstance(config, dict) else None
     return found if isinstance(found, str) else None

@@ -100,5 +100,5 @@ def _count(file: Path) -> int:
         try:
             header = json.loads(opened.read(length))
             return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from auralign.audit.examples import CUT_OFF, Example, Source
 from auralign.data.sources.columns import Columns, get_cell, list_names
-from auralign.data.sources.forms import FORMS, TABLES, guess_form
+from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.rows import Row
 from auralign.data.sources.tables import find_separator
 from auralign.layout import DEFAULT, SLOT, Response, System, Text, View, fill
@@ -62,10 +62,18 @@ def foreign_source(
     for name in columns:
         if name not in COLUMNS:
             raise ValueError(f"--column {name}: no field of a target; fields are {', '.join(COLUMNS)}")
-    form = form or guess_form(path)
+    if form is None:
+        try:
+            form = guess_form(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: cannot tell its form by its name; say --form {' or '.join(FOREIGN_FORMS)}"
+            ) from error
     if form not in FOREIGN_FORMS:
         raise ValueError(f"{path}: the form {form!r} holds no targets; give {', '.join(FOREIGN_FORMS)}")
-    options = {"separator": find_separator(path, form, None, Columns())} if form in TABLES else {}
+    options: dict[str, Any] = {"split": None} if form in WITH_SPLITS else {}
+    if form in TABLES:
+        options = {"separator": find_separator(path, form, None, Columns())}
     utterances = Records(manifest, Utterance) if manifest else None
     source = Source(path, lambda: iter(()))
 

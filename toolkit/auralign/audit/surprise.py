@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from auralign.data.batching import pack
-from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
+from auralign.losses.chunks import rows_of
+from auralign.losses.cross_entropy import MAX_LOGITS
 from auralign.models.llm import LLM
 from auralign.progress import Progress
 from auralign.render import Rendered

@@ -17,7 +17,7 @@ from auralign.audit.examples import Example
 from auralign.files import hash_value
 from auralign.generate.filters import Answered, check
 from auralign.records import Records
-from auralign.text.words import plain
+from auralign.text.words import is_unknown, plain
 
 # Words that carry grammar and not content, by language; they also tell languages of Latin script apart.
 FUNCTION_WORDS = {
@@ -197,6 +197,8 @@ class Texts:
             self._count(example, "other language")
         self.languages[language_of(example.response) or "no letters"] += 1
         for name, value in example.attributes.items():
+            if is_unknown(value):
+                continue
             of_name = self.attributes.setdefault(name, Counter())
             of_name["known"] += 1
             of_name["mentioned"] += mentions(example.response, value)

@@ -254,6 +254,10 @@ class _TextRows:
 
     def __init__(self, path: Path):
         self.path = path
+        if path.is_dir():
+            raise ValueError(
+                f"--manifest {path}: is a folder; give a manifest, or a file with one document on each line"
+            )
         self._file = open(path, "rb")  # noqa: SIM115 (closed with the object)
         digest = hashlib.sha256()
         for block in self._blocks():
@@ -269,7 +273,7 @@ class _TextRows:
     def __iter__(self) -> Iterator[Utterance]:
         for number, line in enumerate(self._lines(), start=1):
             try:
-                text = line.decode("utf-8").strip()
+                text = line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "").strip()
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"{self.path}:{number}: not UTF-8 ({error.reason}); convert the file to UTF-8"

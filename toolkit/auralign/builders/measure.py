@@ -2,7 +2,7 @@
 
 | label | meaning |
 |---|---|
-| snr | signal-to-noise ratio in dB by WADA-SNR (`auralign.builders.snr`) |
+| snr | signal-to-noise ratio in dB by WADA-SNR (`auralign.builders.snr`); not known of clips below a second |
 | clipping | share of the samples that are at full scale |
 | seconds_per_word | length by the number of words of the text |
 | language_id | language of the text by a small rule (`auralign.text.language.guess_language`) |
@@ -29,6 +29,9 @@ from auralign.text.language import guess_language
 from auralign.text.words import words
 
 FULL_SCALE = 0.999
+MIN_SECONDS = (
+    1.0  # of a clip whose signal-to-noise ratio is estimated: of a shorter one the amplitudes are too few
+)
 DECIMALS = 4
 
 
@@ -64,7 +67,7 @@ def _measure(utterance: Utterance, functions: Mapping[str, Callable[..., Any]]) 
     found: dict[str, Any] = {"language_id": guess_language(utterance.text)}
     if utterance.audio:
         num_words = len(words(utterance.text))
-        found["snr"] = wada_snr(samples)
+        found["snr"] = wada_snr(samples) if utterance.seconds >= MIN_SECONDS else None
         found["clipping"] = float(np.mean(np.abs(samples) >= FULL_SCALE))
         found["seconds_per_word"] = utterance.seconds / num_words if num_words else None
     for name, function in functions.items():

@@ -43,6 +43,7 @@ class Negate:
         by_text: dict[str, list[str]] = {}
         for utterance in rows:
             by_text.setdefault(plain(utterance.text), []).append(utterance.id)
+        by_text.pop("", None)  # of no word: it can be no other text
         if len(by_text) <= self.number:
             raise ValueError(
                 f"--number {self.number}: the manifest has {len(by_text)} different texts, of which {len(by_text) - 1} are not "

@@ -219,6 +219,7 @@ def _shared(utterance: Utterance, by: str) -> str:
 
 def _place(utterance: Utterance, before: tuple[str, ...], number: int, size: int) -> list[Item]:
     notes: list[Item] = [Note("without a relative")] * (size == 1)
+    notes += [Note("whose label context was replaced")] * ("context" in utterance.labels)
     return [replace(utterance, others=before, labels={**utterance.labels, "context": number}), *notes]
 
 

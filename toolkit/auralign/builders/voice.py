@@ -101,7 +101,8 @@ class VoiceSpans:
         rng = Random(f"{self.seed}:{document.id}")
         chosen = self._choose(document.text, rng)
         if not chosen:
-            return [Rejection(document.id, f"fewer than {self.min_words} words", document.text[:80])]
+            least = self.min_words if self.spans == WORDS else 1
+            return [Rejection(document.id, f"fewer than {least} words", document.text[:80])]
         items: list[Item] = []
         spoken: dict[str, Letters] = {}
         for number, (start, end) in enumerate(chosen, start=1):
@@ -162,6 +163,13 @@ class VoiceSpans:
             raise ValueError(
                 f"{identity}: the voice could not speak {said!r}: {type(error).__name__}: {error}"
             ) from error
+        samples = np.asarray(samples)
+        is_rate = isinstance(rate, (int, np.integer)) and rate > 0
+        if samples.ndim != 1 or samples.dtype.kind != "f" or not is_rate:
+            raise ValueError(
+                f"{identity}: the voice gave {samples.dtype} samples of shape {samples.shape} at {rate!r} Hz; it must give "
+                "floats between -1 and 1 (num_samples,), and a whole number of Hz"
+            )
         if not len(samples) or not np.isfinite(samples).all() or not np.any(samples):
             return Rejection(identity, "no sound", said)
         loudest = max(1.0, float(np.abs(samples).max()))

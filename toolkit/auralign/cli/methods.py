@@ -88,7 +88,7 @@ def _describe(name: str) -> None:
     method = load_class(entry)
     file, (_, line) = inspect.getsourcefile(method), inspect.getsourcelines(method)
     facts = [
-        f"{name} (version {_version(method)}) of {entry.package} {entry.version}",
+        f"{name} (version {_version(name, method)}) of {entry.package} {entry.version}",
         method.fidelity,
         cite(method.paper),
     ]
@@ -103,11 +103,13 @@ def _describe(name: str) -> None:
     print(inspect.getdoc(method))
 
 
-def _version(method: type["AlignmentMethod"]) -> str:
+def _version(name: str, method: type["AlignmentMethod"]) -> str:
     """The version of a class, with its default options if it depends on them."""
     if isinstance(method.version, str):
         return method.version
+    from auralign.plugins import load_method
+
     try:
-        return method().version
-    except TypeError:  # it has an option without a default
+        return load_method(name).version
+    except ValueError:  # it has an option without a default, or cannot be made
         return "depends on its options"

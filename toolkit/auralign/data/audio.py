@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from auralign.data import tars
-from auralign.data.containers import AudioError, read_streaminfo, was_cut
+from auralign.data.containers import AudioError, check_size, read_streaminfo, was_cut
 from auralign.files import PathLike
 from auralign.records import Utterance
 
@@ -96,6 +96,7 @@ def _hear(path: PathLike, start: float, seconds: float | None, sample_rate: int)
         check_rate(path, rate)
         first = min(round(start * rate), recording.num_samples)
         wanted = recording.num_samples - first if seconds is None else round(seconds * rate)
+        check_size(path, min(wanted, recording.num_samples - first) * recording.channels)
         samples = recording.read(first, first + wanted)
         if recording.is_float and len(samples) < recording.num_samples:
             least, greatest = recording.extremes()

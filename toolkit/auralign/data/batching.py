@@ -4,6 +4,7 @@
 [[0, 1], [2, 3]]
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
 from itertools import count
 
@@ -65,13 +66,13 @@ def steps_in_shares(
     """
     sizes = lengths.tolist()
     coming = [_endless(np.flatnonzero(parts == part), [seed, part], shuffled) for part in range(len(shares))]
-    held = [0.0] * len(shares)  # positions so far, divided by the share
+    waiting = [(0.0, part) for part in range(len(shares))]  # a heap: positions so far, divided by the share
     step: list[int] = []
     tokens = 0
     while True:
-        part = held.index(min(held))
+        held, part = waiting[0]
         example = next(coming[part])
-        held[part] += sizes[example] / shares[part]
+        heapq.heapreplace(waiting, (held + sizes[example] / shares[part], part))
         if step and tokens + sizes[example] > tokens_per_step:
             yield np.array(step)
             step, tokens = [], 0

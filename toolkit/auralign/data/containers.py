@@ -13,6 +13,7 @@ STREAMINFO = bytes((0, 0, 0, 34))  # the first block of a FLAC: of kind 0, 34 by
 STREAMINFO_BITS = (8, 16, 24)  # a sample, as every libsndfile reads them
 # Some writers count their own header as samples, and tags outside any chunk may follow the samples of a WAV.
 SLOPPY_BYTES = 64
+MAX_VALUES = 2**30  # samples of all channels that are decoded at once: 4 GiB
 MAX_SURPLUS = 512
 
 
@@ -23,6 +24,15 @@ class AudioError(ValueError):
 def was_cut(path, there: str) -> AudioError:
     """The error for a truncated file."""
     return AudioError(f"{path}: {there}; was the file cut? copy it again")
+
+
+def check_size(path, num_values: int) -> None:
+    """Raise AudioError if the samples of all channels that would be decoded at once are more than memory should hold."""
+    if num_values > MAX_VALUES:
+        raise AudioError(
+            f"{path}: holds, or its header announces, more than {MAX_VALUES} samples of all channels to be decoded at once; "
+            "cut it into parts"
+        )
 
 
 def read_streaminfo(head: bytes) -> tuple[float, int, int] | None:
@@ -82,7 +92,7 @@ def find_samples(path) -> Samples | None:
             return _find_in_caf(file, size)
         if head[:4] == b".snd":  # its offset and size in four bytes each
             start, told = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
-            return Samples(start, None if told == 0xFFFFFFFF else told, size - start)
+            return Samples(start, None if told == 0xFFFFFFFF else told, max(0, size - start))
         if head[:7] == b"NIST_1A":
             return _find_in_sphere(head + file.read(984), size)
     return None
@@ -164,6 +174,8 @@ def _find_in_w64(file, size: int) -> Samples | None:
         if chunk[:4] == b"data":
             return Samples(at + 24, told - 24, size - at - 24)
         at += -(-told // 8) * 8
+        if at > size:
+            return None
 
 
 def _find_in_caf(file, size: int) -> Samples | None:
@@ -188,9 +200,12 @@ def _find_in_sphere(head: bytes, size: int) -> Samples | None:
         if value.strip().isdigit():
             told[name.strip()] = int(value)
     coding = next((line for line in head.split(b"\n") if line.startswith(b"sample_coding")), b"")
-    if b"," in coding or b"sample_count" not in told:  # "pcm,embedded-shorten-v2.00": compressed
+    length = head[8:16].strip()
+    if (
+        b"," in coding or b"sample_count" not in told or not length.isdigit()
+    ):  # "pcm,embedded-shorten-v2.00": compressed
         return None
-    start = int(head[8:16])
+    start = int(length)
     each = told.get(b"sample_n_bytes", 2) * told.get(b"channel_count", 1)
     return Samples(start, told[b"sample_count"] * each, size - start)
 

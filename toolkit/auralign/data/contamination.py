@@ -1,8 +1,10 @@
 """What a training manifest shares with test manifests: clips by id, sentences, speakers.
 
 Sentences are compared without case, punctuation and spaces, in one form of Unicode: "Well-known!" is "well known". Of the test
-manifests, 16 bytes a row and kind are kept in memory; of the training manifest, nothing. A hash match is verified in the file.
-What an utterance names among its others counts as its own: a document that voices a test sentence shares that sentence.
+manifests, 16 bytes a row and kind are kept in memory; of the training manifest, who names whom. A hash match is verified in the
+file. What an utterance names among its others, and what these name, counts as its own: a document that voices a test sentence
+shares that sentence. So of a manifest whose rows name negatives or relatives, hardly a row is left if one is a test row: compare
+it with the test sets before `auralign build`.
 """
 
 import hashlib
@@ -66,14 +68,13 @@ def find_overlap(train: Records, tests: list[Records]) -> Overlap:
 
     Raises ValueError if there are no test manifests, or the training manifest is one of them.
     """
-    index = _Index(train, tests)
     found = Overlap(train.path, len(train))
     shared = {kind: [] for kind in KINDS}
-    for utterance in track(train, f"prepare: comparing {train.path.stem}", unit="utterance"):
-        for kind, match in index.find(utterance):
+    for identity, matches in _find_shared(train, tests).items():
+        for kind, match in matches.items():
             found.counts[kind] += 1
             if len(shared[kind]) < NUM_EXAMPLES:
-                shared[kind].append(f"{utterance.id} ({match})")
+                shared[kind].append(f"{identity} ({match})")
     found.counts = Counter({kind: found.counts[kind] for kind in KINDS if found.counts[kind]})
     found.examples = {kind: examples for kind, examples in shared.items() if examples}
     return found
@@ -84,9 +85,9 @@ def shared_with(train: Records, tests: list[Records]) -> Iterator[tuple[Utteranc
 
     Raises ValueError if the manifest is one of the test manifests.
     """
-    index = _Index(train, tests) if tests else None
+    found = _find_shared(train, tests) if tests else {}
     for utterance in train:
-        yield utterance, [kind for kind, _ in index.find(utterance)] if index else []
+        yield utterance, [*found.get(utterance.id, ())]
 
 
 def exclude_overlap(
@@ -113,13 +114,13 @@ def exclude_overlap(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a kind of overlap; kinds are {', '.join(KINDS)}")
-    index, path, excluded = _Index(train, tests), train.path, Listed()
+    found, path, excluded = _find_shared(train, tests), train.path, Listed()
     earlier = _read_earlier(train)
     num_known = 0  # clips that are kept although a test clip has their speaker
     with write_atomically(path) as file:
         file.write(header(Utterance))
-        for utterance in track(train, f"prepare: comparing {path.stem}", unit="utterance"):
-            shared = dict(index.find(utterance))
+        for utterance in train:
+            shared = found.get(utterance.id, {})
             reason = next((kind for kind in shared if kind in kinds), None)
             if reason:
                 excluded.add(utterance.id, f"{reason} of a test clip", shared[reason])
@@ -159,6 +160,39 @@ def _read_earlier(train: Records) -> list[dict]:
     return [item for item in items if item["id"] not in train]
 
 
+def _find_shared(train: Records, tests: list[Records]) -> dict[str, dict[str, str]]:
+    """What each training row shares that shares something: by its id and the kind, the first test clip, "manifest: id".
+
+    Raises RecordError if a row names one that the manifest does not have.
+    """
+    index = _Index(train, tests)
+    own: dict[str, dict[str, str]] = {}
+    named_by: dict[str, list[str]] = {}
+    for utterance in track(train, f"prepare: comparing {train.path.stem}", unit="utterance"):
+        matches = dict(index.find(utterance))
+        if matches:
+            own[utterance.id] = matches
+        for other in utterance.others:
+            named_by.setdefault(other, []).append(utterance.id)
+    lost = next((other for other in named_by if other not in train), None)
+    if lost is not None:
+        train[named_by[lost][0]].other(lost)  # raises
+    found = {identity: dict(matches) for identity, matches in own.items()}
+    for identity, matches in own.items():
+        for kind, match in matches.items():
+            coming = [identity]
+            while coming:  # each row once for each kind, however many paths lead to it
+                for naming in named_by.get(coming.pop(), ()):
+                    shared = found.setdefault(naming, {})
+                    if kind not in shared:
+                        shared[kind] = f"{match}, by its other {identity}"
+                        coming.append(naming)
+    order = (utterance.id for utterance in train) if named_by else found
+    return {
+        one: {kind: found[one][kind] for kind in KINDS if kind in found[one]} for one in order if one in found
+    }
+
+
 class _Index:
     """For each kind, the sorted hashes of all test rows, and the rows' numbers over all test sets."""
 
@@ -183,21 +217,7 @@ class _Index:
             self.columns[kind] = values[order], order
 
     def find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
-        """Yield (kind, "manifest: id") of the first test clip that matches the utterance, one of its others, or one of theirs,
-        for each kind that matches."""
-        found: dict[str, str] = {}
-        seen, coming = {utterance.id}, [utterance]
-        while coming:
-            one = coming.pop()
-            by = "" if one is utterance else f", by its other {one.id}"
-            for kind, match in self._find(one):
-                found.setdefault(kind, match + by)
-            new = [other for other in one.others if other not in seen]
-            seen.update(new)
-            coming += map(one.other, new)
-        yield from ((kind, found[kind]) for kind in KINDS if kind in found)
-
-    def _find(self, utterance: Utterance) -> Iterator[tuple[str, str]]:
+        """Yield (kind, "manifest: id") of the first test clip that matches the utterance, for each kind that matches."""
         for kind, key in KINDS.items():
             wanted = key(utterance)
             if not wanted:

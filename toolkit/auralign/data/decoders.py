@@ -18,6 +18,7 @@ import soundfile
 from auralign.data.containers import (
     AudioError,
     Samples,
+    check_size,
     find_pages,
     find_samples,
     told_bytes,
@@ -120,7 +121,7 @@ class Mp3(Recording):
                 return file.read(size)
 
             part, before = self.frames.cut_out(self.first + start, self.first + end, read_bytes)
-        return _decode(io.BytesIO(part))[0][before : before + end - start]
+        return _decode(self.path, io.BytesIO(part))[0][before : before + end - start]
 
 
 def open_recording(path) -> Recording:
@@ -157,7 +158,7 @@ def open_recording(path) -> Recording:
             return Mp3(path, 0, frames)
     if recording.can_seek and recording.num_samples < UNKNOWN_FRAMES:
         return recording
-    samples, rate = _decode(str(path))
+    samples, rate = _decode(path, str(path))
     if recording.num_samples < UNKNOWN_FRAMES and len(samples) < recording.num_samples * (1 - MAX_MISSING):
         raise too_short(path, len(samples), recording.num_samples, rate)
     return Decoded(path, samples, rate, is_float=recording.is_float)
@@ -180,12 +181,14 @@ def _identity(path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _decode(source) -> tuple[np.ndarray, int]:
+def _decode(path, source) -> tuple[np.ndarray, int]:
     """All samples of a file, whatever length its header states, and their rate."""
     with _InOrder(source) as file:
-        blocks = [np.zeros((0, file.channels), dtype=np.float32)]
+        blocks, num_values = [np.zeros((0, file.channels), dtype=np.float32)], 0
         while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
             blocks.append(block)
+            num_values += block.size
+            check_size(path, num_values)
         return np.concatenate(blocks), file.samplerate
 
 
@@ -225,7 +228,7 @@ def _open_ogg(path) -> Recording:
     for start, end in pages.links:
         link = data[start:end]
         of_link = find_pages(link)
-        parts.append(_decode(io.BytesIO(link if of_link.is_plain else with_end(link, of_link))))
+        parts.append(_decode(path, io.BytesIO(link if of_link.is_plain else with_end(link, of_link))))
     if len({(rate, samples.shape[1]) for samples, rate in parts}) > 1:
         kinds = ", ".join(f"{rate} Hz in {samples.shape[1]} channels" for samples, rate in parts)
         raise AudioError(f"{path}: is joined of files that differ ({kinds}); convert it anew")
@@ -257,7 +260,7 @@ def _decode_by_ffmpeg(path: str, size: int, changed: int) -> tuple[np.ndarray, i
     """All samples, their rate, and the seconds that the file states, or 0.0."""
     import av
 
-    blocks, rate, told = [], 0, 0.0
+    blocks, num_values, rate, told = [], 0, 0, 0.0
     # Tags are not used, but before PyAV 19 a tag that is not UTF-8 is an error.
     tags = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
@@ -270,7 +273,10 @@ def _decode_by_ffmpeg(path: str, size: int, changed: int) -> tuple[np.ndarray, i
                 told = float(stream.duration * stream.time_base)
             resampler = av.AudioResampler(format="fltp")
             for frame in container.decode(stream):
-                blocks += [part.to_ndarray().T for part in resampler.resample(frame)]
+                for part in resampler.resample(frame):
+                    blocks.append(part.to_ndarray().T)
+                    num_values += blocks[-1].size
+                check_size(path, num_values)
                 rate = frame.sample_rate
             blocks += [part.to_ndarray().T for part in resampler.resample(None)] if blocks else []
     except (av.FFmpegError, ValueError) as error:

@@ -40,7 +40,10 @@ class Drawn:
         for target in targets if draws.reads_facts else ():
             facts = facts_of(manifest[target.utt_id], target)
             known |= facts.keys()
-            reason = draws.why_not(facts)
+            try:
+                reason = draws.why_not(facts)
+            except ValueError as error:
+                raise ValueError(f"{manifest.path}: {target.utt_id}: {error}") from error
             if reason is not None:
                 rejected.leave_out(target.utt_id, *reason)
             self._parts.append(None if reason is not None else draws.part_of(facts) or "")
@@ -64,7 +67,8 @@ class Drawn:
         for name, length in zip(names, lengths.tolist(), strict=True):
             positions[name] += length
         self.shares = self.draws.shares(dict(sorted(positions.items())))
-        self._part_of = np.array([[*self.shares].index(name) for name in names])
+        numbers_of = {name: number for number, name in enumerate(self.shares)}
+        self._part_of = np.array([numbers_of[name] for name in names])
 
     def steps(self, *, tokens_per_step: int, seed: int) -> Iterator[np.ndarray]:
         """Optimiser steps without end, arrays of examples: the same whenever they are drawn."""

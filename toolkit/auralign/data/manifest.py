@@ -254,6 +254,9 @@ def _check(
         raise _Unfit("label is not plain", str(error)) from error
     if utterance.id in utterance.others:
         raise _Unfit("names itself among its others", "")
+    if len({*utterance.others}) < len(utterance.others):
+        twice = max(utterance.others, key=utterance.others.count)
+        raise _Unfit("names an utterance twice among its others", twice)
     if utterance.is_document:
         if not utterance.others or utterance.start or utterance.seconds:
             raise _Unfit(

@@ -156,8 +156,6 @@ def _read_file(path: str | os.PathLike, given: int | None, wanted_rate: int) -> 
         )
     if "://" in str(shown):
         raise AudioError(f"{shown}: is an address; download it, and give the path or the bytes of the file")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise AudioError(f"{shown}: is no regular file; write its audio to one")
     seconds, rate, channels = describe_audio(path)
     if seconds * rate * channels > MAX_VALUES:
         raise AudioError(

@@ -149,9 +149,16 @@ def members(tar: PathLike) -> Iterator[Member]:
 def on_disk(path: PathLike) -> Iterator[PathLike]:
     """Context manager: the path itself, or for a member one of a file in memory that holds its bytes.
 
-    An AudioError about that file is raised about the member.
+    An AudioError about that file is raised about the member. Raises AudioError if there is no regular file: a pipe has no end.
     """
     if not split(path)[1]:
+        try:
+            is_file = stat.S_ISREG(os.stat(path).st_mode)
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            reason = getattr(error, "strerror", error)
+            raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
+        if not is_file:
+            raise AudioError(f"{path}: is no regular file; write its audio to one")
         yield path
         return
     member = locate(path)

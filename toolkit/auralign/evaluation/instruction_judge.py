@@ -50,7 +50,7 @@ class Verdict:
 
     strict: tuple[bool, ...]
     loose: tuple[bool, ...]
-    is_read: bool = True  # False if what the judge said could not be read
+    unread: str | None = None  # what the judge said, if it could not be read
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,11 @@ class SpeechInstructJudge(Judge):
             listed = "\n".join(item.instructions)
             number = len(item.instructions)
             text = self._ask(OPEN_PROMPT, item, answer, questions=listed, number=number)
-            held = read_list(text, number)
+            held, wrong = read_list(text, number), (False,) * number
         else:
-            held = read_adjustment(self._ask(ADJUSTMENT_PROMPT, item, answer))
-            number = 2
-        is_read = held is not None
-        held = (False,) * number if held is None else held
-        return Verdict(held, held, is_read)
+            text = self._ask(ADJUSTMENT_PROMPT, item, answer)
+            held, wrong = read_adjustment(text), (False, True)  # to follow the earlier instruction is wrong
+        return Verdict(wrong, wrong, text) if held is None else Verdict(held, held)
 
     def _ask(self, prompt: str, item: Instruction, answer: str, **values: Any) -> str:
         if self.ask is None or self.store is None:

@@ -11,8 +11,8 @@ answers yes or no. The answers and the ledger of each file are in a folder of th
 | ECR | of adjustments: the earlier instruction was followed; lower is better |
 
 Closed-ended accuracies are printed strict and loose, and their mean. Differences from the benchmark's own code: nothing is asked
-beside the speech, items are known by key and not by prompt, and a judgement that cannot be read counts as not followed and is
-counted; the judge is asked once, not four times.
+beside the speech, items are known by key and not by prompt, and a judgement that cannot be read counts as wrong, for IAR and ECR
+too, is counted, and listed in `unread.jsonl`; the judge is asked once, not four times.
 """
 
 import sys
@@ -23,7 +23,7 @@ from typing import Any
 from auralign import __version__
 from auralign.corpora.speech_instruct import ADJUSTMENT, CLOSED, Instruction, read_speech_instruct
 from auralign.data.manifest import write_manifest
-from auralign.data.rejected import Item, Rejection
+from auralign.data.rejected import Item, Listed, Rejection
 from auralign.evaluation import answer_and_score
 from auralign.evaluation.instruction_judge import NAME, VERSION, Ask, Judgement, SpeechInstructJudge
 from auralign.evaluation.sources import Source, find_source
@@ -82,10 +82,14 @@ def evaluate_speech_instruct(
     identity = hash_value([source.identity(), [hash_path(path) for path in read], judge_name, num_utts, seed])
     folder = Path(output or source.output) / f"{NAME}-{VERSION}-{identity[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, unread = [], Listed()
     with Store(folder / "judgements.jsonl", Judgement) as store:
         for path, items in read.items():
-            rows += _evaluate_file(source, folder, path, items[:num_utts], judge, store, judge_name, seed)
+            found = _evaluate_file(
+                source, folder, path, items[:num_utts], judge, store, judge_name, seed, unread
+            )
+            rows += found
+    unread.write_list(folder / "unread.jsonl")
     facts = {
         "benchmark": f"{NAME}, version {VERSION}",
         "auralign": __version__,
@@ -111,8 +115,9 @@ def _evaluate_file(
     store: Store,
     judge_name: str,
     seed: int,
+    unread: Listed,
 ) -> list[dict[str, Any]]:
-    """Answer and judge the items of one file; a row for each kind of input."""
+    """Answer and judge the items of one file; a row for each kind of input. Judgements that cannot be read go to `unread`."""
     items = {one.utterance.id: one for one in read if isinstance(one, Instruction)}
     manifest = folder / f"{path.stem}.jsonl"
     if not manifest.exists():  # the folder's name holds the hash of the file
@@ -127,7 +132,7 @@ def _evaluate_file(
     evaluation = answer_and_score(source, utterances, asked, judge=found, output=folder, seed=seed)
     answered = evaluation.read_items()[source.name]
     return [
-        _measure(path.stem, kind, given, members, found, seed)
+        _measure(path.stem, kind, given, members, found, seed, unread)
         for kind in dict.fromkeys(question.group for question in asked)
         for given in answered[0].answers
         if (members := [one for one in answered if one.question.group == kind])
@@ -135,12 +140,22 @@ def _evaluate_file(
 
 
 def _measure(
-    part: str, kind: str, given: str, members: Sequence[Answered], judge: SpeechInstructJudge, seed: int
+    part: str,
+    kind: str,
+    given: str,
+    members: Sequence[Answered],
+    judge: SpeechInstructJudge,
+    seed: int,
+    unread: Listed,
 ) -> dict[str, Any]:
     """The measures of the answers after one kind of input."""
     verdicts = [judge.verdict(one.answers[given], one.question) for one in members]
     values: dict[str, Any] = {"part": part, "kind": kind, "input": given, "items": len(verdicts)}
-    values["unread judgements"] = sum(not verdict.is_read for verdict in verdicts)
+    said = [verdict.unread for verdict in verdicts]
+    values["unread judgements"] = sum(one is not None for one in said)
+    for item, one in zip(members, said, strict=True):
+        if one is not None:
+            unread.add(item.question.utt_id, f"of the answer from {given}", one)
     if kind == ADJUSTMENT:
         per_item = [float(verdict.strict[0]) for verdict in verdicts]
         values["IAR"] = sum(per_item) / len(per_item)
@@ -153,8 +168,13 @@ def _measure(
         for level in ("prompt", "instruction"):
             values[f"mean {level}"] = (values[f"strict {level}"] + values[f"loose {level}"]) / 2
         per_item = [(all(verdict.strict) + all(verdict.loose)) / 2 for verdict in verdicts]
-    clusters = [one.cluster for one in members]
-    interval = bootstrap_interval(per_item, clusters=clusters, seed=seed, min_clusters=MIN_SPEAKERS)
+    interval = bootstrap_interval(
+        per_item,
+        clusters=[one.cluster for one in members],
+        within=[one.question.utt_id for one in members],
+        seed=seed,
+        min_clusters=MIN_SPEAKERS,
+    )
     values["interval"] = [interval.low, interval.high]
     return values
 

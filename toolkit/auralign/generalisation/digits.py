@@ -67,7 +67,7 @@ _TABLE: dict[str, tuple[tuple[str, ...], str, Callable[[list[int]], list[int]]]]
             "how does {speech} begin",
             "give me the opening number: {speech}",
         ),
-        r"\bfirst\b|\bat the start\b|\bbegin\b|\bopening\b",
+        r"\bfirst\b(?!,)|\bat the start\b|\bbegin\b|\bopening\b",
         lambda digits: digits[:1],
     ),
     "last": (
@@ -166,7 +166,7 @@ _TABLE: dict[str, tuple[tuple[str, ...], str, Callable[[list[int]], list[int]]]]
             "{speech} carry on",
             "what follows {speech}",
         ),
-        r"\bcontinu|\bcomes next\b|\bgo on\b|\bcarry on\b|\bwhat follows\b",
+        r"\bcontinu|\bcomes next\b|\bgo on\b|\bcarry on\b|^what follows\b",
         lambda digits: [(digits[-1] + step) % 10 for step in range(1, NUM_CONTINUED + 1)],
     ),
 }

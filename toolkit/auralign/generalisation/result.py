@@ -36,6 +36,7 @@ from auralign.score.metrics import (
     Resampling,
     bootstrap_recovery,
     bootstrap_sums,
+    choose,
 )
 
 CELLS = {
@@ -173,10 +174,8 @@ class _Scores:
     def recovery(self, mask: np.ndarray) -> Estimate:
         """The recovery of the questions of a mask."""
         chosen = np.flatnonzero(mask)
-        units = self.units | {
-            name: [self.units[name][row] for row in chosen] for name in ("clusters", "within")
-        }
-        return bootstrap_recovery(self.by_input["speech"][mask], self.floor[mask], self.text[mask], **units)
+        columns = (self.by_input["speech"][mask], self.floor[mask], self.text[mask])
+        return bootstrap_recovery(*columns, **choose(self.units, chosen))
 
 
 def measure(part: Part, exposure: Exposure, judged: Sequence[Judged], *, seed: int) -> Result:

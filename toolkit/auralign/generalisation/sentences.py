@@ -91,8 +91,8 @@ TASKS: dict[str, Task] = {
             lambda answer, said: float(obey.is_transcription(answer, said)),
             _is_usable,
             frozenset({"repeat", "transcription", "transcribe", "asr", "repetition"}),
-            r"\brepeat\b|\btranscri|\bwrite (it |this |that )?down\b|\bword for word\b|\bdictation\b|\bsay (it|this|that) again\b"
-            r"|\bwhat did (you hear|the speaker say)\b|\bwhat was said\b|\bonce more\b",
+            r"\brepeat\b|\btranscri|\bwrite (it |this |that )?down\b|\bword for word\b|\bexact words\b|\bdictation\b"
+            r"|\bsay (it|this|that) again\b|\bwhat did (you hear|the speaker say)\b|\bwhat was said\b|\bonce more\b",
         ),
         *(_obey(name) for name in ASKS),
         _own(
@@ -107,7 +107,7 @@ TASKS: dict[str, Task] = {
             PERSON,
             "yes or no, as the LLM answers the text",
             "",
-            r"\bperson\b|\bpeople\b|\bnamed entit|\banybody\b|\bsomebody mentioned\b",
+            r"(?<!this )(?<!the )\bperson\b|\bpeople\b|\bnamed entit|\banybody\b|\bsomebody mentioned\b",
         ),
         _own(
             "in_german",
@@ -121,7 +121,7 @@ TASKS: dict[str, Task] = {
             CONTINUE,
             "the words of the LLM's own continuation of the text",
             "continuation",
-            r"\bcontinu(e|ation)\b|\bgo on\b|\b(comes|said) next\b|\bcome after\b",
+            r"\bcontinu(e|ation)\b|\b(go|carry) on\b|\b(comes?|said) next\b|\bcome after\b",
         ),
     )
 }

@@ -31,8 +31,8 @@ from auralign.score.metrics import (
     Estimate,
     bootstrap_difference,
     bootstrap_interval,
-    bootstrap_ratio,
     bootstrap_sums,
+    choose,
 )
 
 UNDEFINED = Estimate(None, None, None)
@@ -65,8 +65,7 @@ def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) ->
         What the bootstrap draws, as arguments of `auralign.score.metrics.Resampling`.
     """
     text, speech = (np.array([item.scores[kind] for item in judged]) for kind in ("text", "speech"))
-    knows = (text == 1).astype(np.float64)
-    flips = knows * [item.answer_class in FLIPS for item in judged]
+    knows = np.flatnonzero(text == 1)
 
     def share(holds) -> Estimate:
         return bootstrap_interval([float(holds(item)) for item in judged], **units)
@@ -74,10 +73,14 @@ def measure_behaviour(method: str, group: str, judged: Sequence, units: dict) ->
     return Behaviour(
         method=method,
         group=group,
-        flips=bootstrap_ratio(flips, knows, **units) if knows.any() else Estimate(None, None, None),
+        flips=bootstrap_interval(
+            [float(judged[row].answer_class in FLIPS) for row in knows], **choose(units, knows)
+        )
+        if len(knows)
+        else UNDEFINED,
         transcribed=share(lambda item: item.answer_class == TRANSCRIBED),
         refusals=share(lambda item: is_refusal(item.answer)),
-        loops=share(lambda item: loops(item.answer)),
+        loops=share(lambda item: loops(item.answer, cut_off="speech" in item.item.cut_off)),
         modality_gap=bootstrap_difference(text, speech, **units),
         spread=_spread(judged, speech, units),
         forgetting=_forgetting(judged, text, units),

@@ -33,6 +33,7 @@ class Item:
     said: str
     answers: dict[str, str]  # input kind -> answer
     speaker: str = ""  # "" if unknown
+    cut_off: frozenset[str] = frozenset()  # input kinds whose answer ends at the length limit
 
     @property
     def cluster(self) -> str:
@@ -72,18 +73,22 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
         Item(
             replace(
                 question,
-                reference=answers["text"][key] if question.reference is None else compose(question.reference),
+                reference=answers["text"][key][0]
+                if question.reference is None
+                else compose(question.reference),
             ),
             utterance.text,
-            {kind: column[key] for kind, column in answers.items()},
+            {kind: column[key][0] for kind, column in answers.items()},
             utterance.speaker,
+            frozenset(kind for kind, column in answers.items() if column[key][1]),
         )
         for key, question in asked.items()
         for utterance in [_utterance_of(question, manifest, questions.path)]
     ]
 
 
-def _read_column(records, kind, asked, asked_path):
+def _read_column(records, kind, asked, asked_path) -> dict[str, tuple[str, bool]]:
+    """Key of a question -> the answer, and whether it ends at the length limit."""
     column = {}
     for hypothesis in records:
         question = asked.get(hypothesis.key)
@@ -101,7 +106,7 @@ def _read_column(records, kind, asked, asked_path):
                 f"{records.path}: the answer to {hypothesis.key!r} is about utterance "
                 f"{hypothesis.utt_id!r}; the question is about {question.utt_id!r}; {REPAIR}"
             )
-        column[hypothesis.key] = compose(hypothesis.text)
+        column[hypothesis.key] = compose(hypothesis.text), hypothesis.finish_reason == "length"
     for key in asked:
         if key not in column:
             raise RecordError(

@@ -1,15 +1,12 @@
 """Cross-entropy that never keeps the logits of more than one chunk of positions in memory."""
 
-from collections.abc import Callable
-
 import torch
-from torch.utils.checkpoint import checkpoint
 
+from auralign.losses.chunks import Head, sum_over_chunks
 from auralign.losses.term import Term
 
 # 2^24 logits are 64 MB in fp32: 110 positions of a vocabulary of 152,000, or all positions of a small one.
 MAX_LOGITS = 2**24
-Head = Callable[[torch.Tensor], torch.Tensor]  # hidden states (m, D) to logits (m, V)
 
 
 def cross_entropy(
@@ -26,7 +23,7 @@ def cross_entropy(
     head : callable
         From hidden states (m, D) to logits (m, V).
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
+        More logits than this are computed in chunks (`auralign.losses.chunks`); default 2^24.
 
     Returns
     -------
@@ -35,23 +32,19 @@ def cross_entropy(
     """
     if not len(labels):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits)
-    if len(labels) <= rows:
-        return Term(sum=_chunk(hidden, labels, head), count=len(labels))
-    sums = [
-        checkpoint(
-            _chunk, hidden[start : start + rows], labels[start : start + rows], head, use_reentrant=False
-        )
-        for start in range(0, len(labels), rows)
-    ]
-    return Term(sum=torch.stack(sums).sum(), count=len(labels))
+    found = sum_over_chunks(
+        lambda logits, part: torch.nn.functional.cross_entropy(logits.float(), labels[part], reduction="sum"),
+        hidden,
+        head,
+        max_logits=max_logits,
+        with_gradient=lambda logits, part: _with_gradient(logits, labels[part].unsqueeze(1)),
+    )
+    return Term(sum=found, count=len(labels))
 
 
-def rows_of(hidden: torch.Tensor, head: Head, max_logits: int) -> int:
-    """The number of positions that together have at most `max_logits` logits, and at least 1."""
-    with torch.no_grad():
-        return max(1, max_logits // int(head(hidden[:1]).shape[-1]))
-
-
-def _chunk(hidden: torch.Tensor, labels: torch.Tensor, head: Head) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(head(hidden).float(), labels, reduction="sum")
+def _with_gradient(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of labels (m, 1), and the gradient of the logits (m, V): what is likely, less what is right."""
+    logs = logits.float().log_softmax(-1)
+    found = -logs.gather(1, labels).sum()
+    gradient = logs.exp_()
+    return found, gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, -1.0))

@@ -6,9 +6,9 @@ The teacher's logits are computed in the same step, or cached: its largest logit
 from dataclasses import dataclass
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
-from auralign.losses.cross_entropy import MAX_LOGITS, Head, rows_of
+from auralign.losses.chunks import Head, sum_over_chunks
+from auralign.losses.cross_entropy import MAX_LOGITS
 from auralign.losses.term import Term
 
 
@@ -35,7 +35,7 @@ def divergence(
     temperature : float
         Divides both logits; default 1.0.
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
+        More logits than this are computed in chunks (`auralign.losses.chunks`); default 2^24.
 
     Returns
     -------
@@ -55,13 +55,43 @@ def divergence(
         raise ValueError(f"temperature {temperature}: give more than 0")
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits // 2)
-    heads = (head, teacher_head or head)
-    chunks = zip(hidden.split(rows), teacher.detach().split(rows), strict=True)
-    if rows >= len(hidden):
-        return Term(sum=_chunk(hidden, teacher.detach(), heads, temperature), count=len(hidden))
-    sums = [checkpoint(_chunk, *pair, heads, temperature, use_reentrant=False) for pair in chunks]
-    return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+    expected = _Expected(teacher.detach(), teacher_head or head, temperature)
+    found = sum_over_chunks(
+        lambda logits, part: expected.divergence(expected.logs(logits), expected[part]),
+        hidden,
+        head,
+        max_logits=max_logits // 2,
+        with_gradient=expected.with_gradient,
+    )
+    return Term(sum=found, count=len(hidden))
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """A teacher's hidden states (M, D), its head and the temperature: what a student's logits are compared with."""
+
+    hidden: torch.Tensor
+    head: Head
+    temperature: float
+
+    @torch.no_grad()
+    def __getitem__(self, part: slice) -> torch.Tensor:
+        """Its log-probabilities (m, V) at some positions."""
+        return self.logs(self.head(self.hidden[part]))
+
+    def logs(self, logits: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities at the temperature."""
+        return (logits.float() / self.temperature).log_softmax(-1)
+
+    def divergence(self, logs: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+        """The sum of the divergences of a student's log-probabilities."""
+        return torch.nn.functional.kl_div(logs, expected, reduction="sum", log_target=True)
+
+    def with_gradient(self, logits: torch.Tensor, part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The sum of the divergences, and the gradient of the student's logits: the difference of the probabilities."""
+        logs, expected = self.logs(logits), self[part]
+        found = self.divergence(logs, expected)
+        return found, logs.exp_().sub_(expected.exp_()).div_(self.temperature)
 
 
 @dataclass(frozen=True)
@@ -130,18 +160,14 @@ def bucketed_divergence(
         )
     if not len(hidden):
         return Term(sum=hidden.sum() * 0.0, count=0)
-    rows = rows_of(hidden, head, max_logits)
-    if rows >= len(hidden):
-        return Term(sum=_bucketed_chunk(hidden, teacher, head), count=len(hidden))
-    chunks = torch.arange(len(hidden), device=hidden.device).split(rows)
-    sums = [
-        checkpoint(_bucketed_chunk, hidden[rows], teacher[rows], head, use_reentrant=False) for rows in chunks
-    ]
-    return Term(sum=torch.stack(sums).sum(), count=len(hidden))
+    found = sum_over_chunks(
+        lambda logits, part: _bucketed(logits, teacher[part]), hidden, head, max_logits=max_logits
+    )
+    return Term(sum=found, count=len(hidden))
 
 
-def _bucketed_chunk(hidden: torch.Tensor, teacher: TopK, head: Head) -> torch.Tensor:
-    logits = head(hidden).float() / teacher.temperature
+def _bucketed(logits: torch.Tensor, teacher: TopK) -> torch.Tensor:
+    logits = logits.float() / teacher.temperature
     student = logits.log_softmax(-1)
     kept = (teacher.logits / teacher.temperature - teacher.logsumexp.unsqueeze(-1)).clamp(max=0)
     divergence = (kept.exp() * (kept - student.gather(-1, teacher.ids))).sum(-1)
@@ -150,12 +176,3 @@ def _bucketed_chunk(hidden: torch.Tensor, teacher: TopK, head: Head) -> torch.Te
         others = student.scatter(-1, teacher.ids, -torch.inf).logsumexp(-1)
         divergence = divergence + tail.exp() * (tail - others)
     return divergence.sum()
-
-
-def _chunk(
-    hidden: torch.Tensor, teacher: torch.Tensor, heads: tuple[Head, Head], temperature: float
-) -> torch.Tensor:
-    student = (heads[0](hidden).float() / temperature).log_softmax(-1)
-    with torch.no_grad():
-        target = (heads[1](teacher).float() / temperature).log_softmax(-1)
-    return torch.nn.functional.kl_div(student, target, reduction="sum", log_target=True)

@@ -46,6 +46,10 @@ class Prototypes:
         centred = tokens - centre
         return cls(tokens, centre, centred, centred.float().square().sum(1))
 
+    def from_centre(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Embeddings (M, D) without the centre, in the type of the tokens: those of an LLM in bf16 meet a connector in fp32."""
+        return (embeddings - self.centre).to(self.centred.dtype)
+
     def first(self, number: int) -> "Prototypes":
         """The prototypes of the first tokens."""
         return Prototypes(self.tokens[:number], self.centre, self.centred[:number], self.squares[:number])
@@ -87,7 +91,7 @@ def naming_loss(
         return Term(sum=hidden.sum() * 0.0, count=0)
     near = _prototypes(rivals, centre)
     name = partial(_name, rivals=near.centred, squares=near.squares, scale=sharpness / near.squares.mean())
-    given = hidden - near.centre, tokens.detach() - near.centre, labels
+    given = near.from_centre(hidden), near.from_centre(tokens.detach()), labels
     rows = max(1, max_logits // len(near.squares))
     if len(labels) <= rows:
         return Term(sum=name(*given), count=len(labels))
@@ -157,7 +161,7 @@ def mix_tokens(
     dtype, scale = near.tokens.dtype, sharpness / near.squares.mean()
 
     def mix(hidden: torch.Tensor) -> torch.Tensor:
-        logits = scale * (2 * ((hidden - near.centre) @ near.centred.T).float() - near.squares)
+        logits = scale * (2 * (near.from_centre(hidden) @ near.centred.T).float() - near.squares)
         return (logits.softmax(1).to(dtype) @ near.tokens).to(dtype)  # autocast multiplies in another type
 
     chunks = hidden.split(max(1, max_logits // len(near.squares)))

@@ -106,7 +106,7 @@ def _check_whole(file: Path) -> None:
                     (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"),
                     default=0,
                 )
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
                 raise ValueError(
                     f"{file.parent}: its weights are not whole ({file.name} has no header); {COPY}"
                 ) from error

@@ -15,7 +15,8 @@ from torch import nn
 
 from auralign.layout import END, FIRST, MAIN, STUDENT, TEACHER
 from auralign.losses import TopK
-from auralign.losses.cross_entropy import MAX_LOGITS, rows_of
+from auralign.losses.chunks import rows_of
+from auralign.losses.cross_entropy import MAX_LOGITS
 from auralign.models.books import Book
 from auralign.models.llm import INPUT, LLM, Answer, Decoding, Sampling
 from auralign.models.sending import send

@@ -18,6 +18,7 @@ from auralign.score.metrics import (
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_ratio,
+    choose,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def summarise_flows(
             both = np.flatnonzero(~np.isnan(heard[:, column] + read[:, column]))
             if not len(both):
                 continue
-            chosen = _choose(units, both)
+            chosen = choose(units, both)
             values = heard[both, column], read[both, column]
             found.append(
                 Share(
@@ -218,13 +219,6 @@ def units_of(speakers: Sequence[str], utt_ids: Sequence[str], seed: int) -> dict
     """What the bootstrap draws: speakers, then their utterances; an utterance without speaker counts as one of its own."""
     clusters = [speaker or f"utterance {utt_id}" for speaker, utt_id in zip(speakers, utt_ids, strict=True)]
     return {"clusters": clusters, "within": list(utt_ids), "seed": seed, "min_clusters": MIN_SPEAKERS}
-
-
-def _choose(units: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    return {
-        name: [value[row] for row in rows] if name in ("clusters", "within") else value
-        for name, value in units.items()
-    }
 
 
 def _with_estimates(values: dict[str, Any]) -> dict[str, Any]:

@@ -77,9 +77,7 @@ def push_model(
     values |= {key: value for key, value in given.items() if value}
     values.setdefault("library_name", "auralign")  # of a folder that an earlier auralign exported
     values.setdefault("pipeline_tag", front_matter.TASK)
-    files: dict[str, Path | bytes] = {
-        path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+    files, hidden = _files_of(folder)
     files[CARD] = front_matter.join(values, text.replace(THIS_FOLDER, f'"{reference.id}"')).encode("utf-8")
     notes = [
         f"its {part} is named by a folder of this machine, so that others must give theirs ({option} MODEL); train with the id "
@@ -90,6 +88,8 @@ def push_model(
         )
         if hub_id_of(account) is None
     ]
+    if hidden:
+        notes.append(f"left out, as hidden files are no part of a model: {', '.join(hidden)}")
     if "license" not in values:
         notes.append("its card states no licence; push again with --license")
     return _upload(reference.id, "model", files, private=private), notes
@@ -264,6 +264,20 @@ def _reference(name: str, *, revision: bool = False) -> Reference:
     if reference is None or ("@" in name and not revision):
         raise ValueError(f"{name!r}: expected an id of the hub, org/name{' or org/name@revision' * revision}")
     return Reference(reference.id, reference.revision if "@" in name else None)
+
+
+def _files_of(folder: Path) -> tuple[dict[str, Path | bytes], list[str]]:
+    """The files of a folder by their names there; and what is left out: `.git`, the `.cache` of the hub's client, `.env`."""
+    files: dict[str, Path | bytes] = {}
+    hidden: dict[str, None] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        found = [part for part in name.parts if part.startswith(".") or part == "__pycache__"]
+        if found:
+            hidden[found[0]] = None
+        elif path.is_file():
+            files[name.as_posix()] = path
+    return files, [*hidden]
 
 
 def _upload(name: str, kind: str, files: Mapping[str, Path | bytes], *, private: bool) -> str:

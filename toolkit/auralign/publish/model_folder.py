@@ -17,6 +17,7 @@ from auralign.hub import Reference, parse, reference_of, resolve
 from auralign.layout import Code, Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
+from auralign.train.checkpoint import WEIGHTS
 
 CONFIG, CARD = "auralign.json", "README.md"
 TRANSCRIPT = "{transcript}"  # marks the transcript in the slot of a model that is given one beside the speech
@@ -50,7 +51,14 @@ def write_config(folder, config: dict) -> None:
 
 def check_files(folder, config: dict) -> None:
     """Raise ValueError if a file of a model folder is not the one that was exported; folders of before have no hashes."""
-    hashes = config.get(HASHES, {})
+    if HASHES not in config:
+        return
+    hashes = config[HASHES]
+    lacking = [name for name in (CONFIG, WEIGHTS) if not (isinstance(hashes, dict) and name in hashes)]
+    if lacking:
+        raise ValueError(
+            f"{Path(folder) / CONFIG}: its {HASHES} lack {lacking[0]}; export, pull or copy the folder again"
+        )
     for name, expected in hashes.items():
         path = Path(folder) / name
         if name == CONFIG:

@@ -56,19 +56,22 @@ class PretrainedModel(Asker):
 
         Returns the model itself.
 
-        Raises ValueError if torch knows no such device or floating-point type here.
+        Raises ValueError if torch knows no such device here, or the type is not float32, bfloat16 or float16.
         """
         for one in where:
             if isinstance(one, torch.dtype) or (isinstance(one, str) and one in TYPES):
                 dtype = one
             else:
                 device = one
+        wanted = TYPES.get(dtype, dtype)
         try:
+            if wanted not in (None, *TYPES.values()):
+                raise TypeError(f"a model computes in {', '.join(TYPES)}")
             if device is not None:
                 self.model.to(torch.device(device))
-            if dtype is not None:
+            if wanted is not None:
                 for module in (self.model.llm, *self.model.encoders.values()):
-                    module.to(TYPES.get(dtype, dtype))
+                    module.to(wanted)
         except (RuntimeError, TypeError, AssertionError) as error:
             shown = ", ".join(str(one) for one in (device, dtype) if one is not None)
             raise ValueError(

@@ -27,7 +27,9 @@ REST = "the rest"
 def facts_of(utterance: Utterance, target: Target) -> dict[str, Any]:
     """What is known of an example, by name."""
     own = {name: getattr(utterance, name) for name in ("language", "speaker", "seconds")}
-    return {**utterance.attributes, **utterance.labels, **target.grades, **own, "task": target.choice.task}
+    own["task"] = target.choice.task
+    known = {name: value for name, value in own.items() if value != ""}  # "" is what is not known
+    return {**utterance.attributes, **utterance.labels, **target.grades, **known}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Draws:
         for name, wanted in self.keep.items():
             if isinstance(wanted, list):
                 _check_bounds(name, wanted)
+            elif wanted is None:
+                raise ValueError(f"keep: {name}: null: give [lowest, highest], or the one value that is kept")
         if self.mixture and self.sampling:
             raise ValueError("mixture and sampling both say which shares are drawn; give one of the two")
         for part in self.mixture:
@@ -119,7 +123,15 @@ class Draws:
             power = self.sampling["alpha"] if "alpha" in self.sampling else 1 / self.sampling["temperature"]
             total = sum(positions.values())
             weights = {name: (number / total) ** power for name, number in positions.items()}
-            return {name: weight / sum(weights.values()) for name, weight in weights.items()}
+            of_all = sum(weights.values())
+            shares = {name: weight / of_all if of_all else 0.0 for name, weight in weights.items()}
+            least = min(positions, key=lambda name: positions[name])
+            if shares[least] * total < 0.5:  # its first example would outweigh all that is ever drawn
+                raise ValueError(
+                    f"sampling: {dict(self.sampling)} leaves {least!r} a share of {shares[least]:g} of {total} LLM positions; "
+                    "give a higher temperature (a lower alpha), or leave these examples out (keep)"
+                )
+            return shares
         for part in self.mixture:
             if not positions.get(_name(part)):
                 raise ValueError(
@@ -142,7 +154,8 @@ def _check_bounds(name: str, bounds: list) -> None:
     are_numbers = all(
         bound is None or (isinstance(bound, (int, float)) and not isinstance(bound, bool)) for bound in bounds
     )
-    if len(bounds) != 2 or not are_numbers or bounds == [None, None]:
+    are_known = are_numbers and not any(bound is not None and math.isnan(bound) for bound in bounds)
+    if len(bounds) != 2 or not are_known or bounds == [None, None]:
         raise ValueError(f"keep: {name}: {bounds}: give [lowest, highest], null for no bound, or one value")
     if None not in bounds and bounds[0] > bounds[1]:
         raise ValueError(f"keep: {name}: {bounds}: the lowest is above the highest; swap them")
@@ -164,7 +177,7 @@ def _check_part(part: Any) -> None:
 
 def _check_sampling(sampling: Mapping[str, Any]) -> None:
     given = [name for name in ("temperature", "alpha") if name in sampling]
-    if "by" not in sampling or len(given) != 1 or len(sampling) != 2:
+    if not isinstance(sampling.get("by"), str) or len(given) != 1 or len(sampling) != 2:
         raise ValueError(
             f"sampling: {dict(sampling)}: give `by`, and either `temperature` or `alpha`: "
             "{by: language, temperature: 2.0}"

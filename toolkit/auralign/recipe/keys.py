@@ -102,7 +102,7 @@ class Key:
                 f"{self.name}: {value!r} is {type(value).__name__}; expected {names_of(kinds)} ({self.meaning})"
             )
         if isinstance(value, AlignmentMethod):
-            check_options(value)
+            check_options(value, vars(value))
         if self.minimum is not None and value is not None and not self.minimum <= value < math.inf:
             raise ValueError(
                 f"{self.name}: {value} must be a number of at least {self.minimum} ({self.meaning})"

@@ -244,11 +244,20 @@ class ChatTemplate:
         return [*texts, whole]
 
     def _make_frame(self, system: System | str | None) -> ChatFrame:
-        prompt = self.prompt(system)
-        if isinstance(system, str) and system.strip() not in prompt:
+        is_text, repair = isinstance(system, str), "use system_prompt: null and say it in the instruction"
+        try:
+            prompt = self.prompt(system)
+        except (
+            Exception
+        ) as error:  # jinja raises errors of any kind; Gemma 2's template knows no system message
+            what = f"the system prompt {system!r}" if is_text else "a conversation of one turn"
             raise ValueError(
-                f"the chat template of {self.tokens.name} leaves out the system prompt {system!r}; use "
-                "system_prompt: null and say it in the instruction"
+                f"the chat template of {self.tokens.name} refuses {what} ({error}); "
+                f"{repair if is_text else 'give the LLM a chat_template.jinja that takes one'}"
+            ) from error
+        if is_text and str(system).strip() not in prompt:
+            raise ValueError(
+                f"the chat template of {self.tokens.name} leaves out the system prompt {system!r}; {repair}"
             )
         text, rest = self._split(prompt, USER_MARK)
         if system is None:

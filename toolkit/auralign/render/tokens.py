@@ -51,15 +51,19 @@ class Tokens:
         Raises ValueError if the text spells an added token, and the tokenizer is a slow one, which cannot split it.
         """
         tokenizer = self._tokenizer_after(after)
-        spelled = self._ordinary_pattern.search(text)
-        if spelled:
+        ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        # The ids tell, and not the text: a tokenizer that normalises reads other spellings too, such as <THINK>.
+        spelled = next((token for token in ids if token in self._ordinary), None)
+        if spelled is not None:
             if not tokenizer.is_fast:
                 raise ValueError(
-                    f"the tokenizer of {self.name} reads {spelled[0]!r} in plain text as an added token: use its fast tokenizer "
-                    "(tokenizer.json)"
+                    f"the tokenizer of {self.name} reads {self._ordinary[spelled]!r} in plain text as an added token: use its "
+                    "fast tokenizer (tokenizer.json)"
                 )
-            tokenizer = self._as_data(tokenizer)
-        return tuple(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+            ids = self._as_data(tokenizer)(text, add_special_tokens=False, split_special_tokens=True)[
+                "input_ids"
+            ]
+        return tuple(ids)
 
     def encode_template(self, text: str, *, after: tuple[int, ...] | None = ()) -> tuple[int, ...]:
         """Ids of text that the chat template writes, in which special tokens are special; `after` as for `encode`."""
@@ -146,10 +150,6 @@ class Tokens:
         """Added tokens that are not special, by id, but for those of spaces and line ends alone: these are text."""
         added = self.tokenizer.added_tokens_decoder.items()
         return {token: one.content for token, one in added if not one.special and one.content.strip()}
-
-    @cached_property
-    def _ordinary_pattern(self) -> re.Pattern:
-        return _any_of(self._ordinary.values())
 
     def _as_data(self, tokenizer: Any) -> Any:
         """The tokenizer, to which the ordinary added tokens are text; made when a text first spells one, as it takes a second."""

@@ -1,13 +1,11 @@
 """The judge of single answers; a recipe that knows its tasks writes a subclass.
 
->>> question = Question("q", "utt", "seen tasks", "repeat", "repeat {speech}", "three five")
+>>> question = Question("q", "utt", "unseen tasks", "reverse", "reverse {speech}", "five three")
 >>> judge = Judge()
->>> judge.score("Three five.", question, "three five"), judge.is_right("Three five.", question)
+>>> judge.score("Five three!", question, "three five"), judge.is_right("Five three!", question)
 (0.0, True)
->>> judge.classify("Three five.", question, "three five")
-'transcribed'
->>> judge.classify("Five three!", Question("q", "utt", "unseen tasks", "reverse", "{speech}", "five three"), "three five")
-'right content in another form'
+>>> judge.classify("Five three!", question, "three five"), judge.classify("Three five.", question, "three five")
+('right content in another form', 'transcribed')
 """
 
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from collections.abc import Sequence
 from auralign.records import Question
 from auralign.score.metrics import exact_match, word_error_rate
 from auralign.score.task_metrics import Metric
-from auralign.text.words import words
+from auralign.text.words import comparable_words
 
 EXACT = "exact answers"
 RIGHT = "right"
@@ -78,13 +76,19 @@ class Judge:
         return float(exact_match([question.reference], [answer])[0])
 
     def classify(self, answer: str, question: Question, said: str) -> str:
-        """The class of a wrong answer to speech, one of WRONG_CLASSES."""
+        """The class of a wrong answer to speech, one of WRONG_CLASSES.
+
+        If the right answer has the very words that were said, its copy is the right content in another form.
+        """
+        written, spoken = comparable_words(answer), comparable_words(said)
         is_right = self.is_right is not None and self.is_right(answer, question)
-        return classify_copy(words(answer), words(said), is_right=is_right) or "other"
+        if is_right and written == spoken == comparable_words(question.reference or ""):
+            return OTHER_FORM
+        return classify_copy(written, spoken, is_right=is_right) or "other"
 
     def is_right(self, answer: str, question: Question) -> bool:
         """Whether an answer has the right content in any form: by default, case and punctuation are ignored."""
-        return words(answer) == words(question.reference)
+        return comparable_words(answer) == comparable_words(question.reference or "")
 
     def kind(self, question: Question) -> str | None:
         """The kind of the rule that judges a question, such as "form-only rules"; None, by default, if there is one kind.

@@ -221,12 +221,12 @@ def bootstrap_recovery(speech, floor, ceiling, **units) -> Estimate:
     return units.estimate(value, (means[:, 0] - means[:, 1]) / spans)
 
 
-def bootstrap_ratio(numerators, denominators, **units) -> Estimate:
+def bootstrap_ratio(numerators, denominators, *, is_share: bool = True, **units) -> Estimate:
     """sum(numerators) / sum(denominators), both (N,) and resampled together: an error rate is edits over words.
 
     This is not the mean of N ratios, in which a short item would weigh as much as a long one. A ratio that is 0 or 1 for every
-    item has Wilson's interval, as in `bootstrap_interval`, whose arguments it takes. The interval is undefined with too few
-    clusters, or if the denominators of a resample sum to 0.
+    item has Wilson's interval, as in `bootstrap_interval`, whose arguments it takes; with `is_share` False, as for a difference
+    of error rates, it has not. The interval is undefined with too few clusters, or if the denominators of a resample sum to 0.
 
     Raises ValueError if the denominators sum to zero.
     """
@@ -236,7 +236,7 @@ def bootstrap_ratio(numerators, denominators, **units) -> Estimate:
     value = float(np.sum(numerators) / np.sum(denominators))
     if not units.has_interval:
         return units.point(value)
-    if _is_constant(numerators, 0) or np.array_equal(numerators, denominators):
+    if is_share and (_is_constant(numerators, 0) or np.array_equal(numerators, denominators)):
         return units.at_bound(value)
     means = _resample([numerators, denominators], units)
     if np.any(means[:, 1] <= 0):
@@ -336,6 +336,15 @@ def _resample_sums(columns, units: Resampling):
         blocks.append(found.sum(axis=0))
     drawn_sums = np.concatenate(blocks)
     return drawn_sums[:, :-1], drawn_sums[:, -1]
+
+
+def choose(units: dict, rows) -> dict:
+    """The arguments of `Resampling` for some of the items alone."""
+    names = ("clusters", "within", "runs")
+    return {
+        name: [value[row] for row in rows] if name in names and value is not None else value
+        for name, value in units.items()
+    }
 
 
 def _number(labels) -> np.ndarray:

@@ -84,7 +84,7 @@ NOT_RUSSIAN = frozenset("іїєґўјљњћђџѓќѕәғқңөұүһ")
 SHORTEST_RUN = 4  # words that are written as one
 SHORTEST_ECHO = 4  # words in a row that are in an instruction
 SPELLING_LEAD = re.compile(
-    r"^(?:(?:the )?(?:first|opening) word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is)"
+    r"^(?:(?:the )?(?:(?:first|opening) )?word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is)"
     r"(?: spelt| spelled)?\s*:?\s+",
     re.IGNORECASE,
 )
@@ -337,7 +337,7 @@ def _begins_with(answer: str, said: str) -> bool:
 def _spell_first_word(answer: str, said: str) -> bool:
     expected = "".join(english_words(said)[:1]).replace("'", "")
     text = SPELLING_LEAD.sub("", _lead_off(answer), count=1)
-    before, colon, behind = text.replace("(", ":").partition(":")
+    before, colon, behind = re.sub(r"\(|\bis spel(?:t|led)\b", ":", text, count=1).partition(":")
     if colon and english_words(before) == english_words(said)[:1]:
         text = _bare(behind)
     letters = [letter.strip(AROUND) or letter for letter in re.split(r"[\s.,–—-]+", text.strip(" -–—"))]

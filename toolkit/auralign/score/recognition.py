@@ -95,6 +95,7 @@ def error_rate_difference(
     return bootstrap_ratio(
         edits - other_edits,
         words,
+        is_share=False,
         clusters=speakers,
         within=range(len(speakers)),
         seed=seed,

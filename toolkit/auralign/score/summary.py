@@ -61,7 +61,7 @@ def score_summaries(references, hypotheses, *, utt_ids, seed, stem=False, cluste
     scores = rouge_scores(references, hypotheses, utt_ids=utt_ids, stem=stem)
     clusters = list(range(len(utt_ids))) if clusters is None else clusters
     estimates = {
-        variant: bootstrap_interval(scores[:, at], clusters=clusters, seed=seed)
+        variant: bootstrap_interval(scores[:, at], clusters=clusters, within=utt_ids, seed=seed)
         for at, variant in enumerate(VARIANTS)
     }
     return SummaryScore(

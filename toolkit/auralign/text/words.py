@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 # An apostrophe beside a letter, a point between digits, and signs that mean words are part of words.
 KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
+# Scripts without spaces between words: Thai and Lao, kana, Chinese characters.
+UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+UNIT = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
+# Values of attributes that tables have for what is not known, without marks: "N/A" is "na".
+UNKNOWN = frozenset(("", "na", "nan", "none", "null", "unk", "unknown"))
 ENGLISH_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -52,12 +57,30 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
+def comparable_words(text: str) -> list[str]:
+    """Words of a normalised text of any language; in a script without spaces, each letter is a word.
+
+    >>> comparable_words("«Où?» 我爱你。")
+    ['où', '我', '爱', '你']
+    """
+    return UNIT.findall(normalise(text))
+
+
 def english_words(text: str) -> list[str]:
     """Runs of letters and digits in lower case, with the apostrophes within them; a hyphen separates words.
 
     For English alone, as regular expressions do not treat the vowel signs of other scripts as letters.
     """
     return ENGLISH_WORD.findall(straighten(compose(text), opening=True).lower())
+
+
+def is_unknown(value: object) -> bool:
+    """Whether an attribute's value says that it is not known.
+
+    >>> [is_unknown(value) for value in (None, "<unk>", "N/A", float("nan"), "?", 0, "nana")]
+    [True, True, True, True, True, False, False]
+    """
+    return value is None or plain(str(value)) in UNKNOWN
 
 
 def plain(text: str) -> str:

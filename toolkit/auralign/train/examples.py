@@ -23,9 +23,9 @@ from auralign.data.lengths import (
     render_views,
 )
 from auralign.data.rejected import Rejected
-from auralign.layout import END, MAIN, STUDENT, TEACHER, Layout, Response
+from auralign.layout import END, MAIN, STUDENT, TEACHER, Code, Layout, Response
 from auralign.losses import PLACES, SEQUENCES, TopK, read_unit
-from auralign.method import lay_out
+from auralign.method import in_slot, lay_out
 from auralign.models.builds import llm_part
 from auralign.models.speech_llm import Frames
 from auralign.recipe.draws import Draws
@@ -112,6 +112,9 @@ class Examples:
         self.books = {book for book, _ in counted.codes}
         for book, code in counted.codes:
             model.check_codes(book, [code])
+        for segment in in_slot(method):  # what is read in use, which no target need have
+            if isinstance(segment, Code):
+                model.check_codes(segment.book, segment.ids)
         rows, lengths, chosen = [], [], []
         measure = _Measure(model, use_token_count=method.needs.num_tokens)
         self._others: dict[

@@ -40,6 +40,14 @@ def f1_of(counts):
     return np.divide(2 * right, size, out=np.zeros_like(size), where=size > 0).mean()
 
 
+def test_utterances_are_drawn_within_the_speakers():
+    """Ten speakers of two utterances, one right and one wrong: the speakers do not vary, their utterances do."""
+    speakers = [str(number // 2) for number in range(20)]
+    found = asked(["GPE: malta", "GPE: rome"] * 10, speakers=speakers)
+    value = EntityF1("raw").score(found, ["GPE: malta"] * 20)
+    assert value.low < value.value < value.high
+
+
 @pytest.mark.parametrize(
     ("task", "answer", "reference", "expected"),
     [
@@ -49,6 +57,7 @@ def f1_of(counts):
         ("ner", "none", "GPE: malta", 0.0),
         ("ner", "nothing here", "none", 0.0),
         ("nel", "GPE: malta", "PLACE: malta", 1.0),
+        ("nel", "GPE: malta\nFAC: the harbour", "PLACE: malta", 1.0),  # which the combined tags exclude
         ("sentiment", "positive.", "Positive", 1.0),
         ("sentiment", "Neutral", "Positive", 0.0),
         ("acts", "thanks, self", "thanks", 2 / 3),

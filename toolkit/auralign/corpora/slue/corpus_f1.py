@@ -26,6 +26,11 @@ def clusters(asked: Asked) -> list[str]:
     ]
 
 
+def units(asked: Asked) -> dict:
+    """What the bootstrap draws, as arguments of `auralign.score.metrics.Resampling`: `clusters`, then their utterances."""
+    return asked.by_speaker | {"clusters": clusters(asked)}
+
+
 class CorpusF1(Metric):
     """An F1 from the counts of all answers, with an interval over speakers.
 
@@ -86,9 +91,9 @@ class CorpusF1(Metric):
     def _resample(self, asked, counts) -> np.ndarray:
         """F1 of each label for each resample of the speakers: (R, L)."""
         num_labels, _, num_answers = counts.shape
-        means = resample_means(
-            counts.reshape(3 * num_labels, num_answers), clusters=clusters(asked), seed=asked.seed
-        ).reshape(-1, num_labels, 3)
+        means = resample_means(counts.reshape(3 * num_labels, num_answers), **units(asked)).reshape(
+            -1, num_labels, 3
+        )
         right, expected, found = np.moveaxis(means, -1, 0)
         size = expected + found
         return np.divide(2 * right, size, out=np.zeros_like(size), where=size > 0)

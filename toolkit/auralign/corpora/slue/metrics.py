@@ -6,7 +6,7 @@
 from collections import Counter
 
 from auralign.corpora.slue.answers import TEXT_TASKS, quotes, read_answer
-from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent
+from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent, units
 from auralign.corpora.slue.labels import COMBINED_TAG
 from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, QuestionF1, QuoteSpans, span_of
 from auralign.corpora.slue.spans import frame_f1
@@ -32,7 +32,12 @@ def answer_score(
         return float(found == right)
     if task == "nel":  # the LLM may answer in raw or combined tags
         right, found = (
-            [(COMBINED_TAG.get(tag) or tag, phrase) for tag, phrase in side] for side in (right, found)
+            [
+                (COMBINED_TAG.get(tag, tag), phrase)
+                for tag, phrase in side
+                if COMBINED_TAG.get(tag, tag) is not None  # the combined task excludes the tag
+            ]
+            for side in (right, found)
         )
     sides = [Counter(right), Counter(found)]
     total = sum(sides, Counter()).total()
@@ -71,7 +76,7 @@ class Rouge(Metric):
             rouge_scores(self._read(asked.references), self._read(one), utt_ids=asked.utt_ids)[:, at]
             for one in (answers, others)
         ]
-        found = bootstrap_difference(*sides, clusters=clusters(asked), seed=asked.seed)
+        found = bootstrap_difference(*sides, **units(asked))
         return Significance(
             *map(percent, (found.value, found.low, found.high)), None, "bootstrap over speakers"
         )

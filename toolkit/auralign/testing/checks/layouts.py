@@ -58,6 +58,13 @@ def check_layout(method: AlignmentMethod) -> None:
 def check_layout_knows_no_answer(method: AlignmentMethod) -> None:
     """The LLM is asked before there is an answer: another response may change the Response alone, and goes into it as it is.
     Grades may change what the student reads, and never what the LLM is asked."""
+    for name in method.needs.grades:
+        if any(name not in grades for grades in method.grades_tried):
+            fail(
+                method,
+                f"it needs the grade {name!r} and is not tried with one",
+                f"give two values that it tells apart: grades_tried = ({{{name!r}: 0.0}}, {{{name!r}: 1.0}})",
+            )
     for utterance in tried_utterances(method):
         for choice in draw(method, utterance, Random(f"1:{utterance.id}")):
             asked = lay_out(method, utterance, choice, Response("")).teacher.before_target()

@@ -5,6 +5,7 @@
 They are forked from a server that has imported the libraries and used none of them.
 """
 
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -20,6 +21,23 @@ PROCESSES.set_forkserver_preload(
     transformers.models.whisper.modeling_whisper""".split()
 )
 MOST_SECONDS = 300
+KILLED = 137  # the exit code that a shell gives for kill -9
+
+
+def die_at(moment, *names):
+    """Let this process end, as by kill -9, instead of its nth call (`moment`, from 1) of these functions of `os`."""
+    calls = itertools.count(1)
+
+    def dying(real):
+        def call(*arguments, **options):
+            if next(calls) == moment:
+                os._exit(KILLED)
+            return real(*arguments, **options)
+
+        return call
+
+    for name in names:
+        setattr(os, name, dying(getattr(os, name)))
 
 
 def run_python(code, *arguments, cwd="."):

@@ -15,6 +15,8 @@ import soundfile
 from auralign import cli
 from auralign.generate.engine import TransformersEngine
 from auralign.generate.targets import TargetWriter
+from auralign.models.build import build_model
+from auralign.recipe import load_recipe
 from auralign.records import Question, Records, Target, Utterance, write_records
 from auralign.testing import make_speech
 from processes import run_python
@@ -132,6 +134,17 @@ def write_targets(manifest, path, *, method, model, renderer, max_rejected=0.5):
     return Records(path, Target)
 
 
+def write_recipe_targets(folder):
+    """Write `train.targets.jsonl` and `valid.targets.jsonl` of a recipe's `sift.yaml` into its folder; returns the folder."""
+    hparams = load_recipe(folder / "hparams" / "sift.yaml")
+    model, renderer = build_model(hparams)
+    for split in ("train", "valid"):
+        manifest = Records(folder / "data" / f"{split}.jsonl", Utterance)
+        path = folder / f"{split}.targets.jsonl"
+        write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
+    return folder
+
+
 def make_utterance(folder, split, number):
     """One tone with a few words, as FLAC beside the manifest."""
     seconds = 0.4 + 0.1 * (number % 5)
@@ -165,25 +178,14 @@ def run_script(folder, name, *arguments, killed_at=None, check=True):
             patch.chdir(folder)
             found = subprocess.CompletedProcess((name, *arguments), *run(name, *arguments))
     else:
-        code = KILLER.format(where=killed_at[0], nth=killed_at[1])
-        code += f"import runpy, sys; sys.argv = {[name, *arguments]!r}\n"
+        where, nth = killed_at
+        code = f"import runpy, sys; from processes import die_at; die_at({nth}, {where!r})\n"
+        code += f"sys.argv = {[name, *arguments]!r}\n"
         code += f"runpy.run_path({name!r}, run_name='__main__')"
         found = run_python(code, cwd=folder)
     if check and found.returncode:
         raise AssertionError(f"{name} exited with {found.returncode}:\n{found.stdout}\n{found.stderr}")
     return found
-
-
-KILLER = """
-import os
-calls, real = [0], os.{where}
-def count(*arguments, **options):
-    calls[0] += 1
-    if calls[0] == {nth}:
-        os._exit(137)
-    return real(*arguments, **options)
-os.{where} = count
-"""
 
 
 def contents(folder):

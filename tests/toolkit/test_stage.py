@@ -4,13 +4,13 @@ import functools
 import itertools
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from auralign.files import hash_path, read_json, write_atomically, write_json
 from auralign.fingerprint import describe
 from auralign.stage import Stage, StageBusyError, content, find_runs, renew, require
+from processes import KILLED, die_at
 
 
 def run(folder, inputs, *, text="made", interrupt=False, protected=(), restart=False):
@@ -229,28 +229,15 @@ def killed_at(moment, folder, inputs):
     """Whether the stage, in a process that ends before that change of a name on the disk, came so far."""
     child = os.fork()
     if child == 0:
-        calls = 0
-
-        def dying(real):
-            def call(*arguments, **options):
-                nonlocal calls
-                calls += 1
-                if calls == moment:
-                    os._exit(9)
-                return real(*arguments, **options)
-
-            return call
-
-        os.replace, os.unlink = dying(os.replace), dying(os.unlink)
-        Path.unlink = dying(Path.unlink)
+        die_at(moment, "replace", "unlink")
         try:
             make_two_files(folder, inputs)
             os._exit(0)
         finally:
             os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
+    assert code in (0, KILLED)
+    return code == KILLED
 
 
 def consumed(folder):

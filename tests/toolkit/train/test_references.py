@@ -23,7 +23,7 @@ from auralign.train.references import (
     choose,
     measure_of,
 )
-from recipe import make_recipe, write_targets
+from recipe import make_recipe, write_recipe_targets
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,7 @@ def recipe(tmp_path_factory):
     folder = make_recipe(
         root / "r", llm=make_tiny_llm(root / "llm"), encoder=make_tiny_whisper(root / "whisper")
     )
-    hparams = load(folder)
-    model, renderer = build_model(hparams)
-    for split in ("train", "valid"):
-        manifest, path = (
-            Records(folder / "data" / f"{split}.jsonl", Utterance),
-            folder / f"{split}.targets.jsonl",
-        )
-        write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
-    return folder
+    return write_recipe_targets(folder)
 
 
 def load(folder, **overrides):

@@ -1,7 +1,6 @@
 """A restart that is killed at any change of a name on the disk: what was finished is whole at every moment."""
 
-import subprocess
-import sys
+from processes import run_python
 
 # A training of two steps, whose process forks a child for each moment; the child dies there as by kill -9.
 SCRIPT = """
@@ -12,6 +11,7 @@ from auralign.files import write_json
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.resume import TrainingStage
 from auralign.versions import current_checkpoints, trainings
+from processes import KILLED, die_at
 
 def train(output, lr, restart=False):
     stage = TrainingStage(output, inputs={"lr": lr, "num_steps": 2}, outputs=["checkpoints", "log.json"], restart=restart)
@@ -26,19 +26,6 @@ def train(output, lr, restart=False):
         write_json(stage.folder / "log.json", [lr])
     return False
 
-def die_at(moment):
-    calls = 0
-    def dying(real):
-        def call(*arguments, **options):
-            nonlocal calls
-            calls += 1
-            if calls == moment:
-                os._exit(9)
-            return real(*arguments, **options)
-        return call
-    for name in ("replace", "unlink", "rmdir", "mkdir"):
-        setattr(os, name, dying(getattr(os, name)))
-
 def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."}
 
@@ -46,18 +33,18 @@ os.chdir(sys.argv[1])
 whole = Path("whole")
 torch.manual_seed(1)
 train(whole, 0.1)
-moment, code = 0, 9
-while code == 9:
+moment, code = 0, KILLED
+while code == KILLED:
     moment += 1
     output = shutil.copytree(whole, Path(str(moment)))
     first = contents(output)
     child = os.fork()
     if child == 0:
-        die_at(moment)
+        die_at(moment, "replace", "unlink", "rmdir", "mkdir")
         train(output, 0.2, restart=True)
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9), code
+    assert code in (0, KILLED), code
 
     assert contents(output).items() >= first.items(), moment
     current = current_checkpoints(output)
@@ -76,7 +63,7 @@ print(moment)
 
 
 def test_a_kill_at_any_moment_of_a_restart_costs_nothing(tmp_path):
-    found = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True)
+    found = run_python(SCRIPT, tmp_path)
     assert found.returncode == 0, found.stderr
     assert (
         int(found.stdout.split()[-1]) > 15

@@ -17,34 +17,38 @@ from auralign.train.brain import AlignmentBrain
 from auralign.train.checkpoint import Checkpoints
 from auralign.train.examples import Examples
 from auralign.train.resume import differences
-from recipe import LORA, make_recipe, write_targets
+from recipe import LORA, make_recipe, write_recipe_targets
 
 
 class Interrupted(Exception):
     pass
 
 
-@pytest.fixture(scope="module", params=["", LORA], ids=["connector", "connector and LoRA"])
-def more(request):
-    """Lines of the YAML."""
+# Of the four pairs of LLM and part that is trained these two: each kind and each part is in one.
+@pytest.fixture(
+    scope="module", params=[("llama", ""), ("qwen2", LORA)], ids=["connector", "connector and LoRA"]
+)
+def trained(request):
+    """(kind of the LLM, lines of the YAML)"""
     return request.param
 
 
 @pytest.fixture(scope="module")
-def recipe(more, llm_folder, whisper_folder, tmp_path_factory):
+def recipe(trained, make_llm, whisper_folder, tmp_path_factory):
     """The folder of a recipe whose targets are written."""
+    kind, more = trained
     folder = make_recipe(
-        tmp_path_factory.mktemp("recipe") / "r", llm=llm_folder, encoder=whisper_folder, more=more
+        tmp_path_factory.mktemp("recipe") / "r", llm=make_llm(kind), encoder=whisper_folder, more=more
     )
-    hparams = load(folder)
-    model, renderer = build_model(hparams)
-    for split in ("train", "valid"):
-        manifest, path = (
-            Records(folder / "data" / f"{split}.jsonl", Utterance),
-            folder / f"{split}.targets.jsonl",
-        )
-        write_targets(manifest, path, method=hparams.method, model=model, renderer=renderer)
-    return folder
+    return write_recipe_targets(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(recipe, tmp_path_factory):
+    """The weights of a training without interruption."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(recipe, folder)
+    return weights(folder)
 
 
 def load(folder, **overrides):
@@ -119,12 +123,11 @@ def test_threads_that_read_ahead_change_no_bit_and_may_come_and_go(recipe, tmp_p
 
 
 @pytest.mark.parametrize("stop_after", [3, 4, 7, 9])
-def test_interrupted_equals_uninterrupted(recipe, tmp_path, stop_after):
-    train(recipe, tmp_path / "whole")
+def test_interrupted_equals_uninterrupted(recipe, whole, tmp_path, stop_after):
     with pytest.raises(Interrupted):
         train(recipe, tmp_path / "resumed", stop_after=stop_after)
     train(recipe, tmp_path / "resumed")
-    assert weights(tmp_path / "resumed") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "resumed") == whole
 
 
 def test_a_mixture_goes_on_where_it_was_and_the_log_says_what_it_held(recipe, tmp_path):
@@ -339,9 +342,9 @@ def without_memory(monkeypatch, largest):
 
 
 def test_packs_that_do_not_fit_into_memory_are_split_with_the_same_result(
-    recipe, more, tmp_path, monkeypatch, capsys
+    recipe, trained, tmp_path, monkeypatch, capsys
 ):
-    options = {"num_steps": "4", **({"lora.lora_dropout": "0.0"} if more else {})}
+    options = {"num_steps": "4", **({"lora.lora_dropout": "0.0"} if LORA in trained else {})}
     train(recipe, tmp_path / "whole", **options)
     without_memory(monkeypatch, 1)
     train(recipe, tmp_path / "split", **options)

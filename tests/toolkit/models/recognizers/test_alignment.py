@@ -110,33 +110,33 @@ def test_the_best_place_is_that_of_all_ways_written_out():
 
 
 @pytest.fixture(scope="module")
-def broken_torchaudio(tmp_path_factory):
-    """Environment variables with a torchaudio whose library does not load."""
+def without_torchaudio(tmp_path_factory):
+    """What a process does that imports the rest of auralign, and then aligns, if the library of torchaudio does not load."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "torchaudio").mkdir()
     (folder / "torchaudio" / "__init__.py").write_text(
         "raise OSError('libtorchaudio.so: undefined symbol: aoti_torch')\n"
     )
-    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def test_a_torchaudio_that_does_not_load_stops_nothing_else(broken_torchaudio):
-    code = "import auralign.train.brain, auralign.publish.load, auralign.models.encoders; print('ready')"
-    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("ready\n", "")
-
-
-def test_alignment_says_in_one_line_why_torchaudio_does_not_load(broken_torchaudio):
     code = """
 from auralign import script
+import auralign.train.brain, auralign.publish.load, auralign.models.encoders
+print("ready", flush=True)
 def main(arguments):
     import torch
     from auralign.models.recognizers import forced_align
     forced_align(torch.zeros(1, 9, 3), torch.tensor([[1]]), blank=0)
 script.run(main)
 """
-    done = subprocess.run([sys.executable, "-c", code], env=broken_torchaudio, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_a_torchaudio_that_does_not_load_stops_nothing_else(without_torchaudio):
+    assert without_torchaudio.stdout == "ready\n"
+
+
+def test_alignment_says_in_one_line_why_torchaudio_does_not_load(without_torchaudio):
+    done = without_torchaudio
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert (

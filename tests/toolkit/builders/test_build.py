@@ -124,7 +124,7 @@ def test_a_text_file_that_changes_before_it_is_read_is_refused(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(("end", "num_told"), [("", 1), ("\n", 0)])
-def test_a_text_file_that_may_be_cut_is_told(tmp_path, end, num_told):
+def test_a_text_file_that_may_be_cut_is_reported(tmp_path, end, num_told):
     (tmp_path / "books.txt").write_text(f"One.\nAnd then th{end}")
     summary = build(Shout(), tmp_path / "books.txt", tmp_path / "out.jsonl")
     told = "from the last line of books.txt, which has no newline (was the file cut?)"

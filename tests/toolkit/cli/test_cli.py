@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from auralign import cli
+from auralign.cli.arguments import print_stream
 
 HEAVY = ("torch", "numpy", "transformers", "hyperpyyaml", "soundfile")
 
@@ -58,3 +59,10 @@ def test_a_limit_is_a_number_of_at_least_zero(value, capsys):
     with pytest.raises(SystemExit):
         cli.run(["prepare", "a.csv", "a.jsonl", f"--max-rejected={value}"])
     assert f"invalid number value: '{value}'" in capsys.readouterr().err
+
+
+def test_an_answer_does_not_steer_the_terminal(capsys):
+    answer = "red\x1b[2J"
+    assert print_stream(iter([answer]), live=True) == answer
+    assert print_stream(iter([answer]), live=False) == answer
+    assert capsys.readouterr().out == f"red⟨U+001B⟩[2J\n{answer}\n"

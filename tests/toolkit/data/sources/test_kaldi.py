@@ -63,7 +63,7 @@ def test_kaldi_files_may_have_tabs(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["text", "wav_scp", "segments", "utt2spk", "utt2lang"])
-def test_each_file_of_a_kaldi_folder_that_may_be_cut_is_told(tmp_path, name):
+def test_each_file_of_a_kaldi_folder_that_may_be_cut_is_reported(tmp_path, name):
     whole = {"text": "u1 ONE\n", "wav_scp": "r1 a.wav\n", "segments": "u1 r1 0 1\n"}
     whole |= {"utt2spk": "u1 s\n", "utt2lang": "u1 en\n"}
     *_, note = read_source(kaldi(tmp_path, **{**whole, name: whole[name].rstrip()}))

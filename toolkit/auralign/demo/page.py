@@ -18,7 +18,7 @@ from auralign.demo.reading import REPEAT, Reading, score_words, total
 MAX_WAITING = 8
 ALONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_name": False}
 COLUMNS = ["sentence", "the model repeats", "word errors", "recognized", "word errors", "same answer"]
-WIDTHS = ["22%", "22%", "11%", "22%", "11%", "12%"]
+WIDTHS: list[int | str] = ["22%", "22%", "11%", "22%", "11%", "12%"]
 ABOUT = """\
 **Speech**: the model hears the recording. **Cascade**: {cascade}. **Text**: the LLM reads what you typed{or_else}. All three have
 the same prompt. How far the answer to speech is that to text shows how well the model hears; whether the LLM's answer is

@@ -18,6 +18,7 @@ from auralign.models.builds import (
     write_record,
 )
 from auralign.models.encoders import load_whisper
+from auralign.models.identity import IGNORED, fields_of
 from auralign.models.llm import load_llm
 
 
@@ -158,6 +159,16 @@ def test_fields_that_no_class_reads_change_nothing(folders, trained, tmp_path):
         ),
     )
     assert compare({**folders, "llm": copy}, trained)[0] == {}
+
+
+def test_fields_of_a_configuration_within_another_count_in_the_same_way():
+    part = {"model_type": "text", "hidden_size": 8, "dtype": None}
+
+    def of(**changes):
+        return fields_of({"text_config": part | changes}, {"text_config": part}, IGNORED)
+
+    assert of(dtype="bfloat16", use_cache=False, of_a_later_transformers=1) == of()
+    assert of(hidden_size=16) == {"text_config": {"hidden_size": 16, "model_type": "text"}}
 
 
 def test_revisions_of_an_earlier_auralign_are_accepted(folders, trained):

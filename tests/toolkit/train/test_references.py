@@ -223,6 +223,14 @@ def train(folder, made, output, **overrides):
     return Checkpoints(output / "checkpoints").last().description["log"]
 
 
+def test_a_log_is_not_silent_during_a_validation(recipe, made, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("AURALIGN_LOG_SECONDS", "0")
+    train(recipe, made, tmp_path, num_steps=1, valid_every=1, num_shown=2)
+    said = capsys.readouterr().err
+    assert said.count("train sift: 1 of 1 steps") > 1  # after the step, and with each pack of the validation
+    assert "answer after validation: 1 of 2 answers" in said
+
+
 def test_a_training_logs_the_comparison(recipe, made, tmp_path, capsys):
     entry = train(recipe, made, tmp_path)[-1]["references"]
     assert {"speech", "shuffled", "text", "measure", "num_examples"} == set(entry)

@@ -159,8 +159,14 @@ def fields_of(values: dict, default: dict | None, ignored: frozenset) -> dict:
     """The fields of a configuration that count and differ from the default of its class.
 
     A field that the class does not know is left out: no code of the class reads it. So a default that a later transformers adds
-    changes nothing, and the folder may name it or not. Without a default (None) all fields count.
+    changes nothing, and the folder may name it or not. Without a default (None) all fields count. The fields of a configuration
+    within it, such as `text_config` of Gemma 3, are chosen in the same way.
     """
+    default_parts = default or {}
+    values = {
+        name: fields_of(value, default_parts.get(name), ignored) if _is_part(name, value) else value
+        for name, value in values.items()
+    }
     known = values if default is None else {name: values[name] for name in values if name in default}
     return {
         name: plain(value)
@@ -168,8 +174,17 @@ def fields_of(values: dict, default: dict | None, ignored: frozenset) -> dict:
         if name not in ignored
         and not name.endswith(IGNORED_ENDS)
         and not (ignored > IGNORED and name.startswith(IGNORED_STARTS))
-        and (default is None or name == "model_type" or plain(value) != plain(default[name]))
+        and (
+            default is None
+            or name == "model_type"
+            or _is_part(name, value)
+            or plain(value) != plain(default[name])
+        )
     }
+
+
+def _is_part(name: str, value) -> bool:
+    return name.endswith("_config") and isinstance(value, dict)
 
 
 def _default(kind) -> dict | None:

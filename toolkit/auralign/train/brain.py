@@ -383,6 +383,7 @@ class AlignmentBrain(sb.Brain):
                 self.sums[name] += float(term.sum)
                 self.kinds[name] = (term.unit, term.weight)
                 self.num_left_out[name] += len(term.left_out)
+        self.progress.update(0)  # a validation may last longer than a log may be silent
         return torch.zeros(())
 
     def on_stage_start(self, stage, epoch=None):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from auralign.models.llm import Decoding
 from auralign.models.speech_llm import SpeechLLM, on_device
+from auralign.progress import track
 from auralign.records import shorten
 from auralign.train.examples import Examples
 
@@ -12,7 +13,7 @@ def show_answers(model: SpeechLLM, valid: Examples, *, decoding: Decoding, count
     """The model's answers to the first `count` examples of the validation set: what was said and asked, target and answer; a
     document is not answered."""
     shown = []
-    for example in range(min(count, len(valid))):
+    for example in track(range(min(count, len(valid))), "answer after validation", unit="answer"):
         target, prompt, utterance = valid.prompt(example)
         if prompt is None:
             continue

@@ -1,6 +1,6 @@
 import pytest
 
-import hearing
+import lost_answers
 from auralign.records import Question
 
 BARE = Question("u:bare", "u", "no instruction", "none", None, "okay you gave me one two")
@@ -21,14 +21,14 @@ CASCADE = {"u:reverse": REVERSE.reference}
     ],
 )
 def test_a_lost_answer_is_lost_in_hearing_or_in_the_task(bare, reverse, heard, speech, as_heard):
-    found = hearing.share_out([BARE, REVERSE], {"u:bare": bare, "u:reverse": reverse}, CASCADE)
+    found = lost_answers.share_out([BARE, REVERSE], {"u:bare": bare, "u:reverse": reverse}, CASCADE)
     assert found == {"questions": 1, "cascade": 1, "heard": heard, "speech": speech, "as heard": as_heard}
 
 
 def test_more_digits_than_can_be_counted_have_no_right_answer():
-    assert hearing.answer_to("count", ("one",) * 10) is None
+    assert lost_answers.answer_to("count", ("one",) * 10) is None
 
 
 def test_an_utterance_without_the_question_that_says_what_was_heard_is_named():
     with pytest.raises(ValueError, match="u: no question of the group 'no instruction'"):
-        hearing.share_out([REVERSE], {"u:reverse": ""}, CASCADE)
+        lost_answers.share_out([REVERSE], {"u:reverse": ""}, CASCADE)

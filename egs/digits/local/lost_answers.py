@@ -1,6 +1,6 @@
 """Part what a model hears from what it does with it, on the unseen tasks of the digits example.
 
-    python local/hearing.py exp/synthetic/sift/seed_1 exp/recorded/sift/seed_1 ...
+    python local/lost_answers.py exp/synthetic/sift/seed_1 exp/recorded/sift/seed_1 ...
 
 The reply to bare speech names the digits that were heard. Of the questions about unseen tasks, a line for each run says which
 share

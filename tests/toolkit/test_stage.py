@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from auralign.files import hash_path, read_json, write_atomically, write_json
-from auralign.fingerprint import describe
+from auralign.fingerprint import describe, same
+from auralign.models.connectors import StackAndProject
 from auralign.stage import Stage, StageBusyError, content, find_runs, renew, require
 from processes import KILLED, die_at
 
@@ -132,6 +133,21 @@ def test_constructor_is_described_with_the_content_of_its_path(tmp_path):
     assert describe(functools.partial(dict, str(tmp_path / "model")))["content"] == before["content"]
     (tmp_path / "model").write_text("other weights")
     assert describe(build) != before
+
+
+@pytest.mark.parametrize(
+    "before, now, alike",
+    [
+        ({}, {"stride": 4}, True),  # its default
+        ({"stride": 4, "bias": True}, {"bias": True}, True),
+        ({}, {"stride": 5}, False),
+        ({}, {"input_width": 4}, False),  # without a default
+        ({}, {"unknown": None}, False),
+    ],
+)
+def test_an_argument_at_its_default_is_the_same_input_as_none(before, now, alike):
+    made = (describe(functools.partial(StackAndProject, **options)) for options in (before, now))
+    assert same(*made) is alike
 
 
 def test_value_that_cannot_be_described_is_refused():

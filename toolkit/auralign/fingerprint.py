@@ -126,7 +126,11 @@ def _same_call(before: dict, now: dict) -> bool:
     if not _same_content(before.get("content", []), now):
         return False
     were, are = (_without_paths(account, now) for account in (before, now))
-    if not all(same(were[part], are[part]) for part in ("args", "with")):
+    if not same(were["args"], are["args"]):
+        return False
+    if not same(were["with"], are["with"]) and not same(
+        *_with_defaults(were["with"], are["with"], now["call"])
+    ):
         return False
     was = canonical(before["call"]), before.get("source")
     if was[0] == now["call"] and was[1] in (None, now.get("source")):
@@ -137,6 +141,22 @@ def _same_call(before: dict, now: dict) -> bool:
     except (ValueError, ImportError, AttributeError):
         return False
     return was[0] == name and was[1] in (None, _source(own_files(made)).get("source"))
+
+
+def _with_defaults(were: dict, are: dict, call: str) -> tuple[dict, dict]:
+    """Two sets of keyword arguments; of one that only one of them holds, the other gets the default of what is called."""
+    try:
+        parameters = inspect.signature(locate(call)).parameters
+        defaults = {name: describe(parameters[name].default) for name in were.keys() ^ are.keys()}
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ImportError,
+        AttributeError,
+    ):  # it has no such argument, or no default
+        return were, are
+    return {**defaults, **were}, {**defaults, **are}
 
 
 def _same_content(before: list, now: dict) -> bool:

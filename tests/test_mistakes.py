@@ -270,7 +270,7 @@ MISTAKES = [
     Mistake("a model folder whose list lacks an entry", ASK, r"model/auralign.json: lacks frame_hash", edit(CONFIG, '"frame_hash"', '"other"')),
     Mistake("a model folder whose weights were cut", ASK, r"trainable.safetensors: is not as it was exported: its SHA-256 differs", cut(WEIGHTS)),
     Mistake("a model folder whose list was changed", ASK, r"auralign.json: is not as it was exported.* --llm", edit(CONFIG, "models/llm", "models/gone")),
-    Mistake("a model folder whose LLM is gone", ASK, r"auralign.json: .* llm .*models/gone", both(edit(CONFIG, "models/llm", "models/gone"), edit(CONFIG, '"sha256": {[^{}]*}', '"sha256": {}'))),
+    Mistake("a model folder whose LLM is gone", ASK, r"auralign.json: .* llm .*models/gone", both(edit(CONFIG, "models/llm", "models/gone"), edit(CONFIG, r',\s*"sha256": {[^{}]*}', ""))),
     Mistake("a prompt with two places for the speech", (*ASK[:-1], "{speech} {speech}"), r"needs exactly one \{speech\}"),
     Mistake("audio that is none", ("auralign", "ask", "model", SIFT_YAML, "sort"), r"hparams/sift.yaml: cannot be read as audio", code=1),
     Mistake("an utterance that is not there", ("auralign", "show", "sift", "--utt", "gone"), r"no utterance 'gone' in data/train.jsonl"),

@@ -24,14 +24,14 @@ NEEDED = {
     "blsp_emo": {"lora", "lora_scope"},
     "blsp_kd": {"connector", "lora", "lora_scope"},
     "conditional": {"books", "grade"},
-    "in_context": {"data_folder", "train_llm"},
-    "interleave": {"data_folder"},
+    "in_context": {"train_folder", "train_llm"},
+    "interleave": {"train_folder"},
     "desta": {"connector", "lr", "encoder", "text_folder", "score_folder"},
     "internal_alignment": {"connector", "lr"},
     "self_powered": {"connector", "lr", "lora"},
     "tagged": {"books", "mixture"},
     "wav2prompt": {"connector"},
-    "word_region": {"data_folder"},  # with others
+    "word_region": {"train_folder"},  # with others
 }
 
 

@@ -56,7 +56,7 @@ def spoken(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "my_voice", SimpleNamespace(Beeps=Beeps))
 
     def make(*texts, name="out", limit=0.9, **options):
-        (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+        (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
         output = tmp_path / name / "train.jsonl"
         build(
             VoiceSpans(engine="my_voice:Beeps", **options), tmp_path / "texts.txt", output, max_rejected=limit

@@ -129,20 +129,20 @@ def test_a_clip_that_is_asked_for_twice_is_read_once_if_it_is_still_there(manife
     assert heard == ["u1", "u2", "u3"]
 
 
-SLOW = """
-import signal, sys, time
+SLOW = r"""
+import os, signal, sys, time
 from auralign.data import live_frames
 from auralign.records import Records, Utterance
 
 def hear(*_, **__):
-    print("reading", flush=True)
+    os.write(1, b"reading\n")  # in one piece: two threads write
     time.sleep(3)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests run in the background of a shell
 live_frames.hear = hear
 frames = live_frames.LiveFrames(None, Records(sys.argv[1], Utterance), num_workers=1)
 with frames.reading([0, 1, 2, 3, 4, 5] * 20):
-    print("waiting", flush=True)  # a signal within Thread.start() would leave a thread that nobody ends
+    os.write(1, b"waiting\n")  # a signal within Thread.start() would leave a thread that nobody ends
     sys.stdin.read()
 """
 

@@ -11,6 +11,7 @@ from auralign.data.audio import AudioError
 from auralign.models.llm import Answer
 from auralign.records import Hypothesis, Records
 from auralign.testing import make_speech
+from auralign.text.characters import show_controls
 
 
 def audio(recipe, number=0):
@@ -309,7 +310,9 @@ def test_the_representation_is_a_line(model):
     assert repr(model) == "PretrainedModel(llama with WhisperEncoder and StackAndProject, float32 on cpu)"
 
 
-def test_ask_prints_the_same_on_a_terminal_and_in_a_pipe(recipe, capsys, monkeypatch):
+def test_ask_prints_on_a_terminal_what_it_prints_in_a_pipe_with_the_codes_of_control_characters(
+    recipe, capsys, monkeypatch
+):
     command = [
         "ask",
         str(recipe / "model"),
@@ -324,6 +327,6 @@ def test_ask_prints_the_same_on_a_terminal_and_in_a_pipe(recipe, capsys, monkeyp
     piped = capsys.readouterr().out
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert cli.run(command) == 0
-    assert capsys.readouterr().out == piped
+    assert capsys.readouterr().out == show_controls(piped)
     expected = auralign.load(recipe / "model").answer(audio(recipe), "sort", temperature=1.5, seed=3)
     assert piped == f"{expected}\n"

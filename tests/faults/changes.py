@@ -38,6 +38,7 @@ def _change(workplace: Workplace, stage: str, pattern: str, at: int, is_put_back
         return Try(name, LOST, printed.strip()[-300:])
     if again:  # in a line, as a run that has begun with other data, or a whole model folder, is not replaced
         return Try(name, SURVIVED)
+    expected = expected or _outcome_behind(workplace, stage, pattern)
     if expected is None:
         return Try(name, SILENT, "it was accepted, and is refused if it is so from the beginning")
     from recipe import contents
@@ -64,6 +65,18 @@ def _replace(workplace: Workplace, stage: str, pattern: str, is_changed: bool = 
         temporary = path.with_name(".replaced")  # as an editor does
         temporary.write_bytes(other if is_changed else content)
         temporary.rename(path)
+
+
+@cache
+def _outcome_behind(workplace: Workplace, stage: str, pattern: str) -> dict[str, bytes] | None:
+    """The files if one is changed when the stage has ended, and it is run again; None if it refuses that. A last shard
+    refuses what the others were not made of, until it has joined them."""
+    from recipe import contents
+
+    workplace.reset(stage)
+    workplace.run(stage, check=True)
+    _replace(workplace, stage, pattern)
+    return None if workplace.run(stage) else contents(workplace.here)
 
 
 @cache

@@ -57,19 +57,8 @@ log = logging.getLogger("mkdocs.plugins.pages")
 
 def copies() -> dict[str, str]:
     """Page by file of the repository: what is shown as it is."""
-    pages = {
-        "README.md": "index.md",
-        "docs/audit.md": "audit.md",
-        "docs/probe.md": "probe.md",
-        "docs/formats.md": "formats.md",
-        "docs/generalisation.md": "generalisation.md",
-        "docs/serving.md": "serving.md",
-        "docs/talking.md": "talking.md",
-        "docs/training_step.md": "training_step.md",
-        "docs/engines.md": "engines.md",
-        "docs/export.md": "export.md",
-        NOTEBOOK: "tutorial.md",
-    }
+    pages = {"README.md": "index.md", NOTEBOOK: "tutorial.md"}
+    pages |= {f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))}
     for name in ("CONTRIBUTING", "BENCHMARKS", "SECURITY", "RELIABILITY", "CHANGELOG"):
         pages[f"{name}.md"] = f"{name.lower()}.md"
     for readme in sorted([*ROOT.glob("recipes/*/README.md"), *ROOT.glob("egs/*/README.md")]):

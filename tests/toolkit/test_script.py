@@ -1,6 +1,7 @@
 """What the user reads when a script fails."""
 
 import errno
+import threading
 
 import pytest
 
@@ -55,6 +56,30 @@ def test_what_an_error_quotes_does_not_steer_the_terminal(capsys):
     with pytest.raises(SystemExit):
         run(main)
     assert "the id 'x⟨U+001B⟩[2J⟨U+202E⟩'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk: No space left on device; make room"),
+        (ZeroDivisionError("a defect"), "Traceback"),
+    ],
+)
+def test_the_error_of_a_thread_is_one_line_if_it_is_of_the_input(error, line, capsys):
+    def fail():
+        raise error
+
+    def main(argv):
+        thread = threading.Thread(target=fail, name="writer")
+        thread.start()
+        thread.join()
+
+    before = threading.excepthook
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 0 and threading.excepthook is before
+    assert line in said and ("error in the thread writer" in said) == ("Traceback" not in said)
 
 
 def test_a_defect_keeps_its_traceback():

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,6 +22,7 @@ def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> No
     from auralign.train.preemption import EXIT_CODE, StoppedBySignal, catching, leave_mark
 
     main = catching()(main) if resumes else main
+    before, threading.excepthook = threading.excepthook, _end_of_thread
     try:
         sys.exit(main(sys.argv[1:]) or 0)
     except KeyboardInterrupt:
@@ -34,15 +36,11 @@ def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        from auralign.records import shorten
-        from auralign.text.characters import show_controls
-
-        line = _in_one_line(error)
-        if os.environ.get(TRACEBACK) or line is None:
+        if not _say(error, "error"):
             raise
-        line = shorten(show_controls(line), LONGEST_LINE)  # a library may put a whole file into its error
-        print(f"{os.path.basename(sys.argv[0])}: error: {line}", file=sys.stderr)
         sys.exit(3 if isinstance(error, StageBusyError) else 2)
+    finally:
+        threading.excepthook = before
 
 
 def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
@@ -52,6 +50,26 @@ def run_on_all_ranks(main: Callable[[list[str]], int | None]) -> None:
 
         main = on_all_ranks(main)
     run(main)
+
+
+def _end_of_thread(end: threading.ExceptHookArgs) -> None:
+    """Say in one line what ended a thread, as that of TensorBoard on a full disk; who waits for it gets the error too."""
+    name = end.thread.name if end.thread else "unknown"
+    if not (isinstance(end.exc_value, Exception) and _say(end.exc_value, f"error in the thread {name}")):
+        threading.__excepthook__(end)
+
+
+def _say(error: Exception, what: str) -> bool:
+    """Print an error of the input in one line; False if it is a defect of auralign, or if tracebacks are wanted."""
+    from auralign.records import shorten
+    from auralign.text.characters import show_controls
+
+    line = _in_one_line(error)
+    if os.environ.get(TRACEBACK) or line is None:
+        return False
+    line = shorten(show_controls(line), LONGEST_LINE)  # a library may put a whole file into its error
+    print(f"{os.path.basename(sys.argv[0])}: {what}: {line}", file=sys.stderr)
+    return True
 
 
 def _in_one_line(error: Exception) -> str | None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import pytest
+
 from auralign import environment
 from auralign.environment import describe_environment, describe_hardware, find_commit
 
@@ -13,6 +15,23 @@ def test_the_commit_is_that_of_the_checkout():
     head = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True)
     find_commit.cache_clear()
     assert find_commit().removesuffix("-dirty") == head.stdout.strip()  # both "" outside of a checkout
+
+
+@pytest.mark.parametrize("changed, mark", [("README.md", ""), ("environment.py", "-dirty")])
+def test_a_changed_page_does_not_make_a_commit_dirty_but_changed_code_does(
+    tmp_path, monkeypatch, changed, mark
+):
+    names = ("__init__.py", "environment.py", "README.md")
+    for name in names:
+        (tmp_path / name).write_text("first")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    (tmp_path / changed).write_text("second")
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    find_commit.cache_clear()
+    assert find_commit()[40:] == mark
+    find_commit.cache_clear()
 
 
 def test_without_git_there_is_no_commit(monkeypatch):

@@ -32,27 +32,30 @@ def describe_environment() -> dict[str, Any]:
 
 @cache
 def find_commit() -> str:
-    """The commit of auralign's checkout, with "-dirty" after it if tracked files were changed; "" if there is none."""
+    """The commit of auralign's checkout, with "-dirty" after it if tracked files were changed; "" if there is none.
+
+    Markdown does not count: no run reads it, and an experiment writes its own page while it runs.
+    """
     folder = Path(__file__).resolve().parent
-    git = ("git", "-C", str(folder))
+
+    def git(*arguments: str, codes=(0,)) -> subprocess.CompletedProcess:
+        found = subprocess.run(
+            ("git", "-C", str(folder), *arguments), capture_output=True, text=True, timeout=GIT_SECONDS
+        )
+        if found.returncode not in codes:
+            raise OSError(found.stderr)
+        return found
+
     try:
         # A package within somebody else's repository must not be described by the commit of that repository.
-        subprocess.run(
-            [*git, "ls-files", "--error-unmatch", "__init__.py"],
-            check=True,
-            capture_output=True,
-            timeout=GIT_SECONDS,
-        )
-        found = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-        )
+        git("ls-files", "--error-unmatch", "__init__.py")
+        commit = git("rev-parse", "HEAD").stdout.strip()
+        changed = git(
+            "diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)*.md", codes=(0, 1)
+        ).returncode
     except (OSError, subprocess.SubprocessError):  # no git, or no checkout: an installed package
         return ""
-    return found.stdout.strip()
+    return commit + "-dirty" * changed
 
 
 def describe_hardware() -> str:

@@ -38,7 +38,7 @@ def find_commit() -> str:
     """
     folder = Path(__file__).resolve().parent
 
-    def git(*arguments: str, codes=(0,)) -> subprocess.CompletedProcess:
+    def git(*arguments: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess:
         found = subprocess.run(
             ("git", "-C", str(folder), *arguments), capture_output=True, text=True, timeout=GIT_SECONDS
         )

@@ -13,7 +13,7 @@ import numpy
 from local.texts import key_of, words_of
 
 from auralign.records import Utterance
-from auralign.score.metrics import bootstrap_interval, word_error_rate
+from auralign.score.metrics import MIN_SPEAKERS, bootstrap_interval, word_error_rate
 from auralign.text.whisper import whisper_normaliser
 
 CONTROLS = ("snap", "mean", "noise", "nearest")  # answered by the ladder; the quick run has the first alone
@@ -83,6 +83,16 @@ def recovery(asked: list[Asked]) -> float | None:
 GIVEN_FOR_NLL = ("text", "speech", "shuffled", "shuffled text")
 
 
+def f1_interval(scores, *, utts, voices, seed: int) -> list[float | None]:
+    """The two ends of the 95 % interval of mean scores (N,), over the voices and the utterances within each.
+
+    Both are None with fewer than `MIN_SPEAKERS` voices, as in the ledger; an utterance without a speaker is one of its own.
+    """
+    clusters = [voice or utt_id for voice, utt_id in zip(voices, utts, strict=True)]
+    found = bootstrap_interval(scores, clusters=clusters, within=utts, seed=seed, min_clusters=MIN_SPEAKERS)
+    return [found.low, found.high]
+
+
 def group_of(asked: Asked) -> str:
     """The step of the ladder that a question belongs to."""
     return asked.utterance.labels.get("group") or "all"
@@ -103,9 +113,9 @@ def summarise(asked: list[Asked], *, seed: int) -> dict:
             continue
         measured = [agreement(one.answers["text"], one.answers[column]) for one in with_answer]
         means = {name: float(numpy.mean([one[name] for one in measured])) for name in measured[0]}
-        clusters = [one.utterance.speaker or one.utterance.id for one in with_answer]
-        interval = bootstrap_interval([one["F1"] for one in measured], clusters=clusters, seed=seed)
-        means["F1 interval"] = [interval.low, interval.high]
+        utts, voices = zip(*((one.utterance.id, one.utterance.speaker) for one in with_answer), strict=True)
+        f1 = [one["F1"] for one in measured]
+        means["F1 interval"] = f1_interval(f1, utts=utts, voices=voices, seed=seed)
         keys = [(key_of(one.utterance.labels), one.answers[column]) for one in with_answer]
         judged = [bool(set(words_of(answer)) & key) for key, answer in keys if key]
         found["columns"][column] = {**means, "right": float(numpy.mean(judged)) if judged else None}

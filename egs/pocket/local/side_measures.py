@@ -26,29 +26,32 @@ def answer_text_as_trained(listener, asked) -> dict[str, str]:
     return dict(zip((question.key for question in asked), listener.answer(prompts), strict=True))
 
 
-def agreement_by_group(asked, wanted: dict[str, str], found: dict[str, str]) -> dict[str, dict]:
-    """By test group the number of questions, the mean of each measure of agreement, and the 95 % interval of F1.
+def agreement_by_group(
+    asked, wanted: dict[str, str], found: dict[str, str], voices: dict[str, str | None]
+) -> dict[str, dict]:
+    """By test group the number of questions, the mean of each measure of agreement, and the 95 % interval of F1 over voices.
 
     Arguments
     ---------
     asked : iterable of Question
     wanted, found : dict of str to str
         Answers by key: those to the text, and those to be compared with them.
+    voices : dict of str to str or None
+        The speaker of each utterance, by its id.
     """
-    from local.measures import agreement
+    from local.measures import agreement, f1_interval
 
-    from auralign.score.metrics import bootstrap_interval
-
-    groups: dict[str, list[tuple[str, dict]]] = {}
+    groups: dict[str, list[tuple[Question, dict]]] = {}
     for question in asked:
         measured = agreement(wanted[question.key], found[question.key])
-        groups.setdefault(question.group, []).append((question.utt_id, measured))
+        groups.setdefault(question.group, []).append((question, measured))
     table = {}
     for group, measured in groups.items():
         values = {name: [one[name] for _, one in measured] for name in measured[0][1]}
-        interval = bootstrap_interval(values["F1"], clusters=[utt_id for utt_id, _ in measured], seed=1)
+        utts = [question.utt_id for question, _ in measured]
+        interval = f1_interval(values["F1"], utts=utts, voices=[voices[utt_id] for utt_id in utts], seed=1)
         means = {name: sum(of_name) / len(of_name) for name, of_name in values.items()}
-        table[group] = {"n": len(measured), **means, "F1 interval": [interval.low, interval.high]}
+        table[group] = {"n": len(measured), **means, "F1 interval": interval}
     return table
 
 

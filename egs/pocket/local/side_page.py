@@ -147,7 +147,7 @@ def _scratch(settings: Settings, rows, failed) -> Iterable[str]:
     runs = [run for run in plan(settings) if run.kind == CELL and run.table == SCRATCH]
     yield (
         "Each trains the connector of its own paper, or the nearest, from the beginning; "
-        f"seed {settings.seeds[0]}; in brackets the 95 % interval of F1 over utterances. *Text kept*: the agreement of the "
+        f"seed {settings.seeds[0]}; in brackets the 95 % interval of F1 over voices. *Text kept*: the agreement of the "
         'trained LLM\'s answers to the text with those before training, over all test groups; "-": the LLM is frozen.'
     )
     yield ""

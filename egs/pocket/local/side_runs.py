@@ -290,7 +290,8 @@ class Bench:
         if trained.recipe.lora is not None or trained.recipe.train_llm:
             answers[KEPT_TEXT] = answer_text_as_trained(listener, asked)
         wanted = answers.pop(TEXT)
-        return {one: agreement_by_group(asked, wanted, found) for one, found in answers.items()}
+        voices = {utterance.id: utterance.speaker for utterance in manifest}
+        return {one: agreement_by_group(asked, wanted, found, voices) for one, found in answers.items()}
 
 
 # --- CPU seconds

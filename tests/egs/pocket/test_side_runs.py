@@ -72,10 +72,21 @@ def test_a_test_set_without_statements_is_refused():
 def test_agreement_is_a_mean_within_each_group():
     questions = [asked("1", "none", "a"), asked("2", "none", "b"), asked("3", "seen wording")]
     wanted = {"1": "yes it is", "2": "no", "3": "ice"}
-    found = agreement_by_group(questions, wanted, {"1": "yes it is", "2": "well", "3": "ice"})
+    voices = {question.utt_id: "alice" for question in questions}
+    found = agreement_by_group(questions, wanted, {"1": "yes it is", "2": "well", "3": "ice"}, voices)
     assert (found["none"]["n"], found["none"]["exact"], found["none"]["F1"]) == (2, 0.5, 0.5)
     assert found["seen wording"]["exact"] == 1.0
-    assert found["seen wording"]["F1 interval"] == [None, None]  # of one utterance there is none
+
+
+@pytest.mark.parametrize("num_voices, has_interval", [(9, False), (10, True)])
+def test_fewer_than_ten_voices_give_no_interval(num_voices, has_interval):
+    questions = [asked(str(number), "none", f"u{number}") for number in range(20)]
+    voices = {f"u{number}": f"voice {number % num_voices}" for number in range(20)}
+    found = {str(number): "yes" if number < 7 else "no" for number in range(20)}
+    low, high = agreement_by_group(questions, dict.fromkeys(found, "yes"), found, voices)["none"][
+        "F1 interval"
+    ]
+    assert (low is not None and low < 0.35 < high) == has_interval
 
 
 def test_a_step_that_was_made_twice_counts_once(tmp_path):

@@ -34,6 +34,8 @@ PRONOUN = re.compile(
     re.IGNORECASE,
 )
 NUM_CONTINUED = 3
+# The number of an item in a list: "1. three", "(2) five".
+ITEM_NUMBER = re.compile(r"(?:(?<=\s)|^)\(?(\d{1,2})[.)]\s+(?=\S)")
 
 # Name -> five wordings, the key words of an instruction that asks for the task, and the right digits.
 _TABLE: dict[str, tuple[tuple[str, ...], str, Callable[[list[int]], list[int]]]] = {
@@ -175,18 +177,30 @@ OTHER_NAMES = {"repeat": ("transcription", "transcribe", "asr")}
 
 
 def read_digits(text: str, values: dict[str, int] = ENGLISH_VALUES) -> list[int]:
-    """The digits of a text in order; in English also as numerals, "359" being three of them.
+    """The digits of a text in order; in English also as numerals, "359" being three of them, but not those that number a list.
 
     >>> read_digits("The largest one is 9, not five."), read_digits("tres cinco", SPANISH_VALUES)
     ([9, 5], [3, 5])
+    >>> read_digits("1. nine\\n2. five"), read_digits("1. 2. 3.")
+    ([9, 5], [1, 2, 3])
     """
     found: list[int] = []
-    for word in english_words(PRONOUN.sub(" ", text)):
+    for word in english_words(PRONOUN.sub(" ", _without_item_numbers(text))):
         if word in values:
             found.append(values[word])
         elif word.isascii() and word.isdecimal() and values is ENGLISH_VALUES:
             found += map(int, word)
     return found
+
+
+def _without_item_numbers(text: str) -> str:
+    """The text without the numbers of its list, which count from 1 and have a digit between each two."""
+    _, *parts = ITEM_NUMBER.split(text)
+    numbers, items = parts[::2], parts[1::2]
+    if len(items) < 2 or list(map(int, numbers)) != list(range(1, len(items) + 1)):
+        return text
+    is_list = all({*english_words(item)} & ENGLISH_VALUES.keys() or re.search(r"\d", item) for item in items)
+    return ITEM_NUMBER.sub(" ", text) if is_list else text
 
 
 def find_digits(said: str) -> list[int] | None:

@@ -53,7 +53,12 @@ def test_a_transcript_obeys_no_rule(part, task):
         ("repeat", "three five", "35", 1),
         ("repeat", "three five", "three nine", 0),
         ("sort", "five one", "", 0),
-        ("sort", "nine three five", "1. three\n2. five\n3. nine", 1.0),  # numbers of a list are none of its digits
+        (
+            "sort",
+            "nine three five",
+            "1. three\n2. five\n3. nine",
+            1.0,
+        ),  # numbers of a list are none of its digits
         ("sort", "nine three five", "1) 3, 2) 5, 3) 9", 1.0),
         ("reverse", "three two one", "1. 2. 3.", 1.0),
     ],

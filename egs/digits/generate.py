@@ -19,11 +19,12 @@ from auralign import script, steps
 def main(argv):
     shard, argv = steps.Shard.of_arguments(argv)
     run = steps.RunFolder.of_arguments(argv, doc=__doc__)
+    built = None
     for stage in steps.generating(run, shard):
         with stage:
             if not stage.complete:
-                llm, renderer = steps.build_llm(run.recipe)
-                print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
+                built = built or steps.build_llm(run.recipe)
+                print(f"{stage.name}: {steps.write_targets(run, stage, *built)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import auralign
-from recipe import make_recipe
+from auralign import steps
+from recipe import make_recipe, run_script
 
 
 def test_every_stable_name_is_there():
@@ -42,3 +43,11 @@ def test_a_recipe_is_trained_and_evaluated_in_six_lines(
     capsys.readouterr()
     auralign.train(recipe)
     assert capsys.readouterr().out.count("already complete") == 3
+
+
+def test_one_llm_writes_the_targets_of_all_splits(tmp_path, make_llm, whisper_folder, monkeypatch):
+    folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
+    build, built = steps.build_llm, []
+    monkeypatch.setattr(steps, "build_llm", lambda recipe: built.append(recipe) or build(recipe))
+    run_script(folder, "generate.py", "hparams/sift.yaml")
+    assert len(built) == 1

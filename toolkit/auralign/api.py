@@ -24,12 +24,13 @@ def train(recipe: Recipe) -> RunFolder:
     ValueError
         If the output_folder holds a run that this one cannot continue.
     """
-    run = steps.RunFolder(recipe)
+    run, built = steps.RunFolder(recipe), None
     for stage in steps.generating(run):
         with stage:
             if not stage.complete:
-                llm, renderer = steps.build_llm(run.recipe)
-                print(f"{stage.name}: {steps.write_targets(run, stage, llm, renderer)}")
+                built = built or steps.build_llm(run.recipe)
+                print(f"{stage.name}: {steps.write_targets(run, stage, *built)}")
+    built = None  # its memory is that of training
     with steps.training(run) as stage:
         if not stage.complete:
             model, renderer = steps.build_model(run.recipe)

@@ -174,12 +174,12 @@ class Bench:
 
     def _targets(self, run: Run, rows) -> dict:
         is_resumed = (self.folder / run.name / "targets").exists()
-        opened, begun = self._open(run), time.process_time()
+        opened, begun, built = self._open(run), time.process_time(), None
         for stage in steps.generating(opened):
             with stage:
                 if not stage.complete:
-                    llm, renderer = steps.build_llm(opened.recipe)
-                    print(f"{stage.name}: {steps.write_targets(opened, stage, llm, renderer)}")
+                    built = built or steps.build_llm(opened.recipe)
+                    print(f"{stage.name}: {steps.write_targets(opened, stage, *built)}")
         return {
             "cpu_seconds": round(time.process_time() - begun, 1),
             "resumed": is_resumed,  # the seconds are then those since

@@ -10,7 +10,6 @@ from auralign.bench.apart import apart, peak_of
 VOCABULARY, NUM_CLIPS = 152_064, 12
 OURS, BARS = "ours", {"slam_llm": 10.0}
 PEERS = {"slam_llm": "SLAM-LLM", "blsp": "BLSP", "azeros": "AZeroS", "salm": "NeMo SALM"}
-RUNS = 1  # of each arm: the size of what is allocated hardly varies
 
 
 def measure(settings: Settings) -> Iterator[Row]:

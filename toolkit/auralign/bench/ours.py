@@ -41,7 +41,6 @@ from auralign.train.step import compute_terms, count_units
 STRIDE = 5  # of SLAM-LLM: 300 embeddings for its 30 s
 SHIPPED_STRIDE = 8  # of the recipe of LibriSpeech; BLSP's own, too
 TOKENS_PER_STEP, TOKENS_PER_PACK = 7_710, 2_048  # of the recipe of LibriSpeech
-TOP_K = 64
 
 
 class DrawnAnswers:

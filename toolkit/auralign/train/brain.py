@@ -70,6 +70,7 @@ class AlignmentBrain(sb.Brain):
         self.distributed_launch = False  # or Brain would wrap each module in DistributedDataParallel
         self.model, self.method, self.recipe = model, method, recipe
         self.decoding = build_decoding(recipe)
+        self.casts = model.llm.casts(recipe.precision)
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / CHECKPOINTS, num_last=recipe.average_checkpoints)
         self.description = {**description, "ranks": parallel.num_ranks()}
@@ -197,11 +198,12 @@ class AlignmentBrain(sb.Brain):
         for theirs in self._exchange(count_units(packs)):
             units.update(theirs)
         numbers = itertools.islice(parallel.own(itertools.count()), len(packs))
-        packs, losses = as_they_fit(
-            dict(zip(numbers, packs, strict=True)),
-            lambda pack, number, part: self._backward(pack, units, number, part),
-            begin_again=self._begin_again,
-        )
+        with self.casts:
+            packs, losses = as_they_fit(
+                dict(zip(numbers, packs, strict=True)),
+                lambda pack, number, part: self._backward(pack, units, number, part),
+                begin_again=self._begin_again,
+            )
         self.model.llm.meet()
         step_loss = torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
         self.scaler.scale(step_loss)  # initialises the scale, also on a rank without packs

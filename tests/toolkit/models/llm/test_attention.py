@@ -144,6 +144,14 @@ def test_no_pair_of_positions_of_two_sequences_is_computed(make_llm, monkeypatch
     assert sum(pairs) == 2 * sum(size**2 for size in SIZES)  # of two layers
 
 
+def test_short_sequences_in_bf16_are_attended_to_in_float32():
+    states = [torch.randn(1, 2, 9, 8, dtype=torch.bfloat16) for _ in range(3)]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention._attend_by_torch(*states, scaling=None, window=None)
+    expected = F.scaled_dot_product_attention(*(part.float() for part in states), is_causal=True)
+    assert torch.equal(found, expected.to(torch.bfloat16))
+
+
 def test_the_config_is_never_changed_and_other_threads_find_their_own_attention(make_llm):
     llm = load_llm(make_llm("llama"))
     prompt = llm.embed(range(5))

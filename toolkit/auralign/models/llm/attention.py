@@ -27,6 +27,9 @@ from torch.nn import functional as F
 
 NAME = "auralign_sequence_by_sequence"
 LAYER_TYPES = {"full_attention", "sliding_attention"}  # others read their mask, as of chunks
+# Up to so many positions a CPU is faster in float32 (9 heads of 64, forward and backward, an Intel Xeon with amx_bf16: 0.75 ms
+# against 1.84 in bf16 for 60 positions, 2.5 against 4.8 for 150, 7.3 against 7.2 for 300).
+SHORT = 256
 
 
 @dataclass(frozen=True)
@@ -137,20 +140,26 @@ def _attend(
     parts = []
     for one in zip(*(states.split(sequences.sizes, 2) for states in (query, key, value)), strict=True):
         if softcap is None and s_aux is None:
-            num_positions = one[0].shape[2]
-            is_far = sliding_window is not None and num_positions > sliding_window
-            parts.append(
-                F.scaled_dot_product_attention(
-                    *one,
-                    attn_mask=_within(num_positions, sliding_window, query.device) if is_far else None,
-                    is_causal=not is_far,
-                    scale=scaling,
-                    enable_gqa=query.shape[1] != key.shape[1],
-                )
-            )
+            parts.append(_attend_by_torch(*one, scaling, sliding_window))
         else:
             parts.append(_attend_by_hand(*one, scaling, sliding_window, softcap, s_aux))
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
+
+
+def _attend_by_torch(query, key, value, scaling, window) -> torch.Tensor:
+    """Attention (1, H, U, D) of PyTorch."""
+    num_positions, dtype = query.shape[2], query.dtype
+    is_far = window is not None and num_positions > window
+    upcasts = query.device.type == "cpu" and dtype != torch.float64 and num_positions <= SHORT
+    with torch.autocast("cpu", enabled=False) if upcasts else contextlib.nullcontext():
+        attended = F.scaled_dot_product_attention(
+            *(states.float() if upcasts else states for states in (query, key, value)),
+            attn_mask=_within(num_positions, window, query.device) if is_far else None,
+            is_causal=not is_far,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+    return attended.to(dtype)
 
 
 def _within(num_positions: int, window: int | None, device: torch.device) -> torch.Tensor:

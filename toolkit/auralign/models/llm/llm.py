@@ -18,6 +18,7 @@ from torch import nn
 from auralign.losses import Prototypes, mix_tokens
 from auralign.models.identity import Base
 from auralign.models.llm.attention import follow
+from auralign.models.llm.casting import Casts
 from auralign.models.llm.generation import Answer, generate
 from auralign.models.llm.lora import ALL, Adapters
 from auralign.models.llm.packs import LAST, run_pack
@@ -139,6 +140,13 @@ class LLM(nn.Module):
         if self._adapters is not None:
             self._adapters.merge()
             self._prototypes.clear()  # peft writes past the counters of versions
+
+    def casts(self, precision: str) -> contextlib.AbstractContextManager:
+        """Context manager for steps of training: on a CPU a frozen LLM's weights are cast to a 16-bit precision once."""
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        if dtype is None or self.device.type != "cpu" or self._adapters or self._trained or self._shards:
+            return contextlib.nullcontext()
+        return Casts(self.decoder, dtype)
 
     def unfreeze(self) -> None:
         """Train the LLM's own weights; a copy of them is kept for `original`.

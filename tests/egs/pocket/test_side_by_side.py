@@ -102,7 +102,7 @@ def test_a_folder_keeps_its_plan(tmp_path):
     keep_plan(tmp_path, SETTINGS)
     keep_plan(tmp_path, SETTINGS)
     with pytest.raises(
-        ValueError, match=r"cpu_seconds 240.0 \(now 60.0\); give the same values, or another folder"
+        ValueError, match=r"cpu_seconds 120.0 \(now 60.0\); give the same values, or another folder"
     ):
         keep_plan(tmp_path, Settings(num_utts=(10, 20), seeds=(1, 2), rates=(1e-3,), cpu_seconds=60.0))
 

@@ -152,13 +152,16 @@ def side(tmp_path_factory, make_llm, whisper_folder):
 
 
 def test_a_cell_is_trained_and_measured(side):
-    _, _, rows, _ = side
+    folder, _, rows, _ = side
     row = rows["aligned/self_powered/seed_1"]
     assert (row["num_steps"], set(row["columns"])) == (2, {"speech"})
     assert {group: found["n"] for group, found in row["columns"]["speech"].items()} == {
         "spoken question": 2, "none": 2, "seen wording": 2, "unseen wording": 2, "unseen task": 2,
     }  # fmt: skip
-    assert row["cpu_seconds"] > 0 and row["num_targets"] == rows["targets/self_powered"]["num_targets"]
+    seconds = read_steps(folder / "aligned/self_powered/seed_1")
+    assert len(seconds) == 2 and min(seconds.values()) > 0
+    assert row["cpu_seconds"] == pytest.approx(sum(seconds.values()), abs=0.051)  # rounded to tenths
+    assert row["num_targets"] == rows["targets/self_powered"]["num_targets"]
 
 
 def test_a_cell_has_the_learning_rate_with_the_lower_validation_loss(side):

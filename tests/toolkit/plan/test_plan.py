@@ -88,6 +88,18 @@ def test_the_operations_of_training_are_four_a_parameter_and_position(found):
     )
 
 
+def test_the_copy_of_frozen_weights_in_16_bits_is_counted(found):
+    opened, in_fp32 = found
+    with opened.working_here():
+        model, _ = build_model(opened.recipe)
+        in_bf16 = plan(RunFolder(replace(opened.recipe, precision="bf16")), rate=1e9)
+    with model.llm.casts("bf16"):
+        copied = sum(p.nbytes for p in model.llm.parameters() if p.dtype == torch.bfloat16)
+    counted = in_bf16.memory["LLM"] - in_fp32.memory["LLM"]
+    head = 2 * model.llm.vocabulary_size * model.llm.width  # counted where it is not tied to the embeddings
+    assert copied <= counted <= 1.1 * copied + head
+
+
 def test_what_does_not_fit_is_said_and_is_the_exit_code(folder, monkeypatch):
     monkeypatch.chdir(folder)
     code, out, _ = run("auralign", "plan", "hparams/sift.yaml", "--memory", "0.000001", "--rate", "1")

@@ -174,6 +174,14 @@ def bytes_per_position(llm: LLMSizes, *, activations: int | None = None, trains_
     return llm.layers * layer + 2 * size * llm.adapted
 
 
+def cast_bytes(recipe, llm: LLMSizes) -> int:
+    """Bytes of the copy of a frozen LLM's float32 weights that training holds in 16 bits; see `auralign.models.llm.casting`."""
+    is_cast = recipe.device.startswith("cpu") and recipe.precision != "fp32" and llm.bytes_per_value == 4
+    if not is_cast or recipe.train_llm or recipe.lora is not None:
+        return 0
+    return 2 * (llm.parameters - llm.vocabulary * llm.width)
+
+
 def fixed_memory(sizes: Sizes, recipe, data: dict[str, Positions]) -> dict[str, int]:
     """Bytes on each device that do not grow with the pack, by part."""
     llm = sizes.llm
@@ -187,7 +195,7 @@ def fixed_memory(sizes: Sizes, recipe, data: dict[str, Positions]) -> dict[str, 
         frames = CLIPS_AT_ONCE * window * encoder.frames_per_second
         encoding = max(encoding, int(frames * encoder.hidden_width * (4 + 2) * 4))
     return {
-        "LLM": llm.parameters * llm.bytes_per_value * number_of_copies,
+        "LLM": llm.parameters * llm.bytes_per_value * number_of_copies + cast_bytes(recipe, llm),
         "encoders": sizes.encoder_bytes,
         "trained parts": sum(sizes.trained.values()) * TRAINED_BYTES
         - (llm.parameters * llm.bytes_per_value if recipe.train_llm else 0),

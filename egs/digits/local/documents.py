@@ -5,7 +5,8 @@
     python local/documents.py --data data/synthetic --output data/synthetic_random --form random
 
 rounds    text of the LLM's own world, of which the digits are spoken: an instruction of a seen task with the digits in its slot,
-          an empty line, and the answer. No task that the evaluation calls unseen occurs in it.
+          an empty line, and the answer. No task that the evaluation calls unseen occurs in it. With --rounds 3 each document
+          goes on with two rounds about other utterances, each of which `share_heard` of the method lets be heard or read.
 related   a string of digits that repeats the string that is heard before it
 random    in train, the same strings, each after an utterance that is drawn at random; valid is that of `related`
 
@@ -37,13 +38,18 @@ def main(argv):
     parser.add_argument("--data", required=True, type=Path, help="folder of stage 1")
     parser.add_argument("--output", required=True, type=Path, help="folder beside it")
     parser.add_argument("--form", choices=("rounds", "related", "random"), default="rounds")
+    parser.add_argument("--rounds", type=int, default=1, help="of a document of that form (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     if options.output.resolve().parent != options.data.resolve().parent:
         parser.error(f"--output {options.output}: must be beside {options.data}: audio paths are relative")
+    if options.rounds < 1 or (options.rounds > 1 and options.form != "rounds"):
+        parser.error(f"--rounds {options.rounds}: give 1 or more, and more than 1 with --form rounds alone")
     outputs = [options.output / f"{split}.jsonl" for split in SPLITS]
     data = content(options.data / "train.jsonl", made_by="stage 1 (prepare)")
     inputs = {"data": data, "form": options.form, "seed": options.seed}
+    if options.rounds > 1:
+        inputs["rounds"] = options.rounds
     with Stage("documents", options.output, inputs=inputs, outputs=outputs) as stage:
         if stage.complete:
             return
@@ -51,7 +57,10 @@ def main(argv):
             manifest = list(Records(options.data / f"{split}.jsonl", Utterance))
             rngs = [Random(f"{options.seed}:{one.id}") for one in manifest]
             if options.form == "rounds":
-                documents = [make_round(one, rng) for one, rng in zip(manifest, rngs, strict=True)]
+                documents = [
+                    make_rounds([one, *rng.sample(manifest, options.rounds - 1)], rng)
+                    for one, rng in zip(manifest, rngs, strict=True)
+                ]
             else:
                 is_random = options.form == "random" and split == "train"
                 documents = [
@@ -63,16 +72,21 @@ def main(argv):
             print(f"{stage.name}: {len(documents)} documents in {path}")
 
 
-def make_round(utterance, rng):
-    """A round of question and answer about the words of an utterance, which are its one voiced span."""
-    words = utterance.text.split()
-    command, _ = world.split_content(words)
-    task = None if command or rng.random() < SHARE_UNASKED else rng.choice(SEEN)
-    instruction = world.SLOT if task is None else rng.choice(world.TRAINING_PHRASINGS[task])
-    before, after = instruction.split(world.SLOT)
-    text = f"{before}{utterance.text}{after}\n\n{world.reference(task, words)}"
-    span = [len(before), len(before) + len(utterance.text)]
-    return document(utterance.id, text, utterance.id, labels={"spans": {utterance.id: span}})
+def make_rounds(utterances, rng):
+    """Rounds of question and answer, each about the words of one utterance, which are a voiced span; repeated ones come once."""
+    text, spans = "", {}
+    for utterance in utterances:
+        if utterance.id in spans:
+            continue
+        words = utterance.text.split()
+        command, _ = world.split_content(words)
+        task = None if command or rng.random() < SHARE_UNASKED else rng.choice(SEEN)
+        instruction = world.SLOT if task is None else rng.choice(world.TRAINING_PHRASINGS[task])
+        before, after = instruction.split(world.SLOT)
+        text += "\n\n" * bool(text) + before
+        spans[utterance.id] = [len(text), len(text) + len(utterance.text)]
+        text += f"{utterance.text}{after}\n\n{world.reference(task, words)}"
+    return document(utterances[0].id, text, *spans, labels={"spans": spans})
 
 
 def follow(utterance, before):
@@ -80,9 +94,9 @@ def follow(utterance, before):
     return document(utterance.id, utterance.text, before.id)
 
 
-def document(name, text, heard, **options):
-    """The row of a document that hears one utterance."""
-    return Utterance(f"{name}-document", "", 0.0, text, language="en", others=(heard,), **options)
+def document(name, text, *heard, **options):
+    """The row of a document that hears utterances."""
+    return Utterance(f"{name}-document", "", 0.0, text, language="en", others=heard, **options)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 import pytest
 
+from auralign import record_index, records
+from auralign.files import hash_path, write_json
+from auralign.marks import mark_path
 from auralign.records import (
     Choice,
     RecordError,
@@ -167,3 +170,67 @@ def test_a_long_value_is_shortened_in_messages(num_letters, shown):
     text = shorten("x" * num_letters)
     assert len(text) == shown
     assert text.endswith(f"({num_letters} letters)") == (num_letters > 200)
+
+
+# --- the index that is kept beside a large file
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A manifest whose stage has recorded it, after it was opened once, and the numbers of lines that were parsed since."""
+    monkeypatch.setattr(record_index, "KEPT_FROM", 2)
+    path, parsed, parse = tmp_path / "train.jsonl", [], records.parse_object
+    write_records(path, [named(name) for name in "bca"], kind=Utterance)
+    mark = {"inputs": {}, "outputs": {"0": hash_path(path)}, "names": [path.name]}
+    write_json(mark_path(tmp_path, "prepare", "done"), mark)
+    Records(path, Utterance)
+    monkeypatch.setattr(
+        records, "parse_object", lambda line, position: parsed.append(1) or parse(line, position=position)
+    )
+    return path, parsed
+
+
+def named(name):
+    return Utterance(id=name, audio=f"{name}.flac", seconds=1.0, text="three")
+
+
+def test_a_file_with_an_index_is_not_parsed_again(kept):
+    path, parsed = kept
+    found = Records(path, Utterance)
+    assert not parsed
+    assert (len(found), found.digest) == (3, hash_path(path))
+    assert [one.id for one in found] == list("bca")
+    assert found.row("a") == 2 and "d" not in found
+
+
+def test_another_content_is_parsed_and_has_an_index_of_its_own(kept):
+    path, parsed = kept
+    mark_path(path.parent, "prepare", "done").unlink()
+    write_records(path, [named("bb"), named("a")], kind=Utterance)
+    assert [one.id for one in Records(path, Utterance)] == ["bb", "a"]
+    assert len(parsed) == 3 + 2  # header and rows for the index, and rows when they are asked for
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: data[:300] + b"?" + data[301:]])
+def test_a_damaged_index_is_not_believed(kept, damage):
+    path, parsed = kept
+    beside = record_index.index_path(path)
+    beside.write_bytes(damage(beside.read_bytes()))
+    assert [one.id for one in Records(path, Utterance)] == list("bca")
+    assert len(parsed) == 4 + 3
+
+
+def test_an_id_that_is_used_twice_is_found_whatever_is_kept(kept):
+    path, _ = kept
+    mark_path(path.parent, "prepare", "done").unlink()
+    path.write_text(path.read_text() + to_line(named("a")))
+    with pytest.raises(RecordError, match="'a' is used twice"):
+        Records(path, Utterance)
+
+
+def test_nothing_is_kept_of_what_no_stage_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_index, "KEPT_FROM", 2)
+    path = tmp_path / "train.jsonl"
+    write_records(path, [named("a"), named("b")], kind=Utterance)
+    Records(path, Utterance)
+    assert not record_index.index_path(path).exists()

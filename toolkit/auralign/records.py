@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from auralign.files import PathLike, write_atomically
 from auralign.json_lines import REPAIR, RecordError, check_types, parse_object, shorten, unseal
-from auralign.marks import check_recorded
+from auralign.marks import check_recorded, is_recorded
 
 SCHEMA_VERSION = 1
 
@@ -367,6 +367,7 @@ class Records:
 
     Iterating, `records[number]` and `records[id]` parse rows when asked. Raises RecordError on a file of another kind or
     version, on a last line without its newline (a cut file), on ids used twice, and on a file that is not as the stage wrote it.
+    All rows are parsed for that, unless an index is kept of this content (`auralign.record_index`).
     `digest` is the SHA-256 of the file as it was read.
     """
 
@@ -375,36 +376,63 @@ class Records:
         self.kind = kind
         if not self.path.is_file():
             raise FileNotFoundError(f"no {kind.__name__} file at {self.path}; run the stage that writes it")
-        offsets, identities = array("q"), array("Q")  # 8 bytes a row each
-        digest, offset = hashlib.sha256(), 0
+        from auralign.record_index import (
+            read_index,
+        )  # numpy takes 0.1 s, which a stage without records does not spend
+
         with open(self.path, "rb") as file:
-            for number, line in enumerate(_lines(file, kind, self.path), start=1):
-                digest.update(line)
-                if number > 1:
-                    values = _values(
-                        line, kind, f"{self.path}:{number}"
-                    )  # the record itself is made when it is asked for
-                    offsets.append(offset)
-                    identities.append(_hash_identity(_identity_in(values, kind)))
-                offset += len(line)
+            found = read_index(self.path, kind.__name__, file)
             # Of this file, should another get its name. Read with pread, which moves no file position: forked workers and threads
             # may share the descriptor.
             self._descriptor = os.dup(file.fileno())
-        self.digest = digest.hexdigest()
+            if found is not None:
+                index, self.digest = found
+                self._offsets, self._order, self._hashes = index
+            else:
+                file.seek(0)
+                self._read(file)
         check_recorded(self.path, self.digest)
-        import numpy as np  # 0.1 s that a stage without records does not spend
+        if found is None:
+            self._check_unique()
+            if is_recorded(self.path, self.digest):
+                self.keep_index()
 
+    def keep_index(self) -> None:
+        """Keep beside a file of many rows where they lie, so that no later start parses it; see `auralign.record_index`."""
+        from auralign.record_index import Index, write_index
+
+        index = Index(self._offsets, self._order, self._hashes)
+        write_index(self.path, self.kind.__name__, self.digest, index)
+
+    def _read(self, file: IO[bytes]) -> None:
+        """Parse and check every row, and note where it lies; records are made when they are asked for."""
+        import numpy as np
+
+        offsets, identities = array("q"), array("Q")  # 8 bytes a row each
+        digest, offset = hashlib.sha256(), 0
+        for number, line in enumerate(_lines(file, self.kind, self.path), start=1):
+            digest.update(line)
+            if number > 1:
+                values = _values(line, self.kind, f"{self.path}:{number}")
+                offsets.append(offset)
+                identities.append(_hash_identity(_identity_in(values, self.kind)))
+            offset += len(line)
+        self.digest = digest.hexdigest()
         offsets.append(offset)
         self._offsets = np.array(offsets, dtype=np.int64)
         hashes = np.array(identities, dtype=np.uint64)
         self._order = np.argsort(hashes, kind="stable").astype(np.int64)
         self._hashes = hashes[self._order]
+
+    def _check_unique(self) -> None:
+        import numpy as np
+
         twice = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
         if len(twice):
             before, after = (int(self._order[twice[0] + step]) for step in (0, 1))
             raise RecordError(
-                f"{self.path}: the {_identity_field(kind)} {_identity(self[before])!r} is used twice, on the lines {before + 2} "
-                f"and {after + 2}; ids must be unique"
+                f"{self.path}: the {_identity_field(self.kind)} {_identity(self[before])!r} is used twice, on the lines "
+                f"{before + 2} and {after + 2}; ids must be unique"
             )
 
     def __del__(self) -> None:

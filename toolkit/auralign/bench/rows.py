@@ -68,6 +68,7 @@ def alone(folder: str, number: int) -> dict[str, tuple[float, float]]:
     rows[STEPS[0]] = peak_of(lambda: write_records(manifest, utterances(seconds), kind=Utterance))
     rows[STEPS[1]] = peak_of(lambda: Records(manifest, Utterance))
     opened = Records(manifest, Utterance)
+    opened.keep_index()  # as stage 2 does with what stage 1 has recorded
     writer = TargetWriter(
         method,
         renderer,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from auralign.fingerprint import describe
 from auralign.layout import STUDENT, TEACHER, Layout, Response
 from auralign.method import lay_out
 from auralign.progress import track
+from auralign.record_index import DAMAGED
 from auralign.records import RecordError, Records, Target, Utterance
 from auralign.render import Piece, Rendered, Renderer
 
@@ -49,8 +49,6 @@ SPAN = np.dtype(
     ]
 )
 OWN = -1
-DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError)
-"""What `np.load` raises on an .npz that is cut or has wrong bytes; RuntimeError if one says that it is encrypted."""
 
 
 class Span(NamedTuple):
@@ -191,6 +189,7 @@ def write_lengths(targets: Records, manifest: Records, *, method, renderer: Rend
         check=_check_prompt,
         about=f"generate {method.name}: counting {targets.path.stem}",
     )
+    targets.keep_index()
     # Of the files as they were read: others may have their names by now.
     _write(targets.path, lengths, _inputs(targets.digest, manifest.digest, method, renderer))
 

@@ -1,5 +1,6 @@
 """Records survive the disk byte for byte, and a broken file says where."""
 
+import numpy as np
 import pytest
 
 from auralign import record_index, records
@@ -218,6 +219,18 @@ def test_a_damaged_index_is_not_believed(kept, damage):
     beside.write_bytes(damage(beside.read_bytes()))
     assert [one.id for one in Records(path, Utterance)] == list("bca")
     assert len(parsed) == 4 + 3
+
+
+@pytest.mark.parametrize(
+    "field, values", [("offsets", [45, 90, 135, 10**9]), ("order", [0, 0, 2]), ("order", [[0, 1, 2]])]
+)
+def test_an_index_that_points_elsewhere_is_not_believed(kept, field, values):
+    path, _ = kept
+    beside = record_index.index_path(path)
+    with np.load(beside) as found:
+        arrays = {**found, field: np.array(values, np.int64)}
+    np.savez(beside, **arrays)
+    assert [one.id for one in Records(path, Utterance)] == list("bca")
 
 
 def test_an_id_that_is_used_twice_is_found_whatever_is_kept(kept):

@@ -10,6 +10,7 @@ and is not written where nothing can be written. To parse and check a target and
 import contextlib
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import IO, NamedTuple
 from zipfile import BadZipFile
@@ -56,6 +57,8 @@ def read_index(path: Path, kind: str, opened: IO[bytes]) -> tuple[Index, str] | 
             index = Index(*(found[name] for name in Index._fields))
     except DAMAGED:
         return None
+    if not _is_whole(index, os.fstat(opened.fileno()).st_size):
+        return None
     digest = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]  # any file
     return (index, digest) if facts == _facts(kind, digest) else None
 
@@ -65,6 +68,19 @@ def write_index(path: Path, kind: str, digest: str, index: Index) -> None:
     if len(index.order) >= KEPT_FROM:
         with contextlib.suppress(OSError), write_atomically(index_path(path), "wb") as file:
             np.savez(file, facts=np.array(json.dumps(_facts(kind, digest))), **index._asdict())
+
+
+def _is_whole(index: Index, num_bytes: int) -> bool:
+    """Whether the arrays can be those of a file of so many bytes, whoever has written them."""
+    num_rows = len(index.order)
+    shapes = [(array.shape, array.dtype) for array in index]
+    return (
+        shapes == [((num_rows + 1,), np.int64), ((num_rows,), np.int64), ((num_rows,), np.uint64)]
+        and index.offsets[0] > 0
+        and index.offsets[-1] == num_bytes
+        and bool(np.all(np.diff(index.offsets) > 0))
+        and bool(np.all(np.bincount(index.order.clip(-1, num_rows) + 1, minlength=num_rows + 2)[1:-1] == 1))
+    )
 
 
 def _facts(kind: str, digest: str) -> dict:

@@ -376,9 +376,8 @@ class Records:
         self.kind = kind
         if not self.path.is_file():
             raise FileNotFoundError(f"no {kind.__name__} file at {self.path}; run the stage that writes it")
-        from auralign.record_index import (
-            read_index,
-        )  # numpy takes 0.1 s, which a stage without records does not spend
+        # Imported here, as numpy takes 0.1 s, which a stage without records does not spend.
+        from auralign.record_index import read_index
 
         with open(self.path, "rb") as file:
             found = read_index(self.path, kind.__name__, file)

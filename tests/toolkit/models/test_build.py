@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+import torch
 
 import auralign
 from auralign.files import hash_path
@@ -181,3 +182,20 @@ def test_targets_of_another_frame_name_the_piece(tmp_path, dated, whisper_folder
     assert found.returncode == 2
     assert "is '<|im_start|>system\\nToday: tomorrow<|im_end|>" in found.stderr
     assert len(Records(folder / "exp/sift/targets/train.jsonl", Target))
+
+
+@pytest.mark.skipif(
+    not torch.set_flush_denormal(False), reason="this processor cannot flush denormal numbers"
+)
+def test_denormal_numbers_count_as_zero_once_a_model_is_built(
+    tmp_path, make_llm, whisper_folder, monkeypatch
+):
+    folder = make_recipe(tmp_path / "r", llm=make_llm("llama"), encoder=whisper_folder)
+    monkeypatch.chdir(folder)
+    torch.set_flush_denormal(False)
+    try:
+        assert (torch.tensor([1e-39]) * 1.0).item() > 0
+        build_llm(load_recipe("hparams/sift.yaml"))
+        assert (torch.tensor([1e-39]) * 1.0).item() == 0
+    finally:
+        torch.set_flush_denormal(False)

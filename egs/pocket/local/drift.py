@@ -327,6 +327,7 @@ def main(argv):
         raise ValueError(
             f"--arms: no arm {unknown[0]!r}; {REGISTERED.name} has {', '.join(registered['arms'])}"
         )
+    torch.set_flush_denormal(True)  # as the stages do; see auralign.models.build
     environment, bench = describe_environment(), None
     options.output.mkdir(parents=True, exist_ok=True)
     for seed in registered["seeds"][: options.seeds]:

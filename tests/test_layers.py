@@ -33,6 +33,7 @@ LAYERS = """
     method options
     layout
     records  text   hub  bases
+    record_index
     marks  syntax
     files    reasoning  names  lazy  environment  json_lines
     progress

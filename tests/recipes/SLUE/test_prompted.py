@@ -41,7 +41,7 @@ def test_the_llm_labels_training_utterances_alone_and_then_few_have_the_corpus_s
     ids = {one.id for one in Records(folder / "data" / "train.jsonl", Utterance)}
     pseudo, few = targets(folder, "pseudo"), targets(folder, "few")
     assert {one.utt_id for one in pseudo} <= ids and {one.finish_reason for one in few} == {"given"}
-    assert len(few) == 2 < len(pseudo)
+    assert len(few) == 2 and pseudo  # how many answers of a random LLM are kept depends on the processor
     labels = {one.id: one.labels["sentiment"] for one in Records(folder / "data" / "train.jsonl", Utterance)}
     assert {one.utt_id: one.response for one in few} == {one.utt_id: labels[one.utt_id] for one in few}
 

@@ -90,8 +90,10 @@ class Progress:
             self._print()
 
     def skip(self, count: int) -> None:
-        """Count units that an earlier run has done, if that is known only now."""
-        self.done = self.initial = count
+        """Go on to `count` units: an earlier run has done those in between, which is known only now."""
+        count -= self.done
+        self.done += count
+        self.initial += count
         self._bar.update(count)
 
     def write(self, text: str) -> None:

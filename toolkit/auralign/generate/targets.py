@@ -17,6 +17,7 @@ from auralign.generate.counts import (
     NO_CHOICE,
     STRIPPED,
     WRITTEN,
+    UtteranceCounter,
     check_asked,
     counts_path,
     summarise,
@@ -215,9 +216,10 @@ class TargetWriter:
         self, manifest: Records, rows: Iterable[int] | None = None
     ) -> Iterator[tuple[TargetRequest, str | None]]:
         """Every request about some rows of the manifest (default: all), with the response if the corpus has it, else None."""
-        self.num_unasked = 0
+        self.num_read = self.num_unasked = 0
         for utterance in manifest if rows is None else (manifest[row] for row in rows):
             choices = list(draw_choices(self.method, utterance, self.seed))
+            self.num_read += 1
             self.num_unasked += not choices
             for number, choice in enumerate(choices):
                 views = lay_out(self.method, utterance, choice, UNKNOWN)
@@ -237,7 +239,7 @@ class TargetWriter:
 
         Raises TooManyRejectedError as soon as it is clear that there will be too many.
         """
-        asked, watch = Asked(), Watch(limit=self.max_rejected)
+        asked, watch, self.num_known = Asked(), Watch(limit=self.max_rejected), 0
         self._check = SpotCheck(self.engine, self.num_checked)
         pending = self._pending(manifest, rows, store, judge, asked, watch)
         with Progress(
@@ -245,8 +247,11 @@ class TargetWriter:
             unit="utterance",
             total=len(rows),
         ) as progress:
+            counter = UtteranceCounter(progress)
             while True:
+                known = self.num_known
                 window = list(islice(pending, WINDOW))
+                counter.begin(self.num_read, num_asked=len(window), num_known=self.num_known - known)
                 # Of a shard that others may make up for, only the odds are looked at.
                 num_all = len(asked) if len(window) < WINDOW and not self.is_shard else None
                 self._stop_if_too_many(watch, num_all, manifest, rejected_file)
@@ -257,9 +262,9 @@ class TargetWriter:
                     for request, text in window
                     if text is not None
                 ]
-                self._keep(given, store, judge, watch, progress)
+                self._keep(given, store, judge, watch, counter)
                 for batch in self._ask([request for request, text in window if text is None]):
-                    self._keep([self._target(reply) for reply in batch], store, judge, watch, progress)
+                    self._keep([self._target(reply) for reply in batch], store, judge, watch, counter)
                     self._stop_if_too_many(watch, num_all, manifest, rejected_file)
 
     def _pending(
@@ -279,6 +284,7 @@ class TargetWriter:
             if given is None:
                 self._check.add(request)
             if request.key in store.keys:
+                self.num_known += 1
                 _watch(watch, judge, store.read(request.key))
             else:
                 yield request, given
@@ -294,10 +300,10 @@ class TargetWriter:
         yield from self.engine.answer([request for request in requests if request.key not in asked])
 
     def _keep(
-        self, targets: list[Target], store: Store, judge: Judge, watch: Watch, progress: Progress
+        self, targets: list[Target], store: Store, judge: Judge, watch: Watch, counter: UtteranceCounter
     ) -> None:
         store.append(targets)
-        progress.update(len(targets))
+        counter.answer(len(targets))
         for target in targets:
             _watch(watch, judge, target)
 

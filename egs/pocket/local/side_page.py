@@ -20,7 +20,7 @@ from local.side_plan import (
     Settings,
     plan,
 )
-from local.side_runs import CASCADE, KEPT_TEXT, MIXED, SHUFFLED, SPEECH
+from local.side_runs import CASCADE, KEPT_TEXT, SHUFFLED, SPEECH
 
 from auralign.files import write_atomically
 
@@ -116,8 +116,7 @@ def _aligned(settings: Settings, rows, failed) -> Iterable[str]:
     seeds = ", ".join(map(str, settings.seeds))
     yield (
         "All go on from one aligned connector (`hparams/align.yaml`), which alone is trained, with "
-        f"{settings.num_utts[-1]} utterances; seeds {seeds}: the mean, and of F1 the lowest and the highest. "
-        "The LLM reads its embeddings as they are, and not mixtures of tokens (`mix_tokens`), whose gradient is next to none."
+        f"{settings.num_utts[-1]} utterances; seeds {seeds}: the mean, and of F1 the lowest and the highest."
     )
     yield ""
     yield from _head(
@@ -125,7 +124,6 @@ def _aligned(settings: Settings, rows, failed) -> Iterable[str]:
     )
     for name, column in (
         ("the aligned start", SPEECH),
-        ("the aligned start, with mixtures", MIXED),
         ("cascade: Whisper's transcript, read", CASCADE),
         ("another utterance's speech", SHUFFLED),
     ):

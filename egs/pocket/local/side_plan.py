@@ -173,7 +173,7 @@ class Settings:
     num_utts: tuple[int, ...] = (400, 800, 1600)
     cpu_seconds: float = 120.0
     seeds: tuple[int, ...] = (1, 2, 3)
-    rates: tuple[float, ...] = (3e-4, 1e-3)
+    rates: tuple[float, ...] = (1e-4, 1e-3)
     num_asked: int = 60
     num_steps: int | None = None
 

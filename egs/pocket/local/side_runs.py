@@ -13,7 +13,6 @@ import json
 import shutil
 import statistics
 import time
-from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
@@ -45,7 +44,6 @@ from auralign.versions import current_targets
 
 BASE = Path(__file__).with_name("side.yaml")
 TEXT, CASCADE, SPEECH, SHUFFLED = "text", "transcript", "speech", "shuffled"
-MIXED = "speech of mixed tokens"
 KEPT_TEXT = "text of the trained LLM"
 NUM_VALIDATIONS = 4  # of a cell, whose best checkpoint answers; other trainings have one, at their end
 STEPS = "steps.jsonl"  # CPU seconds of each optimiser step, in the folder of a run
@@ -119,9 +117,7 @@ class Bench:
         parts = {"method: !apply:auralign.plugins.load_method": arguments}
         if run.table == ALIGNED:
             connector = self.aligned.recipe.connector
-            # Mixtures are almost one token each, and have next to no gradient: no method could train them.
-            bare = {"mix_tokens": False} if "mix_tokens" in connector.keywords else {}
-            parts[f"connector: !name:{connector.name}"] = {**connector.keywords, **bare}
+            parts[f"connector: !name:{connector.name}"] = connector.keywords
         else:
             parts[f"connector: !name:auralign.models.connectors.{method.connector}"] = (
                 method.connector_arguments
@@ -160,16 +156,9 @@ class Bench:
     def _start(self, run: Run, rows) -> dict:
         """The answers that all runs are compared with, and those of the aligned start, of other speech and of the cascade."""
         given = (TEXT, SPEECH, SHUFFLED, *[CASCADE] * (self.aligned.recipe.recognizer is not None))
-        asked = self._write_questions()
-        columns = self._measure(run, self.aligned, given=given, asked=asked)
-        if self.aligned.recipe.connector.keywords.get("mix_tokens"):
-            mixed = replace(run, name=f"{run.name}/mixed")
-            columns[MIXED] = self._measure(mixed, self.aligned, given=(SPEECH,), asked=asked, bare=False)[
-                SPEECH
-            ]
         return {
             **{name.removesuffix("_folder"): without_folders(path) for name, path in self.models.items()},
-            "columns": columns,
+            "columns": self._measure(run, self.aligned, given=given, asked=self._write_questions()),
         }
 
     def _targets(self, run: Run, rows) -> dict:
@@ -261,21 +250,13 @@ class Bench:
             write_records(path, asked, kind=Question)
         return Records(path, Question)
 
-    def _measure(
-        self, run: Run, trained: steps.RunFolder, *, given, asked: Records, bare: bool = True
-    ) -> dict:
-        """By input and test group how far the answers are those to the text; answers that are there already are used.
-
-        If `bare`, the LLM reads the embeddings of the connector as they are, and not mixtures of tokens.
-        """
+    def _measure(self, run: Run, trained: steps.RunFolder, *, given, asked: Records) -> dict:
+        """By input and test group how far the answers are those to the text; answers that are there already are used."""
         from local.ladder import Listener
 
         manifest = Records(self.manifest.resolve(), Utterance)
         with trained.working_here():  # the start may be of another folder
             listener = Listener(trained, manifest)
-        if bare:
-            for connector in listener.model.connectors.values():
-                connector.mixes_tokens = False
         paths = {one: self.folder / run.name / "answers" / f"{one}.jsonl" for one in given}
         for one, path in paths.items():
             if not path.exists():

@@ -44,7 +44,7 @@ def test_every_method_has_the_same_learning_rates_to_choose_from():
     for run in RUNS:
         if run.kind == DEV:
             rates.setdefault((run.table, run.method), []).append(run.rate)
-    assert set(map(tuple, rates.values())) == {(3e-4, 1e-3)}
+    assert set(map(tuple, rates.values())) == {(1e-4, 1e-3)}
     assert set(rates) == {(run.table, run.method) for run in CELLS}
 
 

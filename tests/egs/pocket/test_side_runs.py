@@ -188,14 +188,6 @@ def test_the_table_from_aligned_trains_the_connector_of_the_start_alone(side):
     assert rows["aligned/self_powered/seed_1"]["num_parameters"] < 50_000
 
 
-def test_the_table_from_aligned_reads_bare_embeddings_beside_a_start_of_mixtures(side):
-    folder, _, rows, bench = side
-    assert bench.aligned.recipe.connector.keywords["mix_tokens"] is True
-    assert "mix_tokens: false" in (folder / "aligned/self_powered/seed_1/side.yaml").read_text()
-    assert {"speech", "speech of mixed tokens"} < set(rows["start"]["columns"])
-    assert (folder / "start/mixed/answers/speech.jsonl").is_file()
-
-
 def test_an_llm_that_was_trained_is_asked_the_text_too(side):
     _, _, rows, _ = side
     assert set(rows["scratch/self_powered/utts_12"]["columns"]) == {"speech", "text of the trained LLM"}
@@ -203,7 +195,7 @@ def test_an_llm_that_was_trained_is_asked_the_text_too(side):
 
 def test_the_start_is_measured_beside_other_speech(side):
     _, _, rows, _ = side
-    assert set(rows["start"]["columns"]) == {"speech", "shuffled", "speech of mixed tokens"}
+    assert set(rows["start"]["columns"]) == {"speech", "shuffled"}
 
 
 def test_a_cell_without_its_row_is_not_trained_again(side, capsys):

@@ -142,6 +142,9 @@ def mix_tokens(
     An LLM has read nothing but the embeddings of its tokens, and answers other vectors near one otherwise than that token.
     As LegoSLM (arXiv:2505.11352) does with the posteriors of CTC.
 
+    The gradient of a mixture is given to the embedding itself (straight-through, arXiv:1308.3432, as VQ-VAE does,
+    arXiv:1711.00937): a sharp mixture is one token, which next to nothing moves, and its own gradient is next to none.
+
     Arguments
     ---------
     hidden : torch.Tensor
@@ -153,7 +156,7 @@ def mix_tokens(
     sharpness : float
         As of `naming_loss`; the larger, the more of the nearest token. Default 40.
     max_logits : int
-        More logits than this are computed in chunks, and computed again in backward instead of kept; default 2^24.
+        More logits than this are computed in chunks; default 2^24.
 
     Returns torch.Tensor (M, D), of the type of `tokens`.
     """
@@ -164,7 +167,19 @@ def mix_tokens(
         logits = scale * (2 * (near.from_centre(hidden) @ near.centred.T).float() - near.squares)
         return (logits.softmax(1).to(dtype) @ near.tokens).to(dtype)  # autocast multiplies in another type
 
-    chunks = hidden.split(max(1, max_logits // len(near.squares)))
-    if len(chunks) == 1:
-        return mix(hidden)
-    return torch.cat([checkpoint(mix, chunk, use_reentrant=False) for chunk in chunks])
+    with torch.no_grad():
+        chunks = hidden.split(max(1, max_logits // len(near.squares)))
+        mixed = torch.cat([mix(chunk) for chunk in chunks])
+    return _StraightThrough.apply(hidden, mixed)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """A value whose gradient is that of the embeddings that it was made of."""
+
+    @staticmethod
+    def forward(context, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        return mixed
+
+    @staticmethod
+    def backward(context, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None

@@ -7,7 +7,7 @@
 #   tools/fault_suite.sh --only kills,flips    some classes, whether they have figures or not
 #   tools/fault_suite.sh --jobs 1              in one process (default: 2)
 #   tools/fault_suite.sh --limit 120           at most so many tries of each class, drawn from all of it
-#   tools/fault_suite.sh --fast                a part of each in less than a minute, as tools/test.sh runs it
+#   tools/fault_suite.sh --fast                a part of nine classes in less than a minute, as tools/test.sh runs it
 #   tools/fault_suite.sh --soak 2              all classes again and again, with other seeds, for two hours
 #
 # Everything is written below a temporary folder, in memory if there is /dev/shm, but for RELIABILITY.md; nothing leaves this machine.

@@ -7,7 +7,7 @@
 Reads: <data_folder>/test.jsonl, <data_folder>/test.questions.jsonl, <output_folder>/checkpoints/
 Writes: <output_folder>/hypotheses/test.{speech,shuffled}.jsonl (and {speech,shuffled}_alone if the method puts a transcript
         beside the speech), and, once for all methods,
-        <text_folder>/hypotheses/test.{text,normalised,transcript}.jsonl
+        <text_folder>/hypotheses/test.{text,normalised,transcript,other_text}.jsonl
 """
 
 from functools import cache

@@ -9,4 +9,3 @@
 use_own_tree
 export PYTHONUNBUFFERED=1                         # a log shows lines as they come, in their order
 export TOKENIZERS_PARALLELISM=false               # or each fork after tokenising prints a warning
-export HF_HUB_OFFLINE="${HF_HUB_OFFLINE:-1}"      # models are folders; nothing is fetched from a hub

@@ -1,5 +1,6 @@
 """The hook that makes pages of the documentation site. tools/test.sh --all builds the site itself."""
 
+import ast
 import importlib.util
 import json
 import logging
@@ -99,6 +100,21 @@ def test_the_page_shows_no_output_of_another_version_of_the_notebook(hook, noteb
     notebook(hook.NOTEBOOK, CODE)
     notebook(hook.EXECUTED, {**CODE, "source": "print(0)", "outputs": OUTPUTS})
     assert hook.read_source(hook.NOTEBOOK) == "```python\nprint(1)\n```\n"
+
+
+def test_what_the_notebook_imports_is_there():
+    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    nodes = [node for cell in code if not cell.startswith("%%") for node in ast.walk(ast.parse(cell))]
+    names = {
+        (node.module, name.name) for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    ours = {
+        (module, name) for module, name in names if module.partition(".")[0] not in {"pathlib", "IPython"}
+    }
+    assert ours
+    for module, name in sorted(ours):
+        assert hasattr(importlib.import_module(module), name), f"from {module} import {name}"
 
 
 def test_the_notebook_is_kept_without_outputs():

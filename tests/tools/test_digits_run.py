@@ -192,10 +192,10 @@ def test_the_last_line_is_the_time_taken(digits):
 def test_stages_run_in_the_example_with_its_python_and_quiet_libraries(digits, tmp_path):
     digits.program(
         ".venv/bin/python",
-        "#!/bin/sh\necho $PWD $(command -v python) $TOKENIZERS_PARALLELISM $HF_HUB_OFFLINE\n",
+        "#!/bin/sh\necho $PWD $(command -v python) $TOKENIZERS_PARALLELISM ${HF_HUB_OFFLINE-unset}\n",
     )
     done = run(digits, "--stage", "1", "--stop-stage", "1", cwd=tmp_path)
-    assert commands(done) == [f"{digits.root}/egs/digits {digits.root}/.venv/bin/python false 1"]
+    assert commands(done) == [f"{digits.root}/egs/digits {digits.root}/.venv/bin/python false unset"]
 
 
 def test_the_seconds_of_each_stage_are_printed(digits):

@@ -109,6 +109,24 @@ def test_a_report_is_rows_of_the_table(monkeypatch, capsys):
     assert f"torch {torch.__version__.partition('+')[0]}" in where
 
 
+def test_without_a_name_the_benchmarks_are_listed_and_none_is_run(capsys):
+    assert cli.run(["bench"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"`auralign bench {name}`" for name in bench.BENCHMARKS
+    ]
+
+
+def test_all_are_run_by_their_word(monkeypatch, capsys):
+    for name in bench.BENCHMARKS:
+        monkeypatch.setitem(bench.BENCHMARKS, name, "made")
+    command(monkeypatch, Row("a", "2 times"))
+    assert cli.run(["bench", "all"]) == 0
+    assert [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()] == list(
+        bench.BENCHMARKS
+    )
+
+
 def test_without_a_gpu_its_rows_are_not_run(monkeypatch, capsys):
     command(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -70,7 +70,11 @@ def test_mistake_in_the_file_is_named(tmp_path, change, message):
     [
         ({"lrr": "1"}, "no key 'lrr' to override; did you mean 'lr'"),
         ({"num_steps": "many"}, "--num_steps many: expected int"),
-        ({"llm": "qwen"}, "'llm' cannot be given on the command line"),
+        (
+            {"llm": "qwen"},
+            "'llm' cannot be given on the command line as 'qwen'; edit the YAML, or .* --llm.NAME VALUE",
+        ),
+        ({"frozen": "connector"}, r"as 'connector'; give a list: --frozen '\[connector\]'"),
     ],
 )
 def test_mistake_in_an_override_is_named(tmp_path, override, message):

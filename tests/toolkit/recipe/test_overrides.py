@@ -129,6 +129,11 @@ def test_an_argument_of_a_default_is_reached(load):
     ("override", "message"),
     [
         ({"conector__stride": "4"}, "no key 'conector' to override; did you mean 'connector'"),
+        (
+            {"frozen__x": "4"},
+            r"frozen has no parts to override: it is a list, which is given whole: --frozen '\[ONE, OTHER\]'",
+        ),
+        ({"lora__r": "4"}, "lora has no parts to override: the YAML gives none; write it there first"),
         ({"lr__rate": "4"}, "lr has no parts to override: it is 0.001"),
         ({"llm__path__x": "4"}, "llm.path has no parts to override: it is a reference, models/<width>"),
         ({"connector": "4"}, "change a part of it: --connector.NAME VALUE"),

@@ -9,7 +9,7 @@ from auralign.cli.arguments import Commands
 if TYPE_CHECKING:
     from auralign.bench import Row, Settings
 
-REPORT = "report"
+REPORT, ALL = "report", "all"
 SHOWN_COMMIT = 9
 
 
@@ -25,7 +25,8 @@ def add(commands: Commands) -> None:
         "name",
         nargs="*",
         metavar="NAME",
-        help="a benchmark, such as scan (default: all); with the word report before, rows of BENCHMARKS.md are printed",
+        help="a benchmark, such as scan, or all; without one they are listed; with the word report before, rows of BENCHMARKS.md "
+        "are printed",
     )
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="runs of each (default: 5)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
@@ -39,16 +40,22 @@ def add(commands: Commands) -> None:
 
 
 def do(options: argparse.Namespace) -> int:
-    """Run the benchmarks and print their rows; returns 1 if one is void."""
+    """Run the benchmarks and print their rows, or list what there is; returns 1 if a row is void."""
+    from importlib import import_module
     from pathlib import Path
 
     from auralign.bench import BENCHMARKS, SCALES, Settings
     from auralign.environment import describe_environment
 
-    names = [name for name in options.name if name != REPORT] or list(BENCHMARKS)
-    unknown = [name for name in names if name not in BENCHMARKS]
+    names = [name for name in options.name if name != REPORT]
+    unknown = [name for name in names if name not in BENCHMARKS and name != ALL]
     if unknown:
-        raise ValueError(f"no benchmark {unknown[0]!r}; there are: {', '.join([*BENCHMARKS, REPORT])}")
+        raise ValueError(f"no benchmark {unknown[0]!r}; there are: {', '.join([*BENCHMARKS, ALL, REPORT])}")
+    if not names:
+        for module in BENCHMARKS.values():
+            print((import_module(module).__doc__ or module).splitlines()[0])
+        return 0
+    names = list(BENCHMARKS) if ALL in names else names
     if options.repeats < 1:
         raise ValueError(f"--repeats {options.repeats}: give at least 1")
     if options.scale not in SCALES and not Path(options.scale, "config.json").is_file():

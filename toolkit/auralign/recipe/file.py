@@ -256,10 +256,15 @@ def _open(tree, name: str, path, *, key: str = ""):
     elif isinstance(default, Constructor):
         made = _constructor(default.name)
     elif not isinstance(default, dict):
-        raise RecipeError(
-            f"{path}: {key} has no parts to override: it is "
-            + (f"a reference, {node.value}; override that" if _is_reference(node) else repr(node))
-        )
+        if _is_reference(node):
+            why = f"it is a reference, {node.value}; override that"
+        elif name in KEYS and KEYS[name].is_list:
+            why = f"it is a list, which is given whole: --{name} '[ONE, OTHER]'"
+        elif node is None and name in KEYS:
+            why = f"the YAML gives none; write it there first ({KEYS[name].meaning})"
+        else:
+            why = f"it is {node!r}"
+        raise RecipeError(f"{path}: {key} has no parts to override: {why}")
     tree[name] = made
     return made
 
@@ -322,9 +327,10 @@ def _typed(name: str, value: Any, text: str, path) -> Any:
         found = _guess(value)
         if isinstance(found, (dict, list)) and isinstance(found, kinds):
             return found
+        instead = "give a list" if KEYS[name].is_list else "edit the YAML, or change a part of it"
+        part = f"--{name} '[{value}]'" if KEYS[name].is_list else f"--{name}.NAME VALUE"
         raise RecipeError(
-            f"{path}: {name!r} cannot be given on the command line as {value!r}; edit the YAML, or change a part of it: "
-            f"--{name}.NAME VALUE"
+            f"{path}: {name!r} cannot be given on the command line as {value!r}; {instead}: {part}"
         )
     convert = int if int in kinds else float
     try:

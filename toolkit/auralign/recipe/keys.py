@@ -78,6 +78,11 @@ class Key:
         """Whether it can be given on the command line as one word."""
         return not {Constructor, AlignmentMethod, dict, list} & {*self.kinds}
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list, which is given whole on the command line."""
+        return list in self.kinds and Constructor not in self.kinds
+
     def check(self, value: Any) -> Any:
         """The value in the key's type.
 

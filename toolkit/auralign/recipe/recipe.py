@@ -402,16 +402,21 @@ KEYS = {
 def print_help(doc: str) -> None:
     """Print what a stage's script does and the keys that its command line takes; then exit."""
     print(f"{doc.strip()}\n\nusage: {Path(sys.argv[0]).name} YAML [--KEY VALUE ...]".lstrip())
-    print("\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4):")
+    print(
+        "\nKeys of the YAML, each of which can be given on the command line (--lr 3e-4, --frozen '[connector]'):"
+    )
     for name, about in KEYS.items():
         if about.is_scalar:
             default = "" if about.is_required else f" (default: {about.default})"
             print(f"  --{name:<26}{about.meaning}{default}")
+        elif about.is_list:
+            default = f" (default: {', '.join(about.default)})" if about.default else ""
+            print(f"  --{name + ' LIST':<26}{about.meaning}{default}")
     print(
         "\nKeys with parts, which are given by the part (--connector.stride 4, --method.NAME VALUE, --llm.dtype float32):"
     )
     for name, about in KEYS.items():
-        if not about.is_scalar:
+        if not about.is_scalar and not about.is_list:
             print(f"  --{name + '.NAME':<26}{about.meaning}")
     print(
         "\n  --trust-config              let the YAML construct anything; auralign check-config YAML lists what"

@@ -11,10 +11,9 @@
 
 Reads: sentences, one a line, and an LLM
 Writes: OUTPUT/<arm>.jsonl, and on stdout how many each has
-
-usage: audit_arms.py TEXTS LLM OUTPUT [NUMBER]
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -34,11 +33,17 @@ MAX_NEW_TOKENS, BATCH_SIZE = 24, 50
 
 def main(argv):
     """Ask the LLM three times about each sentence, and write the arms."""
-    if len(argv) not in (3, 4) or len(argv) == 4 and not argv[3].isdigit():
-        raise ValueError("usage: audit_arms.py TEXTS LLM OUTPUT [NUMBER]")
-    lines = Path(argv[0]).read_text(encoding="utf-8").splitlines()
-    texts = [line.strip() for line in lines if line.strip()][: int(argv[3]) if len(argv) == 4 else None]
-    llm = load_llm(argv[1])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("texts", type=Path, help="sentences, one a line")
+    parser.add_argument("llm", help="folder or hub id of the LLM")
+    parser.add_argument("output", type=Path, help="folder")
+    parser.add_argument("number", type=int, nargs="?", help="the first so many sentences (default: all)")
+    options = parser.parse_args(argv)
+    lines = options.texts.read_text(encoding="utf-8").splitlines()
+    texts = [line.strip() for line in lines if line.strip()][: options.number]
+    llm = load_llm(options.llm)
     renderer = Renderer(llm.tokenizer, stop_ids=llm.stop_ids)
     exact = ask(llm, renderer, EXACTLY, texts)
     said = [(text, text, "stop") for text in texts]
@@ -49,9 +54,9 @@ def main(argv):
         "foreign_verbatim": (TELL, said),
         "verbatim_unasked": (None, said),
     }
-    Path(argv[2]).mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     for arm, (instruction, rows) in arms.items():
-        with write_atomically(Path(argv[2]) / f"{arm}.jsonl") as file:
+        with write_atomically(options.output / f"{arm}.jsonl") as file:
             for text, target, reason in rows:
                 row = {"instruction": instruction, "text": text, "target": target, "finish_reason": reason}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")

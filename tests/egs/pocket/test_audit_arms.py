@@ -61,6 +61,7 @@ def test_no_other_arm_is_written(rows):
 
 
 @pytest.mark.parametrize("given", [["texts", "llm"], ["texts", "llm", "out", "many"]])
-def test_wrong_arguments_show_the_usage(given):
-    with pytest.raises(ValueError, match="usage: audit_arms.py TEXTS LLM OUTPUT"):
+def test_wrong_arguments_show_the_usage(given, capsys):
+    with pytest.raises(SystemExit, match="2"):
         audit_arms.main(given)
+    assert "texts llm output [number]" in capsys.readouterr().err

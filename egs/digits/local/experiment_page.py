@@ -12,10 +12,13 @@ import numpy as np
 from auralign.files import write_atomically
 from auralign.score.metrics import bootstrap_difference, difference_p_value, holm
 from experiment_contrasts import SHARES, Cells, cells_of, compare, correlate, measure
+from experiment_picture import draw_obedience
 from experiment_plan import CORRELATION, LLM, START, TAGGED_TEXT, TOLD, is_programmed
 
 COUNTED = "<!-- {number} runs -->"
 NOT_RUN, NOT_MEASURED = "not run", "-"
+PICTURE = "obedience.png"
+PICTURED = f"![Right answers of the arms, against how far their embeddings moved and against their training loss]({PICTURE})"
 MIN_LLMS = 6  # for a p-value
 FURTHER_MEANS = {  # what further columns of a program's table show
     "bias": (
@@ -39,7 +42,7 @@ FURTHER = {  # columns of a program's table, and the facts of a run that they sh
 
 
 def publish(path: Path, text: str) -> bool:
-    """Write a page, unless there is one of more runs; returns whether it was written."""
+    """Write a page and its picture, unless there is one of more runs; returns whether it was written."""
 
     def number(page: str) -> int:
         found = re.search(COUNTED.format(number=r"(\d+)"), page)
@@ -49,6 +52,7 @@ def publish(path: Path, text: str) -> bool:
         return False
     with write_atomically(path) as file:
         file.write(text)
+    draw_obedience(text, path.with_name(PICTURE))
     return True
 
 
@@ -68,6 +72,7 @@ def render(registered: Mapping, rows: Mapping[str, dict]) -> str:
         "than LLMs that are trained from scratch. Not run: recorded speakers, the place of the slot as a factor, graded "
         "licences, other learning rates.",
         "",
+        *([PICTURED, ""] if any("course" in row for row in rows.values()) else []),
         *_llms(registered, rows),
     ]
     p_values = holm([_p_value(registered, rows, name) for name in registered["experiments"]])

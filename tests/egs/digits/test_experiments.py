@@ -12,6 +12,7 @@ import experiment_attributes
 import experiment_bias
 import experiment_contrasts
 import experiment_page
+import experiment_picture
 import experiment_plan
 import experiments
 import instructions
@@ -305,6 +306,40 @@ def test_a_page_of_more_runs_is_kept(registered, tmp_path):
     assert experiment_page.publish(path, experiment_page.render(registered, rows_of(2)))
     assert not experiment_page.publish(path, experiment_page.render(registered, rows_of(1)))
     assert "2 of 6 LLMs" in path.read_text()
+
+
+def test_the_picture_shows_what_the_tables_of_arms_have():
+    page = """## drift
+
+| arm | asked | right | loss | moved | runs |
+|---|---|--:|--:|--:|--:|
+| A | nothing | 0.76 | 0.07 | 0.47 | 6 |
+| B | nothing | not run | | | 0 |
+
+| arm | 15 | 30 |
+|---|---|---|
+| A | 0.70 | 0.76 |
+
+## bias
+
+| arm | right | flips |
+|---|--:|--:|
+| A | 0.75 | 0.00 |
+"""
+    assert list(experiment_picture.read_panels(page)) == [
+        ("drift", "moved", {"A": (0.47, 0.76)}),
+        ("drift", "loss", {"A": (0.07, 0.76)}),
+    ]
+
+
+def test_a_page_with_arms_has_their_picture_beside_it(registered, tmp_path):
+    without, path = tmp_path / "without" / "RESULTS.md", tmp_path / "RESULTS.md"
+    without.parent.mkdir()
+    experiment_page.publish(without, experiment_page.render(registered, {}))
+    experiment_page.publish(path, experiment_page.render(registered, rows_of(2)))
+    assert "obedience.png" not in without.read_text() and not without.with_name("obedience.png").exists()
+    assert "](obedience.png)" in path.read_text()
+    assert path.with_name("obedience.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_estimate_uses_what_was_measured(registered):

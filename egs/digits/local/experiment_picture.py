@@ -67,7 +67,7 @@ def make_figure(panels: list[tuple[str, str, Points]]):
             axes.plot([x], [y], "o", color=HUES[arms.index(arm) % len(HUES)])
             axes.annotate(arm, (x, y), xytext=(6, 4), textcoords="offset points")
         axes.set(xlabel=AGAINST[against], ylim=(-0.05, 1.0), title=name)
-        axes.set_xlim(0, 1.2 * max(x for x, _ in points.values()))
+        axes.set_xlim(0, 1.2 * max(x for x, _ in points.values()) or 1)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("right answers, unseen tasks")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch.autograd.function import FunctionCtx
 from torch.utils.checkpoint import checkpoint
 
 from auralign.losses.cross_entropy import MAX_LOGITS
@@ -177,9 +178,9 @@ class _StraightThrough(torch.autograd.Function):
     """A value whose gradient is that of the embeddings that it was made of."""
 
     @staticmethod
-    def forward(context, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+    def forward(_: FunctionCtx, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         return mixed
 
     @staticmethod
-    def backward(context, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(_: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient, None

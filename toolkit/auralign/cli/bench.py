@@ -51,17 +51,17 @@ def do(options: argparse.Namespace) -> int:
     unknown = [name for name in names if name not in BENCHMARKS and name != ALL]
     if unknown:
         raise ValueError(f"no benchmark {unknown[0]!r}; there are: {', '.join([*BENCHMARKS, ALL, REPORT])}")
-    if not names:
-        for module in BENCHMARKS.values():
-            print((import_module(module).__doc__ or module).splitlines()[0])
-        return 0
-    names = list(BENCHMARKS) if ALL in names else names
     if options.repeats < 1:
         raise ValueError(f"--repeats {options.repeats}: give at least 1")
     if options.scale not in SCALES and not Path(options.scale, "config.json").is_file():
         raise ValueError(
             f"--scale {options.scale}: use {', '.join(SCALES)} or the folder of an LLM, which has a config.json"
         )
+    if not names:
+        for module in BENCHMARKS.values():
+            print((import_module(module).__doc__ or module).splitlines()[0])
+        return 0
+    names = list(BENCHMARKS) if ALL in names else names
     settings, code = Settings(options.device, options.scale, options.repeats), 0
     for name in names:
         for row in _rows(name, settings):

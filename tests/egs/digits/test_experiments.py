@@ -17,6 +17,7 @@ import experiment_plan
 import experiments
 import instructions
 from auralign.records import Utterance
+from recipe import run
 
 DIGITS = Path(__file__).parents[3] / "egs" / "digits"
 CORPUS = Path(__file__).parents[2] / "fixtures" / "digits_corpus"
@@ -368,11 +369,10 @@ def test_what_was_registered_is_not_changed_after_a_run(registered, tmp_path):
 
 def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, monkeypatch):
     import experiment_runs
-    import prepare
 
     monkeypatch.chdir(DIGITS)
     data, folder = tmp_path / "data", tmp_path / "runs"
-    prepare.main(["--corpus", str(CORPUS), "--output", str(data)])
+    assert run("prepare.py", "--corpus", str(CORPUS), "--output", str(data))[0] == 0
     folder.mkdir()
     (folder / "llm_1").symlink_to(DIGITS / "models" / "llm")
     small = yaml.safe_load(yaml.safe_dump(registered))
@@ -402,11 +402,9 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
 
 @pytest.mark.parametrize("name", ["bias", "attributes"])
 def test_a_program_on_two_dozen_clips_gives_its_measures(registered, tmp_path, monkeypatch, name):
-    import prepare
-
     monkeypatch.chdir(DIGITS)
     data, folder = tmp_path / "data", tmp_path / "runs"
-    prepare.main(["--corpus", str(CORPUS), "--output", str(data)])
+    assert run("prepare.py", "--corpus", str(CORPUS), "--output", str(data))[0] == 0
     folder.mkdir()
     (folder / "llm_1").symlink_to(DIGITS / "models" / "llm")
     small = yaml.safe_load(yaml.safe_dump(registered))

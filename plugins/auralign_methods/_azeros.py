@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from auralign.layout import DEFAULT, SLOT, Response, Speech, System, Text, View, fill
 from auralign.method import AlignmentMethod
 from auralign.records import Utterance
+from auralign.text.attributes import spoken_form
 from auralign.text.words import is_unknown
 
 VIEWS = TRANSCRIPT, ATTRIBUTES, PERSONA = ("s", "sp", "ssp")
 FIRST, LAST = "first", "last"
+# Quotes at the edges of a slot.
+QUOTED, CLOSING = re.compile(r"""["'“‘«<]+\s*$"""), re.compile(r"""\s*["'”’»>]+""")
 BRACKETED = re.compile(r"\[[^\]]*\]|<[^>]*>|\([^)]*\)")
 # Texts: Hangul, Chinese and Japanese characters, with their punctuation.
 EAST_ASIAN = "\u1100-\u11ff\u2e80-\ua4cf\ua840-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff65-\uffdc\U00020000-\U0002ffff\uff01-\uff60"
@@ -156,27 +159,8 @@ class ViewingArm(Arm):
 
     def _known(self, utterance: Utterance) -> str:
         """Such as: age: young adult, emotion: happy"""
-        named = ((name, _in_words(name, utterance.attributes.get(name))) for name in self.attributes)
+        named = ((name, spoken_form(name, utterance.attributes.get(name))) for name in self.attributes)
         return ", ".join(f"{name}: {value}" for name, value in named if not is_unknown(value))
-
-
-def _in_words(name: str, value) -> str:
-    """An attribute in lower case; ages in years by the groups of the script. "" for one that is not there."""
-    if value is None:
-        return ""
-    try:
-        years = float(value) if name == "age" else None
-    except ValueError:  # such as "twenties"
-        years = None
-    if years is None:
-        return str(value).strip().lower()
-    groups = {  # of the script, but that an age of 0, and of less, makes a young adult there
-        "teenager": 0 <= years < 18,
-        "young adult": 18 <= years < 40,
-        "middle-age adult": 40 <= years <= 60,
-        "senior": 60 < years < 200,
-    }
-    return next((group for group, within in groups.items() if within), "")
 
 
 def check_place(speech_place: str | None) -> None:
@@ -190,11 +174,20 @@ def check_place(speech_place: str | None) -> None:
 def place(instruction: str, speech_place: str | None) -> str:
     """An instruction with its slot moved to the beginning ("first") or the end ("last"); None leaves it.
 
+    The quotes around the slot and a full stop after it go.
+
     >>> place("transcribe this: {speech}", "first"), place("{speech} Repeat the above content.", "first")
     ('{speech} transcribe this', '{speech} Repeat the above content.')
+    >>> place('Transcribe: "{speech}"', "first"), place('Transcribe: "{speech}"', "last")
+    ('{speech} Transcribe', 'Transcribe: "{speech}"')
     """
     before, _, after = instruction.partition(SLOT)
-    if speech_place is None or not (before if speech_place == FIRST else after).strip():
+    beyond = before if speech_place == FIRST else after
+    if speech_place is None or not any(letter.isalnum() for letter in beyond):
         return instruction
-    words = " ".join(part.strip() for part in (before, after) if part.strip()).rstrip(":：")
+    opening, closing = QUOTED.search(before), CLOSING.match(after)
+    if opening and closing:  # the quotes go with the speech
+        before, after = before[: opening.start()], after[closing.end() :]
+    parts = (part.strip() for part in (before, after) if any(letter.isalnum() for letter in part))
+    words = " ".join(parts).rstrip(":：")
     return f"{SLOT} {words}" if speech_place == FIRST else f"{words} {SLOT}"

@@ -5,18 +5,9 @@ from dataclasses import dataclass, replace
 from auralign.layout import DEFAULT, SPEECH, STUDENT, TARGET, Layout, Speech, View, fill
 from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice
+from auralign.text.attributes import EMOTIONS
 
 EMPATHY = "You feel with those who speak to you, and it shows in what you say."
-# What corpora call the emotions: IEMOCAP, MELD, ESD, CREMA-D, RAVDESS and MSP-Podcast have some of these.
-WORDS = (
-    ("neutral", "neu", "calm"),
-    ("happy", "hap", "happiness", "joy"),
-    ("angry", "ang", "anger"),
-    ("sad", "sadness"),
-    ("surprise", "sur", "surprised"),
-    ("fear", "fea", "fearful"),
-    ("disgust", "dis", "disgusted"),
-)
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class BLSPEmo(AlignmentMethod):
         Of the utterance: what the teacher reads.
     values : list of str
         The classes of the head, in lower case and in the order of the authors' code; those of the utterances may have capitals,
-        and be other words for them (`WORDS`).
+        and be other words for them (`auralign.text.attributes.EMOTIONS`).
     head_weight : float
         Of its term.
     refusals : list of str, optional
@@ -99,7 +90,7 @@ class BLSPEmo(AlignmentMethod):
         value = str(value or "").strip().lower()
         if value in self.values:
             return value
-        words = next((words for words in WORDS if value in words), ())
+        words = next((words for words in EMOTIONS if value in words), ())
         return next((known for known in self.values if known in words), None)
 
     def layout(self, utterance, choice, response):

@@ -23,7 +23,7 @@ from auralign import script
 from auralign.files import read_json
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.recipe import RecipeError
-from auralign.score.judge import Judge
+from auralign.score.judge import Judge, classify_transcript
 from auralign.score.metrics import bootstrap_difference, bootstrap_interval, character_error_rate
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.score.task_metrics import Metric, MetricValue, Significance, Translation, WordErrorRate
@@ -72,7 +72,7 @@ class CovostJudge(Judge):
 
     def classify(self, answer, question, said):
         if question.task == "asr":
-            return "wrong content" if self.score(answer, question, said) >= 0.5 else "wrong task"
+            return classify_transcript(answer, said, self.score(answer, question, said))
         to_reference, to_said = chrf(question.reference, answer), chrf(said, answer)
         if to_said > to_reference and is_copy(answer, said):
             return "transcribed"

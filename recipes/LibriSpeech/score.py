@@ -17,7 +17,7 @@ from functools import lru_cache
 from auralign import script
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.score import obey
-from auralign.score.judge import Judge
+from auralign.score.judge import Judge, classify_transcript
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.score.task_metrics import MeanScore, WordErrorRate
 from auralign.text.forms import normalised_form, raw_form
@@ -51,7 +51,7 @@ class LibriSpeechJudge(Judge):
 
     def classify(self, answer, question, said):
         if question.task == "asr":
-            return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
+            return classify_transcript(answer, said, self.accuracy(said, answer))
         return "transcribed" if obey.is_transcription(answer, said) else "other"
 
     def kind(self, question):

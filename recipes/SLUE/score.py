@@ -26,7 +26,7 @@ from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
 from auralign.ledger.recipe import Comparison, score_recipe
 from auralign.records import Hypothesis, Question, Records, Utterance
-from auralign.score.judge import Judge
+from auralign.score.judge import Judge, classify_transcript
 from auralign.score.obey import is_transcription
 from auralign.score.recognition import find_spellings, word_accuracy
 from auralign.score.task_metrics import WordErrorRate
@@ -85,7 +85,7 @@ class SlueJudge(Judge):
 
     def classify(self, answer, question, said):
         if question.task == "asr":
-            return "wrong content" if self.accuracy(said, answer) >= 0.5 else "wrong task"
+            return classify_transcript(answer, said, self.accuracy(said, answer))
         if repeats(answer, said):
             return "transcribed"
         return "other" if read_answer(question.task, answer) is None else "wrong content"

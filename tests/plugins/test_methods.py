@@ -387,6 +387,13 @@ def test_the_speech_comes_first_or_last_by_option(name, task, speech_place, inst
     assert (choice.instruction, choice.task) == (instruction, task)
 
 
+def test_the_quotes_around_the_speech_go_where_it_goes():
+    (choice,) = load_method("sit", instructions=['Say "{speech}".'], speech_place="first").choices(
+        UTTERANCE, Random(0)
+    )
+    assert choice.instruction == "{speech} Say"
+
+
 def test_the_speech_moves_from_the_middle_and_the_beginning_to_the_end():
     for before in ("take {speech} and repeat it", "{speech} take and repeat it"):
         (choice,) = load_method("sit", instructions=[before], speech_place="last").choices(

@@ -164,6 +164,19 @@ class Hypothesis:
     )
 
 
+# What engines and APIs call it in their answers that the limit of length was met.
+CUT_OFF_REASONS = frozenset("length max_tokens max_length max_new_tokens max_output_tokens truncated".split())
+
+
+def is_cut_off(finish_reason: str | None) -> bool:
+    """Whether an answer ended at a limit of length, so that no end of turn is taught after it.
+
+    >>> [is_cut_off(reason) for reason in ("length", "MAX_TOKENS", "stop", None)]
+    [True, True, False, False]
+    """
+    return (finish_reason or "").strip().lower() in CUT_OFF_REASONS
+
+
 # Fields that hold one of some words: another one would be taken for one of them.
 WORDS: dict[type, dict[str, tuple[str, ...]]] = {
     Target: {"finish_reason": ("stop", "length", "given", "none")}

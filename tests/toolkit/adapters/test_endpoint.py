@@ -17,6 +17,13 @@ from auralign.adapters import Prompt, open_endpoint  # noqa: E402
 from auralign.adapters.answering import OtherAnswerer  # noqa: E402
 from auralign.records import Hypothesis, Question, Records, Utterance, write_records  # noqa: E402
 
+REPLIES = {  # the forms of answers of other servers
+    "parts": [{"type": "text", "text": "Go"}, {"type": "text", "text": "."}],
+    "none": None,
+    "null": "NULL",
+    "think": "<think>the first word is go</think>\n\nGo.",
+}
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers with the text parts that it was sent and the number of samples."""
@@ -36,9 +43,11 @@ class Handler(BaseHTTPRequestHandler):
         content = body["messages"][0]["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         said = [part["text"] if part["type"] == "text" else count_samples(part) for part in parts]
+        answer = "|".join(said)
+        message = {"role": "assistant", "content": REPLIES.get(answer, answer)}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": "|".join(said)},
+            "message": None if message["content"] == "NULL" else message,
             "finish_reason": "length",
         }
         self._send({"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]})
@@ -117,6 +126,24 @@ def test_an_endpoint_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr("auralign.adapters.endpoint.MAX_RETRIES", 0)
     with pytest.raises(ConnectionError, match="http://127.0.0.1:1/v1: no answer"):
         open_endpoint("http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize(("asked", "text"), [("parts", "Go."), ("none", "")])
+def test_an_answer_in_parts_or_without_text_is_read(served, asked, text):
+    assert open_endpoint(served[1]).answer([Prompt(asked, None)])[0].text == text
+
+
+def test_an_answer_without_a_message_names_the_address(served):
+    with pytest.raises(ValueError, match=f"{served[1]}: the answer of .* holds no message"):
+        open_endpoint(served[1]).answer([Prompt("null", None)])
+
+
+def test_reasoning_is_no_part_of_an_answer(served, tmp_path):
+    write_records(tmp_path / "m.jsonl", [Utterance("a", "a.wav", 1.0, "think")], kind=Utterance)
+    write_records(tmp_path / "q.jsonl", [Question("a:1", "a", "g", "none", None, None)], kind=Question)
+    answerer = OtherAnswerer(open_endpoint(served[1]), Records(tmp_path / "m.jsonl", Utterance))
+    answerer.write(Records(tmp_path / "q.jsonl", Question), tmp_path / "text.jsonl", given="text")
+    assert [one.text for one in Records(tmp_path / "text.jsonl", Hypothesis)] == ["Go."]
 
 
 def test_the_questions_of_a_test_set_are_asked_with_each_input(served, tmp_path):

@@ -15,6 +15,19 @@ def only(source):
     return found
 
 
+@pytest.mark.parametrize(
+    ("fields", "response"),
+    [
+        ({"finish_reason": "MAX_TOKENS"}, ROW["target"]),
+        ({"stop_reason": "max_tokens"}, ROW["target"]),
+        ({"target": "I heard<|truncated|>"}, "I heard"),
+    ],
+)
+def test_a_foreign_target_that_was_cut_off_ends_no_turn(write_rows, fields, response):
+    found = only(foreign_source(write_rows([{**ROW, **fields}])))
+    assert (found.response, found.finished) == (response, False)
+
+
 def test_a_foreign_row_is_an_example(write_rows):
     found = only(foreign_source(write_rows([ROW])))
     assert (found.text, found.asked, found.response, found.finished) == (

@@ -77,6 +77,19 @@ def test_an_attribute_is_mentioned_word_by_word(value, found):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "response"),
+    [
+        ("age", 25, "You sound like a young adult."),
+        ("age", "70", "A senior."),
+        ("emotion", "happiness", "You seem happy."),
+        ("emotion", "ANG", "So angry!"),
+    ],
+)
+def test_an_attribute_is_mentioned_in_other_words_too(name, value, response):
+    assert mentions(response, value, name) and not mentions(response, "x", name)
+
+
+@pytest.mark.parametrize(
     ("text", "response", "is_other"),
     [
         ("this is what you said", "das ist nicht von mir", True),

@@ -37,6 +37,9 @@ def test_the_name_of_a_task_decides_before_key_words():
         ("{speech}\nGo on from here.", "continue"),
         ("How many words did he use in {speech}", "count_words"),
         ("Shout it in CAPITALS: {speech}", "upper_case"),
+        ("Please convert the speech into text. {speech}", "repeat"),
+        ("What is being said? {speech}", "repeat"),
+        ("Put the spoken words on paper: {speech}", "repeat"),
     ],
 )
 def test_key_words_find_other_wordings_of_a_task(instruction, task):
@@ -48,6 +51,24 @@ def test_other_instructions_are_counted_and_make_nothing_seen():
     assert not found.tasks
     assert found.others == {"Write a poem about {speech}": 2}
     assert found.is_known and not found.is_seen("repeat")
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "What is the capital of France, as said in {speech}?",
+        "Translate from German into English: {speech}",
+        "Spell the name {speech}",
+    ],
+)
+def test_another_request_with_a_key_word_makes_nothing_seen(instruction):
+    assert not match(sentences.TASKS, Counter([Seen("", instruction)])).tasks
+
+
+def test_targets_that_were_written_elsewhere_are_read(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"instruction": "Spell: {speech}", "text": "go", "target": "g o"}\n')
+    assert list(read_targets(path)) == [Seen("", "Spell: {speech}", "")]
 
 
 def test_nothing_is_seen_of_targets_without_an_instruction():

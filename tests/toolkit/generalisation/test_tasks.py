@@ -4,8 +4,10 @@ import pytest
 
 from auralign.files import hash_value
 from auralign.generalisation import VERSION, digits, sentences
+from auralign.generalisation.judge import GeneralisationJudge
 from auralign.generalisation.task import BY_OWN_ANSWER, place_of
 from auralign.layout import SLOT
+from auralign.records import Question
 
 SAID = "go and do you hear"
 PARTS = {"sentences": sentences.TASKS, "digits": digits.TASKS}
@@ -65,6 +67,17 @@ def test_a_transcript_obeys_no_rule(part, task):
 )
 def test_rules_about_digits(task, said, answer, score):
     assert digits.TASKS[task].score(answer, said, "") == score
+
+
+@pytest.mark.parametrize("answer", ["The largest is nine (9).", "nine is the largest of the four digits"])
+def test_a_digit_that_is_said_twice_is_right(answer):
+    assert digits.TASKS["largest"].rule(answer, "three five nine two") == 1
+
+
+def test_a_wrong_yes_is_no_answer_to_another_task():
+    judge = GeneralisationJudge(sentences.TASKS)
+    question = Question("q", "u", "unseen tasks", "person", "x {speech}", "no")
+    assert judge.classify("Yes", question, "go do you hear the bells and the drums") == "wrong content"
 
 
 def test_digits_are_not_asked_about_sentences():

@@ -80,6 +80,16 @@ REFUSALS = (
     "I'm sorry, but I can't continue.",
     "Sorry, but I can't write that for you.",
     "I don't have enough context to answer this question.",
+    # found missing by a reviewer who had read the rules
+    "I'm not comfortable discussing that.",
+    "I am not capable of helping.",
+    "I'm not comfortable doing that.",
+    "I cannot translate this without more context.",
+    "I cannot answer without more context.",
+    "I regret that I cannot help you with this matter.",
+    "I'm sorry, but I'm just a text model and have no ears.",
+    "I could not find any audio in your message.",
+    "I'm sorry, I can't continue this story.",
 )
 ANSWERS = (
     "I'm sorry to hear that you lost your dog.",
@@ -149,6 +159,16 @@ ANSWERS = (
     "There is no sound but the wind.",
     "They said that they could not process the order.",
     "He was tired. I cannot help you, he said.",
+    # by the reviewer
+    "I won't tell anyone.",
+    "I can't hear you, the music is too loud.",
+    "I cannot share the news yet.",
+    "I don't have any information about the train.",
+    "I don't have personal experience with dogs, but I love them.",
+    "Please send me the recording when you have it.",
+    "I cannot repeat that story in front of children.",
+    "I cannot continue the story tonight, children, it is late.",
+    "I couldn't do it without the map.",
 )
 
 

@@ -100,6 +100,21 @@ def test_runs_of_one_method_are_pooled_with_the_runs_drawn_too(make_corpus):
     assert (found.speech.value, found.speech.low, found.speech.high) == (0.5, 0, 1)
 
 
+def test_methods_with_several_runs_differ_once_with_the_runs_drawn_on_their_own(make_corpus):
+    # sift is all right in one run and all wrong in the other, sit always wrong: 0.5, from 0 to 1 as the runs are drawn
+    methods = {
+        "sift seed_1": ("1" * 12, "-" * 12),
+        "sift seed_2": ("-" * 12, "-" * 12),
+        "sit seed_1": ("-" * 12, "-" * 12),
+        "sit seed_2": ("-" * 12, "-" * 12),
+    }
+    ledger = ledger_of(make_corpus, "1" * 12, [str(number) for number in range(12)], methods=methods)
+    (found,) = ledger.differences
+    assert (found.method, found.other) == ("sit", "sift")
+    assert (found.estimate.value, found.estimate.low, found.estimate.high) == (-0.5, -1, 0)
+    assert [one.method for one in ledger.behaviours][-2:] == ["sift, 2 runs", "sit, 2 runs"]
+
+
 def test_one_run_is_not_pooled(ledger):
     assert ledger.pooled == ()
 

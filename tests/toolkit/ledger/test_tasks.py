@@ -84,6 +84,15 @@ def test_a_row_shows_mean_worst_and_deviation():
     )
 
 
+def test_the_floor_is_another_text_and_shuffled_a_column_of_its_own():
+    asked = items(["right", "right"])
+    for item in asked:
+        item.answers["other_text"] = "right" if item.question.phrasing else "wrong"
+    found = task_table(tables({"m": asked}))
+    cells = dict(zip(found.headers, found.rows[0], strict=True))
+    assert (cells["floor"], cells["shuffled"]) == ("50.00", "0.00")
+
+
 def test_a_comparison_says_in_how_many_phrasings_chance_does_not_explain_it():
     (row,) = comparison_table(tables({"m": items(["right", "wrong"])})).rows
     assert row == [

@@ -4,7 +4,7 @@ import pytest
 
 from auralign.records import Question
 from auralign.score import measures
-from auralign.score.judge import EXACT, OTHER_FORM, TRANSCRIBED, Judge
+from auralign.score.judge import EXACT, OTHER_FORM, TRANSCRIBED, Judge, classify_transcript
 from auralign.score.task_metrics import MeanScore, Metric, MetricValue
 
 ACCURACY = MeanScore(lambda answer, question, said: 1.0, "accuracy")
@@ -63,3 +63,17 @@ def test_the_earlier_module_has_the_same_classes():
 def test_a_wrong_answer_is_a_copy_or_the_right_content(reference, said, answer, name):
     question = Question("q", "utt", "unseen tasks", "task", "{speech}", reference)
     assert Judge().classify(answer, question, said) == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "accuracy", "name"),
+    [
+        ("no do we fear", 0.25, "wrong content"),  # 4 of 13 letters differ
+        ("go do", 0.5, "wrong content"),
+        ("The cat sat on it.", 0.0, "wrong task"),
+        ("I'm sorry, I cannot hear.", 0.0, "wrong task"),
+        ("", 0.0, "wrong task"),
+    ],
+)
+def test_a_transcript_that_was_misheard_is_no_lost_instruction(answer, accuracy, name):
+    assert classify_transcript(answer, "go do you hear", accuracy) == name

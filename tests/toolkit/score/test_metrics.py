@@ -94,6 +94,17 @@ def test_difference_is_paired():
     assert (found.low, found.high) == pytest.approx((0.1 - half_width, 0.1 + half_width), abs=0.003)
 
 
+def test_difference_of_all_right_and_all_wrong_has_no_interval():
+    found = bootstrap_difference([1] * 12, [0] * 12, clusters=range(12), seed=1)
+    assert (found.value, found.low, found.high) == (1, None, None)
+
+
+def test_recovery_of_everything_has_the_interval_of_the_share():
+    # Wilson's of 12 of 12: 12 / (12 + 1.96**2)
+    found = bootstrap_recovery([1] * 12, [0] * 12, [1] * 12, clusters=range(12), seed=1)
+    assert (found.value, found.low, found.high) == (1, pytest.approx(12 / (12 + 1.96**2), abs=1e-4), 1)
+
+
 def test_recovery_by_hand():
     # floor 1/4, speech 2/4, ceiling 4/4: (1/4) / (3/4)
     found = bootstrap_recovery([1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], clusters="abcd", seed=1)

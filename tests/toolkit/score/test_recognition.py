@@ -89,6 +89,16 @@ def test_interval_is_drawn_over_speakers():
     assert (found.wer.value, found.wer.low, found.wer.high) == (1 / 2, 0, 1)
 
 
+def test_answers_to_several_wordings_about_an_utterance_are_drawn_together():
+    # of two utterances of each speaker, one is wrong in all four wordings: as wide as with one wording
+    texts, answers = ["a b"] * 4, ["x y", "a b"] * 2
+    once = error_rate(raw_form("en"), texts, answers, speakers="kkmm", utt_ids="wxyz", seed=1).wer
+    often = error_rate(
+        raw_form("en"), texts * 4, answers * 4, speakers="kkmm" * 4, utt_ids="wxyz" * 4, seed=1
+    ).wer
+    assert (once.low, once.high) == (often.low, often.high) == (0, 1)
+
+
 def test_one_speaker_gives_no_interval():
     found = raw(["a b"] * 2, ["x y", "a b"], speakers="kk")
     assert (found.wer.value, found.wer.low, found.wer.high) == (1 / 2, None, None)

@@ -6,11 +6,14 @@ from auralign.adapters.other_model import OtherModel, Prompt
 from auralign.data.audio import audio_path, read_audio
 from auralign.decode.answers import FROM_TEXT, Answerer
 from auralign.layout import SLOT
+from auralign.reasoning import Reasoning
 from auralign.records import Hypothesis, Question, Records
+
+REASONING = Reasoning()  # of tags that need no declaration, as the model's template is not known
 
 
 class OtherAnswerer(Answerer):
-    """Answers questions with a model behind an adapter. Text is read by the same model, without speech.
+    """Answers questions with a model behind an adapter. Text is read by the same model, without speech; reasoning is left out.
 
     Arguments
     ---------
@@ -42,7 +45,7 @@ class OtherAnswerer(Answerer):
                 key=question.key,
                 utt_id=question.utt_id,
                 input=given,
-                text=reply.text,
+                text=REASONING.split(reply.text)[0],
                 finish_reason=reply.finish_reason,
                 transcript=text if given == "transcript" else None,
             )

@@ -18,6 +18,7 @@ from typing import Any
 
 from auralign.adapters.other_model import MAX_NEW_TOKENS, SAMPLE_RATE, OtherModel, Prompt, Reply
 from auralign.files import hash_value
+from auralign.records import is_cut_off, shorten
 
 SECONDS = 600.0  # that one answer may take
 MAX_RETRIES = 5
@@ -85,16 +86,30 @@ class Endpoint(OtherModel):
             )
         except self._errors.APIError as error:
             raise self._explain(error) from error
-        if not found.choices:
-            raise ValueError(f"{self.address}: the answer of {self.model} has no choice")
-        choice = found.choices[0]
-        return Reply(choice.message.content or "", "length" if choice.finish_reason == "length" else "stop")
+        except ValueError as error:  # the client does not wrap what json says
+            raise ValueError(f"{self.address}: the answer of {self.model} is no JSON ({error})") from error
+        choices = getattr(found, "choices", None)  # a page of HTML comes back as text
+        if not choices or getattr(choices[0], "message", None) is None:
+            raise ValueError(
+                f"{self.address}: the answer of {self.model} holds no message ({shorten(repr(found))}); is this the "
+                "address of an OpenAI-style endpoint, up to /v1?"
+            )
+        reason = "length" if is_cut_off(choices[0].finish_reason) else "stop"
+        return Reply(_read_content(choices[0].message.content), reason)
 
     def _explain(self, error: Any) -> Exception:
         """The client's error with the address in it."""
         if isinstance(error, self._errors.APIConnectionError):
             return ConnectionError(f"{self.address}: no answer ({error}); is the server running?")
         return ValueError(f"{self.address}: the endpoint refuses the request ({error})")
+
+
+def _read_content(content: Any) -> str:
+    """The text of an answer, which some servers send in parts; "" if there is none."""
+    if isinstance(content, list):
+        parts = (part if isinstance(part, dict) else vars(part) for part in content)
+        return "".join(str(part.get("text") or "") for part in parts)
+    return content or ""
 
 
 def _make_content(prompt: Prompt) -> Any:

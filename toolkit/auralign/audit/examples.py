@@ -15,9 +15,7 @@ from typing import Any
 from auralign.layout import SLOT, Response, Text, View, fill
 from auralign.method import AlignmentMethod, lay_out
 from auralign.plugins import MethodError, load_method
-from auralign.records import RecordError, Records, Target, Utterance, read_about, shorten
-
-CUT_OFF = "length"  # the finish reason after which no end of turn is taught
+from auralign.records import RecordError, Records, Target, Utterance, is_cut_off, read_about, shorten
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def own_source(path: Path, manifest: Path, method: AlignmentMethod | None = None
                 text=utterance.text,
                 instruction=target.choice.instruction,
                 response=target.response,
-                finished=target.finish_reason != CUT_OFF,
+                finished=not is_cut_off(target.finish_reason),
                 read=read,
                 attributes=utterance.attributes,
                 drawn=bool(target.decoding.get("temperature")),

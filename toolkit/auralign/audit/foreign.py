@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from auralign.audit.examples import CUT_OFF, Example, Source
+from auralign.audit.examples import Example, Source
 from auralign.data.sources.columns import Columns, get_cell, list_names
 from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.rows import Row
 from auralign.data.sources.tables import find_separator
 from auralign.layout import DEFAULT, SLOT, Response, System, Text, View, fill
-from auralign.records import RecordError, Records, Utterance, shorten
+from auralign.records import RecordError, Records, Utterance, is_cut_off, shorten
 
+TRUNCATED = "<|truncated|>"  # after an answer that was cut off, in the data of AZeroS
 FOREIGN_FORMS = ("jsonl", "csv", "tsv", "parquet")
 # The usual names of the column of each field, tried if no mapping is given.
 COLUMNS = {
@@ -24,7 +25,7 @@ COLUMNS = {
     "target": ("target", "response", "answer", "completion", "output"),
     "instruction": ("instruction", "prompt", "question"),
     "language": ("language", "lang", "locale"),
-    "finish_reason": ("finish_reason",),
+    "finish_reason": ("finish_reason", "stop_reason"),
 }
 
 
@@ -95,8 +96,12 @@ def foreign_source(
             known |= given if isinstance(given, dict) else {}
             known |= {name: get_cell(row, column, position) for name, column in attributes.items()}
             instruction = _template(values["instruction"], position, source.notes)
-            finished = values["finish_reason"] != CUT_OFF
-            response = Response(values["target"], finished=finished)
+            target = values["target"]
+            is_marked = target.rstrip().endswith(TRUNCATED)
+            if is_marked:
+                target = target.rstrip().removesuffix(TRUNCATED)
+            finished = not is_marked and not is_cut_off(values["finish_reason"])
+            response = Response(target, finished=finished)
 
             def read(text: str, instruction: str | None = instruction, response: Response = response) -> View:
                 return View((*fill(instruction, Text(text)), response), system=system)
@@ -106,7 +111,7 @@ def foreign_source(
                 utt_id=values["id"],
                 text=values["text"],
                 instruction=instruction,
-                response=values["target"],
+                response=target,
                 finished=finished,
                 read=read,
                 attributes={name: value for name, value in known.items() if value not in (None, "")},

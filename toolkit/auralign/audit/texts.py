@@ -17,6 +17,7 @@ from auralign.audit.examples import Example
 from auralign.files import hash_value
 from auralign.generate.filters import Answered, check
 from auralign.records import Records
+from auralign.text.attributes import words_for
 from auralign.text.words import is_unknown, plain
 
 # Words that carry grammar and not content, by language; they also tell languages of Latin script apart.
@@ -83,13 +84,19 @@ def overlap(text: str, response: str) -> float | None:
     return (said & answered).total() / answered.total() if answered else None
 
 
-def mentions(response: str, value: Any) -> bool:
-    """Whether the words of an attribute's value follow each other in the target.
+def mentions(response: str, value: Any, name: str = "") -> bool:
+    """Whether the words of an attribute's value, or other words for it, follow each other in the target.
 
     >>> mentions("A middle-aged woman, happy.", "Happy"), mentions("She is unhappy", "happy")
     (True, False)
+    >>> mentions("You sound like a young adult.", 25, "age")
+    True
     """
-    wanted, found = word_list(str(value)), word_list(response)
+    found = word_list(response)
+    return any(_holds(found, word_list(words)) for words in words_for(name, value))
+
+
+def _holds(found: list[str], wanted: list[str]) -> bool:
     size = len(wanted)
     return bool(wanted) and any(found[at : at + size] == wanted for at in range(len(found) - size + 1))
 
@@ -201,7 +208,7 @@ class Texts:
                 continue
             of_name = self.attributes.setdefault(name, Counter())
             of_name["known"] += 1
-            of_name["mentioned"] += mentions(example.response, value)
+            of_name["mentioned"] += mentions(example.response, value, name)
         self._compare(example, said, answered)
 
     def _compare(self, example: Example, said: str, answered: str) -> None:

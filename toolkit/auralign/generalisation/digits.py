@@ -172,6 +172,10 @@ _TABLE: dict[str, tuple[tuple[str, ...], str, Callable[[list[int]], list[int]]]]
         lambda digits: [(digits[-1] + step) % 10 for step in range(1, NUM_CONTINUED + 1)],
     ),
 }
+ONE_DIGIT = frozenset({"first", "last", "count", "smallest", "largest"})
+COUNTED = re.compile(
+    r"\b(?:of|among|in|from) (?:the|these|those|all) \w+ (?:digits|numbers)\b", re.IGNORECASE
+)
 VALUES = {"spanish": SPANISH_VALUES, "german": GERMAN_VALUES}
 OTHER_NAMES = {"repeat": ("transcription", "transcribe", "asr")}
 
@@ -222,10 +226,14 @@ def _is_right(name: str, answer: str, said: str) -> float:
     if digits is None:
         raise ValueError(f"{said!r} holds other words than digits; ask the tasks of digits about digits")
     values = VALUES.get(name, ENGLISH_VALUES)
+    if name in ONE_DIGIT:  # "of the four digits" says how many there are, and not which
+        answer = COUNTED.sub(" ", answer)
     expected, found = _TABLE[name][2](digits), read_digits(answer, values)
     accepted: Sequence[list[int]] = [expected]
     if values is ENGLISH_VALUES and name != "repeat":
         accepted = [expected, [*digits, *expected], [*expected, *digits]]
+    if name in ONE_DIGIT and found != digits:
+        accepted = [*accepted, expected * 2]  # "nine (9)"
     return float(found in accepted)
 
 

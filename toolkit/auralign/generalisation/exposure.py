@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auralign.audit.foreign import foreign_source
 from auralign.generalisation.task import Task, place_of, wording_key
 from auralign.layout import SLOT
 from auralign.records import Records, Target, Utterance, check_header, read_rows, shorten
@@ -67,7 +68,7 @@ UNKNOWN = Exposure(is_known=False)
 
 
 def read_targets(path: Path, manifest: Path | None = None) -> Iterable[Seen]:
-    """What the targets of a file ask: a file of stage 2, or a text file with an instruction on each line.
+    """What the targets of a file ask: a file of stage 2, targets written elsewhere, or a text with an instruction on each line.
 
     Arguments
     ---------
@@ -86,6 +87,10 @@ def read_targets(path: Path, manifest: Path | None = None) -> Iterable[Seen]:
         first = file.readline()
     if not first.lstrip().startswith(b'{"'):
         yield from _read_lines(path)
+        return
+    if b'"schema"' not in first:  # targets that were written elsewhere, as `auralign audit` reads them
+        for example in foreign_source(path, manifest=manifest).iterate():
+            yield Seen("", example.instruction, "" if example.instruction else example.text)
         return
     check_header(first, Target, position=path)
     utterances = Records(manifest, Utterance) if manifest is not None and manifest.is_file() else None

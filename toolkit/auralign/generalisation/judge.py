@@ -8,6 +8,9 @@ from auralign.records import Question
 from auralign.score.judge import TRANSCRIBED, Judge, is_verbatim
 from auralign.text.words import words
 
+YES_NO = frozenset({"contains_word", "person"})
+"""Tasks whose answer is yes or no: a wrong one is no answer to another of them."""
+
 
 class GeneralisationJudge(Judge):
     """Judges the answers of one part.
@@ -34,11 +37,16 @@ class GeneralisationJudge(Judge):
         """TRANSCRIBED for a copy of what was said, "wrong task" if the rule of another task holds, else as far as it is known."""
         if question.task != "repeat" and is_verbatim(words(answer), words(said)):
             return TRANSCRIBED
+        asks_yes_no = question.task in YES_NO
         others = (
-            task for name, task in self.tasks.items() if name != question.task and task.rule is not None
+            task
+            for name, task in self.tasks.items()
+            if name != question.task and not (asks_yes_no and name in YES_NO)
         )
         if any(task.rule is not None and task.rule(answer, said) == 1 for task in others):
             return "wrong task"
+        if asks_yes_no and words(answer)[:1] in (["yes"], ["no"]):
+            return "wrong content"
         return "other" if self.tasks[question.task].kind == BY_RULE else "wrong content"
 
     def kind(self, question: Question) -> str:

@@ -20,13 +20,14 @@ UTTS_PER_SPEAKER = 2
 
 # Key words of an instruction that asks for the same task as one of `obey`; the first match does not exclude others.
 ASKS = {
-    "upper_case": r"\bcapitals?\b|\bupper.?case",
+    "upper_case": r"\bcapitals\b|\b(block )?capital letters?\b|\bupper.?case",
     "first_word": r"\b(first|opening|initial) word\b|\bword\b.*\b(comes first|began|begins)\b",
     "last_word": r"\b(last|final|closing) word\b|\bword\b.*\b(comes last|ended|ends)\b",
     "count_words": r"\bhow many words\b|\bnumber of words\b|\bcount\b.*\bwords\b",
     "contains_word": r"\b(does|do|is|was)\b.*\bword '[^']+'|\bcontains? the word\b|\bword\b.*\b(occur|appear)",
     "json": r"\bjson\b",
-    "spell_first_word": r"\bspel(l|t|led|ling)\b|letter by letter|\bletters\b.*\bone by one\b",
+    "spell_first_word": r"\bspel(l|t|led|ling)\b.*\bword\b|\bword\b.*\bspel(l|t|led|ling)\b|letter by letter"
+    r"|\bletters\b.*\bone by one\b",
 }
 
 REPEAT = (
@@ -92,7 +93,9 @@ TASKS: dict[str, Task] = {
             _is_usable,
             frozenset({"repeat", "transcription", "transcribe", "asr", "repetition"}),
             r"\brepeat\b|\btranscri|\bwrite (it |this |that )?down\b|\bword for word\b|\bexact words\b|\bdictation\b"
-            r"|\bsay (it|this|that) again\b|\bwhat did (you hear|the speaker say)\b|\bwhat was said\b|\bonce more\b",
+            r"|\bsay (it|this|that) again\b|\bwhat did (you hear|the speaker say)\b|\bwhat (was|is being) said\b|\bonce more\b"
+            r"|\b(speech|audio|recording)\b.* (in)?to text\b|\brecogni[sz]e (the|this) (speech|audio)\b|\bon paper\b"
+            r"|\b(write|type|note)\b.*\b(you (hear|heard)|spoken|out (the|this) (audio|speech|recording))\b|\bdictate\b",
         ),
         *(_obey(name) for name in ASKS),
         _own(
@@ -114,7 +117,7 @@ TASKS: dict[str, Task] = {
             GERMAN,
             "the words of the LLM's own translation of the text",
             "german translate_german",
-            r"\bgerman\b",
+            r"(?<!from )\bgerman\b",
         ),
         _own(
             "continue",

@@ -36,16 +36,22 @@ INPUT = rf"(?:[\w-]+ )?(?:{SOUND}|(?:text|sentence|file|transcript|input|passage
 # What an assistant works on, and what it will not give.
 MATTER = re.compile(
     rf"\b(?:{SOUND}|(?:text|task|request|question|prompt|instruction|sentence|message|content|conversation|topic|transcript"
-    "|language|file|image|video|link|website|document|opinion|attachment|passage|matter)s?|queries|query|story|transcription"
-    "|translation|information|data|advice|assistance|guidance|internet|web|news|external|real-time|politics|personal|harmful"
+    "|language|file|image|video|link|website|document|opinion|attachment|passage|matter)s?|queries|query|transcription"
+    "|translation|information|data|advice|assistance|guidance|internet|web|external|real-time|politics|personal|harmful"
     r"|illegal|explicit|offensive|inappropriate|dangerous|hateful|copyrighted|violence)\b"
+    # what people tell each other too: only at the end of the clause
+    r"|\b(?:this|that|your|the)(?: \w+)? (?:story|stories|news)$"
+)
+# What is missing for the deed, and so no part of its object.
+WITHOUT = re.compile(
+    rf" ?\bwithout (?:(?:more|further|additional|enough|any|the|an?|your) )+(?:{INPUT}|context|details?|information)\b.*"
 )
 PERSONAL = (
     r"\b(?:my(?! (?:own |personal )?(?:opinion|view|thought|feeling)s?\b)|our|his|her|their"
     r"|enough(?! (?:context|information|data)))\b"
 )
 DEED = (
-    "(?:do|see|mak(?:e|ing)|(?:answer|continu|complet|writ|creat|produc|repeat|shar|provid|generat|translat|transcrib|process|access"
+    "(?:do(?:ing)?|see(?:ing)?|mak(?:e|ing)|(?:answer|continu|complet|writ|creat|produc|repeat|shar|provid|generat|translat|transcrib|process|access"
     "|perform|execut|analy|interpret|summari|describ|recogni|detect|identif|determin|brows|discuss|engag|respond|reply|comment"
     "|speak|fulfil|open|view|play|understand|read|offer|giv|recommend|endors|promot|express|verif|confirm|tell|hear|listen"
     "|assess|judg|infer|comply|assist|interact|search|rat|evaluat|help|talk|say|reveal)[a-z]*)"
@@ -54,12 +60,12 @@ DEED = (
 ALONE = frozenset(
     "do answer answering comply help assist respond hear listen write translate transcribe repeat continue provide comment"
     " discuss talk say tell you that this it these those so such what was is has are were have been said saying asked ask asking"
-    " here further about for with on in to as like for directly anyone due because i am".split()
+    " here further about for with on in to as like for directly due because i am".split()
 )
 ADVERB = "(?:(?:currently|quite|also|actually|simply|just|really|directly|physically|respectfully|politely|only) )*"
 LEAD = _any(
     "but|however|though|and|so|then|because|since|as|that|unfortunately|regrettably|regretfully|sadly|no|sorry|apologies",
-    r"(?:i|we) (?:am|are) (?:\w+ )?(?:sorry|afraid)(?: that)?|my apologies|i apologi[sz]e|i regret to \w+(?: you)?",
+    r"(?:i|we) (?:am|are) (?:\w+ )?(?:sorry|afraid)(?: that)?|my apologies|i apologi[sz]e|i regret (?:to \w+(?: you)?|that)",
     "i (?:must|have to) inform you|it (?:seems|looks like|appears)|at (?:this time|the moment)",
     r"without (?!my|our|his|her|their)(?:[\w-]+ )+?(?=i )",
 )
@@ -79,14 +85,19 @@ CANNOT = _any(
 )
 REFUSED = re.compile(rf"{LEAD}{CANNOT} {ADVERB}(?P<object>{DEED}\b.*)")
 HAS_NO = _any(
-    rf"(?:do|did) not {ADVERB}(?:have|possess|receive|see|hear)", "have no", "have not received", "lack"
+    rf"(?:do|did|could) not {ADVERB}(?:have|possess|receive|see|hear|find)",
+    "have no",
+    "have not received",
+    "lack",
 )
 LACKED = re.compile(rf"{LEAD}(?:i|we) {ADVERB}{HAS_NO}\b(?P<object>.*)")
 LACK = re.compile(
-    rf"\b(?:(?:cap)?abilit(?:y|ies)|capacity|personal \w+|(?:information|context|{SOUND})(?=$| (?:about|on|to|file|clip))"
+    rf"\b(?:(?:cap)?abilit(?:y|ies)|capacity|personal \w+(?=$| (?:or|and|like|to)\b)"
+    rf"|(?:information|context)(?=$| (?:about|on) (?:that|this|it|(?:the|your) (?:{SOUND}|topic|question))\b| to\b)"
+    rf"|{SOUND}(?=$| (?:about|on|to|file|clip|in your)\b)"
     r"|(?:feelings|emotions|an opinion|opinions|ears|a body)(?:$| (?:or|like|on this|on that)\b)|access(?:$|.*\bto that\b))"
 )
-MODEL = r"(?:ai|(?:large )?language model|chatbot|text-(?:based|only) \w+)\b(?! \w+er\b)"
+MODEL = r"(?:ai|(?:large )?language model|chatbot|text(?:-(?:based|only) \w+| model))\b(?! \w+er\b)"
 GIVE = "(?:provide|include|attach|upload|share|send)d?"
 OTHERWISE = re.compile(
     LEAD
@@ -104,7 +115,8 @@ OTHERWISE = re.compile(
         rf"(?:there (?:is|was) )?(?:no|any) {INPUT}(?: \w+){{0,2}} "
         rf"(?:provided|attached|given|included|supplied|for me|in your|to {DEED})\b",
         rf"you (?:did not|have not|forgot to) {GIVE} (?:(?:me|with|any|an?|the|your) )*{INPUT}",
-        rf"(?:please|could you|can you)(?: please)? {GIVE} (?:(?:me|us|with|the|your|an?|some) )*{INPUT}",
+        rf"(?:please|could you|can you)(?: please)? {GIVE} (?:(?:me|us|with|the|your|an?|some) )*{INPUT}"
+        r"(?!.*\b(?:when|if|once|after|as soon)\b)",
         rf"(?:the|your) {INPUT} (?:is|was|were) not (?:accessible|available|provided|attached)\b",
     )
 )
@@ -114,6 +126,7 @@ GREETING = 4  # words of a sentence that is not counted among them
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 CLAUSE = re.compile(r"[.,!?;:\u2013\u2014]+\s*|\s+(?=(?:so|because) )")
 QUOTED = re.compile(r"[\"“”][^\"“”]*[\"“”]\W*\w")
+GOES_ON = re.compile(r"[\W_]*(?:but|so|as|because|since|please|i|can|could)\b")
 NARRATED = re.compile(r"\b(?:he|she|they|says?|said|asks?|asked|told)\b")
 
 
@@ -164,8 +177,17 @@ def _refuses(sentence: str) -> bool:
     found = refused or lacked
     if not found or re.search(PERSONAL, found["object"]):
         return False
-    words = set(re.findall(r"[a-z]+", found["object"]))
-    is_matter = bool(MATTER.search(found["object"]))
+    deed = WITHOUT.sub("", found["object"])
+    words = {_infinitive(word) for word in re.findall(r"[a-z]+", deed)}
+    is_matter = bool(MATTER.search(deed))
+    if refused and words == {"hear", "you"}:  # unless the noise around is the reason
+        return clause == sentence.rstrip(" .!?") or bool(GOES_ON.match(sentence[len(clause) :]))
     if refused:
         return is_matter or (words <= ALONE and words != {"help", "it"})
     return bool(LACK.search(found["object"])) or (is_matter and "access" in words)
+
+
+def _infinitive(word: str) -> str:
+    """A word of ALONE for its -ing form; any other word as it is."""
+    stem = word.removesuffix("ing")
+    return next((form for form in (word, stem, stem + "e") if form in ALONE), word)

@@ -110,14 +110,20 @@ def make_ledger(
             rows.append(row if kind is None else replace(row, tasks={}))  # shown with the whole group
             if kind is None:
                 wrong += [_make_example(method, item) for item in items if item.answer_class != RIGHT]
+        runs = {
+            found[0] if len(found) == 1 else method: [members[one] for one in found]
+            for method, found in families(methods).items()
+        }
         differences += [
-            _difference(name, method, other, members, bootstrap) for other, method in combinations(methods, 2)
+            _difference(name, method, other, runs, bootstrap) for other, method in combinations(runs, 2)
         ]
-        pooled += [
-            _pool(method, name, [members[run] for run in runs], bootstrap)
-            for method, runs in families(methods).items()
-            if len(runs) > 1
-        ]
+        for method, found in runs.items():
+            if len(found) > 1:
+                pooled.append(_pool(method, name, found, bootstrap))
+                together = _join(found)
+                units = _units(together) | _run_units(found) | bootstrap
+                label = f"{method}, {len(found)} runs"
+                behaviours.append(measure_behaviour(label, name, together, units))
     adjusted = holm([difference.p_value for difference in differences])
     differences = [
         replace(difference, adjusted=value) for difference, value in zip(differences, adjusted, strict=True)
@@ -231,9 +237,14 @@ def _rates(scores, rows=slice(None)):
     return Rates(len(chosen["text"]), **{"normalised": None, "transcript": None, **means})
 
 
-def _difference(group, method, other, members, bootstrap):
-    units = {**_units(members[method]), **bootstrap}
-    scores, others = (_scores(members[name])["speech"] for name in (method, other))
+def _difference(group, method, other, runs, bootstrap):
+    """The difference of two methods, each of which may have several runs."""
+    items, other_items = _join(runs[method]), _join(runs[other])
+    scores, others = (_scores(found)["speech"] for found in (items, other_items))
+    units = {**_units(items), **bootstrap}
+    if len(runs[method]) > 1 or len(runs[other]) > 1:
+        units["other_units"] = _units(other_items) | _run_units(runs[other])
+        units |= _run_units(runs[method])
     return Difference(
         group,
         method,
@@ -241,6 +252,15 @@ def _difference(group, method, other, members, bootstrap):
         bootstrap_difference(scores, others, **units),
         difference_p_value(scores, others, **units),
     )
+
+
+def _join(runs):
+    return [item for run in runs for item in run]
+
+
+def _run_units(runs):
+    """The run of each item, for the bootstrap."""
+    return {"runs": [number for number, run in enumerate(runs) for _ in run]}
 
 
 def _units(items):
@@ -253,8 +273,8 @@ def _units(items):
 
 def _pool(method, group, runs, bootstrap) -> Pooled:
     """Several runs of a method together."""
-    items = [item for run in runs for item in run]
-    units = _units(items) | {"runs": [number for number, run in enumerate(runs) for _ in run], **bootstrap}
+    items = _join(runs)
+    units = _units(items) | _run_units(runs) | bootstrap
     scores = _scores(items)
     return Pooled(
         method,

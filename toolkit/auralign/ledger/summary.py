@@ -109,26 +109,19 @@ def _describe_best(results, metric):
 
 
 def _describe_margin(ledger, best, second):
-    """A warning if chance may explain the best two methods' difference: the paired one of two runs; of methods with several runs,
-    whether their intervals meet."""
-    if len(best.rows) == len(second.rows) == 1:
-        return _describe_paired_margin(ledger, best.rows[0], second.rows[0])
-    if None not in (best.speech.low, second.speech.high) and best.speech.low > second.speech.high:
-        return ""
-    both = " and ".join(
-        f"{format_rate(one.speech.value)} ({format_interval(one.speech) if one.speech.low is not None else 'no interval'})"
-        for one in (best, second)
-    )
-    return f", but {second.method} may equal it ({ledger.metric}: {both})"
-
-
-def _describe_paired_margin(ledger, best, second):
-    names = {best.method, second.method}
+    """A warning if chance may explain the best two methods' difference; of methods with several runs it shows both intervals."""
+    group, names = main_group(ledger), {best.method, second.method}
     found = next(
-        item for item in ledger.differences if item.group == best.group and {item.method, item.other} == names
-    )
-    if found.is_significant(ledger.confidence):
+        (one for one in ledger.differences if one.group == group and {one.method, one.other} == names), None
+    )  # None: several runs, in a file of an earlier auralign
+    if found is not None and found.is_significant(ledger.confidence):
         return ""
+    if found is None or len(best.rows) > 1 or len(second.rows) > 1:
+        both = " and ".join(
+            f"{format_rate(one.speech.value)} ({format_interval(one.speech) if one.speech.low is not None else 'no interval'})"
+            for one in (best, second)
+        )
+        return f", but {second.method} may equal it ({ledger.metric}: {both})"
     interval = format_interval(found.estimate)
     if found.estimate.low is None:
         interval = f"no interval, {format_speakers(found.estimate)} speakers"

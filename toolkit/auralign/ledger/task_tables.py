@@ -32,14 +32,16 @@ COMPARISON_HEADERS = (
 )
 NUM_TEXTS = 4  # leading columns with words
 LEGEND = (
-    "Columns are means over the phrasings of a task; worst and deviation are of the speech column; its interval is over all "
+    "Columns are means over the phrasings of a task; floor is the LLM that reads another utterance's text, shuffled the method "
+    "that hears another utterance's speech; worst and deviation are of the speech column; its interval is over all "
     "phrasings together, resampled by speaker, then by utterance. A dash means no interval, as of fewer than ten speakers; with "
     "fewer than twenty it is rough. significant, in the report: the number of phrasings whose difference is significant at 5 %."
 )
 
 
 def task_table(tables: list[TaskTable]) -> Table:
-    """A row for each metric and method."""
+    """A row for each metric and method; files of an earlier auralign lack the floor, in whose place "shuffled" stands."""
+    has_floor = any("other_text" in table.read for table in tables)
     rows = []
     for table in tables:
         for method, heard in table.heard.items():
@@ -52,6 +54,7 @@ def task_table(tables: list[TaskTable]) -> Table:
                     method,
                     f"{table.num_questions} x {table.num_phrasings}",
                     *(_mean(table.read.get(kind)) for kind in ("text", "normalised", "transcript")),
+                    *([_mean(table.read.get("other_text"))] if has_floor else []),
                     _mean(heard["shuffled"]),
                     _mean(speech),
                     format_interval(speech),
@@ -60,7 +63,10 @@ def task_table(tables: list[TaskTable]) -> Table:
                     f"{speech.deviation:z.2f}",
                 ]
             )
-    return Table(TASK_HEADERS, rows, num_texts=NUM_TEXTS)
+    headers = list(TASK_HEADERS)
+    if has_floor:
+        headers.insert(headers.index("floor") + 1, "shuffled")
+    return Table(headers, rows, num_texts=NUM_TEXTS)
 
 
 def comparison_table(tables: list[TaskTable]) -> Table:

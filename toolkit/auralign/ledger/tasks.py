@@ -21,7 +21,7 @@ from auralign.score.metrics import MIN_SPEAKERS
 from auralign.score.task_metrics import Asked, MetricValue, Significance
 
 CASCADE = "matched cascade"
-COLUMNS = ("text", "normalised", "transcript", "speech", "shuffled")
+COLUMNS = ("text", "normalised", "transcript", "other_text", "speech", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TaskTable:
     num_questions: int  # of the phrasing with most questions
     num_phrasings: int
     wordings: tuple[str | None, ...]  # of the first question of each phrasing
-    read: dict[str, Spread]  # text, normalised, transcript
+    read: dict[str, Spread]  # text, normalised, transcript, other_text
     heard: dict[str, dict[str, Spread]]  # method -> speech, shuffled
     comparisons: tuple[TaskComparison, ...] = ()
     notes: tuple[str, ...] = field(default=())

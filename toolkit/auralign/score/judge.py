@@ -11,7 +11,7 @@
 from collections.abc import Sequence
 
 from auralign.records import Question
-from auralign.score.metrics import exact_match, word_error_rate
+from auralign.score.metrics import character_error_rate, exact_match, word_error_rate
 from auralign.score.task_metrics import Metric
 from auralign.text.words import comparable_words
 
@@ -22,6 +22,9 @@ TRANSCRIBED = "transcribed"
 WRONG_CLASSES = ("wrong content", "wrong task", OTHER_FORM, TRANSCRIBED, "other")
 TOLERANCE = 0.2
 """Share of the words said that may differ in a transcription, as the connector may mishear."""
+
+MISHEARD = 0.5
+"""Least share of the words, or of the letters, of a transcript that is wrong because it was misheard."""
 
 
 def is_verbatim(answer: Sequence[str], said: Sequence[str], *, tolerance: float = TOLERANCE) -> bool:
@@ -45,6 +48,18 @@ def classify_copy(answer: Sequence[str], said: Sequence[str], *, is_right: bool)
     if is_right:
         return OTHER_FORM
     return TRANSCRIBED if is_verbatim(answer, said) else None
+
+
+def classify_transcript(answer: str, said: str, accuracy: float) -> str:
+    """The class of a wrong transcript: "wrong content" if it was misheard, "wrong task" if it is no transcript at all.
+
+    It is misheard if half of its words are right (`accuracy`, from 0 to 1), or half of its letters, as of "no do we fear" for
+    "go do you hear".
+    """
+    written, spoken = (" ".join(comparable_words(text)) for text in (answer, said))
+    if accuracy < MISHEARD and (not spoken or 1 - character_error_rate([spoken], [written]) < MISHEARD):
+        return "wrong task"
+    return "wrong content"
 
 
 class Judge:

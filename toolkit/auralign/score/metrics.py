@@ -19,7 +19,7 @@ Legend: N items, K columns scored on the same items, C clusters, R resamples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jiwer
 import numpy as np
@@ -33,6 +33,7 @@ LEAST_SPAN = 0.1
 ROUNDING = 1e-9
 MIN_SPEAKERS = 10
 """With fewer speakers no interval over speakers is given, as it would be far too narrow: 12 cover 0.91 instead of 0.95."""
+OTHER_RUNS = 3  # `runs_stream` of the second column of a difference; draws within clusters use 2
 DRAWS_IN_MEMORY = 2**22  # counts held at a time, which bounds the memory to 32 MB
 
 
@@ -63,6 +64,8 @@ class Resampling:
         The run of each item, such as its training seed, drawn independently of the clusters.
     min_clusters : int
         With fewer clusters the interval is undefined.
+    runs_stream : int
+        Another number draws other runs, and the same clusters.
     """
 
     clusters: Sequence
@@ -72,6 +75,7 @@ class Resampling:
     min_clusters: int = 2
     num_resamples: int = NUM_RESAMPLES
     confidence: float = CONFIDENCE
+    runs_stream: int = 1
 
     @property
     def num_clusters(self) -> int:
@@ -150,23 +154,38 @@ def bootstrap_interval(scores, **units) -> Estimate:
     value = float(np.mean(scores))
     if not units.has_interval:
         return units.point(value)
-    if _is_constant(scores, 0) or _is_constant(scores, 1):
+    if _is_at_bound(scores):
         return units.at_bound(value)
     return units.estimate(value, _resample([scores], units)[:, 0])
 
 
-def bootstrap_difference(scores, others, **units) -> Estimate:
-    """mean(scores) - mean(others), both (N,), on the same items and resampled together; arguments as of `bootstrap_interval`."""
+def bootstrap_difference(scores, others, *, other_units=None, **units) -> Estimate:
+    """mean(scores) - mean(others), both (N,), on the same items and resampled together; arguments as of `bootstrap_interval`.
+
+    If each column is all right (1) or all wrong (0), all resamples have the same difference, which tells nothing of other
+    clusters: there is no interval. With `other_units`, a dict of `clusters`, `within` and `runs` of the others (M,), both columns
+    hold the items of several runs: clusters and what is within them are drawn together, the runs of each column on their own.
+    """
     units = Resampling(**units)
     value = np.mean(scores) - np.mean(others)
-    if not units.has_interval:
+    if not units.has_interval or all(map(_is_at_bound, (scores, others))):
         return units.point(value)
-    means = _resample([scores, others], units)
-    return units.estimate(value, means[:, 0] - means[:, 1])
+    return units.estimate(value, _resample_difference(scores, others, units, other_units))
 
 
-def difference_p_value(scores, others, **units) -> float | None:
-    """Two-sided p-value that the means of two columns (N,) over the same items are equal; None with too few clusters.
+def _resample_difference(scores, others, units: Resampling, other_units: dict | None) -> np.ndarray:
+    """Differences of the means of two columns for resampled units: float64 (R,)."""
+    if other_units is None:
+        means = _resample([scores, others], units)
+        return means[:, 0] - means[:, 1]
+    theirs = replace(units, runs_stream=OTHER_RUNS, **other_units)
+    return _resample([scores], units)[:, 0] - _resample([others], theirs)[:, 0]
+
+
+def difference_p_value(scores, others, *, other_units=None, **units) -> float | None:
+    """Two-sided p-value that the means of two columns over the same items are equal; None with too few clusters.
+
+    Arguments as of `bootstrap_difference`.
 
     Student's t of the difference over its bootstrap standard error, with C - 1 degrees of freedom. If all clusters have the same
     difference, the standard error is 0 and the p-value is that of a sign test over the clusters: 2 / 2**C.
@@ -179,8 +198,7 @@ def difference_p_value(scores, others, **units) -> float | None:
     value = float(np.mean(scores) - np.mean(others))
     if abs(value) < ROUNDING:
         return 1.0
-    means = _resample([scores, others], units)
-    error = float(np.std(means[:, 0] - means[:, 1], ddof=1))
+    error = float(np.std(_resample_difference(scores, others, units, other_units), ddof=1))
     if error < ROUNDING:
         return 2.0 / 2**units.num_clusters
     return float(2 * t.sf(abs(value) / error, units.num_clusters - 1))
@@ -205,14 +223,17 @@ def bootstrap_recovery(speech, floor, ceiling, **units) -> Estimate:
 
     Undefined if the ceiling is less than `LEAST_SPAN` above the floor: there is too little to recover, and the ratio of two small
     differences is noise. The interval is undefined with too few clusters, and if the ceiling of a resample is not above its
-    floor, as a ratio whose denominator may be zero has no bounds. Arguments as of `bootstrap_interval`.
+    floor, as a ratio whose denominator may be zero has no bounds. Where the floor is 0 and the ceiling 1 for every item, recovery
+    is the mean of the speech scores, and so is its interval. Arguments as of `bootstrap_interval`.
     """
+    if _is_constant(floor, 0) and _is_constant(ceiling, 1):
+        return bootstrap_interval(speech, **units)
     units = Resampling(**units)
     span = np.mean(ceiling) - np.mean(floor)
     if span < LEAST_SPAN - ROUNDING:
         return units.point(None)
     value = (np.mean(speech) - np.mean(floor)) / span
-    if not units.has_interval:
+    if not units.has_interval or all(map(_is_at_bound, (speech, floor, ceiling))):
         return units.point(value)
     means = _resample([speech, floor, ceiling], units)
     spans = means[:, 2] - means[:, 1]
@@ -326,7 +347,7 @@ def _resample_sums(columns, units: Resampling):
         for mask in ([1.0] if runs is None else [runs == run for run in range(runs.max() + 1)])
     ]
     blocks = []
-    draw_runs = np.random.default_rng([units.seed, 1])
+    draw_runs = np.random.default_rng([units.seed, units.runs_stream])
     for counts in _draw_units(cluster_of, units, is_nested=pairs is not None):
         found = np.stack([counts @ sums for sums in by_run])  # (runs, R', K + 1)
         if runs is not None:
@@ -386,6 +407,10 @@ def _check_some(units: Resampling) -> None:
 
 def _is_constant(scores, value) -> bool:
     return bool(np.all(np.asarray(scores) == value))
+
+
+def _is_at_bound(scores) -> bool:
+    return _is_constant(scores, 0) or _is_constant(scores, 1)
 
 
 def _check_counts(references, hypotheses):

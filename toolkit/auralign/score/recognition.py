@@ -40,7 +40,7 @@ class ErrorRate:
 
 
 def error_rate(
-    form: TextForm, references, hypotheses, *, speakers, seed, num_resamples=NUM_RESAMPLES
+    form: TextForm, references, hypotheses, *, speakers, seed, utt_ids=None, num_resamples=NUM_RESAMPLES
 ) -> ErrorRate:
     """Score one system in one form of the text.
 
@@ -54,6 +54,8 @@ def error_rate(
         Speaker of each utterance. Speakers are resampled, then the utterances of each.
     seed : int
         Seed of the bootstrap.
+    utt_ids : sequence of N, optional
+        Utterance of each text: answers to several wordings about one are drawn together. Default: each its own.
     num_resamples : int
 
     Raises
@@ -71,7 +73,7 @@ def error_rate(
             edits,
             words,
             clusters=speakers,
-            within=range(len(speakers)),
+            within=range(len(speakers)) if utt_ids is None else utt_ids,
             seed=seed,
             num_resamples=num_resamples,
         ),
@@ -82,7 +84,15 @@ def error_rate(
 
 
 def error_rate_difference(
-    form: TextForm, references, hypotheses, others, *, speakers, seed, num_resamples=NUM_RESAMPLES
+    form: TextForm,
+    references,
+    hypotheses,
+    others,
+    *,
+    speakers,
+    seed,
+    utt_ids=None,
+    num_resamples=NUM_RESAMPLES,
 ) -> Estimate:
     """WER(hypotheses) - WER(others), N texts each, resampled together; below zero the first is better."""
     references, hypotheses, others = list(references), list(hypotheses), list(others)
@@ -97,7 +107,7 @@ def error_rate_difference(
         words,
         is_share=False,
         clusters=speakers,
-        within=range(len(speakers)),
+        within=range(len(speakers)) if utt_ids is None else utt_ids,
         seed=seed,
         num_resamples=num_resamples,
     )

@@ -138,16 +138,16 @@ class WordErrorRate(Metric):
         self.form, self.name = form, name
 
     def score(self, asked, answers):
-        rate = error_rate(self.form, asked.references, answers, speakers=asked.speakers, seed=asked.seed)
+        units = {"speakers": asked.speakers, "utt_ids": asked.utt_ids, "seed": asked.seed}
+        rate = error_rate(self.form, asked.references, answers, **units)
         note = f"{self.name}: {rate.unit}s {rate.text}"
         if rate.num_empty_references:
             note += f"; {rate.num_empty_references} references hold none, and are kept"
         return MetricValue(*_percent(rate.wer), note)
 
     def compare(self, asked, answers, others):
-        estimate = error_rate_difference(
-            self.form, asked.references, answers, others, speakers=asked.speakers, seed=asked.seed
-        )
+        units = {"speakers": asked.speakers, "utt_ids": asked.utt_ids, "seed": asked.seed}
+        estimate = error_rate_difference(self.form, asked.references, answers, others, **units)
         return Significance(*_percent(estimate), None, "bootstrap over speakers")
 
 

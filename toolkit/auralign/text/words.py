@@ -28,7 +28,9 @@ KEPT = re.compile(r"(?<=[^\W\d_])'|'(?=[^\W\d_])|(?<=\d)[.,:](?=\d)|[%&@#§]")
 UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 UNIT = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]+")
 # Values of attributes that tables have for what is not known, without marks: "N/A" is "na".
-UNKNOWN = frozenset(("", "na", "nan", "none", "null", "unk", "unknown"))
+UNKNOWN = frozenset(
+    ("", "na", "nan", "none", "null", "unk", "unknown", "notavailable", "unspecified", "notspecified")
+)
 ENGLISH_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 

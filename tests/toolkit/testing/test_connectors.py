@@ -30,6 +30,14 @@ CONNECTORS = [
     functools.partial(shipped.CountedQFormer, **SMALL),
     shipped.ContinuousIntegrateAndFire,
     functools.partial(shipped.ContinuousIntegrateAndFire, project_first=True, stride=2, dropout=0.1),
+    functools.partial(
+        shipped.ContinuousIntegrateAndFire,
+        hidden_width=8,
+        num_layers_before=1,
+        num_layers_after=2,
+        num_heads=2,
+        dropout=0.1,
+    ),
 ]
 
 

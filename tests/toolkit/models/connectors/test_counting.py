@@ -166,3 +166,40 @@ def test_frames_are_counted_exactly_in_bfloat16():
 def test_a_stride_that_is_no_stride_is_refused(stride, rate):
     with pytest.raises(ValueError, match=f"stride {stride}, tokens_per_frame {rate}"):
         ContinuousIntegrateAndFire(6, 5, stride=stride, tokens_per_frame=rate)
+
+
+@pytest.mark.parametrize("layers", ["num_layers_before", "num_layers_after"])
+def test_layers_alone_equal_themselves_in_a_batch(layers):
+    torch.manual_seed(0)
+    integrate = ContinuousIntegrateAndFire(
+        6, 5, hidden_width=8, num_heads=2, tokens_per_frame=0.3, **{layers: 2}
+    )
+    frames, lengths, counts = torch.randn(2, 20, 6), torch.tensor([20, 9]), torch.tensor([6, 3])
+    together, _, _ = integrate(frames, lengths, counts)
+    alone, _, _ = integrate(frames[1:, :9], lengths[1:], counts[1:])
+    torch.testing.assert_close(together[1, :3], alone[0], rtol=0, atol=1e-5)
+
+
+def test_layers_after_tell_the_same_embedding_in_another_place():
+    torch.manual_seed(0)
+    integrate = ContinuousIntegrateAndFire(6, 5, hidden_width=8, num_heads=2, num_layers_after=1).eval()
+    frames = torch.randn(1, 1, 6).expand(
+        1, 40, 6
+    )  # one frame again and again, whose tokens differ at most at the edges
+    found, _, _ = integrate(frames, torch.tensor([40]), torch.tensor([8]))
+    assert (found[0, 3] - found[0, 4]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_width": 6, "num_layers_after": 1, "num_heads": 4}, "hidden_width 6 is no multiple"),
+        (
+            {"project_first": True, "num_layers_after": 1, "hidden_width": 8},
+            "num_layers_after 1 with project_first",
+        ),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ContinuousIntegrateAndFire(6, 5, **options)

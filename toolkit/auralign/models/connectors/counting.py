@@ -88,8 +88,8 @@ class ContinuousIntegrateAndFire(Connector):
 
     Each frame gets a weight between 0 and 1; each time the weights add up to one more, an embedding fires: the weighted mean
     of the frames since the last. In training the weights are scaled to the transcript's token count; in use their own sum,
-    rounded and at least 1, is the count. The transformer layers of BLSP-KD's connector (arXiv:2405.19041) are left out. The
-    `extras` hold `quantity` (B,), the sum before scaling.
+    rounded and at least 1, is the count. BLSP-KD's connector (arXiv:2405.19041) has 4 transformer layers before and 4 after this;
+    here there are none by default. The `extras` hold `quantity` (B,), the sum before scaling.
 
     Arguments
     ---------
@@ -110,7 +110,12 @@ class ContinuousIntegrateAndFire(Connector):
         Give the LLM mixtures of its token embeddings (`auralign.losses.mix_tokens`) if the connector itself counts, that is in
         use and with a method that does not give the count; default False.
     dropout : float
-        Share of the hidden units that training leaves out, behind the convolution and within the projection; default 0.
+        Share of the hidden units that training leaves out: behind the convolution, within projection and layers; default 0.
+    num_layers_before, num_layers_after : int
+        Transformer layers (pre-norm, of the hidden width) over the frames behind the convolution, and over the embeddings
+        before the projection, so that each is made in its context; default 0. With `project_first` there are none after.
+    num_heads : int
+        Of each layer; default 8.
     """
 
     counts_tokens = True
@@ -127,6 +132,9 @@ class ContinuousIntegrateAndFire(Connector):
         project_first: bool = False,
         mix_tokens: bool = False,
         dropout: float = 0.0,
+        num_layers_before: int = 0,
+        num_layers_after: int = 0,
+        num_heads: int = 8,
     ):
         super().__init__()
         self.mixes_tokens = mix_tokens
@@ -137,6 +145,14 @@ class ContinuousIntegrateAndFire(Connector):
                 "of at least 1, and a product of the last two above 0 and below 1"
             )
         hidden_width = hidden_width or output_width
+        if (num_layers_before or num_layers_after) and hidden_width % num_heads:
+            raise ValueError(
+                f"hidden_width {hidden_width} is no multiple of num_heads {num_heads}: change one of them"
+            )
+        if project_first and num_layers_after:
+            raise ValueError(
+                f"num_layers_after {num_layers_after} with project_first: embeddings are gathered last, use 0"
+            )
         self.tokens_per_frame, self.project_first, self.stride = tokens_per_frame, project_first, stride
         self.norm = nn.LayerNorm(input_width)
         self.convolution = nn.Conv1d(
@@ -145,6 +161,8 @@ class ContinuousIntegrateAndFire(Connector):
         self.weigh = nn.Linear(hidden_width, 1)
         nn.init.constant_(self.weigh.bias, math.log(rate / (1 - rate)))
         self.dropout = nn.Dropout(dropout)
+        self.before = _make_layers(num_layers_before, hidden_width, num_heads, dropout)
+        self.after = _make_layers(num_layers_after, hidden_width, num_heads, dropout)
         self.project = nn.Sequential(
             nn.Linear(hidden_width, hidden_width),
             nn.Sequential(nn.GELU(), self.dropout),
@@ -158,6 +176,7 @@ class ContinuousIntegrateAndFire(Connector):
         hidden = self.dropout(nn.functional.gelu(self.convolution(frames.transpose(1, 2)).transpose(1, 2)))
         lengths = (lengths + self.stride - 1) // self.stride
         within = is_within(lengths, hidden.shape[1])
+        hidden = _read_in_context(self.before, hidden, within)
         weights = self.weigh(hidden).squeeze(-1).float().sigmoid() * within  # bfloat16 cannot count frames
         quantity = weights.sum(1)
         if num_tokens is None:
@@ -167,7 +186,9 @@ class ContinuousIntegrateAndFire(Connector):
             hidden = self.project(hidden)
             extras = {"quantity": quantity, "frames": hidden, "weights": weights, "lengths": lengths}
             return torch.einsum("but,btd->bud", taken, hidden), num_tokens, extras
-        return self.project(torch.einsum("but,btd->bud", taken, hidden)), num_tokens, {"quantity": quantity}
+        fired = torch.einsum("but,btd->bud", taken, hidden)
+        fired = _read_in_context(self.after, fired, is_within(num_tokens, fired.shape[1]))
+        return self.project(fired), num_tokens, {"quantity": quantity}
 
     def num_embeddings(self, num_frames):
         """The expected number; the actual one depends on the speech."""
@@ -184,6 +205,29 @@ def fire(weights: torch.Tensor, num_tokens: int) -> torch.Tensor:
     before = after - weights.unsqueeze(1)
     start = torch.arange(num_tokens, device=weights.device, dtype=weights.dtype)[None, :, None]
     return (torch.minimum(after, start + 1) - torch.maximum(before, start)).clamp(min=0)
+
+
+def _make_layers(number: int, width: int, num_heads: int, dropout: float) -> nn.ModuleList:
+    return nn.ModuleList(
+        nn.TransformerEncoderLayer(
+            width, num_heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        for _ in range(number)
+    )
+
+
+def _read_in_context(layers: nn.ModuleList, hidden: torch.Tensor, within: torch.Tensor) -> torch.Tensor:
+    """Hidden states (B, N, D) through transformer layers, with sinusoids for places; `within` (B, N) marks what is there."""
+    if not layers:
+        return hidden
+    length, width = hidden.shape[1:]
+    place = torch.arange(length, device=hidden.device, dtype=torch.float32).unsqueeze(1)
+    angle = place * torch.exp(torch.arange(0, width, 2, device=hidden.device) * (-math.log(10_000.0) / width))
+    places = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
+    hidden = hidden + places.to(hidden.dtype)
+    for layer in layers:
+        hidden = layer(hidden, src_key_padding_mask=~within)
+    return hidden
 
 
 def _windows(num_frames: int, num_windows: int) -> list[tuple[int, int]]:

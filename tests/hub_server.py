@@ -171,7 +171,9 @@ def serve_hub():
             if key in hub.repositories:
                 self.send({"url": f"{hub.url}/{name}"}, status=409)
                 return
-            hub.repositories[key] = Repository(private=bool(asked.get("private")))
+            hub.repositories[key] = Repository(
+                private=bool(asked.get("private")) or asked.get("visibility") == "private"
+            )
             hub.repositories[key].commit({".gitattributes": b""})
             self.send({"url": f"{hub.url}/{name}", "name": name})
 

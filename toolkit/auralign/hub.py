@@ -63,14 +63,19 @@ def parse(name: PathLike) -> Reference | None:
         As the user gave it.
 
     Returns Reference, or None if the name is a path: something exists there, it does not have the form of an id, or its first
-    part is a folder here and it names no revision.
+    part is a folder here, it names no revision, and nothing of that id is in the hub's cache.
     """
     found = _REFERENCE.fullmatch(str(name))
     if found is None or Path(name).exists() or str(name).endswith(GGUF):
         return None
-    if found[2] is None and Path(name).parent.is_dir():
+    if found[2] is None and Path(name).parent.is_dir() and not _is_cached(found[1]):
         return None  # models/llm, beside models/encoder: a folder that was removed or misspelt
     return Reference(found[1], found[2])
+
+
+def has_form_of_id(name: str) -> bool:
+    """Whether a name has the form `org/name` or `org/name@revision`, whatever folders are here."""
+    return _REFERENCE.fullmatch(name) is not None
 
 
 def is_pinned(name: PathLike) -> bool:
@@ -130,6 +135,21 @@ def resolve(name: PathLike) -> Path:
     return path
 
 
+def find_file(name: PathLike, file: str) -> Path | None:
+    """A file of a model, in its folder or in the hub's cache; nothing is fetched. None if it is in neither."""
+    reference = parse(name)
+    if reference is None:
+        path = (_snapshot_in_cache(Path(name)) or Path(name)) / file
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(reference.id, file, revision=reference.revision)
+        if not isinstance(found, str):
+            return None
+        path = Path(found)
+    return path if path.is_file() else None
+
+
 def name_of(folder: PathLike) -> str:
     """The name of a model's folder in records and reports: `org/name@commit` of a snapshot in the hub's cache, else its last
     part.
@@ -182,6 +202,13 @@ def _snapshot_in_cache(path: Path) -> Path | None:
     return path / "snapshots" / commit
 
 
+def _is_cached(name: str) -> bool:
+    """Whether the hub's cache holds anything of an id."""
+    from huggingface_hub import constants
+
+    return (Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}").is_dir()
+
+
 def _memory(reference: Reference) -> str:
     return hash_value(["hub", reference.id, reference.revision])
 
@@ -195,6 +222,7 @@ def _fetched_before(reference: Reference) -> Path | None:
 def _fetch(reference: Reference) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
+    check_id(reference.id)
     with _quiet_unless_watched():
         try:
             info = HfApi().model_info(reference.id, revision=reference.revision, timeout=SECONDS)
@@ -296,6 +324,17 @@ def failures() -> tuple[type[Exception], ...]:
     # The errors of the HTTP client, httpx or its successor, have one base.
     client = next(kind for kind in HfHubHTTPError.__bases__ if kind.__module__.startswith("httpx"))
     return (client, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled)
+
+
+def check_id(name: str) -> None:
+    """Raise ValueError if the hub allows no repository of this id, such as one with ".." or "--" in it."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ValueError(f"{name!r} cannot be an id of the hub ({error}); check the spelling") from error
 
 
 def _explain(reference: Reference, error: Exception) -> OSError:

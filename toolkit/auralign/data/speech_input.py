@@ -99,7 +99,7 @@ def _pair(speech: Any) -> tuple[Any, Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool) or getattr(value, "ndim", None) == 0
 
 
 def _samples_of(speech: Any, name: str) -> tuple[Any, Any]:

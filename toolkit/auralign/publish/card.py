@@ -22,7 +22,7 @@ USAGE = (
 )
 
 
-def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
+def make_card(recipe, config: dict, report=None, *, usage=None, native=None) -> str:
     """The model card, in Markdown with front matter: parts, method, training, and how to use the model.
 
     Arguments
@@ -34,6 +34,8 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         Report of stage 5, whose ledger goes into the card without examples; default "not run".
     usage : sequence of str, optional
         Lines that say what the folder holds and how it is used; default `USAGE`.
+    native : Architecture, optional
+        That of transformers in which the folder is written; default: auralign's own.
 
     Returns str. No path of this machine and no sentence of a test set is in it.
     """
@@ -85,7 +87,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None) -> str:
         else "The gap ledger: not run.",
     ]
     text = "\n".join(lines).rstrip() + "\n"
-    return front_matter.join(front_matter.of_model(recipe, config), text)
+    return front_matter.join(front_matter.of_model(recipe, config, native=native), text)
 
 
 def _tell_sources(config: dict) -> list[str]:

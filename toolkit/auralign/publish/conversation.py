@@ -99,6 +99,10 @@ class Conversation:
 
     @system.setter
     def system(self, system: System | str | None) -> None:
+        if system is not DEFAULT and system is not None and not isinstance(system, str):
+            raise ValueError(
+                f"system is {type(system).__name__} {system!r}; give a text, or None for no system prompt"
+            )
         self.model.renderer.chat_frame(system)
         self._system = system
 
@@ -178,6 +182,10 @@ class Conversation:
         transcript: str | None = None,
     ) -> None:
         """Add a turn with this answer, as if the model had given it. Arguments and errors as for `say`."""
+        if not isinstance(answer, str):
+            raise ValueError(
+                f"answer is {type(answer).__name__} {answer!r}; give the text that the model is to have said"
+            )
         self._kept.append((self._listen(speech_or_text, prompt, sample_rate, transcript), answer))
 
     def reset(self) -> None:

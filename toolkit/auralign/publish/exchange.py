@@ -18,7 +18,7 @@ from typing import Any
 from auralign import __version__
 from auralign.data.rejected import rejected_path
 from auralign.files import hash_path, make_folder_atomically, read_json, without_folders
-from auralign.hub import Reference, failures, parse, resolve
+from auralign.hub import Reference, check_id, failures, parse, resolve
 from auralign.marks import check_recorded
 from auralign.method import cite
 from auralign.publish import front_matter
@@ -54,7 +54,7 @@ def push_model(
     datasets, languages : sequence of str, optional
         Ids of the training data on the hub, and ISO 639 codes of its languages; default: what the card says.
     private : bool
-        Whether a repository that is made is private; default False.
+        Whether a repository that is made is private; default False. One that is there and is public is an error then.
 
     Returns (str, list of str): the address of the commit, and notes: what others will miss.
 
@@ -263,6 +263,7 @@ def _reference(name: str, *, revision: bool = False) -> Reference:
     reference = parse(f"{name}@main" if "@" not in name else name)
     if reference is None or ("@" in name and not revision):
         raise ValueError(f"{name!r}: expected an id of the hub, org/name{' or org/name@revision' * revision}")
+    check_id(reference.id)
     return Reference(reference.id, reference.revision if "@" in name else None)
 
 
@@ -289,6 +290,10 @@ def _upload(name: str, kind: str, files: Mapping[str, Path | bytes], *, private:
     ]
     with _writing(name):
         HfApi().create_repo(name, repo_type=kind, private=private, exist_ok=True)
+        if private and not HfApi().repo_info(name, repo_type=kind).private:
+            raise ValueError(
+                f"{name}: the repository is there already and is public; make it private on its page, or push to another"
+            )
         message = f"Upload by auralign {__version__}"
         return str(HfApi().create_commit(name, additions, commit_message=message, repo_type=kind).commit_url)
 

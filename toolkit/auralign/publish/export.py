@@ -12,7 +12,7 @@ from auralign import __version__
 from auralign.bases import find_source
 from auralign.files import locked, make_folder_atomically
 from auralign.fingerprint import describe
-from auralign.hub import parse
+from auralign.hub import has_form_of_id
 from auralign.method import is_assisted
 from auralign.models.build import build_decoding, build_model, check_parts, describe_parts, prompts_of
 from auralign.models.builds import RECORD, write_record
@@ -58,7 +58,8 @@ def export(
         Under "llm" and "encoder" the hub ids by which others find these models, `org/name` or `org/name@revision`; default:
         where they are here.
     dtype : str, optional
-        In which the trained weights are stored, such as "float16"; default: as they were trained. They are loaded as float32.
+        In which the trained weights of a model folder of auralign are stored, such as "float16"; default: as they were trained.
+        They are loaded as float32.
 
     Raises
     ------
@@ -68,8 +69,14 @@ def export(
         have, or averages more checkpoints than are kept; an id is none; or a weight is too large for the dtype.
     """
     for what, name in (ids or {}).items():
-        if parse(name) is None:
+        if not has_form_of_id(name):
             raise ValueError(f"{what} {name!r}: give an id of the hub, org/name or org/name@revision")
+    if dtype is not None:
+        torch_dtype(dtype)
+        if architecture is not None:
+            raise ValueError(
+                f"--dtype {dtype} with --as {architecture}: such a folder has the weights in the type of the run; leave it out"
+            )
     native = None if architecture is None else find_architecture(architecture)
     if native is not None:
         recipe.check_constructors()
@@ -94,9 +101,13 @@ def export(
             write_record(model, temporary / RECORD)
         else:
             chosen.load_weights(model)
-            _write_as(native, temporary, recipe, model, renderer)
+            _write_as(native, temporary, recipe, model, renderer, ids)
         card = make_card(
-            recipe, config, report, usage=None if native is None else usage_of(native, temporary)
+            recipe,
+            config,
+            report,
+            usage=None if native is None else usage_of(native, temporary),
+            native=native,
         )
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows
@@ -133,7 +144,7 @@ def _stored(weights: dict, dtype: str | None) -> dict:
     return stored
 
 
-def _write_as(native, folder: Path, recipe, model, renderer) -> None:
+def _write_as(native, folder: Path, recipe, model, renderer, ids) -> None:
     if native.class_name:
         from auralign.publish.native.convert import write_native
 
@@ -141,7 +152,7 @@ def _write_as(native, folder: Path, recipe, model, renderer) -> None:
     else:
         from auralign.publish.native.ultravox import write_ultravox
 
-        write_ultravox(folder, native, recipe, model, renderer)
+        write_ultravox(folder, native, recipe, model, renderer, ids)
 
 
 def _describe(recipe, folder, chosen, model, renderer) -> dict:

@@ -61,7 +61,7 @@ def join(values: dict[str, Any], text: str) -> str:
     return f"---\n{written.getvalue()}---\n\n{text}"
 
 
-def of_model(recipe, config: dict) -> dict[str, Any]:
+def of_model(recipe, config: dict, *, native=None) -> dict[str, Any]:
     """The front matter of a model folder's card, as far as it is known.
 
     Arguments
@@ -69,6 +69,8 @@ def of_model(recipe, config: dict) -> dict[str, Any]:
     recipe : Recipe
     config : dict
         The content of `auralign.json`.
+    native : Architecture, optional
+        That of transformers in which the folder is written; default: auralign's own.
 
     Returns dict: `base_model` names the bases that were taken from the hub; `license` is that of the LLM, if its own card says
     one; `language` is that of the training data.
@@ -76,12 +78,15 @@ def of_model(recipe, config: dict) -> dict[str, Any]:
     encoders = (parts["encoder"] for parts in config["branches"].values())
     references = map(hub_id_of, (config["llm"], config["encoder"], *encoders))
     bases = [reference.id for reference in references if reference]
+    is_whole = native is not None and bool(native.class_name)  # with the weights of encoder and LLM
     return {
-        "library_name": "auralign",
+        "library_name": "transformers" if is_whole else "auralign",
         "pipeline_tag": TASK,
         **licence_of(getattr(recipe.llm, "keywords", {}).get("path")),
         "base_model": list(dict.fromkeys(bases)),
-        "base_model_relation": ("finetune" if config["train_llm"] else "adapter") if bases else "",
+        "base_model_relation": ("finetune" if is_whole or config["train_llm"] else "adapter")
+        if bases
+        else "",
         "language": languages_of(recipe),
         "tags": ["auralign", "speech-llm", "audio", recipe.method.name],
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from auralign import __version__
 from auralign.bases import hash_content
 from auralign.files import hash_path, hash_value, read_json, recall_path, remember_path, write_json
-from auralign.hub import MODEL_FOLDER, Reference, parse, reference_of, resolve
+from auralign.hub import MODEL_FOLDER, Reference, has_form_of_id, parse, reference_of, resolve
 from auralign.layout import Code, Speech, Text
 from auralign.method import in_slot
 from auralign.names import canonical
@@ -225,7 +225,12 @@ def constructor_of(
             recorded = str(resolve(path_now or recorded))
         arguments["path"] = recorded
         if path_now and not Path(arguments["path"]).exists():
-            raise FileNotFoundError(f"no {what} at {path_now}: no such folder, and not an id of the hub")
+            hidden = ""
+            if has_form_of_id(str(path_now)):
+                hidden = f"; the folder {Path(path_now).parent} hides the hub's: say {path_now}@main if that is meant"
+            raise FileNotFoundError(
+                f"no {what} at {path_now}: no such folder, and not an id of the hub{hidden}"
+            )
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(
                 f"{holder}: its {what} was at {arguments['path']}, which does not exist; give its path: load(..., "

@@ -7,6 +7,7 @@ from typing import Any
 from auralign.data.speech_input import split_list
 from auralign.models.llm import Decoding, Sampling
 from auralign.records import shorten
+from auralign.text.characters import is_str
 
 OPTIONS = tuple(field.name for kind in (Decoding, Sampling) for field in dataclasses.fields(kind))
 
@@ -60,6 +61,10 @@ def as_texts(texts: Any, what: str) -> tuple[list[str | None], bool]:
         if text is not None and not isinstance(text, str):
             place = f"{what}[{index}]" if is_list else f"the {what}"
             raise ValueError(f"{place} is {type(text).__name__} {shorten(repr(text))}; give a string")
+        if text is not None and not is_str(text):
+            raise ValueError(
+                f"{what} {shorten(repr(text))} has half of a character (a surrogate); give whole ones"
+            )
     return found, is_list
 
 

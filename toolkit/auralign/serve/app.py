@@ -277,7 +277,10 @@ def _refuse(request: Request, error: Any) -> Response:
 def _refuse_path(request: Request, error: Any) -> Response:
     served = "POST /v1/chat/completions, GET /v1/models and GET /health"
     message = f"{request.method} {request.url.path} is not served here; this server has {served}"
-    return _refuse(request, RequestError(message, status=error.status_code, code="unknown_path"))
+    code = "method_not_allowed" if error.status_code == 405 else "unknown_path"
+    response = _refuse(request, RequestError(message, status=error.status_code, code=code))
+    response.headers.update(error.headers or {})  # such as Allow
+    return response
 
 
 def _internal(error: Exception) -> RequestError:

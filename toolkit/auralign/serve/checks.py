@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auralign.records import shorten
+from auralign.text.characters import is_str
 
 
 class RequestError(Exception):
@@ -43,11 +44,6 @@ def read_field(given: dict, name: str, fits: Callable[[Any], bool], expected: st
 
 def is_bool(value: Any) -> bool:
     return isinstance(value, bool)
-
-
-def is_str(value: Any) -> bool:
-    """Whether it is a string that can be written as UTF-8: JSON may have halves of characters."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def is_filled(value: Any) -> bool:

@@ -50,3 +50,8 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 SEEN_CONTROLS = frozenset("\n\t\u200c\u200d")
 _STRAIGHT = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _STRAIGHT_OPENING = _STRAIGHT | str.maketrans(OPENING_QUOTE, "'")
+
+
+def is_str(value: object) -> bool:
+    """Whether it is a string that can be written as UTF-8: JSON may have halves of characters."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -215,11 +215,15 @@ class Checkpoints:
         """
         if num_averaged == 1:
             return self.best()
-        found = self._validated()[-num_averaged:]
+        validated = self._validated()
+        found = [one for one in validated if math.isfinite(one.valid_loss)]
+        left_out = len(validated) - len(found)
+        found = found[-num_averaged:]
         if len(found) < num_averaged:
             steps = ", ".join(str(checkpoint.step) for checkpoint in found)
             raise ValueError(
-                f"average_checkpoints: {num_averaged}, but {self.folder} keeps {len(found)} (step {steps}); give "
+                f"average_checkpoints: {num_averaged}, but {self.folder} keeps {len(found)} (step {steps}"
+                f"{f'; {left_out} without a finite validation loss' * bool(left_out)}); give "
                 f"{len(found)} or less, or train with average_checkpoints {num_averaged} from the start (--restart) and "
                 f"with at least {num_averaged} validations (valid_every)"
             )

@@ -269,7 +269,8 @@ def model_type(path, known) -> str:
     found = read_object(Path(path) / "config.json").get("model_type")
     if found not in known:
         raise ValueError(f"{path} holds a model of type {found!r}; expected {', '.join(known)}")
-    check_files(path, ("preprocessor_config.json",), what="an encoder")
+    if not (Path(path) / "processor_config.json").is_file():  # where transformers 5 writes both
+        check_files(path, ("preprocessor_config.json",), what="an encoder")
     check_sound(path)
     return found
 

@@ -5,12 +5,13 @@ Axes: B batch, U positions of a prompt, D width, V vocabulary.
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from auralign.models.llm.sampling import Sampler, is_whole
+from auralign.models.llm.sampling import Sampler, is_whole, plain_number
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Decoding:
     stop_strings: tuple[str, ...] = ()
 
     def __post_init__(self):
+        for name in ("max_new_tokens", "num_beams", "tokens_per_second"):
+            object.__setattr__(self, name, plain_number(getattr(self, name)))
+        rate = self.tokens_per_second
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float))):
+            raise ValueError(f"tokens_per_second {rate!r}: give a number above 0")
         for name in ("max_new_tokens", "num_beams"):
             value = getattr(self, name)
             if not is_whole(value):
@@ -53,8 +59,9 @@ class Decoding:
             if isinstance(value, (int, float)) and not 0 < value < math.inf:
                 raise ValueError(f"{name} {value}: give a number above 0")
         strings = self.stop_strings
-        if isinstance(strings, str) or not all(isinstance(string, str) and string for string in strings):
-            shown = strings if isinstance(strings, str) else list(strings)
+        is_list = isinstance(strings, Sequence) and not isinstance(strings, (str, bytes))
+        if not is_list or not all(isinstance(string, str) and string for string in strings):
+            shown = list(strings) if is_list else strings
             raise ValueError(f"stop_strings {shown!r}: give a list of strings that are not empty")
         object.__setattr__(self, "stop_strings", tuple(strings))
 

@@ -16,6 +16,7 @@ from torch import nn
 BLOCK = 512  # tokens whose probabilities are added up first
 GAMMA = 0x9E3779B97F4A7C15  # between two counters of SplitMix64
 NUM_BITS = 48  # of a drawn number
+LEAST_TEMPERATURE = 1e-30  # that float32 divides by; with it the likeliest token is drawn already
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self):
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain_number(value))
         for name, value, fits, repair in (
             (
                 "temperature",
@@ -106,7 +109,10 @@ class Sampler:
         return torch.cat([self._draw(rows, of_rows) for rows, of_rows in parts])
 
     def _draw(self, logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        scores = self._keep_likely(logits.float() / self.temperature)
+        logits = logits.float()
+        # The greatest score is 0, which a tiny temperature leaves finite.
+        scores = (logits - logits.amax(-1, keepdim=True)) / max(self.temperature, LEAST_TEMPERATURE)
+        scores = self._keep_likely(scores)
         scores = nn.functional.pad(scores, (0, -scores.shape[-1] % BLOCK), value=-math.inf)
         shares = (scores - scores.amax(-1, keepdim=True)).exp_().unflatten(-1, (-1, BLOCK))
         # Into a block of tokens first: adding up the whole vocabulary token by token is slow.
@@ -158,6 +164,11 @@ def _fall(shares: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, to
     share = shares.gather(-1, chosen)
     rest = (places - ends.gather(-1, chosen) + share) / share
     return chosen[:, 0], rest[:, 0].clamp(0.0, 1 - 2.0**-NUM_BITS)
+
+
+def plain_number(value):
+    """A number of numpy or torch as one of Python; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
 def is_whole(value) -> bool:

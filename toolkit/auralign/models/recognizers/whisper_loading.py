@@ -47,8 +47,8 @@ def load_whisper_decoder(
     Arguments
     ---------
     path : str or Path
-        A Hugging Face folder (WhisperForConditionalGeneration) with preprocessor_config.json, generation_config.json and the
-        tokenizer, or an id of the hub; the encoder is loaded from the same one.
+        A Hugging Face folder (WhisperForConditionalGeneration) with preprocessor_config.json or processor_config.json,
+        generation_config.json and the tokenizer, or an id of the hub; the encoder is loaded from the same one.
     width : int
         D of the encoder's frames; those of several layers end with the output, which the decoder reads.
     language : str

@@ -6,9 +6,9 @@ find_obstacles(ARCHITECTURES["voxtral"], recipe)      # ["encoder: its padding i
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from auralign.files import read_json
+from auralign.hub import find_file
 from auralign.layout import MAIN
 from auralign.method import is_assisted
 
@@ -268,10 +268,10 @@ def _encoder_options(recipe) -> dict | None:
 
 
 def _whisper(recipe) -> dict:
-    """The config.json of a recipe's encoder; empty if it is not there."""
+    """The config.json of a recipe's encoder, in its folder or in the hub's cache; empty if it is not there."""
     options = _encoder_options(recipe)
-    file = Path(options["path"]) / "config.json" if options else None
-    return read_json(file) if file is not None and file.is_file() else {}
+    file = find_file(options["path"], "config.json") if options else None
+    return read_json(file) if file else {}
 
 
 def _stacked(config: dict) -> int:

@@ -181,9 +181,12 @@ def _literal(value) -> str:
     if isinstance(value, dict):
         return (
             "{"
-            + ", ".join(f"{json.dumps(str(name))}: {_literal(item)}" for name, item in value.items())
+            + ", ".join(
+                f"{json.dumps(str(name), ensure_ascii=False)}: {_literal(item)}"
+                for name, item in value.items()
+            )
             + "}"
         )
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_literal, value)) + "]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # Jinja knows no pairs of surrogates

@@ -9,12 +9,15 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from auralign.files import write_json
+from auralign.hub import parse, reference_of
 from auralign.publish.model_folder import account_of_slot
 from auralign.publish.native.architectures import Architecture, refuse
 from auralign.publish.native.processor import add_audio_token, write_processor
 
 
-def write_ultravox(folder: Path, architecture: Architecture, recipe, model, renderer) -> None:
+def write_ultravox(
+    folder: Path, architecture: Architecture, recipe, model, renderer, ids: dict[str, str] | None = None
+) -> None:
     """Write a model's connector as Ultravox's projector.
 
     Arguments
@@ -27,6 +30,8 @@ def write_ultravox(folder: Path, architecture: Architecture, recipe, model, rend
     model : SpeechLLM
         With its trained weights.
     renderer : Renderer
+    ids : dict of str to str, optional
+        Under "llm" and "encoder" the hub ids to write; default: those by which the run has them.
 
     Raises ValueError if the run has other parts.
     """
@@ -36,8 +41,8 @@ def write_ultravox(folder: Path, architecture: Architecture, recipe, model, rend
     config = {
         "architectures": ["UltravoxModel"],
         "model_type": "ultravox",
-        "audio_model_id": _id_of(recipe.encoder, "audio_model_id"),
-        "text_model_id": _id_of(recipe.llm, "text_model_id"),
+        "audio_model_id": _id_of(recipe.encoder, "audio_model_id", (ids or {}).get("encoder")),
+        "text_model_id": _id_of(recipe.llm, "text_model_id", (ids or {}).get("llm")),
         "audio_token_index": audio_token_id,
         "hidden_size": connector.linear_1.out_features,
         "ignore_index": -100,
@@ -56,11 +61,17 @@ def write_ultravox(folder: Path, architecture: Architecture, recipe, model, rend
     print(f"no AutoProcessor: {problem}", file=sys.stderr)
 
 
-def _id_of(constructor, field: str) -> str:
-    """The hub id of a part, or the name of its folder: the path would reveal something of this machine."""
+def _id_of(constructor, field: str, given: str | None) -> str:
+    """The hub id of a part, without a revision, which the classes do not read; or the name of its folder.
+
+    A path would reveal something of this machine.
+    """
+    if given:
+        return given.partition("@")[0]
     path = str(constructor.keywords["path"])
-    if not Path(path).exists():
-        return path
+    reference = parse(path) or reference_of(path)
+    if reference:
+        return reference.id
     print(
         f"{field}: {Path(path).name} is the name of a local folder; write its hub id, or its path, into config.json",
         file=sys.stderr,

@@ -39,11 +39,13 @@ def usage_of(architecture: Architecture, folder: Path) -> list[str]:
             '    answer = model.generate(**inputs)[0, inputs["input_ids"].shape[1] :]',
             "    print(processor.decode(answer, skip_special_tokens=True))",
         ]
-    audio = read_json(folder / "config.json")["audio_config"]
-    number, mask = f"{audio['max_source_positions'] * audio['hidden_size'] // audio['intermediate_size']}", ""
     if architecture.mask:
         number = "((int(features.attention_mask.sum()) - 1) // 2 + 1) // 2"
         mask = f", {architecture.mask}=features.attention_mask"
+    else:
+        audio = read_json(folder / "config.json")["audio_config"]
+        number = f"{audio['max_source_positions'] * audio['hidden_size'] // audio['intermediate_size']}"
+        mask = ""
     lines[3] = lines[3].replace("AutoProcessor", "AutoFeatureExtractor, AutoTokenizer")
     return [
         *lines,

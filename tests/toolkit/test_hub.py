@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from auralign import hub as models
-from auralign.hub import Reference, is_moving, name_of, parse, pin, resolve
+from auralign.hub import Reference, find_file, is_moving, name_of, parse, pin, resolve
 
 ID = "org/tiny"
 SHA = "a" * 40
@@ -56,6 +56,25 @@ def test_a_folder_of_that_name_wins(tmp_path, monkeypatch):
     assert parse("org/name") is None
     assert parse("org/other") is None  # misspelt beside it
     assert parse("org/other@main") == Reference("org/other", "main")
+
+
+def test_what_is_in_the_cache_is_no_misspelt_folder(hub, tiny, tmp_path, monkeypatch):
+    resolve("org/tiny")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    assert parse("org/tiny") == Reference("org/tiny", None)
+
+
+def test_a_file_is_found_in_the_cache_without_fetching(hub, tiny):
+    assert find_file("org/tiny", "config.json") is None
+    folder = resolve("org/tiny")
+    assert find_file("org/tiny", "config.json") == find_file(folder, "config.json") == folder / "config.json"
+
+
+@pytest.mark.parametrize("name", ["me/my--model", "me/a..b"])
+def test_an_id_that_the_hub_cannot_have_is_named(hub, name):
+    with pytest.raises(ValueError, match=f"'{name}' cannot be an id of the hub"):
+        resolve(name)
 
 
 def test_an_id_gives_one_form_of_the_weights(hub, tiny, make_llm):

@@ -80,6 +80,12 @@ def test_the_rate_that_comes_with_an_array_counts(samples):
     assert len(read_speech(samples, sample_rate=8_000).samples) == 2 * len(samples)
 
 
+@pytest.mark.parametrize("rate", [np.array(16_000), torch.tensor(16_000), np.int32(16_000)])
+def test_a_rate_may_be_a_number_of_a_library(samples, rate):
+    assert split_list((samples, rate)) is None
+    assert len(read_speech((rate, samples)).samples) == len(samples)
+
+
 def test_a_list_is_several_unless_it_is_a_pair_of_rate_and_samples(samples, path):
     assert split_list([samples, samples]) is not None
     assert split_list((path, samples, None)) == [path, samples, None]

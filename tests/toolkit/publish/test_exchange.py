@@ -165,6 +165,7 @@ def test_the_commands_push_pull_and_ask(owner, recipe, model, tmp_path, monkeypa
     ("words", "says"),
     [
         (("push", "model", "my-model"), "'my-model': expected an id of the hub, org/name"),
+        (("push", "model", "me/my--model"), "'me/my--model' cannot be an id of the hub"),
         (("push", "nowhere", ID), "no auralign.json in nowhere"),
         (("push", "model", ID), "the hub refuses to write (401); run `hf auth login`"),
         (("pull", "me/nothing", "new"), "no model of that id on the hub"),
@@ -178,6 +179,19 @@ def test_a_mistake_is_one_line(hub, recipe, make_llm, monkeypatch, words, says):
     hub.add("org/llm", make_llm("llama"))
     code, _, err = run("auralign", *words)
     assert code == 2 and says in err
+
+
+def test_a_private_push_makes_a_private_repository(owner, recipe):
+    push_model(recipe / "model", ID, private=True)
+    assert owner[ID].private
+
+
+def test_a_private_push_writes_nothing_into_a_public_repository(owner, recipe):
+    push_model(recipe / "model", ID)
+    before = owner[ID].refs["main"]
+    with pytest.raises(ValueError, match=f"{ID}: the repository is there already and is public"):
+        push_model(recipe / "model", ID, private=True)
+    assert owner[ID].refs["main"] == before
 
 
 def test_offline_nothing_is_written(owner, recipe, offline):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import auralign
 from auralign import cli
+from auralign.hub import has_form_of_id
 from auralign.models.builds import RECORD
 from auralign.publish.export import _stored, export
 from auralign.publish.model_folder import CARD, CONFIG, hub_id_of
@@ -139,3 +140,22 @@ def test_weights_can_be_stored_in_half_precision(recipe, monkeypatch, tmp_path):
 def test_a_weight_that_half_precision_cannot_hold_is_named():
     with pytest.raises(ValueError, match="the weight a is too large for float16"):
         _stored({"a": torch.tensor([1e6])}, "float16")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int7"}, "int7"),
+        ({"dtype": "float16", "architecture": "voxtral"}, "--dtype float16 with --as voxtral"),
+    ],
+)
+def test_a_dtype_is_checked_and_not_ignored(recipe, monkeypatch, tmp_path, options, message):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(ValueError, match=message):
+        export(load_recipe("hparams/sift.yaml"), tmp_path / "x", **options)
+
+
+def test_an_id_may_be_the_name_of_a_folder_here_too(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "llm").mkdir(parents=True)
+    assert has_form_of_id("org/llm") and has_form_of_id("org/llm@main") and not has_form_of_id("/models/llm")

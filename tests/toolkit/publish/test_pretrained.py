@@ -106,6 +106,23 @@ def test_speech_too_short_for_the_connector_is_named(model, monkeypatch):
         model.answer(make_speech(0.1), "sort")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "options", "message"),
+    [("sort \ud800", {}, "has half of a character"), ("sort", {"stop_strings": 5}, "give a list of strings")],
+)
+def test_options_that_are_none_are_named(recipe, model, prompt, options, message):
+    with pytest.raises(ValueError, match=message):
+        model.answer(audio(recipe), prompt, **options)
+
+
+def test_turns_and_systems_that_are_no_text_are_named(model):
+    conversation = model.chat()
+    with pytest.raises(ValueError, match="answer is NoneType None; give the text"):
+        conversation.remember("repeat", answer=None)
+    with pytest.raises(ValueError, match="system is int 5; give a text"):
+        conversation.system = 5
+
+
 def test_integers_are_samples_too(recipe, model):
     integers, rate = soundfile.read(audio(recipe), dtype="int16")
     assert model.answer(integers, "sort", sample_rate=rate) == model.answer(audio(recipe), "sort")

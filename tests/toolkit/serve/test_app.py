@@ -214,6 +214,7 @@ def test_another_path_is_answered_in_the_form_of_errors(port, method, path, stat
     connection.request(method, path)
     response = connection.getresponse()
     assert response.status == status
+    assert response.getheader("Allow") == ("POST" if status == 405 else None)
     assert "this server has POST /v1/chat/completions" in json.load(response)["error"]["message"]
 
 

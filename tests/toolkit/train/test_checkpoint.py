@@ -92,6 +92,15 @@ def test_one_is_the_best_one(tmp_path):
     assert checkpoints.chosen(1).averaged_steps == ()
 
 
+def test_a_checkpoint_whose_loss_is_not_finite_is_in_no_mean(tmp_path):
+    checkpoints = Checkpoints(tmp_path, num_last=3)
+    for step, loss in [(1, 2.0), (2, 1.0), (3, float("nan"))]:
+        save(checkpoints, step, loss)
+    assert checkpoints.chosen(2).averaged_steps == (1, 2)
+    with pytest.raises(ValueError, match=r"keeps 2 \(step 1, 2; 1 without a finite validation loss\)"):
+        checkpoints.chosen(3)
+
+
 def test_a_mean_of_more_than_are_kept_is_refused(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step, loss in [(1, 2.0), (2, 1.0)]:

@@ -1,5 +1,8 @@
 """The masked Whisper encoder, on a tiny random checkpoint written to disk like a downloaded one."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -145,6 +148,15 @@ def test_missing_encoder_weights_are_refused(tmp_path):
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match="lacks 1 encoder weights, such as layers.1.fc1.weight"):
         load_whisper(tmp_path)
+
+
+def test_a_folder_of_transformers_5_has_its_extractor_in_the_processor(folder, tmp_path):
+    copied = tmp_path / "copy"
+    shutil.copytree(folder, copied)
+    settings = json.loads((copied / "preprocessor_config.json").read_text())
+    (copied / "preprocessor_config.json").unlink()
+    (copied / "processor_config.json").write_text(json.dumps({"feature_extractor": settings}))
+    assert load_whisper(copied).fingerprint == load_whisper(folder).fingerprint
 
 
 def test_a_folder_without_preprocessor_is_refused(folder, tmp_path):

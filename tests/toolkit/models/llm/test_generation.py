@@ -132,6 +132,8 @@ def test_the_context_limits_an_answer_and_refuses_a_prompt_that_fills_it(llm, re
         ({"max_new_tokens": 4, "num_beams": 0}, "num_beams 0"),
         ({"max_new_tokens": 4, "stop_strings": ("",)}, "strings that are not empty"),
         ({"max_new_tokens": 4, "stop_strings": "END"}, "give a list of strings"),
+        ({"max_new_tokens": 4, "stop_strings": 5}, "give a list of strings"),
+        ({"max_new_tokens": 4, "tokens_per_second": "x"}, "tokens_per_second 'x': give a number"),
         (
             {"max_new_tokens": 4, "tokens_per_second": float("nan")},
             "tokens_per_second nan: give a number above 0",

@@ -1,9 +1,10 @@
 """Drawn tokens: by numbers that are published, whatever the batch, in the shares that the logits give."""
 
+import numpy as np
 import pytest
 import torch
 
-from auralign.models.llm.sampling import BLOCK, Sampler, uniform
+from auralign.models.llm.sampling import BLOCK, Sampler, Sampling, uniform
 
 # SplitMix64 with the seed 1234567, as Rosetta Code lists it ("Pseudo-random numbers/Splitmix64").
 PUBLISHED = (
@@ -50,3 +51,14 @@ def test_tokens_that_are_excluded_are_never_drawn():
     likely = set(logits[0].topk(3).indices.tolist())
     drawn = draw(logits.expand(300, -1), list(range(300)), [0] * 300, top_k=3)
     assert set(drawn) == likely
+
+
+@pytest.mark.parametrize("temperature", [1e-38, 1e-320])
+def test_a_tiny_temperature_draws_the_likeliest(temperature):
+    logits = torch.tensor([[30.0, 50.0, 40.0]])
+    assert Sampler(temperature).draw(logits, [1], [0]).tolist() == [1]
+
+
+def test_numbers_of_numpy_are_numbers():
+    found = Sampling(temperature=np.float32(0.5), top_k=np.int64(3))
+    assert (found.temperature, found.top_k) == (0.5, 3)

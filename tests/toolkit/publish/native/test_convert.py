@@ -10,6 +10,8 @@ from transformers import AutoFeatureExtractor
 
 from auralign.publish.native import convert
 from auralign.publish.native.architectures import ARCHITECTURES
+from auralign.publish.native.processor import PROCESSOR_FILE
+from auralign.publish.native.usage import usage_of
 from auralign.testing import make_tiny_llm
 from recipe import LORA
 
@@ -107,3 +109,10 @@ def test_a_class_that_computes_something_else_is_refused(exported, monkeypatch):
     monkeypatch.setattr(convert, "TOLERANCE", -1.0)
     with pytest.raises(ValueError, match="as voxtral: VoxtralFor.* logits that differ by .* allowed are -"):
         exported("voxtral")
+
+
+def test_a_folder_without_a_processor_says_how_the_class_is_used(exported):
+    folder = exported("qwen2_audio").folder
+    (folder / PROCESSOR_FILE).unlink(missing_ok=True)
+    lines = "\n".join(usage_of(ARCHITECTURES["qwen2_audio"], folder))
+    assert "feature_attention_mask=features.attention_mask" in lines and "AutoTokenizer" in lines

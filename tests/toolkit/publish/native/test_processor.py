@@ -65,12 +65,20 @@ def processor_of(renderer, slot=SPEECH):
     "renderer",
     [
         Renderer(make_tokenizer(), system='Say "yes"\nor no.'),
+        Renderer(make_tokenizer(), system="Be brief 😀."),
         Renderer(make_tokenizer(CHATML_WITH_DEFAULT)),
         Renderer(make_tokenizer(kind="qwen3"), template_options={"enable_thinking": False}),
         Renderer(make_tokenizer(DATED), date="2024-02-03"),
         Renderer(make_tokenizer(kind="gemma2"), system=None),
     ],
-    ids=["system prompt", "default of the template", "thinking is off", "date", "no system prompt"],
+    ids=[
+        "system prompt",
+        "letter beyond 16 bits",
+        "default of the template",
+        "thinking is off",
+        "date",
+        "no system prompt",
+    ],
 )
 def test_the_template_writes_the_frame_of_training(renderer):
     assert made.find_difference(processor_of(renderer), renderer, SPEECH, AUDIO) is None

@@ -1,12 +1,18 @@
 """The layout of Ultravox: configuration, names of weights, and the projector that they mean."""
 
+import functools
 import json
 
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from auralign.hub import resolve
+from auralign.models.build import build_model
 from auralign.models.connectors import UltravoxProjector
+from auralign.models.llm import load_llm
+from auralign.publish.native.architectures import ARCHITECTURES
+from auralign.publish.native.ultravox import _id_of, write_ultravox
 
 
 def test_config_and_weights_are_ultravoxs(exported, make_llm, whisper_folder, capsys):
@@ -24,6 +30,21 @@ def test_config_and_weights_are_ultravoxs(exported, make_llm, whisper_folder, ca
         "multi_modal_projector.ln_mid.weight": [12],
         "multi_modal_projector.linear_2.weight": [32, 12],
     }
+
+
+def test_the_ids_of_the_hub_are_written_without_their_revisions(tmp_path, recipe_of):
+    recipe = recipe_of("ultravox")
+    model, renderer = build_model(recipe)
+    ids = {"llm": "org/llm@main", "encoder": "org/ears"}
+    write_ultravox(tmp_path, ARCHITECTURES["ultravox"], recipe, model, renderer, ids)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["text_model_id"], config["audio_model_id"]) == ("org/llm", "org/ears")
+
+
+def test_a_snapshot_of_the_cache_is_named_by_its_id(hub, make_llm):
+    hub.add("org/llm", make_llm("llama"))
+    made = functools.partial(load_llm, path=str(resolve("org/llm")))
+    assert _id_of(made, "text_model_id", None) == "org/llm"
 
 
 def test_the_projector_normalises_gates_and_normalises():

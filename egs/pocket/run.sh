@@ -23,7 +23,9 @@ size=full
 options=() # of the Python of stages 2 to 5
 corpus=()
 if $quick; then
-    size=quick corpus=(--quick) options=(--num_steps 300 --valid_every 100 --decode_max_new_tokens 24 --connector.dropout 0.0)
+    size=quick corpus=(--quick) options=(--num_steps 300 --valid_every 100 --decode_max_new_tokens 24)
+    # 300 steps are too few for layers that read in context
+    options+=(--connector.dropout 0.0 --connector.hidden_width 768 --connector.num_layers_after 0)
     experiment=${experiment:-align}
 fi
 experiment=${experiment:-align,answer}

@@ -67,4 +67,4 @@ if run_stage 5 score "the gap ledger, and the ladder"; then
     done
 fi
 
-echo "== done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+end_stages

@@ -20,9 +20,9 @@ class BLSPKD(AlignmentMethod):
     input at the spoken tokens themselves, what the LLM expects after each; the error of the number of tokens,
     |predicted / true - 1|; all terms weigh 1 (src/modeling_blsp2.py of https://github.com/cwang621/blsp-emo). Not faithful:
     the wording of the request is ours; on the response the distributions are those that predict its tokens, the first one
-    included, while that code takes those after them; our connector leaves out the transformer layers around the firing
-    (`auralign.models.connectors.ContinuousIntegrateAndFire`, needed here while `input_weight` is not 0). The values of
-    the code: `as_published/blsp_kd.yaml`.
+    included, while that code takes those after them; our connector (`auralign.models.connectors.ContinuousIntegrateAndFire`,
+    needed here while `input_weight` is not 0) has the transformer layers around the firing by option alone. The values
+    of the code: `as_published/blsp_kd.yaml`.
 
     Arguments
     ---------

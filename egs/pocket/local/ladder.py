@@ -268,7 +268,7 @@ def main(argv):
         if of_column
     ]
     page = "\n".join([as_table(table), *lines])
-    folder, name = Path(run.folder) / "ladder", own.name or manifest.path.stem
+    folder, name = Path(run.folder) / "ladder", own.name or name_of_table(own)
     with write_atomically(folder / f"{name}.json") as file:
         answers = {
             one.utterance.id: {"text": one.utterance.text, "heard": one.heard_text, **one.answers}
@@ -284,6 +284,17 @@ def main(argv):
         print(page, file=file)
     print(page)
     print(f"ladder: {folder / name}.md")
+
+
+def name_of_table(own: argparse.Namespace) -> str:
+    """The name of the files of a table: the manifest's, but "test" is that of the run's own test set with its answers.
+
+    >>> name_of_table(argparse.Namespace(manifest=Path("data/human/test.jsonl"), heard=True))
+    'human_test_heard'
+    """
+    if own.manifest is None or own.manifest.stem != "test":
+        return own.manifest.stem if own.manifest else "test"
+    return "_".join([own.manifest.resolve().parent.name, "test", *["heard"] * own.heard])
 
 
 def own_options(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -1,6 +1,7 @@
 """The ladder of a run on tiny models."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +71,20 @@ def test_what_is_heard_is_measured_without_an_answer(folder, climb):
     found = json.loads((folder / "exp" / "wav2prompt" / "ladder" / "valid.json").read_text())
     assert (found["groups"]["all"]["n"], found["groups"]["all"]["columns"]) == (3, {})
     assert found["groups"]["all"]["WER"] >= 0 and found["seconds"] == {}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "heard", "name"),
+    [
+        (None, False, "test"),
+        ("data/human/test.jsonl", False, "human_test"),
+        ("data/full/test.jsonl", True, "full_test_heard"),
+        ("data/valid.jsonl", True, "valid"),
+    ],
+)
+def test_no_table_is_written_over_that_of_the_test_set(manifest, heard, name):
+    own = SimpleNamespace(manifest=manifest and Path(manifest), heard=heard)
+    assert ladder.name_of_table(own) == name
 
 
 def test_files_are_shown_with_what_is_heard(folder, climb):

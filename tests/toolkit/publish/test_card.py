@@ -26,7 +26,7 @@ def test_the_card_tells_nothing_of_this_machine_or_of_the_test_set(recipe):
         patch.chdir(recipe)
         export(load_recipe("hparams/sift.yaml"), "carded", report=report)
     card = (recipe / "carded" / CARD).read_text()
-    assert "How it was made" in card
+    assert "\n## The gap ledger\n\n### How it was made\n" in card
     assert "secret words" not in card
     assert str(recipe) not in card
 

@@ -82,7 +82,7 @@ def make_card(recipe, config: dict, report=None, *, usage=None, native=None) -> 
         "",
         "What the LLM's licence says of its outputs holds for the targets that this connector learned from.",
         "",
-        without_folders(_without_examples(Path(report).read_text(encoding="utf-8").replace("# ", "## ", 1)))
+        without_folders(_as_section(Path(report).read_text(encoding="utf-8")))
         if report
         else "The gap ledger: not run.",
     ]
@@ -115,9 +115,10 @@ def _without_folders(value):
     return Path(value).name if outside else value
 
 
-def _without_examples(report: str) -> str:
-    """The report without the sentences of its test set."""
-    return re.sub(r"^## Wrong answers\n.*?(?=^## )", "", report, flags=re.MULTILINE | re.DOTALL)
+def _as_section(report: str) -> str:
+    """The report without the sentences of its test set, its headings a level lower."""
+    report = re.sub(r"^## Wrong answers\n.*?(?=^## )", "", report, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^#", "##", report, flags=re.MULTILINE)
 
 
 def _weights(config: dict) -> str:

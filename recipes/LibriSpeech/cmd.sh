@@ -47,7 +47,7 @@ launch() { # NUM_GPUS SCRIPT ARGUMENTS...
     *)
         if [ "$nodes" -gt 1 ]; then
             command=(python -m auralign.train.torchrun --nnodes "$nodes" --nproc-per-node "$gpus" --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID"
-                --rdzv-endpoint "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$rendezvous_port")
+                --rdzv-endpoint "$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p):$rendezvous_port")
         elif [ "$gpus" -gt 1 ]; then
             command=(python -m auralign.train.torchrun --standalone --nproc-per-node "$gpus")
         fi

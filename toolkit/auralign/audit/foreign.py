@@ -13,6 +13,7 @@ from auralign.data.sources.columns import Columns, get_cell, list_names
 from auralign.data.sources.forms import FORMS, TABLES, WITH_SPLITS, guess_form
 from auralign.data.sources.rows import Row
 from auralign.data.sources.tables import find_separator
+from auralign.generalisation.exposure import INSTRUCTION_COLUMNS
 from auralign.layout import DEFAULT, SLOT, Response, System, Text, View, fill
 from auralign.records import RecordError, Records, Utterance, is_cut_off, shorten
 
@@ -23,7 +24,7 @@ COLUMNS = {
     "id": ("id", "utt_id", "key"),
     "text": ("text", "transcript", "transcription", "sentence"),
     "target": ("target", "response", "answer", "completion", "output"),
-    "instruction": ("instruction", "prompt", "question"),
+    "instruction": INSTRUCTION_COLUMNS,
     "language": ("language", "lang", "locale"),
     "finish_reason": ("finish_reason", "stop_reason"),
 }

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auralign.audit.foreign import foreign_source
+from auralign.data.sources.forms import FORMS
 from auralign.generalisation.task import Task, place_of, wording_key
 from auralign.layout import SLOT
 from auralign.records import Records, Target, Utterance, check_header, read_rows, shorten
@@ -64,6 +64,8 @@ class Exposure:
         return self.is_seen(task) and wording_key(instruction) in map(wording_key, self.tasks[task].wordings)
 
 
+INSTRUCTION_COLUMNS = ("instruction", "prompt", "question")
+"""The usual names of an instruction in targets that were written elsewhere."""
 UNKNOWN = Exposure(is_known=False)
 
 
@@ -89,8 +91,11 @@ def read_targets(path: Path, manifest: Path | None = None) -> Iterable[Seen]:
         yield from _read_lines(path)
         return
     if b'"schema"' not in first:  # targets that were written elsewhere, as `auralign audit` reads them
-        for example in foreign_source(path, manifest=manifest).iterate():
-            yield Seen("", example.instruction, "" if example.instruction else example.text)
+        for _, row in FORMS["jsonl"](path):
+            asked = next((str(row[name]) for name in INSTRUCTION_COLUMNS if row.get(name)), None)
+            if asked is not None and SLOT not in asked:
+                asked = f"{asked}\n{SLOT}"
+            yield Seen("", asked, "" if asked else str(row.get("text") or ""))
         return
     check_header(first, Target, position=path)
     utterances = Records(manifest, Utterance) if manifest is not None and manifest.is_file() else None

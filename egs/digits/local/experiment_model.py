@@ -21,7 +21,7 @@ from auralign.layout import SPEECH, STUDENT, Response, Segment, Speech, Text, Vi
 from auralign.losses import total
 from auralign.method import draw, lay_out, respond
 from auralign.models.llm import Decoding
-from auralign.records import Records, Utterance
+from auralign.records import Choice, Records, Utterance
 from auralign.render import Renderer
 from auralign.train.examples import PackOfExamples
 from auralign.train.step import compute_terms
@@ -117,14 +117,14 @@ class Model:
         )
 
 
-def examples(method, loaded: Model, indices, rng: Random, names) -> list[dict]:
-    """The rendered views, of some names, of one example of each training utterance."""
+def examples(method, loaded: Model, indices, rng: Random, names) -> list[tuple[Choice, dict]]:
+    """The choice and the rendered views, of some names, of one example of each training utterance."""
     found = []
     for index in indices:
         utterance = loaded.train.utterances[index]
         choice = draw(method, utterance, rng)[0]
         layout = lay_out(method, utterance, choice, Response(respond(method, utterance, choice)))
-        found.append({name: loaded.renderer.render(getattr(layout, name)) for name in names})
+        found.append((choice, {name: loaded.renderer.render(getattr(layout, name)) for name in names}))
     return found
 
 
@@ -159,10 +159,10 @@ def train(
         taken = examples(method, loaded, chosen, Random(f"{seed}-{step}"), views)
         packs = []
         for first in range(0, len(chosen), UTTS_PER_PACK):
-            together = taken[first : first + UTTS_PER_PACK]
+            choices, together = zip(*taken[first : first + UTTS_PER_PACK], strict=True)
             frames = loaded.train.hear(chosen[first : first + UTTS_PER_PACK])
-            by_name = {name: [view[name] for view in together] for name in together[0]}
-            packs.append(PackOfExamples(by_name, frames, tuple(None for _ in together)))
+            by_name = {name: [view[name] for view in together] for name in views}
+            packs.append(PackOfExamples(by_name, frames, choices))
         units = sum((pack.units() for pack in packs), start=type(packs[0].units())())
         optimizer.zero_grad()
         loss_of_step = 0.0

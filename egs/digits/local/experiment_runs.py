@@ -155,7 +155,7 @@ class Bench:
         """Nats a token of an arm's targets for the LLM that reads the text: 0 if they are its own."""
         arm = self.arm_of(run, name, counts=False)
         chosen = range(min(NUM_SURPRISING, len(loaded.train.utterances)))
-        views = [example[TEACHER] for example in examples(arm, loaded, chosen, Random(1), [TEACHER])]
+        views = [example[TEACHER] for _, example in examples(arm, loaded, chosen, Random(1), [TEACHER])]
         with torch.no_grad():
             found = loaded.model.read(loaded.model.pack_text(views)).cross_entropy(TARGET)
         return round(float(found.sum) / found.count, 3)

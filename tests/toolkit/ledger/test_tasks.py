@@ -65,6 +65,13 @@ def test_a_method_is_compared_with_the_cascade_and_with_other_methods():
     ]
 
 
+def test_runs_of_one_method_are_not_compared_with_each_other():
+    right = items(["right", "right"])
+    (table,) = tables({"one seed_1": right, "one seed_2": right, "two": right})
+    pairs = [(found.method, found.other) for found in table.comparisons if found.other != CASCADE]
+    assert pairs == [("two", "one seed_1"), ("two", "one seed_2")]
+
+
 def test_a_task_without_metrics_is_left_to_the_ledger():
     assert tables({"m": items(["right", "wrong"])}, lambda group, task: ()) == []
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from auralign.ledger.ledger import STORED
+from auralign.ledger.palette import families
 from auralign.records import Utterance
 from auralign.score.metrics import MIN_SPEAKERS
 from auralign.score.task_metrics import Asked, MetricValue, Significance
@@ -173,7 +174,12 @@ def _score_task(metric, group, task, asked, answers) -> TaskTable:
     comparisons = [
         compare(method, method, CASCADE, "transcript") for method in methods if "transcript" in kinds
     ]
-    comparisons += [compare(method, other, other, "speech") for other, method in combinations(methods, 2)]
+    family = {run: name for name, runs in families(methods).items() for run in runs}
+    comparisons += [
+        compare(method, other, other, "speech")
+        for other, method in combinations(methods, 2)
+        if family[other] != family[method]  # runs of one method differ by chance
+    ]
     return TaskTable(
         group=group,
         task=task,

@@ -6,7 +6,8 @@
 #   ./run.sh --stage 3 --stop-stage 3 -- --lr 3e-4 --restart    one stage; what follows -- goes to the Python of stages 2 to 5;
 #                                                     --restart trains in train_2 and keeps what was trained before
 #   ./run.sh --speech recorded --corpus DIR           on recordings: DIR holds <digit>_<speaker>_<take>.wav or .flac
-#   ./run.sh --experiment drift [--quick]             an experiment of experiments.yaml; resumes; its results are in RESULTS.md
+#   ./run.sh --experiment drift [--quick]             an experiment of experiments.yaml; resumes; its results are in RESULTS.md,
+#                                                     with --speech recorded in RESULTS.recorded.md
 #   ./run.sh --rebuild-models                         train models/ again first (recorded: the encoder alone)
 #
 # Stages: 0 corpus, 1 prepare, 2 generate, 3 train, 4 decode, 5 score; an experiment of experiments.yaml has its own after 1. A finished one is skipped, a broken one resumed.
@@ -41,7 +42,6 @@ name=${experiment%%,*}
 registered=false
 if [ -n "$name" ] && [ ! -f "hparams/$name.yaml" ] && grep -qsxF "  $name:" experiments.yaml; then
     registered=true
-    [ "$speech" = synthetic ] || usage_error "--experiment $name is registered for --speech synthetic alone"
     ! are_given stop_stage || usage_error "--experiment $name has no stages after 1; leave out --stop-stage"
 else
     ! $quick || usage_error "--quick needs --experiment with a name in experiments.yaml, such as drift"
@@ -78,7 +78,7 @@ train_side_by_side() { # OPTIONS of train.py
 }
 
 ! $quick || set -- --quick "$@"
-! $registered || python local/experiments.py "$experiment" --estimate "$@"
+! $registered || python local/experiments.py "$experiment" --speech "$speech" --estimate "$@"
 
 if run_stage 0 corpus "$speech speech"; then
     forward python local/make_corpus.py --speech "$speech" --output "corpus/$speech" ${recordings[@]+"${recordings[@]}"}
@@ -103,7 +103,7 @@ fi
 
 if $registered; then
     end_stage
-    OMP_NUM_THREADS=1 python local/experiments.py "$experiment" "$@"
+    OMP_NUM_THREADS=1 python local/experiments.py "$experiment" --speech "$speech" "$@"
     end_stages
     exit
 fi

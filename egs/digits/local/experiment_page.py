@@ -52,27 +52,33 @@ def publish(path: Path, text: str) -> bool:
         return False
     with write_atomically(path) as file:
         file.write(text)
-    draw_obedience(text, path.with_name(PICTURE))
+    if PICTURED in text:
+        draw_obedience(text, path.with_name(PICTURE))
     return True
 
 
-def render(registered: Mapping, rows: Mapping[str, dict]) -> str:
-    """The page."""
+def render(registered: Mapping, rows: Mapping[str, dict], *, speech: str = "synthetic") -> str:
+    """The page; of `speech` "synthetic" or "recorded"."""
+    recorded = speech == "recorded"
+    number = len(set(_voices(rows)))
+    voices = f"{number} recorded speaker{'s' * (number != 1)}" if recorded else "12 voices"
     lines = [
-        "# Results of the registered experiments",
+        f"# Results of the registered experiments{', recorded speech' * recorded}",
         "",
         COUNTED.format(number=len(rows)),
-        "Made by `./run.sh --experiment NAME`; what was asked before the first run is in `experiments.yaml`. The shares are "
+        f"Made by `./run.sh{' --speech recorded' * recorded} --experiment NAME`; what was asked before the first run is in "
+        "`experiments.yaml`. The shares are "
         "over questions about tasks that no arm trains (reverse, largest, sort, even, german, continue), two for each test "
-        "utterance of bare digits, in 12 voices that training lacks; tasks whose right answer has the words of another task's "
+        f"utterance of bare digits, in {voices} that training lacks; tasks whose right answer has the words of another task's "
         "are not asked. *Right*: word for word. *Verbatim*: the words that were said, a fifth of which may be wrong. *Content*: "
         "the share of digits that a linear readout finds in the speech embeddings. Intervals: a bootstrap over LLMs, over "
         f"connectors within each, and over voices, crossed. With fewer than {MIN_LLMS} LLMs they are too narrow, no p-value is "
         "given, and the result is a direction only. The LLMs go on from one shipped LLM, so that they resemble each other more "
-        "than LLMs that are trained from scratch. Not run: recorded speakers, the place of the slot as a factor, graded "
-        "licences, other learning rates.",
+        "than LLMs that are trained from scratch. "
+        + ("" if recorded else "Recorded speakers: `RESULTS.recorded.md`. ")
+        + "Not run: the place of the slot as a factor, graded licences, other learning rates.",
         "",
-        *([PICTURED, ""] if any("course" in row for row in rows.values()) else []),
+        *([PICTURED, ""] if not recorded and any("course" in row for row in rows.values()) else []),
         *_llms(registered, rows),
     ]
     p_values = holm([_p_value(registered, rows, name) for name in registered["experiments"]])

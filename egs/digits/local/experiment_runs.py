@@ -39,10 +39,13 @@ class Bench:
         Of all runs.
     data : Path
         Of the manifests.
+    encoder : Path, optional
+        In place of the encoder of the YAMLs.
     """
 
-    def __init__(self, registered: dict, *, folder: Path, data: Path):
+    def __init__(self, registered: dict, *, folder: Path, data: Path, encoder: Path | None = None):
         self.registered, self.folder, self.data = registered, Path(folder), Path(data)
+        self.encoder = encoder
 
     def make(self, run: Run) -> dict:
         """The facts of a run, which is made anew if it was interrupted."""
@@ -89,6 +92,8 @@ class Bench:
             "data_folder": str(self.data),
             "seed": str(run.connector_seed),
         }
+        if self.encoder:
+            overrides["encoder_folder"] = str(self.encoder)
         recipe = steps.RunFolder.open(f"hparams/{how['connector']}.yaml", overrides).recipe
         if llm_options:
             recipe = replace(recipe, llm=with_keywords(recipe.llm, **llm_options))

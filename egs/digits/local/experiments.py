@@ -3,15 +3,17 @@
     python local/experiments.py drift               all runs of an experiment; the same command goes on after an interruption
     python local/experiments.py drift --quick       one LLM and one connector, three arms
     python local/experiments.py drift --estimate    say how long it takes, and run nothing
+    python local/experiments.py drift --speech recorded     train on recordings, and test on a speaker that training lacks
 
-Reads: experiments.yaml, data/synthetic/, models/
-Writes: exp/experiments/<run>.json with the facts of each run, and after each run RESULTS.md, unless that has more runs
+Reads: experiments.yaml, models/; data/synthetic/, or data/recorded/ and exp/recorded/models/encoder
+Writes: exp/experiments/<run>.json, or exp/recorded/experiments/<run>.json, with the facts of each run, and after each run
+RESULTS.md, or RESULTS.recorded.md, unless that has more runs
 """
 
 import argparse
 import statistics
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +25,33 @@ from auralign.files import read_json, write_atomically, write_json
 from experiment_page import publish, render
 from experiment_plan import REGISTRATION, Run, plan, read_registered
 
-FOLDER, DATA, PAGE = Path("exp/experiments"), Path("data/synthetic"), Path("RESULTS.md")
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs with synthetic or recorded speech are, the manifests that they read, their page, and their encoder if it is
+    not that of the YAML."""
+
+    speech: str
+    folder: Path
+    data: Path
+    page: Path
+    encoder: Path | None = None
+
+
+PLACES = {
+    place.speech: place
+    for place in (
+        Place("synthetic", Path("exp/experiments"), Path("data/synthetic"), Path("RESULTS.md")),
+        Place(
+            "recorded",
+            Path("exp/recorded/experiments"),
+            Path("data/recorded"),
+            Path("RESULTS.recorded.md"),
+            encoder=Path("exp/recorded/models/encoder"),
+        ),
+    )
+}
+SYNTHETIC_ALONE = ("attributes",)  # recordings have no labels of speed and pitch
 SECONDS = {
     "llm": 120,
     "start": 60,
@@ -78,24 +106,24 @@ def estimate(runs: list[Run], rows: dict[str, dict]) -> float:
     return sum(typical[sort_of(asdict(run))] for run in runs if run.name not in rows)
 
 
-def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
+def run_all(runs: list[Run], *, command: str, registered: dict, place: Place) -> None:
     """Make the runs that have no row, and the page after each."""
-    finished = read_rows(FOLDER)
-    keep_registered(registered, finished, FOLDER)
+    finished = read_rows(place.folder)
+    keep_registered(registered, finished, place.folder)
     missing = [run for run in runs if run.name not in finished]
     if not missing:
         return
     from experiment_runs import Bench  # with torch
 
     environment = describe_environment()  # before the page, which is tracked, is written
-    bench = Bench(registered, folder=FOLDER, data=DATA)
+    bench = Bench(registered, folder=place.folder, data=place.data, encoder=place.encoder)
     for run in missing:
         print(f"== {run.name}", flush=True)
         begun, begun_cpu = time.monotonic(), time.process_time()
         facts = bench.make(run)
         spent = {"cpu_seconds": time.process_time() - begun_cpu, "seconds": time.monotonic() - begun}
         write_json(
-            FOLDER / f"{run.name}.json",
+            place.folder / f"{run.name}.json",
             {
                 **asdict(run),
                 **facts,
@@ -105,7 +133,7 @@ def run_all(runs: list[Run], *, command: str, registered: dict) -> None:
                 "finished": datetime.now(UTC).isoformat(timespec="minutes"),
             },
         )
-        publish(PAGE, render(registered, read_rows(FOLDER)))
+        publish(place.page, render(registered, read_rows(place.folder), speech=place.speech))
 
 
 def main(argv):
@@ -118,9 +146,15 @@ def main(argv):
     parser.add_argument(
         "--connectors", type=int, help="the first so many connectors of each LLM alone (default: all)"
     )
+    parser.add_argument("--speech", choices=PLACES, default="synthetic", help="default: synthetic")
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, and run nothing")
     options = parser.parse_args(argv)
-    registered = read_registered()
+    registered, place = read_registered(), PLACES[options.speech]
+    lacking = [name for name in SYNTHETIC_ALONE if name in options.names.split(",")]
+    if lacking and place.speech == "recorded":
+        parser.error(
+            f"--speech recorded: {', '.join(lacking)} needs labels that recordings lack; leave it out"
+        )
     runs = {
         run.name: run
         for name in options.names.split(",")
@@ -132,7 +166,7 @@ def main(argv):
             num_connectors=options.connectors,
         )
     }
-    rows = read_rows(FOLDER)
+    rows = read_rows(place.folder)
     finished = sum(name in rows for name in runs)
     minutes = estimate(list(runs.values()), rows) / 60
     print(
@@ -140,15 +174,18 @@ def main(argv):
         flush=True,
     )
     if not options.estimate:
-        command = f"./run.sh --experiment {options.names}" + " --quick" * options.quick
+        command = (
+            f"./run.sh{' --speech recorded' * (place.speech == 'recorded')} --experiment {options.names}"
+        )
+        command += " --quick" * options.quick
         counts = [
             f"--{name} {value}"
             for name, value in (("llms", options.llms), ("connectors", options.connectors))
             if value
         ]
         command += f" -- {' '.join(counts)}" * bool(counts)
-        run_all(list(runs.values()), command=command, registered=registered)
-        print(f"results: {PAGE}")
+        run_all(list(runs.values()), command=command, registered=registered, place=place)
+        print(f"results: {place.page}")
 
 
 if __name__ == "__main__":

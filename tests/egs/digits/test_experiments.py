@@ -106,7 +106,6 @@ def test_what_cannot_be_run_is_refused_with_what_can(registered, name, why):
         (["--quick"], "--quick needs --experiment with a name in experiments.yaml"),
         (["--quick", "--experiment", "sift"], "--quick needs --experiment with a name in experiments.yaml"),
         (["--experiment", "drift", "--stop-stage", "1"], "has no stages after 1; leave out --stop-stage"),
-        (["--experiment", "drift", "--speech", "recorded", "--corpus", "."], "for --speech synthetic alone"),
     ],
 )
 def test_options_that_do_not_suit_an_experiment_are_refused(options, problem):
@@ -302,6 +301,39 @@ def test_what_was_not_run_is_named(registered):
     assert page.count("Not run.") == len(registered["experiments"])
 
 
+def test_a_page_of_recordings_names_their_speakers_and_has_no_picture(registered):
+    page = experiment_page.render(registered, rows_of(2), speech="recorded")
+    assert page.startswith("# Results of the registered experiments, recorded speech\n")
+    assert "in 2 recorded speakers that training lacks" in page
+    assert experiment_page.PICTURE not in page
+
+
+def test_an_experiment_on_what_recordings_lack_is_refused(capsys, monkeypatch):
+    monkeypatch.chdir(DIGITS)
+    with pytest.raises(SystemExit):
+        experiments.main(["drift,attributes", "--speech", "recorded"])
+    assert "--speech recorded: attributes needs labels that recordings lack" in capsys.readouterr().err
+
+
+def test_runs_on_recordings_hear_through_their_own_encoder(registered, monkeypatch):
+    import experiment_runs
+    from auralign import steps
+
+    asked = {}
+
+    def open_run(yaml, overrides):
+        asked.update(overrides)
+        raise InterruptedError
+
+    monkeypatch.setattr(steps.RunFolder, "open", open_run)
+    place = experiments.PLACES["recorded"]
+    bench = experiment_runs.Bench(registered, folder=place.folder, data=place.data, encoder=place.encoder)
+    with pytest.raises(InterruptedError):
+        bench.load(experiment_plan.Run("llm_1", experiment_plan.LLM, 1), "drift")
+    assert asked["encoder_folder"] == "exp/recorded/models/encoder"
+    assert asked["data_folder"] == "data/recorded"
+
+
 def test_a_page_of_more_runs_is_kept(registered, tmp_path):
     path = tmp_path / "RESULTS.md"
     assert experiment_page.publish(path, experiment_page.render(registered, rows_of(2)))
@@ -383,10 +415,9 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
         "arms": ["A", "D"],
     }
     small["aligned"] |= {"num_steps": 2, "utts_per_step": 4}
-    for name, value in (("FOLDER", folder), ("DATA", data), ("PAGE", tmp_path / "RESULTS.md")):
-        monkeypatch.setattr(experiments, name, value)
+    place = experiments.Place("synthetic", folder, data, tmp_path / "RESULTS.md")
     runs = experiment_plan.plan(small, "cause", quick=True)
-    experiments.run_all(runs, command="x", registered=small)
+    experiments.run_all(runs, command="x", registered=small, place=place)
     rows = experiments.read_rows(folder)
     assert set(rows) == {run.name for run in runs}
     trained = rows["drift/D/llm_1/connector_1"]
@@ -397,7 +428,7 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
     )  # its own reply, and bare digits
     assert rows["cause/llm_1/connector_1"]["answers"]["text"] == rows["llm_1"]["answers"]["text"]
     monkeypatch.setattr(experiment_runs.Bench, "make", None)
-    experiments.run_all(runs, command="x", registered=small)  # nothing is left to make
+    experiments.run_all(runs, command="x", registered=small, place=place)  # nothing is left to make
 
 
 @pytest.mark.parametrize("name", ["bias", "attributes"])
@@ -415,10 +446,9 @@ def test_a_program_on_two_dozen_clips_gives_its_measures(registered, tmp_path, m
     else:
         how["llm"] |= {"num_steps": 1, "examples_per_step": 4}
     small["aligned"] |= {"num_steps": 2, "utts_per_step": 4}
-    for constant, value in (("FOLDER", folder), ("DATA", data), ("PAGE", tmp_path / "RESULTS.md")):
-        monkeypatch.setattr(experiments, constant, value)
+    place = experiments.Place("synthetic", folder, data, tmp_path / "RESULTS.md")
     runs = experiment_plan.plan(small, name, quick=True)
-    experiments.run_all(runs, command="x", registered=small)
+    experiments.run_all(runs, command="x", registered=small, place=place)
     rows = experiments.read_rows(folder)
     assert set(rows) == {run.name for run in runs}
     if name == "bias":

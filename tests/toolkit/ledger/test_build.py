@@ -1,5 +1,6 @@
 import pytest
 
+from auralign.ledger.summary import describe_result
 from auralign.records import Question
 
 
@@ -225,9 +226,19 @@ def test_no_method_is_an_error(corpus):
 
 
 def test_the_ceiling_of_recovery_is_normalised_text(corpus):
-    ledger = corpus.ledger(normalised=corpus.answers("normalised", "11--1111"))
+    ledger = corpus.ledger(normalised=corpus.answers("normalised", "111-1111"))
     row = ledger.row("near", "unseen tasks")
-    assert row.recovery.value == pytest.approx((3 / 4 - 1 / 4) / (2 / 4 - 1 / 4))
+    assert row.recovery.value == pytest.approx((3 / 4 - 1 / 4) / (3 / 4 - 1 / 4))
+
+
+def test_recovery_is_undefined_if_normalised_text_keeps_less_than_half_of_what_text_gains(corpus):
+    ledger = corpus.ledger(normalised=corpus.answers("normalised", "11--1111"))
+    row = ledger.row("near", "unseen tasks")  # it keeps 2/4 - 1/4 of 4/4 - 1/4
+    assert row.recovery.value is None
+    rates = "text 1.00, normalised text 0.50, floor 0.25"
+    assert f"keeps less than 50% of what text gains over the floor (near n/a ({rates})" in describe_result(
+        ledger
+    )
 
 
 def test_an_answer_is_worth_what_the_judge_says(corpus, make_judge):

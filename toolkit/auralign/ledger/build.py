@@ -7,7 +7,17 @@ import numpy as np
 
 from auralign.ledger.behaviour import measure_behaviour
 from auralign.ledger.columns import Item, MethodFiles, read_items
-from auralign.ledger.ledger import CLASSES, GROUPS, Difference, Example, Ledger, Pooled, Rates, Row
+from auralign.ledger.ledger import (
+    CLASSES,
+    GROUPS,
+    LEAST_KEPT,
+    Difference,
+    Example,
+    Ledger,
+    Pooled,
+    Rates,
+    Row,
+)
 from auralign.ledger.palette import families
 from auralign.progress import track
 from auralign.records import shorten
@@ -17,6 +27,7 @@ from auralign.score.metrics import (
     CONFIDENCE,
     MIN_SPEAKERS,
     NUM_RESAMPLES,
+    Resampling,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_recovery,
@@ -281,13 +292,18 @@ def _pool(method, group, runs, bootstrap) -> Pooled:
         group,
         len(runs),
         bootstrap_interval(scores["speech"], **units),
-        bootstrap_recovery(scores["speech"], *_bounds(scores), **units),
+        _recovery(scores, units),
     )
 
 
-def _bounds(scores):
-    """The floor and the ceiling of recovery, each (N,)."""
-    return scores.get("other_text", scores["shuffled"]), scores.get("normalised", scores["text"])
+def _recovery(scores, units):
+    """Undefined too if normalised text keeps less than `LEAST_KEPT` of what the text gains: such answers hang on how the text is
+    written, which nobody hears, and speech that stands for it as it is written would recover more than all."""
+    floor, ceiling = scores.get("other_text", scores["shuffled"]), scores.get("normalised", scores["text"])
+    gained, kept = (np.mean(scores["text"]) - np.mean(floor), np.mean(ceiling) - np.mean(floor))
+    if kept < LEAST_KEPT * gained:
+        return Resampling(**units).point(None)
+    return bootstrap_recovery(scores["speech"], floor, ceiling, **units)
 
 
 def make_row(method, group, items, answer_right, bootstrap) -> Row:
@@ -304,7 +320,7 @@ def make_row(method, group, items, answer_right, bootstrap) -> Row:
         group=group,
         rates=_rates(scores),
         speech=bootstrap_interval(scores["speech"], **units),
-        recovery=bootstrap_recovery(scores["speech"], *_bounds(scores), **units),
+        recovery=_recovery(scores, units),
         form_ignored=None if ignored is None else float(np.mean(ignored)),
         answers={name: classes.count(name) for name in CLASSES},
         tasks={task: _rates(scores, tasks == task) for task in sorted(set(tasks.tolist()))},

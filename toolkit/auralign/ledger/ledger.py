@@ -9,8 +9,9 @@ The floor is the score of the plain LLM that reads another utterance's text: one
 can be compared. A method's score with another utterance's speech (shuffled) is a diagnostic: what it answers whatever is said. It
 is the floor only if the answers to another utterance's text are missing, as in files of an earlier auralign.
 
-Recovery is not defined if normalised text is less than 0.1 above the floor (`auralign.score.metrics.LEAST_SPAN`), as with free
-answers that no two inputs give alike: then "n/a" and the two rates are shown.
+Recovery is not defined if normalised text is less than 0.1 above the floor (`auralign.score.metrics.LEAST_SPAN`), or keeps less
+than half of what the text gains over it (`LEAST_KEPT`), as with free answers that no two inputs give alike: then "n/a" and the
+rates are shown.
 
 Normalised text is the text without case and punctuation, as a perfect recognizer would write it. Every answer has a score from 0
 to 1: by default 1 for an exact answer, else 0.
@@ -26,6 +27,8 @@ from auralign.score.metrics import Estimate
 GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
 """The order of the rows; other groups follow in the order of the questions."""
 CLASSES = (RIGHT, *WRONG_CLASSES)
+LEAST_KEPT = 0.5
+"""Least share of what the text gains over the floor that normalised text keeps, for a recovery."""
 STORED = {"metric": "measure"}
 """Field -> its key in files, if they differ; files keep the keys that earlier versions wrote."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from statistics import fmean
 
-from auralign.ledger.ledger import Ledger, Rates, Row
+from auralign.ledger.ledger import LEAST_KEPT, Ledger, Rates, Row
 from auralign.ledger.palette import families
 from auralign.ledger.tables import (
     format_interval,
@@ -99,9 +99,13 @@ def _describe_best(results, metric):
     best = results[0]
     if best.recovery.value is None:
         values = _list_values(results, lambda result: format_rate(result.speech.value))
-        gains = "nothing" if best.rates.ceiling <= best.rates.floor else f"less than {LEAST_SPAN:g}"
-        both = _list_values(results, format_recovery)
-        return f"reading gains {gains} over the floor ({both}), so recovery is undefined; {metric}: {values}"
+        rates, both = best.rates, _list_values(results, format_recovery)
+        if rates.ceiling - rates.floor >= LEAST_SPAN:
+            why = f"normalised text keeps less than {LEAST_KEPT:.0%} of what text gains over the floor"
+        else:
+            gains = "nothing" if rates.ceiling <= rates.floor else f"less than {LEAST_SPAN:g}"
+            why = f"reading gains {gains} over the floor"
+        return f"{why} ({both}), so recovery is undefined; {metric}: {values}"
     values = _list_values(results, format_recovery)
     if len(results) == 1:
         return f"recovery of what reading gains over the floor: {values}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auralign.ledger.ledger import Ledger, Row
+from auralign.ledger.ledger import LEAST_KEPT, Ledger, Row
 from auralign.ledger.table import NOT_DEFINED, Table
 from auralign.score.judge import OTHER_FORM
 from auralign.score.metrics import LEAST_SPAN, MIN_SPEAKERS
@@ -33,13 +33,12 @@ def format_rate(value) -> str:
 
 
 def format_recovery(row) -> str:
-    """The recovery of a row or a result; without one the two rates that are too near: `n/a (text 0.37, floor 0.30)`."""
+    """The recovery of a row or a result; without one the rates: `n/a (text 1.00, normalised text 0.13, floor 0.00)`."""
     if row.recovery.value is not None:
         return format_rate(row.recovery.value)
-    ceiling = "text" if row.rates.normalised is None else "normalised text"
-    return (
-        f"{NOT_MEANINGFUL} ({ceiling} {format_rate(row.rates.ceiling)}, floor {format_rate(row.rates.floor)})"
-    )
+    rates = {"text": row.rates.text, "normalised text": row.rates.normalised, "floor": row.rates.floor}
+    shown = (f"{name} {format_rate(rate)}" for name, rate in rates.items() if rate is not None)
+    return f"{NOT_MEANINGFUL} ({', '.join(shown)})"
 
 
 def format_interval(estimate) -> str:
@@ -133,7 +132,9 @@ def ledger_columns(ledger: Ledger) -> tuple[Column, ...]:
         Column(
             "recovery",
             f"(speech - floor) / ({ceiling} - floor): 0 if nothing of the speech arrives, 1 if it is as good as reading; "
-            f"{NOT_MEANINGFUL} if {ceiling} is less than {LEAST_SPAN:g} above the floor: compare the two rates of the row",
+            f"{NOT_MEANINGFUL} if {ceiling} is less than {LEAST_SPAN:g} above the floor"
+            + (f", or keeps less than {LEAST_KEPT:.0%} of what text gains" if is_there else "")
+            + ": compare the rates of the row",
             lambda row: NOT_MEANINGFUL if row.recovery.value is None else format_rate(row.recovery.value),
         ),
         Column(interval, "", lambda row: format_interval(row.recovery)),

@@ -172,9 +172,11 @@ class _Scores:
         return self.mean("speech", mask) - self.mean("other_text", mask) < LEAST_SPAN
 
     def recovery(self, mask: np.ndarray) -> Estimate:
-        """The recovery of the questions of a mask."""
+        """The recovery of the questions of a mask, each task weighing alike, as in `mean`."""
         chosen = np.flatnonzero(mask)
-        columns = (self.by_input["speech"][mask], self.floor[mask], self.text[mask])
+        _, task, sizes = np.unique(self.tasks[mask], return_inverse=True, return_counts=True)
+        weights = (len(chosen) / len(sizes) / sizes)[task]
+        columns = (scores[mask] * weights for scores in (self.by_input["speech"], self.floor, self.text))
         return bootstrap_recovery(*columns, **choose_units(self.units, chosen))
 
 

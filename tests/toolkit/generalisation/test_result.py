@@ -1,0 +1,21 @@
+"""The measures of the benchmark: every task weighs alike, however many questions it has."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from auralign.generalisation.result import _Scores
+
+
+def judged(task, number, speech):
+    question = SimpleNamespace(task=task, group="seen", utt_id=f"{task}{number}")
+    scores = {"text": 1.0, "other_text": 0.0, "speech": speech}
+    return SimpleNamespace(question=question, item=SimpleNamespace(cluster=f"s{number}"), scores=scores)
+
+
+def test_recovery_weighs_tasks_alike_as_the_score_of_its_row_does():
+    scores = _Scores([*(judged("sort", number, 1.0) for number in range(3)), judged("count", 0, 0.0)], seed=1)
+    everything = np.ones(4, dtype=bool)
+    assert scores.mean("speech", everything) == 0.5
+    assert scores.recovery(everything).value == pytest.approx(0.5)  # the questions alone would give 3/4

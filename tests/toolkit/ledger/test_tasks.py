@@ -15,7 +15,8 @@ from auralign.ledger.task_tables import (
 )
 from auralign.ledger.tasks import CASCADE, Spread, score_tasks, tables_from_list, tables_to_list
 from auralign.records import Question, Utterance
-from auralign.score.task_metrics import MeanScore, MetricValue
+from auralign.score.metrics import MIN_SPEAKERS
+from auralign.score.task_metrics import MeanScore, MetricValue, Significance
 
 RIGHT = MeanScore(lambda answer, question, said: float(answer == question.reference), "right")
 
@@ -143,6 +144,31 @@ def test_fewer_than_ten_speakers_give_points_and_nothing_significant(num_speaker
     assert table.num_speakers == num_speakers
     assert (table.heard["m"]["speech"].low is not None) is is_there
     assert table.comparisons[0].num_significant == is_there
+
+
+def test_the_p_values_of_all_comparisons_are_adjusted_together():
+    p_values = iter([0.04, 0.03, 0.01])  # of two phrasings and the second method, by Holm 0.06, 0.06, 0.03
+
+    class Known(MeanScore):
+        def compare(self, asked, answers, others):
+            return Significance(1.0, None, None, next(p_values, None), "known")
+
+    metric = Known(lambda answer, question, said: 1.0, "right")
+    asked = items(["right"], phrasings=1)
+    utterances = {
+        f"{n}": Utterance(f"{n}", "x.wav", 1.0, "right", speaker=f"s{n}") for n in range(MIN_SPEAKERS)
+    }
+    asked = [
+        replace(item, question=replace(item.question, key=key, utt_id=key))
+        for key in utterances
+        for item in asked
+    ]
+    (table,) = score_tasks(
+        {"one": asked, "two": asked}, utterances.__getitem__, lambda group, task: (metric,), seed=1
+    )
+    found = [compared.values[0] for compared in table.comparisons]
+    assert [value.adjusted for value in found] == pytest.approx([0.06, 0.06, 0.03])
+    assert [value.is_significant for value in found] == [False, False, True]
 
 
 def test_the_terminal_leaves_out_columns_that_hold_nothing():

@@ -35,7 +35,8 @@ LEGEND = (
     "Columns are means over the phrasings of a task; floor is the LLM that reads another utterance's text, shuffled the method "
     "that hears another utterance's speech; worst and deviation are of the speech column; its interval is over all "
     "phrasings together, resampled by speaker, then by utterance. A dash means no interval, as of fewer than ten speakers; with "
-    "fewer than twenty it is rough. significant, in the report: the number of phrasings whose difference is significant at 5 %."
+    "fewer than twenty it is rough. significant, in the report: the number of phrasings whose difference is significant at 5 %, "
+    "after Holm's correction over all comparisons of these tables."
 )
 
 

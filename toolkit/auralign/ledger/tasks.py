@@ -18,7 +18,7 @@ from itertools import combinations
 from auralign.ledger.ledger import STORED
 from auralign.ledger.palette import families
 from auralign.records import Utterance
-from auralign.score.metrics import MIN_SPEAKERS
+from auralign.score.metrics import MIN_SPEAKERS, holm
 from auralign.score.task_metrics import Asked, MetricValue, Significance
 
 CASCADE = "matched cascade"
@@ -120,7 +120,26 @@ def score_tasks(
             for method, items in columns.items()
         }
         tables += [_score_task(metric, group, task, asked, answers) for metric in wanted]
-    return tables
+    return _adjust(tables)
+
+
+def _adjust(tables: list[TaskTable]) -> list[TaskTable]:
+    """The tables with p-values adjusted by Holm's method over all of their comparisons."""
+    found = [value for table in tables for compared in table.comparisons for value in compared.values]
+    adjusted = iter(holm([value.p_value for value in found]))
+    return [
+        replace(
+            table,
+            comparisons=tuple(
+                replace(
+                    compared,
+                    values=tuple(replace(value, adjusted=next(adjusted)) for value in compared.values),
+                )
+                for compared in table.comparisons
+            ),
+        )
+        for table in tables
+    ]
 
 
 def pool(asked: list[Asked]) -> Asked:

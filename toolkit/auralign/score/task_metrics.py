@@ -76,13 +76,15 @@ class MetricValue:
 
 @dataclass(frozen=True)
 class Significance:
-    """The difference of a metric between two systems on the same questions, and whether chance explains it."""
+    """The difference of a metric between two systems on the same questions, and whether chance explains it; `adjusted` is the
+    p-value after Holm's correction over all comparisons of a page, None if it was not corrected."""
 
     difference: float
     low: float | None
     high: float | None
     p_value: float | None
     test: str
+    adjusted: float | None = None
 
     @property
     def is_significant(self) -> bool:
@@ -90,7 +92,8 @@ class Significance:
 
         A p-value alone assumes independent answers, but those of one speaker are not.
         """
-        by_test = None if self.p_value is None else self.p_value < SIGNIFICANT
+        p_value = self.p_value if self.adjusted is None else self.adjusted
+        by_test = None if p_value is None else p_value < SIGNIFICANT
         by_interval = None if self.low is None else not self.low <= 0 <= self.high
         known = [verdict for verdict in (by_test, by_interval) if verdict is not None]
         return bool(known) and all(known)

@@ -206,6 +206,16 @@ def test_a_warning_says_that_speech_and_shuffled_speech_do_not_part(made, compar
     assert LEAST_SHARE == 0.05
 
 
+def test_the_end_of_a_short_run_warns_too(made):
+    references = make_references(made)
+    with torch.no_grad():
+        comparison = references.compare(5, num_steps=5)
+    assert references.warn(compared(2.98, 3.0, 1.0)).startswith(
+        "warning: speech and shuffled speech do not part after 1 comparison: "
+    )
+    assert comparison is not None
+
+
 def train(folder, made, output, **overrides):
     _, _, examples, _ = made
     hparams = load(folder, **overrides)

@@ -11,7 +11,8 @@ What is compared is the cross-entropy of the target's tokens, whatever the metho
 runs no LLM, has the loss of its own with speech and with shuffled speech, and no loss on text: its `text` is None.
 
 Speech and shuffled speech part if the loss with speech has come down from that with shuffled speech by `LEAST_SHARE` of the way
-to the loss on text (to zero, if there is none). A warning says if they do not, from the `NUM_BEFORE_WARNING`-th comparison on.
+to the loss on text (to zero, if there is none). A warning says if they do not, from the `NUM_BEFORE_WARNING`-th comparison on,
+and at the end of any run.
 The forwards cost at most 2 x `SHARE` of the positions that training computes: a comparison that would cost more waits for a later
 validation, and the last validation always has one. Nothing here draws a random number.
 """
@@ -106,7 +107,7 @@ class References:
         self.measure = measure_of(method)
         num_positions = int(valid.lengths[self.examples].sum())
         self.num_steps_between = max(math.ceil(num_positions / (SHARE * tokens_per_step)), 1)
-        self.num_compared, self.last_step, self.text = 0, 0, None
+        self.num_compared, self.last_step, self.text, self.is_over = 0, 0, None, False
 
     def go_on_from(self, log: list[dict]) -> None:
         """Continue after the validations whose entries `log` holds; those of an earlier auralign have no comparison."""
@@ -121,8 +122,8 @@ class References:
 
         Every rank must call this, at every validation, without gradients and without dropout. `num_steps` is the last step.
         """
-        before, self.last_step = self.last_step, step
-        is_due = step // self.num_steps_between > before // self.num_steps_between or step >= num_steps
+        before, self.last_step, self.is_over = self.last_step, step, step >= num_steps
+        is_due = step // self.num_steps_between > before // self.num_steps_between or self.is_over
         if not len(self.examples) or not is_due:
             return None
         if self.measure == CROSS_ENTROPY and self.text is None:
@@ -138,7 +139,7 @@ class References:
 
     def warn(self, comparison: Comparison) -> str | None:
         """A warning in one line if speech and shuffled speech do not part; None if they do, or if it is too early to say."""
-        if self.num_compared < NUM_BEFORE_WARNING:
+        if self.num_compared < NUM_BEFORE_WARNING and not self.is_over:
             return None
         share = comparison.share
         if share is None:
@@ -151,9 +152,9 @@ class References:
         beside = " (the method puts the transcript beside the speech)" if is_assisted(self.method) else ""
         to = "zero" if comparison.text is None else "that on text"
         return (
-            f"warning: speech and shuffled speech do not part after {self.num_compared} comparisons: so far the model does "
-            f"not hear{beside}; the loss with speech has come {100 * share:.1f} % of the way from shuffled speech to {to}, "
-            f"{100 * LEAST_SHARE:.0f} % are expected"
+            f"warning: speech and shuffled speech do not part after {self.num_compared} "
+            f"comparison{'s' * (self.num_compared != 1)}: so far the model does not hear{beside}; the loss with speech has come "
+            f"{100 * share:.1f} % of the way from shuffled speech to {to}, {100 * LEAST_SHARE:.0f} % are expected"
         )
 
     def _terms(self, heard: np.ndarray):

@@ -248,6 +248,22 @@ def test_a_cut_off_list_of_one_item_loops_whatever_numbers_it_has(mark):
 
 @pytest.mark.parametrize(
     "text",
+    ["no " * 12, "açúmar, " * 5, "The answer is yes. " * 3, "".join(f"{n}. Red\n" for n in range(1, 7))],
+)
+def test_a_short_answer_that_was_cut_off_loops_too(text):
+    assert loops(text, cut_off=True)
+    assert not loops(text)  # its end was chosen
+
+
+@pytest.mark.parametrize(
+    "text", ["no no no", "You said seven seven seven seven", "I know that you know that I"]
+)
+def test_few_repeats_are_no_loop_although_the_answer_was_cut_off(text):
+    assert not loops(text, cut_off=True)
+
+
+@pytest.mark.parametrize(
+    "text",
     [
         " ".join(f"{letter}." for letter in "ABCDEFGHIJKLMNOPQRSTUVW"),
         " ".join(f"{number}," for number in range(40)),

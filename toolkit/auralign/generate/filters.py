@@ -14,6 +14,8 @@ from auralign.generate.refusals import is_refusal
 MIN_REPEATS, MIN_LOOP_WORDS, MAX_BLOCK_WORDS = 4, 16, 20
 # Of an answer that was cut off, whose end no LLM chose: fewer repeats, and blocks of any length, as whole paragraphs repeat.
 CUT_OFF_REPEATS, LONG_BLOCK_REPEATS, LONG_BLOCK_WORDS = 3, 2, 20
+# A short one loops if half of it does, in at least so many words: a limit of 24 tokens leaves few answers with sixteen.
+MIN_SHORT_LOOP_WORDS = 5
 # Of writing without spaces, and of a letter that never ends
 MIN_LETTER_REPEATS, MIN_LOOP_LETTERS, MAX_BLOCK_LETTERS = 4, 32, 100
 # Of an item in a list or of a heading: the number differs, although the items are the same.
@@ -55,11 +57,13 @@ def loops(text: str, *, cut_off: bool = False) -> bool:
     text : str
     cut_off : bool
         Whether the text ends at a length limit, maybe within a word, and not where the LLM ended it; default False. Then three
-        times are enough, and two if the block has at least twenty words; the numbers of a list are not compared; and of a
-        text without spaces its letters are.
+        times are enough, and two if the block has at least twenty words; half of the text, if it is short, and five words are
+        enough; the numbers of a list are not compared; and of a text without spaces its letters are.
 
     >>> loops("I do not know. " * 3 + "I do"), loops("I do not know. " * 4 + "I d", cut_off=True)
     (False, True)
+    >>> loops("Yes: no no no no no", cut_off=True), loops("I see: no no no no", cut_off=True)
+    (True, False)
     """
     words = text.split()
     if not cut_off:
@@ -79,11 +83,12 @@ def _repeats(items: Sequence, block: int, repeats: int) -> bool:
 
 
 def _loops_in_words(words: list[str]) -> bool:
+    least = min(MIN_LOOP_WORDS, max(MIN_SHORT_LOOP_WORDS, -(-len(words) // 2)))
     for block in range(1, len(words) // 2 + 1):
         repeats = (
             LONG_BLOCK_REPEATS
             if block >= LONG_BLOCK_WORDS
-            else max(CUT_OFF_REPEATS, -(-MIN_LOOP_WORDS // block))
+            else max(CUT_OFF_REPEATS, -(-least // block))
         )
         if _repeats(words, block, repeats):
             return True

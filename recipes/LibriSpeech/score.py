@@ -52,7 +52,9 @@ class LibriSpeechJudge(Judge):
     def classify(self, answer, question, said):
         if question.task == "asr":
             return classify_transcript(answer, said, self.accuracy(said, answer))
-        return "transcribed" if obey.is_transcription(answer, said) else "other"
+        if obey.is_transcription(answer, said):
+            return "transcribed"
+        return "wrong task" if obey.obeys_another(answer, said, question.task) else "other"
 
     def kind(self, question):
         """A rule on the form alone passes one answer for every utterance; the rules on the content tell what was heard."""

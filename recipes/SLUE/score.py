@@ -36,6 +36,7 @@ from auralign.text.words import words
 
 RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how answers are read, located and scored
 LONG = 8  # words of an answer in a row that are in the speech too: it was transcribed, not answered
+CLOSED = ("ner", "nel", "sentiment", "acts")  # tasks whose answers have a form of their own
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "All tasks are zero-shot: nothing was trained on their labels. Published figures of models trained on them are another task.",
@@ -88,7 +89,10 @@ class SlueJudge(Judge):
             return classify_transcript(answer, said, self.accuracy(said, answer))
         if repeats(answer, said):
             return "transcribed"
-        return "other" if read_answer(question.task, answer) is None else "wrong content"
+        if read_answer(question.task, answer) is not None:
+            return "wrong content"
+        others = (task for task in CLOSED if task != question.task)
+        return "wrong task" if any(read_answer(task, answer) is not None for task in others) else "other"
 
     def metrics(self, group, task):
         if task == "asr":

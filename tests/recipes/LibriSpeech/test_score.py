@@ -41,6 +41,10 @@ def test_an_answer_to_obey_is_worth_what_its_rule_says(judge, answer, score):
     [
         ("upper_case", "Go do you hear.", "transcribed"),
         ("upper_case", "I cannot do that.", "other"),
+        ("upper_case", "The last word is hear.", "wrong task"),
+        ("count_words", "GO DO YOU HEAR", "transcribed"),
+        ("spell_first_word", "4", "wrong task"),
+        ("first_word", "yes", "other"),
         ("asr", "go do you here", "wrong content"),
         ("asr", "Nice weather today, is it not?", "wrong task"),
     ],

@@ -55,6 +55,8 @@ def judge(places=(), **labels):
         ("asr", SAID, f"{SAID}.", 1.0, None),
         ("asr", SAID, "we met in malta and then we all went to rome", 1 - 2 / 13, "wrong content"),
         ("asr", SAID, "GPE: malta", 0.0, "wrong task"),
+        ("sentiment", "positive", "GPE: malta", 0.0, "wrong task"),
+        ("ner", "GPE: malta", "negative", 0.0, "wrong task"),
     ],
 )
 def test_an_answer_is_worth_something_and_its_error_has_a_name(task, reference, answer, worth, verdict):

@@ -86,9 +86,7 @@ def _loops_in_words(words: list[str]) -> bool:
     least = min(MIN_LOOP_WORDS, max(MIN_SHORT_LOOP_WORDS, -(-len(words) // 2)))
     for block in range(1, len(words) // 2 + 1):
         repeats = (
-            LONG_BLOCK_REPEATS
-            if block >= LONG_BLOCK_WORDS
-            else max(CUT_OFF_REPEATS, -(-least // block))
+            LONG_BLOCK_REPEATS if block >= LONG_BLOCK_WORDS else max(CUT_OFF_REPEATS, -(-least // block))
         )
         if _repeats(words, block, repeats):
             return True

@@ -5,6 +5,7 @@ One definition each; all shares have the intervals of the ledger, over speakers 
 *Instruction-flip rate*: of the questions that the LLM answers rightly from the text, the share whose answer to speech does
 another task or writes down the speech (classes "wrong task" and "transcribed"). The instruction was lost through the speech, as
 it was not lost with the text. The definition is ours; it measures the neglect of the instruction that Self-Powered LSM describes.
+A judge that cannot tell another task, as the default one, counts the transcriptions alone.
 *Transcribed*, *refusals*, *loops*: the share of all answers to speech that copy what was said, refuse
 (`auralign.generate.refusals.is_refusal`), or repeat themselves at the end (`auralign.generate.filters.loops`): the rules of the
 targets.

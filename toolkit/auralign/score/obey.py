@@ -507,3 +507,15 @@ TASKS: dict[str, ObeyTask] = _name(
         is_content_bound=True,
     ),
 )
+
+
+def obeys_another(answer: str, said: str, task: str) -> bool:
+    """Whether an answer does another task than the one that it was asked for: the rule of one on the content holds.
+
+    The rules on the form are left out, as they hold for many answers by chance, and so is "contains_word": yes and no answer
+    many questions.
+    """
+    return any(
+        other.is_content_bound and name not in (task, "contains_word") and other.check(answer, said)
+        for name, other in TASKS.items()
+    )

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from experiment_plan import ARM, CAUSE, CORRELATION, TUNED, VOICE, terms_of
 
 SHARES = {"right": "r", "verbatim": "v", "right content, other form": "f", "wrong task": "t"}
-PER_QUESTION = ("content", "attributes")  # measures that a run has a number of for each question
+PER_QUESTION = ("content", "counted", "attributes")  # measures that a run has a number of for each question
 Cells = dict[tuple[int, int], dict]  # rows by seed of the LLM and of the connector
 
 
@@ -33,7 +33,7 @@ def measure(row: dict, arm: str, name: str) -> np.ndarray | None:
     [1.0, 0.0, 1.0]
     """
     if name in PER_QUESTION:
-        return None if row.get(name) is None else np.array(row[name])
+        return None if row.get(name) is None else np.array(row[name], dtype=float)
     return np.array([float(letter == SHARES[name]) for letter in row["answers"][arm]])
 
 
@@ -82,3 +82,32 @@ def _spearman(models: list[tuple]) -> str:
     if len(models) < 3 or len(set(shares)) == 1 or len(set(flips)) == 1:
         return f"undefined ({len(models)} models)"
     return f"{spearmanr(shares, flips).statistic:+.2f} ({len(models)} models)"
+
+
+def ranks_of_audit(
+    sets: Mapping[tuple[int, str], tuple[Mapping[str, float], float]],
+) -> dict[str, tuple[float | None, list[float | None]]]:
+    """By measure of the audit, Spearman's coefficient with what is not right: over all sets of targets, and without each LLM.
+
+    None if one of the two never varies.
+
+    Arguments
+    ---------
+    sets : dict of (LLM's seed, arm) to (dict of str to float, float)
+        The measures of a set before training, and the share of right answers after it.
+    """
+    found = {}
+    for name in next(iter(sets.values()))[0]:
+        by_llm = {llm: [] for llm, _ in sorted(sets)}
+        for (llm, _), (measures, right) in sets.items():
+            by_llm[llm].append((measures[name], 1 - right))
+
+        def coefficient(left_out: int | None, by_llm=by_llm) -> float | None:
+            pairs = [pair for llm, of_llm in by_llm.items() if llm != left_out for pair in of_llm]
+            sides = [*zip(*pairs, strict=True)]
+            if any(len(set(side)) == 1 for side in sides):
+                return None
+            return float(spearmanr(*sides).statistic)
+
+        found[name] = coefficient(None), [coefficient(llm) for llm in by_llm]
+    return found

@@ -11,7 +11,15 @@ import numpy as np
 
 from auralign.files import write_atomically
 from auralign.score.metrics import bootstrap_difference, difference_p_value, holm
-from experiment_contrasts import SHARES, Cells, cells_of, compare, correlate, measure
+from experiment_contrasts import (
+    SHARES,
+    Cells,
+    cells_of,
+    compare,
+    correlate,
+    measure,
+    ranks_of_audit,
+)
 from experiment_picture import draw_obedience
 from experiment_plan import CORRELATION, LLM, START, TAGGED_TEXT, TOLD, is_programmed
 
@@ -20,6 +28,7 @@ NOT_RUN, NOT_MEASURED = "not run", "-"
 PICTURE = "obedience.png"
 PICTURED = f"![Right answers of the arms, against how far their embeddings moved and against their training loss]({PICTURE})"
 MIN_LLMS = 6  # for a p-value
+MIN_SETS = 10  # of targets, for a coefficient
 FURTHER_MEANS = {  # what further columns of a program's table show
     "bias": (
         "*Flips*: of the questions that the untuned LLM answers rightly from the text, the share whose answer to speech does "
@@ -42,7 +51,7 @@ FURTHER = {  # columns of a program's table, and the facts of a run that they sh
 
 
 def publish(path: Path, text: str) -> bool:
-    """Write a page and its picture, unless there is one of more runs; returns whether it was written."""
+    """Write a page and its picture, unless there is one of more runs; returns whether it is this page now."""
 
     def number(page: str) -> int:
         found = re.search(COUNTED.format(number=r"(\d+)"), page)
@@ -84,6 +93,9 @@ def render(registered: Mapping, rows: Mapping[str, dict], *, speech: str = "synt
     p_values = holm([_p_value(registered, rows, name) for name in registered["experiments"]])
     for (name, experiment), p_value in zip(registered["experiments"].items(), p_values, strict=True):
         lines += [f"## {name}", "", experiment["question"], ""]
+        if "from" in experiment:
+            lines += _audit(registered, experiment, rows)
+            continue
         if not is_programmed(experiment):
             primary = experiment["contrasts"][0]
             lines += [
@@ -143,7 +155,8 @@ def _contrasts(experiment: Mapping, cells: Mapping[str, Cells], voices: list[str
         found = bootstrap_difference(scores, others, **units)
         llms = np.array(units["clusters"])
         of_each = [float(np.mean((scores - others)[llms == llm])) for llm in sorted(set(units["clusters"]))]
-        interval = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
+        has_interval = found.low is not None and found.low < found.high  # else nothing varies
+        interval = f" [{found.low:+.2f}, {found.high:+.2f}]" if has_interval else ""
         p = f", p = {p_value:.3f} (Holm)" if number == 0 and p_value is not None else ""
         each = ", ".join(f"{value:+.2f}" for value in of_each)
         yield f"{what}| {found.value:+.2f}{interval}{p} | {each} | {len(seeds)} |"
@@ -156,35 +169,81 @@ def _mean(cells: Cells, arm: str, name: str) -> str:
 
 
 def _arms(registered: Mapping, experiment: Mapping, cells, rows) -> Iterable[str]:
-    surprises = [row["surprise"] for row in rows.values() if row["kind"] == LLM]
+    audits = [row["audit"] for row in rows.values() if row["kind"] == LLM]
     yield (
-        "*Nats*: a token of the targets, for the LLM that reads the text, before any training. *Loss*: of the last ten steps, "
-        "with that of the count. *Moved*: distance of the embeddings from where they began, as a share of their length."
+        "*Gap*, *conflict*: of the targets, by the audit, before any training: nats a token, and a share. *Loss*: of the last "
+        "ten steps, with that of the count. *Moved*: distance of the embeddings from where they began, as a share of their "
+        "length. *Counted*: the share of questions about whose speech the connector makes as many embeddings as there are "
+        "tokens, by itself, as where it answers; *content* is read with the right number given."
     )
     yield ""
-    yield f"| arm | asked | taught | nats | {' | '.join(SHARES)} | content | loss | moved | runs |"
-    yield "|---|---|---|" + "--:|" * (len(SHARES) + 5)
+    names = (*SHARES, "content", "counted")
+    yield f"| arm | asked | taught | gap | conflict | {' | '.join(names)} | loss | moved | runs |"
+    yield "|---|---|---|" + "--:|" * (len(names) + 5)
     for arm in experiment["arms"]:
         asked = registered["arms"][arm]
-        nats = f"{np.mean([one[arm] for one in surprises]):.2f}"
-        line = f"| {arm} | {asked['ask']} | {asked['teach']} | {nats} |"
+        before = (f"{np.mean([one[arm][name] for one in audits]):.2f}" for name in ("gap", "conflict"))
+        line = f"| {arm} | {asked['ask']} | {asked['teach']} | {' | '.join(before)} |"
         if arm not in cells:
-            yield f"{line} {NOT_RUN} |" + " |" * (len(SHARES) + 2) + " 0 |"
+            yield f"{line} {NOT_RUN} |" + " |" * (len(names) + 1) + " 0 |"
             continue
         last = [row["course"][-1] for row in cells[arm].values()]
-        loss = np.mean([one["loss"] for one in last])
-        moved = [one["displacement"] for one in last if "displacement" in one]
-        shares = [_mean(cells[arm], arm, name) for name in (*SHARES, "content")]
-        yield f"{line} {' | '.join(shares)} | {loss:.2f} | {f'{np.mean(moved):.2f}' if moved else NOT_MEASURED} | {len(last)} |"
+        means = (f"{np.mean([one[name] for one in last]):.2f}" for name in ("loss", "displacement"))
+        shares = [_mean(cells[arm], arm, name) for name in names]
+        yield f"{line} {' | '.join((*shares, *means))} | {len(last)} |"
     yield ""
-    ran = [arm for arm in experiment["arms"] if arm in cells]
-    by_nats = sorted(ran, key=lambda arm: np.mean([one[arm] for one in surprises]))
-    by_obedience = sorted(ran, key=lambda arm: float(_mean(cells[arm], arm, "right")), reverse=True)
-    yield (
-        f"Order by nats before training, least first: {', '.join(by_nats)}; by right answers after it, most first: "
-        f"{', '.join(by_obedience)}."
-    )
+
+
+def _audit(registered: Mapping, experiment: Mapping, rows: Mapping[str, dict]) -> Iterable[str]:
+    """What the audit says of each set of targets before training, against the right answers after it."""
+    audits = {row["llm_seed"]: row["audit"] for row in rows.values() if row["kind"] == LLM}
+    primary = experiment["contrasts"][0]
+    yield f"Registered: {primary['of']}, {primary['expected']}."
     yield ""
+    for name in [one for one in experiment["from"] if cells_of(rows, one)] or experiment["from"][:1]:
+        how, cells = registered["experiments"][name], cells_of(rows, name)
+        right: dict[tuple[int, str], list[float]] = {}
+        for arm in (arm for arm in how["arms"] if arm in cells and arm not in how.get("lr_of", {})):
+            for (llm, _), row in cells[arm].items():
+                right.setdefault((llm, arm), []).append(float(measure(row, arm, "right").mean()))
+        sets = {key: (audits[key[0]][key[1]], float(np.mean(found))) for key, found in right.items()}
+        if len(sets) < 2:
+            yield f"After {name}: {NOT_RUN}." if sets else f"{NOT_RUN.capitalize()}."
+            yield ""
+            continue
+        yield from _audited(name, sets)
+
+
+def _audited(name: str, sets: Mapping[tuple[int, str], tuple[Mapping[str, float], float]]) -> Iterable[str]:
+    measures = list(next(iter(sets.values()))[0])
+    by_arm: dict[str, list] = {}
+    for (_, arm), found in sets.items():
+        by_arm.setdefault(arm, []).append(found)
+    means = {
+        arm: [float(np.mean([one[key] for one, _ in found])) for key in measures]
+        + [float(np.mean([share for _, share in found]))]
+        for arm, found in by_arm.items()
+    }
+    yield f"| arm | {' | '.join(measures)} | right after {name} |"
+    yield "|---|" + "--:|" * (len(measures) + 1)
+    for arm in sorted(means, key=lambda arm: -means[arm][-1]):
+        yield f"| {arm} | {' | '.join(f'{value:.2f}' for value in means[arm])} |"
+    yield ""
+    num_llms = len({llm for llm, _ in sets})
+    if len(sets) < MIN_SETS:
+        yield f"{len(sets)} sets are too few for a coefficient."
+        yield ""
+        return
+    yield f"| before {name} | Spearman with 1 - right, {len(sets)} sets of {num_llms} LLMs | with each LLM left out |"
+    yield "|---|--:|---|"
+    for key, (whole, without) in ranks_of_audit(sets).items():
+        each = ", ".join(map(_coefficient, without)) if num_llms > 1 else NOT_MEASURED
+        yield f"| {key} | {_coefficient(whole)} | {each} |"
+    yield ""
+
+
+def _coefficient(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:+.2f}"
 
 
 def _columns(name: str, experiment: Mapping, cells: Mapping[str, Cells], rows) -> Iterable[str]:

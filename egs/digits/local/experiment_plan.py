@@ -42,9 +42,11 @@ def read_registered(path: Path = REGISTRATION) -> dict:
     """
     registered = yaml.safe_load(path.read_text(encoding="utf-8"))
     for name, experiment in registered["experiments"].items():
+        if not is_programmed(experiment):
+            continue
         arms = set(registered["arms"]) if "start" in experiment else set(experiment["arms"])
-        named = [*experiment["arms"]] if is_programmed(experiment) else []
-        for contrast in experiment["contrasts"] if is_programmed(experiment) else []:
+        named = [*experiment["arms"]]
+        for contrast in experiment["contrasts"]:
             if contrast["measure"] != CORRELATION:
                 named += [arm for _, arm in terms_of(contrast["of"])]
         unknown = [arm for arm in named if arm not in arms]
@@ -84,11 +86,10 @@ def plan(
     """
     known = [one for one, found in registered["experiments"].items() if is_programmed(found)]
     if name not in known:
-        why = (
-            "is registered, and has no program yet"
-            if name in registered["experiments"]
-            else "is not registered"
-        )
+        found = registered["experiments"].get(name)
+        why = "is not registered" if found is None else "is registered, and has no program yet"
+        if found and "from" in found:
+            why = f"has no runs of its own, and is shown with those of {' and '.join(found['from'])}"
         raise ValueError(f"{REGISTRATION}: {name!r} {why}; there are {', '.join(known)}")
     seeds = registered["quick" if quick else "n"]
     experiment = registered["experiments"][name]

@@ -17,15 +17,17 @@ import build_llm
 import experiment_attributes
 import experiment_bias
 from auralign import steps
+from auralign.audit.surprise import read_surprises
+from auralign.audit.texts import overlap
 from auralign.constructor import with_keywords
-from auralign.layout import MAIN, STUDENT, TARGET, TEACHER
+from auralign.layout import MAIN, STUDENT, TEACHER
 from auralign.models.build import build_recognizer
-from experiment_arms import Arm, make_questions
+from experiment_arms import NOTHING, Arm, make_questions
 from experiment_model import Corpus, Model, examples, probe, restore, save, speak_counted, train
 from experiment_plan import ARM, CAUSE, LLM, START, TOLD, TUNED, VOICE, Run
 from instructions import draw_licensed
 
-NUM_SURPRISING = 100  # training utterances whose targets the LLM judges
+NUM_AUDITED = 100  # training utterances whose targets are audited
 
 
 class Bench:
@@ -153,17 +155,29 @@ class Bench:
             "licensed": licensed,
             "answers": answers,
             "voices": [loaded.test.utterances[index].speaker for index in which],
-            "surprise": {name: self._surprise(run, loaded, name) for name in self.registered["arms"]},
+            "audit": {name: self._audit(run, loaded, name) for name in self.registered["arms"]},
         }
 
-    def _surprise(self, run: Run, loaded: Model, name: str) -> float:
-        """Nats a token of an arm's targets for the LLM that reads the text: 0 if they are its own."""
+    def _audit(self, run: Run, loaded: Model, name: str) -> dict[str, float]:
+        """What the audit (`auralign.audit.measures`) says of an arm's targets before any training."""
         arm = self.arm_of(run, name, counts=False)
-        chosen = range(min(NUM_SURPRISING, len(loaded.train.utterances)))
-        views = [example[TEACHER] for _, example in examples(arm, loaded, chosen, Random(1), [TEACHER])]
-        with torch.no_grad():
-            found = loaded.model.read(loaded.model.pack_text(views)).cross_entropy(TARGET)
-        return round(float(found.sum) / found.count, 3)
+        chosen = range(min(NUM_AUDITED, len(loaded.train.utterances)))
+        pairs = examples(arm, loaded, chosen, Random(1), [TEACHER])
+        found = read_surprises(
+            loaded.model.llm, [views[TEACHER] for _, views in pairs], about=f"audit of {name}"
+        )
+        num_tokens = sum(one.num_tokens for one in found)
+        utterances = [loaded.train.utterances[index] for index in chosen]
+        asked = zip(utterances, (choice for choice, _ in pairs), strict=True)
+        overlaps = [overlap(one.text, arm.given_response(one, choice)) for one, choice in asked]
+        measures = {
+            "conflict": np.mean([arm.ask != NOTHING and one.is_foreign() for one in found]),
+            "gap": sum(one.gap for one in found) / num_tokens,
+            "nll": sum(one.nll for one in found) / num_tokens,
+            "tokens": num_tokens / len(found),
+            "overlap": np.mean(overlaps),
+        }
+        return {measure: round(float(value), 3) for measure, value in measures.items()}
 
     def _start(self, run: Run) -> dict:
         """A connector that gives each token's own embedding, with no LLM in the loop."""
@@ -188,35 +202,43 @@ class Bench:
         if how["start"] == "aligned":
             restore(loaded, self.start_folder(run))
         arm = self.arm_of(run, run.arm, counts=loaded.model.connector.counts_tokens)
-        before = torch.cat(speak_counted(loaded)) if arm.counts else None
+
+        def speak() -> list[torch.Tensor]:
+            return loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=arm.counts)
+
+        before = torch.cat(speak())
         course = []
 
         def look(step: int, losses: list[float]) -> None:
             if step not in how["look_at"]:
                 return
-            entry = {"step": step, "loss": round(float(np.mean(losses[-10:])), 4)}
-            counted = None
-            if before is not None:
-                counted = speak_counted(loaded)
-                moved = (torch.cat(counted) - before).norm() / before.norm()
-                entry["displacement"] = round(float(moved), 4)
-            course.append({**entry, **self._look(loaded, counted=counted)})
+            spoken = speak()
+            moved = (torch.cat(spoken) - before).norm() / before.norm()
+            entry = {
+                "step": step,
+                "loss": round(float(np.mean(losses[-10:])), 4),
+                "displacement": round(float(moved), 4),
+            }
+            course.append({**entry, **self._look(loaded, counted=spoken if arm.counts else None)})
 
         options = {name: how[name] for name in ("num_steps", "utts_per_step", "lr", "num_warmup_steps")}
+        options["lr"] = how.get("lr_of", {}).get(run.arm, options["lr"])
         train(loaded, arm, seed=run.connector_seed, look=look, **options)
         save(loaded, self.folder / run.name)
         last = course[-1]
-        return {"answers": {run.arm: last["answers"]}, "content": last.get("content"), "course": course}
+        facts = {name: last.get(name) for name in ("content", "counted")}
+        return {"answers": {run.arm: last["answers"]}, **facts, "course": course}
 
     def _look(self, loaded: Model, *, counted: list[torch.Tensor] | None = None) -> dict:
         """The outcomes of all questions from speech, and, if the embeddings of the tokens are given, the share of the digits
-        that a linear readout finds in them."""
+        that a linear readout finds in them, and whether the connector counts the tokens rightly by itself."""
         questions, which = self.questions(loaded)
         speech = loaded.speak(loaded.test, range(len(loaded.test.utterances)), count=False)
         found = {"answers": loaded.answer(questions, [speech[index] for index in which])}
         if counted is not None:
             shares = probe(loaded, counted)
             found["content"] = [round(shares[index], 3) for index in which]
+            found["counted"] = [len(speech[index]) == len(counted[index]) for index in which]
         return found
 
     def _cause(self, run: Run) -> dict:

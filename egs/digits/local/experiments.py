@@ -6,8 +6,8 @@
     python local/experiments.py drift --speech recorded     train on recordings, and test on a speaker that training lacks
 
 Reads: experiments.yaml, models/; data/synthetic/, or data/recorded/ and exp/recorded/models/encoder
-Writes: exp/experiments/<run>.json, or exp/recorded/experiments/<run>.json, with the facts of each run, and after each run
-RESULTS.md, or RESULTS.recorded.md, unless that has more runs
+Writes: exp/experiments/<run>.json with the facts of each run, and after each run exp/experiments/RESULTS.md and, unless that has
+more runs, RESULTS.md; of recordings exp/recorded/experiments/ and RESULTS.recorded.md
 """
 
 import argparse
@@ -133,7 +133,9 @@ def run_all(runs: list[Run], *, command: str, registered: dict, place: Place) ->
                 "finished": datetime.now(UTC).isoformat(timespec="minutes"),
             },
         )
-        publish(place.page, render(registered, read_rows(place.folder), speech=place.speech))
+        page = render(registered, read_rows(place.folder), speech=place.speech)
+        for path in (place.folder / place.page.name, place.page):
+            publish(path, page)
 
 
 def main(argv):
@@ -185,7 +187,10 @@ def main(argv):
         ]
         command += f" -- {' '.join(counts)}" * bool(counts)
         run_all(list(runs.values()), command=command, registered=registered, place=place)
-        print(f"results: {place.page}")
+        own, tracked = place.folder / place.page.name, place.page
+        print(f"results: {own}")
+        if own.read_bytes() != tracked.read_bytes():
+            print(f"{tracked} is of more runs than there are in {place.folder}, and stays")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import random
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 
 import experiment_arms
@@ -42,7 +44,7 @@ def test_no_experiment_has_the_name_of_a_yaml_of_a_method(registered):
 def test_a_contrast_of_an_unknown_arm_is_refused(registered, tmp_path):
     path = tmp_path / "experiments.yaml"
     path.write_text((DIGITS / "experiments.yaml").read_text().replace("of: D - C,", "of: D - Z,"))
-    with pytest.raises(ValueError, match="drift: no arm 'Z'; there are A, B, C, D, E, G"):
+    with pytest.raises(ValueError, match="drift: no arm 'Z'; there are A, B, C, D, D_slow, E, G"):
         experiment_plan.read_registered(path)
 
 
@@ -56,7 +58,7 @@ def test_the_primary_contrast_comes_first_with_one_connector_of_each_llm(registe
         "llm_1", "start/llm_1/connector_1", "drift/A/llm_1/connector_1", "drift/D/llm_1/connector_1",
         "llm_2", "start/llm_2/connector_1", "drift/A/llm_2/connector_1", "drift/D/llm_2/connector_1",
     ]  # fmt: skip
-    assert len(names) == len(set(names)) == 2 + 2 * 2 + 2 * 2 * 5
+    assert len(names) == len(set(names)) == 2 + 2 * 2 + 2 * 2 * 6
 
 
 def test_a_quick_run_has_one_llm_one_connector_and_three_arms(registered):
@@ -238,14 +240,18 @@ def row(kind, llm, connector, answers, *, experiment="", arm="", **facts):
     return {**vars(name), "answers": answers, **environment, **facts}
 
 
+def registered_arms():
+    return experiment_plan.read_registered(DIGITS / "experiments.yaml")["arms"]
+
+
 def rows_of(num_llms, *, of_d="rvvo"):
     voices = ["f1", "f1", "m2", "m2"]
     found = {}
     for llm in range(1, num_llms + 1):
-        surprise = dict.fromkeys("ABCDEG", 1.0)
+        audit = {arm: {"conflict": 0.0, "gap": 1.0} for arm in registered_arms()}
         found[f"llm_{llm}"] = row(
             "llm", llm, 0, {"text": "rrrr", "another text": "oooo", "cascade": "rrro"},
-            voices=voices, surprise=surprise, licensed="write",
+            voices=voices, audit=audit, licensed="write",
         )  # fmt: skip
         for arm, answers, content in (("A", "rrrr", [1, 1, 1, 1]), ("D", of_d, [1, 1, 1, 0])):
             course = [
@@ -262,11 +268,10 @@ def test_a_difference_is_over_the_same_questions_and_named_a_direction_only(regi
     page = experiment_page.render(registered, rows_of(2))
     assert "**Direction only**: 2 of 6 LLMs, 2 of 12 connectors." in page
     assert "| **primary** D - A | right | below 0 | -0.75 [-1.00, -0.50] | -0.75, -0.75 | 2 |" in page
-    assert "| D - A | verbatim | above 0 | +0.50 [" in page
+    assert "| D - A | verbatim | above 0 | +0.50 | +0.50, +0.50 | 2 |" in page  # nothing varies
     assert "| D - A | content | about 0 | -0.25 [" in page
     assert "| D - C | right | below 0 | not run | | 0 |" in page
     assert "p = " not in page
-    assert "by right answers after it, most first: A, D." in page
 
 
 def test_six_llms_have_a_p_value(registered):
@@ -290,6 +295,49 @@ def test_a_correlation_is_over_all_models(registered):
     page = experiment_page.render(registered, rows)
     assert "| +1.00 (3 models), +0.50 (3 models) | 2 |" in page
     assert "| mixed_50 | 1.00 | 0.00 | 0.00 | 0.00 | 0.20 | 0.50 | 0.50 | 2 |" in page
+
+
+def test_the_audit_is_ranked_against_what_was_lost_of_obedience():
+    # By gap the first LLM's sets are in the order of what is not right; the second's have one pair the other way round.
+    right, gaps = {1: [0.9, 0.6, 0.1], 2: [0.8, 0.5, 0.2]}, {1: [0.0, 1.0, 3.0], 2: [0.5, 4.0, 2.0]}
+    sets = {
+        (llm, arm): ({"gap": gap, "tokens": 8.0 - gap}, share)
+        for llm in right
+        for arm, share, gap in zip("ACD", right[llm], gaps[llm], strict=True)
+    }
+    whole, without = experiment_contrasts.ranks_of_audit(sets)["gap"]
+    # Ranks of not right: A1 1, A2 2, C1 3, C2 4, D2 5, D1 6; of gaps: A1 1, A2 2, C1 3, C2 6, D2 4, D1 5: 1 - 6 * 6 / (6 * 35).
+    assert whole == pytest.approx(1 - 6 * (4 + 1 + 1) / 210)
+    assert without == pytest.approx([0.5, 1.0])
+    assert experiment_contrasts.ranks_of_audit(sets)["tokens"][0] == pytest.approx(-whole)
+
+
+def test_the_page_shows_the_audit_beside_the_right_answers_and_no_coefficient_of_few_sets(registered):
+    page = experiment_page.render(registered, rows_of(2))
+    section = page[page.index("## audit") :]
+    assert "| arm | conflict | gap | right after drift |" in section
+    assert "| D | 0.00 | 1.00 | 0.25 |" in section
+    assert "4 sets are too few for a coefficient." in section
+
+
+def test_an_arm_has_its_own_rate_if_one_is_registered(registered, tmp_path, monkeypatch):
+    import experiment_runs
+
+    def train(*_, lr, **__):
+        raise InterruptedError(lr)
+
+    loaded = SimpleNamespace(
+        model=SimpleNamespace(connector=SimpleNamespace(counts_tokens=True)),
+        test=SimpleNamespace(utterances=[]),
+        speak=lambda *_, **__: [torch.zeros(1)],
+    )
+    monkeypatch.setattr(experiment_runs, "train", train)
+    monkeypatch.setattr(experiment_runs, "restore", lambda *_: None)
+    monkeypatch.setattr(experiment_runs.Bench, "load", lambda *_: loaded)
+    bench = experiment_runs.Bench(registered, folder=tmp_path, data=tmp_path)
+    for arm, rate in (("D", "0.001"), ("D_slow", "0.0003")):
+        with pytest.raises(InterruptedError, match=rate):
+            bench.make(experiment_plan.Run("x", experiment_plan.ARM, 1, 1, "drift", arm))
 
 
 def test_a_correlation_of_two_models_is_undefined():
@@ -424,8 +472,11 @@ def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, mon
     assert [look["step"] for look in trained["course"]] == [1, 2]
     assert trained["course"][1]["displacement"] > 0
     assert (
-        rows["llm_1"]["surprise"]["A"] < 0.1 < 1 < rows["llm_1"]["surprise"]["E"]
+        rows["llm_1"]["audit"]["A"]["gap"] < 0.1 < 1 < rows["llm_1"]["audit"]["E"]["gap"]
     )  # its own reply, and bare digits
+    assert [rows["llm_1"]["audit"][arm]["conflict"] > 0.9 for arm in "ADE"] == [False, True, False]
+    assert rows["llm_1"]["audit"]["E"]["overlap"] == 1.0
+    assert len(trained["counted"]) == len(trained["content"]) == len(trained["answers"]["D"])
     assert rows["cause/llm_1/connector_1"]["answers"]["text"] == rows["llm_1"]["answers"]["text"]
     monkeypatch.setattr(experiment_runs.Bench, "make", None)
     experiments.run_all(runs, command="x", registered=small, place=place)  # nothing is left to make

@@ -1,6 +1,7 @@
 """What the user reads when a script fails."""
 
 import errno
+import os
 import threading
 
 import pytest
@@ -99,3 +100,15 @@ def test_torchs_own_error_of_the_machines_memory_is_known(capsys):
     with pytest.raises(SystemExit):
         run(main)
     assert "no memory is left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("before", "capacity"), [(None, "64"), ("7", "7")])
+def test_onednn_keeps_few_shapes_unless_the_user_says_how_many(monkeypatch, before, capacity):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, before or "")  # so that what `run` sets is undone
+    if before is None:
+        monkeypatch.delenv(name)
+    seen = []
+    with pytest.raises(SystemExit):
+        run(lambda argv: seen.append(os.environ[name]))
+    assert seen == [capacity]

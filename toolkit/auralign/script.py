@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "AURALIGN_TRACEBACK"
+# oneDNN, which computes on the CPU, keeps what it has made ready for each shape, by default of 1,024 shapes. Speech has a new shape
+# in every pack: the memory of a training grew by GBs, and was no faster for it.
+PREPARED_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 LONGEST_LINE = 2000  # characters
 
 
@@ -16,11 +19,12 @@ def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> No
     """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 75 if a signal stopped a
     training (see `auralign.train.preemption`), or with `resumes` any work, which then goes on when run again; 130 after Ctrl-C.
 
-    Set AURALIGN_TRACEBACK=1 to see the traceback of an error.
+    Set AURALIGN_TRACEBACK=1 to see the traceback of an error. An ONEDNN_PRIMITIVE_CACHE_CAPACITY of the environment stays.
     """
     from auralign.stage import StageBusyError
     from auralign.train.preemption import EXIT_CODE, StoppedBySignal, catching, leave_mark
 
+    os.environ.setdefault(*PREPARED_SHAPES)
     main = catching()(main) if resumes else main
     before, threading.excepthook = threading.excepthook, _end_of_thread
     try:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TRACEBACK = "AURALIGN_TRACEBACK"
-# oneDNN, which computes on the CPU, keeps what it has made ready for each shape, by default of 1,024 shapes. Speech has a new shape
-# in every pack: the memory of a training grew by GBs, and was no faster for it.
+# oneDNN, which computes on the CPU, keeps what it has made ready for each shape, by default of 1,024 shapes. Speech has a new
+# shape in every pack: the memory of a training grew by GBs, and was no faster for it.
 PREPARED_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 LONGEST_LINE = 2000  # characters
 

@@ -20,7 +20,6 @@ import numpy
 import soundfile
 import torch
 from safetensors.torch import save_file
-from tqdm import tqdm
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper import modeling_whisper
 
@@ -33,6 +32,7 @@ from auralign.models.encoders.whisper import count_frames
 from auralign.models.recognizers import forced_align, load_ctc
 from auralign.models.recognizers.ctc import HEAD_FILE, TOKENS_FILE
 from auralign.models.recognizers.units import BLANK
+from auralign.progress import Progress
 
 TOKENS = ["<blank>", *world.HEARD_WORDS]
 TOKEN_IDS = {word: index for index, word in enumerate(TOKENS)}
@@ -210,24 +210,22 @@ def train(encoder, head, utterances, recipe, *, seed, fresh):
     optimizer = torch.optim.AdamW(parameters, lr=recipe.peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     num_batches = -(-len(utterances) // BATCH_SIZE)
     num_steps = recipe.num_epochs * num_batches
-    progress = tqdm(total=num_steps, desc="train the encoder", unit="step", disable=None)
-    for epoch in range(recipe.num_epochs):
-        rng = numpy.random.default_rng([seed, epoch])
-        batches = draw_batches(utterances, rng, shortest_first=fresh and epoch == 0)
-        for number, indices in enumerate(batches):
-            step = epoch * num_batches + number
-            batch = [utterances[index] for index in indices]
-            sharpen = step >= recipe.sharpen_after * num_steps
-            loss = ctc_loss(encoder, head, batch, recipe.strength, rng, sharpen=sharpen)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe.peak_lr, step, num_steps)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-            progress.update()
-    progress.close()
+    with Progress("train the encoder", unit="step", total=num_steps) as progress:
+        for epoch in range(recipe.num_epochs):
+            rng = numpy.random.default_rng([seed, epoch])
+            batches = draw_batches(utterances, rng, shortest_first=fresh and epoch == 0)
+            for number, indices in enumerate(batches):
+                step = epoch * num_batches + number
+                batch = [utterances[index] for index in indices]
+                sharpen = step >= recipe.sharpen_after * num_steps
+                loss = ctc_loss(encoder, head, batch, recipe.strength, rng, sharpen=sharpen)
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(recipe.peak_lr, step, num_steps)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+                progress.update(loss=loss.item())
 
 
 def save(folder, encoder, head):

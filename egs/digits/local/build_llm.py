@@ -16,12 +16,12 @@ import random
 from dataclasses import dataclass
 
 import torch
-from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import world
 from auralign import script
 from auralign.files import make_folder_atomically, write_atomically
+from auralign.progress import Progress
 from build_tokenizer import build_tokenizer
 from instructions import Prompts, Request, draw_request
 
@@ -137,32 +137,31 @@ def train(
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     embed = model.get_input_embeddings()
     model.train()
-    steps = tqdm(range(num_steps), desc="train the LLM", unit="step", disable=None)
-    for step in steps:
-        batches = draw_batches(prompts, random.Random(f"{seed}-{step}"), draw, examples_per_step)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        rms = embed.weight.detach().square().mean().sqrt()
-        num_answer_ids = sum(len(example.answer) for batch in batches for example in batch)
-        step_loss = 0.0
-        optimizer.zero_grad()
-        for batch in batches:
-            ids, labels, content = collate(batch, prompts.tokenizer.pad_token_id)
-            embeddings = roughen(embed(ids), content, rms=rms, generator=generator)
-            # Padding is at the end, and causal attention never looks ahead: no mask is needed.
-            hidden = model.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[:, :-1]
-            targets = labels[:, 1:]
-            supervised = targets != IGNORED
-            loss = torch.nn.functional.cross_entropy(
-                model.lm_head(hidden[supervised]), targets[supervised], reduction="sum"
-            )
-            (loss / num_answer_ids).backward()
-            step_loss += loss.item() / num_answer_ids
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, num_steps, peak_lr)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if step % 50 == 0:
-            steps.set_postfix(loss=f"{step_loss:.3f}")
+    with Progress("train the LLM", unit="step", total=num_steps) as progress:
+        for step in range(num_steps):
+            batches = draw_batches(prompts, random.Random(f"{seed}-{step}"), draw, examples_per_step)
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            rms = embed.weight.detach().square().mean().sqrt()
+            num_answer_ids = sum(len(example.answer) for batch in batches for example in batch)
+            step_loss = 0.0
+            optimizer.zero_grad()
+            for batch in batches:
+                ids, labels, content = collate(batch, prompts.tokenizer.pad_token_id)
+                embeddings = roughen(embed(ids), content, rms=rms, generator=generator)
+                # Padding is at the end, and causal attention never looks ahead: no mask is needed.
+                hidden = model.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[:, :-1]
+                targets = labels[:, 1:]
+                supervised = targets != IGNORED
+                loss = torch.nn.functional.cross_entropy(
+                    model.lm_head(hidden[supervised]), targets[supervised], reduction="sum"
+                )
+                (loss / num_answer_ids).backward()
+                step_loss += loss.item() / num_answer_ids
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, num_steps, peak_lr)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            progress.update(loss=step_loss)
     model.eval()
 
 

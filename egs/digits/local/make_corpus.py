@@ -23,6 +23,7 @@ from pathlib import Path
 import world
 from auralign import script
 from auralign.files import hash_path, write_atomically
+from auralign.progress import track
 
 # What makes speech is imported where it is used: a finished corpus is found in a tenth of a second.
 # espeak-ng's English accents and voice variants. A variant of test never speaks in training.
@@ -238,8 +239,6 @@ def is_finished(options):
 
 def make_corpus(options):
     """Make what is missing of the corpus. Returns: number of utterances made now."""
-    from tqdm import tqdm
-
     if is_finished(options):
         return 0
     speech = {"synthetic": SyntheticSpeech, "recorded": RecordedSpeech}[options.speech](options)
@@ -252,7 +251,7 @@ def make_corpus(options):
         (folder / split).mkdir(exist_ok=True)
         plans += plan_utterances(options.speech, split, num_utts, speech.speakers[split], options.seed)
     labels, num_made = [], 0
-    for plan in tqdm(plans, desc=f"{options.speech} speech", unit="utt", disable=None):
+    for plan in track(plans, f"{options.speech} speech", unit="utterance"):
         audio = folder / plan.split / f"{plan.id}.flac"
         if not audio.is_file():
             write_audio(audio, *speech.make(plan))

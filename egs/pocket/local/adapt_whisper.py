@@ -13,7 +13,6 @@ import argparse
 import random
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -25,6 +24,7 @@ from auralign.files import make_folder_atomically  # noqa: E402
 from auralign.hub import resolve  # noqa: E402
 from auralign.layout import MAIN  # noqa: E402
 from auralign.models.build import build_recognizer, construct_encoder  # noqa: E402
+from auralign.progress import Progress  # noqa: E402
 from auralign.records import Records, Utterance  # noqa: E402
 from auralign.run_folder import RunFolder  # noqa: E402
 
@@ -78,40 +78,33 @@ def adapt(recognizer, train: Records, frames, *, epochs: int, seed: int) -> None
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / WARMUP_STEPS) * (1 - step / num_steps)
     )
-    start, total = time.process_time(), 0.0
-    for step in range(num_steps):
-        if step % len(batches) == 0:
-            rng.shuffle(batches)
-        rows = batches[step % len(batches)]
-        encoded, lengths = frames.get(rows)[MAIN]
-        said = tokenizer([f" {texts[row]}" for row in rows], add_special_tokens=False)["input_ids"]
-        ids = [[*prompt, *one, tokenizer.eos_token_id] for one in said]
-        longest = max(map(len, ids))
-        tokens = torch.tensor([one + [tokenizer.eos_token_id] * (longest - len(one)) for one in ids])
-        labels = torch.tensor(
-            [
-                [IGNORED] * (len(prompt) - 1) + one[len(prompt) :] + [IGNORED] * (longest - len(one))
-                for one in ids
-            ]
-        )
-        # The decoder has no mask for frames; clips of a batch differ in length by little, and what is beyond is zero.
-        hidden = decoder(input_ids=tokens[:, :-1], encoder_hidden_states=encoded).last_hidden_state
-        loss = torch.nn.functional.cross_entropy(
-            model.proj_out(hidden).flatten(0, 1), labels.flatten(), ignore_index=IGNORED
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        total += loss.item()
-        if step % 50 == 49:
-            seconds = time.process_time() - start
-            print(
-                f"adapt: step {step + 1} of {num_steps}, loss {total / 50:.3f}, {seconds:.0f} CPU s",
-                flush=True,
+    with Progress("adapt Whisper", unit="step", total=num_steps) as progress:
+        for step in range(num_steps):
+            if step % len(batches) == 0:
+                rng.shuffle(batches)
+            rows = batches[step % len(batches)]
+            encoded, lengths = frames.get(rows)[MAIN]
+            said = tokenizer([f" {texts[row]}" for row in rows], add_special_tokens=False)["input_ids"]
+            ids = [[*prompt, *one, tokenizer.eos_token_id] for one in said]
+            longest = max(map(len, ids))
+            tokens = torch.tensor([one + [tokenizer.eos_token_id] * (longest - len(one)) for one in ids])
+            labels = torch.tensor(
+                [
+                    [IGNORED] * (len(prompt) - 1) + one[len(prompt) :] + [IGNORED] * (longest - len(one))
+                    for one in ids
+                ]
             )
-            total = 0.0
+            # The decoder has no mask for frames; clips of a batch differ in length by little, and what is beyond is zero.
+            hidden = decoder(input_ids=tokens[:, :-1], encoder_hidden_states=encoded).last_hidden_state
+            loss = torch.nn.functional.cross_entropy(
+                model.proj_out(hidden).flatten(0, 1), labels.flatten(), ignore_index=IGNORED
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            progress.update(loss=loss.item())
     decoder.requires_grad_(False)
 
 

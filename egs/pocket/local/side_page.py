@@ -115,8 +115,8 @@ def _aligned(settings: Settings, rows, failed) -> Iterable[str]:
     runs = [run for run in plan(settings) if run.kind == CELL and run.table == ALIGNED]
     seeds = ", ".join(map(str, settings.seeds))
     yield (
-        "All go on from one aligned connector (`hparams/align.yaml`), which alone is trained, with "
-        f"{settings.num_utts[-1]} utterances; seeds {seeds}: the mean, and of F1 the lowest and the highest."
+        "All go on from one aligned connector (`hparams/align.yaml`), which alone is trained, on utterances drawn from the same "
+        f"{settings.num_utts[-1]}; seeds {seeds}: the mean, and of F1 the lowest and the highest."
     )
     yield ""
     yield from _head(

@@ -112,7 +112,13 @@ def test_each_task_has_the_metrics_of_the_field():
     }
     assert spans == {
         "question": ["frame-F1, aligned", "not read", "quote not located"],
-        "nel": ["frame-F1, aligned", "word-F1, aligned", "not read", "quote not located"],
+        "nel": [
+            "frame-F1, aligned",
+            "word-F1, aligned",
+            "word-F1, aligned, as the SLUE toolkit",
+            "not read",
+            "quote not located",
+        ],
         "title": ["ROUGE-1", "ROUGE-2", "ROUGE-L", "not read"],
     }
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters
-from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, QuestionF1
-from auralign.corpora.slue.metrics import Failed, Rouge, answer_score
+from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, PublishedEntityWordF1, QuestionF1
+from auralign.corpora.slue.metrics import Failed, Rouge, answer_score, list_metrics
 from auralign.corpora.slue.scoring import score_dialog_acts, score_entities, score_sentiment
 from auralign.records import Question, Utterance
 from auralign.score.task_metrics import Asked
@@ -153,6 +153,18 @@ def test_entities_are_scored_where_they_are_located():
     assert "located so, score 100.00" in frames.score(given, ["PLACE: oz"]).note
     assert Failed.to_locate("nel", places).score(given, ["PLACE: oz\nPLACE: malta"]).value == 100.0
     assert frames.compare(given, ["PLACE: malta"], ["PLACE: oz"]).test == "bootstrap over speakers"
+
+
+def test_words_behind_the_last_span_count_in_ours_and_not_in_the_published_pass():
+    both = {"entity_spans": [["PLACE", 0.0, 1.0], ["PLACE", 1.0, 2.0]], "entities": NEL["entities"]}
+    given = asked(["PLACE: malta"], labels=[both], words=[(("malta", 0.0, 0.9), ("rome", 0.9, 2.0))])
+    places = {("u0", "malta"): (0.0, 0.9)}
+    ours, published = (
+        metric(places).score(given, ["PLACE: malta"]).value
+        for metric in (EntityWordF1, PublishedEntityWordF1)
+    )
+    assert (ours, published) == (pytest.approx(100 * 2 / 3), 100.0)
+    assert PublishedEntityWordF1 in map(type, list_metrics("nel", places))
 
 
 def test_utterances_without_word_times_are_told():

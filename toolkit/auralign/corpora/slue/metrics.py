@@ -8,7 +8,14 @@ from collections import Counter
 from auralign.corpora.slue.answers import TEXT_TASKS, quotes, read_answer
 from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent, units
 from auralign.corpora.slue.labels import COMBINED_TAG
-from auralign.corpora.slue.located import EntityFrameF1, EntityWordF1, QuestionF1, QuoteSpans, span_of
+from auralign.corpora.slue.located import (
+    EntityFrameF1,
+    EntityWordF1,
+    PublishedEntityWordF1,
+    QuestionF1,
+    QuoteSpans,
+    span_of,
+)
 from auralign.corpora.slue.spans import frame_f1
 from auralign.records import Utterance
 from auralign.score.metrics import bootstrap_difference
@@ -124,4 +131,5 @@ def list_metrics(task: str, quote_spans: QuoteSpans) -> tuple[Metric, ...]:
     located = Failed.to_locate(task, quote_spans)
     if task == "question":
         return QuestionF1(quote_spans), unread, located
-    return EntityFrameF1(quote_spans), EntityWordF1(quote_spans), unread, located
+    entities = (EntityFrameF1, EntityWordF1, PublishedEntityWordF1)
+    return (*(metric(quote_spans) for metric in entities), unread, located)

@@ -157,8 +157,8 @@ def test_entities_are_scored_where_they_are_located():
 
 def test_words_behind_the_last_span_count_in_ours_and_not_in_the_published_pass():
     both = {"entity_spans": [["PLACE", 0.0, 1.0], ["PLACE", 1.0, 2.0]], "entities": NEL["entities"]}
-    given = asked(["PLACE: malta"], labels=[both], words=[(("malta", 0.0, 0.9), ("rome", 0.9, 2.0))])
-    places = {("u0", "malta"): (0.0, 0.9)}
+    given = asked(["PLACE: malta"], labels=[both], words=[(("malta", 0.0, 1.0), ("rome", 1.0, 2.0))])
+    places = {("u0", "malta"): (0.0, 1.0)}
     ours, published = (
         metric(places).score(given, ["PLACE: malta"]).value
         for metric in (EntityWordF1, PublishedEntityWordF1)

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 from auralign.files import read_json
+from auralign.records import Records, Target
+from auralign.testing import make_tiny_llm
 from auralign.testing.corpora.covost import make_covost
 from auralign.testing.corpora.librispeech import make_librispeech
 from auralign.testing.corpora.slue import make_slue, make_slue_phase_2
@@ -127,6 +129,34 @@ def test_run_sh_ends_in_the_table(smoke):
     assert done.returncode == 0, done.stderr
     assert "The metrics of the tasks" in done.stdout
     assert "The gap ledger" in done.stdout
+
+
+def test_the_default_method_asks_an_llm_that_has_the_template_of_the_default_one(tmp_path):
+    """Qwen2.5's real template puts a system prompt of its own, where SIFT asks for none: stage 2 once stopped there."""
+    template = (ROOT / "tests" / "fixtures" / "chat_templates" / "qwen2.5.jinja").read_text(encoding="utf-8")
+    llm = make_tiny_llm(tmp_path / "llm", kind="qwen2", chat_template=template)
+    make, options = CORPORA["LibriSpeech"]
+    folder = copy_recipe("LibriSpeech", tmp_path)
+    run_script(folder, "prepare.py", SMOKE, "--data", str(make(tmp_path / "corpus")), *options)
+    models = [
+        "--llm_folder",
+        str(llm),
+        "--encoder_folder",
+        str(ROOT / "egs" / "digits" / "models" / "encoder"),
+    ]
+    small = [
+        "--data_folder",
+        "data/smoke",
+        "--device",
+        "cpu",
+        "--max_new_tokens",
+        "4",
+        "--max_rejected",
+        "1.0",
+    ]
+    run_script(folder, "generate.py", "hparams/sift.yaml", *models, *small)
+    targets = Records(folder / "exp" / "sift" / "seed_1" / "targets" / "train.jsonl", Target)
+    assert {target.choice.task for target in targets} == {"none"}
 
 
 STUB = """#!/usr/bin/env bash

@@ -47,17 +47,17 @@ if run_stage 1 prepare "checked manifests and the questions of the evaluation"; 
     forward python prepare.py --corpus "corpus/$size" --output "data/$size"
 fi
 
-for yaml in "${hparams[@]}"; do # the second phase begins with what the first has trained
-    if run_stage 2 generate "targets of $(basename "$yaml" .yaml)"; then
-        forward python generate.py "$yaml" "${options[@]}" "$@"
-    fi
-    if run_stage 3 train "the connector, $(basename "$yaml" .yaml)"; then
-        forward python train.py "$yaml" "${options[@]}" "$@"
-    fi
-    if run_stage 4 decode "answers from speech, and from text"; then
-        forward python decode.py "$yaml" "${options[@]}" "$@"
-    fi
-done
+if run_stage 2 generate "targets"; then
+    for yaml in "${hparams[@]}"; do forward python generate.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 3 train "the connector, phase by phase"; then # the second begins with what the first has trained
+    for yaml in "${hparams[@]}"; do forward python train.py "$yaml" "${options[@]}" "$@"; done
+fi
+
+if run_stage 4 decode "answers from speech, and from text"; then
+    for yaml in "${hparams[@]}"; do forward python decode.py "$yaml" "${options[@]}" "$@"; done
+fi
 
 if run_stage 5 score "the gap ledger, and the ladder"; then
     forward python score.py "${hparams[@]}" "${options[@]}" "$@"

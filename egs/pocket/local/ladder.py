@@ -3,7 +3,7 @@
     python local/ladder.py hparams/answer.yaml [--size quick ...]                 the run's own test set
     python local/ladder.py hparams/answer.yaml --manifest M --evaluation FOLDER   one that `auralign evaluate` has answered
     python local/ladder.py hparams/align.yaml --manifest M --heard                what is heard of it, and no answer
-    python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, and nothing else
+    python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, by kind, and nothing else
 
 Columns, all of the same frozen LLM, each compared with its own answer to the text:
   cascade   the encoder's own transcript        speech    the speech, through the connector
@@ -11,8 +11,8 @@ Columns, all of the same frozen LLM, each compared with its own answer to the te
   snap      each speech embedding replaced by the nearest token's: what is left is a recogniser in embedding space
   shuffled  another utterance's speech          mean      the mean speech embedding at every position
   noise     white noise of the same length      nearest   the training question whose encoder frames are nearest
-Their measures: local/measures.py. Below the table, how often the content-bound rules of `auralign.score.obey` are obeyed, by kind
-of input, and the seconds from a clip to the first token of the answer, one at a time (local/trials.py).
+Their measures: local/measures.py. Below its two tables, how often the content-bound rules of `auralign.score.obey` are obeyed, by
+input, and the seconds from a clip to the first token of the answer, one at a time (local/trials.py).
 
 Reads: the run's checkpoint, its test set and hypotheses
 Writes: <output_folder>/ladder/<name>.json and <name>.md

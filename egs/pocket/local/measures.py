@@ -136,32 +136,48 @@ def show(value: float | None) -> str:
 
 
 def as_table(groups: dict[str, dict]) -> str:
-    """The ladder as Markdown: one row a group."""
-
-    def measure(row: dict, column: str, name: str) -> str:
-        return show(row["columns"].get(column, {}).get(name))
-
-    heads = ["group", "n", "voices", "tokens heard wrong", "words heard", "WER raw", "WER"]
-    shown = {
-        "exact": ("cascade", "adapted", "speech", "snap", "shuffled"),
-        "first": ("cascade", "adapted", "speech"),
-        "F1": COLUMNS[1:],
-    }
-    for name, columns in shown.items():
-        heads += [f"{name}: {columns[0]}", *columns[1:]]
-    heads.append("recovery")
-    rows = []
-    for name, row in groups.items():
-        cells = [name, str(row["n"]), str(row["speakers"])]
-        cells += [show(row.get(measured)) for measured in ("heard", "words heard", "WER raw", "WER")]
-        cells += [measure(row, column, measured) for measured, columns in shown.items() for column in columns]
-        rows.append([*cells, show(row.get("recovery"))])
-    lines = [" | ".join(cells) for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)]
+    """The ladder as Markdown, one row a group in each of two tables: what is heard, and how far answers agree."""
+    heard = {"tokens heard wrong": "heard", "words heard": "words heard", "WER raw": "WER raw", "WER": "WER"}
+    heard["recovery"] = "recovery"
+    answered = [name for name in COLUMNS[1:] if any(name in row["columns"] for row in groups.values())]
+    tables = [
+        (
+            ["group", "n", "voices", *heard],
+            [
+                [name, str(row["n"]), str(row["speakers"]), *(show(row.get(key)) for key in heard.values())]
+                for name, row in groups.items()
+            ],
+        ),
+        (
+            ["exact / first / F1", *answered],
+            [
+                [name, *(show_agreement(row["columns"].get(column)) for column in answered)]
+                for name, row in groups.items()
+            ],
+        ),
+    ]
     keyed = {name: row for name, row in groups.items() if row.get("keyed")}
     right = [
-        f"{name}: text {measure(row, 'text', 'right')}, cascade {measure(row, 'cascade', 'right')}, speech "
-        f"{measure(row, 'speech', 'right')} of {row['keyed']}"
+        f"{name}: "
+        + ", ".join(f"{column} {show(found['right'])}" for column, found in row["columns"].items())
+        + f" of {row['keyed']}"
         for name, row in keyed.items()
     ]
-    notes = ["", "Right by the key: " + "; ".join(right)] if right else []
-    return "\n".join([*(f"| {line} |" for line in lines), *notes]) + "\n"
+    notes = ["Right by the key: " + "; ".join(right)] if right else []
+    return "\n\n".join([*(as_markdown(*table) for table in tables if table[0][1:]), *notes]) + "\n"
+
+
+def show_agreement(found: dict | None) -> str:
+    """The agreement of a column's answers: exact / first / F1, and the interval of F1; "-" if it was not answered."""
+    if found is None:
+        return "-"
+    low, high = found["F1 interval"]
+    interval = "" if low is None else f" ({low:.2f}..{high:.2f})"
+    return " / ".join(show(found[name]) for name in ("exact", "first", "F1")) + interval
+
+
+def as_markdown(heads: list[str], rows: list[list[str]]) -> str:
+    """A table whose columns but the first are aligned to the right."""
+    return "\n".join(
+        f"| {' | '.join(cells)} |" for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)
+    )

@@ -1,12 +1,17 @@
 """Trials of a listener of local/ladder.py beside the ladder: rules obeyed, seconds to the first token, files of your own."""
 
 import time
+from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
-from local.measures import Asked
+from local.measures import Asked, as_markdown
+from local.texts import words_of
 
 from auralign.data.audio import audio_path, hear
+from auralign.generate.refusals import is_refusal
 from auralign.layout import MAIN, Speech, View, fill
+from auralign.progress import track
 from auralign.score import obey
 
 
@@ -69,12 +74,35 @@ def obeyed(listener, asked: list[Asked], embeddings, number: int) -> dict[str, d
 
 
 def show_files(listener, paths: list[Path]) -> str:
-    """What is made of each file, in lines; of one that cannot be heard, such as one that is too long, why."""
-    lines = []
-    for path in paths:
+    """What is made of each file, in lines; of one that cannot be heard, such as one that is too long, why. Of several kinds of
+    files, whose names are a kind, "-" and a number, a table follows, a row a kind."""
+    lines, kinds = [], defaultdict(list)
+    for path in track(paths, "ladder: files", unit="file"):
         try:
             found = hear_file(listener, path)
+            kinds[path.stem.rpartition("-")[0]].append(found)
         except ValueError as error:
             found = {"not heard": str(error)}
         lines += [str(path), *(f"  {name:<10}  {text}" for name, text in found.items())]
+    if len(kinds) > 1:
+        lines += ["", summarise_kinds(kinds)]
     return "\n".join(lines)
+
+
+def summarise_kinds(kinds: dict[str, list[dict[str, str]]]) -> str:
+    """A row for each kind of files: the words heard and transcribed, and how many answers differ, refuse, or are empty."""
+    heads = ["files", "n", "words heard of each", "words transcribed"]
+    measures = {"differ": lambda texts: len(set(texts)), "refuse": lambda texts: sum(map(is_refusal, texts))}
+    measures["empty"] = lambda texts: sum(not text.strip() for text in texts)
+    heads += [f"{column}: {name}" for column in ("speech", "cascade") for name in measures]
+    rows = []
+    for kind, found in kinds.items():
+        texts = {name: [one[name] for one in found] for name in found[0]}
+        words = [
+            f"{mean(len(words_of(text)) for text in texts[name]):.1f}" for name in ("heard", "transcript")
+        ]
+        counts = [
+            str(count(texts[column])) for column in ("speech", "cascade") for count in measures.values()
+        ]
+        rows.append([kind or "other", str(len(found)), *words, *counts])
+    return as_markdown(heads, rows)

@@ -1,6 +1,7 @@
 """The measures of the ladder, by hand."""
 
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,9 @@ from local.measures import (
     token_error_rate,
     words_heard,
 )
+from local.texts import make_texts, words_of
+
+from local.make_corpus import PAIRS
 
 
 def asked(text_ids=(1, 2), heard=(1, 2), nll=None, **answers):
@@ -65,21 +69,50 @@ def test_a_group_is_summarised_by_column():
     assert math.isclose(found["columns"]["speech"]["F1"], 0.5)
 
 
+def cells(table, row):
+    """The cells of a row of a Markdown table by their heads, without those that hold no figure."""
+    heads, _, *rows = (line.strip("| ").split(" | ") for line in table.strip().splitlines())
+    return {head: cell for head, cell in zip(heads, rows[row], strict=True) if cell != "-"}
+
+
 def test_of_texts_that_hold_a_part_of_what_is_said_only_the_words_heard_are_told():
     order = asked(text="yes", speech="yes")
     order.utterance.text, order.heard_text = "milk", "with milk please"
     order.utterance.labels["partial"] = True
-    table = as_table({"all": summarise([order], seed=1)})
-    heads, _, row = (line.strip("| ").split(" | ") for line in table.splitlines())
-    told = {head: cell for head, cell in zip(heads, row, strict=True) if cell != "-"}
-    assert told == {"group": "all", "n": "1", "voices": "1", "words heard": "1.00"}
+    (table,) = as_table({"all": summarise([order], seed=1)}).split("\n\n")
+    assert cells(table, 0) == {"group": "all", "n": "1", "voices": "1", "words heard": "1.00"}
+
+
+def test_what_agrees_is_told_in_whole_in_its_beginning_and_in_words():
+    start = "x" * 40
+    heard = summarise([asked(text=start + " one", speech=start + " two")], seed=1)
+    _, table = as_table({"all": heard}).split("\n\n")
+    assert cells(table, 0) == {"exact / first / F1": "all", "speech": "0.00 / 1.00 / 0.50"}
 
 
 def test_a_column_that_was_not_answered_is_a_dash_in_the_table():
-    table = as_table({"all": summarise([asked(text="yes", speech="yes")], seed=1)})
-    heads, _, row = (line.strip("| ").split(" | ") for line in table.splitlines())
-    assert row[heads.index("adapted")] == "-"
-    assert row[heads.index("exact: cascade") + 2] == "1.00"
+    groups = {"some": [asked(text="yes", speech="yes")], "all": [asked(text="yes", speech="yes", snap="no")]}
+    _, table = as_table({name: summarise(of_group, seed=1) for name, of_group in groups.items()}).split(
+        "\n\n"
+    )
+    assert "snap" not in cells(table, 0) and cells(table, 1)["snap"] == "0.00 / 0.00 / 0.00"
+
+
+def test_of_ten_voices_f1_has_an_interval():
+    many = [asked(text="yes", speech=("yes", "no")[number % 2]) for number in range(10)]
+    for number, one in enumerate(many):
+        one.utterance.id, one.utterance.speaker = f"u{number}", f"s{number}"
+    _, table = as_table({"all": summarise(many, seed=1)}).split("\n\n")
+    assert re.fullmatch(r"0\.50 / 0\.50 / 0\.50 \(0\.\d\d\.\.0\.\d\d\)", cells(table, 0)["speech"])
+
+
+def test_the_minimal_pairs_and_negations_are_of_trained_words_and_not_trained():
+    splits = make_texts(num_train=12_000, seed=1, num_strings=4_000)
+    trained = {text.words for text in splits["train"]}
+    known = {word for text in trained for word in words_of(text)}
+    asked = {text for pairs in PAIRS.values() for pair in pairs for text in pair}
+    assert len(asked) == 60 and not asked & trained
+    assert {word for text in asked for word in words_of(text)} <= known
 
 
 def test_a_span_of_known_words_begins_and_ends_with_them():

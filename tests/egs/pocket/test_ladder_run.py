@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from local.trials import summarise_kinds
 
 from local import ladder
 from recipe import make_counting_recipe
@@ -99,3 +100,23 @@ def test_a_file_that_is_too_long_is_shown_with_the_reason(folder, climb, tmp_pat
     printed = climb("--show", str(tmp_path))
     assert "a.wav\n  not heard   waveform 0 of the batch lasts 40.0" in printed
     assert "b.wav\n  heard" in printed and printed.count("transcript  three five") == 1
+
+
+def test_a_row_a_kind_of_file_counts_what_is_made_of_it():
+    def made(heard, speech, transcript):
+        return {
+            "heard": heard,
+            "speech": speech,
+            "transcript": transcript,
+            "cascade": "I'm sorry, I can't help with that.",
+        }
+
+    silence = [made("How how", "Hello!", ""), made("How", "Hello!", "")]
+    table = summarise_kinds({"silence": silence, "": [made("two", "", "to you")]})
+    heads, _, of_silence, of_other = (line.strip("| ").split(" | ") for line in table.splitlines())
+    assert heads[:4] == ["files", "n", "words heard of each", "words transcribed"]
+    assert heads[4:] == [
+        f"{name}: {what}" for name in ("speech", "cascade") for what in ("differ", "refuse", "empty")
+    ]
+    assert of_silence == ["silence", "2", "1.5", "0.0", "1", "0", "0", "1", "2", "0"]
+    assert of_other == ["other", "1", "1.0", "2.0", "1", "0", "1", "1", "1", "0"]

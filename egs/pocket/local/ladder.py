@@ -3,7 +3,7 @@
     python local/ladder.py hparams/answer.yaml [--size quick ...]                 the run's own test set
     python local/ladder.py hparams/answer.yaml --manifest M --evaluation FOLDER   one that `auralign evaluate` has answered
     python local/ladder.py hparams/align.yaml --manifest M --heard                what is heard of it, and no answer
-    python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, by kind, and nothing else
+    python local/ladder.py hparams/answer.yaml --show corpus/full/other           what is made of each file, and of each kind
 
 Columns, all of the same frozen LLM, each compared with its own answer to the text:
   cascade   the encoder's own transcript        speech    the speech, through the connector

@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +16,7 @@ import auralign
 from auralign import cli
 from auralign.hub import has_form_of_id
 from auralign.models.builds import RECORD
+from auralign.publish.examples import Example, stored_examples
 from auralign.publish.export import _stored, export
 from auralign.publish.model_folder import CARD, CONFIG, hub_id_of
 from auralign.recipe import load_recipe
@@ -135,6 +137,34 @@ def test_weights_can_be_stored_in_half_precision(recipe, monkeypatch, tmp_path):
     assert all(torch.equal(half[name], whole[name].half()) for name in whole)
     loaded = auralign.load(tmp_path / "half").model.connector.state_dict()
     assert {value.dtype for value in loaded.values()} == {torch.float32}
+
+
+SAID = Example(
+    "a", (16_000, np.zeros(1600, dtype=np.float32)), "two one", "sort", answer="one two", expected="one two"
+)
+
+
+def test_examples_are_published_when_they_are_given(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    export(load_recipe("hparams/sift.yaml"), tmp_path / "shown", examples=[SAID])
+    assert [one.answer for one in stored_examples(tmp_path / "shown")] == ["one two"]
+    assert "| examples | 1 recording of the test set" in (tmp_path / "shown" / CARD).read_text()
+    assert "| examples |" not in Path("model", CARD).read_text()
+    assert auralign.load(tmp_path / "shown").answer(audio(recipe), "sort")
+
+
+def test_a_recording_that_was_changed_is_not_the_one_that_was_exported(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    export(load_recipe("hparams/sift.yaml"), tmp_path / "shown", examples=[SAID])
+    (tmp_path / "shown" / "examples" / "1.flac").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"examples/1.flac: is not as it was exported"):
+        auralign.load(tmp_path / "shown")
+
+
+def test_other_software_shows_no_examples(recipe, monkeypatch, tmp_path):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(ValueError, match="--examples with --as voxtral: no other software shows them"):
+        export(load_recipe("hparams/sift.yaml"), tmp_path / "shown", architecture="voxtral", examples=[SAID])
 
 
 def test_a_weight_that_half_precision_cannot_hold_is_named():

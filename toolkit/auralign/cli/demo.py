@@ -11,8 +11,8 @@ Show a web page at http://HOST:PORT: record or upload speech and compare the ans
 recognizer wrote (the cascade) and to text; read sentences aloud and have them scored. Works offline and on a CPU. Needs
 auralign[demo]. Ctrl-C ends it."""
 WITHOUT = (
-    "A model folder has no examples, as the sentences of a test set may not be published. `auralign demo MODEL --examples RUN` "
-    "shows answers of the run that it was exported from, after stage 4."
+    "This model folder has no examples, as the sentences of a test set may not be published. `auralign demo MODEL --examples "
+    "RUN` shows answers of the run that it was exported from, after stage 4; `auralign export --examples` publishes them."
 )
 
 
@@ -35,7 +35,9 @@ def add(commands: Commands) -> None:
         help="text file of sentences to read aloud, one to a line; default ten in English",
     )
     parser.add_argument(
-        "--examples", metavar="RUN", help="output folder of the run, whose right and wrong answers are shown"
+        "--examples",
+        metavar="RUN",
+        help="output folder of a run, whose right and wrong answers are shown; default: those in the model folder, if any",
     )
     add_trust(parser)
     parser.set_defaults(do=do)
@@ -49,17 +51,20 @@ def do(options: argparse.Namespace) -> int:
         if (error.name or "").startswith("auralign"):
             raise
         raise ValueError(f"auralign demo needs {error.name}: pip install 'auralign[demo]'") from error
-    from auralign.demo.examples import read_examples
     from auralign.demo.listener import Listener, find_recognizer
     from auralign.demo.reading import read_sentences
+    from auralign.hub import resolve
+    from auralign.publish.examples import read_examples, stored_examples
 
     with bind(options) as probe:  # Gradio binds again, after the model is loaded
         host, port = probe.getsockname()[:2]
     sentences = read_sentences(options.sentences)
-    examples = read_examples(options.examples, overrides=trust_of(options)) if options.examples else []
-    model = load_model(options)
+    examples = read_examples(options.examples, overrides=trust_of(options)) if options.examples else None
+    model, folder = load_model(options), resolve(options.folder)
+    if examples is None:
+        examples = stored_examples(folder)
     recognizer, reason = find_recognizer(
-        model, Path(options.folder), encoder=options.encoder, language=options.language, device=options.device
+        model, folder, encoder=options.encoder, language=options.language, device=options.device
     )
     if reason:
         print(f"warning: no cascade: {reason}", file=sys.stderr)

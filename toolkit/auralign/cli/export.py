@@ -35,6 +35,12 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--dtype", help="of the stored weights: float32, bfloat16 or float16 (default: as they were trained)"
     )
+    parser.add_argument(
+        "--examples",
+        action="store_true",
+        help="with three wrong and three right answers to the test set and their recordings, for `auralign demo`; after stage 4, "
+        "and only if they may be published",
+    )
     parser.set_defaults(do=do)
 
 
@@ -42,12 +48,14 @@ def do(options: argparse.Namespace) -> int:
     """Write the model folder, with the report of the scores if there is one."""
     from pathlib import Path
 
+    from auralign.publish.examples import read_examples
     from auralign.publish.export import export
     from auralign.run_folder import RunFolder
 
     folder = Path(options.folder).resolve()
     ids = {"llm": options.llm_id, "encoder": options.encoder_id}
     run = RunFolder.open(options.run, options.overrides)
+    examples = read_examples(options.run, overrides=options.overrides) if options.examples else []
     with run.working_here():
         report = run.report
         export(
@@ -57,6 +65,7 @@ def do(options: argparse.Namespace) -> int:
             architecture=options.architecture,
             ids={what: name for what, name in ids.items() if name},
             dtype=options.dtype,
+            examples=examples,
         )
     if report is None:
         print(

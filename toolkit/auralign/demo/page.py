@@ -11,9 +11,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 
-from auralign.demo.examples import Example
 from auralign.demo.listener import Listener
 from auralign.demo.reading import REPEAT, Reading, score_words, total
+from auralign.publish.examples import Example
 
 MAX_WAITING = 8
 ALONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_name": False}

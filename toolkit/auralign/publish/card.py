@@ -22,7 +22,7 @@ USAGE = (
 )
 
 
-def make_card(recipe, config: dict, report=None, *, usage=None, native=None) -> str:
+def make_card(recipe, config: dict, report=None, *, usage=None, native=None, num_examples: int = 0) -> str:
     """The model card, in Markdown with front matter: parts, method, training, and how to use the model.
 
     Arguments
@@ -36,6 +36,8 @@ def make_card(recipe, config: dict, report=None, *, usage=None, native=None) -> 
         Lines that say what the folder holds and how it is used; default `USAGE`.
     native : Architecture, optional
         That of transformers in which the folder is written; default: auralign's own.
+    num_examples : int
+        Answers that the folder holds with their recordings; default 0.
 
     Returns str. No path of this machine and no sentence of a test set is in it.
     """
@@ -73,6 +75,13 @@ def make_card(recipe, config: dict, report=None, *, usage=None, native=None) -> 
         ),
         f"| method | {config['method']}, {cite(config['paper'])}; options {json.dumps(options)} |",
         f"| data | {Path(recipe.train_folder or recipe.data_folder).name}; seed {recipe.seed} |",
+        *(
+            [
+                f"| examples | {num_examples} recording{'s' * (num_examples != 1)} of the test set, with the answers |"
+            ]
+            if num_examples
+            else []
+        ),
         f"| training | {_weights(config)}; auralign {config['auralign']} |",
         *(
             [f"| changed on the way | {'; '.join(map(_tell_entry, config['history']))} |"]

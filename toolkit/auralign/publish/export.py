@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -20,6 +20,7 @@ from auralign.models.folder import torch_dtype
 from auralign.models.llm import lora_options
 from auralign.publish.agreement import ask_questions
 from auralign.publish.card import make_card
+from auralign.publish.examples import Example, write_examples
 from auralign.publish.model_folder import (
     CARD,
     SCHEMA,
@@ -42,6 +43,7 @@ def export(
     architecture: str | None = None,
     ids: dict[str, str] | None = None,
     dtype: str | None = None,
+    examples: Sequence[Example] = (),
 ) -> None:
     """Write a recipe's best checkpoint, or the mean of the last ones (`average_checkpoints`).
 
@@ -60,6 +62,8 @@ def export(
     dtype : str, optional
         In which the trained weights of a model folder of auralign are stored, such as "float16"; default: as they were trained.
         They are loaded as float32.
+    examples : sequence of Example
+        Answers to publish with their recordings, which a model folder of auralign holds in `examples`; default none.
 
     Raises
     ------
@@ -71,6 +75,8 @@ def export(
     for what, name in (ids or {}).items():
         if not has_form_of_id(name):
             raise ValueError(f"{what} {name!r}: give an id of the hub, org/name or org/name@revision")
+    if architecture is not None and examples:
+        raise ValueError(f"--examples with --as {architecture}: no other software shows them; leave it out")
     if dtype is not None:
         torch_dtype(dtype)
         if architecture is not None:
@@ -99,6 +105,8 @@ def export(
         if native is None:
             save_file(_stored(weights, dtype), temporary / WEIGHTS)
             write_record(model, temporary / RECORD)
+            if examples:
+                write_examples(temporary, examples)
         else:
             chosen.load_weights(model)
             _write_as(native, temporary, recipe, model, renderer, ids)
@@ -108,6 +116,7 @@ def export(
             report,
             usage=None if native is None else usage_of(native, temporary),
             native=native,
+            num_examples=len(examples),
         )
         (temporary / CARD).write_text(card, encoding="utf-8")
         for picture in Path(report).parent.glob("*.png") if report else ():  # that the report shows

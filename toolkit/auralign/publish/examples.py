@@ -1,18 +1,21 @@
-"""Right and wrong answers of a run's stage 4, with their recordings."""
+"""Right and wrong answers of a run's stage 4, with their recordings; a model folder may hold some, in `examples/`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from auralign.data.audio import audio_path, read_audio
+from auralign.files import PathLike, read_json, write_json
 from auralign.records import Hypothesis, Question, Records, Utterance
 from auralign.run_folder import RunFolder
 from auralign.text.words import normalise
 
 NUM_SHOWN = 3  # of each kind
 RATE = 16_000  # Hz
+FOLDER, LIST = "examples", "examples.json"
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,35 @@ def read_examples(
 def _read(manifest: Records, utterance: Utterance) -> np.ndarray:
     path = audio_path(manifest.path, utterance)
     return read_audio(path, start=utterance.start, seconds=utterance.seconds, sample_rate=RATE)
+
+
+def write_examples(folder: PathLike, examples: Sequence[Example]) -> None:
+    """Write examples into a model folder: `examples/examples.json`, and beside it the recordings as FLAC of 16 bits."""
+    import soundfile
+
+    place = Path(folder) / FOLDER
+    place.mkdir()
+    rows = []
+    for number, example in enumerate(examples, start=1):
+        rate, samples = example.audio
+        soundfile.write(place / f"{number}.flac", samples, rate, subtype="PCM_16")
+        rows.append({**asdict(example), "audio": f"{number}.flac"})
+    write_json(place / LIST, rows)
+
+
+def stored_examples(folder: PathLike) -> list[Example]:
+    """The examples that `write_examples` wrote into a model folder; empty if it has none.
+
+    Raises ValueError if the list is broken or a recording cannot be read.
+    """
+    place = Path(folder) / FOLDER
+    if not (place / LIST).is_file():
+        return []
+    repair = "export, pull or copy the folder again"
+    try:
+        return [
+            Example(**{**row, "audio": (RATE, read_audio(place / Path(row["audio"]).name, sample_rate=RATE))})
+            for row in read_json(place / LIST, repair=repair)
+        ]
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{place / LIST}: not a list of examples ({error}); {repair}") from error

@@ -1,12 +1,14 @@
 """The first wrong and the first right answers of a run of an earlier auralign, with their recordings."""
 
 import dataclasses
+import json
 import shutil
 
+import numpy as np
 import pytest
 
 import digits_model
-from auralign.demo.examples import is_same, read_examples
+from auralign.publish.examples import Example, is_same, read_examples, stored_examples, write_examples
 from auralign.records import Hypothesis, Question, Records, read_rows, write_records
 from auralign.run_folder import RunFolder
 
@@ -55,3 +57,47 @@ def test_a_run_before_stage_4_is_named(run):
     shutil.rmtree("exp")
     with pytest.raises(FileNotFoundError, match="no Hypothesis file at .*run the stage that writes it"):
         read_examples(run)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A model folder with two examples, and these."""
+    samples = np.linspace(-0.5, 0.5, 1600, dtype=np.float32)
+    examples = [
+        Example("a", (16_000, samples), "two one", "sort", answer="one two", expected="one two"),
+        Example("b", (16_000, -samples), "three", None, answer="four", expected="i heard three"),
+    ]
+    write_examples(tmp_path, examples)
+    return tmp_path, examples
+
+
+def test_a_model_folder_gives_back_its_examples(stored):
+    folder, examples = stored
+    for found, written in zip(stored_examples(folder), examples, strict=True):
+        assert dataclasses.replace(found, audio=None) == dataclasses.replace(written, audio=None)
+        assert found.audio[0] == 16_000
+        np.testing.assert_allclose(found.audio[1], written.audio[1], atol=2**-15)
+
+
+def test_a_model_folder_without_examples_has_none(tmp_path):
+    assert stored_examples(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "rows", [{"a": 1}, [1], [{"audio": "1.flac", "text": "x"}], [{"utt_id": "a"}], "no", None]
+)
+def test_a_list_of_examples_that_is_none_is_named(stored, rows):
+    (stored[0] / "examples" / "examples.json").write_text(json.dumps(rows))
+    with pytest.raises(
+        ValueError, match=r"examples.json: not a list of examples .*; export, pull or copy the folder again"
+    ):
+        stored_examples(stored[0])
+
+
+def test_no_example_is_read_from_outside_of_the_folder(stored):
+    folder = stored[0]
+    (folder / "examples" / "1.flac").rename(folder / "1.flac")
+    rows = json.loads((folder / "examples" / "examples.json").read_text())
+    (folder / "examples" / "examples.json").write_text(json.dumps([{**rows[0], "audio": "../1.flac"}]))
+    with pytest.raises(ValueError, match=r"examples/1\.flac: cannot be read"):
+        stored_examples(folder)

@@ -44,6 +44,7 @@ def test_each_published_value_has_its_source(name):
     assert lines[1].startswith("# ")
     values = [line for line in lines if re.match(r" *\w+: *[^ !#]", line) and f"name: {name}" not in line]
     assert all(re.search(r"  +# \w", line) for line in values), values
+    assert not [line for line in values if line.endswith("# code")], "which file?"
     assert len(values) > 3 or name in ("in_context", "interleave", "mtbi", "wav2prompt")
 
 

@@ -14,6 +14,12 @@ from auralign.method import AlignmentMethod, Needs
 from auralign.records import Choice, Question, Utterance
 
 NOTHING, LICENSED, UNLICENSED = "nothing", "licensed", "unlicensed"
+PLACES = {
+    "": lambda text: True,
+    "first": lambda text: text.startswith(world.SLOT),
+    "last": lambda text: text.endswith(world.SLOT),
+}
+"""Where the speech is in the phrasings of a request; "": anywhere."""
 TAUGHT = ("default", "own", "bare", "spanish")
 NUM_QUESTIONS = 2  # of each utterance
 
@@ -33,17 +39,24 @@ class Arm(AlignmentMethod):
         Key of `world.VERBATIM`: the request that licenses bare digits.
     counts : bool
         Whether the connector makes one embedding for each token; default False.
+    place : str
+        Of the speech in the request: "first" or "last"; default "", as each training phrasing has it.
     """
 
     ask: str
     teach: str
     licensed: str
     counts: bool = False
+    place: str = ""
 
     name = "arm"
 
     def __post_init__(self):
-        for value, known in ((self.ask, (NOTHING, LICENSED, UNLICENSED)), (self.teach, TAUGHT)):
+        for value, known in (
+            (self.ask, (NOTHING, LICENSED, UNLICENSED)),
+            (self.teach, TAUGHT),
+            (self.place, tuple(PLACES)),
+        ):
             if value not in known:
                 raise ValueError(f"experiments.yaml: an arm with {value!r}: use {', '.join(known)}")
         if self.teach == "own" and self.ask == NOTHING:
@@ -60,7 +73,8 @@ class Arm(AlignmentMethod):
         if self.ask != NOTHING:
             other = next(way for way in sorted(world.VERBATIM) if way != self.licensed)
             way = self.licensed if self.ask == LICENSED else other
-            instruction = rng.choice(world.VERBATIM[way][: world.NUM_TRAINING_PHRASINGS])
+            trained = world.VERBATIM[way][: world.NUM_TRAINING_PHRASINGS]
+            instruction = rng.choice([text for text in trained if PLACES[self.place](text)])
         yield Choice(task="none" if instruction is None else "repeat", instruction=instruction)
 
     def given_response(self, utterance, choice):

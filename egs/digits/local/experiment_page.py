@@ -85,7 +85,7 @@ def render(registered: Mapping, rows: Mapping[str, dict], *, speech: str = "synt
         "given, and the result is a direction only. The LLMs go on from one shipped LLM, so that they resemble each other more "
         "than LLMs that are trained from scratch. "
         + ("" if recorded else "Recorded speakers: `RESULTS.recorded.md`. ")
-        + "Not run: the place of the slot as a factor, graded licences, other learning rates.",
+        + "Not run: graded licences, other learning rates.",
         "",
         *([PICTURED, ""] if not recorded and any("course" in row for row in rows.values()) else []),
         *_llms(registered, rows),

@@ -76,7 +76,7 @@ def plan(
     name : str
         Of the experiment.
     quick : bool
-        One LLM, one connector and, of the arms that are shared, three; default False.
+        One LLM, one connector and, of the arms that are shared, those that are registered for it; default False.
     num_llms : int, optional
         The first so many LLMs alone; default all.
     num_connectors : int, optional

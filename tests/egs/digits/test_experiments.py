@@ -44,7 +44,7 @@ def test_no_experiment_has_the_name_of_a_yaml_of_a_method(registered):
 def test_a_contrast_of_an_unknown_arm_is_refused(registered, tmp_path):
     path = tmp_path / "experiments.yaml"
     path.write_text((DIGITS / "experiments.yaml").read_text().replace("of: D - C,", "of: D - Z,"))
-    with pytest.raises(ValueError, match="drift: no arm 'Z'; there are A, B, C, D, D_slow, E, G"):
+    with pytest.raises(ValueError, match="drift: no arm 'Z'; there are A, B, C, C_first, "):
         experiment_plan.read_registered(path)
 
 
@@ -142,6 +142,25 @@ def test_an_arm_asks_and_teaches_what_is_registered(registered, name, licensed, 
     (choice,) = arm.choices(utterance("three five"), First())
     assert choice.instruction == (verb and f"{verb} {{speech}}")
     assert arm.given_response(utterance("three five"), choice) == target
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("D_first", "{speech} please note that"),
+        ("D_last", "write {speech}"),
+        ("C_first", "{speech} please say that again"),
+    ],
+)
+def test_an_arm_of_a_place_has_the_speech_there_alone(registered, name, asked):
+    arm, rng = experiment_arms.Arm(**registered["arms"][name], licensed="repeat"), random.Random(1)
+    drawn = {choice.instruction for _ in range(30) for choice in arm.choices(utterance("three five"), rng)}
+    assert drawn == {asked}
+
+
+def test_a_quick_run_of_places_has_both_of_its_primary_contrast(registered):
+    names = [run.name for run in experiment_plan.plan(registered, "place", quick=True)]
+    assert names == ["llm_1", *(f"place/D_{place}/llm_1/connector_1" for place in ("first", "last"))]
 
 
 def test_an_arm_that_asks_nothing_has_no_answer_of_its_own():

@@ -51,15 +51,17 @@ PLACES = {
         ),
     )
 }
-SYNTHETIC_ALONE = ("attributes",)  # recordings have no labels of speed and pitch
+SYNTHETIC_ALONE = "attributes"  # a program; recordings have no labels of speed and pitch
 SECONDS = {
     "llm": 120,
     "start": 60,
     "drift": 60,
     "targets": 150,
+    "place": 150,
     "cause": 60,
     "bias": 60,
     "attributes": 120,
+    "attributes_taught": 300,
 }  # of a core, until some are measured
 
 
@@ -152,7 +154,10 @@ def main(argv):
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, and run nothing")
     options = parser.parse_args(argv)
     registered, place = read_registered(), PLACES[options.speech]
-    lacking = [name for name in SYNTHETIC_ALONE if name in options.names.split(",")]
+    known = registered["experiments"]
+    lacking = [
+        name for name in options.names.split(",") if known.get(name, {}).get("program") == SYNTHETIC_ALONE
+    ]
     if lacking and place.speech == "recorded":
         parser.error(
             f"--speech recorded: {', '.join(lacking)} needs labels that recordings lack; leave it out"

@@ -41,6 +41,12 @@ def test_no_experiment_has_the_name_of_a_yaml_of_a_method(registered):
     assert not {path.stem for path in (DIGITS / "hparams").glob("*.yaml")} & set(registered["experiments"])
 
 
+def test_every_run_of_a_program_has_a_time_that_is_estimated(registered):
+    for name, experiment in registered["experiments"].items():
+        if experiment_plan.is_programmed(experiment):
+            assert experiments.estimate(experiment_plan.plan(registered, name, num_llms=1), {}) > 0
+
+
 def test_a_contrast_of_an_unknown_arm_is_refused(registered, tmp_path):
     path = tmp_path / "experiments.yaml"
     path.write_text((DIGITS / "experiments.yaml").read_text().replace("of: D - C,", "of: D - Z,"))
@@ -98,7 +104,7 @@ def test_attributes_have_an_llm_and_an_aligned_connector_of_their_own(registered
     [("signal", "'signal' is registered, and has no program yet"), ("sift", "'sift' is not registered")],
 )
 def test_what_cannot_be_run_is_refused_with_what_can(registered, name, why):
-    with pytest.raises(ValueError, match=f"{why}; there are drift, targets, cause, bias, attributes"):
+    with pytest.raises(ValueError, match=f"{why}; there are drift, targets, place, cause, bias, attributes"):
         experiment_plan.plan(registered, name)
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from auralign.script import run
+from auralign.script import LinesError, run
 
 
 class OutOfMemoryError(RuntimeError):
@@ -112,3 +112,13 @@ def test_onednn_keeps_few_shapes_unless_the_user_says_how_many(monkeypatch, befo
     with pytest.raises(SystemExit):
         run(lambda argv: seen.append(os.environ[name]))
     assert seen == [capacity]
+
+
+def test_an_error_with_a_yaml_to_be_copied_keeps_its_lines(capsys):
+    def fail(argv):
+        raise LinesError("cannot be exported; this can:\nencoder: a\n    path: b\x07\n")
+
+    with pytest.raises(SystemExit) as ended:
+        run(fail)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("this can:\nencoder: a\n    path: b⟨U+0007⟩\n")

@@ -15,6 +15,10 @@ PREPARED_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 LONGEST_LINE = 2000  # characters
 
 
+class LinesError(ValueError):
+    """An error whose message has several lines, such as a YAML to be copied, which are kept."""
+
+
 def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> None:
     """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 75 if a signal stopped a
     training (see `auralign.train.preemption`), or with `resumes` any work, which then goes on when run again; 130 after Ctrl-C.
@@ -64,14 +68,15 @@ def _end_of_thread(end: threading.ExceptHookArgs) -> None:
 
 
 def _say(error: Exception, what: str) -> bool:
-    """Print an error of the input in one line; False if it is a defect of auralign, or if tracebacks are wanted."""
+    """Print an error of the input, in one line but for a `LinesError`; False if it is a defect, or if tracebacks are wanted."""
     from auralign.records import shorten
     from auralign.text.characters import show_controls
 
     line = _in_one_line(error)
     if os.environ.get(TRACEBACK) or line is None:
         return False
-    line = shorten(show_controls(line), LONGEST_LINE)  # a library may put a whole file into its error
+    line = shorten(line, LONGEST_LINE)  # a library may put a whole file into its error
+    line = "\n".join(show_controls(part) for part in line.split("\n"))
     print(f"{os.path.basename(sys.argv[0])}: {what}: {line}", file=sys.stderr)
     return True
 
@@ -97,6 +102,8 @@ def _in_one_line(error: Exception) -> str | None:
         return f"{path}: {error.strerror}; make room and run the same command again, what is finished is kept"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, LinesError):
+        return str(error).rstrip()
     if isinstance(error, (ValueError, OSError, StageBusyError)):
         return " ".join(str(error).split())  # libraries write theirs on several
     return None

@@ -219,3 +219,9 @@ def test_a_header_that_lies_is_named(tmp_path, content):
 def test_a_name_that_no_file_can_have_is_named():
     with pytest.raises(AudioError, match="embedded null byte"):
         hear("a\0.wav")
+
+
+def test_a_dict_without_a_rate_has_the_one_that_is_given():
+    samples = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
+    found = read_speech({"array": samples}, sample_rate=8000, wanted_rate=8000, name="the array")
+    np.testing.assert_array_equal(found.samples, samples)

@@ -1,5 +1,8 @@
 """The three columns are the model's answer to speech, and the original LLM's answers to texts."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 import digits_model
@@ -53,3 +56,23 @@ def test_a_whole_whisper_is_its_own_recognizer(model, tmp_path):
     assert reason == ""
     listener = Listener(model, recognizer)
     assert isinstance(listener.recognize(listener.read(digits_model.AUDIO)), str)
+
+
+def test_the_answer_to_what_was_said_has_the_limit_of_the_speech(model):
+    short = replace(model, decoding=replace(model.decoding, tokens_per_second=1.0))
+    samples = short.read(digits_model.AUDIO)
+    limit = math.ceil(len(samples) / 16_000)
+    heard, bounded, free = (
+        "".join(pieces).split()
+        for pieces in (
+            Listener(short).from_speech(samples, "repeat"),
+            Listener(short).from_text("two one four", "repeat", samples),
+            Listener(short).from_text("two one four", "repeat"),
+        )
+    )
+    assert len(heard) == len(bounded) == limit < len(free)
+
+
+def test_a_misspelt_slot_is_refused_beside_text_too(model):
+    with pytest.raises(ValueError, match="did you mean {speech}"):
+        list(Listener(model).from_text("two one", "repeat {Speech}"))

@@ -295,3 +295,41 @@ def test_a_loaded_model_starts_conversations(recipe):
     assert repr(auralign.load(recipe / "model").chat()).startswith(
         "Conversation(0 turns, PretrainedModel(llama"
     )
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"prompt": 5},
+        {"prompt": ["a"]},
+        {"prompt": "\udcff"},
+        {"transcript": 5},
+    ],
+)
+def test_a_turn_that_is_no_text_is_refused(recipe, model, turn):
+    with pytest.raises(ValueError, match="give a string|give whole ones"):
+        model.chat().say(audio(recipe), **turn)
+
+
+def test_halves_of_characters_are_refused_wherever_text_is(model):
+    chat = model.chat()
+    for say in (
+        lambda: chat.say("\udcff"),
+        lambda: chat.remember("hi", answer="\udcff"),
+        lambda: model.chat(system="\udcff"),
+        lambda: model.answer(None, "hi", stop_strings=["\udcff"]),
+    ):
+        with pytest.raises(ValueError, match="half of a character"):
+            say()
+    assert chat.turns == ()
+
+
+def test_a_chat_goes_on_after_a_line_that_is_no_text(chat):
+    code, out, err = chat("\udcff bad", "sort")
+    assert code == 1 and len(out.splitlines()) == 1
+    assert "half of a character" in err
+
+
+def test_chat_begins_without_a_system_prompt_if_asked(chat):
+    _, _, err = chat("/system", options=["--system", "none"])
+    assert "system prompt: none" in err

@@ -99,5 +99,4 @@ def test_no_example_is_read_from_outside_of_the_folder(stored):
     (folder / "examples" / "1.flac").rename(folder / "1.flac")
     rows = json.loads((folder / "examples" / "examples.json").read_text())
     (folder / "examples" / "examples.json").write_text(json.dumps([{**rows[0], "audio": "../1.flac"}]))
-    with pytest.raises(ValueError, match=r"examples/1\.flac: cannot be read"):
-        stored_examples(folder)
+    assert stored_examples(folder) == []

@@ -189,3 +189,30 @@ def test_an_id_may_be_the_name_of_a_folder_here_too(recipe, monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org" / "llm").mkdir(parents=True)
     assert has_form_of_id("org/llm") and has_form_of_id("org/llm@main") and not has_form_of_id("/models/llm")
+
+
+@pytest.fixture
+def trained_on(recipe, tmp_path, monkeypatch):
+    """A copy of the recipe whose answers are of an earlier checkpoint."""
+    monkeypatch.chdir(shutil.copytree(recipe, tmp_path / "recipe"))
+    mark = Path("exp/sift/hypotheses/.decode_speech.done.json")
+    found = json.loads(mark.read_text())
+    found["inputs"]["checkpoint"] = "0" * 64
+    mark.write_text(json.dumps(found))
+
+
+def test_examples_of_an_earlier_checkpoint_are_refused(trained_on):
+    with pytest.raises(ValueError, match="are of another checkpoint; run stage 4 again"):
+        cli.run(["export", "sift", "exported", "--examples"])
+
+
+def test_the_card_has_no_ledger_of_an_earlier_checkpoint(trained_on, capsys):
+    assert cli.run(["export", "sift", "exported"]) == 0
+    assert "are of another checkpoint: the model card has no ledger" in capsys.readouterr().err
+
+
+def test_examples_are_those_of_the_run(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(recipe)
+    assert cli.run(["export", "sift", str(tmp_path / "shown"), "--examples"]) == 0
+    assert "another checkpoint" not in capsys.readouterr().err
+    assert stored_examples(tmp_path / "shown")

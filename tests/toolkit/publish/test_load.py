@@ -5,6 +5,7 @@ import shutil
 from functools import wraps
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 import auralign
@@ -219,3 +220,67 @@ def test_hashes_that_do_not_cover_weights_and_configuration_are_refused(recipe, 
 def test_a_key_that_nobody_knows_is_refused(recipe, changed):
     with pytest.raises(ValueError, match="does not know dropout"):
         auralign.load(changed(recipe, lambda config: config.update(dropout=0.5)))
+
+
+def test_a_device_may_be_an_object_of_torch(recipe):
+    assert auralign.load(recipe / "model", device=torch.device("cpu")).answer(audio(recipe), "sort")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"llm": 5}, "llm is int 5; give a path, or an id of the hub"),
+        (
+            {"encoder": torch.nn.Identity()},
+            "encoder is Identity .*; give a path, an id of the hub, or a SpeechEncoder",
+        ),
+        (
+            {"connector": lambda width: None},
+            r"connector=...: called with the widths of encoder and LLM, \(\d+, \d+\), it fails",
+        ),
+        (
+            {"connector": torch.nn.Linear},
+            r"not the weights of connector=..., which load\(\) was given .*Missing key",
+        ),
+    ],
+)
+def test_what_the_caller_gives_is_not_blamed_on_the_folder(recipe, given, message):
+    with pytest.raises(ValueError, match=message):
+        auralign.load(recipe / "model", **given)
+
+
+def test_a_folder_that_is_none_is_named():
+    with pytest.raises(ValueError, match="the model folder is NoneType None; give a path"):
+        auralign.load(None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("https://huggingface.co/me/digits", "is an address; give the id of the hub, org/name"),
+        (
+            "absent",
+            "there is no folder absent; give a folder that `auralign export` wrote, or its id on the hub",
+        ),
+        ("me/other", "the folder me hides the hub's: say me/other@main if that is meant"),
+        (
+            "native",
+            r"which is a model of transformers, as `auralign export --as` writes it; load it with the class",
+        ),
+    ],
+)
+def test_why_a_place_is_no_model_folder(tmp_path, monkeypatch, folder, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me").mkdir()
+    (tmp_path / "native").mkdir()
+    (tmp_path / "native" / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=message):
+        auralign.load(folder)
+
+
+def test_a_picture_that_was_removed_is_not_missed(recipe, tmp_path):
+    shutil.copytree(recipe / "model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / CONFIG).read_text())
+    config[HASHES]["ledger.png"] = "0" * 64
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(config))
+    assert auralign.load(tmp_path / "model").answer(audio(recipe), "sort")

@@ -7,6 +7,7 @@ import torch
 
 import auralign
 from auralign import cli
+from auralign.cli.ask import split_words
 from auralign.data.audio import AudioError
 from auralign.models.llm import Answer
 from auralign.records import Hypothesis, Records
@@ -347,3 +348,35 @@ def test_ask_prints_on_a_terminal_what_it_prints_in_a_pipe_with_the_codes_of_con
     assert capsys.readouterr().out == show_controls(piped)
     expected = auralign.load(recipe / "model").answer(audio(recipe), "sort", temperature=1.5, seed=3)
     assert piped == f"{expected}\n"
+
+
+@pytest.mark.parametrize(
+    "slot", ["{SPEECH}", "{ speech }", "{speech", "{{speech}}", "{Speech}", "{speach}", "speech}"]
+)
+def test_what_may_be_meant_as_the_slot_is_refused(recipe, model, slot):
+    with pytest.raises(ValueError, match="did you mean {speech}"):
+        model.answer(audio(recipe), f"repeat {slot}")
+
+
+@pytest.mark.parametrize("prompt", ['give {"speech": 1}', "a speech {each} of {x}", "f(x) { return 1 }"])
+def test_other_braces_are_text(recipe, model, prompt):
+    assert isinstance(model.answer(audio(recipe), prompt), str)
+
+
+def test_words_behind_an_option_of_ask_are_words_too(recipe, capsys):
+    expected = auralign.load(recipe / "model").answer(audio(recipe), "sort", max_new_tokens=3)
+    command = ["ask", str(recipe / "model"), str(audio(recipe)), "--max-new-tokens", "3", "sort"]
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out.strip() == expected
+
+
+def test_an_unknown_option_of_ask_is_refused(recipe, capsys):
+    with pytest.raises(SystemExit):
+        cli.run(["ask", str(recipe / "model"), str(audio(recipe)), "--max_tokns", "3"])
+    assert "unrecognized arguments: --max-tokns 3" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_audio_file_of_ask(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sort").mkdir()
+    assert split_words(["a.wav", "sort"]) == (["a.wav"], "sort")

@@ -1,6 +1,7 @@
 """Each thing that a client may send is read, or refused by its name."""
 
 import base64
+import json
 
 import pytest
 
@@ -200,3 +201,10 @@ def test_an_error_is_in_the_form_of_openai():
     assert error.as_json() == {
         "error": {"message": "too busy", "type": "rate_limit_error", "param": None, "code": "server_busy"}
     }
+
+
+def test_a_field_that_no_text_can_hold_is_named_in_an_error_that_can_be_sent():
+    with pytest.raises(RequestError) as caught:
+        ChatRequest.parse({"model": "m", "messages": [{"role": "user", "content": "a"}], "\ud800": 1})
+    json.dumps(caught.value.as_json(), ensure_ascii=False).encode("utf-8")
+    assert "\\ud800" in caught.value.as_json()["error"]["param"]

@@ -72,6 +72,9 @@ def run(argv: list[str]) -> int:
     options, rest = parser.parse_known_args(
         [OPTION.sub(lambda name: name[0].replace("_", "-"), word) for word in argv]
     )
+    if rest and "words" in options and not any(word.startswith("-") for word in rest):
+        options.words += rest  # those behind an option, which argparse leaves
+        rest = []
     if rest and "overrides" not in options:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:

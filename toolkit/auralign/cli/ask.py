@@ -63,5 +63,5 @@ def split_words(words: list[str]) -> tuple[list[str], str | None]:
     ((['a.wav', 'absent.wav'], None), (['a.wav'], None))
     """
     *files, last = words
-    is_file = os.path.exists(last) or re.fullmatch(r"\S+\.\w{2,5}", last)
+    is_file = os.path.isfile(last) or re.fullmatch(r"\S+\.\w{2,5}", last)
     return (words, None) if not files or is_file else (files, last or None)

@@ -26,6 +26,7 @@ PATH                   send an audio file
 /help                  print this
 /quit                  end, as Ctrl-D does; Ctrl-C stops an answer, whose turn is then not kept"""
 PATH_AND_PROMPT = re.compile(r"""("[^"]*"|'[^']*'|(?:\\.|\S)+)\s*(.*)""")
+SYSTEMS = {"none": None, "default": DEFAULT}
 COMMANDS = ("audio", "record", "system", "reset", "help", "quit")
 
 
@@ -39,7 +40,9 @@ def add(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_model(parser)
-    parser.add_argument("--system", metavar="TEXT", help="system prompt; default: the model's own")
+    parser.add_argument(
+        "--system", metavar="TEXT", help="system prompt; none: without one; default: the model's own"
+    )
     parser.add_argument(
         "--transcript",
         metavar="FILE",
@@ -54,7 +57,7 @@ def do(options: argparse.Namespace) -> int:
     transcript = open(options.transcript, "a", encoding="utf-8") if options.transcript else None  # noqa: SIM115
     try:
         model = load_model(options)
-        conversation = model.chat(system=DEFAULT if options.system is None else options.system)
+        conversation = model.chat(system=SYSTEMS.get(options.system or "default", options.system))
         return Chat(conversation, decoding_of(options), transcript).run()
     finally:
         if transcript is not None:
@@ -161,8 +164,7 @@ class Chat:
 
     def _set_system(self, text: str) -> None:
         if text:
-            words = {"none": None, "default": DEFAULT}
-            self.conversation.system = words.get(text, text)
+            self.conversation.system = SYSTEMS.get(text, text)
         system = self.conversation.system
         shown = "the model's own" if system is DEFAULT else "none" if system is None else repr(system)
         print(f"system prompt: {shown}", file=sys.stderr)

@@ -48,6 +48,7 @@ def do(options: argparse.Namespace) -> int:
     """Write the model folder, with the report of the scores if there is one."""
     from pathlib import Path
 
+    from auralign.decode.stage import answered_by_another
     from auralign.publish.examples import read_examples
     from auralign.publish.export import export
     from auralign.run_folder import RunFolder
@@ -57,7 +58,13 @@ def do(options: argparse.Namespace) -> int:
     run = RunFolder.open(options.run, options.overrides)
     examples = read_examples(options.run, overrides=options.overrides) if options.examples else []
     with run.working_here():
-        report = run.report
+        report, is_stale = run.report, answered_by_another(run)
+        if is_stale and examples:
+            raise ValueError(
+                f"--examples: the answers in {run.hypotheses('speech')} are of another checkpoint; run stage 4 again"
+            )
+        if is_stale:
+            report = None
         export(
             run.recipe,
             folder,
@@ -67,7 +74,12 @@ def do(options: argparse.Namespace) -> int:
             dtype=options.dtype,
             examples=examples,
         )
-    if report is None:
+    if is_stale:
+        print(
+            f"the answers of {run.folder} are of another checkpoint: the model card has no ledger; run stages 4 and 5 again",
+            file=sys.stderr,
+        )
+    elif report is None:
         print(
             f"no ledger of this run in {run.score_folder}: the model card has none; run stages 4 and 5",
             file=sys.stderr,

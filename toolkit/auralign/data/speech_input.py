@@ -79,7 +79,7 @@ def read_speech(
         return _read_bytes(_all_bytes(speech, name), given, wanted_rate, name)
     if isinstance(speech, Mapping) and speech.get("array") is None:
         return _read_undecoded(speech, given, wanted_rate, name)
-    samples, rate = _samples_of(speech, name)
+    samples, rate = _samples_of(speech, name, given)
     if rate is not None:
         rate = _whole(rate, name)
         _check_same(rate, given, name)
@@ -102,16 +102,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) or getattr(value, "ndim", None) == 0
 
 
-def _samples_of(speech: Any, name: str) -> tuple[Any, Any]:
-    """The samples, and the rate that comes with them or None."""
+def _samples_of(speech: Any, name: str, given: int | None) -> tuple[Any, Any]:
+    """The samples, and the rate that comes with them or None; of a dict without one that which is given."""
     pair = _pair(speech)
     if pair is not None:
         samples, rate = pair
     elif isinstance(speech, Mapping):
         rates = [speech[key] for key in RATES if speech.get(key) is not None]
-        if not rates:
+        if not rates and given is None:
             raise AudioError(f"{name}: a dict with 'array' and without 'sampling_rate'; add the rate in Hz")
-        samples, rate = speech["array"], rates[0]
+        samples, rate = speech["array"], rates[0] if rates else given
     elif hasattr(speech, "get_all_samples"):  # the decoder that datasets 4 returns, of torchcodec
         decoded = speech.get_all_samples()
         samples, rate = decoded.data, decoded.sample_rate

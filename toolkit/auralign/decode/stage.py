@@ -8,6 +8,7 @@ from pathlib import Path
 from auralign import __version__
 from auralign.files import locked, write_atomically
 from auralign.fingerprint import describe
+from auralign.marks import read_done
 from auralign.method import is_assisted
 from auralign.records import Hypothesis, Question, Records, Utterance, read_rows
 from auralign.run_folder import OTHER_TEXT, TEXT_TRAINED, RunFolder, is_of_model
@@ -131,6 +132,15 @@ def hash_checkpoint(checkpoint: Checkpoint) -> str | list[str]:
     """The hash of a checkpoint, or those of all that are averaged."""
     hashes = [content(folder, made_by="stage 3 (train)") for folder in checkpoint.folders]
     return hashes if checkpoint.averaged_steps else hashes[0]
+
+
+def answered_by_another(run: RunFolder) -> bool:
+    """Whether the run's answers to speech are of another checkpoint than the one that would answer now, as after more training;
+    False if there are none, or an earlier auralign did not record it."""
+    answers = run.hypotheses("speech")
+    mark = answers.parent / ".decode_speech.done.json"
+    recorded = read_done(mark)["inputs"].get("checkpoint") if mark.is_file() else None
+    return recorded is not None and recorded != hash_checkpoint(chosen_checkpoint(run))
 
 
 def make_decoder(run: RunFolder, manifest=None):

@@ -1,6 +1,7 @@
 """One model asked in three ways: from speech, from what its recognizer reads off the speech (the cascade), and from text."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from auralign.layout import SLOT, Text, View, fill
 from auralign.models.encoders.encoder import model_type
 from auralign.models.recognizers import load_whisper_recognizer
+from auralign.publish.asking import check_slot
 from auralign.publish.model_folder import CONFIG, constructor_of
 from auralign.publish.options import parse_options
 from auralign.publish.pretrained import PretrainedModel
@@ -46,12 +48,16 @@ class Listener:
         """The answer to speech, in pieces."""
         return self.model.stream(samples, prompt or None)
 
-    def from_text(self, text: str, prompt: str | None) -> Iterator[str]:
-        """The answer of the LLM as it was before training to the same prompt with text instead of the speech, in pieces."""
+    def from_text(self, text: str, prompt: str | None, samples: Any = None) -> Iterator[str]:
+        """The answer of the LLM as it was before training to the same prompt with text instead of the speech, in pieces.
+
+        If the text is what samples (num_samples,) say, the answer has the same limit as that to them."""
+        check_slot(prompt)
         if prompt and SLOT not in prompt:
             prompt = f"{SLOT}\n{prompt}"
         decoding, sampling = parse_options(self.model.decoding, {})
         (question,) = self.model.ask([View(fill(prompt or None, Text(text)))], [None], ["the text"])
+        question = replace(question, seconds=self.model.seconds(samples))
 
         def decode(streamer: Any) -> Any:
             with self.model.model.llm.original():

@@ -133,7 +133,7 @@ def _in_columns(
     """What was recognized, and the answers so far from speech, cascade and text."""
     if audio is None and not text:
         raise _refuse("Record something, upload a file, or type what was said.")
-    recognized, answers = "", ["", "", ""]
+    recognized, answers, samples = "", ["", "", ""], None
     yield "", "", "", ""  # the answers to an earlier question
     try:
         if audio is not None:
@@ -141,8 +141,8 @@ def _in_columns(
             recognized = listener.recognize(samples)
         sources = [
             listener.from_speech(samples, prompt) if audio is not None else None,
-            listener.from_text(recognized, prompt) if recognized else None,
-            listener.from_text(text or recognized, prompt) if text or recognized else None,
+            listener.from_text(recognized, prompt, samples) if recognized else None,
+            listener.from_text(text or recognized, prompt, samples) if text or recognized else None,
         ]
         yield (recognized, *answers)  # type: ignore[misc]
         for index, pieces in enumerate(sources):
@@ -186,9 +186,9 @@ def score_reading(listener: Listener, audio: Any, sentence: str, prompt: str) ->
         sentence=sentence,
         repeated="".join(listener.from_speech(samples, REPEAT)),
         recognized=listener.recognize(samples),
-        repeated_text="".join(listener.from_text(sentence, REPEAT)),
+        repeated_text="".join(listener.from_text(sentence, REPEAT, samples)),
         answer="".join(listener.from_speech(samples, prompt)),
-        text_answer="".join(listener.from_text(sentence, prompt)),
+        text_answer="".join(listener.from_text(sentence, prompt, samples)),
     )
 
 

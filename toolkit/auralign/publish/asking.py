@@ -63,9 +63,7 @@ class Asker:
 
         Raises ValueError if there is neither prompt nor speech, or the prompt or the transcript does not fit the speech.
         """
-        for word in re.findall(r"\{\w+\}", prompt or ""):
-            if word != SLOT and difflib.get_close_matches(word, [SLOT], cutoff=0.75):
-                raise ValueError(f"the prompt holds {word}; did you mean {SLOT}?")
+        check_slot(prompt)
         if has_speech:
             if prompt is not None and SLOT not in prompt:
                 prompt = f"{SLOT}\n{prompt}"
@@ -169,6 +167,14 @@ class Asker:
 
         yield from stream_text(self.renderer, decode, decoding.stop_strings)
         self.take(answers[0], decoding, name)
+
+
+def check_slot(prompt: str | None) -> None:
+    """Raise ValueError if a prompt has what may be meant as `{speech}`: in another case, with spaces, other braces, misspelt."""
+    for word in re.findall(r"\{+\s*\w+\s*\}*|\w+\s*\}+", prompt or ""):
+        bare = "{" + word.strip("{} \t\n").lower() + "}"
+        if word != SLOT and difflib.get_close_matches(bare, [SLOT], cutoff=0.75):
+            raise ValueError(f"the prompt holds {word}; did you mean {SLOT}?")
 
 
 def _warn(reading: Reading, name: str) -> None:

@@ -18,7 +18,7 @@ import torch
 from auralign.data.speech_input import name_speech, split_list
 from auralign.layout import DEFAULT, System, View
 from auralign.publish.asking import Question
-from auralign.publish.options import parse_options
+from auralign.publish.options import as_text, parse_options
 
 if TYPE_CHECKING:
     from auralign.publish.pretrained import PretrainedModel
@@ -103,6 +103,8 @@ class Conversation:
             raise ValueError(
                 f"system is {type(system).__name__} {system!r}; give a text, or None for no system prompt"
             )
+        if isinstance(system, str):
+            as_text(system, "system prompt")
         self.model.renderer.chat_frame(system)
         self._system = system
 
@@ -186,6 +188,7 @@ class Conversation:
             raise ValueError(
                 f"answer is {type(answer).__name__} {answer!r}; give the text that the model is to have said"
             )
+        as_text(answer, "answer")
         self._kept.append((self._listen(speech_or_text, prompt, sample_rate, transcript), answer))
 
     def reset(self) -> None:
@@ -195,7 +198,10 @@ class Conversation:
     def _listen(
         self, speech_or_text: Any, prompt: str | None, sample_rate: int | None, transcript: str | None
     ) -> _Said:
+        as_text(prompt, "prompt")
+        as_text(transcript, "transcript")
         speech, prompt = _tell_apart(speech_or_text, prompt)
+        as_text(prompt, "text")
         if split_list(speech) is not None:
             raise ValueError("a turn has one speech, not a list; say them one after the other")
         name = None if speech is None else name_speech(speech)

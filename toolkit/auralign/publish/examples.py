@@ -118,7 +118,8 @@ def write_examples(folder: PathLike, examples: Sequence[Example]) -> None:
 
 
 def stored_examples(folder: PathLike) -> list[Example]:
-    """The examples that `write_examples` wrote into a model folder; empty if it has none.
+    """The examples that `write_examples` wrote into a model folder; empty if it has none. One whose recording was removed is left
+    out.
 
     Raises ValueError if the list is broken or a recording cannot be read.
     """
@@ -128,8 +129,9 @@ def stored_examples(folder: PathLike) -> list[Example]:
     repair = "export, pull or copy the folder again"
     try:
         return [
-            Example(**{**row, "audio": (RATE, read_audio(place / Path(row["audio"]).name, sample_rate=RATE))})
+            Example(**{**row, "audio": (RATE, read_audio(recording, sample_rate=RATE))})
             for row in read_json(place / LIST, repair=repair)
+            if (recording := place / Path(row["audio"]).name).is_file()
         ]
     except (TypeError, KeyError) as error:
         raise ValueError(f"{place / LIST}: not a list of examples ({error}); {repair}") from error

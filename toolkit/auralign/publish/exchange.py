@@ -65,7 +65,7 @@ def push_model(
     PermissionError : the hub does not let this user write there.
     ConnectionError : the hub cannot be reached.
     """
-    folder, reference = Path(folder), _reference(name)
+    folder, reference = resolve(folder), _reference(name)
     config = read_config(folder)
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"no {WEIGHTS} in {folder}; export or copy the folder again")
@@ -85,6 +85,10 @@ def push_model(
         for part, option, account in (
             ("LLM", "--llm", config["llm"]),
             ("encoder", "--encoder", config["encoder"]),
+            *(
+                (f"encoder of the branch {name}", f"--branch {name}=", parts["encoder"])
+                for name, parts in config.get("branches", {}).items()
+            ),
         )
         if hub_id_of(account) is None
     ]

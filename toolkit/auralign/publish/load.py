@@ -1,7 +1,9 @@
 """Load a model folder, and refuse parts that the model was not trained with."""
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,8 +17,12 @@ from auralign.models.speech_llm import Branch, SpeechLLM
 from auralign.publish.agreement import agreement
 from auralign.publish.model_folder import CONFIG, constructor_of, read_config
 from auralign.publish.pretrained import PretrainedModel
+from auralign.records import shorten
 from auralign.render import describe_change, describe_conversation_change
 from auralign.train.checkpoint import WEIGHTS
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load(
@@ -26,7 +32,7 @@ def load(
     encoder=None,
     connector=None,
     branches=None,
-    device: str = "cpu",
+    device: "str | torch.device" = "cpu",
     trust_remote_code: bool = False,
 ) -> PretrainedModel:
     """Load a model folder.
@@ -45,7 +51,7 @@ def load(
         Where the encoders of further branches are now, by name; or the encoders themselves, as for `encoder`. A branch whose
         connector is not auralign's own is given as in the YAML: {"voice": {"encoder": ..., "connector": ...}}, of which
         either may be left out.
-    device : str
+    device : str or torch.device
         "cpu" (default) or "cuda:N".
     trust_remote_code : bool
         Run Python code that came with the LLM, if it needs it; default False. Nothing in the folder can set this.
@@ -59,9 +65,18 @@ def load(
     ValueError : LLM, encoder or prompts are not those that the model was trained with, or the folder names a constructor that
         is not auralign's.
     """
+    for name, given in (("the model folder", folder), ("llm", llm)):
+        if given is None and name == "llm":
+            continue
+        if not isinstance(given, (str, os.PathLike)):
+            raise ValueError(
+                f"{name} is {type(given).__name__} {shorten(repr(given))}; give a path, or an id of the hub"
+            )
+    _check_encoder("encoder", encoder)
     folder = resolve(folder)
     config = read_config(folder)
     check_device(device)
+    device = str(device)
     try:
         return _load(folder, config, llm, encoder, connector, branches, device, trust_remote_code)
     except (KeyError, TypeError, AttributeError) as error:
@@ -95,7 +110,8 @@ def _load(
         its_llm.add_lora(LoraConfig(**lora_options(config["lora"])), scope=config.get("lora_scope", ALL))
     if config.get("train_llm"):
         its_llm.unfreeze()
-    made = make_connector(its_encoder.width, its_llm.width)
+    widths = its_encoder.width, its_llm.width
+    made = make_connector(*widths) if connector is None else _make_given("connector", connector, *widths)
     books = {
         name: constructor_of(account, path, option=f"books: {name}")(its_llm.width)
         for name, account in config.get("books", {}).items()
@@ -105,7 +121,13 @@ def _load(
         its_llm, config["system_prompt"], config["template_options"], prompts=prompts_of(config)
     )
     _check_trained_with(folder, config, model, renderer)
-    _load_weights(model, folder / WEIGHTS, device)
+    given = [] if connector is None else ["connector=..."]
+    given += [
+        f"branches={{{name!r}: ...}}"
+        for name, one in (branches or {}).items()
+        if isinstance(one, dict) and one.get("connector")
+    ]
+    _load_weights(model, folder / WEIGHTS, device, given)
     return PretrainedModel(model.eval(), renderer, Decoding(**config["decoding"]), config)
 
 
@@ -134,13 +156,37 @@ def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) 
         print(f"{folder}: {found}", file=sys.stderr)
 
 
-def _load_weights(model: SpeechLLM, path: Path, device: str) -> None:
+def _check_encoder(name: str, given) -> None:
+    """Raise ValueError for what is neither a place of an encoder nor an encoder."""
+    if given is not None and not isinstance(given, (str, os.PathLike, SpeechEncoder)):
+        raise ValueError(
+            f"{name} is {type(given).__name__} {shorten(repr(given))}; give a path, an id of the hub, or a SpeechEncoder"
+        )
+
+
+def _make_given(name: str, make, *widths: int):
+    """A connector by a constructor of the caller. Raises ValueError that names the argument if it cannot be called."""
+    try:
+        return make(*widths)
+    except TypeError as error:
+        raise ValueError(
+            f"{name}=...: called with the widths of encoder and LLM, {widths}, it fails ({error}); give a class or function of "
+            "both"
+        ) from error
+
+
+def _load_weights(model: SpeechLLM, path: Path, device: str, given: list[str]) -> None:
     try:
         model.parts.load_state_dict(load_file(path, device=device), strict=True)
     except (SafetensorError, RuntimeError) as error:
+        told = " ".join(str(error).split())
+        if given and not isinstance(error, SafetensorError):
+            raise ValueError(
+                f"{path}: not the weights of {' and '.join(given)}, which load() was given ({told})"
+            ) from error
         raise ValueError(
             f"{path}: not the weights of the parts that {CONFIG} names, or not whole; export or copy the "
-            f"folder again ({str(error).splitlines()[0]})"
+            f"folder again ({told})"
         ) from error
 
 
@@ -152,10 +198,15 @@ def _load_branch(name: str, parts: dict, path, given, llm) -> Branch:
         raise ValueError(
             f"branches={{{name!r}: ...}}: has {unknown[0]!r}; give {' and '.join(BRANCH)}, or one of them"
         )
-    encoder, make_connector = (given.get(key) for key in BRANCH)
+    encoder, make_given = (given.get(key) for key in BRANCH)
+    _check_encoder(f"branches={{{name!r}: ...}}: its encoder", encoder)
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
         encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
     option = f"branches={{{name!r}: {{'connector': ...}}}}"
-    make_connector = make_connector or constructor_of(parts["connector"], path, option=option)
-    return Branch(encoder, make_connector(encoder.width, llm.width))
+    if make_given is not None:
+        return Branch(
+            encoder,
+            _make_given(f"branches={{{name!r}: ...}}: connector", make_given, encoder.width, llm.width),
+        )
+    return Branch(encoder, constructor_of(parts["connector"], path, option=option)(encoder.width, llm.width))

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 from pathlib import Path
 
 from auralign import __version__
@@ -67,7 +68,7 @@ def read_config(folder) -> dict:
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"no {CONFIG} in {folder}; give a folder that `auralign export` wrote")
+        raise FileNotFoundError(_tell_absent(Path(folder)))
     config = read_json(path, repair="export or copy the folder again")
     if not isinstance(config, dict):
         raise ValueError(f"{path}: not a JSON object, {{...}}; export or copy the folder again")
@@ -83,6 +84,25 @@ def read_config(folder) -> dict:
         )
     check_hashes(folder, config)
     return config
+
+
+def _tell_absent(folder: Path) -> str:
+    """Why there is no model folder, and what to give."""
+    wanted = "give a folder that `auralign export` wrote"
+    if re.match(r"https?:/", str(folder)):
+        return f"{folder}: is an address; give the id of the hub, org/name"
+    if (folder / "config.json").is_file():
+        return (
+            f"no {CONFIG} in {folder}, which is a model of transformers, as `auralign export --as` writes it; load it with the "
+            "class that its README.md names, or export without --as"
+        )
+    if folder.exists():
+        return f"no {CONFIG} in {folder}; {wanted}"
+    hidden = has_form_of_id(str(folder)) and folder.parent.is_dir()
+    hint = (
+        f"; the folder {folder.parent} hides the hub's: say {folder}@main if that is meant" if hidden else ""
+    )
+    return f"there is no folder {folder}; {wanted}, or its id on the hub{hint}"
 
 
 def account_of_slot(method, transcript: str) -> list:

@@ -68,6 +68,13 @@ def as_texts(texts: Any, what: str) -> tuple[list[str | None], bool]:
     return found, is_list
 
 
+def as_text(text: Any, what: str) -> str | None:
+    """One text, or None. Raises ValueError for anything else, such as a list."""
+    if isinstance(text, (list, tuple)):
+        raise ValueError(f"the {what} is {type(text).__name__} {shorten(repr(text))}; give a string")
+    return as_texts(text, what)[0][0]
+
+
 def repeat(items: list, number: int, what: str, is_list: bool) -> list:
     """Items, one for each of a number of answers: those of a list, or the only one for all of them."""
     if is_list and len(items) != number:

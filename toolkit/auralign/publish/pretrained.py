@@ -154,8 +154,8 @@ class PretrainedModel(Asker):
         """Yield the answer to one speech piece by piece, as the LLM decodes it.
 
         Arguments and errors as for `answer`, except that there are no lists; wrong input raises at once. The joined pieces are
-        what `answer` returns. Beam search knows its answer only at its end, which is then the only piece. If the iterator is
-        closed, decoding ends.
+        what `answer` returns; with a temperature, rounding may seldom draw another token. Beam search knows its answer only at
+        its end, which is then the only piece. If the iterator is closed, decoding ends.
         """
         decoding, sampling = parse_options(self.decoding, options)
         speeches, is_list = as_list(speech)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auralign.records import shorten
-from auralign.text.characters import is_str
+from auralign.text.characters import escape_halves, is_str
 
 
 class RequestError(Exception):
@@ -31,7 +31,10 @@ class RequestError(Exception):
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         if self.status == 429:
             kind = "rate_limit_error"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        message, param = (
+            text and escape_halves(text) for text in (self.message, self.param)
+        )  # names of fields, too
+        return {"error": {"message": message, "type": kind, "param": param, "code": self.code}}
 
 
 def read_field(given: dict, name: str, fits: Callable[[Any], bool], expected: str) -> Any:

@@ -52,6 +52,15 @@ _STRAIGHT = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _STRAIGHT_OPENING = _STRAIGHT | str.maketrans(OPENING_QUOTE, "'")
 
 
+def escape_halves(text: str) -> str:
+    """A text in which halves of characters, which cannot be written as UTF-8, are escaped.
+
+    >>> escape_halves("a\\udcff")
+    'a\\\\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def is_str(value: object) -> bool:
     """Whether it is a string that can be written as UTF-8: JSON may have halves of characters."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -365,6 +365,8 @@ def check_hashes(folder: Path | str, config: dict) -> None:
     config : dict
         The content of its `auralign.json`.
     """
+    from auralign.models.builds import RECORD
+
     if HASHES_OF_EXPORT not in config:
         return
     hashes = config[HASHES_OF_EXPORT]
@@ -375,6 +377,8 @@ def check_hashes(folder: Path | str, config: dict) -> None:
         )
     for name, expected in hashes.items():
         path = Path(folder) / name
+        if name not in (MODEL_FOLDER, WEIGHTS, RECORD) and not path.exists():
+            continue  # a picture or a recording, which nobody needs for the model
         if name == MODEL_FOLDER:
             found = hash_value({key: value for key, value in config.items() if key != HASHES_OF_EXPORT})
         else:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from auralign.models.llm.sampling import Sampler, is_whole, plain_number
+from auralign.text.characters import is_str
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Decoding:
         if not is_list or not all(isinstance(string, str) and string for string in strings):
             shown = list(strings) if is_list else strings
             raise ValueError(f"stop_strings {shown!r}: give a list of strings that are not empty")
+        for string in strings:
+            if not is_str(string):
+                raise ValueError(
+                    f"stop_strings: {string!r} has half of a character (a surrogate); give whole ones"
+                )
         object.__setattr__(self, "stop_strings", tuple(strings))
 
     @property

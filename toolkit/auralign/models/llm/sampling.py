@@ -84,11 +84,12 @@ class Sampling:
 
 
 class Sampler:
-    """Draws tokens: each by one number, which is a function of (seed of the row, position) alone.
+    """Draws tokens: each by two numbers, which are a function of (seed of the row, position) alone.
 
-    The probabilities of a row lie end to end in the order of the vocabulary, and the number falls into that of one token. It is
-    made by integer arithmetic, so it is the same on every device. Noise for each token of the vocabulary would take longer than
-    many an LLM's forward.
+    The probabilities of blocks of tokens lie end to end in the order of the vocabulary, and the first number falls into that of
+    one block; the second falls into that of one of its tokens. They are made by integer arithmetic, so they are the same on every
+    device; the probabilities are not to the last bit, so that another batch or device draws another token once in a thousand
+    tokens or less often. Noise for each token of the vocabulary would take longer than many an LLM's forward.
 
     Arguments
     ---------
@@ -103,7 +104,11 @@ class Sampler:
 
     def draw(self, logits: torch.Tensor, seeds: list[int], positions: list[int]) -> torch.Tensor:
         """Tokens (B,) for logits (B, V), each with the seed of its answer and its position in it, from 0."""
-        numbers = uniform(seeds, positions, logits.device)
+        # Two numbers a token, so that a rounding error of the first is not magnified in a block.
+        numbers = torch.stack(
+            [uniform(seeds, [2 * place + which for place in positions], logits.device) for which in (0, 1)],
+            dim=-1,
+        )
         size = 1 if logits.device.type == "cpu" else len(logits)  # one row stays in the cache of a CPU
         parts = zip(logits.split(size), numbers.split(size), strict=True)
         return torch.cat([self._draw(rows, of_rows) for rows, of_rows in parts])
@@ -116,8 +121,8 @@ class Sampler:
         scores = nn.functional.pad(scores, (0, -scores.shape[-1] % BLOCK), value=-math.inf)
         shares = (scores - scores.amax(-1, keepdim=True)).exp_().unflatten(-1, (-1, BLOCK))
         # Into a block of tokens first: adding up the whole vocabulary token by token is slow.
-        blocks, numbers = _fall(shares.sum(-1), numbers)
-        tokens, _ = _fall(shares[torch.arange(len(shares), device=shares.device), blocks], numbers)
+        blocks = _fall(shares.sum(-1), numbers[:, 0])
+        tokens = _fall(shares[torch.arange(len(shares), device=shares.device), blocks], numbers[:, 1])
         return blocks * BLOCK + tokens
 
     def _keep_likely(self, scores: torch.Tensor) -> torch.Tensor:
@@ -155,15 +160,10 @@ def _signed(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
-def _fall(shares: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Into which of the shares (B, N), laid end to end, numbers (B,) in [0, 1) fall; and where in it, again in [0, 1)."""
-    shares = shares.double()
-    ends = shares.cumsum(-1)
-    places = numbers[:, None] * ends[:, -1:]
-    chosen = (ends <= places).sum(-1, keepdim=True)
-    share = shares.gather(-1, chosen)
-    rest = (places - ends.gather(-1, chosen) + share) / share
-    return chosen[:, 0], rest[:, 0].clamp(0.0, 1 - 2.0**-NUM_BITS)
+def _fall(shares: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """Into which (B,) of the shares (B, N), laid end to end, numbers (B,) in [0, 1) fall."""
+    ends = shares.double().cumsum(-1)
+    return (ends <= numbers[:, None] * ends[:, -1:]).sum(-1)
 
 
 def plain_number(value):

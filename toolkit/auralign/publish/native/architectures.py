@@ -11,6 +11,7 @@ from auralign.files import read_json
 from auralign.hub import find_file
 from auralign.layout import MAIN
 from auralign.method import is_assisted
+from auralign.script import LinesError
 
 STACK, ULTRAVOX = "StackAndProject", "UltravoxProjector"
 CONNECTORS = "auralign.models.connectors"
@@ -108,7 +109,7 @@ def refuse(architecture: Architecture, recipe, llm=None, whisper: dict | None = 
     found = find_obstacles(architecture, recipe, llm, whisper)
     if found:
         stride = architecture.options.get("stride") or _stacked(whisper) or 4
-        raise ValueError(
+        raise LinesError(
             f"this run cannot be exported as {architecture.name}:\n"
             + "".join(f"- {one}\n" for one in found)
             + f"A run whose YAML has these parts, and whose LLM fits, can be:\n{architecture.yaml(stride)}"

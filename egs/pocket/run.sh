@@ -62,7 +62,9 @@ fi
 if run_stage 5 score "the gap ledger, and the ladder"; then
     forward python score.py "${hparams[@]}" "${options[@]}" "$@"
     for yaml in "${hparams[@]}"; do
-        forward python local/ladder.py "$yaml" "${options[@]}" "$@"
+        short=(--short) # all controls of the last phase alone
+        [ "$yaml" != "${hparams[${#hparams[@]} - 1]}" ] || short=()
+        forward python local/ladder.py "$yaml" ${short[@]+"${short[@]}"} "${options[@]}" "$@"
         $quick || forward python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
     done
 fi

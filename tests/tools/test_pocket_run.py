@@ -38,3 +38,11 @@ def test_each_stage_is_run_for_both_phases_before_the_next(pocket):
 def test_a_quick_run_has_the_first_phase_alone(pocket):
     done = pocket.run("egs/pocket/run.sh", "--quick", "--stage", "2", "--stop-stage", "4")
     assert commands(done) == [f"{stage}.py {PHASES[0]}" for stage in ("generate", "train", "decode")]
+
+
+def test_all_controls_are_those_of_the_last_phase(pocket):
+    pocket.program(".venv/bin/python", '#!/bin/sh\necho "$*"\n')
+    done = pocket.run("egs/pocket/run.sh", "--stage", "5")
+    ladders = [line for line in commands(done) if "ladder.py" in line and "--show" not in line]
+    assert [yaml in line for yaml, line in zip(PHASES, ladders, strict=True)] == [True, True]
+    assert ["--short" in line for line in ladders] == [True, False]

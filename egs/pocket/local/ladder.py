@@ -14,6 +14,8 @@ Columns, all of the same frozen LLM, each compared with its own answer to the te
 Their measures: local/measures.py. Below its two tables, how often the content-bound rules of `auralign.score.obey` are obeyed, by
 input, and the seconds from a clip to the first token of the answer, one at a time (local/trials.py).
 
+With --short, as for `--size quick`: snap alone of the controls, no rules, and fewer clips to the first token.
+
 Reads: the run's checkpoint, its test set and hypotheses
 Writes: <output_folder>/ladder/<name>.json and <name>.md
 """
@@ -242,7 +244,7 @@ def main(argv):
         for column, given in ({} if own.heard else ANSWERED).items()
     }
     asked = read_questions(listener, {name: path for name, path in hypotheses.items() if path.exists()})
-    seed, is_short = run.recipe.seed, own.heard or run.recipe.own.get("size") == "quick"
+    seed, is_short = run.recipe.seed, own.heard or own.short or run.recipe.own.get("size") == "quick"
     controls = () if own.heard else CONTROLS[:1] if is_short else CONTROLS
     embeddings = listen(listener, asked, columns=controls, seed=seed)
     if own.adapted:
@@ -306,6 +308,7 @@ def own_options(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--recovery", type=int)
     parser.add_argument("--adapted", type=Path)
     parser.add_argument("--heard", action="store_true")
+    parser.add_argument("--short", action="store_true")
     parser.add_argument("--show", type=Path, nargs="+")
     own, rest = parser.parse_known_args(argv)
     if own.show:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from auralign.cli.arguments import Commands, add_address, add_model, add_trust, bind, load_model, trust_of
 
@@ -70,7 +69,7 @@ def do(options: argparse.Namespace) -> int:
         print(f"warning: no cascade: {reason}", file=sys.stderr)
     page = make_page(
         Listener(model, recognizer, without=reason),
-        name=Path(options.folder).resolve().name,
+        name=f"{str(model.config['llm']['name']).partition('@')[0].rpartition('/')[2]} with ears",
         sentences=sentences,
         examples=examples,
         without=WITHOUT,

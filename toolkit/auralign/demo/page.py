@@ -54,7 +54,7 @@ def make_page(
 
     Returns gradio.Blocks; `launch` serves it.
     """
-    with gr.Blocks(title=f"{name} hears", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title=name, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(f"# {name}\nA text LLM that hears: {listener.model!r}.")
         with gr.Tab("Ask"):
             _add_asking(listener)
@@ -229,7 +229,9 @@ def _add_examples(examples: Sequence[Example], without: str) -> None:
                 chosen = [one for one in examples if one.is_right == is_right]
                 gr.Markdown(f"## {title}" + ("" if chosen else ": the run has none"))
                 for one in chosen:
-                    gr.Audio(one.audio, label=one.utt_id, interactive=False, editable=False, buttons=BUTTONS)
+                    rate, samples = one.audio
+                    recording = (rate, (samples * 32767).astype("int16"))
+                    gr.Audio(recording, label=one.utt_id, interactive=False, editable=False, buttons=BUTTONS)
                     for label, text in (
                         ("Said", one.text),
                         ("Prompt", one.prompt or "none"),

@@ -16,7 +16,7 @@ set -euo pipefail
 stage=corpus         # first stage to run, by number or name
 stop_stage=score     # last stage to run
 experiment=          # names of files in hparams/, or in experiments.yaml, separated by commas; empty: transcription,sit,sift
-quick=false          # one LLM, one connector and three arms of an experiment of experiments.yaml: ten minutes
+quick=false          # one LLM, one connector and the arms under `quick` of an experiment of experiments.yaml: ten minutes
 speech=synthetic     # synthetic or recorded
 corpus=              # folder of recordings, for --speech recorded
 rebuild_models=false # train the models again in stage 0; takes up to 20 minutes

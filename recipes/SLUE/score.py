@@ -37,6 +37,7 @@ from auralign.text.words import words
 RULES = sorted(Path(slue.__file__).parent.glob("*.py"))  # how answers are read, located and scored
 LONG = 8  # words of an answer in a row that are in the speech too: it was transcribed, not answered
 CLOSED = ("ner", "nel", "sentiment", "acts")  # tasks whose answers have a form of their own
+ALIKE = {"nel": "ner"}  # to tell names and to locate them are one task here
 NOTES = (
     "All columns are answers of the same frozen LLM to the same questions.",
     "All tasks are zero-shot: nothing was trained on their labels. Published figures of models trained on them are another task.",
@@ -91,8 +92,8 @@ class SlueJudge(Judge):
             return "transcribed"
         if read_answer(question.task, answer) is not None:
             return "wrong content"
-        others = (task for task in CLOSED if task != question.task)
-        return "wrong task" if any(read_answer(task, answer) is not None for task in others) else "other"
+        others = (task for task in CLOSED if ALIKE.get(task, task) != ALIKE.get(question.task, question.task))
+        return "wrong task" if any(read_answer(task, answer) for task in others) else "other"
 
     def metrics(self, group, task):
         if task == "asr":

@@ -35,6 +35,7 @@ from experiment_model import Corpus, Model, train
 
 CONNECTORS = {"stacked": "sift", "counted": "wav2prompt"}  # the YAML that names it
 LOSSES = ("answer", "matched")
+SECONDS = 0.16  # of an embedding of stacked frames, as hparams/sift.yaml has them
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,19 @@ class MatchedStacks(AlignmentMethod):
     ---------
     pause : int
         Id of the token that says nothing.
+    seconds : float
+        Of speech in an embedding. What is left at the end of an utterance has none, and its word the last.
     """
 
     pause: int
+    seconds: float
 
     name = "matched_stacks"
     needs = Needs(target=False, teacher=True, llm_views=())
 
     def choices(self, utterance, rng):
-        """The middles of the words, as shares of the utterance."""
-        middles = [(start + end) / 2 / utterance.seconds for _, start, end in utterance.words]
+        """The middles of the words, in seconds."""
+        middles = [(start + end) / 2 for _, start, end in utterance.words]
         yield Choice(task="none", options={"middles": middles})
 
     def given_response(self, utterance, choice):
@@ -75,7 +79,8 @@ class MatchedStacks(AlignmentMethod):
         distances = []
         for heard, read, choice in spoken:
             meant = pause.repeat(len(heard), 1)
-            meant[[int(middle * len(heard)) for middle in choice.options["middles"]]] = read
+            middles = [int(middle / self.seconds) for middle in choice.options["middles"]]
+            meant[[min(middle, len(heard) - 1) for middle in middles]] = read
             distances.append(distance(heard, meant, squared=True))
         return {"embedding": replace(join(distances), unit=read_unit(SPEECH))}
 
@@ -98,7 +103,7 @@ def method_of(loss: str, connector: str, tokenizer) -> tuple[AlignmentMethod, tu
     if counts:
         method = load_method("wav2prompt", instruction="{speech}", cross_entropy_weight=0.0)
     else:
-        method = MatchedStacks(pause=tokenizer.convert_tokens_to_ids(PAUSE))
+        method = MatchedStacks(pause=tokenizer.convert_tokens_to_ids(PAUSE), seconds=SECONDS)
     return method, (STUDENT, TEACHER)
 
 

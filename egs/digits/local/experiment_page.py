@@ -130,11 +130,13 @@ def _p_value(registered: Mapping, rows: Mapping[str, dict], name: str) -> float 
 
 
 def _state(registered: Mapping, name: str, cells: Mapping[str, Cells]) -> Iterable[str]:
+    arms = registered["experiments"][name]["arms"]
     pairs = set().union(*cells.values()) if cells else set()
     num_llms, wanted = len({llm for llm, _ in pairs}), registered["n"]
     num_pairs = len(wanted["llm_seeds"]) * len(wanted["connector_seeds"])
     made = f"{num_llms} of {len(wanted['llm_seeds'])} LLMs, {len(pairs)} of {num_pairs} connectors"
-    state = "Complete" if len(pairs) == num_pairs else "**Direction only**"
+    is_complete = all(len(cells.get(arm, ())) == num_pairs for arm in arms)
+    state = "Complete" if is_complete else "**Direction only**" if len(pairs) < num_pairs else "**Some arms**"
     yield f"{state}: {made}." if pairs else f"{NOT_RUN.capitalize()}."
     yield ""
 
@@ -182,7 +184,13 @@ def _arms(registered: Mapping, experiment: Mapping, cells, rows) -> Iterable[str
     yield "|---|---|---|" + "--:|" * (len(names) + 5)
     for arm in experiment["arms"]:
         asked = registered["arms"][arm]
-        before = (f"{np.mean([one[arm][name] for one in audits]):.2f}" for name in ("gap", "conflict"))
+        told = [
+            one[arm] for one in audits if arm in one
+        ]  # not of an LLM that was audited before the arm was added
+        before = (
+            f"{np.mean([one[name] for one in told]):.2f}" if told else NOT_MEASURED
+            for name in ("gap", "conflict")
+        )
         line = f"| {arm} | {asked['ask']} | {asked['teach']} | {' | '.join(before)} |"
         if arm not in cells:
             yield f"{line} {NOT_RUN} |" + " |" * (len(names) + 1) + " 0 |"
@@ -206,7 +214,11 @@ def _audit(registered: Mapping, experiment: Mapping, rows: Mapping[str, dict]) -
         for arm in (arm for arm in how["arms"] if arm in cells and arm not in how.get("lr_of", {})):
             for (llm, _), row in cells[arm].items():
                 right.setdefault((llm, arm), []).append(float(measure(row, arm, "right").mean()))
-        sets = {key: (audits[key[0]][key[1]], float(np.mean(found))) for key, found in right.items()}
+        sets = {
+            (llm, arm): (audits[llm][arm], float(np.mean(found)))
+            for (llm, arm), found in right.items()
+            if arm in audits.get(llm, {})
+        }
         if len(sets) < 2:
             yield f"After {name}: {NOT_RUN}." if sets else f"{NOT_RUN.capitalize()}."
             yield ""
@@ -234,11 +246,26 @@ def _audited(name: str, sets: Mapping[tuple[int, str], tuple[Mapping[str, float]
         yield f"{len(sets)} sets are too few for a coefficient."
         yield ""
         return
-    yield f"| before {name} | Spearman with 1 - right, {len(sets)} sets of {num_llms} LLMs | with each LLM left out |"
-    yield "|---|--:|---|"
+    heads = (
+        f"before {name}",
+        f"Spearman with 1 - right, {len(sets)} sets of {num_llms} LLMs",
+        "with each LLM left out",
+    )
+    yield f"| {' | '.join((*heads, 'with each arm left out'))} |"
+    yield "|---|--:|---|---|"
+    without_arm = {
+        arm: ranks_of_audit({key: found for key, found in sets.items() if key[1] != arm}) for arm in means
+    }
     for key, (whole, without) in ranks_of_audit(sets).items():
         each = ", ".join(map(_coefficient, without)) if num_llms > 1 else NOT_MEASURED
-        yield f"| {key} | {_coefficient(whole)} | {each} |"
+        arms = ", ".join(f"{arm} {_coefficient(ranks[key][0])}" for arm, ranks in without_arm.items())
+        yield f"| {key} | {_coefficient(whole)} | {each} | {arms} |"
+    yield ""
+    yield (
+        f"The LLMs resemble each other, so that the sets count for little more than the {len(means)} arms. *nll*: of the "
+        "targets, nats a token; *tokens*: of a target; *overlap*: the share of its words that the transcript has. An arm with a "
+        "rate of its own has the targets of another, and is left out."
+    )
     yield ""
 
 
@@ -277,7 +304,7 @@ def _course(experiment: Mapping, cells: Mapping[str, Cells]) -> Iterable[str]:
     steps = experiment.get("look_at", ())
     if len(steps) < 2:
         return
-    yield "Right / verbatim / content, by step:"
+    yield "Right / verbatim / content, and how far the embeddings have moved, by step:"
     yield ""
     yield f"| arm | {' | '.join(map(str, steps))} |"
     yield "|---|" + "---|" * len(steps)
@@ -291,6 +318,7 @@ def _course(experiment: Mapping, cells: Mapping[str, Cells]) -> Iterable[str]:
         ]
         found = [
             " / ".join(_mean(dict(enumerate(look)), arm, name) for name in ("right", "verbatim", "content"))
+            + f", {np.mean([one['displacement'] for one in look]):.2f}"
             for look in looks
         ]
         if found:
@@ -300,20 +328,22 @@ def _course(experiment: Mapping, cells: Mapping[str, Cells]) -> Iterable[str]:
 
 
 def _at_equal_distance(cells: Mapping[str, Cells]) -> Iterable[str]:
-    """D when it has moved as far as A has at its end."""
-    found = []
-    for pair in set(cells.get("A", ())) & set(cells.get("D", ())):
-        limit = cells["A"][pair]["course"][-1]["displacement"]
-        look = next((one for one in cells["D"][pair]["course"] if one["displacement"] >= limit), None)
-        if look:
-            found.append((look["step"], np.mean([letter == "r" for letter in look["answers"]])))
-    if found:
-        steps, right = zip(*found, strict=True)
-        yield (
-            f"At the first look at which D has moved at least as far as A at its end (step {min(steps)} to {max(steps)}), D has "
-            f"{np.mean(right):.2f} right; {len(found)} runs."
-        )
-        yield ""
+    """D, and D at a lower rate, when it has moved as far as A has at its end."""
+    for arm in ("D", "D_slow"):
+        found = []
+        for pair in set(cells.get("A", ())) & set(cells.get(arm, ())):
+            limit = cells["A"][pair]["course"][-1]["displacement"]
+            look = next((one for one in cells[arm][pair]["course"] if one["displacement"] >= limit), None)
+            if look:
+                found.append((look["step"], np.mean([letter == "r" for letter in look["answers"]])))
+        if found:
+            steps, right = zip(*found, strict=True)
+            when = f"step {min(steps)} to {max(steps)}"
+            yield (
+                f"At the first look at which {arm} has moved at least as far as A at its end ({when}), it has "
+                f"{np.mean(right):.2f} right; {len(found)} runs."
+            )
+            yield ""
 
 
 def _llms(registered: Mapping, rows: Mapping[str, dict]) -> Iterable[str]:

@@ -72,19 +72,26 @@ def read_rows(folder: Path) -> dict[str, dict]:
 
 
 def keep_registered(registered: dict, rows: dict[str, dict], folder: Path) -> None:
-    """Write the registration beside the runs that are made of it; experiments may be added to it.
+    """Write the registration beside the runs that are made of it; experiments and arms may be added to it.
 
     Raises ValueError if what an experiment with runs has registered was changed since.
     """
     path, used = folder / "registered.yaml", {row["experiment"] for row in rows.values()} - {""}
 
     def frozen(found: dict) -> dict:
-        shared = {name: value for name, value in found.items() if name not in ("experiments", "quick")}
-        return {**shared, **{name: found["experiments"].get(name) for name in used}}
+        shared = {
+            name: value for name, value in found.items() if name not in ("experiments", "quick", "arms")
+        }
+        known = {name: found["experiments"].get(name) for name in used}
+        known |= {
+            name: how for name, how in found["experiments"].items() if used.intersection(how.get("from", ()))
+        }
+        named = {arm for how in known.values() for arm in (how or {}).get("arms", ())}
+        return {**shared, **known, "arms": {arm: how for arm, how in found["arms"].items() if arm in named}}
 
     if path.is_file() and rows:
         before, now = frozen(yaml.safe_load(path.read_text(encoding="utf-8"))), frozen(registered)
-        changed = [name for name in now if now[name] != before.get(name)]
+        changed = [name for name in now if name in before and now[name] != before[name]]
         if changed:
             raise ValueError(
                 f"{REGISTRATION}: {', '.join(changed)} was changed after the runs in {folder}; undo that, give the changed "
@@ -113,7 +120,8 @@ def run_all(runs: list[Run], *, command: str, registered: dict, place: Place) ->
     finished = read_rows(place.folder)
     keep_registered(registered, finished, place.folder)
     missing = [run for run in runs if run.name not in finished]
-    if not missing:
+    if not missing:  # the page may be another, as of another version
+        publish_all(registered, place)
         return
     from experiment_runs import Bench  # with torch
 
@@ -135,9 +143,14 @@ def run_all(runs: list[Run], *, command: str, registered: dict, place: Place) ->
                 "finished": datetime.now(UTC).isoformat(timespec="minutes"),
             },
         )
-        page = render(registered, read_rows(place.folder), speech=place.speech)
-        for path in (place.folder / place.page.name, place.page):
-            publish(path, page)
+        publish_all(registered, place)
+
+
+def publish_all(registered: dict, place: Place) -> None:
+    """Write the page of the finished runs beside them, and in place of the tracked one if that is not of more."""
+    page = render(registered, read_rows(place.folder), speech=place.speech)
+    for path in (place.folder / place.page.name, place.page):
+        publish(path, page)
 
 
 def main(argv):

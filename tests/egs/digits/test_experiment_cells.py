@@ -15,7 +15,7 @@ UTTERANCE = Utterance("u", "u.flac", 1.0, "three five", words=WORDS)
 
 
 def test_the_embedding_in_the_middle_of_a_word_is_matched_with_its_token_and_the_others_with_a_pause():
-    method = experiment_cells.MatchedStacks(pause=7)
+    method = experiment_cells.MatchedStacks(pause=7, seconds=0.25)
     (choice,) = method.choices(UTTERANCE, Random(0))
     assert choice.options["middles"] == pytest.approx([0.3, 0.75])
     heard = torch.tensor([[1.0, 0.0], [5.0, 1.0], [1.0, 3.0], [9.0, 9.0]])  # 0.25 s each
@@ -49,3 +49,21 @@ def test_a_cell_has_the_loss_of_its_row_and_the_connector_of_its_column(loss, co
     assert method.needs.num_tokens == counts
     assert bool(method.needs.llm_views) == runs_llm
     assert (TEACHER in views) == (loss == "matched")
+
+
+def test_a_word_behind_the_last_whole_embedding_is_matched_with_it():
+    method = experiment_cells.MatchedStacks(
+        pause=7, seconds=0.3
+    )  # three embeddings of a second; "five" ends in none
+    (choice,) = method.choices(UTTERANCE, Random(0))
+    heard, read = torch.zeros(2, 1), torch.tensor([[1.0], [3.0]])
+    views = {
+        STUDENT: SimpleNamespace(
+            each=lambda *_: [heard],
+            choices=(choice,),
+            llm=SimpleNamespace(embed=lambda ids: torch.zeros(1, 1)),
+        ),
+        TEACHER: SimpleNamespace(each=lambda *_: [read]),
+    }
+    # 0.3 s is in the second embedding, 0.75 s behind it: "five" takes its place
+    assert float(method.loss(views)["embedding"].sum) == 9.0

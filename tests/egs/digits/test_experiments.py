@@ -465,11 +465,62 @@ def test_what_was_registered_is_not_changed_after_a_run(registered, tmp_path):
     experiments.keep_registered(registered, {}, tmp_path)
     changed = yaml.safe_load(yaml.safe_dump(registered))
     changed["experiments"]["targets"]["num_steps"] = 9  # has no run yet
-    changed["experiments"]["another"] = {"question": "?"}
+    changed["experiments"]["another"] = {"question": "?", "arms": ["Z"]}
+    changed["arms"]["Z"] = {"ask": "nothing", "teach": "bare"}
+    changed["arms"]["B"] = {"ask": "nothing", "teach": "default"}  # of targets alone
     experiments.keep_registered(changed, rows, tmp_path)
     changed["experiments"]["drift"]["contrasts"][0]["expected"] = "above 0"
     with pytest.raises(ValueError, match="experiments.yaml: drift was changed after the runs"):
         experiments.keep_registered(changed, rows, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda found: found["arms"]["D"].update(teach="spanish"), "arms"),
+        (
+            lambda found: found["experiments"]["audit"].update(contrasts=[]),
+            "audit",
+        ),  # it reads the runs of drift
+        (lambda found: found["experiments"].pop("drift"), "drift"),
+    ],
+)
+def test_what_runs_were_made_or_are_read_with_is_not_changed_after_them(registered, tmp_path, change, name):
+    experiments.keep_registered(registered, {}, tmp_path)
+    changed = yaml.safe_load(yaml.safe_dump(registered))
+    change(changed)
+    with pytest.raises(ValueError, match=f"experiments.yaml: .*{name}.* was changed after the runs"):
+        experiments.keep_registered(changed, rows_of(1), tmp_path)
+
+
+def test_an_experiment_is_complete_with_all_of_its_arms(registered):
+    rows = rows_of(6)
+    for name, one in list(rows.items()):
+        if one["kind"] == "arm":
+            rows[f"{name}/2"] = {**one, "connector_seed": 2}
+    assert "**Some arms**: 6 of 6 LLMs, 12 of 12 connectors." in experiment_page.render(registered, rows)
+
+
+def test_a_page_has_llms_that_were_audited_before_an_arm_was_added(registered):
+    rows = rows_of(2)
+    for one in rows.values():
+        one.get("audit", {}).pop("D_slow", None)
+    assert "| D_slow | unlicensed | bare | - | - | not run |" in experiment_page.render(registered, rows)
+
+
+def test_the_distance_of_each_look_is_shown(registered):
+    page = experiment_page.render(registered, rows_of(2))
+    assert "| A | 1.00 / 0.00 / 1.00, 0.50 |" in page
+    assert (
+        "At the first look at which D has moved at least as far as A at its end (step 15 to 15), it has 0.25 right; 2 runs."
+        in page
+    )
+
+
+def test_the_tracked_pages_have_every_registered_experiment(registered):
+    for page in ("RESULTS.md", "RESULTS.recorded.md"):
+        text = (DIGITS / page).read_text(encoding="utf-8")
+        assert [name for name in registered["experiments"] if f"\n## {name}\n" not in text] == []
 
 
 def test_an_experiment_on_two_dozen_clips_is_made_once(registered, tmp_path, monkeypatch):

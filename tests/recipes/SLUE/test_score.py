@@ -57,6 +57,8 @@ def judge(places=(), **labels):
         ("asr", SAID, "GPE: malta", 0.0, "wrong task"),
         ("sentiment", "positive", "GPE: malta", 0.0, "wrong task"),
         ("ner", "GPE: malta", "negative", 0.0, "wrong task"),
+        ("sentiment", "positive", "None.", 0.0, "other"),  # which names no entity either
+        ("acts", "thanks", "None", 0.0, "other"),
     ],
 )
 def test_an_answer_is_worth_something_and_its_error_has_a_name(task, reference, answer, worth, verdict):

@@ -19,3 +19,15 @@ def test_recovery_weighs_tasks_alike_as_the_score_of_its_row_does():
     everything = np.ones(4, dtype=bool)
     assert scores.mean("speech", everything) == 0.5
     assert scores.recovery(everything).value == pytest.approx(0.5)  # the questions alone would give 3/4
+
+
+def test_a_recovery_at_its_bound_has_the_interval_of_the_score_whatever_the_sizes_of_tasks():
+    asked = [judged("sort", number, 1.0) for number in range(30)] + [
+        judged("count", number, 1.0) for number in range(10)
+    ]
+    scores = _Scores(asked, seed=1)
+    everything = np.ones(40, dtype=bool)
+    assert scores.recovery(everything) == scores.speech(everything)
+    assert (
+        scores.recovery(everything).value == 1.0 and scores.recovery(everything).low < 0.95
+    )  # of ten to thirty speakers

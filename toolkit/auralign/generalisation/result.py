@@ -176,6 +176,8 @@ class _Scores:
         chosen = np.flatnonzero(mask)
         _, task, sizes = np.unique(self.tasks[mask], return_inverse=True, return_counts=True)
         weights = (len(chosen) / len(sizes) / sizes)[task]
+        if not self.floor[mask].any() and (self.text[mask] == 1).all():
+            return self.speech(mask)  # the same number, and with Wilson's interval at its bounds
         columns = (scores[mask] * weights for scores in (self.by_input["speech"], self.floor, self.text))
         return bootstrap_recovery(*columns, **choose_units(self.units, chosen))
 

@@ -36,7 +36,8 @@ LEGEND = (
     "that hears another utterance's speech; worst and deviation are of the speech column; its interval is over all "
     "phrasings together, resampled by speaker, then by utterance. A dash means no interval, as of fewer than ten speakers; with "
     "fewer than twenty it is rough. significant, in the report: the number of phrasings whose difference is significant at 5 %, "
-    "after Holm's correction over all comparisons of these tables."
+    "p-values after Holm's correction over all comparisons of these tables; a measure without a p-value, by its interval alone, "
+    "which is not corrected."
 )
 
 

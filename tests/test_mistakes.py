@@ -265,7 +265,7 @@ MISTAKES = [
     Mistake("a TextGrid that was cut", ("auralign", "align", "data/test.jsonl", "--textgrids", "data"), r"data/test.jsonl: 0 of 4 utterances .*no TextGrid: 3\); the first is test-0 \(data/test-0.TextGrid:1: .*found the end", lambda: Path("data/test-0.TextGrid").write_text('File type = "ooTextFile"')),
     Mistake("word times of a recipe without a recognizer", ("auralign", "align", "data/test.jsonl", "--recipe", "sift"), r"hparams/sift.yaml: names no recognizer to align with; give one, such as"),
     # use
-    Mistake("a model folder that is not there", ("auralign", "ask", "gone", "a.wav", "sort"), r"no auralign.json in gone"),
+    Mistake("a model folder that is not there", ("auralign", "ask", "gone", "a.wav", "sort"), r"there is no folder gone; give a folder that `auralign export` wrote"),
     Mistake("a model folder whose list is broken", ASK, r"model/auralign.json:\d+: not JSON", cut(CONFIG)),
     Mistake("a model folder whose list lacks an entry", ASK, r"model/auralign.json: lacks frame_hash", edit(CONFIG, '"frame_hash"', '"other"')),
     Mistake("a model folder whose weights were cut", ASK, r"trainable.safetensors: is not as it was exported: its SHA-256 differs", cut(WEIGHTS)),

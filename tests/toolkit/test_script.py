@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from auralign.script import LinesError, run
+from auralign.script import run
+from auralign.text.characters import LinesError
 
 
 class OutOfMemoryError(RuntimeError):

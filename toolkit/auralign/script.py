@@ -15,10 +15,6 @@ PREPARED_SHAPES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 LONGEST_LINE = 2000  # characters
 
 
-class LinesError(ValueError):
-    """An error whose message has several lines, such as a YAML to be copied, which are kept."""
-
-
 def run(main: Callable[[list[str]], int | None], *, resumes: bool = False) -> None:
     """Call `main(argv)` and exit: 0, what it returns, 2 for bad input, 3 if another run is at work, 75 if a signal stopped a
     training (see `auralign.train.preemption`), or with `resumes` any work, which then goes on when run again; 130 after Ctrl-C.
@@ -85,6 +81,7 @@ def _in_one_line(error: Exception) -> str | None:
     """The message for an error of the input; None for a defect of auralign, whose traceback is needed."""
     from auralign.environment import is_out_of_memory
     from auralign.stage import StageBusyError
+    from auralign.text.characters import LinesError
 
     if is_out_of_memory(error):
         found = str(error).strip().partition("\n")[0][:200]

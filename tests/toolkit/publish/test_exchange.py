@@ -166,7 +166,7 @@ def test_the_commands_push_pull_and_ask(owner, recipe, model, tmp_path, monkeypa
     [
         (("push", "model", "my-model"), "'my-model': expected an id of the hub, org/name"),
         (("push", "model", "me/my--model"), "'me/my--model' cannot be an id of the hub"),
-        (("push", "nowhere", ID), "no auralign.json in nowhere"),
+        (("push", "nowhere", ID), "there is no folder nowhere; give a folder"),
         (("push", "model", ID), "the hub refuses to write (401); run `hf auth login`"),
         (("pull", "me/nothing", "new"), "no model of that id on the hub"),
         (("pull", "org/llm", "new"), "has no auralign.json, so it is not a model of auralign"),

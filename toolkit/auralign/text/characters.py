@@ -52,6 +52,10 @@ _STRAIGHT = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _STRAIGHT_OPENING = _STRAIGHT | str.maketrans(OPENING_QUOTE, "'")
 
 
+class LinesError(ValueError):
+    """An error whose message has several lines, such as a YAML to be copied, which a script prints as they are."""
+
+
 def escape_halves(text: str) -> str:
     """A text in which halves of characters, which cannot be written as UTF-8, are escaped.
 

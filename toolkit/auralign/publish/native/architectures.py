@@ -11,7 +11,7 @@ from auralign.files import read_json
 from auralign.hub import find_file
 from auralign.layout import MAIN
 from auralign.method import is_assisted
-from auralign.script import LinesError
+from auralign.text.characters import LinesError
 
 STACK, ULTRAVOX = "StackAndProject", "UltravoxProjector"
 CONNECTORS = "auralign.models.connectors"

@@ -184,9 +184,8 @@ def _arms(registered: Mapping, experiment: Mapping, cells, rows) -> Iterable[str
     yield "|---|---|---|" + "--:|" * (len(names) + 5)
     for arm in experiment["arms"]:
         asked = registered["arms"][arm]
-        told = [
-            one[arm] for one in audits if arm in one
-        ]  # not of an LLM that was audited before the arm was added
+        # An LLM that was audited before the arm was added has nothing of it.
+        told = [one[arm] for one in audits if arm in one]
         before = (
             f"{np.mean([one[name] for one in told]):.2f}" if told else NOT_MEASURED
             for name in ("gap", "conflict")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy
 from local.texts import key_of, words_of
 
+from auralign.ledger.table import Table
 from auralign.records import Utterance
 from auralign.score.metrics import MIN_SPEAKERS, bootstrap_interval, word_error_rate
 from auralign.text.whisper import whisper_normaliser
@@ -139,23 +140,18 @@ def as_table(groups: dict[str, dict]) -> str:
     """The ladder as Markdown, one row a group in each of two tables: what is heard, and how far answers agree."""
     heard = {"tokens heard wrong": "heard", "words heard": "words heard", "WER raw": "WER raw", "WER": "WER"}
     heard["recovery"] = "recovery"
-    answered = [name for name in COLUMNS[1:] if any(name in row["columns"] for row in groups.values())]
-    tables = [
-        (
-            ["group", "n", "voices", *heard],
-            [
-                [name, str(row["n"]), str(row["speakers"]), *(show(row.get(key)) for key in heard.values())]
-                for name, row in groups.items()
-            ],
-        ),
-        (
-            ["exact / first / F1", *answered],
-            [
-                [name, *(show_agreement(row["columns"].get(column)) for column in answered)]
-                for name, row in groups.items()
-            ],
-        ),
+    cells = [
+        [name, str(row["n"]), str(row["speakers"]), *(show(row.get(key)) for key in heard.values())]
+        for name, row in groups.items()
     ]
+    tables = [Table(("group", "n", "voices", *heard), cells, num_texts=1)]
+    answered = [name for name in COLUMNS[1:] if any(name in row["columns"] for row in groups.values())]
+    if answered:
+        cells = [
+            [name, *(show_agreement(row["columns"].get(column)) for column in answered)]
+            for name, row in groups.items()
+        ]
+        tables.append(Table(("exact / first / F1", *answered), cells, num_texts=1))
     keyed = {name: row for name, row in groups.items() if row.get("keyed")}
     right = [
         f"{name}: "
@@ -164,7 +160,7 @@ def as_table(groups: dict[str, dict]) -> str:
         for name, row in keyed.items()
     ]
     notes = ["Right by the key: " + "; ".join(right)] if right else []
-    return "\n\n".join([*(as_markdown(*table) for table in tables if table[0][1:]), *notes]) + "\n"
+    return "\n\n".join([*(table.to_markdown() for table in tables), *notes]) + "\n"
 
 
 def show_agreement(found: dict | None) -> str:
@@ -174,10 +170,3 @@ def show_agreement(found: dict | None) -> str:
     low, high = found["F1 interval"]
     interval = "" if low is None else f" ({low:.2f}..{high:.2f})"
     return " / ".join(show(found[name]) for name in ("exact", "first", "F1")) + interval
-
-
-def as_markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A table whose columns but the first are aligned to the right."""
-    return "\n".join(
-        f"| {' | '.join(cells)} |" for cells in (heads, ["---"] + ["--:"] * (len(heads) - 1), *rows)
-    )

@@ -5,12 +5,13 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
-from local.measures import Asked, as_markdown
+from local.measures import Asked
 from local.texts import words_of
 
 from auralign.data.audio import audio_path, hear
 from auralign.generate.refusals import is_refusal
 from auralign.layout import MAIN, Speech, View, fill
+from auralign.ledger.table import Table
 from auralign.progress import track
 from auralign.score import obey
 
@@ -105,4 +106,4 @@ def summarise_kinds(kinds: dict[str, list[dict[str, str]]]) -> str:
             str(count(texts[column])) for column in ("speech", "cascade") for count in measures.values()
         ]
         rows.append([kind or "other", str(len(found)), *words, *counts])
-    return as_markdown(heads, rows)
+    return Table(heads, rows, num_texts=1).to_markdown()

@@ -52,9 +52,7 @@ def test_a_cell_has_the_loss_of_its_row_and_the_connector_of_its_column(loss, co
 
 
 def test_a_word_behind_the_last_whole_embedding_is_matched_with_it():
-    method = experiment_cells.MatchedStacks(
-        pause=7, seconds=0.3
-    )  # three embeddings of a second; "five" ends in none
+    method = experiment_cells.MatchedStacks(pause=7, seconds=0.3)
     (choice,) = method.choices(UTTERANCE, Random(0))
     heard, read = torch.zeros(2, 1), torch.tensor([[1.0], [3.0]])
     views = {

@@ -478,10 +478,8 @@ def test_what_was_registered_is_not_changed_after_a_run(registered, tmp_path):
     ("change", "name"),
     [
         (lambda found: found["arms"]["D"].update(teach="spanish"), "arms"),
-        (
-            lambda found: found["experiments"]["audit"].update(contrasts=[]),
-            "audit",
-        ),  # it reads the runs of drift
+        # which reads the runs of drift
+        (lambda found: found["experiments"]["audit"].update(contrasts=[]), "audit"),
         (lambda found: found["experiments"].pop("drift"), "drift"),
     ],
 )
@@ -499,6 +497,12 @@ def test_an_experiment_is_complete_with_all_of_its_arms(registered):
         if one["kind"] == "arm":
             rows[f"{name}/2"] = {**one, "connector_seed": 2}
     assert "**Some arms**: 6 of 6 LLMs, 12 of 12 connectors." in experiment_page.render(registered, rows)
+    for name, one in list(rows.items()):
+        if one["kind"] == "arm" and one["arm"] == "D":
+            for arm in ("C", "D_slow", "E", "G"):
+                course = [{**look, "answers": "oooo"} for look in one["course"]]
+                rows[f"{name}/{arm}"] = {**one, "arm": arm, "answers": {arm: "oooo"}, "course": course}
+    assert "Complete: 6 of 6 LLMs, 12 of 12 connectors." in experiment_page.render(registered, rows)
 
 
 def test_a_page_has_llms_that_were_audited_before_an_arm_was_added(registered):

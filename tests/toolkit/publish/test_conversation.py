@@ -333,3 +333,8 @@ def test_a_chat_goes_on_after_a_line_that_is_no_text(chat):
 def test_chat_begins_without_a_system_prompt_if_asked(chat):
     _, _, err = chat("/system", options=["--system", "none"])
     assert "system prompt: none" in err
+
+
+def test_an_empty_system_prompt_of_chat_is_one(chat):
+    _, _, err = chat("/system", options=["--system", ""])
+    assert "system prompt: ''" in err

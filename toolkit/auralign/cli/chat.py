@@ -41,7 +41,10 @@ def add(commands: Commands) -> None:
     )
     add_model(parser)
     parser.add_argument(
-        "--system", metavar="TEXT", help="system prompt; none: without one; default: the model's own"
+        "--system",
+        metavar="TEXT",
+        default="default",
+        help="system prompt; none: without one; default: the model's own",
     )
     parser.add_argument(
         "--transcript",
@@ -57,7 +60,7 @@ def do(options: argparse.Namespace) -> int:
     transcript = open(options.transcript, "a", encoding="utf-8") if options.transcript else None  # noqa: SIM115
     try:
         model = load_model(options)
-        conversation = model.chat(system=SYSTEMS.get(options.system or "default", options.system))
+        conversation = model.chat(system=SYSTEMS.get(options.system, options.system))
         return Chat(conversation, decoding_of(options), transcript).run()
     finally:
         if transcript is not None:

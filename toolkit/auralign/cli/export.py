@@ -56,15 +56,15 @@ def do(options: argparse.Namespace) -> int:
     folder = Path(options.folder).resolve()
     ids = {"llm": options.llm_id, "encoder": options.encoder_id}
     run = RunFolder.open(options.run, options.overrides)
-    examples = read_examples(options.run, overrides=options.overrides) if options.examples else []
     with run.working_here():
-        report, is_stale = run.report, answered_by_another(run)
-        if is_stale and examples:
+        is_stale = answered_by_another(run)
+        report = None if is_stale else run.report
+        if is_stale and options.examples:
             raise ValueError(
                 f"--examples: the answers in {run.hypotheses('speech')} are of another checkpoint; run stage 4 again"
             )
-        if is_stale:
-            report = None
+    examples = read_examples(options.run, overrides=options.overrides) if options.examples else []
+    with run.working_here():
         export(
             run.recipe,
             folder,

@@ -65,14 +65,11 @@ def load(
     ValueError : LLM, encoder or prompts are not those that the model was trained with, or the folder names a constructor that
         is not auralign's.
     """
-    for name, given in (("the model folder", folder), ("llm", llm)):
-        if given is None and name == "llm":
-            continue
-        if not isinstance(given, (str, os.PathLike)):
-            raise ValueError(
-                f"{name} is {type(given).__name__} {shorten(repr(given))}; give a path, or an id of the hub"
-            )
-    _check_encoder("encoder", encoder)
+    _check_given("the model folder", folder)
+    if llm is not None:
+        _check_given("llm", llm)
+    if encoder is not None:
+        _check_given("encoder", encoder, SpeechEncoder)
     folder = resolve(folder)
     config = read_config(folder)
     check_device(device)
@@ -95,7 +92,6 @@ def _load(
     if not isinstance(encoder, SpeechEncoder):
         encoder = constructor_of(config["encoder"], path, path_now=encoder, what="encoder")()
     its_encoder = encoder.to(device)
-    make_connector = connector or constructor_of(config["connector"], path)
     named = config.get("branches", {})
     unknown = sorted(set(branches or ()) - set(named))
     if unknown:
@@ -111,7 +107,7 @@ def _load(
     if config.get("train_llm"):
         its_llm.unfreeze()
     widths = its_encoder.width, its_llm.width
-    made = make_connector(*widths) if connector is None else _make_given("connector", connector, *widths)
+    made = _connect(connector or constructor_of(config["connector"], path), widths, "connector=...")
     books = {
         name: constructor_of(account, path, option=f"books: {name}")(its_llm.width)
         for name, account in config.get("books", {}).items()
@@ -156,22 +152,22 @@ def _check_trained_with(folder: Path, config: dict, model: SpeechLLM, renderer) 
         print(f"{folder}: {found}", file=sys.stderr)
 
 
-def _check_encoder(name: str, given) -> None:
-    """Raise ValueError for what is neither a place of an encoder nor an encoder."""
-    if given is not None and not isinstance(given, (str, os.PathLike, SpeechEncoder)):
+def _check_given(name: str, given, *kinds: type) -> None:
+    """Raise ValueError for what is neither a path, nor an id of the hub, nor an object of one of the kinds."""
+    if not isinstance(given, (str, os.PathLike, *kinds)):
+        wanted = ("a path", "an id of the hub", *(f"a {kind.__name__}" for kind in kinds))
         raise ValueError(
-            f"{name} is {type(given).__name__} {shorten(repr(given))}; give a path, an id of the hub, or a SpeechEncoder"
+            f"{name} is {type(given).__name__} {shorten(repr(given))}; give {', '.join(wanted[:-1])}, or {wanted[-1]}"
         )
 
 
-def _make_given(name: str, make, *widths: int):
-    """A connector by a constructor of the caller. Raises ValueError that names the argument if it cannot be called."""
+def _connect(make, widths: tuple[int, int], name: str):
+    """A connector. Raises ValueError that names the argument by which it can be given, if its constructor cannot be called."""
     try:
         return make(*widths)
     except TypeError as error:
         raise ValueError(
-            f"{name}=...: called with the widths of encoder and LLM, {widths}, it fails ({error}); give a class or function of "
-            "both"
+            f"{name}: called with the widths of encoder and LLM, {widths}, it fails ({error}); give a class or function of both"
         ) from error
 
 
@@ -198,15 +194,12 @@ def _load_branch(name: str, parts: dict, path, given, llm) -> Branch:
         raise ValueError(
             f"branches={{{name!r}: ...}}: has {unknown[0]!r}; give {' and '.join(BRANCH)}, or one of them"
         )
-    encoder, make_given = (given.get(key) for key in BRANCH)
-    _check_encoder(f"branches={{{name!r}: ...}}: its encoder", encoder)
+    encoder, make_connector = (given.get(key) for key in BRANCH)
+    if encoder is not None:
+        _check_given(f"branches={{{name!r}: ...}}: its encoder", encoder, SpeechEncoder)
     if not isinstance(encoder, SpeechEncoder):
         option = f"branches={{{name!r}: PATH}}"
         encoder = constructor_of(parts["encoder"], path, path_now=encoder, what="encoder", option=option)()
     option = f"branches={{{name!r}: {{'connector': ...}}}}"
-    if make_given is not None:
-        return Branch(
-            encoder,
-            _make_given(f"branches={{{name!r}: ...}}: connector", make_given, encoder.width, llm.width),
-        )
-    return Branch(encoder, constructor_of(parts["connector"], path, option=option)(encoder.width, llm.width))
+    make_connector = make_connector or constructor_of(parts["connector"], path, option=option)
+    return Branch(encoder, _connect(make_connector, (encoder.width, llm.width), option))

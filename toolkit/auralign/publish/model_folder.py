@@ -98,11 +98,14 @@ def _tell_absent(folder: Path) -> str:
         )
     if folder.exists():
         return f"no {CONFIG} in {folder}; {wanted}"
-    hidden = has_form_of_id(str(folder)) and folder.parent.is_dir()
-    hint = (
-        f"; the folder {folder.parent} hides the hub's: say {folder}@main if that is meant" if hidden else ""
-    )
-    return f"there is no folder {folder}; {wanted}, or its id on the hub{hint}"
+    return f"there is no folder {folder}; {wanted}, or its id on the hub{_hidden_by(folder)}"
+
+
+def _hidden_by(name) -> str:
+    """A hint about the local folder that keeps an id of the hub from being looked up; empty if there is none."""
+    parent = Path(name).parent
+    is_hidden = has_form_of_id(str(name)) and parent.is_dir()
+    return f"; the folder {parent} hides the hub's: say {name}@main if that is meant" if is_hidden else ""
 
 
 def account_of_slot(method, transcript: str) -> list:
@@ -245,11 +248,8 @@ def constructor_of(
             recorded = str(resolve(path_now or recorded))
         arguments["path"] = recorded
         if path_now and not Path(arguments["path"]).exists():
-            hidden = ""
-            if has_form_of_id(str(path_now)):
-                hidden = f"; the folder {Path(path_now).parent} hides the hub's: say {path_now}@main if that is meant"
             raise FileNotFoundError(
-                f"no {what} at {path_now}: no such folder, and not an id of the hub{hidden}"
+                f"no {what} at {path_now}: no such folder, and not an id of the hub{_hidden_by(path_now)}"
             )
         if not Path(arguments["path"]).exists():
             raise FileNotFoundError(

@@ -31,9 +31,8 @@ class RequestError(Exception):
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         if self.status == 429:
             kind = "rate_limit_error"
-        message, param = (
-            text and escape_halves(text) for text in (self.message, self.param)
-        )  # names of fields, too
+        # Both may hold the name of a field as the client wrote it.
+        message, param = (text and escape_halves(text) for text in (self.message, self.param))
         return {"error": {"message": message, "type": kind, "param": param, "code": self.code}}
 
 

@@ -30,6 +30,15 @@ from auralign.marks import check_recorded, is_recorded
 SCHEMA_VERSION = 1
 
 
+RECORDING_LABELS = ("document_id", "issue_id")
+"""Labels that name a longer recording: SLUE's documents and telephone calls."""
+
+
+def lone_cluster(utt_id: str) -> str:
+    """The cluster of an utterance of which neither speaker nor recording is known."""
+    return f"utterance {utt_id}"
+
+
 @dataclass(frozen=True)
 class Utterance:
     """One stretch of speech and what was said in it. `audio` is relative to the manifest's folder; times in seconds.
@@ -54,6 +63,12 @@ class Utterance:
     others: tuple[str, ...] = ()
     # Set by `Records`, so that `other` can read; no part of the record, as fields that are not compared are never written.
     find_other: Callable[[str], "Utterance"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled: the speaker; if unknown, the recording that it is cut from (RECORDING_LABELS), or itself."""
+        recordings = (self.labels.get(label) for label in RECORDING_LABELS)
+        return self.speaker or next((str(name) for name in recordings if name), lone_cluster(self.id))
 
     @property
     def is_document(self) -> bool:

@@ -30,3 +30,12 @@ def test_a_recovery_at_its_bound_has_the_interval_of_the_score_whatever_the_size
     assert scores.recovery(everything) == scores.speech(everything)
     assert scores.recovery(everything).value == 1.0
     assert scores.recovery(everything).low < 0.95  # of thirty speakers
+
+
+def test_a_resample_without_a_task_is_a_mean_over_its_other_tasks():
+    """Of twelve speakers one was asked to count; all answers are right by half, so that no resample is worse."""
+    scores = _Scores(
+        [*(judged("sort", number, 0.5) for number in range(12)), judged("count", 0, 0.5)], seed=1
+    )
+    found = scores.contrast(scores.by_input["speech"], [(1.0, np.ones(13, dtype=bool))])
+    assert (found.value, found.low) == (0.5, None)  # counted as 0, the interval began at 0.25

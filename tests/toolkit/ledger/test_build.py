@@ -182,7 +182,7 @@ def test_equal_methods_differ_by_exactly_nothing(make_corpus):
     corpus = make_corpus(questions_of([str(number) for number in range(12)]))
     methods = {name: corpus.method(name, "1" * 6 + "t" * 6, "-" * 12) for name in ("one", "two")}
     found = corpus.ledger(methods=methods, text=corpus.answers("text", "1" * 12), transcript=None).differences
-    assert (found[0].estimate.value, found[0].estimate.low, found[0].estimate.high) == (0, 0, 0)
+    assert (found[0].estimate.value, found[0].estimate.low, found[0].estimate.high) == (0, None, None)
     assert (found[0].p_value, found[0].adjusted) == (1, 1)
 
 

@@ -75,3 +75,16 @@ def test_a_report_says_of_which_other_builds_its_answers_are(corpus, tmp_path):
         files.append(Records(path, Hypothesis))
     assert other_builds(files) == {"weights": "another build of the LLM; another build of the encoder"}
     assert other_builds([corpus.answers("speech", "stuvwxyz")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"speaker": "s", "labels": {"issue_id": "7"}}, "s"),
+        ({"labels": {"issue_id": 7}}, "7"),
+        ({"labels": {"document_id": "Malta"}}, "Malta"),
+        ({}, "utterance u"),
+    ],
+)
+def test_what_is_resampled_is_the_speaker_or_the_recording_or_the_utterance(facts, expected):
+    assert Utterance("u", "x.wav", 1.0, "said", **facts).cluster == expected

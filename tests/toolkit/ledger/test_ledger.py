@@ -2,9 +2,12 @@ import json
 import subprocess
 import sys
 
-from auralign.ledger.ledger import Ledger
+import pytest
+
+from auralign.ledger.ledger import Difference, Ledger
 from auralign.ledger.summary import describe_result
 from auralign.ledger.tables import format_ledger, format_legend
+from auralign.score.metrics import Estimate
 
 
 def test_a_ledger_survives_json(ledger):
@@ -35,3 +38,10 @@ def test_scoring_imports_neither_torch_nor_matplotlib():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("adjusted", "expected"), [(0.0005, True), (0.2, False), (None, False)])
+def test_a_difference_without_interval_is_judged_by_its_p_value(adjusted, expected):
+    """As of all right against all wrong, in which no resample differs."""
+    found = Difference("g", "m", "o", Estimate(1.0, None, None), p_value=adjusted, adjusted=adjusted)
+    assert found.is_significant(0.95) is expected

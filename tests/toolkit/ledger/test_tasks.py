@@ -192,3 +192,20 @@ def test_wordings_are_listed_by_their_number():
         "clean, asr, 1: 'say {speech} 0'",
         "clean, asr, 2: 'say {speech} 1'",
     ]
+
+
+def test_turns_of_which_the_call_alone_is_known_count_as_calls():
+    """Sixty turns of three telephone calls are no sixty speakers: a point without an interval."""
+    turns = {
+        f"u{n}": Utterance(f"u{n}", "x.wav", 1.0, "right", labels={"issue_id": str(n % 3)}) for n in range(60)
+    }
+    asked = [
+        Item(
+            Question(utt, utt, "clean", "acts", None, "right"),
+            "right",
+            {"text": "right", "speech": "right" if utt[-1] in "13579" else "wrong", "shuffled": "wrong"},
+        )
+        for utt in turns
+    ]
+    (table,) = score_tasks({"m": asked}, turns.__getitem__, lambda group, task: (RIGHT,), seed=1)
+    assert (table.num_speakers, table.heard["m"]["speech"].low) == (3, None)

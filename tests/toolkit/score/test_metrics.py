@@ -8,6 +8,7 @@ import pytest
 from auralign.score.metrics import (
     MIN_SPEAKERS,
     Estimate,
+    Resampling,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_ratio,
@@ -79,10 +80,21 @@ def test_interval_widens_by_the_root_of_the_cluster_size():
     assert (found.low, found.high) == pytest.approx((0.3 - half_width, 0.3 + half_width), abs=0.003)
 
 
-def test_difference_of_identical_answers_is_exactly_zero():
+def test_the_difference_of_identical_answers_is_zero_and_says_nothing_of_other_speakers():
     scores = np.arange(300) % 7 < 2
     found = bootstrap_difference(scores, scores.copy(), clusters=np.arange(300) // 3, seed=1)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert (found.value, found.low, found.high) == (0, None, None)
+
+
+@pytest.mark.parametrize("scores", [np.full(60, 0.5), np.tile([0.3, 0.6, 0.9], 20)])
+def test_resamples_that_do_not_differ_are_no_interval_of_no_width(scores):
+    found = bootstrap_interval(scores, clusters=np.arange(60) // 3, seed=1)
+    assert (found.value, found.low, found.high) == (pytest.approx(scores.mean()), None, None)
+
+
+def test_resamples_without_a_value_are_left_out_of_the_interval():
+    found = Resampling(clusters="ab", seed=1, confidence=0.5).estimate(2, [1, np.nan, 2, 3, np.nan, 4, 5])
+    assert (found.low, found.high) == (2, 4)
 
 
 def test_difference_is_paired():
@@ -111,10 +123,10 @@ def test_recovery_by_hand():
     assert found.value == pytest.approx(1 / 3)
 
 
-def test_recovery_is_one_without_doubt_where_speech_equals_the_text():
+def test_recovery_is_one_without_interval_where_speech_equals_the_text():
     text, floor = np.ones(200), np.arange(200) % 4 == 0
     found = bootstrap_recovery(text, floor, text, clusters=range(200), seed=1)
-    assert (found.value, found.low, found.high) == (1, 1, 1)
+    assert (found.value, found.low, found.high) == (1, None, None)
 
 
 def test_recovery_is_undefined_where_the_text_is_not_above_the_floor():
@@ -234,7 +246,7 @@ def test_utterances_are_drawn_anew_within_each_drawn_speaker():
     # 20 speakers of 10 utterances, half of each right: speakers alone do not vary, their utterances do, as 200 coins
     scores = np.tile([0, 1], 100)
     speakers, utterances = np.repeat(np.arange(20), 10), np.arange(200)
-    assert bootstrap_interval(scores, clusters=speakers, seed=1).low == 0.5
+    assert bootstrap_interval(scores, clusters=speakers, seed=1).low is None
     found = bootstrap_interval(scores, clusters=speakers, within=utterances, seed=1, num_resamples=5000)
     half_width = 1.96 * math.sqrt(0.25 / 200)
     assert (found.low, found.high) == pytest.approx((0.5 - half_width, 0.5 + half_width), abs=0.006)

@@ -125,18 +125,19 @@ def test_difference_of_two_systems_by_hand():
 
 
 def test_difference_is_paired():
-    # the first always has one edit of five words more, however hard the speaker: no doubt about 1/5
+    # the first has one or two edits of five words more, however hard the speaker: between 1/5 and 2/5
     references = ["a b c d e"] * 4
     others = ["a b c d e", "x b c d e", "x x c d e", "x x x d e"]
-    hypotheses = [other[:-1] + "y" for other in others]
+    hypotheses = [other[:-1] + "y" for other in others[:3]] + ["x x x y y"]
     found = error_rate_difference(raw_form("en"), references, hypotheses, others, speakers="kmno", seed=1)
-    assert (found.value, found.low, found.high) == pytest.approx((1 / 5, 1 / 5, 1 / 5))
+    assert found.value == pytest.approx(5 / 20)
+    assert 1 / 5 - 1e-9 <= found.low < found.high <= 2 / 5 + 1e-9
 
 
 def test_the_difference_of_equal_hypotheses_is_no_share_of_zero():
     said = ["a b c", "d e f"]
     found = error_rate_difference(raw_form("en"), said, said, said, speakers="km", seed=1)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert (found.value, found.low, found.high) == (0, None, None)
 
 
 def test_recognition_imports_no_torch():

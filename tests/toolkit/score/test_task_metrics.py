@@ -72,11 +72,16 @@ def test_what_two_of_three_speakers_differ_by_is_not_significant_by_the_number_o
 def test_answers_of_part_worth_are_compared_over_speakers():
     metric = MeanScore(lambda answer, question, said: 0.5 if answer else 0.25, "worth")
     found = metric.compare(ask(["a", "b"]), ["x", "x"], ["", ""])
-    assert (found.test, found.difference, found.low, found.high) == ("bootstrap over speakers", 25, 25, 25)
+    assert (found.test, found.difference, found.low, found.high) == (
+        "bootstrap over speakers",
+        25,
+        None,
+        None,
+    )
 
 
-def test_a_utterance_without_speaker_is_its_own():
-    assert ask(["a", "b"], speakers=["", "s"]).speakers == ["u0", "s"]
+def test_an_utterance_without_speaker_is_a_cluster_of_its_own():
+    assert ask(["a", "b"], speakers=["", "s"]).clusters == ["utterance u0", "s"]
 
 
 def asked_of(references, speakers, seed=1):
@@ -108,14 +113,14 @@ def test_a_translation_of_one_speaker_has_no_interval(name):
 
 
 @pytest.mark.parametrize("name", ["BLEU", "chrF"])
-def test_the_interval_of_right_translations_has_no_width(name):
+def test_right_translations_have_no_interval(name):
     asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "two"])
     found = Translation(name, "de").score(asked, asked.references)
-    assert (found.low, found.value, found.high) == (pytest.approx(100),) * 3
+    assert (found.low, found.value, found.high) == (None, pytest.approx(100), None)
 
 
-def test_the_difference_of_equal_translations_is_nothing_in_every_resample():
+def test_the_difference_of_equal_translations_is_nothing():
     asked = asked_of(["aa bb cc dd ee", "ff gg hh ii jj"], ["one", "two"])
     answers = ["aa bb cc dd xx", "ff gg"]
     found = Translation("BLEU", "de").compare(asked, answers, answers)
-    assert (found.difference, found.low, found.high, found.is_significant) == (0, 0, 0, False)
+    assert (found.difference, found.low, found.high, found.is_significant) == (0, None, None, False)

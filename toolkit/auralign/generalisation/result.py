@@ -18,7 +18,7 @@ Legend: N questions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from auralign.score.metrics import (
     bootstrap_recovery,
     bootstrap_sums,
     choose_units,
+    mean_of_defined,
 )
 
 CELLS = {
@@ -137,22 +138,24 @@ class _Scores:
         return above - self.by_input["speech"]
 
     def contrast(self, values: np.ndarray, terms: Sequence[tuple[float, np.ndarray]]) -> Estimate:
-        """The sum of weighted means over tasks: (weight, mask (N,)) of each term; every term is over the tasks in its mask."""
-        columns, weights = [], []
-        for weight, mask in terms:
+        """The sum of weighted means over tasks: (weight, mask (N,)) of each term; every term is over the tasks in its mask.
+
+        A resample may lack a task, which some speakers alone were asked: its means are over the tasks that it has.
+        """
+        columns, ends = [], []
+        for _, mask in terms:
             for task in dict.fromkeys(self.tasks[mask].tolist()):
                 of_task = (mask & (self.tasks == task)).astype(np.float64)
                 columns += [of_task * values, of_task]
-                weights.append(weight / len(set(self.tasks[mask].tolist())))
+            ends.append(len(columns) // 2)
 
         def compute(sums: np.ndarray) -> float:
             totals, counts = sums[::2], sums[1::2]
-            means = np.divide(totals, counts, out=np.zeros_like(totals), where=counts > 0)
-            return float(np.dot(weights, means))
+            means = np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
+            parts = np.split(means, ends[:-1])
+            return sum(weight * mean_of_defined(part) for (weight, _), part in zip(terms, parts, strict=True))
 
-        found = bootstrap_sums(columns, compute, **self.units)
-        # All resamples are equal, as of scores without any spread: that is no interval.
-        return replace(found, low=None, high=None) if found.low == found.high else found
+        return bootstrap_sums(columns, compute, **self.units)
 
     def speech(self, mask: np.ndarray) -> Estimate:
         """The mean over tasks of the scores with speech; if all are 0, or all 1, with Wilson's interval over the speakers."""

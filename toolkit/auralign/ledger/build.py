@@ -20,7 +20,7 @@ from auralign.ledger.ledger import (
 )
 from auralign.ledger.palette import families
 from auralign.progress import track
-from auralign.records import shorten
+from auralign.records import lone_cluster, shorten
 from auralign.run_folder import TEXT_TRAINED
 from auralign.score.judge import RIGHT, WRONG_CLASSES, Judge
 from auralign.score.metrics import (
@@ -154,7 +154,11 @@ def make_ledger(
         pooled=tuple(pooled),
         behaviours=tuple(behaviours),
         num_without_speaker=len(
-            {item.question.utt_id for item in columns[methods[0]] if not item.item.speaker}
+            {
+                item.question.utt_id
+                for item in columns[methods[0]]
+                if item.item.cluster == lone_cluster(item.question.utt_id)
+            }
         ),
         **stored,
     )

@@ -27,18 +27,13 @@ class MethodFiles:
 
 @dataclass(frozen=True)
 class Item:
-    """A question, the transcript and the speaker of its utterance, and the answers to it."""
+    """A question, the transcript and the cluster of its utterance, and the answers to it."""
 
     question: Question
     said: str
     answers: dict[str, str]  # input kind -> answer
-    speaker: str = ""  # "" if unknown
+    cluster: str = ""  # what is resampled, `Utterance.cluster`
     cut_off: frozenset[str] = frozenset()  # input kinds whose answer ends at the length limit
-
-    @property
-    def cluster(self) -> str:
-        """What is resampled: the speaker, or the utterance itself if its speaker is unknown."""
-        return self.speaker or f"utterance {self.question.utt_id}"
 
 
 def other_builds(files) -> dict[str, str]:
@@ -79,7 +74,7 @@ def read_items(questions: Records, manifest: Records, columns) -> list[Item]:
             ),
             utterance.text,
             {kind: column[key][0] for kind, column in answers.items()},
-            utterance.speaker,
+            utterance.cluster,
             frozenset(kind for kind, column in answers.items() if column[key][1]),
         )
         for key, question in asked.items()

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from auralign.ledger.behaviour import Behaviour
 from auralign.score.judge import RIGHT, WRONG_CLASSES
-from auralign.score.metrics import Estimate
+from auralign.score.metrics import Estimate, agree
 
 GROUPS = ("seen tasks", "unseen tasks", "unseen phrasings", "commands in the speech", "no instruction")
 """The order of the rows; other groups follow in the order of the questions."""
@@ -89,11 +89,11 @@ class Difference:
     adjusted: float | None = None
 
     def is_significant(self, confidence: float) -> bool:
-        """Whether the interval excludes 0 and, if the adjusted p-value is known, that is small enough too."""
+        """Whether the interval excludes 0 and the adjusted p-value is small enough; by one alone if the other is unknown."""
         low, high = self.estimate.low, self.estimate.high
-        if low is None or high is None or low <= 0 <= high:
-            return False
-        return self.adjusted is None or self.adjusted < 1 - confidence
+        by_test = None if self.adjusted is None else self.adjusted < 1 - confidence
+        by_interval = None if low is None or high is None else not low <= 0 <= high
+        return agree(by_test, by_interval)
 
 
 @dataclass(frozen=True)

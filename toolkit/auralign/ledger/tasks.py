@@ -162,7 +162,7 @@ def _pick(items, indices) -> dict[str, list[str]]:
 
 
 def _score_task(metric, group, task, asked, answers) -> TaskTable:
-    num_speakers = len(set(pool(asked).speakers))
+    num_speakers = len(set(pool(asked).clusters))
     has_interval = num_speakers >= MIN_SPEAKERS
 
     def spread(method, kind):

@@ -86,8 +86,13 @@ class Resampling:
         return self.num_clusters >= self.min_clusters
 
     def estimate(self, value, resampled) -> Estimate:
-        """The percentile interval of a value."""
-        low, high = np.quantile(resampled, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
+        """The percentile interval of a value over the resamples that define one (no NaN).
+
+        None if they do not differ, which tells nothing of other clusters.
+        """
+        low, high = np.nanquantile(resampled, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
+        if not high - low > ROUNDING:
+            return self.point(value)
         return Estimate(float(value), float(low), float(high), self.num_clusters)
 
     def point(self, value) -> Estimate:
@@ -162,13 +167,13 @@ def bootstrap_interval(scores, **units) -> Estimate:
 def bootstrap_difference(scores, others, *, other_units=None, **units) -> Estimate:
     """mean(scores) - mean(others), both (N,), on the same items and resampled together; arguments as of `bootstrap_interval`.
 
-    If each column is all right (1) or all wrong (0), all resamples have the same difference, which tells nothing of other
+    If all resamples have the same difference, as where each column is all right (1) or all wrong (0), that tells nothing of other
     clusters: there is no interval. With `other_units`, a dict of `clusters`, `within` and `runs` of the others (M,), both columns
     hold the items of several runs: clusters and what is within them are drawn together, the runs of each column on their own.
     """
     units = Resampling(**units)
     value = np.mean(scores) - np.mean(others)
-    if not units.has_interval or all(map(_is_at_bound, (scores, others))):
+    if not units.has_interval:
         return units.point(value)
     return units.estimate(value, _resample_difference(scores, others, units, other_units))
 
@@ -202,6 +207,12 @@ def difference_p_value(scores, others, *, other_units=None, **units) -> float | 
     if error < ROUNDING:
         return 2.0 / 2**units.num_clusters
     return float(2 * t.sf(abs(value) / error, units.num_clusters - 1))
+
+
+def agree(*verdicts: bool | None) -> bool:
+    """Whether some verdict is known, and none of the known ones is False: an interval and a p-value, either of them None."""
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return bool(known) and all(known)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -357,6 +368,14 @@ def _resample_sums(columns, units: Resampling):
         blocks.append(found.sum(axis=0))
     drawn_sums = np.concatenate(blocks)
     return drawn_sums[:, :-1], drawn_sums[:, -1]
+
+
+def mean_of_defined(values, axis: int = -1):
+    """The mean along an axis of the values that are defined (no NaN); NaN if none is."""
+    values = np.asarray(values, dtype=np.float64)
+    number = np.sum(~np.isnan(values), axis=axis)
+    total = np.nansum(values, axis=axis)
+    return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
 
 
 def choose_units(units: dict, rows) -> dict:

@@ -21,6 +21,7 @@ import numpy as np
 from auralign.records import Question, Utterance
 from auralign.score.metrics import (
     CONFIDENCE,
+    agree,
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_sums,
@@ -50,15 +51,15 @@ class Asked:
         return [utterance.id for utterance in self.utterances]
 
     @property
-    def speakers(self) -> list[str]:
-        """The speaker of each utterance; its id if the speaker is unknown."""
-        return [utterance.speaker or utterance.id for utterance in self.utterances]
+    def clusters(self) -> list[str]:
+        """What is resampled first, of each utterance: its speaker if known (`Utterance.cluster`)."""
+        return [utterance.cluster for utterance in self.utterances]
 
     @property
     def by_speaker(self) -> dict:
         """What the bootstrap draws, as arguments of `auralign.score.metrics.bootstrap_interval`: speakers, then utterances."""
         return {
-            "clusters": self.speakers,
+            "clusters": self.clusters,
             "within": self.utt_ids,
             "seed": self.seed,
         }
@@ -95,8 +96,7 @@ class Significance:
         p_value = self.p_value if self.adjusted is None else self.adjusted
         by_test = None if p_value is None else p_value < SIGNIFICANT
         by_interval = None if self.low is None else not self.low <= 0 <= self.high
-        known = [verdict for verdict in (by_test, by_interval) if verdict is not None]
-        return bool(known) and all(known)
+        return agree(by_test, by_interval)
 
 
 class Metric(ABC):
@@ -141,7 +141,7 @@ class WordErrorRate(Metric):
         self.form, self.name = form, name
 
     def score(self, asked, answers):
-        units = {"speakers": asked.speakers, "utt_ids": asked.utt_ids, "seed": asked.seed}
+        units = {"speakers": asked.clusters, "utt_ids": asked.utt_ids, "seed": asked.seed}
         rate = error_rate(self.form, asked.references, answers, **units)
         note = f"{self.name}: {rate.unit}s {rate.text}"
         if rate.num_empty_references:
@@ -149,7 +149,7 @@ class WordErrorRate(Metric):
         return MetricValue(*_percent(rate.wer), note)
 
     def compare(self, asked, answers, others):
-        units = {"speakers": asked.speakers, "utt_ids": asked.utt_ids, "seed": asked.seed}
+        units = {"speakers": asked.clusters, "utt_ids": asked.utt_ids, "seed": asked.seed}
         estimate = error_rate_difference(self.form, asked.references, answers, others, **units)
         return Significance(*_percent(estimate), None, "bootstrap over speakers")
 
@@ -238,24 +238,16 @@ class MeanScore(Metric):
 
     def score(self, asked, answers):
         scores = self._scores(asked, answers)
-        return MetricValue(
-            *_percent(bootstrap_interval(scores, **asked.by_speaker | {"clusters": self.clusters(asked)}))
-        )
+        return MetricValue(*_percent(bootstrap_interval(scores, **asked.by_speaker)))
 
     def compare(self, asked, answers, others):
         scores, other_scores = self._scores(asked, answers), self._scores(asked, others)
-        found = bootstrap_difference(
-            scores, other_scores, **asked.by_speaker | {"clusters": self.clusters(asked)}
-        )
+        found = bootstrap_difference(scores, other_scores, **asked.by_speaker)
         if set(scores) | set(other_scores) <= {0.0, 1.0}:
             return Significance(
                 *_percent(found), mcnemar(scores, other_scores), "McNemar, and bootstrap over speakers"
             )
         return Significance(*_percent(found), None, "bootstrap over speakers")
-
-    def clusters(self, asked: Asked) -> list[str]:
-        """The cluster of each answer for the bootstrap."""
-        return asked.speakers
 
     def _scores(self, asked, answers):
         return np.array(

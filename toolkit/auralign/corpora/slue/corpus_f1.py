@@ -11,24 +11,8 @@ import numpy as np
 from auralign.corpora.slue.answers import read_answer
 from auralign.corpora.slue.labels import DIALOG_ACTS, SENTIMENTS
 from auralign.corpora.slue.scoring import combine_tags, score_dialog_acts, score_entities, score_sentiment
-from auralign.score.metrics import CONFIDENCE, mcnemar, resample_means
+from auralign.score.metrics import Resampling, mcnemar, mean_of_defined, resample_means
 from auralign.score.task_metrics import Asked, Metric, MetricValue, Significance
-
-
-def clusters(asked: Asked) -> list[str]:
-    """The resampling unit of each utterance: its speaker; if unknown, its document, telephone call, or the utterance itself."""
-    return [
-        utterance.speaker
-        or utterance.labels.get("document_id")
-        or utterance.labels.get("issue_id")
-        or utterance.id
-        for utterance in asked.utterances
-    ]
-
-
-def units(asked: Asked) -> dict:
-    """What the bootstrap draws, as arguments of `auralign.score.metrics.Resampling`: `clusters`, then their utterances."""
-    return asked.by_speaker | {"clusters": clusters(asked)}
 
 
 class CorpusF1(Metric):
@@ -57,28 +41,26 @@ class CorpusF1(Metric):
         return f'{self.name}: {self.rule}; an answer that cannot be read is wrong, and stays in; how many are: "not read"'
 
     def score(self, asked, answers):
-        low, high = _interval(self._resample(asked, self.counts(asked, answers)))
-        if len(set(clusters(asked))) == 1:
-            low = high = None  # the spread between speakers is unknown
-        return MetricValue(
-            percent(self.fraction(asked, answers)), percent(low), percent(high), self.note(asked)
-        )
+        found = Resampling(**asked.by_speaker)
+        estimate = found.point(self.fraction(asked, answers))
+        if found.has_interval:
+            estimate = found.estimate(estimate.value, self._resample(asked, self.counts(asked, answers)))
+        return MetricValue(*map(percent, (estimate.value, estimate.low, estimate.high)), self.note(asked))
 
     def compare(self, asked, answers, others):
-        sides = [self.counts(asked, one) for one in (answers, others)]
-        resampled = self._resample(asked, np.concatenate(sides))
-        half = len(sides[0])
-        low, high = _interval(resampled[:, :half], minus=resampled[:, half:])
+        found = Resampling(**asked.by_speaker)
+        estimate = found.point(self.fraction(asked, answers) - self.fraction(asked, others))
+        if found.has_interval:
+            # Both are drawn with one seed, and so in pairs.
+            own, theirs = (self._resample(asked, self.counts(asked, one)) for one in (answers, others))
+            estimate = found.estimate(estimate.value, own - theirs)
         p_value, test = None, "bootstrap over speakers"
         if self.has_exact:
             p_value, test = (
                 mcnemar(*(self._exact(asked, one) for one in (answers, others))),
                 "McNemar, answers all right, and bootstrap over speakers",
             )
-        if len(set(clusters(asked))) == 1:
-            low = high = None
-        difference = self.fraction(asked, answers) - self.fraction(asked, others)
-        return Significance(percent(difference), percent(low), percent(high), p_value, test)
+        return Significance(*map(percent, (estimate.value, estimate.low, estimate.high)), p_value, test)
 
     def read(self, answers: list[str]) -> list:
         """The content of each answer; None if it cannot be read."""
@@ -89,19 +71,19 @@ class CorpusF1(Metric):
         return [int(found is not None and Counter(found) == Counter(right)) for right, found in pairs]
 
     def _resample(self, asked, counts) -> np.ndarray:
-        """F1 of each label for each resample of the speakers: (R, L)."""
+        """F1 for each resample of the speakers: (R,).
+
+        A label that never occurs scores 0. One that occurs, but not in a resample, is left out of the mean over those that occur.
+        """
         num_labels, _, num_answers = counts.shape
-        means = resample_means(counts.reshape(3 * num_labels, num_answers), **units(asked)).reshape(
+        means = resample_means(counts.reshape(3 * num_labels, num_answers), **asked.by_speaker).reshape(
             -1, num_labels, 3
         )
         right, expected, found = np.moveaxis(means, -1, 0)
         size = expected + found
-        return np.divide(2 * right, size, out=np.zeros_like(size), where=size > 0)
-
-
-def _interval(resampled, *, minus=None):
-    values = resampled.mean(axis=1) - (0 if minus is None else minus.mean(axis=1))
-    return np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+        scores = np.divide(2 * right, size, out=np.full_like(size, np.nan), where=size > 0)
+        occurs = counts[:, 1:].any(axis=(1, 2))
+        return mean_of_defined(scores) * occurs.mean() if occurs.any() else np.zeros(len(scores))
 
 
 def percent(value):

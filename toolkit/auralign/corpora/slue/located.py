@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from auralign.corpora.slue.answers import quotes, read_answer
-from auralign.corpora.slue.corpus_f1 import CorpusF1, percent, units
+from auralign.corpora.slue.corpus_f1 import CorpusF1, percent
 from auralign.corpora.slue.spans import (
     count_entity_frames,
     count_entity_words,
@@ -140,7 +140,7 @@ class QuestionF1(Metric):
         self.quote_spans = quote_spans
 
     def score(self, asked, answers):
-        found = bootstrap_interval(self._scores(asked, answers), **units(asked))
+        found = bootstrap_interval(self._scores(asked, answers), **asked.by_speaker)
         ideal = float(self._scores(asked, asked.references).mean())
         note = (
             f"{self.name}: a quote that cannot be read or located scores 0. Quotes are located by forced alignment; the first "
@@ -152,7 +152,7 @@ class QuestionF1(Metric):
         found = bootstrap_difference(
             self._scores(asked, answers),
             self._scores(asked, others),
-            **units(asked),
+            **asked.by_speaker,
         )
         return Significance(
             *map(percent, (found.value, found.low, found.high)), None, "bootstrap over speakers"

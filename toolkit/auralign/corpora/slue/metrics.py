@@ -6,7 +6,7 @@
 from collections import Counter
 
 from auralign.corpora.slue.answers import TEXT_TASKS, quotes, read_answer
-from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, clusters, percent, units
+from auralign.corpora.slue.corpus_f1 import DialogActF1, EntityF1, SentimentF1, percent
 from auralign.corpora.slue.labels import COMBINED_TAG
 from auralign.corpora.slue.located import (
     EntityFrameF1,
@@ -69,7 +69,7 @@ class Rouge(Metric):
             self._read(asked.references),
             self._read(answers),
             utt_ids=asked.utt_ids,
-            clusters=clusters(asked),
+            clusters=asked.clusters,
             seed=asked.seed,
         )
         estimate = getattr(found, self.variant)
@@ -83,7 +83,7 @@ class Rouge(Metric):
             rouge_scores(self._read(asked.references), self._read(one), utt_ids=asked.utt_ids)[:, at]
             for one in (answers, others)
         ]
-        found = bootstrap_difference(*sides, **units(asked))
+        found = bootstrap_difference(*sides, **asked.by_speaker)
         return Significance(
             *map(percent, (found.value, found.low, found.high)), None, "bootstrap over speakers"
         )
@@ -96,9 +96,6 @@ class Failed(MeanScore):
     """Share of answers that could not be read or located, and so could not be scored."""
 
     lower_is_better = True
-
-    def clusters(self, asked):
-        return clusters(asked)
 
     @classmethod
     def to_read(cls, task: str) -> "Failed":

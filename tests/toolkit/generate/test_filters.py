@@ -90,6 +90,28 @@ REFUSALS = (
     "I'm sorry, but I'm just a text model and have no ears.",
     "I could not find any audio in your message.",
     "I'm sorry, I can't continue this story.",
+    # by a second reviewer
+    "I'm sorry, I couldn't make out what you said. I cannot process audio.",
+    "It is not clear what was said. I cannot hear the audio.",
+    "Thank you for what you said. I cannot process audio.",
+    "You said you sent a recording, but I cannot hear audio.",
+    "I do not see any audio attached to your message.",
+    "I don't see any sentence in your message.",
+    "I cannot determine the first word.",
+    "I cannot count the words.",
+    "I cannot spell the first word.",
+    "I can't put that into upper case.",
+    "I cannot translate this into Russian.",
+    "I'm sorry, I don't understand.",
+    "I only process text.",
+    # of the same kinds
+    "As you asked, I listened, but I can't play the recording.",
+    "I did not find any text in this prompt.",
+    "I can't reverse the letters.",
+    "I'm unable to convert this to capitals.",
+    "Please send the recording again.",
+    "You did not provide the text to translate.",
+    "I can't hear the sound of the recording.",
 )
 ANSWERS = (
     "I'm sorry to hear that you lost your dog.",
@@ -169,6 +191,26 @@ ANSWERS = (
     "I cannot repeat that story in front of children.",
     "I cannot continue the story tonight, children, it is late.",
     "I couldn't do it without the map.",
+    # by a second reviewer
+    "Please send the file to my office.",
+    "You did not send me the text yesterday.",
+    "The text is not available in English.",
+    "I can't continue like this.",
+    "I can't understand that language.",
+    "I can't read the text on that sign.",
+    "I can't hear the sound of the rain.",
+    "Could you share the audio from the lecture?",
+    "I can't answer that question in one word, but the topic is love.",
+    # of the same kinds
+    "I only read text messages after work.",
+    "I cannot put the book down.",
+    "I can't count the stars.",
+    "I do not see any sentence of his in the letter.",
+    "He asked me twice. I cannot process audio, he said.",
+    "Please send the recording by Friday.",
+    "The file was not available yesterday.",
+    "I don't understand, the bus was here a minute ago.",
+    "I can't explain that text in a few words, but it is about the sea.",
 )
 
 

@@ -192,6 +192,9 @@ def test_phrasing_is_drawn_once_and_kept(llm, renderer, manifest, tmp_path):
     assert len(set(kept)) > 1
 
 
+ITEM = "the model is not able to see the answer"
+
+
 @pytest.mark.parametrize(
     ("text", "finish", "reason"),
     [
@@ -214,11 +217,33 @@ def test_cut_off_answers_can_be_dropped():
     assert check(Answered("cut", "length"), keep_cut_off=False) == "cut off"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no, " * 30 + "no.",
+        "No no " * 10 + "no!",
+        "好的。" * 50,
+        "ha" * 100,
+        "ha" * 100 + "!",
+        "".join(f"{n}. {ITEM}\n" for n in range(1, 9)),
+    ],
+)
+def test_an_answer_that_the_llm_ended_loops_whatever_signs_numbers_or_spaces_it_has(text):
+    assert loops(text)
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+@pytest.mark.parametrize("rule", ["=" * 40, "-" * 80, "*-" * 20])
+def test_a_line_under_a_title_is_no_loop(rule, cut_off):
+    assert not loops(f"Title\n{rule}", cut_off=cut_off)
+
+
+def test_signs_without_end_are_a_loop():
+    assert loops("Title\n" + "=" * 300, cut_off=True)
+
+
 def test_loop_must_be_at_the_end():
     assert not loops("na " * 16 + "and then it was over")
-
-
-ITEM = "the model is not able to see the answer"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,38 @@ RIGHT = [
     ("spell_first_word", GO, "G, O."),
     ("spell_first_word", "don't go", "d-o-n-'-t"),
     ("spell_first_word", "don't go", "d o n t"),
+    # found by a reviewer, and others of the same kinds
+    ("contains_word", GO, "No, it's not there."),
+    ("contains_word", LATE, "Yes, it's mentioned."),
+    ("contains_word", LATE, "Yes, it isn't missing."),
+    ("contains_word", GO, "No, that's absent."),
+    ("count_words", GO, "It's 4 words."),
+    ("count_words", GO, "That's four."),
+    ("count_words", GO, "The sentence is 4 words long."),
+    ("count_words", GO, "I count 4 words."),
+    ("first_word", GO, "It's the very first word: go"),
+    ("first_word", "it's late", "It's"),
+    ("first_word", "well-known men came", "Well-known"),
+    ("first_word", "well-known men came", "well"),
+    ("last_word", GO, "It finishes with hear."),
+    ("last_word", GO, "The sentence finished with: hear"),
+    ("last_word", "he gave me his word", "word"),
+    ("last_word", "he gave me his word", "The last word is word."),
+    ("one_word", GO, "Well\u2010being"),
+    ("one_word", GO, "Well\u2011being"),
+    *(
+        ("spell_first_word", "please go", "-".join("please").replace("-", sign))
+        for sign in "\u2010\u2011\u2012\u2013\u2212·"
+    ),
+    ("spell_first_word", "please go", "please = p-l-e-a-s-e"),
+    ("spell_first_word", "please go", "Please is spelt as p-l-e-a-s-e."),
+    ("spell_first_word", "please go", "The first word, please, is spelled p-l-e-a-s-e."),
+    ("spell_first_word", "please go", "It's p-l-e-a-s-e"),
+    ("json", GO, '```json\r\n{"text": "go do you hear"}\r\n```'),
+    ("json", GO, '```json {"text": "go do you hear"} ```'),
+    ("json", GO, '```{"text": "go do you hear"}```'),
+    ("json", GO, '`{"text": "go do you hear"}`'),
+    ("upper_case", "sure he said yes go on", "SURE, HE SAID YES! GO ON."),
 ]
 
 WRONG = [
@@ -118,6 +150,18 @@ WRONG = [
     ("spell_first_word", GO, "o-g"),
     ("spell_first_word", GO, "g-o-d-o"),
     ("spell_first_word", GO, "h-e-a-r"),
+    # found by a reviewer, and others of the same kinds
+    ("contains_word", GO, "No, it isn't absent."),
+    ("contains_word", LATE, "Yes, it's absent."),
+    ("contains_word", GO, "No, it's mentioned."),
+    ("count_words", GO, "It's 5 words."),
+    ("last_word", "he gave me his word", "The last word"),
+    ("last_word", "he gave me his word", "last word"),
+    ("first_word", "the words are few", "First the"),
+    ("first_word", GO, "It finishes with go."),
+    ("upper_case", "please call me in the evening", "SURE! PLEASE CALL ME IN THE EVENING"),
+    ("spell_first_word", "please go", "hear = p-l-e-a-s-e"),
+    ("one_word", GO, "Go\u2011do\u2011you\u2011hear"),
 ]
 
 

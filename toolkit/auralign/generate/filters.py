@@ -18,11 +18,14 @@ CUT_OFF_REPEATS, LONG_BLOCK_REPEATS, LONG_BLOCK_WORDS = 3, 2, 20
 MIN_SHORT_LOOP_WORDS = 5
 # Of writing without spaces, and of a letter that never ends
 MIN_LETTER_REPEATS, MIN_LOOP_LETTERS, MAX_BLOCK_LETTERS = 4, 32, 100
+MIN_LOOP_SIGNS = 120  # of "=====", which may be the line under a title
 # Of an item in a list or of a heading: the number differs, although the items are the same.
 NUMBER, LETTER = r"[A-Za-z]{0,2}\d+(?:\.\d+)*", r"(?:[A-Za-z]|[ivxIVX]+)"
 MARKER = re.compile(  # such as 1. (2) **3.** [4] Q5:, #6, 1.7, b) and -
     rf"[(\[*#]*{NUMBER}[.):\]]+\**|[(\[*#]+{NUMBER}|\d+(?:\.\d+)+|[(\[*]*{LETTER}[)\]]\**|[-*•–]|#+"
 )
+
+SIGNS_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 class Answered(NamedTuple):
@@ -52,28 +55,37 @@ def check(
 def loops(text: str, *, cut_off: bool = False) -> bool:
     """Whether the text ends in a block of words that occurs at least four times in a row, sixteen words in all.
 
+    Neither case nor punctuation around a word nor the numbers of a list are compared; of a text without spaces its letters are.
+
     Arguments
     ---------
     text : str
     cut_off : bool
         Whether the text ends at a length limit, maybe within a word, and not where the LLM ended it; default False. Then three
         times are enough, and two if the block has at least twenty words; half of the text, if it is short, and five words are
-        enough; the numbers of a list are not compared; and of a text without spaces its letters are.
+        enough.
 
     >>> loops("I do not know. " * 3 + "I do"), loops("I do not know. " * 4 + "I d", cut_off=True)
     (False, True)
     >>> loops("Yes: no no no no no", cut_off=True), loops("I see: no no no no", cut_off=True)
     (True, False)
     """
-    words = text.split()
-    if not cut_off:
-        return any(
-            _repeats(words, block, max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block)))
-            for block in range(1, MAX_BLOCK_WORDS + 1)
-        )
-    unnumbered = [word for word in words if not MARKER.fullmatch(word)]
-    wholes = (words, words[:-1], unnumbered, unnumbered[:-1])  # the last word may be the beginning of one
-    return any(map(_loops_in_words, wholes)) or bool(words) and _loops_in_letters(words[-1])
+    words = text.casefold().split()
+    wholes = [[*map(_bare, words)], [_bare(word) for word in words if not MARKER.fullmatch(word)]]
+    if words and _loops_in_letters(_bare(words[-1])):
+        return True
+    if cut_off:  # the last word may be the beginning of one
+        return any(_loops_in_words(whole[:end]) for whole in wholes for end in (None, -1))
+    return any(
+        _repeats(whole, block, max(MIN_REPEATS, -(-MIN_LOOP_WORDS // block)))
+        for whole in wholes
+        for block in range(1, MAX_BLOCK_WORDS + 1)
+    )
+
+
+def _bare(word: str) -> str:
+    """A word without the signs around it; as it is if it has no other."""
+    return SIGNS_AROUND.sub("", word) or word
 
 
 def _repeats(items: Sequence, block: int, repeats: int) -> bool:
@@ -94,7 +106,8 @@ def _loops_in_words(words: list[str]) -> bool:
 
 
 def _loops_in_letters(word: str) -> bool:
+    least = MIN_LOOP_LETTERS if any(map(str.isalnum, word)) else MIN_LOOP_SIGNS
     return any(
-        _repeats(word, block, max(MIN_LETTER_REPEATS, -(-MIN_LOOP_LETTERS // block)))
+        _repeats(word, block, max(MIN_LETTER_REPEATS, -(-least // block)))
         for block in range(1, min(MAX_BLOCK_LETTERS, len(word) // MIN_LETTER_REPEATS) + 1)
     )

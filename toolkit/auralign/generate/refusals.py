@@ -32,7 +32,9 @@ CONTRACTIONS |= {
     "there's": "there is",
 }
 SOUND = "(?:audio|sound|speech|voice|recording|clip|speaker)s?"
-INPUT = rf"(?:[\w-]+ )?(?:{SOUND}|(?:text|sentence|file|transcript|input|passage|attachment)s?)\b"
+INPUTS = f"(?:{SOUND}|(?:text|sentence|file|transcript|input|passage|attachment)s?)"
+INPUT = rf"(?:[\w-]+ )?{INPUTS}\b"
+MESSAGE = r"(?:in|with|to) (?:your|this|our|the) (?:message|prompt|request|question|input|conversation)\b"
 # What an assistant works on, and what it will not give.
 MATTER = re.compile(
     rf"\b(?:{SOUND}|(?:text|task|request|question|prompt|instruction|sentence|message|content|conversation|topic|transcript"
@@ -41,7 +43,19 @@ MATTER = re.compile(
     r"|illegal|explicit|offensive|inappropriate|dangerous|hateful|copyrighted|violence)\b"
     # what people tell each other too: only at the end of the clause
     r"|\b(?:this|that|your|the)(?: \w+)? (?:story|stories|news)$"
+    # deeds on what was said
+    r"|^(?:count|spell|determin|identif|translat|revers|sort|put|convert|extract|list|repeat|transcrib|provid|process)\w* "
+    r"(?:.* )?(?:(?<!into )(?:words?|letters?|characters?|digits?|numbers?)$"
+    r"|(?:in|into|to) (?:upper ?case|lower ?case|capitals)\b)"
+    r"|^translat\w* (?:.* )?(?:in|into|to|from) (?:english|french|german|spanish|italian|portuguese|dutch|polish|russian|turkish"
+    r"|chinese|mandarin|japanese|korean|arabic|hindi|latin|greek|swedish|danish|other languages?)$"
 )
+# What a person cannot make out either: "the text on that sign", "that language"; and how short an answer cannot be.
+OF_A_THING = re.compile(
+    r"^(?:see|hear|read|understand)\w* (?:.* )?"
+    r"(?:(?:of|on|from) (?:the|that|this|a) (?P<thing>\w+)|(?:that|this|the|your) language)$"
+)
+SHORTLY = re.compile(r"\bin (?:just )?(?:one|two|three|a few|so few|a single) (?:words?|sentences?|lines?)$")
 # What is missing for the deed, and so no part of its object.
 WITHOUT = re.compile(
     rf" ?\bwithout (?:(?:more|further|additional|enough|any|the|an?|your) )+(?:{INPUT}|context|details?|information)\b.*"
@@ -53,14 +67,14 @@ PERSONAL = (
 DEED = (
     "(?:do(?:ing)?|see(?:ing)?|mak(?:e|ing)|(?:answer|continu|complet|writ|creat|produc|repeat|shar|provid|generat|translat|transcrib|process|access"
     "|perform|execut|analy|interpret|summari|describ|recogni|detect|identif|determin|brows|discuss|engag|respond|reply|comment"
-    "|speak|fulfil|open|view|play|understand|read|offer|giv|recommend|endors|promot|express|verif|confirm|tell|hear|listen"
+    "|count|spell|put|convert|revers|extract|speak|fulfil|open|view|play|understand|read|offer|giv|recommend|endors|promot|express|verif|confirm|tell|hear|listen"
     "|assess|judg|infer|comply|assist|interact|search|rat|evaluat|help|talk|say|reveal)[a-z]*)"
 )
 # Deeds that need no object, and words that may be beside them.
 ALONE = frozenset(
     "do answer answering comply help assist respond hear listen write translate transcribe repeat continue provide comment"
     " discuss talk say tell you that this it these those so such what was is has are were have been said saying asked ask asking"
-    " here further about for with on in to as like for directly due because i am".split()
+    " here further about for with on in to as for directly due because i am".split()
 )
 ADVERB = "(?:(?:currently|quite|also|actually|simply|just|really|directly|physically|respectfully|politely|only) )*"
 LEAD = _any(
@@ -94,10 +108,16 @@ LACKED = re.compile(rf"{LEAD}(?:i|we) {ADVERB}{HAS_NO}\b(?P<object>.*)")
 LACK = re.compile(
     rf"\b(?:(?:cap)?abilit(?:y|ies)|capacity|personal \w+(?=$| (?:or|and|like|to)\b)"
     rf"|(?:information|context)(?=$| (?:about|on) (?:that|this|it|(?:the|your) (?:{SOUND}|topic|question))\b| to\b)"
-    rf"|{SOUND}(?=$| (?:about|on|to|file|clip|in your)\b)"
+    rf"|{SOUND}(?=$| (?:about|on|to|file|clip)\b)"
+    rf"|{INPUTS} (?:(?:attached|provided|included|given)\b|{MESSAGE})"
     r"|(?:feelings|emotions|an opinion|opinions|ears|a body)(?:$| (?:or|like|on this|on that)\b)|access(?:$|.*\bto that\b))"
 )
 MODEL = r"(?:ai|(?:large )?language model|chatbot|text(?:-(?:based|only) \w+| model))\b(?! \w+er\b)"
+# After an input that is missing here, and not in somebody's day: "please send the file so that I can", but not "to my office".
+MISSING = (
+    rf"(?= ?(?:$|[.,!?;:]|{MESSAGE}|(?:file|here|again|first|so|and|you|that|which|because)\b|(?:to|for) me\b"
+    rf"|(?:to be|of the {SOUND}|for (?:this|the)|at (?:this|the) (?:time|moment)|to {DEED})\b))"
+)
 GIVE = "(?:provide|include|attach|upload|share|send)d?"
 OTHERWISE = re.compile(
     LEAD
@@ -111,13 +131,13 @@ OTHERWISE = re.compile(
         "(?:guidelines|policy|policies|programming|capabilities|abilities|(?:what )?i can)",
         "my (?:programming|guidelines|polic(?:y|ies)|capabilities|instructions) (?:do|does|will|is|are)? ?"
         r"(?:not|forbids?|prohibits?|prevents?|limited)\b",
-        r"i (?:can only|am only able to) (?:process|understand|read|work with|handle)\b.*\btext",
+        r"i (?:(?:can )?only|am only able to) (?:process|understand|read|work with|handle)\b.*\btext(?! message)",
         rf"(?:there (?:is|was) )?(?:no|any) {INPUT}(?: \w+){{0,2}} "
         rf"(?:provided|attached|given|included|supplied|for me|in your|to {DEED})\b",
-        rf"you (?:did not|have not|forgot to) {GIVE} (?:(?:me|with|any|an?|the|your) )*{INPUT}",
-        rf"(?:please|could you|can you)(?: please)? {GIVE} (?:(?:me|us|with|the|your|an?|some) )*{INPUT}"
+        rf"you (?:did not|have not|forgot to) {GIVE} (?:(?:me|with|any|an?|the|your) )*{INPUT}{MISSING}",
+        rf"(?:please|could you|can you)(?: please)? {GIVE} (?:(?:me|us|with|the|your|an?|some) )*{INPUT}{MISSING}"
         r"(?!.*\b(?:when|if|once|after|as soon)\b)",
-        rf"(?:the|your) {INPUT} (?:is|was|were) not (?:accessible|available|provided|attached)\b",
+        rf"(?:the|your) {INPUT} (?:is|was|were) not (?:accessible|available|provided|attached){MISSING}",
     )
 )
 OPENING = 400  # letters of an answer that are looked at
@@ -127,7 +147,9 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+")
 CLAUSE = re.compile(r"[.,!?;:\u2013\u2014]+\s*|\s+(?=(?:so|because) )")
 QUOTED = re.compile(r"[\"“”][^\"“”]*[\"“”]\W*\w")
 GOES_ON = re.compile(r"[\W_]*(?:but|so|as|because|since|please|i|can|could)\b")
-NARRATED = re.compile(r"\b(?:he|she|they|says?|said|asks?|asked|told)\b")
+NARRATED = re.compile(  # but not what the user said
+    r"\b(?:he|she|they)\b|(?<!\byou )(?<!\byou have )(?<!\bwas )(?<!\bis )\b(?:says?|said|asks?|asked|told)\b(?! me\b)"
+)
 
 
 def is_refusal(text: str, phrases: Sequence[str] | None = None) -> bool:
@@ -179,6 +201,11 @@ def _refuses(sentence: str) -> bool:
         return False
     deed = WITHOUT.sub("", found["object"])
     words = {_infinitive(word) for word in re.findall(r"[a-z]+", deed)}
+    of_a_thing = OF_A_THING.match(deed)
+    if SHORTLY.search(deed) or (of_a_thing and not MATTER.match(of_a_thing["thing"] or "")):
+        return False
+    if words == {"understand"}:  # "I do not understand", and nothing else
+        return clause == sentence.rstrip(" .!?")
     is_matter = bool(MATTER.search(deed))
     if refused and words == {"hear", "you"}:  # unless the noise around is the reason
         return clause == sentence.rstrip(" .!?") or bool(GOES_ON.match(sentence[len(clause) :]))

@@ -46,7 +46,9 @@ OPENING = "ANSWER"
 NUM_ITEMS = 3
 MAX_DIGITS = 6  # of a number of words; int() refuses thousands of digits
 
-FENCE = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
+FENCE = re.compile(
+    r"```(?:\w*[ \t]*\r?\n|(?:json|text|txt|plaintext|markdown)\s+)?(.*?)\s*```", re.DOTALL | re.IGNORECASE
+)
 # The mark before an item: "1. go", "2) do", "(c) you", "- hear".
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
 AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…#()[]<>="
@@ -59,15 +61,22 @@ POSITIONS = {
     "first": frozenset(
         "first opening initial begins began begin starts started start opens opened open beginning".split()
     ),
-    "last": frozenset("last final closing ends ended end closes closed close ending".split()),
+    "last": frozenset(
+        "last final closing ends ended end closes closed close ending finishes finished finish finishing".split()
+    ),
 }
-PLACE_FRAME = SENTENCE_WORDS | frozenset("comes came by said spoken".split())
+PLACE_FRAME = SENTENCE_WORDS | frozenset("comes came by said spoken very".split())
 COUNT_FRAME = SENTENCE_WORDS | frozenset(
-    "there contains contain consists consist holds hold number count total exactly in all made up comprises".split()
+    "there contains contain consists consist holds hold number count counted total exactly in all made up comprises"
+    " i long".split()
 )
+LINKS = frozenset("is was with by comes came in as".split())
+"""Between a sentence's frame and the word that it names."""
+# "It's go" is "it is go" in a frame; what was said may be "it's".
+SHORT_IS = re.compile(r"^(it|that|this|there|here|what|word|sentence|answer|number)'s$")
 NEGATIONS = frozenset("not doesn't isn't wasn't didn't don't never nowhere absent missing cannot".split())
 ASSERTIONS = frozenset(
-    "does do did occur occurs occurred appear appears appeared is was contain contains used found there true".split()
+    "does do did occur occurs occurred appear appears appeared is was contain contains used found mentioned there true".split()
 )
 YES_NO_FRAME = (
     SENTENCE_WORDS
@@ -80,12 +89,15 @@ ANSWER_LEAD = re.compile(r"^(?:the |my )?answer(?:\s+is\b|\s*[:=-])\s*", re.IGNO
 # A word of the instruction alone is no answer to "what is it about, in one word?".
 ASKED_NOUNS = frozenset("word topic title mood".split())
 CAPITALS = frozenset("capital capitals uppercase upper".split())
+CHATTER = frozenset("sure okay ok certainly absolutely".split())
+# The signs between the letters of a word: hyphens and dashes, and a point in the middle.
+HYPHENS = r"\-\u2010-\u2015\u2212"
 NOT_RUSSIAN = frozenset("іїєґўјљњћђџѓќѕәғқңөұүһ")
 SHORTEST_RUN = 4  # words that are written as one
 SHORTEST_ECHO = 4  # words in a row that are in an instruction
 SPELLING_LEAD = re.compile(
-    r"^(?:(?:the )?(?:(?:first|opening) )?word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is)"
-    r"(?: spelt| spelled)?\s*:?\s+",
+    r"^(?:(?:the )?(?:(?:first|opening) )?word(?: (?:of|in) (?:the|this|that) (?:sentence|speech|text))?(?: is)?|it is|it's)"
+    r"(?: spelt| spelled)?(?: as)?\s*:?\s+",
     re.IGNORECASE,
 )
 SMALL = {
@@ -179,29 +191,38 @@ def _upper_case(answer: str, said: str) -> bool:
         raise ValueError(
             f"upper_case: the transcript {said[:40]!r} is in capitals, so that a copy would obey; give it in lower case"
         )
-    added = CAPITALS.intersection(english_words(answer)).difference(english_words(said))
+    added = (CAPITALS | CHATTER).intersection(english_words(answer)).difference(english_words(said))
     return _unfence(answer).isupper() and not added and is_transcription(answer, said)
 
 
 def _first_word(answer: str, said: str) -> bool:
-    return _is_placed(answer, said, english_words(said)[:1], "first")
+    return _is_placed(answer, said, said.split()[:1], "first")
 
 
 def _last_word(answer: str, said: str) -> bool:
-    return _is_placed(answer, said, english_words(said)[-1:], "last")
+    return _is_placed(answer, said, said.split()[-1:], "last")
 
 
 def _is_placed(answer: str, said: str, expected: list[str], position: str) -> bool:
-    """Whether the answer is the expected word, alone, or last or first in a short sentence that names the position."""
-    words = english_words(_lead_off(answer))
-    if not expected or not words:
-        return False
+    """Whether the answer is the expected word, alone, or last or first in a short sentence that names the position.
+
+    The word that is expected may have hyphens: then it is several, or the one of them at that end of the sentence.
+    """
+    parts = english_words(" ".join(expected))
+    ends = parts[:1] if position == "first" else parts[-1:]
+    return bool(parts) and any(_names_word(answer, said, word, position) for word in (parts, ends))
+
+
+def _names_word(answer: str, said: str, expected: list[str], position: str) -> bool:
+    words, size = english_words(_lead_off(answer)), len(expected)
     if words == expected or english_words(answer) == expected:
         return True
-    if words[-1:] == expected:
-        frame = words[:-1]
-    elif words[:1] == expected and words[1:2] in (["is"], ["was"], ["comes"], ["came"]):
-        frame = words[1:]
+    if words[-size:] == expected:
+        frame = _write_out(words[:-size])
+        if frame[-1:] != ["word"] and LINKS.isdisjoint(frame[-1:]) and expected[-1] in SENTENCE_WORDS:
+            return False  # "the last word" is the frame alone
+    elif words[:size] == expected and words[size : size + 1] in (["is"], ["was"], ["comes"], ["came"]):
+        frame = words[size:]
     else:
         return False
     known = PLACE_FRAME | POSITIONS[position]
@@ -212,8 +233,13 @@ def _is_placed(answer: str, said: str, expected: list[str], position: str) -> bo
     return names_it and known.issuperset(frame)
 
 
+def _write_out(words: list[str]) -> list[str]:
+    """Words with "it is" for "it's"."""
+    return [part for word in words for part in SHORT_IS.sub(r"\1 is", word).split()]
+
+
 def _count_words(answer: str, said: str) -> bool:
-    numbers, others = _read_numbers(english_words(_lead_off(answer)))
+    numbers, others = _read_numbers(_write_out(english_words(_lead_off(answer))))
     return set(numbers) == {len(english_words(said))} and COUNT_FRAME.issuperset(others)
 
 
@@ -237,7 +263,7 @@ def _read_numbers(words: list[str]) -> tuple[list[int], list[str]]:
 
 def _one_word(answer: str, said: str) -> bool:
     bare = _unmark(answer)
-    parts = re.split(r"['’-]", bare)
+    parts = re.split(rf"['’{HYPHENS}]", bare)
     spoken, written = english_words(said), english_words(bare)
     if bare.lower() in ASKED_NOUNS.difference(spoken):
         return False
@@ -296,7 +322,7 @@ def _in_script(text: str, name: str) -> bool:
 
 def _contains_word(answer: str, said: str) -> bool:
     right, wrong = ("yes", "no") if ASKED_WORD in english_words(said) else ("no", "yes")
-    words = english_words(_lead_off(answer))
+    words = _write_out(english_words(_lead_off(answer)))
     rest = words[1:]
     if (
         words[:1] != [right]
@@ -305,16 +331,16 @@ def _contains_word(answer: str, said: str) -> bool:
         or not (YES_NO_FRAME | {right}).issuperset(rest)
     ):
         return False
-    # "Yes, it does not" and "No, it does" contradict themselves.
-    is_denied, is_asserted = not NEGATIONS.isdisjoint(rest), not ASSERTIONS.isdisjoint(rest)
+    # "Yes, it does not", "No, it does" and "No, it isn't absent" contradict themselves.
+    num_negations = sum(word in NEGATIONS for word in rest)
+    is_denied, is_asserted = num_negations % 2 == 1, num_negations > 0 or not ASSERTIONS.isdisjoint(rest)
     return not is_denied if right == "yes" else is_denied or not is_asserted
 
 
 def _json(answer: str, said: str) -> bool:
     try:
-        value = json.loads(
-            _unfence(answer), object_pairs_hook=tuple
-        )  # in pairs, so that a key may not be there twice
+        # In pairs, so that a key may not be there twice.
+        value = json.loads(_unfence(answer).strip("`"), object_pairs_hook=tuple)
     except (ValueError, RecursionError):  # no JSON, or thousands of brackets
         return False
     if not isinstance(value, tuple) or len(value) != 1:
@@ -337,10 +363,16 @@ def _begins_with(answer: str, said: str) -> bool:
 def _spell_first_word(answer: str, said: str) -> bool:
     expected = "".join(english_words(said)[:1]).replace("'", "")
     text = SPELLING_LEAD.sub("", _lead_off(answer), count=1)
-    before, colon, behind = re.sub(r"\(|\bis spel(?:t|led)\b", ":", text, count=1).partition(":")
-    if colon and english_words(before) == english_words(said)[:1]:
+    before, colon, behind = re.sub(
+        r"[(=]|\bis spel(?:t|led)(?: as| out as)?\b", ":", text, count=1
+    ).partition(":")
+    *frame, named = english_words(before) or [""]
+    if colon and [named] == english_words(said)[:1] and (PLACE_FRAME | POSITIONS["first"]).issuperset(frame):
         text = _bare(behind)
-    letters = [letter.strip(AROUND) or letter for letter in re.split(r"[\s.,–—-]+", text.strip(" -–—"))]
+    letters = [
+        letter.strip(AROUND) or letter
+        for letter in re.split(rf"[\s.,·•{HYPHENS}]+", re.sub(rf"^[ {HYPHENS}]+|[ {HYPHENS}]+$", "", text))
+    ]
     spelt = straighten("".join(letters).lower(), opening=True).replace("'", "")
     return all(len(letter) == 1 for letter in letters) and spelt == expected != ""
 

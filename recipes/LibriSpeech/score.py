@@ -52,8 +52,9 @@ class LibriSpeechJudge(Judge):
     def classify(self, answer, question, said):
         if question.task == "asr":
             return classify_transcript(answer, said, self.accuracy(said, answer))
-        if obey.is_transcription(answer, said):
-            return "transcribed"
+        attempt = obey.classify_attempt(answer, said, question.task)
+        if attempt or obey.is_transcription(answer, said):
+            return attempt or "transcribed"
         return "wrong task" if obey.obeys_another(answer, said, question.task) else "other"
 
     def kind(self, question):

@@ -20,7 +20,7 @@ from pathlib import Path
 from auralign import __version__, script
 from auralign.align import locator
 from auralign.corpora import slue
-from auralign.corpora.slue.answers import SPAN_TASKS, quotes, read_answer
+from auralign.corpora.slue.answers import SPAN_TASKS, is_marked, quotes, read_answer
 from auralign.corpora.slue.metrics import answer_score, list_metrics
 from auralign.corpora.slue.places import places_path, read_places, write_places
 from auralign.fingerprint import describe
@@ -88,7 +88,10 @@ class SlueJudge(Judge):
     def classify(self, answer, question, said):
         if question.task == "asr":
             return classify_transcript(answer, said, self.accuracy(said, answer))
-        if repeats(answer, said):
+        is_marked_up = question.task in ("ner", "nel") and is_marked(
+            answer
+        )  # the transcript, with its entities
+        if repeats(answer, said) and not is_marked_up:
             return "transcribed"
         if read_answer(question.task, answer) is not None:
             return "wrong content"

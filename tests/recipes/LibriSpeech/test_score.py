@@ -44,6 +44,8 @@ def test_an_answer_to_obey_is_worth_what_its_rule_says(judge, answer, score):
         ("upper_case", "The last word is hear.", "wrong task"),
         ("count_words", "GO DO YOU HEAR", "transcribed"),
         ("spell_first_word", "4", "wrong task"),
+        ("json", '{"sentence": "go do you hear"}', "right content in another form"),
+        ("json", '{"text": "stop it now please"}', "wrong content"),
         ("first_word", "yes", "other"),
         ("asr", "go do you here", "wrong content"),
         ("asr", "Nice weather today, is it not?", "wrong task"),

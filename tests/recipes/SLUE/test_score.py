@@ -44,6 +44,7 @@ def judge(places=(), **labels):
         ("ner", "GPE: malta", "GPE: malta", 1.0, None),
         ("ner", "GPE: malta\nGPE: rome", "GPE: malta", 2 / 3, "wrong content"),
         ("ner", "GPE: malta", "Malta, I think", 0.0, "other"),
+        ("ner", "GPE: malta\nGPE: rome", SAID.replace("malta", "% malta ]"), 2 / 3, "wrong content"),
         ("ner", "GPE: malta", SAID.capitalize() + ".", 0.0, "transcribed"),
         ("sentiment", "Positive", "Positive", 1.0, None),
         ("sentiment", "Positive", "Neutral", 0.0, "wrong content"),

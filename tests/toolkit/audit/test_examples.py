@@ -184,3 +184,11 @@ def test_a_sample_is_drawn_evenly_and_all_are_counted(write_rows):
     assert len(seen) == 3000
     assert min(counts) > 60 and max(counts) < 120  # 90 each are expected
     assert [one.text for one in draw(source, 20, 1, seen.append)] == [str(number) for number in range(10)]
+
+
+def test_empty_transcripts_are_counted_as_such(write_rows):
+    """The cell of a CSV may be empty by mistake: an audit must not measure it without a word."""
+    source = foreign_source(write_rows([ROW, {**ROW, "text": " "}, {**ROW, "text": ""}]))
+    assert [example.text.strip() for example in source.iterate()] == ["three", "", ""]
+    ((note, count),) = source.notes.items()
+    assert (count, "transcripts are empty" in note, "--manifest" in note) == (2, True, True)

@@ -52,6 +52,21 @@ def test_a_transcript_obeys_no_rule(part, task):
         ("spanish", "one two five", "one two five", 0),
         ("german", "one two five", "Auf Deutsch: eins zwei fuenf", 1),
         ("continue", "seven eight", "nine zero one", 1),
+        # found by a reviewer, and others of the same kinds
+        ("largest", "one nine five", "nine is the largest one.", 1),
+        ("smallest", "four two nine", "The smallest one: two", 1),
+        ("first", "nine three one", "9 is the first one", 1),
+        ("first", "one three nine", "9 is the first one", 0),
+        ("smallest", "four one nine", "the smallest one", 1),
+        ("even", "three two five", "There is one even number: two", 1),
+        ("even", "three two five", "Just one: 2", 1),
+        ("even", "two four five", "There are two even digits: two and four", 1),
+        ("even", "three two five", "There is one: 2", 1),
+        ("count", "one two five", "There are three digits", 1),
+        ("repeat", "one two five", "There are one two five", 1),
+        ("german", "two three", "Ein Berliner würde sagen: zwei drei", 1),
+        ("german", "one three", "ein drei", 1),
+        ("german", "one three", "ein, drei", 1),
         ("repeat", "three five", "35", 1),
         ("repeat", "three five", "three nine", 0),
         ("sort", "five one", "", 0),
@@ -100,6 +115,22 @@ def test_a_spoken_command_asks_for_its_task():
         is digits.spoken_command("")
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "expected"),
+    [
+        ("json", '{"sentence": "go and do you hear"}', "right content in another form"),
+        ("json", "{'text': 'go and do you hear'}", "right content in another form"),
+        ("json", '{"text": "something else"}', "wrong content"),
+        ("json", "go and do you hear", "transcribed"),
+        ("first_word", "“Go and do you hear”", "transcribed"),
+        ("first_word", "« go and do you hear »", "transcribed"),
+    ],
+)
+def test_an_attempt_at_json_and_a_transcript_in_quotes_have_their_classes(task, answer, expected):
+    question = Question("q", "u", "g", task, "{speech}", None)
+    assert GeneralisationJudge(sentences.TASKS).classify(answer, question, SAID) == expected
 
 
 def test_an_own_answer_is_compared_by_its_words():

@@ -7,6 +7,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -19,9 +20,12 @@ from auralign.files import PathLike
 from auralign.hub import parse, resolve
 from auralign.layout import SLOT
 from auralign.progress import show_seconds
+from auralign.text.words import UNSPACED
 
 FRAME_POSITIONS = 30  # of the chat template around a turn
 LETTERS_PER_TOKEN = 4
+UNSPACED_LETTER = re.compile(f"[{UNSPACED}]")  # such as a Chinese character: a token each
+HALVES = ("float16", "bfloat16", "torch.float16", "torch.bfloat16")
 PASSES = 2  # the target as it is, and with another word in the transcript
 # Operations a second: of a CPU core in fp32 (measured with SmolLM2-135M, one thread), and of a GPU in bf16 (assumed).
 CPU_RATE, GPU_RATE = 5e10, 5e13
@@ -58,17 +62,19 @@ class Cost:
 
 def estimate(examples: Sequence[Example], llm: PathLike) -> Cost:
     """The cost of reading some examples with an LLM that is named by a folder or an id; nothing is fetched."""
-    letters = sum(
-        len(part)
+    parts = [
+        part
         for one in examples
         for part in (one.text, (one.instruction or "").replace(SLOT, ""), one.response)
-    )
-    positions = letters // LETTERS_PER_TOKEN + FRAME_POSITIONS * len(examples)
+    ]
+    letters, unspaced = sum(map(len, parts)), sum(len(UNSPACED_LETTER.findall(part)) for part in parts)
+    positions = (letters - unspaced) // LETTERS_PER_TOKEN + unspaced + FRAME_POSITIONS * len(examples)
     return Cost(len(examples), PASSES * positions, count_parameters(llm))
 
 
 def count_parameters(llm: PathLike) -> int | None:
-    """The parameters of an LLM, from the headers of its weights; None if they are not on this machine, or not safetensors."""
+    """The parameters of an LLM, from the headers of its weights, or, if these are not safetensors, from their size in bytes and
+    the configuration's dtype; None if they are not on this machine."""
     if parse(llm) is None:
         folder = resolve(llm)
     else:
@@ -77,9 +83,20 @@ def count_parameters(llm: PathLike) -> int | None:
             return None
         folder = found
     files = weight_files(folder)
-    if not files or any(file.suffix != ".safetensors" for file in files):
+    if not files:
         return None
-    return sum(map(_count, files))
+    if all(file.suffix == ".safetensors" for file in files):
+        return sum(map(_count, files))
+    return sum(file.stat().st_size for file in files) // _stored_bytes(folder)
+
+
+def _stored_bytes(folder: Path) -> int:
+    """The bytes of a stored parameter, as the configuration has its dtype: 2 for half precision, else 4."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        return 2 if str(config.get("dtype") or config.get("torch_dtype")) in HALVES else 4
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return 4
 
 
 def _cached(llm: PathLike) -> Path | None:

@@ -93,6 +93,8 @@ def foreign_source(
                     f"{position}: no transcript in {list_names(row)}; give its column, --column text=NAME, or the utterances by "
                     f"id, {where}"
                 )
+            if not values["text"].strip():
+                source.notes[EMPTY_TRANSCRIPT] += 1
             given = row.get("attributes")
             known |= given if isinstance(given, dict) else {}
             known |= {name: get_cell(row, column, position) for name, column in attributes.items()}
@@ -121,6 +123,12 @@ def foreign_source(
 
     source.iterate = iterate
     return source
+
+
+EMPTY_TRANSCRIPT = (
+    "transcripts are empty, and are read as speech in which nothing was said; if the text is elsewhere, give it by --column "
+    "text=NAME or --manifest FILE"
+)
 
 
 def _read_row(row: Row, position: str, columns: Mapping[str, str]) -> dict[str, Any]:

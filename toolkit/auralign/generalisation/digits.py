@@ -27,12 +27,14 @@ GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "a
 ENGLISH_VALUES = {word: value for value, word in enumerate(ENGLISH)}
 SPANISH_VALUES = {word: value for value, word in enumerate(SPANISH)}
 GERMAN_VALUES = {word: value for value, word in enumerate(GERMAN)} | {"fuenf": 5, "ein": 1, "zwo": 2}
-# "One" that is no digit: "the largest one is nine", "the even ones are two and four".
+# "One" that is no digit: "the largest one is nine", "the even ones: two and four", "nine is the largest one".
 PRONOUN = re.compile(
-    r"\b(?:even|odd|first|last|largest|smallest|biggest|greatest|least|lowest|highest|maximum|minimum|final|opening|next|that|this"
-    r"|which|no) ones?\b(?= (?:is|are|was|were|in|of)\b)",
+    r"\b(?:even|odd|first|last|largest|smallest|biggest|greatest|tiniest|least|lowest|highest|maximum|minimum|final|opening|next|that"
+    r"|this|which|no) ones?\b(?= (?:is|are|was|were|in|of|here)\b|\s*(?:[:.,;!?–—-]|$))",
     re.IGNORECASE,
 )
+# German "ein" before a noun: "ein Berliner würde sagen".
+ARTICLE = re.compile(rf"\bein(?= (?!(?:{'|'.join(GERMAN)}|fuenf|zwo|ein|und)\b)[^\W\d_])", re.IGNORECASE)
 NUM_CONTINUED = 3
 # The number of an item in a list: "1. three", "(2) five".
 ITEM_NUMBER = re.compile(r"(?:(?<=\s)|^)\(?(\d{1,2})[.)]\s+(?=\S)")
@@ -176,6 +178,13 @@ ONE_DIGIT = frozenset({"first", "last", "count", "smallest", "largest"})
 COUNTED = re.compile(
     r"\b(?:of|among|in|from) (?:the|these|those|all) \w+ (?:digits|numbers)\b", re.IGNORECASE
 )
+# How many there are, and not which: "there is one even number: two", "just one: 2".
+HOW_MANY = re.compile(
+    r"\bthere (?:is|are) (?:(?:only|just|exactly) )?\w+(?:(?: (?:even|odd))? (?:digit|number|one)s?\b|(?=\s*:))"
+    r"|\b(?:only|just) \w+(?=\s*:)"
+    r"|\b\w+ (?:even|odd) (?:digit|number|one)s?\b",
+    re.IGNORECASE,
+)
 VALUES = {"spanish": SPANISH_VALUES, "german": GERMAN_VALUES}
 OTHER_NAMES = {"repeat": ("transcription", "transcribe", "asr")}
 
@@ -189,12 +198,20 @@ def read_digits(text: str, values: dict[str, int] = ENGLISH_VALUES) -> list[int]
     ([9, 5], [1, 2, 3])
     """
     found: list[int] = []
-    for word in english_words(PRONOUN.sub(" ", _without_item_numbers(text))):
+    listed = _without_item_numbers(text)
+    spoken = english_words(ARTICLE.sub(" ", listed) if values is GERMAN_VALUES else PRONOUN.sub(" ", listed))
+    if values is ENGLISH_VALUES and not _hold_digits(spoken):
+        spoken = english_words(listed)  # "the smallest one": no pronoun, as nothing else is named
+    for word in spoken:
         if word in values:
             found.append(values[word])
         elif word.isascii() and word.isdecimal() and values is ENGLISH_VALUES:
             found += map(int, word)
     return found
+
+
+def _hold_digits(spoken: Sequence[str]) -> bool:
+    return any(word in ENGLISH_VALUES or word.isdecimal() for word in spoken)
 
 
 def _without_item_numbers(text: str) -> str:
@@ -228,6 +245,8 @@ def _is_right(name: str, answer: str, said: str) -> float:
     values = VALUES.get(name, ENGLISH_VALUES)
     if name in ONE_DIGIT:  # "of the four digits" says how many there are, and not which
         answer = COUNTED.sub(" ", answer)
+    if name != "count" and read_digits(HOW_MANY.sub(" ", answer), values):
+        answer = HOW_MANY.sub(" ", answer)
     expected, found = _TABLE[name][2](digits), read_digits(answer, values)
     accepted: Sequence[list[int]] = [expected]
     if values is ENGLISH_VALUES and name != "repeat":

@@ -6,7 +6,8 @@ from auralign.generalisation import NAME, VERSION
 from auralign.generalisation.task import BY_RULE, Task
 from auralign.records import Question
 from auralign.score.judge import TRANSCRIBED, Judge, is_verbatim
-from auralign.text.words import words
+from auralign.score.obey import classify_attempt
+from auralign.text.words import comparable_words, words
 
 YES_NO = frozenset({"contains_word", "person"})
 """Tasks whose answer is yes or no: a wrong one is no answer to another of them."""
@@ -35,7 +36,10 @@ class GeneralisationJudge(Judge):
 
     def classify(self, answer: str, question: Question, said: str) -> str:
         """TRANSCRIBED for a copy of what was said, "wrong task" if the rule of another task holds, else as far as it is known."""
-        if question.task != "repeat" and is_verbatim(words(answer), words(said)):
+        attempt = classify_attempt(answer, said, question.task)
+        if attempt:
+            return attempt
+        if question.task != "repeat" and is_verbatim(comparable_words(answer), comparable_words(said)):
             return TRANSCRIBED
         asks_yes_no = question.task in YES_NO
         others = (

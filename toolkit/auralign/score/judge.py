@@ -19,7 +19,8 @@ EXACT = "exact answers"
 RIGHT = "right"
 OTHER_FORM = "right content in another form"
 TRANSCRIBED = "transcribed"
-WRONG_CLASSES = ("wrong content", "wrong task", OTHER_FORM, TRANSCRIBED, "other")
+WRONG_CONTENT = "wrong content"
+WRONG_CLASSES = (WRONG_CONTENT, "wrong task", OTHER_FORM, TRANSCRIBED, "other")
 TOLERANCE = 0.2
 """Share of the words said that may differ in a transcription, as the connector may mishear."""
 

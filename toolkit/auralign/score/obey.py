@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from auralign.layout import SLOT
+from auralign.score.judge import OTHER_FORM, WRONG_CONTENT
 from auralign.score.metrics import word_error_rate
 from auralign.text.characters import compose, straighten
 from auralign.text.words import english_words
@@ -49,6 +50,7 @@ MAX_DIGITS = 6  # of a number of words; int() refuses thousands of digits
 FENCE = re.compile(
     r"```(?:\w*[ \t]*\r?\n|(?:json|text|txt|plaintext|markdown)\s+)?(.*?)\s*```", re.DOTALL | re.IGNORECASE
 )
+JSON_KEY = re.compile(r"[\"'\w]+\s*:")
 # The mark before an item: "1. go", "2) do", "(c) you", "- hear".
 MARK = re.compile(r"^\s*(?:[-*•–]|\(?(?:\d{1,2}|[a-c])[.)])(?:\s+|$)")
 AROUND = " \t\n\r\"'`*_“”‘’«».,!?;:…#()[]<>="
@@ -162,6 +164,17 @@ def is_transcription(answer: str, said: str) -> bool:
     if not found or not expected:
         return False
     return word_error_rate([" ".join(expected)], [" ".join(found)]) <= TOLERANCE
+
+
+def classify_attempt(answer: str, said: str, task: str) -> str | None:
+    """The class of a wrong answer that tries its task, and so is no transcript although it has the words said; else None.
+
+    That is JSON of another form, such as another key or single quotes around it.
+    """
+    text = _unfence(answer).strip("`")
+    if task != "json" or text[:1] not in ("{", "["):
+        return None
+    return OTHER_FORM if is_transcription(JSON_KEY.sub(" ", text), said) else WRONG_CONTENT
 
 
 def _unfence(answer: str) -> str:

@@ -104,6 +104,8 @@ def test_a_sentiment_is_not_guessed(answer):
 @pytest.mark.parametrize(
     "answer",
     [
+        "The dialog acts are: question_check and thanks",
+        "The dialogue acts are question check, thanks",
         "question_check, thanks",
         "Question check and thanks.",
         '["question_check", "thanks"]',
@@ -125,6 +127,14 @@ def test_listed_acts_are_read(answer):
 )
 def test_acts_are_not_guessed(answer):
     assert read_dialog_acts(answer) is None
+
+
+@pytest.mark.parametrize(
+    "lead", ["The dialog act is: ", "The dialog act is ", "Act: ", "**Acts** are: ", "The labels are: "]
+)
+def test_a_lead_before_one_act_is_no_part_of_it(lead):
+    found = read_dialog_acts(f"{lead}thanks")
+    assert (found.found, found.discarded) == (("thanks",), ())
 
 
 def test_items_that_are_no_act_are_listed():

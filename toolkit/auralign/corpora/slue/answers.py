@@ -52,7 +52,7 @@ def read_answer(task: str, answer: str):
     answer = compose(answer)
     if task in ("ner", "nel"):
         reading = read_entities(answer, RAW_TAGS if task == "ner" else _BOTH_TAGS)
-        if reading is None and _is_marked(answer):  # as models of the SLUE toolkit write it, in raw marks
+        if reading is None and is_marked(answer):  # as models of the SLUE toolkit write it, in raw marks
             reading = read_marked(answer)
         return None if reading is None else reading.found
     if task == "sentiment":
@@ -119,7 +119,7 @@ def read_marked(sentence, marks=RAW_MARKS) -> Reading:
     return Reading(tuple(found), tuple(discarded))
 
 
-def _is_marked(answer: str) -> bool:
+def is_marked(answer: str) -> bool:
     """Whether an answer is a sentence with special characters: it holds a mark and a `]` as words of their own."""
     words = answer.split()
     return CLOSING_MARK in words and any(word in RAW_MARKS for word in words)
@@ -255,7 +255,7 @@ def read_dialog_acts(answer) -> Reading | None:
 
 
 _ACTS_LEAD = re.compile(
-    r"""^[\s"'*{]*(?:the\s)?(?:dialog(?:ue)?[\s_-])?(?:acts?|labels?|answer)["'*]*\s*(?::|are\b|is\b)""",
+    r"""^[\s"'*{]*(?:the\s)?(?:dialog(?:ue)?[\s_-])?(?:acts?|labels?|answer)["'*]*\s*(?:(?:are|is)\b\s*:?|:)""",
     re.IGNORECASE,
 )
 

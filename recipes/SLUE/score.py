@@ -88,9 +88,8 @@ class SlueJudge(Judge):
     def classify(self, answer, question, said):
         if question.task == "asr":
             return classify_transcript(answer, said, self.accuracy(said, answer))
-        is_marked_up = question.task in ("ner", "nel") and is_marked(
-            answer
-        )  # the transcript, with its entities
+        # SLUE's marks stand in the transcript: it is an answer, not a copy.
+        is_marked_up = question.task in ("ner", "nel") and is_marked(answer)
         if repeats(answer, said) and not is_marked_up:
             return "transcribed"
         if read_answer(question.task, answer) is not None:

@@ -112,6 +112,11 @@ REFUSALS = (
     "Please send the recording again.",
     "You did not provide the text to translate.",
     "I can't hear the sound of the recording.",
+    # written later, with the rules at hand; those that were wrong
+    "I am not sure what you are asking. Could you please clarify?",
+    "I'm sorry, but your message appears to be incomplete.",
+    "It looks like you haven't shared any text with me.",
+    "I'm sorry, but there is not enough information in the text.",
 )
 ANSWERS = (
     "I'm sorry to hear that you lost your dog.",
@@ -211,6 +216,9 @@ ANSWERS = (
     "The file was not available yesterday.",
     "I don't understand, the bus was here a minute ago.",
     "I can't explain that text in a few words, but it is about the sea.",
+    # written later, with the rules at hand; those that were wrong
+    "I will have to pass the exam next week.",
+    "I must decline the offer of a second cake.",
 )
 
 

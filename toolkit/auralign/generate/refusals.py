@@ -115,7 +115,7 @@ LACK = re.compile(
 MODEL = r"(?:ai|(?:large )?language model|chatbot|text(?:-(?:based|only) \w+| model))\b(?! \w+er\b)"
 # After an input that is missing here, and not in somebody's day: "please send the file so that I can", but not "to my office".
 MISSING = (
-    rf"(?= ?(?:$|[.,!?;:]|{MESSAGE}|(?:file|here|again|first|so|and|you|that|which|because)\b|(?:to|for) me\b"
+    rf"(?= ?(?:$|[.,!?;:]|{MESSAGE}|(?:file|here|again|first|so|and|you|that|which|because)\b|(?:to|for|with) me\b"
     rf"|(?:to be|of the {SOUND}|for (?:this|the)|at (?:this|the) (?:time|moment)|to {DEED})\b))"
 )
 GIVE = "(?:provide|include|attach|upload|share|send)d?"
@@ -126,7 +126,13 @@ OTHERWISE = re.compile(
         + _any(
             r".*\b(?:i|my|and)\b.*\b(?:not|cannot|unable|no|lack|only)\b", "[, ]*(?:i|my)?$"
         ),  # or is cut off
-        rf"i (?:must|(?:am going to |will )?have to|need to|will) {ADVERB}(?:decline|pass|refuse)\b(?!.*{PERSONAL})",
+        rf"i (?:must|(?:am going to |will )?have to|need to|will) {ADVERB}(?:decline|pass|refuse)"
+        rf"(?=$|[.,;:!]| (?:on |to {DEED} )?(?:this|that|it|(?:the|your|this|that) (?:request|question|one|task|topic))\b"
+        rf"| to {DEED}\b)(?!.*{PERSONAL})",
+        "i am not sure what you are asking",
+        rf"there is not enough (?:information|context)"
+        rf"(?: to {DEED}\b| provided| given| (?:in|about) (?:the|your|this) {INPUT}|$)",
+        "(?:the|your) (?:message|prompt|request|question|input) (?:seems|appears|looks)(?: to be)? (?:incomplete|empty|blank)",
         r".*\b(?:against|violates?|beyond|outside)(?: of)? (?:my|the (?:scope|range|limits) of)\b(?: \w+)* "
         "(?:guidelines|policy|policies|programming|capabilities|abilities|(?:what )?i can)",
         "my (?:programming|guidelines|polic(?:y|ies)|capabilities|instructions) (?:do|does|will|is|are)? ?"

@@ -228,6 +228,7 @@ def _is_placed(answer: str, said: str, expected: list[str], position: str) -> bo
 
 def _names_word(answer: str, said: str, expected: list[str], position: str) -> bool:
     words, size = english_words(_lead_off(answer)), len(expected)
+    known = PLACE_FRAME | POSITIONS[position]
     if words == expected or english_words(answer) == expected:
         return True
     if words[-size:] == expected:
@@ -236,9 +237,10 @@ def _names_word(answer: str, said: str, expected: list[str], position: str) -> b
             return False  # "the last word" is the frame alone
     elif words[:size] == expected and words[size : size + 1] in (["is"], ["was"], ["comes"], ["came"]):
         frame = words[size:]
+    elif size == 1 and words.count(*expected) == 1 and expected[0] not in known:  # "the word go comes first"
+        frame = [word for word in words if word != expected[0]]
     else:
         return False
-    known = PLACE_FRAME | POSITIONS[position]
     # "Word: go" is enough; "the word is go" may be what was said.
     names_it = not POSITIONS[position].isdisjoint(frame) or (
         "word" in frame and not is_transcription(answer, said)
@@ -345,7 +347,7 @@ def _contains_word(answer: str, said: str) -> bool:
     ):
         return False
     # "Yes, it does not", "No, it does" and "No, it isn't absent" contradict themselves.
-    num_negations = sum(word in NEGATIONS for word in rest)
+    num_negations = sum(word in NEGATIONS or word == "no" for word in rest)
     is_denied, is_asserted = num_negations % 2 == 1, num_negations > 0 or not ASSERTIONS.isdisjoint(rest)
     return not is_denied if right == "yes" else is_denied or not is_asserted
 

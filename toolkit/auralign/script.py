@@ -73,7 +73,8 @@ def _say(error: Exception, what: str) -> bool:
         return False
     line = shorten(line, LONGEST_LINE)  # a library may put a whole file into its error
     line = "\n".join(show_controls(part) for part in line.split("\n"))
-    print(f"{os.path.basename(sys.argv[0])}: {what}: {line}", file=sys.stderr)
+    program = os.path.basename(sys.argv[0])
+    print(f"{'auralign' if program == '__main__.py' else program}: {what}: {line}", file=sys.stderr)
     return True
 
 

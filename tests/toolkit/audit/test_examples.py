@@ -192,3 +192,13 @@ def test_empty_transcripts_are_counted_as_such(write_rows):
     assert [example.text.strip() for example in source.iterate()] == ["three", "", ""]
     ((note, count),) = source.notes.items()
     assert (count, "transcripts are empty" in note, "--manifest" in note) == (2, True, True)
+
+
+def test_a_row_of_messages_is_told_how_a_nested_column_is_named(write_rows):
+    said = {"role": "user", "content": "three"}, {"role": "assistant", "content": "I heard three"}
+    path = write_rows([{"messages": [*said]}])
+    with pytest.raises(RecordError, match=r"--column target=NAME \(a nested one is messages.0.content"):
+        list(foreign_source(path).iterate())
+    columns = {"text": "messages.0.content", "target": "messages.1.content"}
+    found = only(foreign_source(path, columns=columns))
+    assert (found.text, found.response) == ("three", "I heard three")

@@ -44,7 +44,7 @@ class Cost:
         return None if self.num_parameters is None else 2 * self.num_parameters * self.num_positions / rate
 
     def __str__(self) -> str:
-        text = f"{self.num_targets:,} targets, about {self.num_positions:,} positions"
+        text = f"{self.num_targets:,} target{'s' * (self.num_targets != 1)}, about {self.num_positions:,} positions"
         on_cpu, on_gpu = self.seconds(CPU_RATE), self.seconds(GPU_RATE)
         if on_cpu is None or on_gpu is None:
             return f"{text}; the LLM is not on this machine yet: add the time to fetch it"

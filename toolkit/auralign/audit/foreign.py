@@ -144,8 +144,10 @@ def _read_row(row: Row, position: str, columns: Mapping[str, str]) -> dict[str, 
                     f"{position}: the {name} could be {' or '.join(there)}; say which: --column {name}=NAME"
                 )
             if not there and name == "target":
+                nested = next((key for key, cell in row.items() if isinstance(cell, (list, dict))), None)
+                hint = f" (a nested one is {nested}.0.content or the like)" if nested else ""
                 raise RecordError(
-                    f"{position}: no target in the columns {list_names(row)}; say which: --column target=NAME"
+                    f"{position}: no target in the columns {list_names(row)}; say which: --column target=NAME{hint}"
                 )
             value = row[there[0]] if there else None
         if name == "id" and isinstance(value, int):

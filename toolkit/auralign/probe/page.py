@@ -173,7 +173,7 @@ def _tables(found: Probe) -> list[tuple[str, Table]]:
 
 def _notes(found: Probe) -> list[str]:
     notes = [
-        "Intervals are over speakers, then their utterances; an utterance of an unknown speaker counts as a speaker of its own. "
+        "Intervals are over speakers, then their utterances; where none is known, the recording counts as one, or the utterance. "
         f"There is none for fewer than {MIN_SPEAKERS} speakers ({NOT_DEFINED})."
     ]
     return [*notes, *found.notes]

@@ -160,10 +160,10 @@ def _read(run: RunFolder, decoder: Decoder, orders: Mapping[str, OrderFiles], se
     """Everything that is read of the model; `facts` are the numbers of utterances, speakers and positions."""
     inputs, skipped, sizes = Inputs(decoder), Counter[str](), Counter[str]()
     ids = list(dict.fromkeys(question.utt_id for question in orders[FIRST].read_questions()))
-    speakers = {utt_id: decoder.manifest[utt_id].speaker for utt_id in ids}
+    clusters_of = {utt_id: decoder.manifest[utt_id].cluster for utt_id in ids}
 
     def units(utt_ids: list[str]) -> dict[str, Any]:
-        return units_of([speakers[utt_id] for utt_id in utt_ids], utt_ids, seed)
+        return units_of([clusters_of[utt_id] for utt_id in utt_ids], utt_ids, seed)
 
     shares = []
     for order, files in orders.items():

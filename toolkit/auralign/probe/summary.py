@@ -215,10 +215,9 @@ def summarise_forgetting(
     )
 
 
-def units_of(speakers: Sequence[str], utt_ids: Sequence[str], seed: int) -> dict[str, Any]:
-    """What the bootstrap draws: speakers, then their utterances; an utterance without speaker counts as one of its own."""
-    clusters = [speaker or f"utterance {utt_id}" for speaker, utt_id in zip(speakers, utt_ids, strict=True)]
-    return {"clusters": clusters, "within": list(utt_ids), "seed": seed, "min_clusters": MIN_SPEAKERS}
+def units_of(clusters: Sequence[str], utt_ids: Sequence[str], seed: int) -> dict[str, Any]:
+    """What the bootstrap draws: speakers (`Utterance.cluster`), then their utterances."""
+    return {"clusters": list(clusters), "within": list(utt_ids), "seed": seed, "min_clusters": MIN_SPEAKERS}
 
 
 def _with_estimates(values: dict[str, Any]) -> dict[str, Any]:

@@ -65,8 +65,8 @@ if run_stage 5 score "the gap ledger, and the ladder"; then
         short=(--short) # all controls of the last phase alone
         [ "$yaml" != "${hparams[${#hparams[@]} - 1]}" ] || short=()
         forward python local/ladder.py "$yaml" ${short[@]+"${short[@]}"} "${options[@]}" "$@"
-        $quick || forward python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
     done
+    $quick || forward python local/ladder.py "$yaml" "${options[@]}" "$@" --show "corpus/$size/other"
 fi
 
 end_stages

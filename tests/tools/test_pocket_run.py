@@ -46,4 +46,4 @@ def test_all_controls_are_those_of_the_last_phase(pocket):
     ladders = [line for line in commands(done) if "ladder.py" in line and "--show" not in line]
     assert [yaml in line for yaml, line in zip(PHASES, ladders, strict=True)] == [True, True]
     assert ["--short" in line for line in ladders] == [True, False]
-    assert [PHASES[-1] in line for line in commands(done) if "--show" in line] == [True]
+    assert [PHASES[0] in line for line in commands(done) if "--show" in line] == [True]

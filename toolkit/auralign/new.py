@@ -40,8 +40,10 @@ def new_method(name: str, folder: PathLike | None = None) -> Path:
     Raises ValueError if the name will not do, FileExistsError if the folder is there.
     """
     folder = Path(folder or f"auralign-{name.replace('_', '-')}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"the name {name!r} is no Python module; use small letters, digits and underscores")
+    if not re.fullmatch(r"[a-z](?:[a-z0-9_]*[a-z0-9])?", name) or keyword.iskeyword(name):
+        raise ValueError(
+            f"the name {name!r} is no Python module; use small letters, digits and, within it, underscores"
+        )
     if name in {entry.name for entry in find_methods()}:
         raise ValueError(f"a method {name!r} is installed already; give yours another name")
     if importlib.util.find_spec(name) is not None:

@@ -52,6 +52,7 @@ def test_new_method_writes_the_example_under_its_name(tmp_path, monkeypatch):
     [
         (["Key-Words"], "the name 'Key-Words' is no Python module"),
         (["class"], "the name 'class' is no Python module"),
+        (["words_"], "the name 'words_' is no Python module"),  # pip takes no package auralign-words-
         (["sift"], "a method 'sift' is installed already"),
         (["other", "--folder", "."], "is there already"),
     ],

@@ -81,7 +81,6 @@ def test_true_is_true(tmp_path, condition):
         "",
         "split",
         "=train",
-        "split=",
         "split in",
         "split in ,",
         "in a,b",
@@ -93,3 +92,8 @@ def test_true_is_true(tmp_path, condition):
 def test_what_is_no_condition_is_refused(condition):
     with pytest.raises(ValueError, match="is not a condition|is not a number"):
         Condition.parse(condition)
+
+
+@pytest.mark.parametrize(("condition", "fits"), [("a=", [True, True, False]), ("a !=", [False, False, True])])
+def test_an_empty_cell_can_be_asked_for(condition, fits):
+    assert [Condition.parse(condition).fits(cell, "t:1") for cell in (None, "", "x")] == fits

@@ -88,18 +88,51 @@ def test_the_command_marks_a_manifest_whose_damage_is_then_found(clips, tmp_path
     assert capsys.readouterr().err == ""
 
 
-def test_a_mistake_leaves_the_mark_and_a_failure_unmarks_what_it_removed(clips, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "table", "error"),
+    [
+        (["--audio-folder", "gone"], None, FileNotFoundError),
+        (["--where", "splt=test"], None, RecordError),
+        (["--where", "german=nothing"], None, ValueError),
+        ([], "path,sentence\ngone.wav,three\n", ValueError),
+    ],
+)
+def test_a_failure_leaves_what_was_there(clips, tmp_path, words, table, error):
+    """A typo must not cost a manifest and its questions, which may have been written by hand."""
+    manifest = tmp_path / "test.jsonl"
+    cli.run(["prepare", str(clips), str(manifest), "--ask", "{speech}"])
+    before = [path.read_bytes() for path in (manifest, questions_path(manifest))]
+    if table:
+        clips.write_text(table)
+    with pytest.raises(error):
+        cli.run(["prepare", str(clips), str(manifest), *words])
+    assert [path.read_bytes() for path in (manifest, questions_path(manifest))] == before
+
+
+def test_neither_a_mistake_nor_a_failure_unmarks_what_it_did_not_touch(clips, tmp_path):
     manifest = tmp_path / "test.jsonl"
     cli.run(["prepare", str(clips), str(manifest)])
     with pytest.raises(FileNotFoundError):
         cli.run(["prepare", str(clips), str(manifest), "--audio-folder", "gone"])
-    assert content(manifest, made_by="stage 1")
+    found = content(manifest, made_by="stage 1")
     clips.write_text("path,sentence\ngone.wav,three\n")
     with pytest.raises(ValueError, match="1 of 1"):
         cli.run(["prepare", str(clips), str(manifest)])
-    manifest.write_text("")  # of whoever takes an empty manifest for the result
-    with pytest.raises(FileNotFoundError, match="stage 1 is not finished"):
-        content(manifest, made_by="stage 1")
+    assert content(manifest, made_by="stage 1") == found
+
+
+def test_questions_that_are_asked_no_more_are_removed_with_a_word(clips, tmp_path, capsys):
+    manifest = tmp_path / "test.jsonl"
+    cli.run(["prepare", str(clips), str(manifest), "--ask", "{speech}"])
+    cli.run(["prepare", str(clips), str(manifest)])
+    assert not questions_path(manifest).exists()
+    assert f"removed {questions_path(manifest)}" in capsys.readouterr().out
+
+
+def test_rows_without_an_answer_can_be_left_out(clips, tmp_path):
+    clips.write_text("path,sentence,german\na.wav,three,\nb.wav,nine,neun\n")
+    cli.run(["prepare", str(clips), str(tmp_path / "t.jsonl"), "--ask", *TRANSLATE, "--where", "german!="])
+    assert [question.reference for question in questions(tmp_path / "t.jsonl")] == ["neun"]
 
 
 def test_two_at_once_are_kept_apart(clips, tmp_path):

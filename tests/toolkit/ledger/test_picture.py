@@ -128,3 +128,8 @@ def test_colour_blind_readers_see_methods_of_bars_apart(matrix):
 
     for one, other in combinations(map(seen, HUES[:6]), 2):
         assert sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 > 0.1
+
+
+def test_signs_of_formulas_in_names_are_drawn_as_they_are(make_corpus, tmp_path):
+    draw_ledger(many(make_corpus, ["a$x_$b", "m"], ["$a_$b"]), tmp_path / "ledger.png")
+    assert (tmp_path / "ledger.png").stat().st_size > 10_000

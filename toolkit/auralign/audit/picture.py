@@ -84,5 +84,5 @@ def _draw_limit(axes: Any, limit: float | None) -> None:
 
 
 def _fold(text: str) -> str:
-    lines = textwrap.wrap(text.replace("$", "\\$"), NAME_WIDTH, max_lines=2, placeholder=" …")
+    lines = textwrap.wrap(text, NAME_WIDTH, max_lines=2, placeholder=" …")
     return "\n".join(lines)

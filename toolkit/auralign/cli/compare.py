@@ -9,8 +9,8 @@ from auralign.cli.arguments import RUN_HELP, Commands
 
 DESCRIPTION = """\
 Set the answers of finished runs against each other, and against the LLM's own answers to text, in one gap ledger. The runs are of
-one test set and one LLM: several methods, several seeds, or the steps of a sweep. The recipe's score.py says what an answer is
-worth.
+one test set, LLM, encoder, recognizer and decoding: several methods, several seeds, or the steps of a sweep. The recipe's
+score.py says what an answer is worth.
 """
 
 

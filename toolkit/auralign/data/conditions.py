@@ -38,7 +38,8 @@ class Condition:
     sign : str
         "=", "!=", "<", ">", "<=", ">=", or "in": one of several values.
     values : tuple of str
-        Several only if the sign is "in". Two numbers are compared as numbers, everything else as text.
+        Several only if the sign is "in"; "" of = and != is an empty cell. Two numbers are compared as numbers, everything else as
+        text.
 
     >>> Condition.parse("split in dev, test")
     Condition(column='split', sign='in', values=('dev', 'test'))
@@ -57,9 +58,11 @@ class Condition:
         values = [match["value"]] if match else []
         if match and match["sign"] == "in":
             values = [value.strip() for value in match["value"].strip("()[]").split(",")]
-        if match is None or not all(values) or values[0][0] in "=<>!":
+        may_be_empty = match is not None and match["sign"] in ("=", "==", "!=")
+        if match is None or not (all(values) or may_be_empty) or values[0][:1] in ("=", "<", ">", "!"):
             raise ValueError(
-                f"{text!r} is not a condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE"
+                f"{text!r} is not a condition; give COLUMN=VALUE, or !=, <, >, <=, >= for the =, or COLUMN in VALUE,VALUE; "
+                "COLUMN!= keeps the rows in which it is not empty"
             )
         if match["sign"] in ORDER and number_of(values[0]) is None:
             raise ValueError(f"{text!r}: {values[0]!r} is not a number; {match['sign']} compares numbers")

@@ -95,11 +95,6 @@ def prepare_own_corpus(
     beside = path if path.is_dir() else path.parent
     questions = questions_path(manifest)
     with stage or locked(manifest.with_name(f".{manifest.stem}.lock")):
-        for old in (
-            manifest,
-            questions,
-        ):  # so that files of an earlier run are not taken for this one's if it fails
-            old.unlink(missing_ok=True)
         summary = write_manifest(
             manifest,
             utterances,
@@ -107,6 +102,13 @@ def prepare_own_corpus(
             limit=max_rejected,
             max_seconds=max_seconds,
         )
+        if questions.exists():  # of an earlier run, and of its manifest: they would not fit this one
+            questions.unlink()
+            if not asked:
+                print(
+                    f"prepare: removed {questions}, the questions of an earlier run; --ask makes new ones",
+                    flush=True,
+                )
         if asked:
             write_records(questions, make_questions(Records(manifest, Utterance), asked), kind=Question)
     return summary, summary.num_kept * len(asked)
@@ -127,7 +129,8 @@ def make_questions(manifest: Records, asked: Asked) -> Iterator[Question]:
             reference = None if column is None else utterance.labels[column]
             if column is not None and not (isinstance(reference, str) and reference.strip()):
                 raise RecordError(
-                    f"{manifest.path}: {utterance.id} has no answer in the column {column!r}; leave such rows out (--where)"
+                    f"{manifest.path}: {utterance.id} has no answer in the column {column!r}; "
+                    f"leave such rows out: --where '{column}!='"
                 )
             yield Question(
                 # The key holds a hash of the question, so that answers to an earlier wording are not reused.

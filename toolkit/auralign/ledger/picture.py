@@ -20,6 +20,15 @@ SIZE = (12.0, 4.8)  # inches; at 100 dots an inch it fits a README
 GROUP_WIDTH = 0.78  # of the distance between groups
 MAX_GROUPS, MAX_METHODS = 5, 6  # of bars side by side
 MAX_NAME = 40  # characters of a group's or a method's name; longer ones leave no room for bars
+# For names in scripts that matplotlib's own font lacks, where they are installed.
+OTHER_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+)
 LEAST_LABELLED = 0.06  # a thinner slice has no room for its label
 FIRST_LEGEND, SECOND_LEGEND = -0.19, -0.33  # below the axes, as shares of their height
 
@@ -32,8 +41,11 @@ def draw_ledger(ledger: Ledger, path) -> None:
 def write_png(path: PathLike, make_figure: Callable[[Any], Any], found: Any) -> None:
     """Write the figure that `make_figure` makes of what was found to `path` as PNG, atomically, in matplotlib's own style."""
     import matplotlib.style
+    from matplotlib.font_manager import get_font_names
 
-    with matplotlib.style.context("default"):
+    fonts = ["DejaVu Sans", *sorted({*OTHER_FONTS} & {*get_font_names()})]
+    # Names are drawn as they are: "$a_$b" is no formula.
+    with matplotlib.style.context(["default", {"text.parse_math": False, "font.family": fonts}]):
         figure = make_figure(found)
         with write_atomically(path, "wb") as file:
             figure.savefig(file, format="png", metadata={"Software": None})

@@ -31,6 +31,17 @@ def stages_of(runs: Mapping[str, RunFolder]) -> list[tuple[str, dict[str, Any]]]
     return sorted(found, key=lambda row: row[0].partition(" ")[0])
 
 
+def name_averaged(run: RunFolder) -> str | None:
+    """Which checkpoints the weights are the mean of, as text; None if they are those of one."""
+    from auralign.decode.stage import chosen_checkpoint
+
+    try:
+        steps = chosen_checkpoint(run).averaged_steps
+    except FileNotFoundError:
+        return None
+    return f"the mean of the checkpoints at the steps {', '.join(map(str, steps))}" if steps else None
+
+
 def count_trained(run: RunFolder) -> str:
     """The number of trained parameters of each part, as text; "not recorded" if the run has no finished training."""
     from safetensors import safe_open

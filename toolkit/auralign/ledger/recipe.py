@@ -22,7 +22,7 @@ from auralign.hub import name_of, parse
 from auralign.ledger.build import judge_answers, make_ledger, read_methods
 from auralign.ledger.columns import MethodFiles, other_builds, read_utterance
 from auralign.ledger.inside import find_probe, table_of_probes
-from auralign.ledger.provenance import count_trained, stages_of
+from auralign.ledger.provenance import count_trained, name_averaged, stages_of
 from auralign.ledger.report import FILES, read_scores, read_strata, write_report
 from auralign.ledger.strata import cut
 from auralign.ledger.summary import describe_result, main_group
@@ -260,11 +260,13 @@ def describe_runs(comparison: Comparison) -> dict:
         f"{run.recipe.precision}"
         for name, run in comparison.runs.items()
     }
+    averaged = {f"weights of {name}": name_averaged(run) for name, run in comparison.runs.items()}
     return {
         "auralign": __version__,
         "encoder": _show_model(recipe.own.get("encoder_folder", "see the YAML")),
         "decoding": ", ".join(decoding),
         **trained,
+        **{name: weights for name, weights in averaged.items() if weights},
         **{f"trained parameters of {name}": count_trained(run) for name, run in comparison.runs.items()},
     }
 

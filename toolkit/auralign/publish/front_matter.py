@@ -105,9 +105,10 @@ def licence_of(path) -> dict[str, str]:
 
 
 def languages_of(recipe) -> list[str]:
-    """The languages of the first training utterances, as ISO 639 codes."""
+    """The languages of the first training utterances, as ISO 639 codes: "en" for "en_US"; a name such as "English" is none."""
     path = Path(RunFolder(recipe).data.manifest("train"))
     if not path.is_file():
         return []
     read = itertools.islice(read_rows(path, Utterance), NUM_READ)
-    return sorted({utterance.language.partition("-")[0] for utterance in read} - {""})
+    codes = {re.split("[-_]", utterance.language)[0].lower() for utterance in read}
+    return sorted(code for code in codes if re.fullmatch("[a-z]{2,3}", code))

@@ -27,10 +27,27 @@ def read_lines(file: TextIO, source: Path) -> Iterator[str]:
             yield line
     except UnicodeDecodeError as error:
         raise RecordError(
-            f"{source}: not UTF-8 after line {number} ({error.reason}); convert it first"
+            f"{source}:{_first_undecoded(source) or number + 1}: {NOT_UTF8} ({error.reason})"
         ) from error
     except (EOFError, OSError, zlib.error) as error:  # of gzip
         raise RecordError(f"{source}: cannot be read after line {number} ({error}); copy it again") from error
+
+
+NOT_UTF8 = (
+    "not UTF-8; convert the file first, as by `iconv -f latin1 -t utf-8`, with -f utf-16 for a file of Excel"
+)
+
+
+def _first_undecoded(source: Path) -> int | None:
+    """The first line of a file that is no UTF-8; text is decoded in blocks, whose errors come lines before."""
+    opened = gzip.open(source) if source.name.endswith(".gz") else open(source, "rb")
+    with opened:
+        for number, line in enumerate(opened, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def no_newline(path: Path) -> Note:

@@ -25,6 +25,7 @@ def usage_of(architecture: Architecture, folder: Path) -> list[str]:
         f"Encoder, connector and LLM as transformers' `{architecture.class_name}`, which needs no auralign.",
         "`dtype=torch.float32` computes the logits of the run; without it the type is that of the LLM.",
         "",
+        "    import torch",
         f"    from transformers import AutoProcessor, {architecture.class_name}",
         f'    model = {architecture.class_name}.from_pretrained("THIS FOLDER", dtype=torch.float32)',
     ]
@@ -46,9 +47,8 @@ def usage_of(architecture: Architecture, folder: Path) -> list[str]:
         audio = read_json(folder / "config.json")["audio_config"]
         number = f"{audio['max_source_positions'] * audio['hidden_size'] // audio['intermediate_size']}"
         mask = ""
-    lines[3] = lines[3].replace("AutoProcessor", "AutoFeatureExtractor, AutoTokenizer")
     return [
-        *lines,
+        *(line.replace("AutoProcessor", "AutoFeatureExtractor, AutoTokenizer") for line in lines),
         '    tokenizer, extractor = (kind.from_pretrained("THIS FOLDER") for kind in (AutoTokenizer, AutoFeatureExtractor))',
         '    features = extractor(samples, sampling_rate=16000, return_tensors="pt", return_attention_mask=True)   # up to 30 s',
         f"    number = {number}   # of embeddings",

@@ -78,7 +78,8 @@ def add(commands: Commands) -> None:
         metavar="CONDITION",
         action="append",
         default=[],
-        help="read only the rows that fit: COLUMN=VALUE, or != < > <= >= for the =, or COLUMN in VALUE,VALUE; numbers are "
+        help="read only the rows that fit: COLUMN=VALUE, or != < > <= >= for the =, or COLUMN in VALUE,VALUE; COLUMN!= is one "
+        "that is not empty; numbers are "
         "compared as numbers; a row must fit all conditions; quote each for the shell",
     )
     parser.add_argument(
